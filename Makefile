@@ -1,0 +1,51 @@
+# `make` alone prints what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# An absolute import of our packages, wherever make was called from.
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+
+.PHONY: help install run test check bench lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/run.stamp  ## a virtual environment in .venv with the locked dependencies
+
+run: install  ## start the server (HOST, PORT, DATA_DIR and the other settings from the environment)
+	@exec $(PYTHON) run.py
+
+test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis and InfluxDB
+	$(PYTHON) -m pytest $(ARGS)
+
+check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, Dockerfile
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	@if [ -x $(VENV)/bin/hadolint ]; then $(VENV)/bin/hadolint Dockerfile; \
+	else echo "hadolint has no build for this platform: the Dockerfile is not checked"; fi
+
+bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); bench/README.md keeps the results
+	$(PYTHON) -m bench $(ARGS)
+
+lock: $(VENV)/dev.stamp  ## renew the lock files from pyproject.toml
+	$(LOCK) --upgrade --output-file requirements.txt
+	$(LOCK) --upgrade --constraint requirements.txt --extra embedded --output-file requirements-run.txt
+	$(LOCK) --upgrade --constraint requirements-run.txt --extra embedded --extra dev --output-file requirements-dev.txt
+
+clean:  ## remove the virtual environment and caches; data/ stays
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(PYTHON):
+	@sh scripts/venv.sh $(VENV)
+
+$(VENV)/run.stamp: requirements-run.txt | $(PYTHON)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@

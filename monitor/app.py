@@ -1,0 +1,153 @@
+"""The composition root: the one place that opens and closes things."""
+
+import gc
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from monitor.database import close_pool, open_pool
+from monitor.errors import Unavailable
+from monitor.pipeline import health
+from monitor.pipeline.batch import EventQueue
+from monitor.pipeline.broker import RedisBroker
+from monitor.pipeline.consumer import Consumers, Limits
+from monitor.pipeline.custom import HandlerRunner, load_handlers
+from monitor.pipeline.hub import Hub
+from monitor.pipeline.influx import InfluxSink, Target
+from monitor.pipeline.lines import line
+from monitor.pipeline.messages import execution_updates
+from monitor.pipeline.postgres import PostgresSink, Stored
+from monitor.pipeline.references import References
+from monitor.routes import events as event_routes
+from monitor.routes import health as health_routes
+from monitor.routes import live as live_routes
+from monitor.routes.responses import EXCEPTION_HANDLERS
+from monitor.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
+    """The application. `postgres` are asyncpg's arguments to connect with.
+
+    Raises HandlersError when a module of HANDLERS can't be used.
+    """
+    server = Server(settings, postgres)
+    prefix = settings.api_v1_str
+    limits = event_routes.RequestLimits(settings.max_request_events, settings.max_request_bytes)
+    return Starlette(
+        routes=[
+            *event_routes.routes(prefix, server.queue, limits),
+            *live_routes.routes(server.hub),
+            *health_routes.routes(prefix, server.health),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.backend_cors_origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                max_age=86_400,
+            ),
+            Middleware(WithoutTrailingSlash),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=server.lifespan,
+    )
+
+
+class Server:
+    """All parts of a running server."""
+
+    def __init__(self, settings: Settings, postgres: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._postgres = postgres
+        self._handlers = load_handlers(settings.handlers)
+        self._parts: health.Parts | None = None
+        self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
+        self.hub = Hub(settings.socket_max_pending)
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        """Opens the parts in the order in which events pass them, and closes them likewise."""
+        settings = self._settings
+        pool = await open_pool(self._postgres, settings.consumers + 4, settings.store_timeout)
+        influx, broker = self._influx(), self._broker()
+        sink = PostgresSink(pool, References(settings.known_names))
+        runner = HandlerRunner(self._handlers, pool, sink, settings.queue_max_events)
+
+        def publish(stored: Stored) -> None:
+            self.hub.publish(execution_updates(stored))
+            runner.put(stored.events)
+            if influx:
+                influx.put(line(event) for event in stored.events)
+
+        limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
+        consumers = Consumers(self.queue, sink, publish, limits)
+        self._parts = health.Parts(pool, self.queue, consumers, self.hub, influx, broker)
+
+        for part in (influx, broker, runner):
+            if part:
+                part.start()
+        consumers.start(settings.consumers)
+        gc.freeze()  # what start-up made stays: spare the collector a look at it
+        logger.info("Started")
+        try:
+            yield
+        finally:
+            logger.info("Stopping")
+            await self.queue.close(settings.stop_timeout)
+            await consumers.stop()
+            await runner.stop(settings.stop_timeout)
+            if broker:
+                await broker.stop()
+            if influx:
+                await influx.stop(settings.stop_timeout)
+            await close_pool(pool, settings.stop_timeout)
+            logger.info("Stopped")
+
+    async def health(self) -> health.Health:
+        if self._parts is None:
+            raise Unavailable("The server is starting")
+        return await health.check(self._parts)
+
+    def _influx(self) -> InfluxSink | None:
+        settings = self._settings
+        if not settings.influxdb_url:
+            return None
+        target = Target(
+            settings.influxdb_url,
+            settings.influxdb_bucket,
+            settings.influxdb_token,
+            settings.influxdb_org,
+        )
+        return InfluxSink(target, settings.influxdb_max_pending)
+
+    def _broker(self) -> RedisBroker | None:
+        settings = self._settings
+        if not settings.redis_host:
+            return None
+        broker = RedisBroker(
+            settings.redis_host, settings.redis_port, self.hub.deliver, settings.socket_max_pending
+        )
+        self.hub.relay = broker.relay
+        return broker
+
+
+class WithoutTrailingSlash:
+    """Takes `/events/` for `/events`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "/")
+        if path != "/" and path.endswith("/"):
+            scope = {**scope, "path": path.rstrip("/") or "/"}
+        await self._app(scope, receive, send)

@@ -1,0 +1,85 @@
+"""PostgreSQL: the pool of connections, and the schema, whose only authority is `sql/`."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import tenacity
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = Path(__file__).parent.parent / "sql"
+_LOCK = 0x63656C6C  # replicas that start at once take turns
+
+
+async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
+    """A pool on a database whose schema is up to date.
+
+    `patience` (s) bounds each statement. Waits up to a minute for PostgreSQL to accept connections.
+    """
+    pool = await asyncpg.create_pool(
+        **address,
+        min_size=0,
+        max_size=size,
+        timeout=patience,
+        command_timeout=patience,
+        reset=_keep,
+        server_settings={"application_name": "cell-monitor", "timezone": "UTC"},
+    )
+    try:
+        await _apply_when_up(pool)
+    except BaseException:
+        pool.terminate()
+        raise
+    return pool
+
+
+async def close_pool(pool: asyncpg.Pool, patience: float) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), patience)
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Nothing to reset between uses: no session state but staging tables, which are wanted."""
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(
+        (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+    ),
+    wait=tenacity.wait_exponential(0.1, max=2),
+    stop=tenacity.stop_after_delay(60),
+    before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
+    reraise=True,
+)
+async def _apply_when_up(pool: asyncpg.Pool) -> None:
+    async with pool.acquire() as connection:
+        await apply_schema(connection)
+
+
+async def apply_schema(connection: asyncpg.Connection) -> None:
+    """Applies each file of `sql/` that the database has not seen in its present form."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS applied_sql (file text PRIMARY KEY, sha256 text NOT NULL)"
+        )
+        applied = dict(await connection.fetch("SELECT file, sha256 FROM applied_sql"))
+        for path in sorted(SCHEMA.glob("*.sql")):
+            text = path.read_text()
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if applied.get(path.name) != digest:
+                logger.info("Applying %s", path.name)
+                await connection.execute(text, timeout=600)
+                await connection.execute(
+                    "INSERT INTO applied_sql VALUES ($1, $2)"
+                    " ON CONFLICT (file) DO UPDATE SET sha256 = EXCLUDED.sha256",
+                    path.name,
+                    digest,
+                )

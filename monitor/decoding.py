@@ -1,0 +1,193 @@
+"""From a request body to events: once and strictly, and item by item only where that fails."""
+
+import re
+import uuid
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple, NoReturn, TypeVar
+
+import msgspec
+from msgspec.json import Decoder
+
+from monitor.errors import Detail, InvalidBody, TooLarge
+from monitor.events import (
+    Event,
+    EventData,
+    InvalidItem,
+    Metadata,
+    Rejected,
+    SnakeEventData,
+    derived_id,
+    merged,
+)
+
+T = TypeVar("T")
+
+
+class Dialect(NamedTuple):
+    """What the strict and the lenient decoder need to know of a wire struct."""
+
+    batch: Decoder[list[EventData]] | Decoder[list[SnakeEventData]]
+    item: Decoder[Any]
+    fields: frozenset[str]
+    id_field: str
+    time_field: str
+
+
+def _names(struct: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(field.encode_name for field in msgspec.structs.fields(struct))
+
+
+_CAMEL = Dialect(
+    Decoder(list[EventData]), Decoder(EventData), _names(EventData), "eventId", "eventTime"
+)
+_SNAKE = Dialect(
+    Decoder(list[SnakeEventData]),
+    Decoder(SnakeEventData),
+    _names(SnakeEventData),
+    "event_id",
+    "timestamp",
+)
+_ABSENT = msgspec.Raw()
+_STRING = Decoder(str)
+_FIELDS = Decoder(dict[str, msgspec.Raw])
+_MISSING = re.compile("Object missing required field `(.*)`")
+
+# Escapes that are legal JSON but no text that PostgreSQL can hold: NUL, and half a surrogate pair.
+# Escaped backslashes and whole pairs match first, so that they are passed over.
+_ESCAPES = re.compile(
+    rb"\\\\"
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
+
+
+class Decoded(NamedTuple):
+    events: list[Event]
+    rejected: list[Rejected]
+
+
+def decode(body: bytes, received_at: datetime, max_events: int) -> Decoded:
+    """The events of a JSON array in either dialect, and the items that are none.
+
+    Raises InvalidBody when the body is no JSON array, TooLarge when it has too many items.
+    """
+    body = repair(body)
+    try:
+        if body.count(b"{") > max_events:
+            _items(body, max_events)
+        for dialect in (_CAMEL, _SNAKE):
+            try:
+                items = dialect.batch.decode(body)
+                return Decoded([item.to_event(received_at) for item in items], [])
+            except (msgspec.ValidationError, InvalidItem):
+                continue
+        return _decode_items(body, received_at, max_events)
+    except msgspec.ValidationError as error:
+        _refuse(str(error).removesuffix(" - at `$`"), "type_error")
+    except msgspec.DecodeError as error:
+        _refuse(str(error), "json_invalid")
+    except UnicodeDecodeError as error:
+        _refuse(f"The body is not UTF-8: {error.reason}", "json_invalid")
+    except RecursionError:
+        _refuse("The body is nested too deep", "json_invalid")
+
+
+def repair(body: bytes) -> bytes:
+    """The body with U+FFFD for each escape that stands for NUL or for half a surrogate pair."""
+    if b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body:
+        return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
+    return body
+
+
+def _refuse(message: str, kind: str) -> NoReturn:
+    raise InvalidBody(Detail(("body",), message, kind)) from None
+
+
+def _items(body: bytes, max_events: int) -> list[msgspec.Raw]:
+    """The items of an array, without ever holding more than are allowed."""
+    try:
+        items = msgspec.structs.astuple(_array_of(max_events).decode(body))
+    except msgspec.ValidationError as error:
+        if "at most" in str(error):
+            raise TooLarge(f"More events than the limit, {max_events}") from None
+        raise
+    return [item for item in items if item is not _ABSENT]
+
+
+@lru_cache
+def _array_of(length: int) -> Decoder[msgspec.Struct]:
+    # msgspec builds a whole list before it looks at its length; of a struct it stops at the end.
+    fields = [(f"item{index}", msgspec.Raw, _ABSENT) for index in range(length)]
+    return Decoder(msgspec.defstruct("Items", fields, array_like=True, forbid_unknown_fields=True))
+
+
+def _decode_items(body: bytes, received_at: datetime, max_events: int) -> Decoded:
+    events, rejected = [], []
+    for index, raw in enumerate(_items(body, max_events)):
+        try:
+            events.append(_decode_item(raw, received_at))
+        except InvalidItem as error:
+            rejected.append(Rejected(index, error.path, error.reason, bytes(raw).decode()))
+    return Decoded(events, rejected)
+
+
+def _decode_item(raw: msgspec.Raw, received_at: datetime) -> Event:
+    fields = {
+        name: value for name, value in _typed(raw, _FIELDS).items() if bytes(value) != b"null"
+    }
+    snake = "event_type" in fields and "eventType" not in fields
+    return _lenient(fields, _SNAKE if snake else _CAMEL).to_event(received_at)
+
+
+def _lenient(fields: Metadata, dialect: Dialect) -> EventData | SnakeEventData:
+    """Reads what the strict decoder refuses: unknown fields, foreign ids, unusual times."""
+    id_field, time_field = dialect.id_field, dialect.time_field
+    others = {name: fields.pop(name) for name in list(fields) if name not in dialect.fields}
+    if event_id := _text(fields, id_field):
+        fields[id_field] = _raw(_uuid(event_id))
+    if time_text := _text(fields, time_field):
+        if time := _time(time_text):
+            fields[time_field] = _raw(time)
+        else:
+            others["eventTime"] = fields.pop(time_field)
+    item: EventData | SnakeEventData = _typed(msgspec.json.encode(fields), dialect.item)
+    if others:
+        item.metadata = merged(item.metadata, others)
+    return item
+
+
+def _text(fields: Metadata, name: str) -> str:
+    """The field as text; empty, and then gone, when it is absent or empty."""
+    text = _typed(fields.get(name, b'""'), _STRING, name)
+    if not text:
+        fields.pop(name, None)
+    return text
+
+
+def _uuid(text: str) -> uuid.UUID:
+    try:
+        return msgspec.convert(text, uuid.UUID)
+    except msgspec.ValidationError:
+        return derived_id(text)
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _typed(raw: bytes | msgspec.Raw, decoder: Decoder[T], name: str = "") -> T:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        missing = _MISSING.match(reason)
+        raise InvalidItem(missing[1] if missing else name + path.strip("`."), reason) from None
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))

@@ -1,0 +1,52 @@
+"""One tree of errors; each says whether the same request may succeed later."""
+
+from dataclasses import dataclass
+
+
+class MonitorError(Exception):
+    """The base of all errors that this package raises itself."""
+
+    retriable = False
+
+
+class Unavailable(MonitorError):
+    """Nothing is wrong with the request, but it can't be served now."""
+
+    retriable = True
+
+
+class QueueFull(Unavailable):
+    """More events wait to be stored than the settings allow."""
+
+
+class RowRefused(MonitorError):
+    """PostgreSQL will never take these rows as they are; one of them at least is to blame."""
+
+
+class TooLarge(MonitorError):
+    """A request brings more than the settings allow."""
+
+
+class Unsupported(MonitorError):
+    """A request is of a content type or encoding that is not understood."""
+
+
+class HandlersError(MonitorError):
+    """A module named in HANDLERS can't be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One validation error, as FastAPI's clients expect it."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str
+
+
+class InvalidBody(MonitorError):
+    """A request body that can't be read as what it should be."""
+
+    def __init__(self, *details: Detail) -> None:
+        super().__init__("; ".join(detail.msg for detail in details))
+        self.details = details

@@ -1,0 +1,253 @@
+"""The wire: two dialects of the same event, and the one `Event` that both become."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+Indexed = Annotated[str, msgspec.Meta(max_length=512)]
+Required = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Metadata = dict[str, msgspec.Raw]
+
+OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)
+_NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
+
+
+class Event(msgspec.Struct, eq=False):
+    """What a student did, whichever dialect told of it. Empty and absent are both None.
+
+    `time` is the client's, or None until the time of first receipt has been fixed. `metadata` is
+    the text of a JSON object.
+    """
+
+    id: uuid.UUID
+    type: str
+    time: datetime | None
+    received_at: datetime
+    student: str
+    name: str | None
+    email: str | None
+    team: str | None
+    session: str | None
+    notebook: str | None
+    cell: str | None
+    cell_type: str | None
+    cell_index: int | None
+    code: str | None
+    execution_count: int | None
+    failed: bool
+    output: str | None
+    error: str | None
+    duration_ms: float | None
+    metadata: str
+
+    @property
+    def happened_at(self) -> datetime:
+        return self.time or self.received_at
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """An item of a request that is not stored as an event, and why.
+
+    `index` is its place in the request; `path` names the field, empty for the whole item; `raw` is
+    the item as JSON.
+    """
+
+    index: int
+    path: str
+    reason: str
+    raw: str
+
+
+class InvalidItem(ValueError):
+    """An item that is JSON, but no event."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+
+
+class EventData(
+    msgspec.Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True, eq=False
+):
+    """An event in the dialect of the JupyterLab extension."""
+
+    event_type: Required
+    event_id: uuid.UUID | None = None
+    event_time: datetime | None = None
+    user_id: Indexed | None = None
+    email_address: Indexed | None = None
+    user_name: Indexed | None = None
+    team_name: Indexed | None = None
+    session_id: Indexed | None = None
+    notebook_path: Indexed | None = None
+    cell_id: Indexed | None = None
+    cell_index: Int32 | None = None
+    cell_type: Indexed | None = None
+    code: str | None = None
+    execution_count: Int32 | None = None
+    has_error: bool | None = None
+    error_message: str | None = None
+    result: str | list[str] | None = None
+    execution_duration_ms: float | None = None
+    metadata: Metadata | None = None
+
+    def to_event(self, received_at: datetime) -> Event:
+        result = self.result
+        return Event(
+            self.event_id or self._derived_id(),
+            self.event_type,
+            self._usable_time(received_at),
+            received_at,
+            self._student(),
+            self.user_name or None,
+            self.email_address or None,
+            self.team_name or None,
+            self.session_id or None,
+            self.notebook_path or None,
+            self.cell_id or None,
+            self.cell_type or None,
+            self.cell_index,
+            self.code,
+            self.execution_count,
+            bool(self.has_error),
+            "".join(result) if isinstance(result, list) else result,
+            self.error_message,
+            self.execution_duration_ms,
+            _json(self.metadata) if self.metadata else "{}",
+        )
+
+    @classmethod
+    def of(cls, event: Event) -> "EventData":
+        """The event as the extension would send it."""
+        return cls(
+            event_type=event.type,
+            event_id=event.id,
+            event_time=event.time,
+            user_id=event.student,
+            email_address=event.email,
+            user_name=event.name,
+            team_name=event.team,
+            session_id=event.session,
+            notebook_path=event.notebook,
+            cell_id=event.cell,
+            cell_index=event.cell_index,
+            cell_type=event.cell_type,
+            code=event.code,
+            execution_count=event.execution_count,
+            has_error=event.failed or None,
+            error_message=event.error,
+            result=event.output,
+            execution_duration_ms=event.duration_ms,
+            metadata=msgspec.json.decode(event.metadata, type=Metadata),
+        )
+
+    def _student(self) -> str:
+        student = self.user_id or self.email_address
+        if not student:
+            raise InvalidItem("userId", "One of userId and emailAddress is required")
+        return student
+
+    def _derived_id(self) -> uuid.UUID:
+        if self.event_time is None:
+            return uuid.uuid4()
+        return derived_id(_json(self))
+
+    def _usable_time(self, received_at: datetime) -> datetime | None:
+        time = self.event_time
+        if time is None:
+            # Without an id a retry can't be told from a new event: nothing to fix the time for.
+            return None if self.event_id else received_at
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=UTC)
+        if received_at - OLDEST <= time <= received_at + NEWEST:
+            return time
+        self.metadata = merged(self.metadata, {"eventTime": _raw(self.event_time)})
+        return None
+
+
+class SnakeError(msgspec.Struct):
+    name: str | None = None
+    message: str | None = None
+    traceback: msgspec.Raw = msgspec.Raw()
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.name, self.message) if part)
+
+
+class SnakeEventData(msgspec.Struct, forbid_unknown_fields=True, eq=False):
+    """The same event in the snake_case dialect."""
+
+    event_type: Required
+    event_id: uuid.UUID | None = None
+    timestamp: datetime | None = None
+    student_id: Indexed | None = None
+    email_address: Indexed | None = None
+    user_name: Indexed | None = None
+    team_name: Indexed | None = None
+    session_id: Indexed | None = None
+    notebook_path: Indexed | None = None
+    cell_id: Indexed | None = None
+    cell_index: Int32 | None = None
+    cell_type: Indexed | None = None
+    code: str | None = None
+    execution_count: Int32 | None = None
+    success: bool | None = None
+    error: SnakeError | str | None = None
+    output: str | list[str] | None = None
+    duration_ms: float | None = None
+    metadata: Metadata | None = None
+
+    def to_event(self, received_at: datetime) -> Event:
+        return EventData(
+            event_type=self.event_type,
+            event_id=self.event_id,
+            event_time=self.timestamp,
+            user_id=self.student_id,
+            email_address=self.email_address,
+            user_name=self.user_name,
+            team_name=self.team_name,
+            session_id=self.session_id,
+            notebook_path=self.notebook_path,
+            cell_id=self.cell_id,
+            cell_index=self.cell_index,
+            cell_type=self.cell_type,
+            code=self.code,
+            execution_count=self.execution_count,
+            has_error=self.error is not None if self.success is None else not self.success,
+            error_message=None if self.error is None else str(self.error),
+            result=self.output,
+            execution_duration_ms=self.duration_ms,
+            metadata=self._metadata(),
+        ).to_event(received_at)
+
+    def _metadata(self) -> Metadata | None:
+        if isinstance(self.error, SnakeError) and bytes(self.error.traceback) not in (b"", b"null"):
+            return merged(self.metadata, {"traceback": self.error.traceback})
+        return self.metadata
+
+
+def as_json(event: Event) -> str:
+    """The event as the extension would have sent it."""
+    return _json(EventData.of(event))
+
+
+def merged(metadata: Metadata | None, others: Metadata) -> Metadata:
+    """Both objects in one; where their keys meet, `metadata` moves under a key of its own."""
+    if not metadata or metadata.keys().isdisjoint(others):
+        return {**(metadata or {}), **others}
+    return {**others, "metadata": _raw(metadata)}
+
+
+def derived_id(content: str) -> uuid.UUID:
+    """The id of an event that brought no UUID: the same for the same content."""
+    return uuid.uuid5(_NAMESPACE, content)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))

@@ -1,0 +1,165 @@
+"""What each type of event means: its home row, and what it tells of its student and session.
+
+All of it is pure: events and ids in, rows out.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from monitor.events import Event, merged
+from monitor.pipeline.references import Place
+
+EXECUTIONS = frozenset({"cell_execution_complete", "cell_executed", "cell_execution"})
+FAILURES = frozenset({"cell_execution_error", "cell_error"})
+ACTIONS = {
+    "notebook_open": "open",
+    "notebook_opened": "open",
+    "notebook_save": "save",
+    "notebook_saved": "save",
+    "notebook_close": "close",
+    "notebook_closed": "close",
+}
+
+Row = tuple[Any, ...]
+Said = tuple[datetime, str | None]
+_NOTHING_SAID: Said = (datetime.fromtimestamp(0, UTC), None)
+
+
+class Table:
+    """A home of events. Its first three columns are its key: student, time, event id."""
+
+    def __init__(self, name: str, columns: str) -> None:
+        self.name = name
+        self.columns = columns.split()
+        self.key = self.columns[:3]
+
+
+_HEAD = "event_id received_at event_type session_id notebook_id"
+CELL_EXECUTIONS = Table(
+    "cell_executions",
+    f"student_id executed_at {_HEAD} cell_id execution_count status duration_ms code output error "
+    "metadata",
+)
+NOTEBOOK_ACCESSES = Table("notebook_accesses", f"student_id accessed_at {_HEAD} action metadata")
+EVENTS = Table("events", f"student_id event_time {_HEAD} cell_id metadata")
+
+# Where an event's home has no column for a field, the field is kept in its metadata.
+_CELL_FIELDS = {"cellId": "cell", "cellIndex": "cell_index", "cellType": "cell_type"}
+_RUN_FIELDS = {
+    "code": "code",
+    "executionCount": "execution_count",
+    "hasError": "failed",
+    "errorMessage": "error",
+    "result": "output",
+    "executionDurationMs": "duration_ms",
+}
+
+
+def status(event: Event) -> str | None:
+    """`running`, `success` or `error`; None for events that are not about a cell's execution."""
+    if event.type in EXECUTIONS:
+        return "error" if event.failed else "success"
+    if event.type in FAILURES:
+        return "error"
+    return "running" if event.type == "cell_execution_start" else None
+
+
+def home_row(event: Event, place: Place) -> tuple[Table, Row]:
+    """The one row of an event, and the table that it belongs in."""
+    student, session, notebook, cell = place
+    head = (student, event.time, event.id, event.received_at, event.type, session, notebook)
+    homeless = _CELL_FIELDS if event.cell and cell is None else {}
+    if event.type in EXECUTIONS or event.type in FAILURES:
+        row: Row = (cell, event.execution_count, status(event), event.duration_ms)
+        row += (event.code, event.output, event.error, _metadata(event, homeless))
+        return CELL_EXECUTIONS, head + row
+    if action := ACTIONS.get(event.type):
+        return NOTEBOOK_ACCESSES, (*head, action, _metadata(event, _CELL_FIELDS | _RUN_FIELDS))
+    return EVENTS, (*head, cell, _metadata(event, homeless | _RUN_FIELDS))
+
+
+def _metadata(event: Event, homeless: dict[str, str]) -> str:
+    fields = {name: getattr(event, attribute) for name, attribute in homeless.items()}
+    kept = {name: value for name, value in fields.items() if value not in (None, False)}
+    if not kept:
+        return event.metadata
+    metadata = msgspec.json.decode(event.metadata, type=dict[str, msgspec.Raw])
+    others = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in kept.items()}
+    return msgspec.json.encode(merged(metadata, others)).decode()
+
+
+class Activity(msgspec.Struct):
+    """What a batch tells of one student. Times are the latest, texts those said last."""
+
+    event_at: datetime
+    received_at: datetime
+    executions: int = 0
+    errors: int = 0
+    help_at: datetime | None = None
+    help_stop_at: datetime | None = None
+    name: Said = _NOTHING_SAID
+    email: Said = _NOTHING_SAID
+    team: Said = _NOTHING_SAID
+
+    def add(self, event: Event) -> None:
+        at = event.happened_at
+        self.event_at = max(self.event_at, at)
+        self.received_at = max(self.received_at, event.received_at)
+        if event.type in EXECUTIONS or event.type in FAILURES:
+            self.executions += 1
+            self.errors += status(event) == "error"
+        elif event.type == "help":
+            self.help_at = max(self.help_at or at, at)
+        elif event.type == "help_stop":
+            self.help_stop_at = max(self.help_stop_at or at, at)
+        if event.name is not None:
+            self.name = max(self.name, (at, event.name))
+        if event.email is not None:
+            self.email = max(self.email, (at, event.email))
+        if event.team is not None:
+            self.team = max(self.team, (at, event.team))
+
+    def columns(self) -> Row:
+        return (
+            self.event_at,
+            self.received_at,
+            self.executions,
+            self.errors,
+            self.help_at,
+            self.help_stop_at,
+            *self.name,
+            *self.email,
+            *self.team,
+        )
+
+
+def activities(events: Iterable[tuple[Event, Place]]) -> dict[int, Activity]:
+    """What the events tell of each student, by the student's id, in the order of the ids."""
+    found: dict[int, Activity] = {}
+    for event, place in events:
+        activity = found.get(place.student)
+        if activity is None:
+            found[place.student] = activity = Activity(event.happened_at, event.received_at)
+        activity.add(event)
+    return dict(sorted(found.items()))
+
+
+class Turn(NamedTuple):
+    """The start or end of a session."""
+
+    session: int
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+def turns(events: Iterable[tuple[Event, Place]]) -> list[Turn]:
+    """The starts and ends of sessions that the events tell of."""
+    found = []
+    for event, place in events:
+        if place.session is not None and event.type in ("session_start", "session_end"):
+            starts, at = event.type == "session_start", event.happened_at
+            found.append(Turn(place.session, at if starts else None, None if starts else at))
+    return sorted(found, key=lambda turn: turn.session)

@@ -1,0 +1,67 @@
+"""Reading a request's body: of the right type, never larger than allowed, inflated if need be."""
+
+import zlib
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from monitor.errors import MonitorError, TooLarge, Unsupported
+
+_INFLATE_IN_THREAD = 64 * 1024  # more compressed bytes than this would hold up other requests
+
+
+class BrokenGzip(MonitorError):
+    """The body says that it is gzip, but it is not, or not whole."""
+
+
+async def read_json(request: Request, max_bytes: int) -> bytes:
+    """The body of a JSON request, at most `max_bytes` before and after gunzip.
+
+    Raises Unsupported, TooLarge or BrokenGzip.
+    """
+    headers = request.headers
+    media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise Unsupported(f"Content-Type {media_type!r}: send application/json")
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "x-gzip"):
+        raise Unsupported(f"Content-Encoding {encoding!r}: send gzip or identity")
+    body = await _read(request, max_bytes)
+    if "gzip" not in encoding:
+        return body
+    if len(body) > _INFLATE_IN_THREAD:
+        return await run_in_threadpool(_gunzip, body, max_bytes)
+    return _gunzip(body, max_bytes)
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _gunzip(body: bytes, max_bytes: int) -> bytes:
+    inflated = b""
+    while body:  # a gzip file may have several members
+        member = zlib.decompressobj(wbits=31)
+        try:
+            inflated += member.decompress(body, max_bytes + 1 - len(inflated))
+        except zlib.error as error:
+            raise BrokenGzip(f"The body is not gzip: {error}") from None
+        if len(inflated) > max_bytes:
+            raise _too_large(max_bytes)
+        if not member.eof:
+            raise BrokenGzip("The body is not whole: its gzip stream ends too early")
+        body = member.unused_data
+    return inflated
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the limit, {max_bytes} bytes")

@@ -1,0 +1,49 @@
+"""Answers as JSON; errors in FastAPI's shapes, because its clients expect them."""
+
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from monitor.errors import InvalidBody, MonitorError, TooLarge, Unavailable, Unsupported
+
+_RETRY_AFTER = {"Retry-After": "1"}
+_STATUS: dict[type[Exception], int] = {TooLarge: 413, Unsupported: 415}
+
+
+def json_response(
+    content: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    return Response(msgspec.json.encode(content), status, headers, "application/json")
+
+
+async def on_monitor_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, InvalidBody):
+        return json_response({"detail": error.details}, 422)
+    if isinstance(error, Unavailable):
+        return json_response({"detail": str(error)}, 503, _RETRY_AFTER)
+    return json_response({"detail": str(error)}, _STATUS.get(type(error), 400))
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    return json_response({"detail": error.detail}, error.status_code, dict(error.headers or {}))
+
+
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """The client left while it was sending: there is nobody to answer."""
+    return Response(status_code=400)
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    return json_response({"detail": "Internal Server Error"}, 500)
+
+
+EXCEPTION_HANDLERS: Any = {
+    MonitorError: on_monitor_error,
+    HTTPException: on_http_error,
+    ClientDisconnect: on_disconnect,
+    Exception: on_error,
+}

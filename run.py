@@ -1,0 +1,121 @@
+"""Starts the server: settings from the environment, PostgreSQL of its own where none is named."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from monitor import logs
+from monitor.app import create_app
+from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from monitor.errors import HandlersError
+from monitor.settings import Settings, SettingsError, from_environment
+
+
+class Server(uvicorn.Server):
+    """Says how to use it once it listens, and looks after the embedded PostgreSQL."""
+
+    def __init__(
+        self, config: uvicorn.Config, settings: Settings, embedded: EmbeddedPostgres | None
+    ) -> None:
+        super().__init__(config)
+        self._settings = settings
+        self._embedded = embedded
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(greeting(self._settings, self._embedded), flush=True)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._embedded and counter % 10 == 0:
+            self._embedded.ensure_running()
+        return await super().on_tick(counter)
+
+
+def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
+    url = f"http://{settings.host}:{settings.port}"
+    if embedded:
+        data = f"{embedded.directory}  (its own PostgreSQL; psql -h {embedded.host} -U postgres)"
+    else:
+        data = f"PostgreSQL at {settings.postgres_server}:{settings.postgres_port}"
+    influx = settings.influxdb_url or "off  (set INFLUXDB_URL)"
+    redis = settings.redis_host or "off  (set REDIS_HOST, for several replicas)"
+    body = '[{"eventType": "cell_executed", "userId": "hanako", "notebookPath": "lesson.ipynb"}]'
+    return f"""
+Cell Monitor listens on {url}
+  data      {data}
+  InfluxDB  {influx}
+  Redis     {redis}
+Send a first event, and look how the server is:
+  curl {url}{settings.api_v1_str}/events -H 'Content-Type: application/json' -d '{body}'
+  curl {url}/health
+"""
+
+
+@contextmanager
+def postgres_of(settings: Settings) -> Iterator[tuple[EmbeddedPostgres | None, Mapping[str, Any]]]:
+    """The embedded PostgreSQL, if it is to be, and asyncpg's arguments to connect."""
+    if settings.postgres_server:
+        yield (
+            None,
+            {
+                "host": settings.postgres_server,
+                "port": settings.postgres_port,
+                "user": settings.postgres_user,
+                "password": settings.postgres_password or None,
+                "database": settings.postgres_db,
+            },
+        )
+        return
+    with EmbeddedPostgres(settings.data_dir / "postgres") as embedded:
+        yield (
+            embedded,
+            {
+                "host": embedded.host,
+                "port": embedded.port,
+                "user": embedded.user,
+                "database": embedded.database,
+            },
+        )
+
+
+def serve(settings: Settings) -> bool:
+    """Runs until it is told to stop; false when it could not start."""
+    with postgres_of(settings) as (embedded, address):
+        config = uvicorn.Config(
+            create_app(settings, address),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws_max_size=64 * 1024,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
+        )
+        server = Server(config, settings, embedded)
+        server.run()
+        return server.started
+
+
+def main() -> int:
+    try:
+        settings = from_environment(os.environ)
+    except SettingsError as error:
+        print(f"Setting {error}", file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level)
+    try:
+        return 0 if serve(settings) else 1
+    except (EmbeddedPostgresError, HandlersError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
