@@ -114,7 +114,7 @@ def _keep_search() -> None:
     """Keep one capability over exec: to walk through root's 0700 home without opening it to all."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     only = 1 << CAP_DAC_READ_SEARCH
-    # Permitted must equal ambient: a larger set would count as a gain and clear the death signal.
+    # Ambient rights alone outlive exec here, and have to be permitted and inheritable first.
     sets = (ctypes.c_uint32 * 6)(only, only, only, 0, 0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.capset(header, sets) != 0:

@@ -291,6 +291,14 @@ def test_it_runs_between_start_and_stop_only(directory: Path) -> None:
     assert not pid_file.exists()
 
 
+@pytest.mark.parametrize("watchdog", WATCHDOGS)
+def test_stop_leaves_no_process(directory: Path, watchdog: bool) -> None:
+    before = psutil.Process().children()
+    with EmbeddedPostgres(directory, watchdog=watchdog):
+        assert len(psutil.Process().children()) == len(before) + 1 + watchdog
+    assert psutil.Process().children() == before
+
+
 async def test_a_second_server_on_the_directory_is_refused(directory: Path) -> None:
     with EmbeddedPostgres(directory) as first:
         with pytest.raises(EmbeddedPostgresError, match="DATA_DIR") as refusal:

@@ -1,0 +1,102 @@
+"""Real servers for the tests: each is started once, and each test gets a database of its own."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+import pytest
+
+from monitor.database import close_pool, open_pool
+from monitor.embedded import EmbeddedPostgres
+from tests.replicas import Replica
+from tests.servers import InfluxServer, RedisServer
+
+CAPTURED = Path(__file__).parent / "captured.jsonl"
+_numbers = count(1)
+
+Address = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The PostgreSQL that TEST_POSTGRES names as a URL, or the embedded one."""
+    if url := os.environ.get("TEST_POSTGRES"):
+        parts = urlsplit(url)
+        yield {
+            "host": parts.hostname,
+            "port": parts.port or 5432,
+            "user": unquote(parts.username or "postgres"),
+            "password": unquote(parts.password or "") or None,
+            "database": parts.path.lstrip("/") or "postgres",
+        }
+        return
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield {
+            "host": server.host,
+            "port": server.port,
+            "user": server.user,
+            "password": None,
+            "database": server.database,
+        }
+
+
+@pytest.fixture
+async def postgres(postgres_server: Address) -> AsyncIterator[Address]:
+    """An empty database."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    connection = await asyncpg.connect(**postgres_server)
+    await connection.execute(f"CREATE DATABASE {name}")
+    try:
+        yield {**postgres_server, "database": name}
+    finally:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.close()
+
+
+@pytest.fixture
+async def pool(postgres: Address) -> AsyncIterator[asyncpg.Pool]:
+    """Connections to a database with the schema."""
+    pool = await open_pool(postgres, 5, 5.0)
+    yield pool
+    await close_pool(pool, 5.0)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    with InfluxServer(tmp_path_factory.mktemp("influx")) as server:
+        yield server
+
+
+@pytest.fixture
+def environment(postgres: Address, tmp_path: Path) -> dict[str, str]:
+    """What a replica needs to know to use the test's database."""
+    return {
+        "POSTGRES_SERVER": postgres["host"],
+        "POSTGRES_PORT": str(postgres["port"]),
+        "POSTGRES_USER": postgres["user"],
+        "POSTGRES_PASSWORD": postgres["password"] or "",
+        "POSTGRES_DB": postgres["database"],
+        "DATA_DIR": str(tmp_path / "data"),
+    }
+
+
+@pytest.fixture
+def replica(environment: dict[str, str]) -> Iterator[Replica]:
+    with Replica(environment) as replica:
+        yield replica
+
+
+@pytest.fixture(scope="session")
+def captured() -> list[str]:
+    """Eight request bodies as the real extension sent them from a JupyterLab 4.6."""
+    return CAPTURED.read_text().splitlines()
