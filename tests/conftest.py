@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -44,17 +45,23 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addres
         }
 
 
-@pytest.fixture
-async def postgres(postgres_server: Address) -> AsyncIterator[Address]:
-    """An empty database."""
+@asynccontextmanager
+async def database(server: Address) -> AsyncIterator[Address]:
+    """An empty database of that server."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    connection = await asyncpg.connect(**postgres_server)
+    connection = await asyncpg.connect(**server)
     await connection.execute(f"CREATE DATABASE {name}")
     try:
-        yield {**postgres_server, "database": name}
+        yield {**server, "database": name}
     finally:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await connection.close()
+
+
+@pytest.fixture
+async def postgres(postgres_server: Address) -> AsyncIterator[Address]:
+    async with database(postgres_server) as address:
+        yield address
 
 
 @pytest.fixture
@@ -77,23 +84,37 @@ def influx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxSe
         yield server
 
 
-@pytest.fixture
-def environment(postgres: Address, tmp_path: Path) -> dict[str, str]:
-    """What a replica needs to know to use the test's database."""
+def environment_of(postgres: Address, data_dir: Path) -> dict[str, str]:
+    """What a replica needs to know to use the database."""
     return {
         "POSTGRES_SERVER": postgres["host"],
         "POSTGRES_PORT": str(postgres["port"]),
         "POSTGRES_USER": postgres["user"],
         "POSTGRES_PASSWORD": postgres["password"] or "",
         "POSTGRES_DB": postgres["database"],
-        "DATA_DIR": str(tmp_path / "data"),
+        "DATA_DIR": str(data_dir),
     }
+
+
+@pytest.fixture
+def environment(postgres: Address, tmp_path: Path) -> dict[str, str]:
+    return environment_of(postgres, tmp_path / "data")
 
 
 @pytest.fixture
 def replica(environment: dict[str, str]) -> Iterator[Replica]:
     with Replica(environment) as replica:
         yield replica
+
+
+@pytest.fixture(scope="session")
+async def shared_replica(
+    postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replica]:
+    """For tests that leave nothing behind."""
+    async with database(postgres_server) as address:
+        with Replica(environment_of(address, tmp_path_factory.mktemp("shared"))) as replica:
+            yield replica
 
 
 @pytest.fixture(scope="session")

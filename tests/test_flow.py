@@ -150,3 +150,167 @@ async def test_the_captured_lesson_is_stored_drawn_and_shown_once(
         True,
         True,
     ]
+
+
+async def test_a_message_says_what_happened(replica: Replica) -> None:
+    async with replica.listen("?channels=progress:hanako") as dashboard:
+        failed = event(hasError=True, errorMessage="NameError: name 'x' is not defined")
+        await post(replica, event(eventType="cell_execution_start"), failed)
+        started, ended = await dashboard.next(), await dashboard.next()
+    assert started["data"]["status"] == "running"
+    assert ended["id"] != started["id"]
+    assert datetime.fromisoformat(ended["timestamp"]) == datetime.fromisoformat(failed["eventTime"])
+    assert ended["channel"] == "progress:hanako"
+    assert ended["data"] == {
+        "eventId": failed["eventId"],
+        "eventType": "cell_executed",
+        "userId": "hanako",
+        "notebookPath": "lesson.ipynb",
+        "cellId": "cell-1",
+        "status": "error",
+        "executions": 1,
+        "errors": 1,
+    }
+
+
+async def test_sockets_hear_only_their_channels_and_each_message_once(
+    replica: Replica, postgres: Address
+) -> None:
+    await post(replica, event(userId="hanako"), event(userId="taro"))
+    await fetch(postgres, "INSERT INTO classes (class_code, name) VALUES ('A', 'A')")
+    await fetch(
+        postgres,
+        "INSERT INTO student_classes SELECT s.id, c.id FROM students s, classes c"
+        " WHERE s.user_id = 'taro'",
+    )
+    (row,) = await fetch(postgres, "SELECT id FROM classes")
+    async with (
+        replica.listen("?channels=progress:taro,progress:*") as both,
+        replica.listen(f"?channels=class:{row['id']}") as of_class,
+        replica.listen() as everything,
+    ):
+        await post(replica, event(userId="hanako"), event(userId="taro"))
+        assert [(await both.next())["data"]["userId"] for _ in "12"] == ["hanako", "taro"]
+        assert (await of_class.next())["data"]["userId"] == "taro"
+        assert [(await everything.next())["data"]["userId"] for _ in "12"] == ["hanako", "taro"]
+        for socket in (both, of_class, everything):
+            assert await socket.silent()
+
+
+async def test_commands_on_the_socket(replica: Replica) -> None:
+    async with replica.listen() as socket:
+        assert (await socket.send(action="ping"))["event"] == "pong"
+        answer = await socket.send(action="subscribe", channels=["progress:taro"])
+        assert answer["data"] == {"channels": ["progress:taro"], "recovered": True}
+        await post(replica, event(userId="hanako"))  # no longer everything
+        assert await socket.silent()
+        answer = await socket.send(action="unsubscribe", channels=["progress:taro"])
+        assert answer["data"] == {"channels": ["progress:taro"]}
+        assert (await socket.send(action="dance"))["data"]["code"] == "invalid_command"
+        await socket.socket.send("{")
+        error = await socket.next()
+        assert error["data"]["code"] == "invalid_json"
+        assert error.keys() == {"event", "channel", "id", "timestamp", "data"}
+        answer = await socket.send(action="subscribe", channels=["x"], since="from-before")
+        assert answer["data"]["recovered"] is False
+
+
+async def test_a_bad_item_does_not_take_the_others_with_it(
+    replica: Replica, postgres: Address
+) -> None:
+    answer = await post(replica, event(), event(cellIndex="first"), 5, event())
+    assert answer.status_code == 202
+    assert answer.json()["stored"] == 2
+    assert [(each["index"], each["path"]) for each in answer.json()["rejected"]] == [
+        (1, "cellIndex"),
+        (2, ""),
+    ]
+    assert (await counts(postgres))["rejected"] == 2
+
+
+async def test_a_row_that_postgresql_refuses_is_rejected_alone(
+    replica: Replica, postgres: Address
+) -> None:
+    poison = event(metadata={"n": 1})
+    body = json.dumps([event(), poison, event()]).replace('{"n": 1}', '{"n": 1e200000}')
+    async with httpx.AsyncClient() as client:
+        headers = {"Content-Type": "application/json"}
+        answer = await client.post(replica.events_url, content=body, headers=headers)
+    assert answer.status_code == 202
+    assert answer.json()["stored"] == 2
+    assert [each["index"] for each in answer.json()["rejected"]] == [1]
+    (letter,) = await fetch(postgres, "SELECT * FROM rejected_events")
+    assert poison["eventId"] in letter["raw"]
+
+
+async def test_only_bad_items_are_422_and_kept(replica: Replica, postgres: Address) -> None:
+    for _ in "12":
+        answer = await post(replica, {"userId": "hanako"}, event(code=1))
+        assert answer.status_code == 422
+        assert [each["loc"] for each in answer.json()["detail"]] == [
+            ["body", 0, "eventType"],
+            ["body", 1, "code"],
+        ]
+        assert answer.json()["detail"][0]["type"] == "missing"
+    assert (await counts(postgres))["rejected"] <= 3  # a retry adds no second row but event(code)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "word"),
+    [
+        (b"[{", {}, 422, "truncated"),
+        (b"{}", {}, 422, "array"),
+        (b'[{"eventType": "\xff"}]', {}, 422, "UTF-8"),
+        (b"[" * 100_000, {}, 422, "deep"),
+        (b"[]", {"Content-Type": "text/plain"}, 415, "application/json"),
+        (b"[]", {"Content-Encoding": "br"}, 415, "gzip"),
+        (b"nonsense", {"Content-Encoding": "gzip"}, 400, "gzip"),
+        (gzip.compress(b"[]")[:-4], {"Content-Encoding": "gzip"}, 400, "whole"),
+        (b"[" + b"1," * 2000 + b"1]", {}, 413, "1000"),
+        (b" " * (16 * 1024 * 1024 + 1), {}, 413, "16777216"),
+        (gzip.compress(b" " * 200_000_000, 1), {"Content-Encoding": "gzip"}, 413, "16777216"),
+    ],
+)
+async def test_a_body_that_is_no_batch_gets_a_clear_error(
+    shared_replica: Replica, body: bytes, headers: dict[str, str], status: int, word: str
+) -> None:
+    async with httpx.AsyncClient(timeout=30) as client:
+        headers = {"Content-Type": "application/json"} | headers
+        answer = await client.post(shared_replica.events_url, content=body, headers=headers)
+    assert answer.status_code == status
+    assert word in json.dumps(answer.json()["detail"])
+
+
+async def test_an_empty_batch_gzip_and_a_trailing_slash_are_welcome(replica: Replica) -> None:
+    async with httpx.AsyncClient() as client:
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        answer = await client.post(replica.events_url + "/", content=b"[]", headers=headers)
+        assert (answer.status_code, answer.json()["received"]) == (202, 0)
+        body = gzip.compress(json.dumps([event(), event()]).encode())
+        headers["Content-Encoding"] = "gzip"
+        answer = await client.post(replica.events_url, content=body, headers=headers)
+        assert (answer.status_code, answer.json()["stored"]) == (202, 2)
+
+
+async def test_browsers_may_post_from_anywhere(replica: Replica) -> None:
+    async with httpx.AsyncClient() as client:
+        preflight = await client.options(
+            replica.events_url,
+            headers={
+                "Origin": "http://localhost:8888",
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "content-type",
+            },
+        )
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "*"
+        assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
+    answer = await post(replica, event(), headers={"Origin": "http://localhost:8888"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+async def test_unknown_paths_and_methods_are_json_errors(shared_replica: Replica) -> None:
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{shared_replica.url}/nothing")).json() == {"detail": "Not Found"}
+        answer = await client.get(shared_replica.events_url)
+        assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})

@@ -1,0 +1,215 @@
+"""What clients see when a part fails, and that each part comes back by itself."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from monitor.embedded import EmbeddedPostgres
+from tests.conftest import Address, environment_of
+from tests.replicas import Replica
+from tests.servers import InfluxServer, RedisServer
+from tests.test_flow import counts, event, fetch, points, post
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that a test may stop."""
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        yield server
+
+
+def address(server: EmbeddedPostgres) -> Address:
+    return {
+        "host": server.host,
+        "port": server.port,
+        "user": server.user,
+        "password": None,
+        "database": server.database,
+    }
+
+
+async def health(replica: Replica, path: str = "/health") -> tuple[int, dict[str, Any]]:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(replica.url + path)
+        return answer.status_code, answer.json()
+
+
+async def eventually(condition: Any, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        await asyncio.sleep(0.1)
+
+
+async def test_without_postgresql_the_client_is_told_to_retry_and_succeeds_later(
+    own_postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    with Replica(environment_of(address(own_postgres), tmp_path / "data")) as replica:
+        first, second = event(), event()
+        assert (await post(replica, first)).status_code == 202
+        own_postgres.stop()
+        refused = await post(replica, second)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert (await health(replica))[0] == 503
+        assert (await health(replica, "/health/ready"))[0] == 503
+        assert (await health(replica, "/health/live"))[0] == 200
+        own_postgres.start()
+        retried = await post(replica, first, second)
+        assert retried.status_code == 202
+        assert (retried.json()["stored"], retried.json()["duplicates"]) == (1, 1)
+        assert (await health(replica))[1]["status"] == "ok"
+    assert (await counts(address(own_postgres)))["executions"] == 2
+
+
+async def test_a_full_queue_is_503_at_once(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    environment = environment_of(address(own_postgres), tmp_path / "data")
+    with Replica(environment | {"QUEUE_MAX_EVENTS": "1000", "CONSUMERS": "1"}) as replica:
+        own_postgres.stop()
+        events = [event() for _ in range(990)]
+        waiting = asyncio.create_task(post(replica, *events))
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        refused = await post(replica, *(event() for _ in range(20)))
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert not waiting.done()
+        assert time.monotonic() - began < 2
+        assert (await waiting).status_code == 503
+
+
+async def test_what_was_acknowledged_survives_kill_9_of_server_and_its_postgresql(
+    tmp_path: Path,
+) -> None:
+    with Replica({"DATA_DIR": str(tmp_path / "data")}) as replica:
+        sent = event()
+        assert (await post(replica, sent)).json()["stored"] == 1
+        replica.stop(signal.SIGKILL)
+        replica.start()
+        assert (await post(replica, sent)).json()["duplicates"] == 1
+
+
+async def test_the_server_looks_after_its_postgresql(tmp_path: Path) -> None:
+    with Replica({"DATA_DIR": str(tmp_path / "data")}) as replica:
+        sent = event()
+        assert (await post(replica, sent)).status_code == 202
+        pid = (tmp_path / "data/postgres/data/postmaster.pid").read_text().splitlines()[0]
+        os.kill(int(pid), signal.SIGKILL)
+
+        async def stored_before() -> bool:
+            answer = await post(replica, sent)
+            return answer.status_code == 202 and bool(answer.json()["duplicates"] == 1)
+
+        await eventually(stored_before)
+
+
+async def test_stopping_answers_what_is_pending_and_tells_sockets_to_come_back(
+    replica: Replica, postgres: Address
+) -> None:
+    async with replica.listen("?channels=progress:nobody") as dashboard:
+        posts = [asyncio.create_task(post(replica, event())) for _ in range(50)]
+        await asyncio.sleep(0.05)
+        assert replica.process is not None
+        replica.process.send_signal(signal.SIGTERM)
+        answers = await asyncio.gather(*posts, return_exceptions=True)
+        await dashboard.socket.wait_closed()
+        assert dashboard.socket.close_code == 1012
+    acknowledged = sum(
+        isinstance(answer, httpx.Response) and answer.status_code == 202 for answer in answers
+    )
+    await asyncio.to_thread(replica.process.wait, 20)
+    assert acknowledged <= (await counts(postgres))["executions"] <= 50
+
+
+async def test_replicas_show_each_others_events_once_and_outlive_redis(
+    environment: dict[str, str], redis_server: RedisServer, tmp_path: Path
+) -> None:
+    redis = {"REDIS_HOST": redis_server.host, "REDIS_PORT": str(redis_server.port)}
+    with (
+        Replica(environment | redis) as one,
+        Replica(environment | redis | {"DATA_DIR": str(tmp_path / "other")}) as two,
+    ):
+
+        async def connected(state: str = "ok") -> bool:
+            states = [(await health(each))[1]["redis"]["state"] for each in (one, two)]
+            return states == [state] * 2
+
+        async def degraded() -> bool:
+            return await connected("degraded")
+
+        await eventually(connected)
+        async with one.listen() as near, two.listen() as far:
+            sent = event()
+            await post(one, sent)
+            for dashboard in (near, far):
+                assert (await dashboard.next())["data"]["eventId"] == sent["eventId"]
+                assert await dashboard.silent()
+            redis_server.stop()
+            await eventually(degraded)
+            assert (await health(one))[0] == 200
+            await post(one, event())
+            assert (await near.next())["event"] == "execution_update"
+            assert await far.silent()
+            redis_server.start()
+            await eventually(connected)
+            await post(two, sent := event())
+            for dashboard in (near, far):
+                assert (await dashboard.next())["data"]["eventId"] == sent["eventId"]
+
+
+async def test_influxdb_may_be_away_for_a_while(
+    environment: dict[str, str], postgres: Address, influx_server: InfluxServer
+) -> None:
+    bucket = postgres["database"]
+    settings = {"INFLUXDB_URL": influx_server.url, "INFLUXDB_BUCKET": bucket}
+    with Replica(environment | settings) as replica:
+        influx_server.stop()
+        assert (await post(replica, event(), event())).status_code == 202
+
+        async def degraded() -> bool:
+            code, state = await health(replica)
+            return code == 200 and bool(state["status"] == "degraded")
+
+        async def drawn() -> bool:
+            return len(await points(influx_server, bucket)) == 2
+
+        await eventually(degraded)
+        influx_server.start()
+        await eventually(drawn, 20)
+
+
+async def test_custom_handlers_come_from_outside_the_package(
+    environment: dict[str, str], postgres: Address, tmp_path: Path
+) -> None:
+    (tmp_path / "quiz.py").write_text(
+        "from monitor.pipeline.custom import Handlers\n"
+        "handlers = Handlers()\n"
+        "@handlers.on('quiz_answered')\n"
+        "async def quiz_answered(event, connection):\n"
+        "    await connection.execute(\n"
+        "        'CREATE TABLE answers AS SELECT $1::text AS by', event.student\n"
+        "    )\n"
+    )
+    with Replica(environment | {"HANDLERS": "quiz", "PYTHONPATH": str(tmp_path)}) as replica:
+        await post(replica, event(eventType="quiz_answered"))
+
+        async def handled() -> bool:
+            return bool(await fetch(postgres, "SELECT to_regclass('answers')::text AS name"))
+
+        await eventually(handled)
+    assert await fetch(postgres, "SELECT * FROM answers") == [{"by": "hanako"}]
+    assert (await counts(postgres))["events"] == 1
+
+
+async def test_a_setting_that_makes_no_sense_stops_the_start_and_is_named(tmp_path: Path) -> None:
+    replica = Replica({"PORT": "8000", "DATA_DIR": str(tmp_path), "CONSUMERS": "none"})
+    with pytest.raises(AssertionError):
+        replica.start()
+    assert "CONSUMERS" in replica.output()
+    replica.log.close()
