@@ -90,7 +90,16 @@ class Server:
 
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
         consumers = Consumers(self.queue, sink, publish, limits)
-        self._parts = health.Parts(pool, self.queue, consumers, self.hub, influx, broker)
+        self._parts = health.Parts(
+            settings.project_name,
+            settings.project_version,
+            pool,
+            self.queue,
+            consumers,
+            self.hub,
+            influx,
+            broker,
+        )
 
         for part in (influx, broker, runner):
             if part:

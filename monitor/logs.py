@@ -2,6 +2,8 @@
 
 import logging.config
 
+from pythonjsonlogger.core import RESERVED_ATTRS
+
 
 def configure(level: str) -> None:
     logging.config.dictConfig(
@@ -15,11 +17,12 @@ def configure(level: str) -> None:
                     "style": "{",
                     "timestamp": True,
                     "json_ensure_ascii": False,
+                    "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"level": level, "handlers": ["stderr"]},
-            # A line per request costs more than the request; a load balancer keeps such a log.
-            "loggers": {"uvicorn.access": {"level": "WARNING"}},
+            # Starts and stops we log ourselves, and each socket that comes and goes is no news.
+            "loggers": {"uvicorn": {"level": "WARNING"}},
         }
     )

@@ -43,6 +43,8 @@ class QueueHealth(msgspec.Struct):
 class Health(msgspec.Struct):
     """`down` means that events can't be accepted now; `degraded` that something else is away."""
 
+    project: str
+    version: str
     status: Literal["ok", "degraded", "down"]
     postgres: PostgresHealth
     influxdb: InfluxHealth
@@ -56,6 +58,8 @@ class Health(msgspec.Struct):
 class Parts(msgspec.Struct):
     """What the health of the server is made of."""
 
+    project: str
+    version: str
     pool: asyncpg.Pool
     queue: EventQueue
     consumers: Consumers
@@ -76,6 +80,8 @@ async def check(parts: Parts) -> Health:
     if "down" in (postgres.state, queue.state) or not parts.consumers.alive:
         status = "down"
     return Health(
+        parts.project,
+        parts.version,
         status,
         postgres,
         influx,
