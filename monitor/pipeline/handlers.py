@@ -24,8 +24,8 @@ ACTIONS = {
 }
 
 Row = tuple[Any, ...]
-Said = tuple[datetime, str | None]
-_NOTHING_SAID: Said = (datetime.fromtimestamp(0, UTC), None)
+Said = tuple[datetime, str]
+_NOTHING_SAID: Said = (datetime.fromtimestamp(0, UTC), "")
 
 
 class Table:
@@ -106,8 +106,10 @@ class Activity(msgspec.Struct):
 
     def add(self, event: Event) -> None:
         at = event.happened_at
-        self.event_at = max(self.event_at, at)
-        self.received_at = max(self.received_at, event.received_at)
+        if at > self.event_at:
+            self.event_at = at
+        if event.received_at > self.received_at:
+            self.received_at = event.received_at
         if event.type in EXECUTIONS or event.type in FAILURES:
             self.executions += 1
             self.errors += status(event) == "error"
@@ -115,12 +117,12 @@ class Activity(msgspec.Struct):
             self.help_at = max(self.help_at or at, at)
         elif event.type == "help_stop":
             self.help_stop_at = max(self.help_stop_at or at, at)
-        if event.name is not None:
-            self.name = max(self.name, (at, event.name))
-        if event.email is not None:
-            self.email = max(self.email, (at, event.email))
-        if event.team is not None:
-            self.team = max(self.team, (at, event.team))
+        if event.name and (said := (at, event.name)) > self.name:
+            self.name = said
+        if event.email and (said := (at, event.email)) > self.email:
+            self.email = said
+        if event.team and (said := (at, event.team)) > self.team:
+            self.team = said
 
     def columns(self) -> Row:
         return (

@@ -202,12 +202,14 @@ _UPDATE_STUDENTS = """
         last_received_at = GREATEST(s.last_received_at, a.received_at),
         help_at = GREATEST(s.help_at, a.help_at),
         help_stop_at = GREATEST(s.help_stop_at, a.help_stop_at),
-        name = CASE WHEN (a.name_at, a.name) > (s.name_at, s.name) THEN a.name ELSE s.name END,
+        name = CASE WHEN (a.name_at, a.name) > (s.name_at, COALESCE(s.name, ''))
+               THEN a.name ELSE s.name END,
         name_at = GREATEST(s.name_at, a.name_at),
-        email = CASE WHEN (a.email_at, a.email) > (s.email_at, s.email)
+        email = CASE WHEN (a.email_at, a.email) > (s.email_at, COALESCE(s.email, ''))
                 THEN a.email ELSE s.email END,
         email_at = GREATEST(s.email_at, a.email_at),
-        team = CASE WHEN (a.team_at, a.team) > (s.team_at, s.team) THEN a.team ELSE s.team END,
+        team = CASE WHEN (a.team_at, a.team) > (s.team_at, COALESCE(s.team, ''))
+               THEN a.team ELSE s.team END,
         team_at = GREATEST(s.team_at, a.team_at)
     FROM unnest(
         $1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::bigint[],

@@ -1,0 +1,76 @@
+"""The load generator, wrk: a process of its own that costs next to nothing."""
+
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from bench.figures import BenchError
+from bench.places import EVENTS
+
+SCRIPT = Path(__file__).with_name("events.lua")
+MISSING = "wrk is missing: `apt-get install wrk`, or `brew install wrk`"
+
+
+class Result(msgspec.Struct):
+    """What wrk saw of a run."""
+
+    requests: int
+    seconds: float
+    failed: int
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds
+
+
+class Load:
+    """A run of wrk that is under way."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def result(self) -> Result:
+        """Waits for the end of the run. Raises BenchError when a request failed."""
+        output, _ = self._process.communicate()
+        found = [line[7:] for line in output.splitlines() if line.startswith("RESULT ")]
+        if self._process.returncode or not found:
+            raise BenchError(f"wrk failed:\n{output}")
+        result = msgspec.json.decode(found[0], type=Result)
+        if result.failed or not result.requests:
+            raise BenchError(f"{result.failed} of wrk's requests were not answered by a 2xx")
+        return result
+
+
+@contextmanager
+def load(port: int, *, batch: int, connections: int, seconds: int) -> Iterator[Load]:
+    """Runs wrk in the background: a closed loop of requests with `batch` new events each."""
+    if not shutil.which("wrk"):
+        raise BenchError(MISSING)
+    url = f"http://127.0.0.1:{port}{EVENTS}"
+    seed = str(random.getrandbits(48))
+    limits = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
+    process = subprocess.Popen(
+        ["wrk", *limits, "-s", str(SCRIPT), url, "--", str(batch), seed],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield Load(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run(port: int, *, batch: int, connections: int, seconds: int) -> Result:
+    """Runs wrk to its end."""
+    with load(port, batch=batch, connections=connections, seconds=seconds) as running:
+        return running.result()

@@ -1,0 +1,100 @@
+"""Committed events per second through the whole pipeline, by those of a bare COPY."""
+
+import asyncio
+import time
+from dataclasses import replace
+from statistics import fmean
+
+import asyncpg
+
+from bench.figures import BenchError, Figure, ratio
+from bench.listeners import listeners
+from bench.load import load
+from bench.server import Server, monitor
+from bench.usage import Usage
+
+WHAT = "committed events/s, batches of 100, by a bare COPY of the same rows"
+GOAL = 0.40
+BATCH = 100
+CONNECTIONS = 32
+ROUNDS = 3
+SETTLE, MEASURED = 2, 4  # seconds of each round
+COPIED = 100_000  # rows of one baseline
+RECORDS = 1_000  # rows of one COPY
+
+
+async def measure() -> Figure:
+    """Rounds of load, and before and after each of them the baseline, of the same PostgreSQL."""
+    with monitor() as server, listeners(server.port) as clients:
+        connection = await server.connect()
+        try:
+            await _load(server, connection, clients.pid)  # the warm-up, and the rows to copy
+            copies, rates, usage = [await _copy(connection)], [], ""
+            for _ in range(ROUNDS):
+                rate, usage = await _load(server, connection, clients.pid)
+                rates.append(rate)
+                copies.append(await _copy(connection))
+            await _check(connection)
+        finally:
+            await connection.close()
+        heard = clients.heard()
+    figure = ratio(WHAT, (fmean(rates), "events/s"), (fmean(copies), "rows/s"), GOAL)
+    notes = [
+        f"rounds: {_listed(rates)} events/s; COPY: {_listed(copies)} rows/s",
+        f"{usage}; {heard:,} live messages were read",
+    ]
+    return replace(figure, notes=notes)
+
+
+async def _load(server: Server, connection: asyncpg.Connection, clients: int) -> tuple[float, str]:
+    """Committed events per second, and how busy the processes were."""
+    seconds = SETTLE + MEASURED + 1
+    with load(server.port, batch=BATCH, connections=CONNECTIONS, seconds=seconds) as running:
+        await asyncio.sleep(SETTLE)
+        usage = Usage.of(server.pid, wrk=running.pid, sockets=clients)
+        before, start = await _committed(connection), time.perf_counter()
+        await asyncio.sleep(MEASURED)
+        after, end = await _committed(connection), time.perf_counter()
+        busy = str(usage)
+        await asyncio.to_thread(running.result)
+    await _drained(connection)
+    return (after - before) / (end - start), busy
+
+
+async def _committed(connection: asyncpg.Connection) -> int:
+    """The events of all transactions so far, by the counters that each keeps up: it costs less."""
+    return int(await connection.fetchval("SELECT coalesce(sum(executions), 0) FROM students"))
+
+
+async def _drained(connection: asyncpg.Connection) -> None:
+    """Waits until what wrk left unanswered at its end has been stored too."""
+    before, after = -1, await _committed(connection)
+    while before != after:
+        await asyncio.sleep(0.5)
+        before, after = after, await _committed(connection)
+
+
+async def _check(connection: asyncpg.Connection) -> None:
+    rows = int(await connection.fetchval("SELECT count(*) FROM cell_executions"))
+    if rows != (counted := await _committed(connection)):
+        raise BenchError(f"{rows} events are stored, and {counted} were counted")
+
+
+async def _copy(connection: asyncpg.Connection) -> float:
+    """Rows per second of a bare COPY into a table without index."""
+    rows = await connection.fetch(f"SELECT * FROM cell_executions LIMIT {COPIED}")
+    columns = list(rows[0].keys())
+    records = [tuple(row) for row in rows]
+    await connection.execute("CREATE TABLE bench_copies (LIKE cell_executions)")
+    start = time.perf_counter()
+    for first in range(0, len(records), RECORDS):
+        await connection.copy_records_to_table(
+            "bench_copies", records=records[first : first + RECORDS], columns=columns
+        )
+    seconds = time.perf_counter() - start
+    await connection.execute("DROP TABLE bench_copies")
+    return len(records) / seconds
+
+
+def _listed(rates: list[float]) -> str:
+    return ", ".join(f"{rate:,.0f}" for rate in rates)

@@ -1,0 +1,40 @@
+"""How busy the processes of a run are."""
+
+import time
+from collections.abc import Mapping
+from typing import Self
+
+import psutil
+
+
+class Usage:
+    """Processor time by part, from its making until it is asked for."""
+
+    def __init__(self, parts: Mapping[str, list[psutil.Process]]) -> None:
+        self._parts = parts
+        self._before = self._seconds()
+        self._start = time.perf_counter()
+
+    @classmethod
+    def of(cls, server: int, **others: int) -> Self:
+        """Of the server, of the PostgreSQL that is its child, and of others by their pids."""
+        process = psutil.Process(server)
+        parts = {"server": [process], "PostgreSQL": process.children(recursive=True)}
+        return cls(parts | {name: [psutil.Process(pid)] for name, pid in others.items()})
+
+    def __str__(self) -> str:
+        elapsed = time.perf_counter() - self._start
+        after = self._seconds()
+        shares = {name: (after[name] - self._before[name]) / elapsed for name in after}
+        return "processors: " + ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+
+    def _seconds(self) -> dict[str, float]:
+        return {name: sum(map(_cpu, processes)) for name, processes in self._parts.items()}
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
