@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import msgspec
 
 from bench.figures import BenchError
 from monitor.settings import Settings
@@ -125,9 +124,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _tail(log: Path) -> str:
     return log.read_text(errors="replace")[-2000:]
-
-
-def ledger(port: int) -> dict[str, object]:
-    """What /health tells, for notes."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-        return msgspec.json.decode(answer.read(), type=dict[str, object])

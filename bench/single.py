@@ -1,5 +1,6 @@
 """Requests per second of one event each, by those of an empty Starlette route."""
 
+import asyncio
 from dataclasses import replace
 from statistics import fmean
 
@@ -25,8 +26,9 @@ async def measure() -> Figure:
             theirs.append(_run(bare.port, MEASURED))
             with load(server.port, batch=1, connections=CONNECTIONS, seconds=MEASURED) as running:
                 usage = Usage.of(server.pid, wrk=running.pid)
-                ours.append(running.result())
+                await asyncio.sleep(MEASURED - 1)
                 busy = str(usage)
+                ours.append(running.result())
     figure = ratio(WHAT, (_rate(ours), "requests/s"), (_rate(theirs), "requests/s"), GOAL)
     notes = [f"rounds: {_listed(ours)}; empty route: {_listed(theirs)}", busy]
     return replace(figure, notes=notes)

@@ -95,7 +95,7 @@ def decode(body: bytes, received_at: datetime, max_events: int) -> Decoded:
 
 def repair(body: bytes) -> bytes:
     """The body with U+FFFD for each escape that stands for NUL or for half a surrogate pair."""
-    if b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body:
+    if b"\\u" in body:
         return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
     return body
 

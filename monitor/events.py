@@ -15,16 +15,17 @@ OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)
 _NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
 
 
-class Event(msgspec.Struct, eq=False):
+class Event(msgspec.Struct, eq=False, gc=False):
     """What a student did, whichever dialect told of it. Empty and absent are both None.
 
-    `time` is the client's, or None until the time of first receipt has been fixed. `metadata` is
-    the text of a JSON object.
+    `time` is the client's; where there was none it is that of this receipt, and `untimed` until it
+    has become that of the first. `metadata` is the text of a JSON object.
     """
 
     id: uuid.UUID
     type: str
-    time: datetime | None
+    time: datetime
+    untimed: bool
     received_at: datetime
     student: str
     name: str | None
@@ -42,10 +43,6 @@ class Event(msgspec.Struct, eq=False):
     error: str | None
     duration_ms: float | None
     metadata: str
-
-    @property
-    def happened_at(self) -> datetime:
-        return self.time or self.received_at
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -69,7 +66,12 @@ class InvalidItem(ValueError):
 
 
 class EventData(
-    msgspec.Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True, eq=False
+    msgspec.Struct,
+    rename="camel",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    eq=False,
+    gc=False,
 ):
     """An event in the dialect of the JupyterLab extension."""
 
@@ -94,13 +96,23 @@ class EventData(
     metadata: Metadata | None = None
 
     def to_event(self, received_at: datetime) -> Event:
+        """Raises InvalidItem when it doesn't say who."""
+        student = self.user_id or self.email_address
+        if not student:
+            raise InvalidItem("userId", "One of userId and emailAddress is required")
+        event_id = self.event_id or self._derived_id()
+        time = self.event_time
+        if time is not None:
+            time = self._usable(time, received_at)
         result = self.result
         return Event(
-            self.event_id or self._derived_id(),
+            event_id,
             self.event_type,
-            self._usable_time(received_at),
+            time or received_at,
+            # Without an id a retry can't be told from a new event: nothing to fix the time for.
+            time is None and (self.event_id is not None or self.event_time is not None),
             received_at,
-            self._student(),
+            student,
             self.user_name or None,
             self.email_address or None,
             self.team_name or None,
@@ -111,7 +123,7 @@ class EventData(
             self.cell_index,
             self.code,
             self.execution_count,
-            bool(self.has_error),
+            self.has_error is True,
             "".join(result) if isinstance(result, list) else result,
             self.error_message,
             self.execution_duration_ms,
@@ -124,7 +136,7 @@ class EventData(
         return cls(
             event_type=event.type,
             event_id=event.id,
-            event_time=event.time,
+            event_time=None if event.untimed else event.time,
             user_id=event.student,
             email_address=event.email,
             user_name=event.name,
@@ -143,22 +155,13 @@ class EventData(
             metadata=msgspec.json.decode(event.metadata, type=Metadata),
         )
 
-    def _student(self) -> str:
-        student = self.user_id or self.email_address
-        if not student:
-            raise InvalidItem("userId", "One of userId and emailAddress is required")
-        return student
-
     def _derived_id(self) -> uuid.UUID:
         if self.event_time is None:
             return uuid.uuid4()
         return derived_id(_json(self))
 
-    def _usable_time(self, received_at: datetime) -> datetime | None:
-        time = self.event_time
-        if time is None:
-            # Without an id a retry can't be told from a new event: nothing to fix the time for.
-            return None if self.event_id else received_at
+    def _usable(self, time: datetime, received_at: datetime) -> datetime | None:
+        """The time in UTC's sense, or None when it is absurd; the metadata then keeps it."""
         if time.tzinfo is None:
             time = time.replace(tzinfo=UTC)
         if received_at - OLDEST <= time <= received_at + NEWEST:
@@ -176,7 +179,7 @@ class SnakeError(msgspec.Struct):
         return ": ".join(part for part in (self.name, self.message) if part)
 
 
-class SnakeEventData(msgspec.Struct, forbid_unknown_fields=True, eq=False):
+class SnakeEventData(msgspec.Struct, forbid_unknown_fields=True, eq=False, gc=False):
     """The same event in the snake_case dialect."""
 
     event_type: Required

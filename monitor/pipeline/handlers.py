@@ -47,6 +47,7 @@ NOTEBOOK_ACCESSES = Table("notebook_accesses", f"student_id accessed_at {_HEAD} 
 EVENTS = Table("events", f"student_id event_time {_HEAD} cell_id metadata")
 
 # Where an event's home has no column for a field, the field is kept in its metadata.
+_NONE: dict[str, str] = {}
 _CELL_FIELDS = {"cellId": "cell", "cellIndex": "cell_index", "cellType": "cell_type"}
 _RUN_FIELDS = {
     "code": "code",
@@ -69,16 +70,28 @@ def status(event: Event) -> str | None:
 
 def home_row(event: Event, place: Place) -> tuple[Table, Row]:
     """The one row of an event, and the table that it belongs in."""
-    student, session, notebook, cell = place
-    head = (student, event.time, event.id, event.received_at, event.type, session, notebook)
-    homeless = _CELL_FIELDS if event.cell and cell is None else {}
-    if event.type in EXECUTIONS or event.type in FAILURES:
-        row: Row = (cell, event.execution_count, status(event), event.duration_ms)
-        row += (event.code, event.output, event.error, _metadata(event, homeless))
-        return CELL_EXECUTIONS, head + row
-    if action := ACTIONS.get(event.type):
-        return NOTEBOOK_ACCESSES, (*head, action, _metadata(event, _CELL_FIELDS | _RUN_FIELDS))
-    return EVENTS, (*head, cell, _metadata(event, homeless | _RUN_FIELDS))
+    kind, cell = event.type, place.cell
+    head = (place.student, event.time, event.id, event.received_at, kind)
+    homeless = _CELL_FIELDS if cell is None and event.cell else _NONE
+    if kind in EXECUTIONS or kind in FAILURES:
+        return CELL_EXECUTIONS, (
+            *head,
+            place.session,
+            place.notebook,
+            cell,
+            event.execution_count,
+            status(event),
+            event.duration_ms,
+            event.code,
+            event.output,
+            event.error,
+            _metadata(event, homeless) if homeless else event.metadata,
+        )
+    if action := ACTIONS.get(kind):
+        metadata = _metadata(event, _CELL_FIELDS | _RUN_FIELDS)
+        return NOTEBOOK_ACCESSES, (*head, place.session, place.notebook, action, metadata)
+    metadata = _metadata(event, homeless | _RUN_FIELDS)
+    return EVENTS, (*head, place.session, place.notebook, cell, metadata)
 
 
 def _metadata(event: Event, homeless: dict[str, str]) -> str:
@@ -105,7 +118,7 @@ class Activity(msgspec.Struct):
     team: Said = _NOTHING_SAID
 
     def add(self, event: Event) -> None:
-        at = event.happened_at
+        at = event.time
         if at > self.event_at:
             self.event_at = at
         if event.received_at > self.received_at:
@@ -144,7 +157,7 @@ def activities(events: Iterable[tuple[Event, Place]]) -> dict[int, Activity]:
     for event, place in events:
         activity = found.get(place.student)
         if activity is None:
-            found[place.student] = activity = Activity(event.happened_at, event.received_at)
+            found[place.student] = activity = Activity(event.time, event.received_at)
         activity.add(event)
     return dict(sorted(found.items()))
 
@@ -162,6 +175,6 @@ def turns(events: Iterable[tuple[Event, Place]]) -> list[Turn]:
     found = []
     for event, place in events:
         if place.session is not None and event.type in ("session_start", "session_end"):
-            starts, at = event.type == "session_start", event.happened_at
+            starts, at = event.type == "session_start", event.time
             found.append(Turn(place.session, at if starts else None, None if starts else at))
     return sorted(found, key=lambda turn: turn.session)

@@ -103,11 +103,15 @@ class Hub:
             if not listeners:
                 self._listeners.pop(channel, None)
 
+    def hears(self, channels: list[str]) -> bool:
+        """Whether a message on these channels would reach anybody."""
+        if self.relay or ALL in self._listeners:
+            return True
+        return not self._listeners.keys().isdisjoint(channels)
+
     def publish(self, messages: Iterable[Outgoing]) -> None:
         """Sends messages to this replica's sockets and, in one piece, to the other replicas."""
-        if not self._listeners and not self.relay:
-            return
-        deliveries = [self._encode(each) for each in messages if self.relay or self._heard(each)]
+        deliveries = [self._encode(message) for message in messages]
         for delivery in deliveries:
             self.deliver(delivery)
         if self.relay and deliveries:
@@ -124,9 +128,6 @@ class Hub:
         """Sends a control message to one subscriber, in its turn."""
         message = Message(event, None, self.cursor, datetime.now(UTC), data)
         subscriber.put(msgspec.json.encode(message).decode())
-
-    def _heard(self, message: Outgoing) -> bool:
-        return ALL in self._listeners or any(name in self._listeners for name in message.channels)
 
     def _encode(self, message: Outgoing) -> Delivery:
         self._offset += 1

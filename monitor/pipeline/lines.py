@@ -35,7 +35,7 @@ def line(event: Event) -> str:
         fields += f",success={'true' if outcome == 'success' else 'false'}"
     if event.duration_ms is not None:
         fields += f",duration={event.duration_ms!r}"
-    time = (event.happened_at - _EPOCH) // _MILLISECOND * 1_000_000 + event.id.int % 1_000_000
+    time = (event.time - _EPOCH) // _MILLISECOND * 1_000_000 + event.id.int % 1_000_000
     return f"{MEASUREMENT}{series} {fields} {time}"
 
 

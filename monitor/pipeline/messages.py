@@ -1,13 +1,13 @@
 """What the dashboards are told of stored events."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from monitor.pipeline.handlers import status
 from monitor.pipeline.hub import Outgoing
-from monitor.pipeline.postgres import Stored
+from monitor.pipeline.postgres import Stored, Totals
 
 # A student may be called `*` or `a,b`; the channels of `progress:*` and `?channels=a,b` may not.
 _ESCAPES = str.maketrans({"%": "%25", ",": "%2C", "*": "%2A"})
@@ -26,26 +26,26 @@ class ExecutionUpdate(msgspec.Struct, rename="camel"):
     errors: int
 
 
-def execution_updates(stored: Stored) -> Iterator[Outgoing]:
-    """One message for each new event, on the channels of its student and the student's classes."""
-    channels = {
-        student: [
-            f"progress:{student.translate(_ESCAPES)}",
-            "progress:*",
-            *(f"class:{class_id}" for class_id in totals.classes),
-        ]
-        for student, totals in stored.totals.items()
-    }
-    for event in stored.events:
-        totals = stored.totals[event.student]
-        data = ExecutionUpdate(
-            event.id,
-            event.type,
-            event.student,
-            event.notebook,
-            event.cell,
-            status(event),
-            totals.executions,
-            totals.errors,
-        )
-        yield Outgoing("execution_update", channels[event.student], event.happened_at, data)
+def execution_updates(stored: Stored, hears: Callable[[list[str]], bool]) -> Iterator[Outgoing]:
+    """One message for each new event whose student's or classes' channels somebody hears."""
+    channels = {student: _channels(student, totals) for student, totals in stored.totals.items()}
+    heard = {student: names for student, names in channels.items() if hears(names)}
+    for event in stored.events if heard else ():
+        if names := heard.get(event.student):
+            totals = stored.totals[event.student]
+            data = ExecutionUpdate(
+                event.id,
+                event.type,
+                event.student,
+                event.notebook,
+                event.cell,
+                status(event),
+                totals.executions,
+                totals.errors,
+            )
+            yield Outgoing("execution_update", names, event.time, data)
+
+
+def _channels(student: str, totals: Totals) -> list[str]:
+    classes = [f"class:{class_id}" for class_id in totals.classes]
+    return [f"progress:{student.translate(_ESCAPES)}", "progress:*", *classes]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import asyncpg
+import msgspec
 
 from monitor.errors import RowRefused, Unavailable
 from monitor.events import Event, Rejected
@@ -43,7 +44,7 @@ class Stored(NamedTuple):
     totals: dict[str, Totals]
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     event: Event
     place: Place
     table: Table
@@ -114,7 +115,7 @@ class PostgresSink:
 
     async def _cover(self, connection: asyncpg.Connection, events: list[Event]) -> None:
         """Sees to it that there is a partition for each of the events' months."""
-        times = [event.happened_at for event in events]
+        times = [event.time for event in events]
         first, last = _month(min(times)), _month(max(times))
         if self._months is not None:
             if self._months[0] <= first and last <= self._months[1]:
@@ -141,7 +142,7 @@ def _by_table(entries: list[Entry]) -> Iterable[tuple[Table, list[Row]]]:
     for entry in entries:
         rows[entry.table].append(entry.row)
     for table in sorted(rows, key=lambda table: table.name):
-        yield table, sorted(rows[table], key=lambda row: row[:3])
+        yield table, sorted(rows[table])
 
 
 async def _copy(connection: asyncpg.Connection, entries: list[Entry]) -> None:

@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
+import msgspec
 
 from monitor.events import Event
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """The ids that an event's row refers to."""
 
     student: int
@@ -76,7 +77,7 @@ class References:
         for event, student in zip(events, students, strict=True):
             if not event.session:
                 continue
-            key, time = (student, event.session), event.happened_at
+            key, time = (student, event.session), event.time
             session = known.get(key)
             if session is None or time < session.start_time:
                 starts[key] = min(time, starts.get(key, time))
@@ -121,7 +122,7 @@ class References:
                 *_columns(keys, 2),
                 [event.cell_type for event in told],
                 [event.cell_index for event in told],
-                [event.happened_at for event in told],
+                [event.time for event in told],
             )
             for row in rows:
                 known[row["notebook_id"], row["cell_id"]] = Cell(*row[2:])
@@ -137,11 +138,11 @@ def _differs(event: Event, cell: Cell | None) -> bool:
     return (
         (event.cell_index is not None and event.cell_index != cell.position)
         or (event.cell_type is not None and event.cell_type != cell.type)
-    ) and event.happened_at > cell.changed_at
+    ) and event.time > cell.changed_at
 
 
 def _is_later(event: Event, other: Event | None) -> bool:
-    return other is None or event.happened_at > other.happened_at
+    return other is None or event.time > other.time
 
 
 def _columns(keys: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
@@ -155,7 +156,7 @@ async def _fix_times(
     timeless = [
         (student, event.id, event.received_at, event)
         for event, student in zip(events, students, strict=True)
-        if event.time is None
+        if event.untimed
     ]
     if not timeless:
         return
@@ -165,7 +166,7 @@ async def _fix_times(
     rows = await connection.fetch(_SELECT_FIRST_RECEIPTS, *columns[:2])
     times = {(row["student_id"], row["event_id"]): row["received_at"] for row in rows}
     for student, event_id, _, event in timeless:
-        event.time = times[student, event_id]
+        event.time, event.untimed = times[student, event_id], False
 
 
 _UPSERT_STUDENTS = """

@@ -1,0 +1,161 @@
+"""Handlers of custom types of event, from outside the package."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import ModuleType
+
+import asyncpg
+import pytest
+import tenacity
+
+from monitor.decoding import decode
+from monitor.errors import HandlersError
+from monitor.events import Event
+from monitor.pipeline import custom
+from monitor.pipeline.custom import HandlerRunner, Handlers, load_handlers
+from monitor.pipeline.postgres import PostgresSink
+from monitor.pipeline.references import References
+from tests.made import made
+
+RETRIES = 3
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(custom.with_retry, "wait", tenacity.wait_none())
+
+
+@asynccontextmanager
+async def running(
+    handlers: Handlers, pool: asyncpg.Pool, queue_limit: int = 10
+) -> AsyncIterator[HandlerRunner]:
+    """All handlers have run, and their failures are recorded, when this ends."""
+    runner = HandlerRunner(handlers, pool, PostgresSink(pool, References(10)), queue_limit)
+    runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.stop(5)
+
+
+async def stored(pool: asyncpg.Pool, event: Event) -> Event:
+    await PostgresSink(pool, References(10)).write([event])
+    return event
+
+
+async def letters(pool: asyncpg.Pool) -> list[asyncpg.Record]:
+    found: list[asyncpg.Record] = await pool.fetch("SELECT * FROM rejected_events")
+    return found
+
+
+async def test_a_handler_runs_after_the_commit_in_a_transaction_that_lasts(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers = Handlers()
+
+    @handlers.on("quiz_answered")
+    async def quiz_answered(event: Event, connection: asyncpg.Connection) -> None:
+        assert connection.is_in_transaction()
+        query = "INSERT INTO quizzes SELECT event_id FROM events WHERE event_id = $1"
+        await connection.execute(query, event.id)
+
+    await pool.execute("CREATE TABLE quizzes (id uuid)")
+    event = await stored(pool, made(type="quiz_answered"))
+    async with running(handlers, pool) as runner:
+        runner.put([event, await stored(pool, made(type="other"))])
+    assert [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")] == [event.id]
+    assert await letters(pool) == []
+
+
+async def test_a_handler_that_fails_three_times_is_run_once_more(pool: asyncpg.Pool) -> None:
+    handlers, runs = Handlers(), []
+
+    @handlers.on("quiz")
+    async def unlucky(event: Event, connection: asyncpg.Connection) -> None:
+        runs.append(event)
+        await connection.execute("CREATE TABLE traces ()")
+        if len(runs) <= RETRIES:
+            raise ConnectionError("not yet")
+
+    async with running(handlers, pool) as runner:
+        runner.put([await stored(pool, made(type="quiz"))])
+    assert len(runs) == 1 + RETRIES
+    assert await letters(pool) == []
+    assert await pool.fetchval("SELECT to_regclass('traces')") is not None
+
+
+async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers, runs, later = Handlers(), [], []
+
+    @handlers.on("quiz")
+    async def hopeless(event: Event, connection: asyncpg.Connection) -> None:
+        runs.append(event)
+        await connection.execute("CREATE TABLE traces ()")
+        raise ValueError("no such quiz")
+
+    @handlers.on("quiz")
+    @handlers.on("exam")
+    async def fine(event: Event, connection: asyncpg.Connection) -> None:
+        later.append(event.type)
+
+    event = await stored(pool, made(type="quiz"))
+    async with running(handlers, pool) as runner:
+        runner.put([event, await stored(pool, made(type="exam"))])
+    assert len(runs) == 1 + RETRIES
+    assert later == ["quiz", "exam"]
+    (letter,) = await letters(pool)
+    assert letter["source"] == "handler"
+    assert letter["reason"] == "hopeless: ValueError: no such quiz"
+    (again,), _ = decode(f"[{letter['raw']}]".encode(), event.received_at, 1)
+    assert again.id == event.id
+    assert await pool.fetchval("SELECT count(*) FROM events") == 2
+    assert await pool.fetchval("SELECT to_regclass('traces')") is None
+
+
+async def test_what_finds_no_room_among_the_waiting_is_recorded(pool: asyncpg.Pool) -> None:
+    handlers, go = Handlers(), asyncio.Event()
+
+    @handlers.on("quiz")
+    async def slow(event: Event, connection: asyncpg.Connection) -> None:
+        await go.wait()
+
+    async with running(handlers, pool, queue_limit=1) as runner:
+        runner.put([made(type="quiz"), made(type="quiz")])
+        go.set()
+    (letter,) = await letters(pool)
+    assert "Too many handlers" in letter["reason"]
+
+
+def module(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: object) -> str:
+    made_up = ModuleType(name)
+    vars(made_up).update(attributes)
+    monkeypatch.setitem(sys.modules, name, made_up)
+    return name
+
+
+def test_the_handlers_of_all_modules_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handler(event: Event, connection: asyncpg.Connection) -> None: ...
+
+    one, other = Handlers(), Handlers()
+    for handlers in (one, other):
+        handlers.on("quiz")(handler)
+    names = [module(monkeypatch, "one", handlers=one), module(monkeypatch, "two", handlers=other)]
+    assert list(load_handlers(names).of("quiz")) == [handler, handler]
+    assert list(load_handlers([]).of("quiz")) == []
+
+
+def test_a_module_that_is_missing_or_has_no_handlers_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [
+        "no_such_module_anywhere",
+        module(monkeypatch, "without"),
+        module(monkeypatch, "wrong", handlers=[]),
+    ]
+    for name in names:
+        with pytest.raises(HandlersError, match=f"^HANDLERS: .*{name}"):
+            load_handlers([name])
