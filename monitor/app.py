@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -114,14 +115,19 @@ class Server:
             yield
         finally:
             logger.info("Stopping")
-            await self.queue.close(settings.stop_timeout)
+            deadline = time.monotonic() + settings.stop_timeout
+
+            def remaining() -> float:
+                return max(0.5, deadline - time.monotonic())
+
+            await self.queue.close(remaining())
             await consumers.stop()
-            await runner.stop(settings.stop_timeout)
+            await runner.stop(remaining())
             if broker:
                 await broker.stop()
             if influx:
-                await influx.stop(settings.stop_timeout)
-            await close_pool(pool, settings.stop_timeout)
+                await influx.stop(remaining())
+            await close_pool(pool, remaining())
             logger.info("Stopped")
 
     async def health(self) -> health.Health:

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -18,6 +18,7 @@ from monitor.events import (
     Rejected,
     SnakeEventData,
     derived_id,
+    in_utc,
     merged,
 )
 
@@ -174,9 +175,8 @@ def _uuid(text: str) -> uuid.UUID:
 
 def _time(text: str) -> datetime | None:
     try:
-        time = datetime.fromisoformat(text)
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
+        return in_utc(datetime.fromisoformat(text))
+    except ValueError:
         return None
 
 

@@ -156,9 +156,11 @@ class EventData(
         )
 
     def _derived_id(self) -> uuid.UUID:
+        """The same for the same content, however it is written."""
         if self.event_time is None:
             return uuid.uuid4()
-        return derived_id(_json(self))
+        self.event_time = in_utc(self.event_time)
+        return derived_id(msgspec.json.format(_json(self), indent=-1))
 
     def _usable(self, time: datetime, received_at: datetime) -> datetime | None:
         """The time in UTC's sense, or None when it is absurd; the metadata then keeps it."""
@@ -241,6 +243,14 @@ def merged(metadata: Metadata | None, others: Metadata) -> Metadata:
     if not metadata or metadata.keys().isdisjoint(others):
         return {**(metadata or {}), **others}
     return {**others, "metadata": _raw(metadata)}
+
+
+def in_utc(time: datetime) -> datetime:
+    """The same time in UTC, which is also what a time without a zone is taken for."""
+    try:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except OverflowError:  # at either end of the calendar
+        return time.replace(tzinfo=UTC)
 
 
 def derived_id(content: str) -> uuid.UUID:

@@ -82,13 +82,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         raise SettingsError(_explain(str(error))) from None
 
 
-def _list(text: str) -> list[str]:
-    if text.startswith("["):
-        try:
-            return msgspec.json.decode(text, type=list[str])
-        except msgspec.DecodeError:
-            return [text]
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _list(text: str) -> Any:
+    if not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text  # which is no list, and will be refused as such
 
 
 def _path(kind: type, text: str) -> Path:

@@ -52,7 +52,9 @@ CREATE TABLE IF NOT EXISTS cells (
     cell_id      text NOT NULL,
     type         text,
     position     integer,
-    changed_at   timestamptz NOT NULL,  -- the event that told of this type and position
+    -- When each of them was said: the latest wins, in whatever order events arrive.
+    type_at      timestamptz NOT NULL DEFAULT 'epoch',
+    position_at  timestamptz NOT NULL DEFAULT 'epoch',
     UNIQUE (notebook_id, cell_id)
 );
 

@@ -85,7 +85,7 @@ def full_replica(
         yield replica
 
 
-async def points(influx: InfluxServer, bucket: str) -> list[list[Any]]:
+async def points(influx: InfluxServer, bucket: str) -> list[dict[str, Any]]:
     async with httpx.AsyncClient() as client:
         query = {"db": bucket, "q": "SELECT * FROM student_progress"}
         answer = (await client.get(f"{influx.url}/query", params=query)).json()

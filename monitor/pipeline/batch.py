@@ -57,6 +57,7 @@ class EventQueue:
         self._queue: asyncio.Queue[Submission] = asyncio.Queue(max_events)
         self._max_events = max_events
         self._max_bytes = max_bytes
+        self._taking = asyncio.Lock()
         self._empty = asyncio.Event()
         self._empty.set()
         self.events = 0
@@ -89,8 +90,12 @@ class EventQueue:
 
         Waits up to `linger` seconds for others to join: a larger batch costs less per event.
         """
+        async with self._taking:  # one at a time, or idle consumers would share what is one batch
+            return await self._take(max_events, linger)
+
+    async def _take(self, max_events: int, linger: float) -> list[Submission]:
         batch = [await self._queue.get()]
-        if self._queue.empty():
+        if self.events < max_events:
             await asyncio.sleep(linger)
         size = len(batch[0])
         while size < max_events and not self._queue.empty():

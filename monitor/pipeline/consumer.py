@@ -80,7 +80,7 @@ class Consumers:
         self._tasks: list[asyncio.Task[None]] = []
         self._retry = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
-            wait=tenacity.wait_exponential_jitter(initial=0.05, max=1),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=1),
             stop=tenacity.stop_after_delay(limits.patience),
             reraise=True,
         )

@@ -34,7 +34,7 @@ H = TypeVar("H", bound=Handler)
 _TIMEOUT = 30.0  # seconds for one run of a handler
 
 with_retry = tenacity.AsyncRetrying(
-    wait=tenacity.wait_exponential_jitter(initial=0.2, max=5),
+    wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
     stop=tenacity.stop_after_attempt(4),  # once, and three times more
     reraise=True,
 )

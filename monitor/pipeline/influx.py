@@ -151,7 +151,7 @@ class InfluxSink:
                 and not (isinstance(error, InfluxError) and error.blames_points)
             )
         ),
-        wait=tenacity.wait_exponential_jitter(initial=0.2, max=2),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=2),
         stop=tenacity.stop_after_attempt(4),
         reraise=True,
     )

@@ -133,7 +133,10 @@ def _month(time: datetime) -> datetime:
 def _distinct(entries: list[Entry]) -> list[Entry]:
     if len({entry.event.id for entry in entries}) == len(entries):
         return entries
-    return list({entry.key: entry for entry in reversed(entries)}.values())[::-1]
+    first: dict[tuple[object, ...], Entry] = {}
+    for entry in entries:
+        first.setdefault(entry.key, entry)
+    return list(first.values())
 
 
 def _by_table(entries: list[Entry]) -> Iterable[tuple[Table, list[Row]]]:

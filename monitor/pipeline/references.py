@@ -1,6 +1,6 @@
 """Finds the ids of what events name, making the rows that don't exist yet."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -24,10 +24,31 @@ class Session(NamedTuple):
 
 
 class Cell(NamedTuple):
+    """A cell as it is known, or as a batch tells of it. Each value has the time it was said at."""
+
     id: int
-    type: str | None
-    position: int | None
-    changed_at: datetime
+    type_at: datetime
+    type: str
+    position_at: datetime
+    position: int
+
+    def told(self, event: Event) -> "Cell":
+        """The cell after this event; the same object if the event tells nothing new."""
+        cell, at = self, event.time
+        kind, position = event.cell_type, event.cell_index
+        if kind and kind != cell.type and (at, kind) > (cell.type_at, cell.type):
+            cell = cell._replace(type_at=at, type=kind)
+        if (
+            position is not None
+            and position != cell.position
+            and (at, position) > (cell.position_at, cell.position)
+        ):
+            cell = cell._replace(position_at=at, position=position)
+        return cell
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_UNKNOWN = Cell(0, _EPOCH, "", _EPOCH, -(2**31))
 
 
 class References:
@@ -107,42 +128,25 @@ class References:
         self, connection: asyncpg.Connection, events: list[Event], notebooks: list[int | None]
     ) -> list[int | None]:
         known = self._cells
-        changes: dict[tuple[int, str], Event] = {}
+        changes: dict[tuple[int, str], Cell] = {}
         for event, notebook in zip(events, notebooks, strict=True):
             if not event.cell or not notebook:
                 continue
             key = (notebook, event.cell)
-            if _differs(event, known.get(key)) and _is_later(event, changes.get(key)):
-                changes[key] = event
+            cell = changes.get(key) or known.get(key)
+            told = (cell or _UNKNOWN).told(event)
+            if told is not cell:
+                changes[key] = told
         if changes:
             keys = sorted(changes)
-            told = [changes[key] for key in keys]
-            rows = await connection.fetch(
-                _UPSERT_CELLS,
-                *_columns(keys, 2),
-                [event.cell_type for event in told],
-                [event.cell_index for event in told],
-                [event.time for event in told],
-            )
+            values = [changes[key][1:] for key in keys]
+            rows = await connection.fetch(_UPSERT_CELLS, *_columns(keys, 2), *_columns(values, 4))
             for row in rows:
                 known[row["notebook_id"], row["cell_id"]] = Cell(*row[2:])
         return [
             known[notebook, event.cell].id if event.cell and notebook else None
             for event, notebook in zip(events, notebooks, strict=True)
         ]
-
-
-def _differs(event: Event, cell: Cell | None) -> bool:
-    if cell is None:
-        return True
-    return (
-        (event.cell_index is not None and event.cell_index != cell.position)
-        or (event.cell_type is not None and event.cell_type != cell.type)
-    ) and event.time > cell.changed_at
-
-
-def _is_later(event: Event, other: Event | None) -> bool:
-    return other is None or event.time > other.time
 
 
 def _columns(keys: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
@@ -192,16 +196,22 @@ _UPSERT_NOTEBOOKS = """
 """
 
 _UPSERT_CELLS = """
-    INSERT INTO cells AS c (notebook_id, cell_id, type, position, changed_at)
-    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[])
+    INSERT INTO cells AS c (notebook_id, cell_id, type_at, type, position_at, position)
+    SELECT notebook_id, cell_id, type_at, NULLIF(type, ''),
+        position_at, NULLIF(position, -2147483648)
+    FROM unnest(
+        $1::bigint[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::integer[]
+    ) AS told (notebook_id, cell_id, type_at, type, position_at, position)
     ON CONFLICT (notebook_id, cell_id) DO UPDATE SET
-        type = CASE WHEN EXCLUDED.changed_at > c.changed_at
-               THEN COALESCE(EXCLUDED.type, c.type) ELSE COALESCE(c.type, EXCLUDED.type) END,
-        position = CASE WHEN EXCLUDED.changed_at > c.changed_at
-               THEN COALESCE(EXCLUDED.position, c.position)
-               ELSE COALESCE(c.position, EXCLUDED.position) END,
-        changed_at = GREATEST(EXCLUDED.changed_at, c.changed_at)
-    RETURNING notebook_id, cell_id, id, type, position, changed_at
+        type = CASE WHEN (EXCLUDED.type_at, EXCLUDED.type) > (c.type_at, COALESCE(c.type, ''))
+               THEN EXCLUDED.type ELSE c.type END,
+        type_at = GREATEST(EXCLUDED.type_at, c.type_at),
+        position = CASE WHEN (EXCLUDED.position_at, EXCLUDED.position)
+                             > (c.position_at, COALESCE(c.position, -2147483648))
+                   THEN EXCLUDED.position ELSE c.position END,
+        position_at = GREATEST(EXCLUDED.position_at, c.position_at)
+    RETURNING notebook_id, cell_id, id, type_at, COALESCE(type, ''), position_at,
+        COALESCE(position, -2147483648)
 """
 
 _INSERT_FIRST_RECEIPTS = """

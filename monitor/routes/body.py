@@ -19,13 +19,16 @@ async def read_json(request: Request, max_bytes: int) -> bytes:
 
     Raises Unsupported, TooLarge or BrokenGzip.
     """
-    headers = request.headers
-    media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    headers = dict(request.scope["headers"])  # a look-up in request.headers walks through them all
+    media_type = _value(headers, b"content-type", "application/json").partition(";")[0].rstrip()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise Unsupported(f"Content-Type {media_type!r}: send application/json")
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "", "gzip", "x-gzip"):
+    encoding = _value(headers, b"content-encoding", "identity")
+    if encoding not in ("identity", "gzip", "x-gzip"):
         raise Unsupported(f"Content-Encoding {encoding!r}: send gzip or identity")
+    length = _value(headers, b"content-length", "0")
+    if length.isdigit() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
     body = await _read(request, max_bytes)
     if "gzip" not in encoding:
         return body
@@ -34,17 +37,17 @@ async def read_json(request: Request, max_bytes: int) -> bytes:
     return _gunzip(body, max_bytes)
 
 
+def _value(headers: dict[bytes, bytes], name: bytes, default: str) -> str:
+    return headers[name].decode("latin-1").strip().lower() if headers.get(name) else default
+
+
 async def _read(request: Request, max_bytes: int) -> bytes:
-    length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length) > max_bytes:
-        raise _too_large(max_bytes)
-    chunks, size = [], 0
+    body = b""
     async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
+        body = body + chunk if body else chunk
+        if len(body) > max_bytes:
             raise _too_large(max_bytes)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    return body
 
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
