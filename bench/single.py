@@ -11,7 +11,7 @@ from bench.usage import Usage
 
 WHAT = "requests/s, one event each, by an empty Starlette route"
 GOAL = 0.45
-CONNECTIONS = 64
+CONNECTIONS = 200
 ROUNDS = 3
 WARM_UP, MEASURED = 2, 4  # seconds
 

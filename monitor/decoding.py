@@ -57,7 +57,7 @@ _MISSING = re.compile("Object missing required field `(.*)`")
 # Escapes that are legal JSON but no text that PostgreSQL can hold: NUL, and half a surrogate pair.
 # Escaped backslashes and whole pairs match first, so that they are passed over.
 _ESCAPES = re.compile(
-    rb"\\\\"
+    rb"(?:\\\\)+"
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
@@ -174,6 +174,10 @@ def _uuid(text: str) -> uuid.UUID:
 
 
 def _time(text: str) -> datetime | None:
+    try:
+        return msgspec.convert(text, datetime)  # rounds a long fraction as the strict decoder does
+    except msgspec.ValidationError:
+        pass
     try:
         return in_utc(datetime.fromisoformat(text))
     except ValueError:

@@ -1,5 +1,6 @@
 """The wire: two dialects of the same event, and the one `Event` that both become."""
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -12,6 +13,8 @@ Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Metadata = dict[str, msgspec.Raw]
 
 OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)
+MAX_METADATA = 256 * 1024
+_LARGE_EXPONENT = re.compile("[eE][+]?[0-9]{3}")
 _NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
 
 
@@ -127,7 +130,7 @@ class EventData(
             "".join(result) if isinstance(result, list) else result,
             self.error_message,
             self.execution_duration_ms,
-            _json(self.metadata) if self.metadata else "{}",
+            _checked(self.metadata) if self.metadata else "{}",
         )
 
     @classmethod
@@ -256,6 +259,19 @@ def in_utc(time: datetime) -> datetime:
 def derived_id(content: str) -> uuid.UUID:
     """The id of an event that brought no UUID: the same for the same content."""
     return uuid.uuid5(_NAMESPACE, content)
+
+
+def _checked(metadata: Metadata) -> str:
+    """The metadata as JSON that PostgreSQL can take, and in a moment."""
+    text = _json(metadata)
+    if len(text) > MAX_METADATA:
+        raise InvalidItem("metadata", f"Longer than {MAX_METADATA} characters")
+    if _LARGE_EXPONENT.search(text):
+        try:
+            msgspec.json.decode(text)
+        except msgspec.ValidationError as error:
+            raise InvalidItem("metadata", str(error)) from None
+    return text
 
 
 def _json(value: Any) -> str:

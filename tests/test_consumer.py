@@ -1,6 +1,7 @@
 """Consumers between a queue and a real PostgreSQL."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,7 +9,6 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from monitor.decoding import decode
 from monitor.errors import QueueFull, Unavailable
 from monitor.events import Event, Rejected
 from monitor.pipeline.batch import EventQueue, Receipt, Submission
@@ -81,10 +81,9 @@ async def test_only_the_poison_among_good_events_is_rejected(pool: asyncpg.Pool)
     (letter,) = await pool.fetch("SELECT source, reason, raw FROM rejected_events")
     assert letter["source"] == "ingest"
     assert letter["reason"]
-    (event,), rejected = decode(f"[{letter['raw']}]".encode(), datetime.now(UTC), 1)
-    assert rejected == []
-    assert (event.id, event.time, event.code) == (poison.id, poison.time, "花")
-    assert event.metadata == POISON
+    raw = json.loads(letter["raw"])
+    assert (raw["eventId"], raw["code"]) == (str(poison.id), "花")
+    assert json.dumps(raw["metadata"]) == json.dumps(json.loads(POISON))
 
 
 async def test_the_index_of_a_refused_event_is_its_place_in_the_request(

@@ -388,3 +388,19 @@ def test_what_the_real_extension_sends_is_read(captured: list[str]) -> None:
     found = [only(body.encode()) for body in captured]
     assert {each.student for each in found} == {"hanako@example.com"}
     assert {each.team for each in found} == {"チーム7"}
+
+
+def test_a_long_fraction_of_a_second_is_the_same_time_in_any_company() -> None:
+    item = '{"eventType":"x","userId":"u","eventId":"%s","eventTime":"%s"}'
+    told = item % (uuid.uuid4(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.1234567Z"))
+    alone = decode(f"[{told}]".encode(), datetime.now(UTC), 10).events[0]
+    beside = decode(f'[{told},{{"eventType":"x"}}]'.encode(), datetime.now(UTC), 10).events[0]
+    assert alone.time == beside.time
+
+
+def test_numbers_that_no_database_holds_and_endless_metadata_are_rejected_alone() -> None:
+    item = '{"eventType":"x","userId":"u","metadata":{"a":%s}}'
+    items = [item % value for value in ("1e200000", f'"{"x" * 300_000}"', '"1e200000"', "1e300")]
+    events, rejected = decode(f"[{','.join(items)}]".encode(), datetime.now(UTC), 10)
+    assert [each.path for each in rejected] == ["metadata", "metadata"]
+    assert len(events) == 2

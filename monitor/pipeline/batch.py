@@ -11,6 +11,8 @@ from monitor.events import Event, Rejected
 
 logger = logging.getLogger(__name__)
 
+_LARGE = 4 * 1024 * 1024  # bytes; a batch of that size takes in no more
+
 
 class Receipt(msgspec.Struct):
     """What became of a submission: each of its items is counted once."""
@@ -97,10 +99,11 @@ class EventQueue:
         batch = [await self._queue.get()]
         if self.events < max_events:
             await asyncio.sleep(linger)
-        size = len(batch[0])
-        while size < max_events and not self._queue.empty():
+        events, size = len(batch[0]), batch[0].bytes
+        while events < max_events and size < _LARGE and not self._queue.empty():
             batch.append(self._queue.get_nowait())
-            size += len(batch[-1])
+            events += len(batch[-1])
+            size += batch[-1].bytes
         return batch
 
     def release(self, submission: Submission) -> None:

@@ -12,6 +12,8 @@ import msgspec
 
 ALL = "*"  # the channel that carries every message
 
+_MAX_CHARACTERS = 1024 * 1024  # that wait for one socket
+
 
 class Message(msgspec.Struct):
     """What clients of `/ws` receive. `id` is an opaque cursor over all channels."""
@@ -47,10 +49,12 @@ class Subscriber:
         self.overrun = asyncio.Event()  # it has fallen behind by more than its queue holds
         self._limit = limit
         self._pending: deque[str] = deque()
+        self._characters = 0
         self._waiting = asyncio.Event()
 
     def put(self, text: str) -> None:
-        if len(self._pending) >= self._limit:
+        self._characters += len(text)
+        if len(self._pending) >= self._limit or self._characters > _MAX_CHARACTERS:
             self.overrun.set()
         else:
             self._pending.append(text)
@@ -62,6 +66,7 @@ class Subscriber:
         self._waiting.clear()
         pending = list(self._pending)
         self._pending.clear()
+        self._characters = 0
         return pending
 
 

@@ -78,7 +78,7 @@ class PostgresSink:
             # Whatever it was, what we remember of the database may no longer hold.
             self._references.forget()
             self._months = None
-            raise Unavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+            raise Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}") from error
 
     async def reject(self, source: str, rejected: list[Rejected]) -> None:
         """Commits dead letters; one that is known already is not added again.
@@ -89,7 +89,7 @@ class PostgresSink:
         try:
             await self._pool.executemany(_INSERT_REJECTED, rows)
         except _PASSING_ERRORS as error:
-            raise Unavailable(f"PostgreSQL: {error or type(error).__name__}") from error
+            raise Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}") from error
 
     async def _write(self, connection: asyncpg.Connection, events: list[Event]) -> Stored:
         places = await self._references.resolve(connection, events)
@@ -199,6 +199,9 @@ _INSERT_STAGED = """
 """
 
 _UPDATE_STUDENTS = """
+    WITH locked AS MATERIALIZED (  -- in an order that all writers share: none waits in a circle
+        SELECT id FROM students WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
+    )
     UPDATE students AS s SET
         executions = s.executions + a.executions,
         errors = s.errors + a.errors,
@@ -220,10 +223,11 @@ _UPDATE_STUDENTS = """
         $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::text[],
         $10::timestamptz[], $11::text[], $12::timestamptz[], $13::text[]
     ) AS a (
-        student_id, event_at, received_at, executions, errors, help_at, help_stop_at,
+        id, event_at, received_at, executions, errors, help_at, help_stop_at,
         name_at, name, email_at, email, team_at, team
     )
-    WHERE s.id = a.student_id
+    JOIN locked USING (id)
+    WHERE s.id = a.id
     RETURNING s.user_id, s.executions, s.errors,
         ARRAY(SELECT class_id FROM student_classes AS c WHERE c.student_id = s.id) AS classes
 """

@@ -1,6 +1,6 @@
 """Finds the ids of what events name, making the rows that don't exist yet."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -47,6 +47,8 @@ class Cell(NamedTuple):
         return cell
 
 
+# An event this far ahead may have been too far ahead, hence untimed, when it was first received.
+_AHEAD = timedelta(hours=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNKNOWN = Cell(0, _EPOCH, "", _EPOCH, -(2**31))
 
@@ -157,20 +159,20 @@ async def _fix_times(
     connection: asyncpg.Connection, events: list[Event], students: list[int]
 ) -> None:
     """Gives each event that brought no usable time the time of its first receipt."""
-    timeless = [
+    doubtful = [
         (student, event.id, event.received_at, event)
         for event, student in zip(events, students, strict=True)
-        if event.untimed
+        if event.untimed or event.time > event.received_at + _AHEAD
     ]
-    if not timeless:
+    if not doubtful:
         return
-    timeless.sort(key=lambda row: row[:2])
-    columns = _columns(timeless, 3)
-    await connection.execute(_INSERT_FIRST_RECEIPTS, *columns)
-    rows = await connection.fetch(_SELECT_FIRST_RECEIPTS, *columns[:2])
+    doubtful.sort(key=lambda row: row[:3])
+    untimed = [row for row in doubtful if row[3].untimed]
+    await connection.execute(_INSERT_FIRST_RECEIPTS, *_columns(untimed, 3))
+    rows = await connection.fetch(_SELECT_FIRST_RECEIPTS, *_columns(doubtful, 2))
     times = {(row["student_id"], row["event_id"]): row["received_at"] for row in rows}
-    for student, event_id, _, event in timeless:
-        event.time, event.untimed = times[student, event_id], False
+    for student, event_id, _, event in doubtful:
+        event.time, event.untimed = times.get((student, event_id), event.time), False
 
 
 _UPSERT_STUDENTS = """

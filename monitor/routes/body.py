@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from monitor.errors import MonitorError, TooLarge, Unsupported
 
-_INFLATE_IN_THREAD = 64 * 1024  # more compressed bytes than this would hold up other requests
+_MAX_MEMBERS = 16  # each is copied, so that many small ones would cost without end
 
 
 class BrokenGzip(MonitorError):
@@ -30,11 +30,9 @@ async def read_json(request: Request, max_bytes: int) -> bytes:
     if length.isdigit() and int(length) > max_bytes:
         raise _too_large(max_bytes)
     body = await _read(request, max_bytes)
-    if "gzip" not in encoding:
+    if encoding == "identity":
         return body
-    if len(body) > _INFLATE_IN_THREAD:
-        return await run_in_threadpool(_gunzip, body, max_bytes)
-    return _gunzip(body, max_bytes)
+    return await run_in_threadpool(_gunzip, body, max_bytes)
 
 
 def _value(headers: dict[bytes, bytes], name: bytes, default: str) -> str:
@@ -52,7 +50,7 @@ async def _read(request: Request, max_bytes: int) -> bytes:
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
     inflated = b""
-    while body:  # a gzip file may have several members
+    for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(wbits=31)
         try:
             inflated += member.decompress(body, max_bytes + 1 - len(inflated))
@@ -63,7 +61,9 @@ def _gunzip(body: bytes, max_bytes: int) -> bytes:
         if not member.eof:
             raise BrokenGzip("The body is not whole: its gzip stream ends too early")
         body = member.unused_data
-    return inflated
+        if not body:
+            return inflated
+    raise BrokenGzip(f"The body has more than {_MAX_MEMBERS} gzip members")
 
 
 def _too_large(max_bytes: int) -> TooLarge:

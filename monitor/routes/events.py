@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,6 +14,8 @@ from monitor.errors import Detail
 from monitor.pipeline.batch import EventQueue, Receipt, Submission
 from monitor.routes.body import read_json
 from monitor.routes.responses import json_response
+
+_DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
 
 
 class RequestLimits(NamedTuple):
@@ -43,7 +46,11 @@ class Accepted(msgspec.Struct):
 def routes(prefix: str, queue: EventQueue, limits: RequestLimits) -> list[Route]:
     async def post_events(request: Request) -> Response:
         body = await read_json(request, limits.bytes)
-        events, rejected = decode(body, datetime.now(UTC), limits.events)
+        decoding = (body, datetime.now(UTC), limits.events)
+        large = len(body) > _DECODE_IN_THREAD
+        events, rejected = (
+            await run_in_threadpool(decode, *decoding) if large else decode(*decoding)
+        )
         received, receipt = len(events) + len(rejected), Receipt()
         if received:
             receipt = await queue.put(Submission(events, rejected, len(body)))

@@ -101,7 +101,7 @@ class Connection:
             command = _COMMANDS.decode(frame)
         except msgspec.ValidationError as error:
             return self._reply("error", Error("invalid_command", str(error)))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._reply("error", Error("invalid_json", str(error)))
         if command.action == "ping":
             return self._reply("pong", Pong())
