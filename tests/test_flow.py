@@ -5,12 +5,14 @@ import gzip
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.conftest import Address
 from tests.replicas import Replica
@@ -215,6 +217,33 @@ async def test_commands_on_the_socket(replica: Replica) -> None:
         assert answer["data"]["recovered"] is False
 
 
+async def test_a_frame_nested_too_deep_is_an_error_like_others(replica: Replica) -> None:
+    async with replica.listen() as socket:
+        await socket.socket.send('{"x":' + "[" * 30_000)
+        assert (await socket.next())["data"]["code"] == "invalid_json"
+        assert (await socket.send(action="ping"))["event"] == "pong"
+
+
+async def test_a_client_that_reads_nothing_is_closed_and_delays_nobody(replica: Replica) -> None:
+    async with replica.listen() as lazy, replica.listen("?channels=progress:hanako") as other:
+        lazy.socket.transport.pause_reading()
+        echo = json.dumps({"action": "unsubscribe", "channels": ["x" * 60_000]})
+        with suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(3):
+                for _ in range(1000):
+                    await lazy.socket.send(echo)
+        await post(replica, event())
+        assert (await other.next(2))["event"] == "execution_update"
+        async with httpx.AsyncClient() as client:
+            for _ in range(50):
+                if (await client.get(f"{replica.url}/health")).json()["sockets"] == 1:
+                    break
+                await asyncio.sleep(0.1)
+            else:
+                pytest.fail("the client that reads nothing is still connected")
+        lazy.socket.transport.abort()
+
+
 async def test_a_bad_item_does_not_take_the_others_with_it(
     replica: Replica, postgres: Address
 ) -> None:
@@ -267,6 +296,7 @@ async def test_only_bad_items_are_422_and_kept(replica: Replica, postgres: Addre
         (b"[]", {"Content-Encoding": "br"}, 415, "gzip"),
         (b"nonsense", {"Content-Encoding": "gzip"}, 400, "gzip"),
         (gzip.compress(b"[]")[:-4], {"Content-Encoding": "gzip"}, 400, "whole"),
+        (gzip.compress(b" ") * 100_000, {"Content-Encoding": "gzip"}, 400, "members"),
         (b"[" + b"1," * 2000 + b"1]", {}, 413, "1000"),
         (b" " * (16 * 1024 * 1024 + 1), {}, 413, "16777216"),
         (gzip.compress(b" " * 200_000_000, 1), {"Content-Encoding": "gzip"}, 413, "16777216"),

@@ -213,3 +213,26 @@ async def test_a_setting_that_makes_no_sense_stops_the_start_and_is_named(tmp_pa
         replica.start()
     assert "CONSUMERS" in replica.output()
     replica.log.close()
+
+
+async def test_two_replicas_on_the_same_students_never_wait_in_a_circle(
+    environment: dict[str, str], postgres: Address, tmp_path: Path
+) -> None:
+    with (
+        Replica(environment) as one,
+        Replica(environment | {"DATA_DIR": str(tmp_path / "other")}) as two,
+    ):
+
+        async def send(replica: Replica, turn: int) -> int:
+            order = range(500) if turn % 2 else range(499, -1, -1)
+            answer = await post(replica, *(event(userId=f"s{number}") for number in order))
+            return answer.status_code
+
+        answers = await asyncio.gather(
+            *(send(replica, turn) for turn in range(12) for replica in (one, two))
+        )
+    assert set(answers) == {202}
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert await fetch(postgres, deadlocks) == [{"deadlocks": 0}]
+    totals = "SELECT sum(executions)::int AS counted FROM students"
+    assert await fetch(postgres, totals) == [{"counted": 12_000}]

@@ -312,3 +312,15 @@ async def test_an_execution_that_failed_is_an_error(pool: asyncpg.Pool) -> None:
     assert stored.totals["hanako"].errors == 1
     row = await pool.fetchrow("SELECT status, error FROM cell_executions")
     assert tuple(row) == ("error", "E: m")
+
+
+async def test_an_event_from_the_future_keeps_the_time_of_its_first_receipt(
+    pool: asyncpg.Pool,
+) -> None:
+    untimed = made(untimed=True)
+    stored = await sink_on(pool).write([untimed])
+    ahead = made(id=untimed.id, time=now() + timedelta(hours=23))
+    again_received = await sink_on(pool).write([ahead])
+    assert len(stored.events) == 1
+    assert again_received.duplicates == [ahead]
+    assert ahead.time == untimed.time
