@@ -52,7 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_max_events: Count = 20_000
     queue_max_bytes: Count = 64 * 1024 * 1024
     consumers: Count = 2
-    batch_max_events: Count = 2_000
+    batch_max_events: Count = 4_000
     batch_linger: Seconds = 0.002
     store_timeout: Seconds = 3.0
     stop_timeout: Seconds = 10.0

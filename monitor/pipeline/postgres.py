@@ -131,7 +131,7 @@ def _month(time: datetime) -> datetime:
 
 
 def _distinct(entries: list[Entry]) -> list[Entry]:
-    if len({entry.event.id for entry in entries}) == len(entries):
+    if len({entry.event.id.int for entry in entries}) == len(entries):
         return entries
     first: dict[tuple[object, ...], Entry] = {}
     for entry in entries:

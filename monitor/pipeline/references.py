@@ -136,6 +136,8 @@ class References:
                 continue
             key = (notebook, event.cell)
             cell = changes.get(key) or known.get(key)
+            if cell and event.cell_type == cell.type and event.cell_index == cell.position:
+                continue
             told = (cell or _UNKNOWN).told(event)
             if told is not cell:
                 changes[key] = told
