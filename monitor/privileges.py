@@ -17,9 +17,12 @@ from typing import IO
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_READ_SEARCH = 2
+CAP_SETPCAP = 8
 CAPABILITY_VERSION_3 = 0x20080522
 
 # Our secrets stay here, and the caller's PG* variables and locale have no say.
@@ -112,14 +115,21 @@ def _name(uid: int) -> str:
 
 def _keep_search() -> None:
     """Keep one capability over exec: to walk through root's 0700 home without opening it to all."""
-    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     only = 1 << CAP_DAC_READ_SEARCH
+    _set_capabilities(only | 1 << CAP_SETPCAP)
+    # Without this access(2), by which PostgreSQL checks its programs, disregards the capability.
+    _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     # Ambient rights alone outlive exec here, and have to be permitted and inheritable first.
-    sets = (ctypes.c_uint32 * 6)(only, only, only, 0, 0, 0)
+    _set_capabilities(only)
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH)
+
+
+def _set_capabilities(wanted: int) -> None:
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)(wanted, wanted, wanted, 0, 0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.capset(header, sets) != 0:
         raise OSError(ctypes.get_errno(), "CAP_DAC_READ_SEARCH is not available")
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH)
 
 
 def _prctl(option: int, *arguments: int) -> None:

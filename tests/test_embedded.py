@@ -27,9 +27,11 @@ AS_ROOT = os.geteuid() == 0
 # Linux has both ways to end with the server, other systems only the watchdog.
 WATCHDOGS = [False, True] if sys.platform == "linux" else [True]
 SERVER = """
+import signal
 import sys
 from pathlib import Path
 from monitor.embedded import EmbeddedPostgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
 with EmbeddedPostgres(Path(sys.argv[1]), watchdog=sys.argv[2] == "True") as postgres:
     print(postgres.host, flush=True)
     for line in sys.stdin:
@@ -431,3 +433,13 @@ def test_a_thread_that_may_end_early_cannot_start_it(directory: Path) -> None:
     thread.start()
     thread.join()
     assert "main" in errors[0]
+
+
+async def test_programs_below_a_closed_directory_work(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an environment below root's home: pytest's directories have mode 0700."""
+    installed = shutil.copytree(binaries().parent, tmp_path / "pginstall")
+    monkeypatch.setattr("monitor.embedded.binaries", lambda: installed / "bin")
+    with EmbeddedPostgres(directory) as postgres:
+        await write(postgres.host)
