@@ -107,7 +107,7 @@ class Consumers:
                 await self._store(batch, outcome)
             except Unavailable as error:
                 _answer(batch, error)
-            except Exception:
+            except Exception:  # a consumer outlives a fault of ours: its clients try again
                 logger.exception("A batch of %d submissions could not be stored", len(batch))
                 _answer(batch, Unavailable("The events could not be stored"))
             finally:
@@ -144,7 +144,7 @@ class Consumers:
         for stored in batches:
             try:
                 self._publish(stored)
-            except Exception:
+            except Exception:  # the events are stored and answered all the same
                 logger.exception("%d stored events were not published", len(stored.events))
 
 
