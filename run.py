@@ -13,6 +13,7 @@ from monitor import logs
 from monitor.app import create_app
 from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from monitor.errors import HandlersError
+from monitor.protocol import CorkedProtocol
 from monitor.settings import Settings, SettingsError, from_environment
 
 
@@ -91,6 +92,7 @@ def serve(settings: Settings) -> bool:
             create_app(settings, address),
             host=settings.host,
             port=settings.port,
+            http=CorkedProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -9,8 +9,6 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.database import close_pool, open_pool
 from monitor.errors import Unavailable
@@ -28,6 +26,7 @@ from monitor.pipeline.references import References
 from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
+from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
 from monitor.routes.responses import EXCEPTION_HANDLERS
 from monitor.settings import Settings
 
@@ -49,13 +48,7 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
             *health_routes.routes(prefix, server.health),
         ],
         middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.backend_cors_origins,
-                allow_methods=["*"],
-                allow_headers=["*"],
-                max_age=86_400,
-            ),
+            Middleware(CrossOrigin, settings.backend_cors_origins, []),
             Middleware(WithoutTrailingSlash),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -156,16 +149,3 @@ class Server:
         )
         self.hub.relay = broker.relay
         return broker
-
-
-class WithoutTrailingSlash:
-    """Takes `/events/` for `/events`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "/")
-        if path != "/" and path.endswith("/"):
-            scope = {**scope, "path": path.rstrip("/") or "/"}
-        await self._app(scope, receive, send)

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.errors import QueueFull, Unavailable
 from monitor.events import Event, Rejected
-from monitor.pipeline.batch import EventQueue, Receipt, Submission
+from monitor.pipeline.batch import EventQueue, Receipt
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.references import References
@@ -37,7 +37,7 @@ class Running:
         self.published.append(stored)
 
     async def put(self, *events: Event, size: int = 1) -> Receipt:
-        return await asyncio.wait_for(self.queue.put(Submission(list(events), [], size)), 10)
+        return await asyncio.wait_for(self.queue.put(list(events), [], size), 10)
 
 
 @asynccontextmanager
@@ -91,7 +91,7 @@ async def test_the_index_of_a_refused_event_is_its_place_in_the_request(
     no_event = Rejected(0, "eventType", "missing", "{}")
     events = [made(), made(metadata=POISON)]
     async with running(pool) as server:
-        receipt = await server.queue.put(Submission(events, [no_event], 1))
+        receipt = await server.queue.put(events, [no_event], 1)
     assert [item.index for item in receipt.rejected] == [0, 2]
     assert receipt.stored == 1
     assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 2
@@ -116,17 +116,17 @@ async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) ->
 
 async def test_a_full_queue_refuses_by_events_and_by_bytes() -> None:
     queue = EventQueue(3, 100)
-    queue.put(Submission([made(), made()], [], 10))
+    queue.put([made(), made()], [], 10)
     with pytest.raises(QueueFull, match="2 events"):
-        queue.put(Submission([made(), made()], [], 10))
+        queue.put([made(), made()], [], 10)
     with pytest.raises(QueueFull, match="10 bytes"):
-        queue.put(Submission([made()], [], 91))
-    queue.put(Submission([made()], [], 90))
+        queue.put([made()], [], 91)
+    queue.put([made()], [], 90)
     assert queue.full
     (one, other) = await queue.take(10, 0)
     queue.release(one)
     assert not queue.full
-    queue.put(Submission([made()], [], 10))
+    queue.put([made()], [], 10)
     queue.release(other)
     assert queue.events == 1
 
@@ -209,17 +209,17 @@ async def test_a_failure_to_publish_stops_nothing(
 
 async def test_closing_waits_for_what_is_pending(pool: asyncpg.Pool) -> None:
     async with running(pool) as server:
-        receipts = [server.queue.put(Submission([made()], [], 1)) for _ in range(60)]
+        receipts = [server.queue.put([made()], [], 1) for _ in range(60)]
         await server.queue.close(5)
         assert server.queue.events == 0
         assert [(await receipt).stored for receipt in receipts] == [1] * 60
         with pytest.raises(QueueFull, match="stopping"):
-            server.queue.put(Submission([made()], [], 1))
+            server.queue.put([made()], [], 1)
 
 
 async def test_closing_gives_up_after_its_patience() -> None:
     queue = EventQueue(10, 10)
-    queue.put(Submission([made()], [], 1))
+    queue.put([made()], [], 1)
     async with asyncio.timeout(2):
         await queue.close(0.05)
     assert queue.events == 1
@@ -230,7 +230,7 @@ async def test_stopping_answers_those_who_wait(pool: asyncpg.Pool, postgres: Add
     try:
         async with running(pool) as server, admin.transaction():
             await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
-            answer = server.queue.put(Submission([made()], [], 1))
+            answer = server.queue.put([made()], [], 1)
             await asyncio.sleep(0.2)
             await server.consumers.stop()
             with pytest.raises(Unavailable):

@@ -11,6 +11,7 @@ from monitor.events import Event, Rejected
 
 logger = logging.getLogger(__name__)
 
+_FEW = 16  # submissions; where more wait already, a batch doesn't wait for others
 _LARGE = 4 * 1024 * 1024  # bytes; a batch of that size takes in no more
 
 
@@ -27,11 +28,17 @@ class Submission:
 
     __slots__ = ("bytes", "events", "receipt", "rejected")
 
-    def __init__(self, events: list[Event], rejected: list[Rejected], size: int) -> None:
+    def __init__(
+        self,
+        events: list[Event],
+        rejected: list[Rejected],
+        size: int,
+        receipt: asyncio.Future[Receipt],
+    ) -> None:
         self.events = events
         self.rejected = rejected
         self.bytes = size
-        self.receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self.receipt = receipt
 
     def __len__(self) -> int:
         return len(self.events) + len(self.rejected)
@@ -60,6 +67,7 @@ class EventQueue:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._taking = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._empty = asyncio.Event()
         self._empty.set()
         self.events = 0
@@ -70,19 +78,23 @@ class EventQueue:
     def full(self) -> bool:
         return self.events >= self._max_events or self.bytes >= self._max_bytes
 
-    def put(self, submission: Submission) -> Awaitable[Receipt]:
-        """Accepts a submission at once; its receipt comes when it has been stored.
+    def put(self, events: list[Event], rejected: list[Rejected], size: int) -> Awaitable[Receipt]:
+        """Accepts a request's items at once; their receipt comes when they have been stored.
 
         Raises QueueFull, and the receipt raises Unavailable: the same request may succeed later.
         """
         if self.closed:
             raise QueueFull("The server is stopping")
-        if self.events + len(submission) > self._max_events:
+        count = len(events) + len(rejected)
+        if self.events + count > self._max_events:
             raise QueueFull(f"{self.events} events are waiting to be stored")
-        if self.bytes + submission.bytes > self._max_bytes:
+        if self.bytes + size > self._max_bytes:
             raise QueueFull(f"{self.bytes} bytes of events are waiting to be stored")
-        self.events += len(submission)
-        self.bytes += submission.bytes
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # a system call, each time
+        submission = Submission(events, rejected, size, self._loop.create_future())
+        self.events += count
+        self.bytes += size
         self._empty.clear()
         self._queue.put_nowait(submission)
         return submission.receipt
@@ -90,14 +102,15 @@ class EventQueue:
     async def take(self, max_events: int, linger: float) -> list[Submission]:
         """At least one submission, and more until `max_events` are reached.
 
-        Waits up to `linger` seconds for others to join: a larger batch costs less per event.
+        Where few are waiting, waits `linger` seconds for others to join: a larger batch costs less
+        per event.
         """
         async with self._taking:  # one at a time, or idle consumers would share what is one batch
             return await self._take(max_events, linger)
 
     async def _take(self, max_events: int, linger: float) -> list[Submission]:
         batch = [await self._queue.get()]
-        if self.events < max_events:
+        if self._queue.qsize() < _FEW:
             await asyncio.sleep(linger)
         events, size = len(batch[0]), batch[0].bytes
         while events < max_events and size < _LARGE and not self._queue.empty():

@@ -3,7 +3,8 @@
 import zlib
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from monitor.errors import MonitorError, TooLarge, Unsupported
 
@@ -14,12 +15,12 @@ class BrokenGzip(MonitorError):
     """The body says that it is gzip, but it is not, or not whole."""
 
 
-async def read_json(request: Request, max_bytes: int) -> bytes:
+async def read_json(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """The body of a JSON request, at most `max_bytes` before and after gunzip.
 
     Raises Unsupported, TooLarge or BrokenGzip.
     """
-    headers = dict(request.scope["headers"])  # a look-up in request.headers walks through them all
+    headers = dict(scope["headers"])
     media_type = _value(headers, b"content-type", "application/json").partition(";")[0].rstrip()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise Unsupported(f"Content-Type {media_type!r}: send application/json")
@@ -29,7 +30,7 @@ async def read_json(request: Request, max_bytes: int) -> bytes:
     length = _value(headers, b"content-length", "0")
     if length.isdigit() and int(length) > max_bytes:
         raise _too_large(max_bytes)
-    body = await _read(request, max_bytes)
+    body = await _read(receive, max_bytes)
     if encoding == "identity":
         return body
     return await run_in_threadpool(_gunzip, body, max_bytes)
@@ -39,13 +40,18 @@ def _value(headers: dict[bytes, bytes], name: bytes, default: str) -> str:
     return headers[name].decode("latin-1").strip().lower() if headers.get(name) else default
 
 
-async def _read(request: Request, max_bytes: int) -> bytes:
+async def _read(receive: Receive, max_bytes: int) -> bytes:
     body = b""
-    async for chunk in request.stream():
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         body = body + chunk if body else chunk
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
-    return body
+        if not message.get("more_body", False):
+            return body
 
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:

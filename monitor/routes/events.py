@@ -5,15 +5,13 @@ from typing import NamedTuple
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from monitor.decoding import decode
 from monitor.errors import Detail
-from monitor.pipeline.batch import EventQueue, Receipt, Submission
+from monitor.pipeline.batch import EventQueue, Receipt
 from monitor.routes.body import read_json
-from monitor.routes.responses import json_response
 
 _DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
 
@@ -43,31 +41,41 @@ class Accepted(msgspec.Struct):
     rejected: list[RejectedItem]
 
 
-def routes(prefix: str, queue: EventQueue, limits: RequestLimits) -> list[Route]:
-    async def post_events(request: Request) -> Response:
-        body = await read_json(request, limits.bytes)
-        decoding = (body, datetime.now(UTC), limits.events)
+class EventsEndpoint:
+    """Takes events by ASGI itself: Starlette's Request and Response cost a tenth of the time."""
+
+    def __init__(self, queue: EventQueue, limits: RequestLimits) -> None:
+        self._queue = queue
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_json(scope, receive, self._limits.bytes)
+        decoding = (body, datetime.now(UTC), self._limits.events)
         large = len(body) > _DECODE_IN_THREAD
         events, rejected = (
             await run_in_threadpool(decode, *decoding) if large else decode(*decoding)
         )
         received, receipt = len(events) + len(rejected), Receipt()
         if received:
-            receipt = await queue.put(Submission(events, rejected, len(body)))
-        return _answer(received, receipt)
+            receipt = await self._queue.put(events, rejected, len(body))
+        status, body = _answer(received, receipt)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
-    return [Route(f"{prefix}/events", post_events, methods=["POST"])]
+
+def routes(prefix: str, queue: EventQueue, limits: RequestLimits) -> list[Route]:
+    return [Route(f"{prefix}/events", EventsEndpoint(queue, limits), methods=["POST"])]
 
 
-def _answer(received: int, receipt: Receipt) -> Response:
+def _answer(received: int, receipt: Receipt) -> tuple[int, bytes]:
     rejected = [RejectedItem(item.index, item.path, item.reason) for item in receipt.rejected]
     if received and len(rejected) == received:
-        return json_response(
-            {"detail": [_detail(item) for item in rejected], "rejected": rejected}, 422
-        )
+        detail = [_detail(item) for item in rejected]
+        return 422, msgspec.json.encode({"detail": detail, "rejected": rejected})
     message = f"{received} events received and queued for processing."
     accepted = Accepted(message, received, receipt.stored, receipt.duplicates, rejected)
-    return json_response(accepted, 202)
+    return 202, msgspec.json.encode(accepted)
 
 
 def _detail(item: RejectedItem) -> Detail:

@@ -1,0 +1,75 @@
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
+
+SCHOOL, STRANGER = "https://school.example", "https://elsewhere.example"
+
+
+async def hello(request: Request) -> Response:
+    return PlainTextResponse("hello", headers={"X-Total-Count": "1"})
+
+
+def client(origins: list[str]) -> httpx.AsyncClient:
+    app = Starlette(
+        routes=[Route("/hello", hello)],
+        middleware=[
+            Middleware(CrossOrigin, origins, ["X-Total-Count"]),
+            Middleware(WithoutTrailingSlash),
+        ],
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server")
+
+
+@pytest.fixture
+async def open_to_all() -> AsyncIterator[httpx.AsyncClient]:
+    async with client(["*"]) as open_client:
+        yield open_client
+
+
+@pytest.fixture
+async def open_to_one() -> AsyncIterator[httpx.AsyncClient]:
+    async with client([SCHOOL]) as open_client:
+        yield open_client
+
+
+@pytest.mark.parametrize("path", ["/hello", "/hello/", "/nothing"])
+async def test_any_origin_may_read_every_answer(open_to_all: httpx.AsyncClient, path: str) -> None:
+    answer = await open_to_all.get(path, headers={"Origin": STRANGER})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-expose-headers"] == "X-Total-Count"
+
+
+async def test_without_an_origin_nothing_is_added(open_to_all: httpx.AsyncClient) -> None:
+    answer = await open_to_all.get("/hello")
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_only_a_listed_origin_may_read(open_to_one: httpx.AsyncClient) -> None:
+    ours = await open_to_one.get("/hello", headers={"Origin": SCHOOL})
+    assert ours.headers["access-control-allow-origin"] == SCHOOL
+    theirs = await open_to_one.get("/hello", headers={"Origin": STRANGER})
+    assert "access-control-allow-origin" not in theirs.headers
+    # A cache must not give the one the answer to the other.
+    assert ours.headers["vary"] == theirs.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize(("origin", "status"), [(SCHOOL, 200), (STRANGER, 400)])
+async def test_a_preflight_is_answered(
+    open_to_one: httpx.AsyncClient, origin: str, status: int
+) -> None:
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    answer = await open_to_one.options("/hello", headers=asked)
+    assert answer.status_code == status
+    assert answer.headers.get("access-control-allow-origin") == (SCHOOL if status == 200 else None)
