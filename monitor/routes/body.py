@@ -46,7 +46,7 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        chunk = message.get("body", b"")
+        chunk: bytes = message.get("body", b"")
         body = body + chunk if body else chunk
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
