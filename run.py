@@ -12,7 +12,7 @@ import uvicorn
 from monitor import logs
 from monitor.app import create_app
 from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from monitor.errors import HandlersError
+from monitor.errors import HandlersError, SpoolError
 from monitor.protocol import CorkedProtocol
 from monitor.settings import Settings, SettingsError, from_environment
 
@@ -114,7 +114,7 @@ def main() -> int:
     logs.configure(settings.log_level)
     try:
         return 0 if serve(settings) else 1
-    except (EmbeddedPostgresError, HandlersError) as error:
+    except (EmbeddedPostgresError, HandlersError, SpoolError) as error:
         print(error, file=sys.stderr)
         return 1
 

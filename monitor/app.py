@@ -5,24 +5,32 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
+import asyncpg
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from monitor.database import close_pool, open_pool
+from monitor.database import close_pool, open_pool, prepare
 from monitor.errors import Unavailable
 from monitor.pipeline import health
 from monitor.pipeline.batch import EventQueue
 from monitor.pipeline.broker import RedisBroker
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.custom import HandlerRunner, load_handlers
+from monitor.pipeline.dead_letters import DeadLetters
+from monitor.pipeline.fallback import Fallback
+from monitor.pipeline.housekeeping import Housekeeping
 from monitor.pipeline.hub import Hub
 from monitor.pipeline.influx import InfluxSink, Target
-from monitor.pipeline.lines import line
-from monitor.pipeline.messages import execution_updates
-from monitor.pipeline.postgres import PostgresSink, Stored
+from monitor.pipeline.ledger import Ledger
+from monitor.pipeline.outbox import Outbox
+from monitor.pipeline.postgres import PostgresSink
+from monitor.pipeline.publisher import Publisher
 from monitor.pipeline.references import References
+from monitor.pipeline.spool import Spool
+from monitor.pipeline.store import Store
 from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
@@ -70,34 +78,41 @@ class Server:
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Opens the parts in the order in which events pass them, and closes them likewise."""
-        settings = self._settings
-        pool = await open_pool(self._postgres, settings.consumers + 4, settings.store_timeout)
-        influx, broker = self._influx(), self._broker()
-        sink = PostgresSink(pool, References(settings.known_names))
-        runner = HandlerRunner(self._handlers, pool, sink, settings.queue_max_events)
+        settings, queue = self._settings, self.queue
+        spool = Spool.open(settings.data_dir, settings.spool_max_bytes)
+        pool = await open_pool(self._postgres, settings.consumers + 6, settings.store_timeout)
+        dead_letters = DeadLetters(pool, spool.replica)
+        influx, broker = self._influx(pool, dead_letters), self._broker()
+        references = References(settings.known_names)
+        sink = PostgresSink(pool, references, spool.replica, outbox=influx is not None)
+        store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
+        runner = HandlerRunner(self._handlers, pool, dead_letters, settings.queue_max_events)
 
-        def publish(stored: Stored) -> None:
-            self.hub.publish(execution_updates(stored, self.hub.hears))
-            runner.put(stored.events)
-            if influx:
-                influx.put(line(event) for event in stored.events)
-
+        publish = Publisher(self.hub, runner, influx).publish
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
-        consumers = Consumers(self.queue, sink, publish, limits)
+        fallback = Fallback(spool, store, ledger, partial(prepare, pool), publish)
+        consumers = Consumers(queue, store, fallback, ledger, publish, limits)
+        housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
         self._parts = health.Parts(
             settings.project_name,
             settings.project_version,
             pool,
-            self.queue,
+            queue,
+            spool,
+            fallback,
+            ledger,
             consumers,
             self.hub,
             influx,
             broker,
         )
 
-        for part in (influx, broker, runner):
-            if part:
-                part.start()
+        try:
+            await prepare(pool)
+        except Unavailable as error:
+            fallback.activate(error)
+        for part in filter(None, (influx, broker, runner, fallback, housekeeping)):
+            part.start()
         consumers.start(settings.consumers)
         # Batches are many objects without cycles: look for those that have some less often, and
         # never among what start-up made.
@@ -113,14 +128,21 @@ class Server:
             def remaining() -> float:
                 return max(0.5, deadline - time.monotonic())
 
-            await self.queue.close(remaining())
+            queue.closed = True
+            if not await queue.drained(remaining()):
+                fallback.activate(Unavailable("The server is stopping"))
+                pool.terminate()  # what hangs goes to the spool
+                await queue.drained(2.0)
             await consumers.stop()
+            await fallback.stop()
+            await housekeeping.stop()
             await runner.stop(remaining())
             if broker:
                 await broker.stop()
             if influx:
                 await influx.stop(remaining())
             await close_pool(pool, remaining())
+            await spool.close()
             logger.info("Stopped")
 
     async def health(self) -> health.Health:
@@ -128,7 +150,7 @@ class Server:
             raise Unavailable("The server is starting")
         return await health.check(self._parts)
 
-    def _influx(self) -> InfluxSink | None:
+    def _influx(self, pool: asyncpg.Pool, dead_letters: DeadLetters) -> InfluxSink | None:
         settings = self._settings
         if not settings.influxdb_url:
             return None
@@ -138,7 +160,7 @@ class Server:
             settings.influxdb_token,
             settings.influxdb_org,
         )
-        return InfluxSink(target, settings.influxdb_max_pending)
+        return InfluxSink(target, Outbox(pool), dead_letters, settings.influxdb_max_pending)
 
     def _broker(self) -> RedisBroker | None:
         settings = self._settings

@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import tenacity
+
+from monitor.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -16,12 +18,17 @@ SCHEMA = Path(__file__).parent.parent / "sql"
 _LOCK = 0x63656C6C  # replicas that start at once take turns
 
 
-async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
-    """A pool on a database whose schema is up to date.
+# What may pass: the same statement can succeed later.
+PASSING_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
-    `patience` (s) bounds each statement. Waits up to a minute for PostgreSQL to accept connections.
-    """
-    pool = await asyncpg.create_pool(
+
+def unavailable(error: Exception) -> Unavailable:
+    return Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
+
+
+async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
+    """A pool that connects when it is needed; `patience` (s) bounds each statement."""
+    return await asyncpg.create_pool(
         **address,
         min_size=0,
         max_size=size,
@@ -30,12 +37,6 @@ async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> a
         reset=_keep,
         server_settings={"application_name": "cell-monitor", "timezone": "UTC"},
     )
-    try:
-        await _apply_when_up(pool)
-    except BaseException:
-        pool.terminate()
-        raise
-    return pool
 
 
 async def close_pool(pool: asyncpg.Pool, patience: float) -> None:
@@ -45,22 +46,44 @@ async def close_pool(pool: asyncpg.Pool, patience: float) -> None:
         pool.terminate()
 
 
+@asynccontextmanager
+async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that is cut at the deadline: one that hangs can't be asked to roll back.
+
+    `deadline` is of the event loop's clock; what was going on raises one of PASSING_ERRORS then.
+    """
+    loop = asyncio.get_running_loop()
+    async with pool.acquire(timeout=max(0.05, deadline - loop.time())) as connection:
+        cut = loop.call_at(deadline, connection.terminate)
+        try:
+            yield connection
+        finally:
+            cut.cancel()
+
+
 async def _keep(connection: asyncpg.Connection) -> None:
     """Nothing to reset between uses: no session state but staging tables, which are wanted."""
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(
-        (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
-    ),
-    wait=tenacity.wait_exponential(0.1, max=2),
-    stop=tenacity.stop_after_delay(60),
-    before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
-    reraise=True,
+async def prepare(pool: asyncpg.Pool) -> None:
+    """Brings the schema up to date. Raises Unavailable when PostgreSQL can't be reached now."""
+    try:
+        async with pool.acquire() as connection:
+            await apply_schema(connection)
+    except _ABSENT as error:
+        raise unavailable(error) from error
+
+
+# All else, such as a wrong password, is for the operator to mend.
+_ABSENT = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
 )
-async def _apply_when_up(pool: asyncpg.Pool) -> None:
-    async with pool.acquire() as connection:
-        await apply_schema(connection)
 
 
 async def apply_schema(connection: asyncpg.Connection) -> None:

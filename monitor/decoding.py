@@ -14,6 +14,7 @@ from monitor.events import (
     Event,
     EventData,
     InvalidItem,
+    Items,
     Metadata,
     Rejected,
     SnakeEventData,
@@ -63,12 +64,7 @@ _ESCAPES = re.compile(
 )
 
 
-class Decoded(NamedTuple):
-    events: list[Event]
-    rejected: list[Rejected]
-
-
-def decode(body: bytes, received_at: datetime, max_events: int) -> Decoded:
+def decode(body: bytes, received_at: datetime, max_events: int) -> Items:
     """The events of a JSON array in either dialect, and the items that are none.
 
     Raises InvalidBody when the body is no JSON array, TooLarge when it has too many items.
@@ -80,7 +76,7 @@ def decode(body: bytes, received_at: datetime, max_events: int) -> Decoded:
         for dialect in (_CAMEL, _SNAKE):
             try:
                 items = dialect.batch.decode(body)
-                return Decoded([item.to_event(received_at) for item in items], [])
+                return Items([item.to_event(received_at) for item in items], [])
             except (msgspec.ValidationError, InvalidItem):
                 continue
         return _decode_items(body, received_at, max_events)
@@ -123,14 +119,14 @@ def _array_of(length: int) -> Decoder[msgspec.Struct]:
     return Decoder(msgspec.defstruct("Items", fields, array_like=True, forbid_unknown_fields=True))
 
 
-def _decode_items(body: bytes, received_at: datetime, max_events: int) -> Decoded:
+def _decode_items(body: bytes, received_at: datetime, max_events: int) -> Items:
     events, rejected = [], []
     for index, raw in enumerate(_items(body, max_events)):
         try:
             events.append(_decode_item(raw, received_at))
         except InvalidItem as error:
             rejected.append(Rejected(index, error.path, error.reason, bytes(raw).decode()))
-    return Decoded(events, rejected)
+    return Items(events, rejected)
 
 
 def _decode_item(raw: msgspec.Raw, received_at: datetime) -> Event:

@@ -19,6 +19,14 @@ class QueueFull(Unavailable):
     """More events wait to be stored than the settings allow."""
 
 
+class SpoolFull(Unavailable):
+    """The local disk can't take what PostgreSQL can't take either."""
+
+
+class SpoolError(MonitorError):
+    """The spool of DATA_DIR can't be opened."""
+
+
 class RowRefused(MonitorError):
     """PostgreSQL will never take these rows as they are; one of them at least is to blame."""
 

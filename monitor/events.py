@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -59,6 +60,22 @@ class Rejected(msgspec.Struct, frozen=True):
     path: str
     reason: str
     raw: str
+
+
+class Items(msgspec.Struct, array_like=True, eq=False):
+    """What one request brought."""
+
+    events: list[Event]
+    rejected: list[Rejected]
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self.rejected)
+
+    def numbered(self) -> Iterator[tuple[int, Event]]:
+        """The events with their places in the request."""
+        gaps = {item.index for item in self.rejected}
+        places = (index for index in range(len(self)) if index not in gaps)
+        return zip(places, self.events, strict=True)
 
 
 class InvalidItem(ValueError):

@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_linger: Seconds = 0.002
     store_timeout: Seconds = 3.0
     stop_timeout: Seconds = 10.0
+    spool_max_bytes: Count = 1024 * 1024 * 1024
+    rejected_max_days: Count = 90
     known_names: Count = 200_000
     influxdb_max_pending: Count = 200_000
     socket_max_pending: Count = 1_000

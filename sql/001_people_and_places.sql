@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS students (
     errors           bigint NOT NULL DEFAULT 0,
     last_event_at    timestamptz,  -- by the student's clock
     last_received_at timestamptz,  -- by the server's clock
+    clock_skew       interval,     -- receipt less event time, of the freshest event of the last batch
     help_at          timestamptz,  -- of the latest `help` and `help_stop`
     help_stop_at     timestamptz,
     help_active      boolean GENERATED ALWAYS AS

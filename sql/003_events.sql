@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS cell_executions (
     session_id      bigint,
     notebook_id     bigint,
     cell_id         bigint,
+    cell_type       text,           -- as this event said
     execution_count integer,
     status          text NOT NULL,  -- success or error
     duration_ms     double precision,
@@ -31,6 +32,8 @@ CREATE TABLE IF NOT EXISTS notebook_accesses (
     event_type  text NOT NULL,
     session_id  bigint,
     notebook_id bigint,
+    cell_id     bigint,
+    cell_type   text,
     action      text NOT NULL,  -- open, save or close
     metadata    jsonb NOT NULL,
     PRIMARY KEY (student_id, accessed_at, event_id)
@@ -46,6 +49,7 @@ CREATE TABLE IF NOT EXISTS events (
     session_id  bigint,
     notebook_id bigint,
     cell_id     bigint,
+    cell_type   text,
     metadata    jsonb NOT NULL,
     PRIMARY KEY (student_id, event_time, event_id)
 ) PARTITION BY RANGE (event_time);

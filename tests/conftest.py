@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import pytest
 
-from monitor.database import close_pool, open_pool
+from monitor.database import close_pool, open_pool, prepare
 from monitor.embedded import EmbeddedPostgres
 from tests.replicas import Replica
 from tests.servers import InfluxServer, RedisServer
@@ -68,6 +68,7 @@ async def postgres(postgres_server: Address) -> AsyncIterator[Address]:
 async def pool(postgres: Address) -> AsyncIterator[asyncpg.Pool]:
     """Connections to a database with the schema."""
     pool = await open_pool(postgres, 5, 5.0)
+    await prepare(pool)
     yield pool
     await close_pool(pool, 5.0)
 

@@ -1,5 +1,6 @@
 """Events for the tests, made without the wire."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -40,3 +41,8 @@ def made(**fields: Any) -> Event:
         "metadata": "{}",
     }
     return Event(**usual | fields)
+
+
+def soon(seconds: float = 5.0) -> float:
+    """A deadline by the event loop's clock."""
+    return asyncio.get_running_loop().time() + seconds

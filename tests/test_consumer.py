@@ -2,18 +2,28 @@
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import asyncpg
 import pytest
 
-from monitor.errors import QueueFull, Unavailable
-from monitor.events import Event, Rejected
+from monitor.database import prepare
+from monitor.errors import QueueFull, SpoolFull, Unavailable
+from monitor.events import Event, Items, Rejected
 from monitor.pipeline.batch import EventQueue, Receipt
 from monitor.pipeline.consumer import Consumers, Limits
+from monitor.pipeline.dead_letters import DeadLetters
+from monitor.pipeline.fallback import Fallback
+from monitor.pipeline.handlers import Row, Table, home_row
+from monitor.pipeline.ledger import Account, Ledger
 from monitor.pipeline.postgres import PostgresSink, Stored
-from monitor.pipeline.references import References
+from monitor.pipeline.references import Place, References
+from monitor.pipeline.spool import Spool
+from monitor.pipeline.store import Store
 from tests.conftest import Address
 from tests.made import made
 
@@ -21,33 +31,48 @@ POISON = '{"n":1e200000}'
 
 
 class Running:
-    """A queue with its consumers, and what they have published."""
+    """A queue with its consumers, the spool behind them, and what they have published."""
 
-    def __init__(self, pool: asyncpg.Pool, patience: float) -> None:
+    def __init__(self, pool: asyncpg.Pool, spool: Spool, patience: float) -> None:
         self.published: list[Stored] = []
+        self.spool = spool
         self.queue = EventQueue(100, 10_000)
+        self.ledger = Ledger(self.queue, spool)
+        letters = DeadLetters(pool, spool.replica)
+        sink = PostgresSink(pool, References(1_000), spool.replica, outbox=False)
+        store = Store(sink, letters)
+        self.fallback = Fallback(
+            spool, store, self.ledger, partial(prepare, pool), self.published.extend
+        )
         self.consumers = Consumers(
             self.queue,
-            PostgresSink(pool, References(1_000)),
-            self.publish,
+            store,
+            self.fallback,
+            self.ledger,
+            self.published.extend,
             Limits(50, 0.01, patience),
         )
 
-    def publish(self, stored: Stored) -> None:
-        self.published.append(stored)
-
     async def put(self, *events: Event, size: int = 1) -> Receipt:
-        return await asyncio.wait_for(self.queue.put(list(events), [], size), 10)
+        receipt = self.queue.put(Items(list(events), []), size)
+        return await asyncio.wait_for(receipt, 10)
 
 
 @asynccontextmanager
-async def running(pool: asyncpg.Pool, patience: float = 5.0) -> AsyncIterator[Running]:
-    started = Running(pool, patience)
-    started.consumers.start(2)
-    try:
-        yield started
-    finally:
-        await started.consumers.stop()
+async def running(
+    pool: asyncpg.Pool, patience: float = 5.0, spool_bytes: int = 1_000_000
+) -> AsyncIterator[Running]:
+    with tempfile.TemporaryDirectory() as directory:
+        spool = Spool.open(Path(directory), spool_bytes)
+        started = Running(pool, spool, patience)
+        started.fallback.start()
+        started.consumers.start(2)
+        try:
+            yield started
+        finally:
+            await started.consumers.stop()
+            await started.fallback.stop()
+            await spool.close()
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -74,7 +99,7 @@ async def test_only_the_poison_among_good_events_is_rejected(pool: asyncpg.Pool)
         assert [receipt.stored for receipt in receipts] == [3, 4, 2]
         assert [len(receipt.rejected) for receipt in receipts] == [0, 1, 0]
         assert receipts[1].rejected[0].index == 2
-        assert (server.consumers.ledger.stored, server.consumers.ledger.rejected) == (9, 1)
+        assert (server.ledger.account().stored, server.ledger.account().rejected) == (9, 1)
         await eventually(lambda: sum(len(each.events) for each in server.published) == 9)
     assert await stored_ids(pool) == ids(*good)
     (letter,) = await pool.fetch("SELECT source, reason, raw FROM rejected_events")
@@ -91,7 +116,7 @@ async def test_the_index_of_a_refused_event_is_its_place_in_the_request(
     no_event = Rejected(0, "eventType", "missing", "{}")
     events = [made(), made(metadata=POISON)]
     async with running(pool) as server:
-        receipt = await server.queue.put(events, [no_event], 1)
+        receipt = await server.queue.put(Items(events, [no_event]), 1)
     assert [item.index for item in receipt.rejected] == [0, 2]
     assert receipt.stored == 1
     assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 2
@@ -109,32 +134,32 @@ async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) ->
     event, other = made(), made()
     async with running(pool) as server:
         await server.put(event)
-        copy = made(id=event.id, time=event.time)
+        copy = made(id=event.id, time=event.time, received_at=made().received_at)
         receipts = await asyncio.gather(server.put(copy, other), server.put(made()))
     assert [(each.stored, each.duplicates) for each in receipts] == [(1, 1), (1, 0)]
 
 
 async def test_a_full_queue_refuses_by_events_and_by_bytes() -> None:
     queue = EventQueue(3, 100)
-    queue.put([made(), made()], [], 10)
+    queue.put(Items([made(), made()], []), 10)
     with pytest.raises(QueueFull, match="2 events"):
-        queue.put([made(), made()], [], 10)
+        queue.put(Items([made(), made()], []), 10)
     with pytest.raises(QueueFull, match="10 bytes"):
-        queue.put([made()], [], 91)
-    queue.put([made()], [], 90)
+        queue.put(Items([made()], []), 91)
+    queue.put(Items([made()], []), 90)
     assert queue.full
     (one, other) = await queue.take(10, 0)
     queue.release(one)
     assert not queue.full
-    queue.put([made()], [], 10)
+    queue.put(Items([made()], []), 10)
     queue.release(other)
     assert queue.events == 1
 
 
-async def test_without_postgresql_requests_are_put_off_and_later_stored(
+async def test_what_postgresql_cant_take_is_spooled_and_comes_in_later(
     pool: asyncpg.Pool, postgres: Address, postgres_server: Address
 ) -> None:
-    name, event = postgres["database"], made()
+    name, events, untimed = postgres["database"], [made() for _ in range(3)], made(untimed=True)
     admin = await asyncpg.connect(**postgres_server)
     try:
         async with running(pool, patience=0.3) as server:
@@ -142,26 +167,105 @@ async def test_without_postgresql_requests_are_put_off_and_later_stored(
             await admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
             )
-            for _ in range(3):
-                with pytest.raises(Unavailable):
-                    await server.put(event)
-            assert server.consumers.alive == 2
-            assert (server.queue.events, server.queue.bytes) == (0, 0)
+            for event in (*events, untimed):
+                assert (await server.put(event)).spooled == 1
+            assert server.fallback.active
+            account = server.ledger.account()
+            assert (account.received, account.spooled, account.pending) == (4, 4, 0)
+            assert server.published == []
             await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-            assert (await server.put(event)).stored == 1
+            await eventually(lambda: not server.spool.events)
+            assert server.ledger.account() == Account(4, 4, 0, 0, 0, 0)
+            shown = [event.id for stored in server.published for event in stored.events]
+            assert shown == [event.id for event in (*events, untimed)]
+            assert not server.fallback.active
+            assert (await server.put(made())).stored == 1
     finally:
         await admin.close()
+    assert len(await stored_ids(pool)) == 5
+
+
+async def test_a_retry_that_overtakes_the_spool_is_stored_once(
+    pool: asyncpg.Pool, postgres: Address
+) -> None:
+    event = made()
+    async with running(pool) as server:
+        await server.spool.append([Items([event], [])])
+        retry = made(id=event.id, time=event.time)
+        await server.put(retry)
+        server.fallback.activate(Unavailable("for the test"))
+        await eventually(lambda: not server.spool.events)
+        account = server.ledger.account()
+        assert (account.stored, account.duplicates) == (1, 1)
     assert await stored_ids(pool) == ids(event)
+    assert await pool.fetchval("SELECT executions FROM students") == 1
 
 
-async def test_without_a_server_at_its_address_requests_are_put_off(unused_port: int) -> None:
+async def test_what_was_committed_before_a_crash_is_drained_without_counting_again(
+    pool: asyncpg.Pool,
+) -> None:
+    event = made()
+    async with running(pool) as server:
+        await server.put(event)
+        await server.spool.append([Items([event], [])])  # as if it had not been removed in time
+        server.fallback.activate(Unavailable("for the test"))
+        await eventually(lambda: not server.spool.events)
+        assert server.ledger.account().duplicates == 0
+    assert await pool.fetchval("SELECT executions FROM students") == 1
+    assert dict(await pool.fetchrow("SELECT stored, duplicates FROM ledger")) == {
+        "stored": 1,
+        "duplicates": 0,
+    }
+
+
+async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
+    unused_port: int,
+) -> None:
     async with (
         asyncpg.create_pool(host="127.0.0.1", port=unused_port, user="x", min_size=0) as closed,
-        running(closed, patience=0.2) as server,
+        running(closed, patience=0.2, spool_bytes=150_000) as server,
     ):
-        with pytest.raises(Unavailable):
-            await server.put(made())
+        large = "x" * 40_000
+        assert (await server.put(made(output=large))).spooled == 1
+        answers = [server.put(made(output=large)) for _ in range(5)]
+        *_, last = await asyncio.gather(*answers, return_exceptions=True)
+        assert isinstance(last, SpoolFull)
+        held = server.spool.events
+        assert server.ledger.account() == Account(held, 0, 0, 0, held, 0)
         assert server.consumers.alive == 2
+        assert (server.queue.events, server.queue.bytes) == (0, 0)
+        assert (await server.put(made())).spooled == 1
+
+
+async def test_a_postgresql_that_hangs_is_not_waited_for(
+    pool: asyncpg.Pool, postgres: Address
+) -> None:
+    admin = await asyncpg.connect(**postgres)
+    try:
+        async with running(pool, patience=1.0) as server:
+            await server.put(made(type="help"))
+            async with admin.transaction():
+                await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
+                assert (await server.put(made())).spooled == 1
+            await eventually(lambda: not server.spool.events)
+            assert server.ledger.account().stored == 2
+    finally:
+        await admin.close()
+
+
+async def test_an_event_that_can_not_be_handled_stops_no_other(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handle(event: Event, place: Place) -> tuple[Table, Row]:
+        if event.code == "odd":
+            raise KeyError("a fault of ours")
+        return home_row(event, place)
+
+    monkeypatch.setattr("monitor.pipeline.postgres.home_row", handle)
+    async with running(pool) as server:
+        receipt = await server.put(made(), made(code="odd"), made())
+    assert (receipt.stored, [item.index for item in receipt.rejected]) == (2, [1])
+    assert "a fault of ours" in await pool.fetchval("SELECT reason FROM rejected_events")
 
 
 @pytest.fixture
@@ -188,40 +292,28 @@ async def test_a_connection_lost_midway_costs_nothing_and_stores_once(
                     await asyncio.sleep(0.01)
                 assert await admin.fetchval("SELECT pg_terminate_backend($1)", pid)
             assert (await answer).stored == 5
-            assert server.consumers.ledger.stored == 6
+            assert server.ledger.account().stored == 6
     finally:
         await admin.close()
     assert await stored_ids(pool) == ids(*events)
 
 
-async def test_a_failure_to_publish_stops_nothing(
-    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(self: Running, stored: Stored) -> None:
-        raise RuntimeError("no dashboard today")
-
-    monkeypatch.setattr(Running, "publish", fail)
-    async with running(pool) as server:
-        for _ in range(4):
-            assert (await server.put(made())).stored == 1
-        assert server.consumers.alive == 2
-
-
 async def test_closing_waits_for_what_is_pending(pool: asyncpg.Pool) -> None:
     async with running(pool) as server:
-        receipts = [server.queue.put([made()], [], 1) for _ in range(60)]
-        await server.queue.close(5)
+        receipts = [server.queue.put(Items([made()], []), 1) for _ in range(60)]
+        server.queue.closed = True
+        assert await server.queue.drained(5)
         assert server.queue.events == 0
         assert [(await receipt).stored for receipt in receipts] == [1] * 60
         with pytest.raises(QueueFull, match="stopping"):
-            server.queue.put([made()], [], 1)
+            server.queue.put(Items([made()], []), 1)
 
 
 async def test_closing_gives_up_after_its_patience() -> None:
     queue = EventQueue(10, 10)
-    queue.put([made()], [], 1)
+    queue.put(Items([made()], []), 1)
     async with asyncio.timeout(2):
-        await queue.close(0.05)
+        assert not await queue.drained(0.05)
     assert queue.events == 1
 
 
@@ -230,7 +322,7 @@ async def test_stopping_answers_those_who_wait(pool: asyncpg.Pool, postgres: Add
     try:
         async with running(pool) as server, admin.transaction():
             await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
-            answer = server.queue.put([made()], [], 1)
+            answer = server.queue.put(Items([made()], []), 1)
             await asyncio.sleep(0.2)
             await server.consumers.stop()
             with pytest.raises(Unavailable):

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -15,11 +16,13 @@ from monitor.errors import HandlersError
 from monitor.events import Event
 from monitor.pipeline import custom
 from monitor.pipeline.custom import HandlerRunner, Handlers, load_handlers
+from monitor.pipeline.dead_letters import DeadLetters
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.references import References
-from tests.made import made
+from tests.made import made, soon
 
 RETRIES = 3
+REPLICA = uuid.uuid4()
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +35,7 @@ async def running(
     handlers: Handlers, pool: asyncpg.Pool, queue_limit: int = 10
 ) -> AsyncIterator[HandlerRunner]:
     """All handlers have run, and their failures are recorded, when this ends."""
-    runner = HandlerRunner(handlers, pool, PostgresSink(pool, References(10)), queue_limit)
+    runner = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA), queue_limit)
     runner.start()
     try:
         yield runner
@@ -41,7 +44,7 @@ async def running(
 
 
 async def stored(pool: asyncpg.Pool, event: Event) -> Event:
-    await PostgresSink(pool, References(10)).write([event])
+    await PostgresSink(pool, References(10), REPLICA, outbox=False).write([event], soon())
     return event
 
 
@@ -109,8 +112,8 @@ async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
     assert later == ["quiz", "exam"]
     (letter,) = await letters(pool)
     assert letter["source"] == "handler"
-    assert letter["reason"] == "hopeless: ValueError: no such quiz"
-    (again,), _ = decode(f"[{letter['raw']}]".encode(), event.received_at, 1)
+    assert (letter["path"], letter["reason"]) == ("hopeless", "ValueError: no such quiz")
+    (again,) = decode(f"[{letter['raw']}]".encode(), event.received_at, 1).events
     assert again.id == event.id
     assert await pool.fetchval("SELECT count(*) FROM events") == 2
     assert await pool.fetchval("SELECT to_regclass('traces')") is None

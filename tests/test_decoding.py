@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import astuple
 
-from monitor.decoding import Decoded, decode
+from monitor.decoding import decode
 from monitor.errors import InvalidBody, TooLarge
-from monitor.events import Event, as_json
+from monitor.events import Event, Items, as_json
 
 NOW = datetime(2026, 7, 23, 3, 0, tzinfo=UTC)
 TIME = "2026-07-23T01:02:03.004Z"
@@ -22,7 +23,7 @@ def item(**fields: Any) -> dict[str, Any]:
     return {"eventId": ID, "eventType": "help", "eventTime": TIME, "userId": "花子"} | fields
 
 
-def decoded(*items: Any, limit: int = 100) -> Decoded:
+def decoded(*items: Any, limit: int = 100) -> Items:
     return decode(json.dumps(items).encode(), NOW, limit)
 
 
@@ -31,8 +32,9 @@ def event(**fields: Any) -> Event:
 
 
 def only(body: bytes) -> Event:
-    (found,), rejected = decode(body, NOW, 100)
-    assert rejected == []
+    items = decode(body, NOW, 100)
+    assert items.rejected == []
+    (found,) = items.events
     return found
 
 
@@ -154,7 +156,7 @@ def test_an_invalid_item_is_rejected_with_the_reason_and_the_others_are_kept(
     fields: dict[str, Any], path: str
 ) -> None:
     bad = item(**fields)
-    events, (rejected,) = decoded(item(), bad, item())
+    events, (rejected,) = astuple(decoded(item(), bad, item()))
     assert len(events) == 2
     assert (rejected.index, rejected.path) == (1, path)
     assert rejected.reason
@@ -163,20 +165,20 @@ def test_an_invalid_item_is_rejected_with_the_reason_and_the_others_are_kept(
 
 @pytest.mark.parametrize("bad", [5, "text", None, [], True])
 def test_an_item_that_is_no_object_is_rejected(bad: Any) -> None:
-    events, (rejected,) = decoded(item(), bad)
+    events, (rejected,) = astuple(decoded(item(), bad))
     assert len(events) == 1
     assert (rejected.index, rejected.path, json.loads(rejected.raw)) == (1, "", bad)
 
 
 def test_a_missing_event_type_is_named() -> None:
-    _, (rejected,) = decoded(without("eventType"))
+    _, (rejected,) = astuple(decoded(without("eventType")))
     assert rejected.path == "eventType"
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400])
 def test_a_number_beyond_all_columns_blocks_no_other_event(number: str) -> None:
     bad = json.dumps(item(executionDurationMs=0)).replace("0}", number + "}")
-    events, rejected = decode(f"[{json.dumps(item())},{bad}]".encode(), NOW, 100)
+    events, rejected = astuple(decode(f"[{json.dumps(item())},{bad}]".encode(), NOW, 100))
     assert len(events) + len(rejected) == 2
     assert events[0].id == uuid.UUID(ID)
 
@@ -282,8 +284,8 @@ def test_the_clients_time_is_believed_up_to_the_limits(away: timedelta) -> None:
 
 def test_an_absurd_time_without_an_id_is_the_same_event_when_it_is_sent_again() -> None:
     body = json.dumps([without("eventId", eventTime="1999-01-01T00:00:00Z")]).encode()
-    (first,), _ = decode(body, NOW, 1)
-    (again,), _ = decode(body, NOW + timedelta(seconds=1), 1)
+    (first,), _ = astuple(decode(body, NOW, 1))
+    (again,), _ = astuple(decode(body, NOW + timedelta(seconds=1), 1))
     assert first.id == again.id
     assert first.untimed
     assert again.untimed
@@ -359,7 +361,7 @@ def test_five_million_items_are_refused_without_being_held() -> None:
 
 
 def test_an_empty_array_has_no_events() -> None:
-    assert decode(b" [ ] ", NOW, 1) == ([], [])
+    assert astuple(decode(b" [ ] ", NOW, 1)) == ([], [])
 
 
 def test_a_result_in_several_strings_is_joined() -> None:
@@ -401,6 +403,6 @@ def test_a_long_fraction_of_a_second_is_the_same_time_in_any_company() -> None:
 def test_numbers_that_no_database_holds_and_endless_metadata_are_rejected_alone() -> None:
     item = '{"eventType":"x","userId":"u","metadata":{"a":%s}}'
     items = [item % value for value in ("1e200000", f'"{"x" * 300_000}"', '"1e200000"', "1e300")]
-    events, rejected = decode(f"[{','.join(items)}]".encode(), datetime.now(UTC), 10)
+    events, rejected = astuple(decode(f"[{','.join(items)}]".encode(), datetime.now(UTC), 10))
     assert [each.path for each in rejected] == ["metadata", "metadata"]
     assert len(events) == 2

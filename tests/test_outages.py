@@ -48,25 +48,58 @@ async def eventually(condition: Any, seconds: float = 15.0) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_without_postgresql_the_client_is_told_to_retry_and_succeeds_later(
+async def test_without_postgresql_events_are_kept_and_come_in_when_it_is_back(
     own_postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     with Replica(environment_of(address(own_postgres), tmp_path / "data")) as replica:
         first, second = event(), event()
-        assert (await post(replica, first)).status_code == 202
+        assert (await post(replica, first)).json()["stored"] == 1
         own_postgres.stop()
-        refused = await post(replica, second)
-        assert refused.status_code == 503
-        assert int(refused.headers["Retry-After"]) >= 1
-        assert (await health(replica))[0] == 503
-        assert (await health(replica, "/health/ready"))[0] == 503
-        assert (await health(replica, "/health/live"))[0] == 200
+        kept = await post(replica, second, {"userId": "no type"})
+        assert kept.status_code == 202
+        assert (kept.json()["spooled"], len(kept.json()["rejected"])) == (1, 1)
+        code, state = await health(replica)
+        assert (code, state["status"], state["postgres"]["state"]) == (200, "degraded", "down")
+        assert (await health(replica, "/health/ready"))[0] == 200
         own_postgres.start()
-        retried = await post(replica, first, second)
-        assert retried.status_code == 202
-        assert (retried.json()["stored"], retried.json()["duplicates"]) == (1, 1)
-        assert (await health(replica))[1]["status"] == "ok"
+
+        async def recovered() -> bool:
+            return bool((await health(replica))[1]["status"] == "ok")
+
+        await eventually(recovered)
+        ledger = (await health(replica))[1]["ledger"]
+        assert ledger["process"] == ledger["total"]
+        assert ledger["total"] == {
+            "received": 3,
+            "stored": 2,
+            "duplicates": 0,
+            "rejected": 1,
+            "spooled": 0,
+            "pending": 0,
+        }
+        assert (await post(replica, second)).json()["duplicates"] == 1
     assert (await counts(address(own_postgres)))["executions"] == 2
+
+
+async def test_what_is_spooled_survives_kill_9_and_a_start_without_postgresql(
+    own_postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    with Replica(environment_of(address(own_postgres), tmp_path / "data")) as replica:
+        own_postgres.stop()
+        sent = [event() for _ in range(3)]
+        assert (await post(replica, *sent)).json()["spooled"] == 3
+        replica.stop(signal.SIGKILL)
+        replica.start()
+        assert (await health(replica))[1]["ledger"]["process"]["spooled"] == 3
+        assert (await post(replica, event())).json()["spooled"] == 1
+        own_postgres.start()
+
+        async def drained() -> bool:
+            state = (await health(replica))[1]
+            return bool(state["status"] == "ok" and state["ledger"]["process"]["stored"] == 4)
+
+        await eventually(drained)
+    assert (await counts(address(own_postgres)))["executions"] == 4
 
 
 async def test_a_full_queue_is_503_at_once(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
@@ -81,7 +114,17 @@ async def test_a_full_queue_is_503_at_once(own_postgres: EmbeddedPostgres, tmp_p
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
         assert not waiting.done()
         assert time.monotonic() - began < 2
-        assert (await waiting).status_code == 503
+        assert (await waiting).json()["spooled"] == 990
+
+
+async def test_a_second_server_on_the_same_data_directory_does_not_start(
+    replica: Replica, environment: dict[str, str]
+) -> None:
+    second = Replica(environment)
+    with pytest.raises(AssertionError):
+        second.start()
+    assert "Another server is using" in second.output()
+    second.log.close()
 
 
 async def test_what_was_acknowledged_survives_kill_9_of_server_and_its_postgresql(

@@ -20,7 +20,7 @@ from monitor.events import Event
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.references import References
 from tests.conftest import Address
-from tests.made import made, now
+from tests.made import made, now, soon
 
 HOMES = ("cell_executions", "notebook_accesses", "events")
 EXECUTED = {
@@ -52,7 +52,7 @@ SESSIONS = """
 
 
 def sink_on(pool: asyncpg.Pool) -> PostgresSink:
-    return PostgresSink(pool, References(1_000))
+    return PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False)
 
 
 async def counts(pool: asyncpg.Pool) -> dict[str, int]:
@@ -64,13 +64,17 @@ async def total(pool: asyncpg.Pool) -> int:
 
 
 def again(event: Event, **fields: Any) -> Event:
-    names = event.__struct_fields__
-    return Event(**{name: getattr(event, name) for name in names} | fields)
+    """The same event as a retry brings it."""
+    kept = {name: getattr(event, name) for name in event.__struct_fields__}
+    later = {"received_at": event.received_at + timedelta(milliseconds=1)}
+    return Event(**kept | later | fields)
 
 
 async def test_an_event_repeated_in_a_batch_is_stored_once(pool: asyncpg.Pool) -> None:
     event, other = made(), made(type="help")
-    stored = await sink_on(pool).write([event, again(event), other, again(other), again(event)])
+    stored = await sink_on(pool).write(
+        [event, again(event), other, again(other), again(event)], soon()
+    )
     assert {id(each) for each in stored.events} == {id(event), id(other)}
     assert len(stored.duplicates) == 3
     assert stored.totals["hanako"].executions == 1
@@ -79,10 +83,10 @@ async def test_an_event_repeated_in_a_batch_is_stored_once(pool: asyncpg.Pool) -
 
 async def test_an_event_repeated_in_a_later_batch_is_stored_once(pool: asyncpg.Pool) -> None:
     events = [made(), made(type="help"), made(type="notebook_saved"), made(type="cell_error")]
-    await sink_on(pool).write(events)
+    await sink_on(pool).write(events, soon())
     new = made()
     for sink in (sink_on(pool), sink_on(pool)):
-        stored = await sink.write([*map(again, events), again(new)])
+        stored = await sink.write([*map(again, events), again(new)], soon())
         assert len(stored.duplicates) == len(events) + (not stored.events)
     assert await total(pool) == 5
     assert dict(await pool.fetchrow("SELECT executions, errors FROM students")) == {
@@ -93,7 +97,7 @@ async def test_an_event_repeated_in_a_later_batch_is_stored_once(pool: asyncpg.P
 
 async def test_one_id_of_two_students_is_two_events(pool: asyncpg.Pool) -> None:
     event = made()
-    stored = await sink_on(pool).write([event, again(event, student="taro")])
+    stored = await sink_on(pool).write([event, again(event, student="taro")], soon())
     assert len(stored.events) == 2
     assert await total(pool) == 2
 
@@ -101,8 +105,15 @@ async def test_one_id_of_two_students_is_two_events(pool: asyncpg.Pool) -> None:
 async def test_events_written_by_several_at_once_are_stored_once(pool: asyncpg.Pool) -> None:
     types = ("cell_executed", "help", "notebook_open", "session_start")
     events = [made(student=f"s{n % 7}", type=types[n % 4], cell=f"c{n % 5}") for n in range(200)]
-    batches = [random.sample(list(map(again, events)), len(events)) for _ in range(4)]
-    written = await asyncio.gather(*(sink_on(pool).write(batch) for batch in batches))
+    sent = [
+        [
+            again(event, received_at=event.received_at + timedelta(seconds=second))
+            for event in events
+        ]
+        for second in range(4)
+    ]
+    batches = [random.sample(each, len(events)) for each in sent]
+    written = await asyncio.gather(*(sink_on(pool).write(batch, soon()) for batch in batches))
     assert sum(len(stored.events) for stored in written) == 200
     assert sum(len(stored.duplicates) for stored in written) == 600
     assert await total(pool) == 200
@@ -113,8 +124,8 @@ async def test_an_event_without_a_time_keeps_that_of_its_first_receipt(pool: asy
     first = made(untimed=True)
     received_at = first.received_at
     retry = again(first, received_at=received_at + timedelta(seconds=5))
-    assert len((await sink_on(pool).write([first])).events) == 1
-    assert len((await sink_on(pool).write([retry])).duplicates) == 1
+    assert len((await sink_on(pool).write([first], soon())).events) == 1
+    assert len((await sink_on(pool).write([retry], soon())).duplicates) == 1
     assert first.time == retry.time == received_at
     assert await pool.fetchval("SELECT executed_at FROM cell_executions") == received_at
 
@@ -124,7 +135,7 @@ async def test_an_event_without_a_time_written_by_two_at_once_is_stored_once(
 ) -> None:
     first = made(untimed=True)
     copies = [again(first, received_at=now() + timedelta(seconds=n)) for n in range(4)]
-    await asyncio.gather(*(sink_on(pool).write([each, again(each)]) for each in copies))
+    await asyncio.gather(*(sink_on(pool).write([each, again(each)], soon()) for each in copies))
     assert await total(pool) == 1
 
 
@@ -153,7 +164,7 @@ async def test_students_and_sessions_do_not_depend_on_the_order_of_arrival(
         cut = number % 5
         for batch in [events[:cut], *([event] for event in events[cut:])]:
             if batch:
-                await sink.write(batch)
+                await sink.write(batch, soon())
         row, sessions = await pool.fetchrow(STUDENT, student), await pool.fetch(SESSIONS, student)
         found.add((tuple(row), tuple(map(tuple, sessions))))
     ((student_row, session_rows),) = found
@@ -170,7 +181,7 @@ async def test_of_what_was_said_at_one_time_the_order_of_arrival_does_not_decide
     for number, order in enumerate(permutations(names)):
         sink = sink_on(pool)
         for name in order:
-            await sink.write([made(student=f"s{number}", name=name, time=time)])
+            await sink.write([made(student=f"s{number}", name=name, time=time)], soon())
         found.add(await pool.fetchval("SELECT name FROM students WHERE user_id = $1", f"s{number}"))
     assert len(found) == 1
 
@@ -198,7 +209,7 @@ async def test_cells_do_not_depend_on_the_order_of_arrival(
     sink, found = sink_on(pool), set()
     for number, order in enumerate(permutations(said)):
         for fields in order:
-            await sink.write([made(notebook=f"{number}.ipynb", **fields)])
+            await sink.write([made(notebook=f"{number}.ipynb", **fields)], soon())
         query = "SELECT type, position FROM cells JOIN notebooks n ON n.id = notebook_id"
         found.add(tuple(await pool.fetchrow(f"{query} WHERE path = $1", f"{number}.ipynb")))
     assert len(found) == 1
@@ -206,10 +217,10 @@ async def test_cells_do_not_depend_on_the_order_of_arrival(
 
 async def test_an_old_event_makes_the_partition_of_its_month(pool: asyncpg.Pool) -> None:
     sink = sink_on(pool)
-    await sink.write([made()])
+    await sink.write([made()], soon())
     old = now() - timedelta(days=390)
     for kind in ("cell_executed", "help", "notebook_open"):
-        await sink.write([made(type=kind, time=old)])
+        await sink.write([made(type=kind, time=old)], soon())
     for table, column in zip(HOMES, ("executed_at", "accessed_at", "event_time"), strict=True):
         query = f"SELECT tableoid::regclass::text FROM {table} WHERE {column} = $1"
         assert await pool.fetchval(query, old) == f"{table}_{old:%Y_%m}"
@@ -240,10 +251,10 @@ async def test_a_row_that_postgresql_refuses_leaves_nothing_of_its_batch(
 ) -> None:
     sink, good = sink_on(pool), made(type="help")
     with pytest.raises(RowRefused):
-        await sink.write([good, made(**fields)])
+        await sink.write([good, made(**fields)], soon())
     assert await total(pool) == 0
     assert await pool.fetchval("SELECT coalesce(sum(executions), 0) FROM students") == 0
-    assert len((await sink.write([good])).events) == 1
+    assert len((await sink.write([good], soon())).events) == 1
 
 
 @pytest.mark.parametrize("table", ["students", "sessions", "notebooks", "cells"])
@@ -251,7 +262,7 @@ async def test_a_row_that_postgresql_refuses_leaves_nothing_of_its_batch(
 async def test_what_events_named_is_not_deleted(
     pool: asyncpg.Pool, table: str, statement: str
 ) -> None:
-    await sink_on(pool).write([made()])
+    await sink_on(pool).write([made()], soon())
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await pool.execute(statement.format(table))
     assert await pool.fetchval(f"SELECT count(*) FROM {table}") == 1
@@ -284,9 +295,9 @@ def test_psql_applies_the_schema_to_an_empty_database_and_again(postgres: Addres
 
 async def test_psql_applies_the_schema_to_one_in_use(pool: asyncpg.Pool, postgres: Address) -> None:
     sink = sink_on(pool)
-    await sink.write([made()])
+    await sink.write([made()], soon())
     await asyncio.to_thread(psql, postgres, *schema_files())
-    await sink.write([made()])
+    await sink.write([made()], soon())
     assert await total(pool) == 2
 
 
@@ -294,7 +305,7 @@ async def test_psql_applies_the_schema_to_one_in_use(pool: asyncpg.Pool, postgre
 async def test_each_type_of_event_has_one_row_at_home(pool: asyncpg.Pool, kind: str) -> None:
     home = HOMES[0] if kind in EXECUTED else HOMES[1] if kind in ACCESSED else HOMES[2]
     event = made(type=kind, metadata='{"room":7}', received_at=now() + timedelta(seconds=3))
-    await sink_on(pool).write([event])
+    await sink_on(pool).write([event], soon())
     assert await counts(pool) == dict.fromkeys(HOMES, 0) | {home: 1}
     row = await pool.fetchrow(f"SELECT * FROM {home}")
     assert (row["event_id"], row["event_type"]) == (event.id, kind)
@@ -308,7 +319,7 @@ async def test_each_type_of_event_has_one_row_at_home(pool: asyncpg.Pool, kind: 
 
 
 async def test_an_execution_that_failed_is_an_error(pool: asyncpg.Pool) -> None:
-    stored = await sink_on(pool).write([made(failed=True, error="E: m")])
+    stored = await sink_on(pool).write([made(failed=True, error="E: m")], soon())
     assert stored.totals["hanako"].errors == 1
     row = await pool.fetchrow("SELECT status, error FROM cell_executions")
     assert tuple(row) == ("error", "E: m")
@@ -318,9 +329,9 @@ async def test_an_event_from_the_future_keeps_the_time_of_its_first_receipt(
     pool: asyncpg.Pool,
 ) -> None:
     untimed = made(untimed=True)
-    stored = await sink_on(pool).write([untimed])
+    stored = await sink_on(pool).write([untimed], soon())
     ahead = made(id=untimed.id, time=now() + timedelta(hours=23))
-    again_received = await sink_on(pool).write([ahead])
+    again_received = await sink_on(pool).write([ahead], soon())
     assert len(stored.events) == 1
     assert again_received.duplicates == [ahead]
     assert ahead.time == untimed.time

@@ -1,56 +1,44 @@
 """The queue between routes and consumers: bounded, and drained a batch at a time."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 
 import msgspec
 
 from monitor.errors import QueueFull
-from monitor.events import Event, Rejected
-
-logger = logging.getLogger(__name__)
+from monitor.events import Items, Rejected
 
 _FEW = 16  # submissions; where more wait already, a batch doesn't wait for others
 _LARGE = 4 * 1024 * 1024  # bytes; a batch of that size takes in no more
 
 
 class Receipt(msgspec.Struct):
-    """What became of a submission: each of its items is counted once."""
+    """What became of a request: each of its items is counted once."""
 
     stored: int = 0
     duplicates: int = 0
+    spooled: int = 0
     rejected: list[Rejected] = []
 
 
 class Submission:
-    """The events of one request on their way, and the future of their receipt."""
+    """A request's items on their way, when they came, and the future of their receipt."""
 
-    __slots__ = ("bytes", "events", "receipt", "rejected")
+    __slots__ = ("arrived", "bytes", "items", "receipt")
 
     def __init__(
-        self,
-        events: list[Event],
-        rejected: list[Rejected],
-        size: int,
-        receipt: asyncio.Future[Receipt],
+        self, items: Items, size: int, arrived: float, receipt: asyncio.Future[Receipt]
     ) -> None:
-        self.events = events
-        self.rejected = rejected
+        self.items = items
         self.bytes = size
+        self.arrived = arrived
         self.receipt = receipt
 
     def __len__(self) -> int:
-        return len(self.events) + len(self.rejected)
-
-    def numbered(self) -> Iterator[tuple[int, Event]]:
-        """The events with their places in the request."""
-        gaps = {item.index for item in self.rejected}
-        places = (index for index in range(len(self)) if index not in gaps)
-        return zip(places, self.events, strict=True)
+        return len(self.items)
 
     def answer(self, outcome: Receipt | Exception) -> None:
-        """Does nothing when the client has gone away meanwhile."""
+        """Does nothing when it has been answered, or the client has gone away meanwhile."""
         if self.receipt.done():
             return
         if isinstance(outcome, Exception):
@@ -72,27 +60,30 @@ class EventQueue:
         self._empty.set()
         self.events = 0
         self.bytes = 0
+        self.received = 0
         self.closed = False
 
     @property
     def full(self) -> bool:
         return self.events >= self._max_events or self.bytes >= self._max_bytes
 
-    def put(self, events: list[Event], rejected: list[Rejected], size: int) -> Awaitable[Receipt]:
-        """Accepts a request's items at once; their receipt comes when they have been stored.
+    def put(self, items: Items, size: int) -> Awaitable[Receipt]:
+        """Accepts a request's items at once; their receipt comes when they are on disk.
 
         Raises QueueFull, and the receipt raises Unavailable: the same request may succeed later.
         """
         if self.closed:
             raise QueueFull("The server is stopping")
-        count = len(events) + len(rejected)
+        count = len(items)
         if self.events + count > self._max_events:
             raise QueueFull(f"{self.events} events are waiting to be stored")
         if self.bytes + size > self._max_bytes:
             raise QueueFull(f"{self.bytes} bytes of events are waiting to be stored")
         if self._loop is None:
             self._loop = asyncio.get_running_loop()  # a system call, each time
-        submission = Submission(events, rejected, size, self._loop.create_future())
+        loop = self._loop
+        submission = Submission(items, size, loop.time(), loop.create_future())
+        self.received += count
         self.events += count
         self.bytes += size
         self._empty.clear()
@@ -126,11 +117,11 @@ class EventQueue:
         if not self.events:
             self._empty.set()
 
-    async def close(self, patience: float) -> None:
-        """Accepts nothing more, and waits until all has been answered, or `patience` seconds."""
-        self.closed = True
+    async def drained(self, patience: float) -> bool:
+        """Whether all has been answered within `patience` seconds."""
         try:
             async with asyncio.timeout(patience):
                 await self._empty.wait()
         except TimeoutError:
-            logger.error("Stopped with %d events not stored", self.events)
+            return False
+        return True

@@ -5,63 +5,28 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-import tenacity
-
-from monitor.errors import RowRefused, Unavailable
-from monitor.events import Event, Rejected, as_json
+from monitor.errors import Unavailable
 from monitor.pipeline.batch import EventQueue, Receipt, Submission
-from monitor.pipeline.postgres import PostgresSink, Stored
+from monitor.pipeline.fallback import Fallback
+from monitor.pipeline.ledger import Ledger
+from monitor.pipeline.postgres import Stored
+from monitor.pipeline.store import Outcome, Store
 
 logger = logging.getLogger(__name__)
 
+_LEAST_PATIENCE = 1.0  # seconds for a batch that has waited long: slow is not away
+
 
 class Limits(NamedTuple):
-    """How large a batch grows, how long it waits to grow, how long to try to store it (s)."""
+    """How large a batch grows, how long it waits to grow, how long an event waits to commit (s)."""
 
     max_events: int
     linger: float
     patience: float
 
 
-class Ledger(msgspec.Struct):
-    """What has become of all items so far: received = stored + duplicates + rejected + pending."""
-
-    stored: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-
-    def add(self, receipt: Receipt) -> None:
-        self.stored += receipt.stored
-        self.duplicates += receipt.duplicates
-        self.rejected += len(receipt.rejected)
-
-
-class Outcome:
-    """What became of a batch's events, as far as it has got."""
-
-    def __init__(self) -> None:
-        self.stored: list[Stored] = []
-        self.refused: dict[Event, str] = {}
-
-    def receipts(self, batch: list[Submission]) -> list[Receipt]:
-        duplicates = {event for stored in self.stored for event in stored.duplicates}
-        if not duplicates and not self.refused:
-            return [Receipt(len(each.events), 0, each.rejected) for each in batch]
-        return [self._receipt(submission, duplicates) for submission in batch]
-
-    def _receipt(self, submission: Submission, duplicates: set[Event]) -> Receipt:
-        rejected = submission.rejected + [
-            Rejected(index, "", self.refused[event], as_json(event))
-            for index, event in submission.numbered()
-            if event in self.refused
-        ]
-        repeated = sum(event in duplicates for event in submission.events)
-        return Receipt(len(submission) - repeated - len(rejected), repeated, rejected)
-
-
 class Consumers:
-    """A pool of tasks that drain the queue into PostgreSQL.
+    """A pool of tasks that drain the queue into PostgreSQL or, while that is away, the spool.
 
     `publish` is called with what has been committed, after the requests have been answered.
     """
@@ -69,22 +34,19 @@ class Consumers:
     def __init__(
         self,
         queue: EventQueue,
-        sink: PostgresSink,
-        publish: Callable[[Stored], None],
+        store: Store,
+        fallback: Fallback,
+        ledger: Ledger,
+        publish: Callable[[list[Stored]], None],
         limits: Limits,
     ) -> None:
         self._queue = queue
-        self._sink = sink
+        self._store = store
+        self._fallback = fallback
+        self._ledger = ledger
         self._publish = publish
         self._limits = limits
         self._tasks: list[asyncio.Task[None]] = []
-        self._retry = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(Unavailable),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=1),
-            stop=tenacity.stop_after_delay(limits.patience),
-            reraise=True,
-        )
-        self.ledger = Ledger()
 
     def start(self, count: int) -> None:
         self._tasks = [asyncio.create_task(self._consume()) for _ in range(count)]
@@ -104,50 +66,45 @@ class Consumers:
             batch = await self._queue.take(self._limits.max_events, self._limits.linger)
             outcome = Outcome()
             try:
-                await self._store(batch, outcome)
+                await self._acknowledge(batch, outcome)
             except Unavailable as error:
-                _answer(batch, error)
+                self._refuse(batch, error)
+            except asyncio.CancelledError:
+                self._refuse(batch, Unavailable("The server is stopping"))
+                raise
             except Exception:  # a consumer outlives a fault of ours: its clients try again
                 logger.exception("A batch of %d submissions could not be stored", len(batch))
-                _answer(batch, Unavailable("The events could not be stored"))
+                self._refuse(batch, Unavailable("The events could not be stored"))
             finally:
-                _answer(batch, Unavailable("The server is stopping"))
                 for submission in batch:
                     self._queue.release(submission)
-            self._publish_all(outcome.stored)
+            self._publish(outcome.stored)
 
-    async def _store(self, batch: list[Submission], outcome: Outcome) -> None:
-        """Stores events and dead letters, then acknowledges both."""
-        events = [event for submission in batch for event in submission.events]
-        if events:
-            await self._write(events, outcome)
-        receipts = outcome.receipts(batch)
-        if dead_letters := [item for receipt in receipts for item in receipt.rejected]:
-            await self._retry(self._sink.reject, "ingest", dead_letters)
+    async def _acknowledge(self, batch: list[Submission], outcome: Outcome) -> None:
+        if not self._fallback.active:
+            try:
+                return await self._commit(batch, outcome)
+            except Unavailable as error:
+                self._fallback.activate(error)
+        await self._fallback.take([submission.items for submission in batch])
+        outcome.stored.clear()  # the spool brings it all in once more, and publishes it then
+        for submission in batch:
+            events = len(submission.items.events)
+            submission.answer(Receipt(spooled=events, rejected=submission.items.rejected))
+        return None
+
+    async def _commit(self, batch: list[Submission], outcome: Outcome) -> None:
+        deadline = batch[0].arrived + self._limits.patience
+        receipts = await self._store.put(
+            [submission.items for submission in batch],
+            outcome,
+            max(deadline, asyncio.get_running_loop().time() + _LEAST_PATIENCE),
+        )
         for submission, receipt in zip(batch, receipts, strict=True):
             submission.answer(receipt)
-            self.ledger.add(receipt)
+            self._ledger.add(receipt)
 
-    async def _write(self, events: list[Event], outcome: Outcome) -> None:
-        """Stores the events but for those that PostgreSQL refuses, which it finds by halving."""
-        try:
-            outcome.stored.append(await self._retry(self._sink.write, events))
-        except RowRefused as error:
-            if len(events) == 1:
-                outcome.refused[events[0]] = str(error)
-                return
-            middle = len(events) // 2
-            await self._write(events[:middle], outcome)
-            await self._write(events[middle:], outcome)
-
-    def _publish_all(self, batches: list[Stored]) -> None:
-        for stored in batches:
-            try:
-                self._publish(stored)
-            except Exception:  # the events are stored and answered all the same
-                logger.exception("%d stored events were not published", len(stored.events))
-
-
-def _answer(batch: list[Submission], error: Unavailable) -> None:
-    for submission in batch:
-        submission.answer(error)
+    def _refuse(self, batch: list[Submission], error: Unavailable) -> None:
+        for submission in batch:
+            self._queue.received -= len(submission)
+            submission.answer(error)

@@ -22,9 +22,9 @@ from typing import TypeVar
 import asyncpg
 import tenacity
 
-from monitor.errors import HandlersError
+from monitor.errors import HandlersError, Unavailable
 from monitor.events import Event, Rejected, as_json
-from monitor.pipeline.postgres import PostgresSink
+from monitor.pipeline.dead_letters import DeadLetters
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,11 @@ with_retry = tenacity.AsyncRetrying(
     wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
     stop=tenacity.stop_after_attempt(4),  # once, and three times more
     reraise=True,
+)
+
+_until_done = tenacity.AsyncRetrying(
+    retry=tenacity.retry_if_exception_type(Unavailable),
+    wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
 )
 
 
@@ -56,6 +61,9 @@ class Handlers:
     def update(self, other: "Handlers") -> None:
         for event_type, handlers in other._by_type.items():
             self._by_type[event_type] += handlers
+
+    def __bool__(self) -> bool:
+        return bool(self._by_type)
 
     def of(self, event_type: str) -> Iterable[Handler]:
         return self._by_type.get(event_type, ())
@@ -82,11 +90,11 @@ class HandlerRunner:
     """Runs custom handlers in the background, so that neither answers nor other events wait."""
 
     def __init__(
-        self, handlers: Handlers, pool: asyncpg.Pool, sink: PostgresSink, queue_limit: int
+        self, handlers: Handlers, pool: asyncpg.Pool, dead_letters: DeadLetters, queue_limit: int
     ) -> None:
         self._handlers = handlers
         self._pool = pool
-        self._sink = sink
+        self._dead_letters = dead_letters
         self._queue: asyncio.Queue[tuple[Handler, Event]] = asyncio.Queue(queue_limit)
         self._worker: asyncio.Task[None] | None = None
         self._records: set[asyncio.Task[None]] = set()
@@ -107,12 +115,19 @@ class HandlerRunner:
         await asyncio.gather(self._worker, *self._records, return_exceptions=True)
 
     def put(self, events: Iterable[Event]) -> None:
-        for event in events:
+        for event in events if self._handlers else ():
             for handler in self._handlers.of(event.type):
                 if self._queue.full():
-                    self._record_later(event, "Too many handlers were waiting")
+                    self._record_later(handler, event, "Too many handlers were waiting")
                 else:
                     self._queue.put_nowait((handler, event))
+
+    async def replay(self, name: str, event: Event) -> None:
+        """Runs the handler of that name once more. Raises HandlersError when there is none."""
+        for handler in self._handlers.of(event.type):
+            if handler.__name__ == name:
+                return await self._run(handler, event)
+        raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
 
     async def _work(self) -> None:
         while True:
@@ -121,7 +136,7 @@ class HandlerRunner:
                 await with_retry(self._run, handler, event)
             except Exception as error:
                 logger.exception("The handler of %s failed for event %s", event.type, event.id)
-                self._record_later(event, f"{handler.__name__}: {type(error).__name__}: {error}")
+                self._record_later(handler, event, f"{type(error).__name__}: {error}")
             finally:
                 self._queue.task_done()
 
@@ -133,10 +148,12 @@ class HandlerRunner:
         ):
             await handler(event, connection)
 
-    def _record_later(self, event: Event, reason: str) -> None:
-        letter = Rejected(0, "", reason, as_json(event))
-        task: asyncio.Task[None] = asyncio.create_task(
-            with_retry(self._sink.reject, "handler", [letter])
-        )
+    def _record_later(self, handler: Handler, event: Event, reason: str) -> None:
+        letter = Rejected(0, handler.__name__, reason, as_json(event))
+        task: asyncio.Task[None] = asyncio.create_task(_until_done(self._record, letter))
         self._records.add(task)
         task.add_done_callback(self._records.discard)
+
+    async def _record(self, letter: Rejected) -> None:
+        deadline = asyncio.get_running_loop().time() + _TIMEOUT
+        await self._dead_letters.add("handler", [letter], deadline)

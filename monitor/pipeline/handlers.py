@@ -4,7 +4,7 @@ All of it is pure: events and ids in, rows out.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -37,18 +37,17 @@ class Table:
         self.key = self.columns[:3]
 
 
-_HEAD = "event_id received_at event_type session_id notebook_id"
+_HEAD = "event_id received_at event_type session_id notebook_id cell_id cell_type"
 CELL_EXECUTIONS = Table(
     "cell_executions",
-    f"student_id executed_at {_HEAD} cell_id execution_count status duration_ms code output error "
-    "metadata",
+    f"student_id executed_at {_HEAD} execution_count status duration_ms code output error metadata",
 )
 NOTEBOOK_ACCESSES = Table("notebook_accesses", f"student_id accessed_at {_HEAD} action metadata")
-EVENTS = Table("events", f"student_id event_time {_HEAD} cell_id metadata")
+EVENTS = Table("events", f"student_id event_time {_HEAD} metadata")
 
 # Where an event's home has no column for a field, the field is kept in its metadata.
 _NONE: dict[str, str] = {}
-_CELL_FIELDS = {"cellId": "cell", "cellIndex": "cell_index", "cellType": "cell_type"}
+_CELL_FIELDS = {"cellId": "cell", "cellIndex": "cell_index"}
 _RUN_FIELDS = {
     "code": "code",
     "executionCount": "execution_count",
@@ -71,14 +70,21 @@ def status(event: Event) -> str | None:
 def home_row(event: Event, place: Place) -> tuple[Table, Row]:
     """The one row of an event, and the table that it belongs in."""
     kind, cell = event.type, place.cell
-    head = (place.student, event.time, event.id, event.received_at, kind)
+    head = (
+        place.student,
+        event.time,
+        event.id,
+        event.received_at,
+        kind,
+        place.session,
+        place.notebook,
+        cell,
+        event.cell_type,
+    )
     homeless = _CELL_FIELDS if cell is None and event.cell else _NONE
     if kind in EXECUTIONS or kind in FAILURES:
         return CELL_EXECUTIONS, (
             *head,
-            place.session,
-            place.notebook,
-            cell,
             event.execution_count,
             status(event),
             event.duration_ms,
@@ -87,11 +93,10 @@ def home_row(event: Event, place: Place) -> tuple[Table, Row]:
             event.error,
             _metadata(event, homeless) if homeless else event.metadata,
         )
-    if action := ACTIONS.get(kind):
-        metadata = _metadata(event, _CELL_FIELDS | _RUN_FIELDS)
-        return NOTEBOOK_ACCESSES, (*head, place.session, place.notebook, action, metadata)
     metadata = _metadata(event, homeless | _RUN_FIELDS)
-    return EVENTS, (*head, place.session, place.notebook, cell, metadata)
+    if action := ACTIONS.get(kind):
+        return NOTEBOOK_ACCESSES, (*head, action, metadata)
+    return EVENTS, (*head, metadata)
 
 
 def _metadata(event: Event, homeless: dict[str, str]) -> str:
@@ -105,10 +110,12 @@ def _metadata(event: Event, homeless: dict[str, str]) -> str:
 
 
 class Activity(msgspec.Struct):
-    """What a batch tells of one student. Times are the latest, texts those said last."""
+    """What a batch tells of one student. Texts are those said last."""
 
-    event_at: datetime
+    first_at: datetime
+    last_at: datetime
     received_at: datetime
+    clock_skew: timedelta
     executions: int = 0
     errors: int = 0
     help_at: datetime | None = None
@@ -117,15 +124,23 @@ class Activity(msgspec.Struct):
     email: Said = _NOTHING_SAID
     team: Said = _NOTHING_SAID
 
-    def add(self, event: Event) -> None:
+    @classmethod
+    def of(cls, event: Event) -> "Activity":
+        at, received_at = event.time, event.received_at
+        return cls(at, at, received_at, received_at - at)
+
+    def add(self, event: Event, counted: bool) -> None:
         at = event.time
-        if at > self.event_at:
-            self.event_at = at
+        if at < self.first_at:
+            self.first_at = at
+        if at > self.last_at:
+            self.last_at = at
+            self.clock_skew = event.received_at - at
         if event.received_at > self.received_at:
             self.received_at = event.received_at
         if event.type in EXECUTIONS or event.type in FAILURES:
-            self.executions += 1
-            self.errors += status(event) == "error"
+            self.executions += counted
+            self.errors += counted and status(event) == "error"
         elif event.type == "help":
             self.help_at = max(self.help_at or at, at)
         elif event.type == "help_stop":
@@ -139,8 +154,10 @@ class Activity(msgspec.Struct):
 
     def columns(self) -> Row:
         return (
-            self.event_at,
+            self.first_at,
+            self.last_at,
             self.received_at,
+            self.clock_skew,
             self.executions,
             self.errors,
             self.help_at,
@@ -151,14 +168,17 @@ class Activity(msgspec.Struct):
         )
 
 
-def activities(events: Iterable[tuple[Event, Place]]) -> dict[int, Activity]:
+def activities(
+    events: Iterable[tuple[Event, Place]], counted_before: Iterable[tuple[Event, Place]] = ()
+) -> dict[int, Activity]:
     """What the events tell of each student, by the student's id, in the order of the ids."""
     found: dict[int, Activity] = {}
-    for event, place in events:
-        activity = found.get(place.student)
-        if activity is None:
-            found[place.student] = activity = Activity(event.time, event.received_at)
-        activity.add(event)
+    for pairs, counted in ((events, True), (counted_before, False)):
+        for event, place in pairs:
+            activity = found.get(place.student)
+            if activity is None:
+                found[place.student] = activity = Activity.of(event)
+            activity.add(event, counted)
     return dict(sorted(found.items()))
 
 

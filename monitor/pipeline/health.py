@@ -5,11 +5,15 @@ from typing import Literal
 import asyncpg
 import msgspec
 
+from monitor.database import PASSING_ERRORS
 from monitor.pipeline.batch import EventQueue
 from monitor.pipeline.broker import RedisBroker
-from monitor.pipeline.consumer import Consumers, Ledger
+from monitor.pipeline.consumer import Consumers
+from monitor.pipeline.fallback import Fallback
 from monitor.pipeline.hub import Hub
 from monitor.pipeline.influx import InfluxSink
+from monitor.pipeline.ledger import Account, Ledger, total
+from monitor.pipeline.spool import Spool
 
 State = Literal["ok", "degraded", "down", "off"]
 _TIMEOUT = 1.0  # seconds to wait for PostgreSQL's answer
@@ -20,12 +24,22 @@ class PostgresHealth(msgspec.Struct):
     error: str | None = None
 
 
+class SpoolHealth(msgspec.Struct):
+    """`degraded` while it stands in for PostgreSQL or holds events, `down` when it takes none."""
+
+    state: State
+    events: int
+    error: str | None
+
+
 class InfluxHealth(msgspec.Struct):
+    """Counts are of points; `behind` means that some are still to be caught up."""
+
     state: State
     written: int = 0
     pending: int = 0
     refused: int = 0
-    dropped: int = 0
+    behind: bool = False
     error: str | None = None
 
 
@@ -40,6 +54,13 @@ class QueueHealth(msgspec.Struct):
     bytes: int
 
 
+class LedgerHealth(msgspec.Struct):
+    """`total` is of all replicas, and unknown while PostgreSQL is away."""
+
+    process: Account
+    total: Account | None
+
+
 class Health(msgspec.Struct):
     """`down` means that events can't be accepted now; `degraded` that something else is away."""
 
@@ -47,12 +68,13 @@ class Health(msgspec.Struct):
     version: str
     status: Literal["ok", "degraded", "down"]
     postgres: PostgresHealth
+    spool: SpoolHealth
     influxdb: InfluxHealth
     redis: RedisHealth
     queue: QueueHealth
     consumers: int
     sockets: int
-    ledger: Ledger
+    ledger: LedgerHealth
 
 
 class Parts(msgspec.Struct):
@@ -62,6 +84,9 @@ class Parts(msgspec.Struct):
     version: str
     pool: asyncpg.Pool
     queue: EventQueue
+    spool: Spool
+    fallback: Fallback
+    ledger: Ledger
     consumers: Consumers
     hub: Hub
     influx: InfluxSink | None
@@ -70,43 +95,55 @@ class Parts(msgspec.Struct):
 
 async def check(parts: Parts) -> Health:
     """Asks PostgreSQL; of the other parts the state is known."""
-    postgres = await _postgres(parts.pool)
+    postgres, ledger = await _postgres(parts)
+    spool = _spool(parts.spool, parts.fallback)
     queue = _queue(parts.queue)
     influx = _influx(parts.influx)
     redis = _redis(parts.broker)
     status: Literal["ok", "degraded", "down"] = "ok"
-    if "degraded" in (influx.state, redis.state):
+    if {"degraded", "down"} & {postgres.state, spool.state, influx.state, redis.state}:
         status = "degraded"
-    if "down" in (postgres.state, queue.state) or not parts.consumers.alive:
+    nowhere = postgres.state == spool.state == "down"
+    if nowhere or queue.state == "down" or not parts.consumers.alive:
         status = "down"
     return Health(
         parts.project,
         parts.version,
         status,
         postgres,
+        spool,
         influx,
         redis,
         queue,
         parts.consumers.alive,
         parts.hub.sockets,
-        parts.consumers.ledger,
+        ledger,
     )
 
 
-async def _postgres(pool: asyncpg.Pool) -> PostgresHealth:
+async def _postgres(parts: Parts) -> tuple[PostgresHealth, LedgerHealth]:
+    own = parts.ledger.account()
+    if parts.fallback.active:
+        return PostgresHealth("down", parts.fallback.reason), LedgerHealth(own, None)
     try:
-        async with pool.acquire(timeout=_TIMEOUT) as connection:
-            await connection.execute("SELECT 1", timeout=_TIMEOUT)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        return PostgresHealth("down", str(error) or type(error).__name__)
-    return PostgresHealth("ok")
+        async with parts.pool.acquire(timeout=_TIMEOUT) as connection:
+            whole = await total(connection, parts.spool.replica, own, _TIMEOUT)
+    except PASSING_ERRORS as error:
+        state = PostgresHealth("down", str(error) or type(error).__name__)
+        return state, LedgerHealth(own, None)
+    return PostgresHealth("ok"), LedgerHealth(own, whole)
+
+
+def _spool(spool: Spool, fallback: Fallback) -> SpoolHealth:
+    state: State = "degraded" if fallback.active or spool.events else "ok"
+    return SpoolHealth("down" if spool.failure else state, spool.events, spool.failure)
 
 
 def _influx(sink: InfluxSink | None) -> InfluxHealth:
     if sink is None:
         return InfluxHealth("off")
     state: State = "degraded" if sink.failure else "ok"
-    return InfluxHealth(state, sink.written, sink.pending, sink.refused, sink.dropped, sink.failure)
+    return InfluxHealth(state, sink.written, sink.pending, sink.refused, sink.behind, sink.failure)
 
 
 def _redis(broker: RedisBroker | None) -> RedisHealth:

@@ -4,12 +4,19 @@ import asyncio
 import logging
 import warnings
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
+import asyncpg
 import tenacity
+
+from monitor.errors import Unavailable
+from monitor.events import Rejected
+from monitor.pipeline.dead_letters import DeadLetters
+from monitor.pipeline.outbox import Outbox
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns that it does without pandas
@@ -19,7 +26,9 @@ logger = logging.getLogger(__name__)
 
 _MAX_LINES = 5000
 _TIMEOUT = 10.0  # seconds for one request
-_PAUSE = 5.0  # seconds between tries while InfluxDB is away
+_PAUSE = 2.0  # seconds between tries while InfluxDB is away
+_SWEEP = 20.0  # seconds between looks for what others have left
+_ABANDONED = 60.0  # seconds after which a note is taken to be nobody's
 
 
 class Target(NamedTuple):
@@ -36,7 +45,7 @@ class InfluxError(Exception):
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"InfluxDB answered {status}: {body.strip()[:1000]}")
-        self.blames_points = status in (400, 422)
+        self.blames_points = status in (400, 413, 422)
         self.lacks_database = status == 404
 
 
@@ -68,28 +77,51 @@ class _Client(aioinflux.InfluxDBClient):  # type: ignore[misc]
                 raise InfluxError(response.status, await response.text())
 
 
-_PASSING = (InfluxError, aioinflux.InfluxDBError, aiohttp.ClientError, OSError, TimeoutError)
+_PASSING = (
+    InfluxError,
+    aioinflux.InfluxDBError,
+    aiohttp.ClientError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    Unavailable,
+    OSError,
+    TimeoutError,
+)
+
+
+class Batch(NamedTuple):
+    """Points in line protocol, and the note of them in the outbox."""
+
+    lines: list[str]
+    note: int
 
 
 class InfluxSink:
     """Sends points in the background, so that nobody waits for InfluxDB.
 
-    Up to `max_pending` points wait while it is away; beyond that the oldest are dropped.
+    While it can't be reached, nothing is kept in memory: the outbox knows what is to be caught up.
+    So it does for what is more than `max_pending` points, and for replicas that never came back.
     """
 
-    def __init__(self, target: Target, max_pending: int) -> None:
+    def __init__(
+        self,
+        target: Target,
+        outbox: Outbox,
+        dead_letters: DeadLetters,
+        max_pending: int,
+    ) -> None:
         self._target = target
+        self._outbox = outbox
+        self._dead_letters = dead_letters
         self._max_pending = max_pending
-        self._pending: deque[str] = deque()
+        self._pending: deque[Batch] = deque()
         self._waiting = asyncio.Event()
         self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._client = _Client(target)
+        self.behind = True  # an earlier run may have left notes
         self.failure: str | None = None
-        self.written = self.refused = self.dropped = 0
-
-    @property
-    def pending(self) -> int:
-        return len(self._pending)
+        self.written = self.refused = self.pending = 0
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run())
@@ -98,51 +130,90 @@ class InfluxSink:
         """Ends the task once all points are written, or after `patience` seconds."""
         if self._task is None:
             return
-        try:
-            async with asyncio.timeout(patience):
-                await self._idle.wait()
-        except TimeoutError:
-            logger.warning("Stopped with %d points not written to InfluxDB", self.pending)
+        if not self.failure:
+            with suppress(TimeoutError):  # the outbox knows what is still to be written
+                await asyncio.wait_for(self._idle.wait(), patience)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        await self._client.close()
 
-    def put(self, lines: Iterable[str]) -> None:
-        self._pending.extend(lines)
-        while len(self._pending) > self._max_pending:
-            self._pending.popleft()
-            self.dropped += 1
+    def put(self, batch: Batch) -> None:
+        if self.behind or self.pending + len(batch.lines) > self._max_pending:
+            self._fall_behind()
+        else:
+            self._pending.append(batch)
+            self.pending += len(batch.lines)
         self._idle.clear()
         self._waiting.set()
 
-    async def _run(self) -> None:
-        async with _Client(self._target) as client:
-            while True:
-                if not self._pending:
-                    self._idle.set()
-                    self._waiting.clear()
-                    await self._waiting.wait()
-                await self._send(client)
+    async def write(self, lines: Sequence[str]) -> None:
+        """Writes points; those that InfluxDB refuses become dead letters.
 
-    async def _send(self, client: _Client) -> None:
-        lines = [self._pending.popleft() for _ in range(min(len(self._pending), _MAX_LINES))]
+        Raises InfluxError, or what aiohttp raises, when it can't be reached.
+        """
         try:
-            await self._write(client, "\n".join(lines).encode())
-            self.written += len(lines)
-            self.failure = None
+            await self._send("\n".join(lines).encode())
         except InfluxError as error:
-            if error.blames_points:  # it has stored the good ones
-                self.refused += 1
-                logger.error("Points refused: %s", error)
-            else:
-                await self._wait(lines, error)
-        except _PASSING as error:
-            await self._wait(lines, error)
+            if not error.blames_points:
+                raise
+            await self._find_refused(lines, error)
+        else:
+            self.written += len(lines)
 
-    async def _wait(self, lines: list[str], error: Exception) -> None:
-        self._pending.extendleft(reversed(lines))
-        self.failure = str(error) or type(error).__name__
-        logger.warning("InfluxDB is away, %d points wait: %s", self.pending, self.failure)
-        await asyncio.sleep(_PAUSE)
+    async def _find_refused(self, lines: Sequence[str], error: InfluxError) -> None:
+        """By halving: the answer tells of one point at most, and to write a point again is safe."""
+        if len(lines) > 1:
+            await self.write(lines[: len(lines) // 2])
+            await self.write(lines[len(lines) // 2 :])
+            return
+        self.refused += 1
+        logger.error("A point was refused: %s", error)
+        letter = Rejected(0, "", str(error), lines[0])
+        await self._dead_letters.add("influxdb", [letter], asyncio.get_running_loop().time() + 10)
+
+    def _fall_behind(self) -> None:
+        self.behind = True
+        self._pending.clear()
+        self.pending = 0
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._work()
+                self.failure = None
+            except _PASSING as error:
+                self._fall_behind()
+                self.failure = str(error) or type(error).__name__
+                logger.warning("Points are not written: %s", self.failure)
+                await asyncio.sleep(_PAUSE)
+            except Exception:  # points come later than they should, but they must come
+                self._fall_behind()
+                logger.exception("Points could not be written")
+                await asyncio.sleep(_PAUSE)
+
+    async def _work(self) -> None:
+        if self.behind:
+            self.behind = await self._outbox.catch_up(self.write, 0)
+        elif self._pending:
+            await self._write_pending()
+        else:
+            self._idle.set()
+            self._waiting.clear()
+            try:
+                await asyncio.wait_for(self._waiting.wait(), _SWEEP)
+            except TimeoutError:
+                self.behind = await self._outbox.catch_up(self.write, _ABANDONED)
+
+    async def _write_pending(self) -> None:
+        lines: list[str] = []
+        notes = []
+        while self._pending and len(lines) < _MAX_LINES:
+            batch = self._pending.popleft()
+            lines += batch.lines
+            notes.append(batch.note)
+        self.pending -= len(lines)
+        await self.write(lines)
+        await self._outbox.done(notes)
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception(
@@ -155,11 +226,11 @@ class InfluxSink:
         stop=tenacity.stop_after_attempt(4),
         reraise=True,
     )
-    async def _write(self, client: _Client, lines: bytes) -> None:
+    async def _send(self, lines: bytes) -> None:
         try:
-            await client.write(lines)
+            await self._client.write(lines)
         except InfluxError as error:
             if not error.lacks_database or self._target.org:
                 raise
-            await client.create_database()
-            await client.write(lines)
+            await self._client.create_database()
+            await self._client.write(lines)

@@ -1,7 +1,6 @@
 """The sink that is the truth: a batch of events into PostgreSQL, by COPY, in one transaction."""
 
-import hashlib
-import logging
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,12 +9,11 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
-from monitor.errors import RowRefused, Unavailable
-from monitor.events import Event, Rejected
+from monitor.database import PASSING_ERRORS, cut_at, unavailable
+from monitor.errors import RowRefused
+from monitor.events import Event
 from monitor.pipeline.handlers import Row, Table, activities, home_row, turns
 from monitor.pipeline.references import Place, References
-
-logger = logging.getLogger(__name__)
 
 # The data's own fault: the same rows will never be taken. All else may pass.
 _DATA_ERRORS = (
@@ -25,7 +23,6 @@ _DATA_ERRORS = (
     ValueError,  # asyncpg's encoders, its own DataError among them
     OverflowError,
 )
-_PASSING_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class Totals(NamedTuple):
@@ -37,11 +34,15 @@ class Totals(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What became of a batch: new events, those stored before, the totals by student."""
+    """What became of a batch: new events, those stored before, the totals by student.
+
+    `outbox_id` names the note that the points of the new events are still to be written.
+    """
 
     events: list[Event]
     duplicates: list[Event]
     totals: dict[str, Totals]
+    outbox_id: int | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -55,41 +56,46 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return (self.table.name, *self.row[:3])
 
 
-class PostgresSink:
-    """Writes batches of events, each event exactly once."""
+class Copied(NamedTuple):
+    """The entries of a batch that are in their tables now."""
 
-    def __init__(self, pool: asyncpg.Pool, references: References) -> None:
+    new: list[Entry]
+    before: list[Entry]  # this very receipt was committed by a try that didn't live to tell
+
+
+class PostgresSink:
+    """Writes batches of events, each event exactly once.
+
+    `replica` names the line of the ledger; with `outbox`, each batch leaves a note there.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, references: References, replica: uuid.UUID, outbox: bool
+    ) -> None:
         self._pool = pool
         self._references = references
+        self._replica = replica
+        self._outbox = outbox
         self._months: tuple[datetime, datetime] | None = None
 
-    async def write(self, events: list[Event]) -> Stored:
+    async def write(self, events: list[Event], deadline: float) -> Stored:
         """Commits the events that are new.
 
-        Raises RowRefused when one of them can't be stored as it is, Unavailable when PostgreSQL
-        can't do it now; nothing of the batch is committed then.
+        Raises RowRefused when one of them can't be stored as it is; nothing of the batch is
+        committed then. Raises Unavailable when PostgreSQL can't do it now or, by the event loop's
+        clock, not until `deadline`; whether it was committed after all shows when it is written
+        again.
         """
         try:
-            async with self._pool.acquire() as connection:
+            async with cut_at(self._pool, deadline) as connection:
                 return await self._write(connection, events)
         except _DATA_ERRORS as error:
             raise RowRefused(str(error)) from error
-        except _PASSING_ERRORS as error:
+        except PASSING_ERRORS as error:
             # Whatever it was, what we remember of the database may no longer hold.
             self._references.forget()
             self._months = None
-            raise Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}") from error
-
-    async def reject(self, source: str, rejected: list[Rejected]) -> None:
-        """Commits dead letters; one that is known already is not added again.
-
-        Raises Unavailable when PostgreSQL can't do it now.
-        """
-        rows = [(_digest(item), source, item.path, item.reason, item.raw) for item in rejected]
-        try:
-            await self._pool.executemany(_INSERT_REJECTED, rows)
-        except _PASSING_ERRORS as error:
-            raise Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}") from error
+            raise unavailable(error) from error
 
     async def _write(self, connection: asyncpg.Connection, events: list[Event]) -> Stored:
         places = await self._references.resolve(connection, events)
@@ -98,20 +104,37 @@ class PostgresSink:
             Entry(event, place, *home_row(event, place))
             for event, place in zip(events, places, strict=True)
         ]
+        distinct = _distinct(entries)
+        repeated = len(entries) - len(distinct)
         try:
-            new = _distinct(entries)
             async with connection.transaction():
-                await _copy(connection, new)
-                totals = await _count(connection, new)
+                await _copy(connection, distinct)
+                copied = Copied(distinct, [])
+                rows = await self._count(connection, copied, repeated)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
-                new = await _copy_new(connection, new)
-                totals = await _count(connection, new)
-        if len(new) == len(events):
-            return Stored(events, [], totals)
-        stored = [entry.event for entry in new]
-        ids = set(map(id, stored))
-        return Stored(stored, [event for event in events if id(event) not in ids], totals)
+                copied = await _copy_new(connection, distinct)
+                repeated = len(entries) - len(copied.new) - len(copied.before)
+                rows = await self._count(connection, copied, repeated)
+        return _stored(events, copied, rows)
+
+    async def _count(
+        self, connection: asyncpg.Connection, copied: Copied, repeated: int
+    ) -> list[asyncpg.Record]:
+        """Adds the batch to what is kept of its students and sessions, to ledger and outbox."""
+        new, before = copied
+        pairs = [(entry.event, entry.place) for entry in new]
+        found = activities(pairs, [(entry.event, entry.place) for entry in before])
+        if changes := turns(pairs):
+            await connection.executemany(_UPDATE_SESSIONS, changes)
+        told = [(student, *activity.columns()) for student, activity in found.items()]
+        columns = zip(*told, strict=True) if told else [[]] * _STUDENT_COLUMNS
+        rows: list[asyncpg.Record] = await connection.fetch(
+            _UPDATE_STUDENTS, *columns, self._outbox, self._replica, len(new), repeated
+        )
+        if len(rows) < len(found):
+            raise asyncpg.ForeignKeyViolationError("a student of the batch has been deleted")
+        return rows
 
     async def _cover(self, connection: asyncpg.Connection, events: list[Event]) -> None:
         """Sees to it that there is a partition for each of the events' months."""
@@ -153,40 +176,45 @@ async def _copy(connection: asyncpg.Connection, entries: list[Entry]) -> None:
         await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
 
 
-async def _copy_new(connection: asyncpg.Connection, entries: list[Entry]) -> list[Entry]:
+async def _copy_new(connection: asyncpg.Connection, entries: list[Entry]) -> Copied:
     """Copies what is not there yet, by way of a staging table: COPY knows no ON CONFLICT."""
     inserted: set[tuple[object, ...]] = set()
+    ours: set[tuple[object, ...]] = set()
     for table, rows in _by_table(entries):
-        staging = f"staged_{table.name}"
-        await connection.execute(_CREATE_STAGING.format(staging=staging, table=table.name))
-        await connection.copy_records_to_table(staging, records=rows, columns=table.columns)
-        insert = _INSERT_STAGED.format(
-            staging=staging,
-            table=table.name,
-            columns=", ".join(table.columns),
-            key=", ".join(table.key),
+        names = {
+            "staging": f"staged_{table.name}",
+            "table": table.name,
+            "columns": ", ".join(table.columns),
+            "key": ", ".join(table.key),
+            "key_of_t": ", ".join(f"t.{name}" for name in table.key),
+            "key_of_s": ", ".join(f"s.{name}" for name in table.key),
+        }
+        await connection.execute(_CREATE_STAGING.format(**names))
+        await connection.copy_records_to_table(
+            names["staging"], records=rows, columns=table.columns
         )
-        inserted.update((table.name, *row) for row in await connection.fetch(insert))
-    return [entry for entry in entries if entry.key in inserted]
+        new = await connection.fetch(_INSERT_STAGED.format(**names))
+        inserted.update((table.name, *row) for row in new)
+        if len(new) < len(rows):
+            same = await connection.fetch(_SELECT_SAME_RECEIPT.format(**names))
+            ours.update((table.name, *row) for row in same)
+    return Copied(
+        [entry for entry in entries if entry.key in inserted],
+        [entry for entry in entries if entry.key in ours - inserted],
+    )
 
 
-async def _count(connection: asyncpg.Connection, entries: list[Entry]) -> dict[str, Totals]:
-    """Adds the entries to what is kept of their students and sessions."""
-    pairs = [(entry.event, entry.place) for entry in entries]
-    found = activities(pairs)
-    told = [(student, *activity.columns()) for student, activity in found.items()]
-    rows = await connection.fetch(_UPDATE_STUDENTS, *zip(*told, strict=True)) if told else []
-    if len(rows) < len(found):
-        raise asyncpg.ForeignKeyViolationError("a student of the batch has been deleted")
-    if changes := turns(pairs):
-        await connection.executemany(_UPDATE_SESSIONS, changes)
-    return {
+def _stored(events: list[Event], copied: Copied, rows: list[asyncpg.Record]) -> Stored:
+    totals = {
         row["user_id"]: Totals(row["executions"], row["errors"], row["classes"]) for row in rows
     }
-
-
-def _digest(item: Rejected) -> bytes:
-    return hashlib.sha256(f"{item.reason}\n{item.raw}".encode()).digest()
+    outbox_id = rows[0]["outbox_id"] if rows else None
+    if len(copied.new) == len(events):
+        return Stored(events, [], totals, outbox_id)
+    stored = [entry.event for entry in (*copied.new, *copied.before)]
+    ids = set(map(id, stored))
+    duplicates = [event for event in events if id(event) not in ids]
+    return Stored(stored, duplicates, totals, outbox_id)
 
 
 _CREATE_STAGING = """
@@ -198,14 +226,32 @@ _INSERT_STAGED = """
     ON CONFLICT DO NOTHING RETURNING {key}
 """
 
+_SELECT_SAME_RECEIPT = """
+    SELECT {key} FROM {staging} AS s
+    WHERE received_at = (SELECT received_at FROM {table} AS t WHERE ({key_of_t}) = ({key_of_s}))
+"""
+
+_STUDENT_COLUMNS = 15
 _UPDATE_STUDENTS = """
     WITH locked AS MATERIALIZED (  -- in an order that all writers share: none waits in a circle
         SELECT id FROM students WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
+    ),
+    noted AS (
+        INSERT INTO outbox (student_ids, first_times, last_times)
+        SELECT $1, $2, $3 WHERE $16 AND cardinality($1) > 0
+        RETURNING id
+    ),
+    counted AS (
+        INSERT INTO ledger AS l (replica, stored, duplicates) VALUES ($17, $18, $19)
+        ON CONFLICT (replica) DO UPDATE SET
+            stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates
     )
     UPDATE students AS s SET
         executions = s.executions + a.executions,
         errors = s.errors + a.errors,
-        last_event_at = GREATEST(s.last_event_at, a.event_at),
+        last_event_at = GREATEST(s.last_event_at, a.last_at),
+        clock_skew = CASE WHEN s.last_received_at > a.received_at
+                     THEN s.clock_skew ELSE a.clock_skew END,
         last_received_at = GREATEST(s.last_received_at, a.received_at),
         help_at = GREATEST(s.help_at, a.help_at),
         help_stop_at = GREATEST(s.help_stop_at, a.help_stop_at),
@@ -219,16 +265,17 @@ _UPDATE_STUDENTS = """
                THEN a.team ELSE s.team END,
         team_at = GREATEST(s.team_at, a.team_at)
     FROM unnest(
-        $1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::bigint[],
-        $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::text[],
-        $10::timestamptz[], $11::text[], $12::timestamptz[], $13::text[]
+        $1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::interval[],
+        $6::bigint[], $7::bigint[], $8::timestamptz[], $9::timestamptz[],
+        $10::timestamptz[], $11::text[], $12::timestamptz[], $13::text[],
+        $14::timestamptz[], $15::text[]
     ) AS a (
-        id, event_at, received_at, executions, errors, help_at, help_stop_at,
+        id, first_at, last_at, received_at, clock_skew, executions, errors, help_at, help_stop_at,
         name_at, name, email_at, email, team_at, team
     )
     JOIN locked USING (id)
     WHERE s.id = a.id
-    RETURNING s.user_id, s.executions, s.errors,
+    RETURNING s.user_id, s.executions, s.errors, (SELECT id FROM noted) AS outbox_id,
         ARRAY(SELECT class_id FROM student_classes AS c WHERE c.student_id = s.id) AS classes
 """
 
@@ -237,9 +284,4 @@ _UPDATE_SESSIONS = """
         last_start_time = GREATEST(last_start_time, $2),
         end_time = GREATEST(end_time, $3)
     WHERE id = $1
-"""
-
-_INSERT_REJECTED = """
-    INSERT INTO rejected_events (digest, source, path, reason, raw)
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (digest) DO NOTHING
 """

@@ -41,6 +41,15 @@ class Accepted(msgspec.Struct):
     rejected: list[RejectedItem]
 
 
+class Spooled(msgspec.Struct):
+    """The answer while PostgreSQL is away: which of the events are new is not known yet."""
+
+    message: str
+    received: int
+    spooled: int
+    rejected: list[RejectedItem]
+
+
 class EventsEndpoint:
     """Takes events by ASGI itself: Starlette's Request and Response cost a tenth of the time."""
 
@@ -52,13 +61,9 @@ class EventsEndpoint:
         body = await read_json(scope, receive, self._limits.bytes)
         decoding = (body, datetime.now(UTC), self._limits.events)
         large = len(body) > _DECODE_IN_THREAD
-        events, rejected = (
-            await run_in_threadpool(decode, *decoding) if large else decode(*decoding)
-        )
-        received, receipt = len(events) + len(rejected), Receipt()
-        if received:
-            receipt = await self._queue.put(events, rejected, len(body))
-        status, body = _answer(received, receipt)
+        items = await run_in_threadpool(decode, *decoding) if large else decode(*decoding)
+        receipt = await self._queue.put(items, len(body)) if len(items) else Receipt()
+        status, body = _answer(len(items), receipt)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -74,6 +79,9 @@ def _answer(received: int, receipt: Receipt) -> tuple[int, bytes]:
         detail = [_detail(item) for item in rejected]
         return 422, msgspec.json.encode({"detail": detail, "rejected": rejected})
     message = f"{received} events received and queued for processing."
+    if receipt.spooled:
+        spooled = Spooled(message, received, receipt.spooled, rejected)
+        return 202, msgspec.json.encode(spooled)
     accepted = Accepted(message, received, receipt.stored, receipt.duplicates, rejected)
     return 202, msgspec.json.encode(accepted)
 

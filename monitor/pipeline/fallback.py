@@ -1,0 +1,100 @@
+"""What stands in while PostgreSQL is away: the spool, until it has been drained again."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from monitor.errors import Unavailable
+from monitor.events import Items
+from monitor.pipeline.ledger import Ledger
+from monitor.pipeline.postgres import Stored
+from monitor.pipeline.spool import Spool
+from monitor.pipeline.store import Outcome, Store
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_EVENTS = 4_000
+_CHUNK_BYTES = 8 * 1024 * 1024
+_PATIENCE = 30.0  # seconds for a chunk: nobody waits for it
+_LONGEST_PAUSE = 1.0  # seconds between two looks at whether PostgreSQL is back
+
+
+class Fallback:
+    """Takes what PostgreSQL can't, and brings it in, in order, when PostgreSQL is back.
+
+    `probe` succeeds once PostgreSQL is fit for use, or raises Unavailable.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        store: Store,
+        ledger: Ledger,
+        probe: Callable[[], Awaitable[None]],
+        publish: Callable[[list[Stored]], None],
+    ) -> None:
+        self._spool = spool
+        self._store = store
+        self._ledger = ledger
+        self._probe = probe
+        self._publish = publish
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.active = False  # PostgreSQL is away: nobody need try it
+        self.reason = ""
+
+    def start(self) -> None:
+        if self._spool.events:
+            self._wanted.set()
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def activate(self, reason: Exception) -> None:
+        if not self.active:
+            logger.warning("Events go to the spool: %s", reason)
+        self.active, self.reason = True, str(reason)
+        self._wanted.set()
+
+    async def take(self, batch: Sequence[Items]) -> None:
+        """Returns once the batch is on disk. Raises SpoolFull."""
+        await self._spool.append(batch)
+        self._wanted.set()
+
+    async def _run(self) -> None:
+        pause = 0.05
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._bring_in()
+                pause = 0.05
+            except Unavailable:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            except Exception:  # whatever it is, what is spooled must come in some day
+                logger.exception("The spool could not be drained")
+                await asyncio.sleep(_LONGEST_PAUSE)
+
+    async def _bring_in(self) -> None:
+        if self.active:
+            await self._probe()
+        if self._spool.events:
+            await self._drain()
+        if self.active:
+            logger.info("PostgreSQL takes events again, %d are spooled", self._spool.events)
+            self.active = False
+        if not self._spool.events:
+            self._wanted.clear()
+
+    async def _drain(self) -> None:
+        chunk = await self._spool.oldest(_CHUNK_EVENTS, _CHUNK_BYTES)
+        outcome = Outcome()
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        receipts = await self._store.put(chunk.parcels, outcome, deadline)
+        await self._spool.remove(chunk)
+        for receipt in receipts:
+            self._ledger.add(receipt)
+        self._publish(outcome.stored)

@@ -1,0 +1,61 @@
+"""What has to be done from time to time, by each replica."""
+
+import asyncio
+import logging
+import time
+
+import asyncpg
+
+from monitor.database import PASSING_ERRORS
+from monitor.events import OLDEST
+from monitor.pipeline.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+_REPORT_EVERY = 3.0  # seconds
+_EXPIRE_EVERY = 3600.0
+
+
+class Housekeeping:
+    """Reports to the ledger, makes partitions ahead, and removes what is older than is wanted."""
+
+    def __init__(self, pool: asyncpg.Pool, ledger: Ledger, max_rejected_days: int) -> None:
+        self._pool = pool
+        self._ledger = ledger
+        self._max_rejected_days = max_rejected_days
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        expired_at = -_EXPIRE_EVERY
+        while True:
+            try:
+                await self._ledger.report(self._pool)
+                if time.monotonic() - expired_at > _EXPIRE_EVERY:
+                    await self._expire()
+                    expired_at = time.monotonic()
+            except PASSING_ERRORS as error:
+                logger.debug("Housekeeping waits for PostgreSQL: %s", error)
+            await asyncio.sleep(_REPORT_EVERY)
+
+    async def _expire(self) -> None:
+        await self._pool.execute("SELECT ensure_partitions(now(), now() + interval '3 months')")
+        await self._pool.execute(_EXPIRE_REJECTED, self._max_rejected_days)
+        await self._pool.execute(_EXPIRE_RECEIPTS, OLDEST.days + 2)
+
+
+_EXPIRE_REJECTED = (
+    "DELETE FROM rejected_events WHERE received_at < now() - make_interval(days => $1)"
+)
+
+# Whoever sends such an event again brings it as one that is too old, hence new.
+_EXPIRE_RECEIPTS = (
+    "DELETE FROM first_receipts WHERE received_at < now() - make_interval(days => $1)"
+)

@@ -1,0 +1,85 @@
+"""From items to receipts: stores events and dead letters, and finds the rows that can't be."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import tenacity
+
+from monitor.errors import RowRefused, Unavailable
+from monitor.events import Event, Items, Rejected, as_json
+from monitor.pipeline.batch import Receipt
+from monitor.pipeline.dead_letters import DeadLetters
+from monitor.pipeline.postgres import PostgresSink, Stored
+
+logger = logging.getLogger(__name__)
+
+
+class Outcome:
+    """What became of a batch's events, as far as it has got."""
+
+    def __init__(self) -> None:
+        self.stored: list[Stored] = []
+        self.refused: dict[Event, str] = {}
+
+    def receipts(self, batch: Sequence[Items]) -> list[Receipt]:
+        duplicates = {event for stored in self.stored for event in stored.duplicates}
+        if not duplicates and not self.refused:
+            return [Receipt(len(each.events), 0, 0, each.rejected) for each in batch]
+        return [self._receipt(items, duplicates) for items in batch]
+
+    def _receipt(self, items: Items, duplicates: set[Event]) -> Receipt:
+        rejected = items.rejected + [
+            Rejected(index, "", self.refused[event], as_json(event))
+            for index, event in items.numbered()
+            if event in self.refused
+        ]
+        repeated = sum(event in duplicates for event in items.events)
+        return Receipt(len(items) - repeated - len(rejected), repeated, 0, rejected)
+
+
+class Store:
+    """Puts all items of a batch where they belong: events, or dead letters."""
+
+    def __init__(self, sink: PostgresSink, dead_letters: DeadLetters) -> None:
+        self._sink = sink
+        self._dead_letters = dead_letters
+        self._retry = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Unavailable),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=1),
+            reraise=True,
+        )
+
+    async def put(self, batch: Sequence[Items], outcome: Outcome, deadline: float) -> list[Receipt]:
+        """The receipt of each of the batch's items; `outcome` tells what has been committed.
+
+        Raises Unavailable when PostgreSQL couldn't do it until `deadline`, by the event loop's
+        clock. Part of it may have been committed then, and is found to be when it is put again.
+        """
+        if events := [event for items in batch for event in items.events]:
+            await self._write(events, outcome, deadline)
+        receipts = outcome.receipts(batch)
+        if dead := [item for receipt in receipts for item in receipt.rejected]:
+            await self._retried(deadline)(self._dead_letters.add, "ingest", dead, deadline)
+        return receipts
+
+    def _retried(self, deadline: float) -> tenacity.AsyncRetrying:
+        remaining = deadline - asyncio.get_running_loop().time()
+        return self._retry.copy(stop=tenacity.stop_after_delay(remaining))
+
+    async def _write(self, events: list[Event], outcome: Outcome, deadline: float) -> None:
+        """Stores the events but for those that can't be stored, which it finds by halving."""
+        try:
+            stored: Stored = await self._retried(deadline)(self._sink.write, events, deadline)
+            outcome.stored.append(stored)
+        except Unavailable:
+            raise
+        except Exception as error:  # a fault of ours in handling one event must not stop the others
+            if len(events) > 1:
+                middle = len(events) // 2
+                await self._write(events[:middle], outcome, deadline)
+                await self._write(events[middle:], outcome, deadline)
+                return
+            if not isinstance(error, RowRefused):
+                logger.exception("Event %s could not be handled", events[0].id)
+            outcome.refused[events[0]] = str(error) or type(error).__name__
