@@ -101,6 +101,11 @@ def repair(body: bytes) -> bytes:
     return body
 
 
+def marked(body: bytes, mark: bytes) -> bytes:
+    r"""The body with `mark` for the `\u` of each such escape: decodable, and nothing is lost."""
+    return _ESCAPES.sub(lambda match: mark + match[1][2:] if match[1] else match[0], body)
+
+
 def _refuse(message: str, kind: str) -> NoReturn:
     raise InvalidBody(Detail(("body",), message, kind)) from None
 

@@ -7,14 +7,20 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from monitor.decoding import decode
-from monitor.errors import Detail
+from monitor.errors import Detail, TooLarge, Unavailable, Unsupported
+from monitor.events import EventData
 from monitor.pipeline.batch import EventQueue, Receipt, Submission
-from monitor.routes.body import read_json
+from monitor.routes.body import JSON, BrokenGzip, read_json
+from monitor.routes.operations import Answer, Operation, errors
 from monitor.routes.responses import json_response
 
+_DESCRIPTION = """Stores events, each once.
+
+Items that are no valid events don't keep the others out: they are kept as dead letters, and named
+in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is understood too.
+"""
 _DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
 
 
@@ -43,7 +49,14 @@ class Accepted(msgspec.Struct):
     rejected: list[RejectedItem]
 
 
-def routes(prefix: str, queue: EventQueue, limits: RequestLimits) -> list[Route]:
+class Refused(msgspec.Struct, omit_defaults=True):
+    """What is wrong, item by item; `rejected` are items that have been kept as dead letters."""
+
+    detail: list[Detail]
+    rejected: list[RejectedItem] = []
+
+
+def operation(prefix: str, queue: EventQueue, limits: RequestLimits) -> Operation:
     async def post_events(request: Request) -> Response:
         body = await read_json(request, limits.bytes)
         decoding = (body, datetime.now(UTC), limits.events)
@@ -56,15 +69,27 @@ def routes(prefix: str, queue: EventQueue, limits: RequestLimits) -> list[Route]
             receipt = await queue.put(Submission(events, rejected, len(body)))
         return _answer(received, receipt)
 
-    return [Route(f"{prefix}/events", post_events, methods=["POST"])]
+    invalid = Answer("No item is a valid event, or the body is no JSON array", {JSON: Refused})
+    return Operation(
+        "POST",
+        f"{prefix}/events",
+        "post_events",
+        _DESCRIPTION,
+        "events",
+        post_events,
+        {
+            202: Answer("Committed", {JSON: Accepted}),
+            **errors(BrokenGzip, TooLarge, Unsupported, Unavailable),
+            422: invalid,
+        },
+        body=list[EventData],
+    )
 
 
 def _answer(received: int, receipt: Receipt) -> Response:
     rejected = [RejectedItem(item.index, item.path, item.reason) for item in receipt.rejected]
     if received and len(rejected) == received:
-        return json_response(
-            {"detail": [_detail(item) for item in rejected], "rejected": rejected}, 422
-        )
+        return json_response(Refused([_detail(item) for item in rejected], rejected), 422)
     message = f"{received} events received and queued for processing."
     accepted = Accepted(message, received, receipt.stored, receipt.duplicates, rejected)
     return json_response(accepted, 202)
