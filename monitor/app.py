@@ -25,10 +25,22 @@ from monitor.pipeline.lines import line
 from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.references import References
+from monitor.routes import (
+    assignments,
+    classes,
+    docs,
+    enrolment,
+    notebooks,
+    notices,
+    openapi,
+    students,
+    submissions,
+    test_events,
+)
 from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
-from monitor.routes import openapi
+from monitor.routes import older as older_routes
 from monitor.routes.operations import TOTAL, Api
 from monitor.routes.responses import EXCEPTION_HANDLERS
 from monitor.settings import Settings
@@ -49,9 +61,16 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     api = Api(prefix, limits.bytes)
     api.operations.append(event_routes.operation(prefix, server.queue, limits))
     api.operations.extend(health_routes.operations(prefix, server.health))
+    api.operations.extend(older_routes.operations(prefix, server.queue, limits))
+    for routes in (classes, enrolment, students, notebooks, assignments):
+        routes.declare(api, server.database)
+    for telling in (submissions, notices):
+        telling.declare(api, server.database, server.hub.publish)
+    if settings.test_events != "off":
+        test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
     return Starlette(
-        routes=[*api.routes(), *live_routes.routes(server.hub)],
+        routes=[*api.routes(), *docs.routes(prefix), *live_routes.routes(server.hub)],
         middleware=[
             Middleware(
                 CORSMiddleware,

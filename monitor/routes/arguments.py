@@ -11,9 +11,8 @@ from starlette.requests import Request
 
 from monitor.decoding import marked, repair
 from monitor.errors import Detail, InvalidBody
-from monitor.routes.body import JSON, read_body
+from monitor.routes.body import DECODE_IN_THREAD, JSON, read_body
 
-_DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
 _MISSING = re.compile("Object missing required field `(.*)`")
 _STEP = re.compile(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -54,7 +53,7 @@ class Arguments:
         body = await read_body(request, self._max_bytes, self._body_media)
         if self._body is None:
             return body
-        if len(body) > _DECODE_IN_THREAD:
+        if len(body) > DECODE_IN_THREAD:
             return await run_in_threadpool(self._body.decode, body)
         return self._body.decode(body)
 
@@ -67,7 +66,7 @@ class JsonBody:
         self._raw_fields = {
             field.name: field.encode_name
             for field in (msgspec.structs.fields(kind) if _is_struct(kind) else ())
-            if msgspec.Raw in (field.type, *get_args(field.type))
+            if _holds_raw(field.type)
         }
 
     def decode(self, body: bytes) -> Any:
@@ -98,6 +97,10 @@ class JsonBody:
         for name, key in self._raw_fields.items():
             if isinstance(getattr(value, name), msgspec.Raw):
                 setattr(value, name, msgspec.Raw(bytes(sent[key]).replace(mark, rb"\u")))
+
+
+def _holds_raw(kind: Any) -> bool:
+    return kind is msgspec.Raw or any(map(_holds_raw, get_args(kind)))
 
 
 def _is_struct(kind: Any) -> bool:

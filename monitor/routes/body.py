@@ -8,6 +8,7 @@ from starlette.requests import Request
 from monitor.errors import MonitorError, TooLarge, Unsupported
 
 JSON = "application/json"
+DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
 _MAX_MEMBERS = 16  # each is copied, so that many small ones would cost without end
 
 
