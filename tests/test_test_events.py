@@ -71,6 +71,15 @@ async def test_what_is_no_array_of_objects_is_refused(api: httpx.AsyncClient, bo
     assert at_fault(await api.post("/test/events/x", json=body))[0] == "body"
 
 
+async def test_a_name_may_be_any_text(api: httpx.AsyncClient) -> None:
+    for name in ("%00", "%ED%A0%80", "%E8%8A%B1", "a%20b"):
+        path = f"/test/events/{name}"
+        assert (await api.post(path, json=[{}])).status_code == 200
+        assert (await api.get(path)).json()["count"] == 1
+        assert (await api.delete(path)).status_code == 200
+    assert at_fault(await api.get("/test/events/" + "x" * 513)) == ["path", "test_id"]
+
+
 async def test_they_can_be_switched_off(environment: dict[str, str]) -> None:
     with Replica(environment | {"TEST_EVENTS": "off"}) as replica:
         async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1") as client:
