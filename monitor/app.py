@@ -12,7 +12,7 @@ import asyncpg
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from monitor.database import close_pool, open_pool, prepare
+from monitor.database import Database, close_pool, open_pool, prepare
 from monitor.errors import Unavailable
 from monitor.pipeline import health
 from monitor.pipeline.batch import EventQueue
@@ -31,14 +31,31 @@ from monitor.pipeline.publisher import Publisher
 from monitor.pipeline.references import References
 from monitor.pipeline.spool import Spool
 from monitor.pipeline.store import Store
+from monitor.routes import (
+    assignments,
+    classes,
+    docs,
+    enrolment,
+    notebooks,
+    notices,
+    openapi,
+    students,
+    submissions,
+    test_events,
+)
 from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
+from monitor.routes import older as older_routes
 from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
+from monitor.routes.operations import TOTAL, Api
 from monitor.routes.responses import EXCEPTION_HANDLERS
 from monitor.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+
+_API_CONNECTIONS = 8  # to PostgreSQL, beside the pipeline's
 
 
 def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
@@ -49,14 +66,21 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     server = Server(settings, postgres)
     prefix = settings.api_v1_str
     limits = event_routes.RequestLimits(settings.max_request_events, settings.max_request_bytes)
+    api = Api(prefix, limits.bytes)
+    api.operations.append(event_routes.operation(prefix, server.queue, limits))
+    api.operations.extend(health_routes.operations(prefix, server.health))
+    api.operations.extend(older_routes.operations(prefix, server.queue, limits))
+    for routes in (classes, enrolment, students, notebooks, assignments):
+        routes.declare(api, server.database)
+    for telling in (submissions, notices):
+        telling.declare(api, server.database, server.hub.publish)
+    if settings.test_events == "on":
+        test_events.declare(api, server.database)
+    openapi.declare(api, settings.project_name, settings.project_version)
     return Starlette(
-        routes=[
-            *event_routes.routes(prefix, server.queue, limits),
-            *live_routes.routes(server.hub),
-            *health_routes.routes(prefix, server.health),
-        ],
+        routes=[*api.routes(), *docs.routes(prefix), *live_routes.routes(server.hub)],
         middleware=[
-            Middleware(CrossOrigin, settings.backend_cors_origins, []),
+            Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL]),
             Middleware(WithoutTrailingSlash),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -74,6 +98,7 @@ class Server:
         self._parts: health.Parts | None = None
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(settings.socket_max_pending)
+        self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -81,6 +106,7 @@ class Server:
         settings, queue = self._settings, self.queue
         spool = Spool.open(settings.data_dir, settings.spool_max_bytes)
         pool = await open_pool(self._postgres, settings.consumers + 6, settings.store_timeout)
+        await self.database.open()
         dead_letters = DeadLetters(pool, spool.replica)
         influx, broker = self._influx(pool, dead_letters), self._broker()
         references = References(settings.known_names)
@@ -111,7 +137,10 @@ class Server:
             await prepare(pool)
         except Unavailable as error:
             fallback.activate(error)
-        for part in filter(None, (influx, broker, runner, fallback, housekeeping)):
+        for optional in (influx, broker):
+            if optional:
+                optional.start()
+        for part in (runner, fallback, housekeeping):
             part.start()
         consumers.start(settings.consumers)
         # Batches are many objects without cycles: look for those that have some less often, and
@@ -141,6 +170,7 @@ class Server:
                 await broker.stop()
             if influx:
                 await influx.stop(remaining())
+            await self.database.close(remaining())
             await close_pool(pool, remaining())
             await spool.close()
             logger.info("Stopped")

@@ -21,6 +21,18 @@ _LOCK = 0x63656C6C  # replicas that start at once take turns
 # What may pass: the same statement can succeed later.
 PASSING_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
+# What is no fault of the statement: PostgreSQL can't be used now.
+ABSENT_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
 
 def unavailable(error: Exception) -> Unavailable:
     return Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
@@ -61,6 +73,40 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
             cut.cancel()
 
 
+class Database:
+    """Connections for the API's calls: their own, so that the pipeline never waits for one."""
+
+    def __init__(self, address: Mapping[str, Any], size: int, patience: float) -> None:
+        self._address = address
+        self._size = size
+        self._patience = patience
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        self._pool = await open_pool(self._address, self._size, self._patience)
+
+    async def close(self, patience: float) -> None:
+        if self._pool:
+            await close_pool(self._pool, patience)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction on a connection of its own; it commits at the end.
+
+        Raises Unavailable when PostgreSQL can't do it now.
+        """
+        if self._pool is None:
+            raise Unavailable("The server is starting")
+        try:
+            async with (
+                self._pool.acquire(timeout=self._patience) as connection,
+                connection.transaction(),
+            ):
+                yield connection
+        except ABSENT_ERRORS as error:
+            raise unavailable(error) from error
+
+
 async def _keep(connection: asyncpg.Connection) -> None:
     """Nothing to reset between uses: no session state but staging tables, which are wanted."""
 
@@ -70,20 +116,8 @@ async def prepare(pool: asyncpg.Pool) -> None:
     try:
         async with pool.acquire() as connection:
             await apply_schema(connection)
-    except _ABSENT as error:
+    except ABSENT_ERRORS as error:
         raise unavailable(error) from error
-
-
-# All else, such as a wrong password, is for the operator to mend.
-_ABSENT = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
 
 
 async def apply_schema(connection: asyncpg.Connection) -> None:

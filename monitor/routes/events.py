@@ -4,16 +4,22 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.concurrency import run_in_threadpool
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from monitor.decoding import decode
-from monitor.errors import Detail
+from monitor.decoding import EVENTS, Dialect, decode
+from monitor.errors import Detail, TooLarge, Unavailable, Unsupported
+from monitor.events import EventData, Items
 from monitor.pipeline.batch import EventQueue, Receipt
-from monitor.routes.body import read_json
+from monitor.routes.body import DECODE_IN_THREAD, JSON, BrokenGzip, read_json
+from monitor.routes.operations import Answer, Operation, errors
 
-_DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
+_DESCRIPTION = """Stores events, each once.
+
+Items that are no valid events don't keep the others out: they are kept as dead letters, and named
+in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is understood too.
+"""
 
 
 class RequestLimits(NamedTuple):
@@ -31,23 +37,32 @@ class RejectedItem(msgspec.Struct):
     reason: str
 
 
-class Accepted(msgspec.Struct):
-    """The answer: each item received is stored, a duplicate, or rejected."""
+class Accepted(msgspec.Struct, kw_only=True):
+    """The answer: each item received is stored, a duplicate, or rejected.
+
+    While PostgreSQL is away it is not known which events are new: they are `spooled` instead.
+    """
 
     message: str
     received: int
-    stored: int
-    duplicates: int
+    stored: int | UnsetType = UNSET
+    duplicates: int | UnsetType = UNSET
+    spooled: int | UnsetType = UNSET
     rejected: list[RejectedItem]
 
 
-class Spooled(msgspec.Struct):
-    """The answer while PostgreSQL is away: which of the events are new is not known yet."""
+class Refused(msgspec.Struct, omit_defaults=True):
+    """What is wrong, item by item; `rejected` are items that have been kept as dead letters."""
 
-    message: str
-    received: int
-    spooled: int
-    rejected: list[RejectedItem]
+    detail: list[Detail]
+    rejected: list[RejectedItem] = []
+
+
+ANSWERS = {
+    202: Answer("On disk: committed, or spooled until it can be", {JSON: Accepted}),
+    **errors(BrokenGzip, TooLarge, Unsupported, Unavailable),
+    422: Answer("No item is a valid event, or the body is not what it should be", {JSON: Refused}),
+}
 
 
 class EventsEndpoint:
@@ -59,31 +74,57 @@ class EventsEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_json(scope, receive, self._limits.bytes)
-        decoding = (body, datetime.now(UTC), self._limits.events)
-        large = len(body) > _DECODE_IN_THREAD
-        items = await run_in_threadpool(decode, *decoding) if large else decode(*decoding)
+        items = await decode_body(body, self._limits.events)
         receipt = await self._queue.put(items, len(body)) if len(items) else Receipt()
-        status, body = _answer(len(items), receipt)
+        status, body = answer(len(items), receipt)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
-def routes(prefix: str, queue: EventQueue, limits: RequestLimits) -> list[Route]:
-    return [Route(f"{prefix}/events", EventsEndpoint(queue, limits), methods=["POST"])]
+def operation(prefix: str, queue: EventQueue, limits: RequestLimits) -> Operation:
+    return Operation(
+        "POST",
+        f"{prefix}/events",
+        "post_events",
+        _DESCRIPTION,
+        "events",
+        EventsEndpoint(queue, limits),
+        ANSWERS,
+        body=list[EventData],
+    )
 
 
-def _answer(received: int, receipt: Receipt) -> tuple[int, bytes]:
+async def decode_body(
+    body: bytes, max_events: int, dialects: tuple[Dialect, ...] = EVENTS
+) -> Items:
+    """The items of a body that is received now; a large one holds up no other request."""
+    decoding = (body, datetime.now(UTC), max_events, dialects)
+    if len(body) > DECODE_IN_THREAD:
+        return await run_in_threadpool(decode, *decoding)
+    return decode(*decoding)
+
+
+def answer(received: int, receipt: Receipt) -> tuple[int, bytes]:
+    """Status and body that tell what became of that many items."""
+    told = _told(received, receipt)
+    return 422 if isinstance(told, Refused) else 202, msgspec.json.encode(told)
+
+
+def _told(received: int, receipt: Receipt) -> Accepted | Refused:
     rejected = [RejectedItem(item.index, item.path, item.reason) for item in receipt.rejected]
     if received and len(rejected) == received:
-        detail = [_detail(item) for item in rejected]
-        return 422, msgspec.json.encode({"detail": detail, "rejected": rejected})
-    message = f"{received} events received and queued for processing."
+        return Refused([_detail(item) for item in rejected], rejected)
+    told = Accepted(
+        message=f"{received} events received and queued for processing.",
+        received=received,
+        rejected=rejected,
+    )
     if receipt.spooled:
-        spooled = Spooled(message, received, receipt.spooled, rejected)
-        return 202, msgspec.json.encode(spooled)
-    accepted = Accepted(message, received, receipt.stored, receipt.duplicates, rejected)
-    return 202, msgspec.json.encode(accepted)
+        told.spooled = receipt.spooled
+    else:
+        told.stored, told.duplicates = receipt.stored, receipt.duplicates
+    return told
 
 
 def _detail(item: RejectedItem) -> Detail:

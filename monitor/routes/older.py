@@ -1,0 +1,47 @@
+"""What older clients post: one event to `/student-progress`, cells to `/cell-monitor`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from monitor.cell_monitor import CellMonitorData
+from monitor.decoding import CELL_MONITOR, EVENTS, Dialect
+from monitor.errors import Detail, InvalidBody
+from monitor.events import EventData
+from monitor.pipeline.batch import EventQueue, Receipt
+from monitor.routes.body import JSON, read_json
+from monitor.routes.events import ANSWERS, RequestLimits, answer, decode_body
+from monitor.routes.operations import Endpoint, Operation
+
+
+def operations(prefix: str, queue: EventQueue, limits: RequestLimits) -> Iterator[Operation]:
+    async def take(body: bytes, single: bool, dialects: tuple[Dialect, ...]) -> Response:
+        array = b"[%s]" % body if single else body
+        items = await decode_body(array, limits.events, dialects)
+        if single and len(items) != 1:
+            raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
+        receipt = await queue.put(items, len(body)) if len(items) else Receipt()
+        status, told = answer(len(items), receipt)
+        return Response(told, status, media_type=JSON)
+
+    async def post_student_progress(request: Request) -> Response:
+        """Stores one event, as `/events` does with an array of one."""
+        return await take(
+            await read_json(request.scope, request.receive, limits.bytes), True, EVENTS
+        )
+
+    async def post_cell_monitor(request: Request) -> Response:
+        """Stores a cell that ran, or an array of them, as `/events` does with events."""
+        body = await read_json(request.scope, request.receive, limits.bytes)
+        return await take(body, body.lstrip()[:1] != b"[", (CELL_MONITOR,))
+
+    def described(path: str, endpoint: Endpoint, body: Any) -> Operation:
+        name, summary = endpoint.__name__, endpoint.__doc__ or ""
+        return Operation(
+            "POST", f"{prefix}{path}", name, summary, "events", endpoint, ANSWERS, body=body
+        )
+
+    yield described("/student-progress", post_student_progress, EventData)
+    yield described("/cell-monitor", post_cell_monitor, CellMonitorData | list[CellMonitorData])
