@@ -11,6 +11,7 @@ from monitor.listing import Id, Listing
 from monitor.lms import submissions
 from monitor.lms.evidence import examine
 from monitor.lms.submissions import (
+    LISTED,
     SUBMISSIONS,
     AssignmentSubmission,
     AssignmentSubmissionCreate,
@@ -39,7 +40,7 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
     async def list_submissions(query: SubmissionFilter) -> Listing[AssignmentSubmission]:
         """Submissions without their contents, in the order in which they were handed in."""
         async with database.transaction() as connection:
-            return await submissions.find(connection, query)
+            return await LISTED.find(connection, query)
 
     @api.operation("GET", "/submissions/{submission_id}", raises=(NotFound,))
     async def get_submission(submission_id: Id) -> AssignmentSubmissionResponse:
