@@ -1,5 +1,6 @@
 """Submissions: handing in, and grading, of which the student is told."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from msgspec import UNSET
@@ -26,12 +27,15 @@ from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]], None]) -> None:
+    examining = asyncio.Lock()  # one at a time: threads would add memory, and no speed
+
     @api.operation("POST", "/submissions", status=201)
     async def create_submission(body: AssignmentSubmissionCreate) -> AssignmentSubmissionResponse:
         """Hands a notebook in: the student's next attempt at the assignment."""
         evidence = None
         if body.notebook_content is not UNSET and bytes(body.notebook_content) != b"null":
-            evidence = await run_in_threadpool(examine, bytes(body.notebook_content))
+            async with examining:
+                evidence = await run_in_threadpool(examine, bytes(body.notebook_content))
         async with database.transaction() as connection:
             outcome = await submissions.create(connection, body, evidence)
         return _announced(outcome)
