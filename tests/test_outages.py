@@ -61,7 +61,12 @@ async def test_without_postgresql_events_are_kept_and_come_in_when_it_is_back(
         code, state = await health(replica)
         assert (code, state["status"], state["postgres"]["state"]) == (200, "degraded", "down")
         assert (await health(replica, "/health/ready"))[0] == 200
-        own_postgres.start()
+        classes = f"{replica.url}/api/v1/classes"
+        async with httpx.AsyncClient() as client:
+            refused = await client.get(classes)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+            own_postgres.start()
+            assert (await client.get(classes)).json() == []
 
         async def recovered() -> bool:
             return bool((await health(replica))[1]["status"] == "ok")

@@ -10,7 +10,7 @@ _AS_DECLARED = {"X-Content-Type-Options": "nosniff"}
 _POLICY = {
     **_AS_DECLARED,
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
+        "default-src 'none'; script-src 'self'; style-src 'self';"
         " img-src 'self' data:; connect-src 'self';"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
