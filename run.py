@@ -1,10 +1,13 @@
 """Starts the server: settings from the environment, PostgreSQL of its own where none is named."""
 
+import argparse
+import asyncio
 import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
@@ -12,8 +15,9 @@ import uvicorn
 from monitor import logs
 from monitor.app import create_app
 from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from monitor.errors import HandlersError, SpoolError
+from monitor.errors import MonitorError
 from monitor.protocol import CorkedProtocol
+from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings, SettingsError, from_environment
 
 
@@ -105,16 +109,48 @@ def serve(settings: Settings) -> bool:
         return server.started
 
 
+def rebuild(settings: Settings, since: datetime, until: datetime) -> None:
+    """Draws the points of that time anew."""
+    with postgres_of(settings) as (_, address):
+        written = asyncio.run(
+            rebuild_influxdb(
+                settings, address, since, until, lambda written: print(written, "points")
+            )
+        )
+    print(f"Done: {written} points")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    points = commands.add_parser("rebuild-influxdb", help="draw all points anew from PostgreSQL")
+    points.add_argument(
+        "--since", type=_time, default=datetime(1970, 1, 1, tzinfo=UTC), help="ISO 8601, inclusive"
+    )
+    points.add_argument(
+        "--until", type=_time, default=datetime(9999, 1, 1, tzinfo=UTC), help="ISO 8601, exclusive"
+    )
+    return parser.parse_args()
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def main() -> int:
+    given = arguments()
     try:
         settings = from_environment(os.environ)
+        logs.configure(settings.log_level)
+        if given.command == "rebuild-influxdb":
+            rebuild(settings, given.since, given.until)
+            return 0
+        return 0 if serve(settings) else 1
     except SettingsError as error:
         print(f"Setting {error}", file=sys.stderr)
         return 2
-    logs.configure(settings.log_level)
-    try:
-        return 0 if serve(settings) else 1
-    except (EmbeddedPostgresError, HandlersError, SpoolError) as error:
+    except (EmbeddedPostgresError, MonitorError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -19,7 +19,7 @@ from monitor.pipeline.batch import EventQueue
 from monitor.pipeline.broker import RedisBroker
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.custom import HandlerRunner, load_handlers
-from monitor.pipeline.dead_letters import DeadLetters
+from monitor.pipeline.dead_letters import DeadLetter, DeadLetters
 from monitor.pipeline.fallback import Fallback
 from monitor.pipeline.housekeeping import Housekeeping
 from monitor.pipeline.hub import Hub
@@ -29,6 +29,7 @@ from monitor.pipeline.outbox import Outbox
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.publisher import Publisher
 from monitor.pipeline.references import References
+from monitor.pipeline.replay import Replay
 from monitor.pipeline.spool import Spool
 from monitor.pipeline.store import Store
 from monitor.routes import (
@@ -39,6 +40,7 @@ from monitor.routes import (
     notebooks,
     notices,
     openapi,
+    rejected,
     students,
     submissions,
     test_events,
@@ -47,6 +49,7 @@ from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
 from monitor.routes import older as older_routes
+from monitor.routes.body import Bodies
 from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
 from monitor.routes.operations import TOTAL, Api
 from monitor.routes.responses import EXCEPTION_HANDLERS
@@ -65,15 +68,17 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     """
     server = Server(settings, postgres)
     prefix = settings.api_v1_str
-    limits = event_routes.RequestLimits(settings.max_request_events, settings.max_request_bytes)
-    api = Api(prefix, limits.bytes)
-    api.operations.append(event_routes.operation(prefix, server.queue, limits))
+    bodies = Bodies(settings.max_request_bytes, settings.queue_max_bytes)
+    intake = (prefix, server.queue, bodies, settings.max_request_events)
+    api = Api(prefix, bodies)
+    api.operations.append(event_routes.operation(*intake))
     api.operations.extend(health_routes.operations(prefix, server.health))
-    api.operations.extend(older_routes.operations(prefix, server.queue, limits))
+    api.operations.extend(older_routes.operations(*intake))
     for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api, server.database)
     for telling in (submissions, notices):
         telling.declare(api, server.database, server.hub.publish)
+    rejected.declare(api, server.database, server.replay)
     if settings.test_events == "on":
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
@@ -96,6 +101,7 @@ class Server:
         self._postgres = postgres
         self._handlers = load_handlers(settings.handlers)
         self._parts: health.Parts | None = None
+        self._replay: Replay | None = None
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(settings.socket_max_pending)
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
@@ -119,6 +125,7 @@ class Server:
         fallback = Fallback(spool, store, ledger, partial(prepare, pool), publish)
         consumers = Consumers(queue, store, fallback, ledger, publish, limits)
         housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
+        self._replay = Replay(queue, runner, influx)
         self._parts = health.Parts(
             settings.project_name,
             settings.project_version,
@@ -180,17 +187,16 @@ class Server:
             raise Unavailable("The server is starting")
         return await health.check(self._parts)
 
+    async def replay(self, letter: DeadLetter) -> str:
+        if self._replay is None:
+            raise Unavailable("The server is starting")
+        return await self._replay.run(letter)
+
     def _influx(self, pool: asyncpg.Pool, dead_letters: DeadLetters) -> InfluxSink | None:
-        settings = self._settings
-        if not settings.influxdb_url:
-            return None
-        target = Target(
-            settings.influxdb_url,
-            settings.influxdb_bucket,
-            settings.influxdb_token,
-            settings.influxdb_org,
-        )
-        return InfluxSink(target, Outbox(pool), dead_letters, settings.influxdb_max_pending)
+        if target := influx_target(self._settings):
+            max_pending = self._settings.influxdb_max_pending
+            return InfluxSink(target, Outbox(pool), dead_letters, max_pending)
+        return None
 
     def _broker(self) -> RedisBroker | None:
         settings = self._settings
@@ -201,3 +207,15 @@ class Server:
         )
         self.hub.relay = broker.relay
         return broker
+
+
+def influx_target(settings: Settings) -> Target | None:
+    """Where points go; None when no InfluxDB is named."""
+    if not settings.influxdb_url:
+        return None
+    return Target(
+        settings.influxdb_url,
+        settings.influxdb_bucket,
+        settings.influxdb_token,
+        settings.influxdb_org,
+    )

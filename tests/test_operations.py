@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from monitor.errors import Conflict, NotFound
 from monitor.listing import Id, Listing, Page
+from monitor.routes.body import Bodies
 from monitor.routes.openapi import declare
 from monitor.routes.operations import Api
 from monitor.routes.responses import EXCEPTION_HANDLERS
@@ -27,7 +28,7 @@ class Filter(Page, frozen=True, kw_only=True):
 
 
 def made() -> Api:
-    api = Api("/api", 10_000)
+    api = Api("/api", Bodies(10_000, 20_000))
 
     @api.operation("GET", "/things")
     async def list_things(query: Filter) -> Listing[str]:

@@ -1,7 +1,6 @@
 """`POST /events`: decode, queue, and answer once it is stored."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,7 +11,7 @@ from monitor.decoding import EVENTS, Dialect, decode
 from monitor.errors import Detail, TooLarge, Unavailable, Unsupported
 from monitor.events import EventData, Items
 from monitor.pipeline.batch import EventQueue, Receipt
-from monitor.routes.body import DECODE_IN_THREAD, JSON, BrokenGzip, read_json
+from monitor.routes.body import DECODE_IN_THREAD, JSON, Bodies, BrokenGzip
 from monitor.routes.operations import Answer, Operation, errors
 
 _DESCRIPTION = """Stores events, each once.
@@ -20,13 +19,6 @@ _DESCRIPTION = """Stores events, each once.
 Items that are no valid events don't keep the others out: they are kept as dead letters, and named
 in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is understood too.
 """
-
-
-class RequestLimits(NamedTuple):
-    """How much one request may bring."""
-
-    events: int
-    bytes: int
 
 
 class RejectedItem(msgspec.Struct):
@@ -68,13 +60,14 @@ ANSWERS = {
 class EventsEndpoint:
     """Takes events by ASGI itself: Starlette's Request and Response cost a tenth of the time."""
 
-    def __init__(self, queue: EventQueue, limits: RequestLimits) -> None:
+    def __init__(self, queue: EventQueue, bodies: Bodies, max_events: int) -> None:
         self._queue = queue
-        self._limits = limits
+        self._bodies = bodies
+        self._max_events = max_events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await read_json(scope, receive, self._limits.bytes)
-        items = await decode_body(body, self._limits.events)
+        body = await self._bodies.read(scope, receive)
+        items = await decode_body(body, self._max_events)
         receipt = await self._queue.put(items, len(body)) if len(items) else Receipt()
         status, body = answer(len(items), receipt)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
@@ -82,14 +75,14 @@ class EventsEndpoint:
         await send({"type": "http.response.body", "body": body})
 
 
-def operation(prefix: str, queue: EventQueue, limits: RequestLimits) -> Operation:
+def operation(prefix: str, queue: EventQueue, bodies: Bodies, max_events: int) -> Operation:
     return Operation(
         "POST",
         f"{prefix}/events",
         "post_events",
         _DESCRIPTION,
         "events",
-        EventsEndpoint(queue, limits),
+        EventsEndpoint(queue, bodies, max_events),
         ANSWERS,
         body=list[EventData],
     )

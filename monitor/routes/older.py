@@ -11,15 +11,17 @@ from monitor.decoding import CELL_MONITOR, EVENTS, Dialect
 from monitor.errors import Detail, InvalidBody
 from monitor.events import EventData
 from monitor.pipeline.batch import EventQueue, Receipt
-from monitor.routes.body import JSON, read_json
-from monitor.routes.events import ANSWERS, RequestLimits, answer, decode_body
+from monitor.routes.body import JSON, Bodies
+from monitor.routes.events import ANSWERS, answer, decode_body
 from monitor.routes.operations import Endpoint, Operation
 
 
-def operations(prefix: str, queue: EventQueue, limits: RequestLimits) -> Iterator[Operation]:
+def operations(
+    prefix: str, queue: EventQueue, bodies: Bodies, max_events: int
+) -> Iterator[Operation]:
     async def take(body: bytes, single: bool, dialects: tuple[Dialect, ...]) -> Response:
         array = b"[%s]" % body if single else body
-        items = await decode_body(array, limits.events, dialects)
+        items = await decode_body(array, max_events, dialects)
         if single and len(items) != 1:
             raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
         receipt = await queue.put(items, len(body)) if len(items) else Receipt()
@@ -28,13 +30,11 @@ def operations(prefix: str, queue: EventQueue, limits: RequestLimits) -> Iterato
 
     async def post_student_progress(request: Request) -> Response:
         """Stores one event, as `/events` does with an array of one."""
-        return await take(
-            await read_json(request.scope, request.receive, limits.bytes), True, EVENTS
-        )
+        return await take(await bodies.read(request.scope, request.receive), True, EVENTS)
 
     async def post_cell_monitor(request: Request) -> Response:
         """Stores a cell that ran, or an array of them, as `/events` does with events."""
-        body = await read_json(request.scope, request.receive, limits.bytes)
+        body = await bodies.read(request.scope, request.receive)
         return await take(body, body.lstrip()[:1] != b"[", (CELL_MONITOR,))
 
     def described(path: str, endpoint: Endpoint, body: Any) -> Operation:

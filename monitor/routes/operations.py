@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from monitor.errors import Detail, InvalidBody, MonitorError, TooLarge, Unavailable, Unsupported
 from monitor.listing import Listing
 from monitor.routes.arguments import Arguments
-from monitor.routes.body import JSON, BrokenGzip
+from monitor.routes.body import JSON, Bodies, BrokenGzip
 from monitor.routes.responses import json_response, status_of
 
 TOTAL = "X-Total-Count"
@@ -63,12 +63,12 @@ class Operation:
 
 
 class Api:
-    """Collects the operations below a prefix. No body is larger than `max_bytes`."""
+    """Collects the operations below a prefix, whose bodies `bodies` reads."""
 
-    def __init__(self, prefix: str, max_bytes: int) -> None:
+    def __init__(self, prefix: str, bodies: Bodies) -> None:
         self.prefix = prefix
         self.operations: list[Operation] = []
-        self._max_bytes = max_bytes
+        self._bodies = bodies
 
     def operation(
         self,
@@ -93,7 +93,7 @@ class Api:
             signature = inspect.signature(handler)
             types = {name: given.annotation for name, given in signature.parameters.items()}
             query, body = types.pop("query", None), types.pop("body", None)
-            arguments = Arguments(types, query, body, body_media, self._max_bytes)
+            arguments = Arguments(types, query, body, body_media, self._bodies)
 
             async def endpoint(request: Request) -> Response:
                 return _respond(await handler(**await arguments.of(request)), status)
