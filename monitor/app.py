@@ -19,12 +19,14 @@ from monitor.pipeline.batch import EventQueue
 from monitor.pipeline.broker import RedisBroker
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.custom import HandlerRunner, load_handlers
+from monitor.pipeline.history import History
 from monitor.pipeline.hub import Hub
 from monitor.pipeline.influx import InfluxSink, Target
 from monitor.pipeline.lines import line
 from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.references import References
+from monitor.pipeline.subscriber import SocketLimits
 from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
@@ -45,7 +47,7 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     return Starlette(
         routes=[
             *event_routes.routes(prefix, server.queue, limits),
-            *live_routes.routes(server.hub),
+            *live_routes.routes(prefix, server.hub),
             *health_routes.routes(prefix, server.health),
         ],
         middleware=[
@@ -72,7 +74,10 @@ class Server:
         self._handlers = load_handlers(settings.handlers)
         self._parts: health.Parts | None = None
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
-        self.hub = Hub(settings.socket_max_pending)
+        self.hub = Hub(
+            History(settings.history_max_messages, settings.history_max_bytes),
+            SocketLimits(settings.socket_max_pending, settings.socket_max_bytes),
+        )
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -84,7 +89,7 @@ class Server:
         runner = HandlerRunner(self._handlers, pool, sink, settings.queue_max_events)
 
         def publish(stored: Stored) -> None:
-            self.hub.publish(execution_updates(stored, self.hub.hears))
+            self.hub.publish(execution_updates(stored))
             runner.put(stored.events)
             if influx:
                 influx.put(line(event) for event in stored.events)
@@ -102,9 +107,11 @@ class Server:
             broker,
         )
 
-        for part in (influx, broker, runner):
+        for part in (influx, runner):
             if part:
                 part.start()
+        if broker:
+            await broker.start()
         consumers.start(settings.consumers)
         # Batches are many objects without cycles: look for those that have some less often, and
         # never among what start-up made.
@@ -124,7 +131,7 @@ class Server:
             await consumers.stop()
             await runner.stop(remaining())
             if broker:
-                await broker.stop()
+                await broker.stop(remaining())
             if influx:
                 await influx.stop(remaining())
             await close_pool(pool, remaining())
@@ -151,11 +158,9 @@ class Server:
         settings = self._settings
         if not settings.redis_host:
             return None
-        broker = RedisBroker(
-            settings.redis_host, settings.redis_port, self.hub.deliver, settings.socket_max_pending
+        return RedisBroker(
+            settings.redis_host, settings.redis_port, self.hub, settings.socket_max_pending
         )
-        self.hub.relay = broker.relay
-        return broker
 
 
 class WithoutTrailingSlash:
