@@ -16,8 +16,9 @@ from monitor.pipeline.hub import Hub
 from monitor.pipeline.replicas import PULSE, Replicas, Told
 
 CHANNEL = "student_progress_notifications"
+_MAX_PAUSE = 2.0  # seconds between attempts to connect
 _QUIET = 5.0  # seconds without even our own pulse: the connection is dead
-_SYNC = 3.0  # seconds to learn what happened before
+_SYNC = 4.0  # seconds to learn what happened before; more than the others' back-off
 logger = logging.getLogger(__name__)
 
 _ENCODER = msgspec.json.Encoder()
@@ -91,12 +92,14 @@ class RedisBroker:
         pause = 0.1
         while True:
             try:
+                await self._redis.connection_pool.disconnect()  # those of the time before
                 async with self._redis.pubsub() as subscription:
                     await subscription.subscribe(CHANNEL, f"{CHANNEL}:{self._hub.origin}")
                     pause = 0.1
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._receive(subscription))
-                        tasks.create_task(self._keep_up())
+                        tasks.create_task(self._greet())
+                        tasks.create_task(self._beat())
             except* (RedisError, OSError) as errors:
                 logger.warning("Redis is away, next try in %.1f s: %s", pause, errors.exceptions[0])
             finally:
@@ -105,20 +108,21 @@ class RedisBroker:
                     self._hub.cut_off()
             self._tried.set()
             await asyncio.sleep(pause)
-            pause = min(2 * pause, 5)
+            pause = min(2 * pause, _MAX_PAUSE)
 
-    async def _keep_up(self) -> None:
-        """Learns what happened before, then tells every second how far this replica has got."""
-        self.connected = True  # the others' questions are answered from now on
+    async def _greet(self) -> None:
+        """Learns what happened before."""
+        self.connected = True  # from now on the others' questions are answered
         hearers = await self._redis.publish(CHANNEL, _ENCODER.encode(self._replicas.hello()))
-        whole = await self._replicas.greeted(hearers - 1, _SYNC)
         logger.info("Connected to Redis and %d other replicas", hearers - 1)
-        if self._hub.stale:
-            self._hub.resume(whole)
+        whole = await self._replicas.greeted(hearers - 1, _SYNC)
+        self._hub.resume(whole)
         self._tried.set()
+
+    async def _beat(self) -> None:
         while True:
-            self._replicas.tick()
             await asyncio.sleep(PULSE)
+            self._replicas.tick()
 
     async def _receive(self, subscription: PubSub) -> None:
         while True:

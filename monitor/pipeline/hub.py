@@ -131,8 +131,9 @@ class Hub:
 
     def cut_off(self) -> None:
         """Tells all sockets, now and when they join, that other replicas are out of reach."""
-        self.stale = True
-        self._tell("stale", Stale())
+        if not self.stale:
+            self.stale = True
+            self._tell("stale", Stale())
 
     def resume(self, recovered: bool) -> None:
         """Tells all sockets whether they have got all up to now."""

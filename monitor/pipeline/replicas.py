@@ -67,7 +67,8 @@ class Replicas:
         self._ahead: dict[str, dict[str, int]] = {}  # who has seen what is not here
         self._asked: tuple[str, float] | None = None  # who, and until when an answer may come
         self._forgotten: set[str] = set()
-        self._greeted: set[str] | None = None  # who has answered the hello
+        self._greeting = False
+        self._greeted: set[str] = set()  # who has answered the hello
         self._whole = True
         self._told = -1  # the version of who is present that was sent last
         self._pulses = 0
@@ -75,19 +76,21 @@ class Replicas:
 
     def hello(self) -> Pulse:
         """What to tell all when they can be reached, again."""
-        self._greeted, self._whole = set(), True
+        self._greeting, self._greeted = True, set()
+        self._whole, self._asked = True, None
         self._alive = dict.fromkeys(self._alive, now())
         return self._pulse(hello=True)
 
     async def greeted(self, others: int, patience: float) -> bool:
-        """Waits until so many have answered, and told what is missing; whether it is all there."""
+        """Waits for answers of so many and of all known before; whether nothing is missing."""
         deadline = asyncio.get_running_loop().time() + patience
-        while len(self._greeted or ()) < others or self._asked or self._held:
+        greeted = self._greeted
+        while len(greeted) < others or self._alive.keys() - greeted or self._asked or self._held:
             if asyncio.get_running_loop().time() > deadline:
                 self._whole = False
                 break
             await asyncio.sleep(0.01)
-        self._greeted = None
+        self._greeting = False
         return self._whole
 
     def farewell(self) -> None:
@@ -107,6 +110,7 @@ class Replicas:
             if origin not in self._alive and time - heard > _MEMORY + _SKEW:
                 self._forget(origin, heard + _SKEW)
         if self._asked and self._asked[1] < asyncio.get_running_loop().time():
+            self._whole = False
             self._settle(self._asked[0])
 
     def receive(self, told: Told) -> None:
@@ -153,10 +157,9 @@ class Replicas:
         if history.lacks(news):
             self._ahead[origin] = news
             self._ask(origin)
-        elif self._greeted is not None:
+        elif self._greeting:
             history.known_since = min(history.known_since, pulse.known_since)
-        if self._greeted is not None:
-            self._greeted.add(origin)
+        self._greeted.add(origin)
         if pulse.farewell:
             self._leave(origin)
 
@@ -194,7 +197,7 @@ class Replicas:
                 self._skip(origin, floor)
         for batch in past.batches:
             self._take(batch)
-        if self._greeted is not None:
+        if self._greeting:
             history.known_since = min(history.known_since, past.known_since)
         self._settle(past.origin)
 

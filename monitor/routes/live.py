@@ -24,7 +24,7 @@ class Query(msgspec.Struct):
     """What the URL asks for."""
 
     channels: str = ""
-    since: str | None = None
+    since: str = ""
     coalesce: Interval = 0
     name: Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)] = ""
 
@@ -98,7 +98,7 @@ class Connection:
         if error:
             self._reply("error", error)
         channels = [name for name in query.channels.split(",") if name]
-        await self._act(Command("subscribe", channels, query.since, query.coalesce))
+        await self._act(Command("subscribe", channels, query.since or None, query.coalesce))
         if self._hub.stale:
             self._reply("stale", Stale())
         while (message := await self._socket.receive())["type"] != "websocket.disconnect":
