@@ -1,6 +1,7 @@
 """The fan-out of messages to subscribers."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +36,12 @@ class Peer:
     @property
     def messages(self) -> list[Any]:
         return [msgspec.json.decode(text_of(each)) for each in self.frames]
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
 
 
 def text_of(frame: bytes) -> bytes:
@@ -124,8 +131,7 @@ async def test_a_subscriber_may_have_its_messages_in_arrays() -> None:
         subscriber.coalesce(0.01)
         hub.publish([outgoing("broadcast", what=number) for number in range(450)])
         hub.reply(subscriber, "pong", Said(None))
-        while len(peer.frames) < 3:
-            await asyncio.sleep(0.005)
+        await eventually(lambda: len(peer.frames) == 3)
         subscriber.coalesce(0)
         hub.publish([outgoing("broadcast", what="alone")])
     *arrays, alone = peer.messages
