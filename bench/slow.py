@@ -1,0 +1,78 @@
+"""A thousand clients, and one more that reads nothing: what the others notice of it."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.crowd import HANDSHAKE, Crowd, crowd
+from bench.fanout import event
+from bench.figures import BenchError, Figure, percentile
+from bench.latency import Poster
+from bench.server import monitor
+
+WHAT = "1,000 clients and one that reads nothing: the others' p99, with it by without"
+GOAL = 1.5
+SOCKETS = 1_000
+RATE = 40  # messages per second, each to all
+MESSAGES = 200  # of one round
+ROUNDS = 3
+LIMIT = "100"  # messages after which a client is slow: it is so within a round
+
+
+async def measure() -> Figure:
+    """Rounds without and with it in turn, each with one that joins anew."""
+    with_it, without = [], []
+    with (
+        monitor(SOCKET_MAX_PENDING=LIMIT) as server,
+        crowd(server.port, "/ws", SOCKETS, timed=True) as clients,
+    ):
+        poster = Poster(server.port)
+        await _round(poster, clients, 0)  # the warm-up
+        for number in range(1, 2 * ROUNDS, 2):
+            without.append(await _round(poster, clients, number))
+            with _mute(server.port):
+                with_it.append(await _round(poster, clients, number + 1))
+    value = sorted(with_it)[ROUNDS // 2] / sorted(without)[ROUNDS // 2]
+    return Figure(
+        WHAT,
+        f"{value:.2f}",
+        f"{sorted(with_it)[ROUNDS // 2]:.1f} ms",
+        f"{sorted(without)[ROUNDS // 2]:.1f} ms",
+        f"< {GOAL}",
+        value < GOAL,
+        [f"rounds: {_listed(with_it)} with it; {_listed(without)} without"],
+    )
+
+
+async def _round(poster: Poster, clients: Crowd, number: int) -> float:
+    """The p99, over messages and sockets, of the time from the POST (ms)."""
+    sent, start = [], time.perf_counter()
+    for place in range(MESSAGES):
+        if (wait := start + place / RATE - time.perf_counter()) > 0:
+            await asyncio.sleep(wait)
+        body = event(place)
+        sent.append(time.perf_counter())
+        await poster.post(body)
+    await asyncio.sleep(1)
+    heard = await asyncio.to_thread(clients.heard)
+    times = heard.times[number * MESSAGES :]
+    if sum(map(len, times)) != MESSAGES * SOCKETS:
+        raise BenchError("Not every socket got every message")
+    return percentile(
+        [(got - at) * 1000 for at, moments in zip(sent, times, strict=True) for got in moments],
+        0.99,
+    )
+
+
+@contextmanager
+def _mute(port: int) -> Iterator[None]:
+    with socket.create_connection(("127.0.0.1", port)) as silent:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        silent.sendall(HANDSHAKE % b"/ws")
+        yield
+
+
+def _listed(values: list[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values) + " ms"
