@@ -16,9 +16,9 @@ WHAT = "1,000 clients and one that reads nothing: the others' p99, with it by wi
 GOAL = 1.5
 SOCKETS = 1_000
 RATE = 40  # messages per second, each to all
-MESSAGES = 200  # of one round
+MESSAGES = 120  # of one round
 ROUNDS = 3
-LIMIT = "100"  # messages after which a client is slow: it is so within a round
+LIMIT = "50"  # messages after which a client is slow: it is so within a round
 
 
 async def measure() -> Figure:
