@@ -31,7 +31,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def drop(self, code: int, reason: str) -> None:
         """Closes with this code; cuts off a peer that doesn't read so far."""
-        if self.close_sent or self.disconnected:
+        if self.close_sent or self.transport.is_closing():
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.send_close(code, reason)
@@ -72,5 +72,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _end(self) -> None:
         """uvicorn's close waits for ever until a peer has read all."""
+        self._tell(False)
         self.transport.close()
         asyncio.get_running_loop().call_later(_PATIENCE, self.transport.abort)

@@ -124,6 +124,20 @@ async def test_what_waited_goes_out_in_order_when_the_peer_reads_again() -> None
     assert [message["data"]["what"] for message in peer.messages] == [0, 1, 2, 3, 4, 5]
 
 
+async def test_replays_follow_each_other_and_come_before_what_is_new() -> None:
+    peer = Peer()
+    subscriber = Subscriber(peer, SocketLimits(10, 1000))
+    subscriber.set_writable(False)
+    subscriber.replay(iter([b"1", b"2"]))
+    subscriber.put(b"4", frame(b"4"))
+    subscriber.replay(iter([b"3"]))
+    subscriber.set_writable(True)
+    assert peer.messages == [1, 2, 3, 4]
+    subscriber.coalesce(1)
+    subscriber.replay(iter([b"5", b"6"]))
+    assert peer.messages[-1] == [5, 6]
+
+
 async def test_a_subscriber_may_have_its_messages_in_arrays() -> None:
     hub, peer = a_hub(), Peer()
     with hub.join(peer) as subscriber:

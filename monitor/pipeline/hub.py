@@ -131,6 +131,7 @@ class Hub:
 
     def cut_off(self) -> None:
         """Tells all sockets, now and when they join, that other replicas are out of reach."""
+        self.presence.elsewhere.clear()
         if not self.stale:
             self.stale = True
             self._tell("stale", Stale())

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
 SLOW = 3008  # the close code for a client that doesn't keep up; it may come back at once
@@ -63,7 +63,8 @@ class Subscriber:
     def replay(self, texts: Iterator[bytes]) -> None:
         """Sends these messages before any that come later, as fast as the peer reads."""
         self._send_gathered()
-        self._backlog = map(frame, _arrays(texts) if self._interval else texts)
+        more = map(frame, _arrays(texts) if self._interval else texts)
+        self._backlog = chain(self._backlog, more)
         self._pump()
 
     def set_writable(self, writable: bool) -> None:
