@@ -19,6 +19,7 @@ from monitor.errors import MonitorError
 from monitor.protocol import CorkedProtocol
 from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings, SettingsError, from_environment
+from monitor.websocket import WebSocketProtocol
 
 
 class Server(uvicorn.Server):
@@ -100,8 +101,11 @@ def serve(settings: Settings) -> bool:
             log_config=None,
             access_log=False,
             server_header=False,
+            ws=WebSocketProtocol,
             ws_max_size=64 * 1024,
             ws_per_message_deflate=False,
+            ws_ping_interval=10,
+            ws_ping_timeout=10,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
         server = Server(config, settings, embedded)

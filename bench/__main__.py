@@ -6,13 +6,18 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import latency, memory, single, throughput
+from bench import fanout, latency, memory, nchan, single, slow, throughput
 from bench.figures import BenchError, Figure, table
 
 PARTS: dict[str, Callable[[], Awaitable[Figure]]] = {
     "throughput": throughput.measure,
     "single": single.measure,
     "latency": latency.measure,
+    "replicas": latency.measure_pair,
+    "fanout": fanout.measure,
+    "nchan": nchan.measure,
+    "slow": slow.measure,
+    "sockets": fanout.measure_size,
     "memory": memory.measure,
 }
 

@@ -21,6 +21,7 @@ from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.custom import HandlerRunner, load_handlers
 from monitor.pipeline.dead_letters import DeadLetter, DeadLetters
 from monitor.pipeline.fallback import Fallback
+from monitor.pipeline.history import History
 from monitor.pipeline.housekeeping import Housekeeping
 from monitor.pipeline.hub import Hub
 from monitor.pipeline.influx import InfluxSink, Target
@@ -32,6 +33,7 @@ from monitor.pipeline.references import References
 from monitor.pipeline.replay import Replay
 from monitor.pipeline.spool import Spool
 from monitor.pipeline.store import Store
+from monitor.pipeline.subscriber import SocketLimits
 from monitor.routes import (
     assignments,
     classes,
@@ -78,6 +80,7 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
         routes.declare(api, server.database)
     for telling in (submissions, notices):
         telling.declare(api, server.database, server.hub.publish)
+    live_routes.declare(api, server.hub)
     rejected.declare(api, server.database, server.replay)
     if settings.test_events == "on":
         test_events.declare(api, server.database)
@@ -103,7 +106,10 @@ class Server:
         self._parts: health.Parts | None = None
         self._replay: Replay | None = None
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
-        self.hub = Hub(settings.socket_max_pending)
+        self.hub = Hub(
+            History(settings.history_max_messages, settings.history_max_bytes),
+            SocketLimits(settings.socket_max_pending, settings.socket_max_bytes),
+        )
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
 
     @asynccontextmanager
@@ -144,9 +150,10 @@ class Server:
             await prepare(pool)
         except Unavailable as error:
             fallback.activate(error)
-        for optional in (influx, broker):
-            if optional:
-                optional.start()
+        if influx:
+            influx.start()
+        if broker:
+            await broker.start()
         for part in (runner, fallback, housekeeping):
             part.start()
         consumers.start(settings.consumers)
@@ -174,7 +181,7 @@ class Server:
             await housekeeping.stop()
             await runner.stop(remaining())
             if broker:
-                await broker.stop()
+                await broker.stop(remaining())
             if influx:
                 await influx.stop(remaining())
             await self.database.close(remaining())
@@ -202,11 +209,9 @@ class Server:
         settings = self._settings
         if not settings.redis_host:
             return None
-        broker = RedisBroker(
-            settings.redis_host, settings.redis_port, self.hub.deliver, settings.socket_max_pending
+        return RedisBroker(
+            settings.redis_host, settings.redis_port, self.hub, settings.socket_max_pending
         )
-        self.hub.relay = broker.relay
-        return broker
 
 
 def influx_target(settings: Settings) -> Target | None:

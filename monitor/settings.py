@@ -62,6 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     known_names: Count = 200_000
     influxdb_max_pending: Count = 200_000
     socket_max_pending: Count = 1_000
+    socket_max_bytes: Count = 1024 * 1024
+    history_max_messages: Count = 20_000
+    history_max_bytes: Count = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.queue_max_events < self.max_request_events:

@@ -201,11 +201,16 @@ async def test_replicas_show_each_others_events_once_and_outlive_redis(
             redis_server.stop()
             await eventually(degraded)
             assert (await health(one))[0] == 200
-            await post(one, event())
-            assert (await near.next())["event"] == "execution_update"
+            await post(one, missed := event())
+            assert [(await near.next())["event"] for _ in "12"] == ["stale", "execution_update"]
+            assert (await far.next())["event"] == "stale"
             assert await far.silent()
             redis_server.start()
             await eventually(connected)
+            last = [await far.next(), await far.next()]
+            assert last[0]["data"]["eventId"] == missed["eventId"]
+            assert (last[1]["event"], last[1]["data"]) == ("resumed", {"recovered": True})
+            assert (await near.next())["event"] == "resumed"
             await post(two, sent := event())
             for dashboard in (near, far):
                 assert (await dashboard.next())["data"]["eventId"] == sent["eventId"]
