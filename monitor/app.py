@@ -24,6 +24,7 @@ from monitor.pipeline.influx import InfluxSink, Target
 from monitor.pipeline.lines import line
 from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import PostgresSink, Stored
+from monitor.pipeline.progress import Progress
 from monitor.pipeline.references import References
 from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
@@ -81,6 +82,7 @@ class Server:
         pool = await open_pool(self._postgres, settings.consumers + 4, settings.store_timeout)
         influx, broker = self._influx(), self._broker()
         sink = PostgresSink(pool, References(settings.known_names))
+        progress = Progress(pool)
         runner = HandlerRunner(self._handlers, pool, sink, settings.queue_max_events)
 
         def publish(stored: Stored) -> None:
@@ -102,7 +104,7 @@ class Server:
             broker,
         )
 
-        for part in (influx, broker, runner):
+        for part in (influx, broker, runner, progress):
             if part:
                 part.start()
         consumers.start(settings.consumers)
@@ -123,6 +125,7 @@ class Server:
             await self.queue.close(remaining())
             await consumers.stop()
             await runner.stop(remaining())
+            await progress.stop()
             if broker:
                 await broker.stop()
             if influx:

@@ -2,6 +2,7 @@
 --
 -- One key serves three ends: it keeps a repeated event out, it is a student's time line, and, led
 -- by the student, it lets an engine distribute the tables. The BRIN index finds a span of time.
+-- `batch` is the transaction that stored the row: see 004_progress.sql.
 
 CREATE TABLE IF NOT EXISTS cell_executions (
     student_id      bigint NOT NULL,
@@ -19,6 +20,7 @@ CREATE TABLE IF NOT EXISTS cell_executions (
     output          text,
     error           text,
     metadata        jsonb NOT NULL,
+    batch           xid8 DEFAULT pg_current_xact_id(),
     PRIMARY KEY (student_id, executed_at, event_id)
 ) PARTITION BY RANGE (executed_at);
 CREATE INDEX IF NOT EXISTS cell_executions_time ON cell_executions USING brin (executed_at);
@@ -33,6 +35,7 @@ CREATE TABLE IF NOT EXISTS notebook_accesses (
     notebook_id bigint,
     action      text NOT NULL,  -- open, save or close
     metadata    jsonb NOT NULL,
+    batch       xid8 DEFAULT pg_current_xact_id(),
     PRIMARY KEY (student_id, accessed_at, event_id)
 ) PARTITION BY RANGE (accessed_at);
 CREATE INDEX IF NOT EXISTS notebook_accesses_time ON notebook_accesses USING brin (accessed_at);
@@ -47,6 +50,7 @@ CREATE TABLE IF NOT EXISTS events (
     notebook_id bigint,
     cell_id     bigint,
     metadata    jsonb NOT NULL,
+    batch       xid8 DEFAULT pg_current_xact_id(),
     PRIMARY KEY (student_id, event_time, event_id)
 ) PARTITION BY RANGE (event_time);
 CREATE INDEX IF NOT EXISTS events_time ON events USING brin (event_time);

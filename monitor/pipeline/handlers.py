@@ -105,8 +105,9 @@ def _metadata(event: Event, homeless: dict[str, str]) -> str:
 
 
 class Activity(msgspec.Struct):
-    """What a batch tells of one student. Times are the latest, texts those said last."""
+    """What a batch tells of one student. But for the first, times are the latest, and texts too."""
 
+    first_at: datetime
     event_at: datetime
     received_at: datetime
     executions: int = 0
@@ -121,6 +122,8 @@ class Activity(msgspec.Struct):
         at = event.time
         if at > self.event_at:
             self.event_at = at
+        elif at < self.first_at:
+            self.first_at = at
         if event.received_at > self.received_at:
             self.received_at = event.received_at
         if event.type in EXECUTIONS or event.type in FAILURES:
@@ -139,6 +142,7 @@ class Activity(msgspec.Struct):
 
     def columns(self) -> Row:
         return (
+            self.first_at,
             self.event_at,
             self.received_at,
             self.executions,
@@ -157,7 +161,7 @@ def activities(events: Iterable[tuple[Event, Place]]) -> dict[int, Activity]:
     for event, place in events:
         activity = found.get(place.student)
         if activity is None:
-            found[place.student] = activity = Activity(event.time, event.received_at)
+            found[place.student] = activity = Activity(event.time, event.time, event.received_at)
         activity.add(event)
     return dict(sorted(found.items()))
 

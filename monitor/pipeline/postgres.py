@@ -201,6 +201,9 @@ _INSERT_STAGED = """
 _UPDATE_STUDENTS = """
     WITH locked AS MATERIALIZED (  -- in an order that all writers share: none waits in a circle
         SELECT id FROM students WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
+    ), marked AS (
+        INSERT INTO uncounted (student_id, first_at, last_at)
+        SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[])
     )
     UPDATE students AS s SET
         executions = s.executions + a.executions,
@@ -219,9 +222,9 @@ _UPDATE_STUDENTS = """
                THEN a.team ELSE s.team END,
         team_at = GREATEST(s.team_at, a.team_at)
     FROM unnest(
-        $1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::bigint[],
-        $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::text[],
-        $10::timestamptz[], $11::text[], $12::timestamptz[], $13::text[]
+        $1::bigint[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::bigint[],
+        $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::text[],
+        $11::timestamptz[], $12::text[], $13::timestamptz[], $14::text[]
     ) AS a (
         id, event_at, received_at, executions, errors, help_at, help_stop_at,
         name_at, name, email_at, email, team_at, team
