@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.database import close_pool, open_pool
+from monitor.database import Database, close_pool, open_pool
 from monitor.errors import Unavailable
 from monitor.pipeline import health
 from monitor.pipeline.batch import EventQueue
@@ -26,13 +26,29 @@ from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.progress import Progress
 from monitor.pipeline.references import References
+from monitor.routes import (
+    assignments,
+    classes,
+    docs,
+    enrolment,
+    notebooks,
+    notices,
+    openapi,
+    students,
+    submissions,
+    test_events,
+)
 from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
+from monitor.routes import older as older_routes
+from monitor.routes.operations import TOTAL, Api
 from monitor.routes.responses import EXCEPTION_HANDLERS
 from monitor.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+_API_CONNECTIONS = 8  # to PostgreSQL, beside the pipeline's
 
 
 def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
@@ -43,18 +59,26 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     server = Server(settings, postgres)
     prefix = settings.api_v1_str
     limits = event_routes.RequestLimits(settings.max_request_events, settings.max_request_bytes)
+    api = Api(prefix, limits.bytes)
+    api.operations.append(event_routes.operation(prefix, server.queue, limits))
+    api.operations.extend(health_routes.operations(prefix, server.health))
+    api.operations.extend(older_routes.operations(prefix, server.queue, limits))
+    for routes in (classes, enrolment, students, notebooks, assignments):
+        routes.declare(api, server.database)
+    for telling in (submissions, notices):
+        telling.declare(api, server.database, server.hub.publish)
+    if settings.test_events != "off":
+        test_events.declare(api, server.database)
+    openapi.declare(api, settings.project_name, settings.project_version)
     return Starlette(
-        routes=[
-            *event_routes.routes(prefix, server.queue, limits),
-            *live_routes.routes(server.hub),
-            *health_routes.routes(prefix, server.health),
-        ],
+        routes=[*api.routes(), *docs.routes(prefix), *live_routes.routes(server.hub)],
         middleware=[
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.backend_cors_origins,
                 allow_methods=["*"],
                 allow_headers=["*"],
+                expose_headers=[TOTAL],
                 max_age=86_400,
             ),
             Middleware(WithoutTrailingSlash),
@@ -74,12 +98,14 @@ class Server:
         self._parts: health.Parts | None = None
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(settings.socket_max_pending)
+        self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Opens the parts in the order in which events pass them, and closes them likewise."""
         settings = self._settings
         pool = await open_pool(self._postgres, settings.consumers + 4, settings.store_timeout)
+        await self.database.open()
         influx, broker = self._influx(), self._broker()
         sink = PostgresSink(pool, References(settings.known_names))
         progress = Progress(pool)
@@ -130,6 +156,7 @@ class Server:
                 await broker.stop()
             if influx:
                 await influx.stop(remaining())
+            await self.database.close(remaining())
             await close_pool(pool, remaining())
             logger.info("Stopped")
 

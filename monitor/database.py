@@ -3,16 +3,29 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import tenacity
 
+from monitor.errors import Unavailable
+
 logger = logging.getLogger(__name__)
 
 SCHEMA = Path(__file__).parent.parent / "sql"
+_PASSING_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 _LOCK = 0x63656C6C  # replicas that start at once take turns
 
 
@@ -21,7 +34,17 @@ async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> a
 
     `patience` (s) bounds each statement. Waits up to a minute for PostgreSQL to accept connections.
     """
-    pool = await asyncpg.create_pool(
+    pool = await _create_pool(address, size, patience)
+    try:
+        await _apply_when_up(pool)
+    except BaseException:
+        pool.terminate()
+        raise
+    return pool
+
+
+async def _create_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
+    return await asyncpg.create_pool(
         **address,
         min_size=0,
         max_size=size,
@@ -30,12 +53,6 @@ async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> a
         reset=_keep,
         server_settings={"application_name": "cell-monitor", "timezone": "UTC"},
     )
-    try:
-        await _apply_when_up(pool)
-    except BaseException:
-        pool.terminate()
-        raise
-    return pool
 
 
 async def close_pool(pool: asyncpg.Pool, patience: float) -> None:
@@ -47,6 +64,40 @@ async def close_pool(pool: asyncpg.Pool, patience: float) -> None:
 
 async def _keep(connection: asyncpg.Connection) -> None:
     """Nothing to reset between uses: no session state but staging tables, which are wanted."""
+
+
+class Database:
+    """Connections for the API's calls: their own, so that the pipeline never waits for one."""
+
+    def __init__(self, address: Mapping[str, Any], size: int, patience: float) -> None:
+        self._address = address
+        self._size = size
+        self._patience = patience
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        self._pool = await _create_pool(self._address, self._size, self._patience)
+
+    async def close(self, patience: float) -> None:
+        if self._pool:
+            await close_pool(self._pool, patience)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction on a connection of its own; it commits at the end.
+
+        Raises Unavailable when PostgreSQL can't do it now.
+        """
+        if self._pool is None:
+            raise Unavailable("The server is starting")
+        try:
+            async with (
+                self._pool.acquire(timeout=self._patience) as connection,
+                connection.transaction(),
+            ):
+                yield connection
+        except _PASSING_ERRORS as error:
+            raise Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}") from error
 
 
 @tenacity.retry(

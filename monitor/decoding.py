@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import msgspec
 from msgspec.json import Decoder
 
+from monitor.cell_monitor import CellMonitorData
 from monitor.errors import Detail, InvalidBody, TooLarge
 from monitor.events import (
     Event,
@@ -23,12 +24,13 @@ from monitor.events import (
 )
 
 T = TypeVar("T")
+Item = EventData | SnakeEventData | CellMonitorData
 
 
 class Dialect(NamedTuple):
     """What the strict and the lenient decoder need to know of a wire struct."""
 
-    batch: Decoder[list[EventData]] | Decoder[list[SnakeEventData]]
+    batch: Decoder[Any]
     item: Decoder[Any]
     fields: frozenset[str]
     id_field: str
@@ -49,6 +51,14 @@ _SNAKE = Dialect(
     "event_id",
     "timestamp",
 )
+CELL_MONITOR = Dialect(
+    Decoder(list[CellMonitorData]),
+    Decoder(CellMonitorData),
+    _names(CellMonitorData),
+    "eventId",
+    "timestamp",
+)
+EVENTS = (_CAMEL, _SNAKE)
 _ABSENT = msgspec.Raw()
 _STRING = Decoder(str)
 _FIELDS = Decoder(dict[str, msgspec.Raw])
@@ -68,8 +78,13 @@ class Decoded(NamedTuple):
     rejected: list[Rejected]
 
 
-def decode(body: bytes, received_at: datetime, max_events: int) -> Decoded:
-    """The events of a JSON array in either dialect, and the items that are none.
+def decode(
+    body: bytes,
+    received_at: datetime,
+    max_events: int,
+    dialects: tuple[Dialect, ...] = EVENTS,
+) -> Decoded:
+    """The events of a JSON array in one of the dialects, and the items that are none.
 
     Raises InvalidBody when the body is no JSON array, TooLarge when it has too many items.
     """
@@ -77,13 +92,13 @@ def decode(body: bytes, received_at: datetime, max_events: int) -> Decoded:
     try:
         if body.count(b"{") > max_events:
             _items(body, max_events)
-        for dialect in (_CAMEL, _SNAKE):
+        for dialect in dialects:
             try:
                 items = dialect.batch.decode(body)
                 return Decoded([item.to_event(received_at) for item in items], [])
             except (msgspec.ValidationError, InvalidItem):
                 continue
-        return _decode_items(body, received_at, max_events)
+        return _decode_items(body, received_at, max_events, dialects)
     except msgspec.ValidationError as error:
         _refuse(str(error).removesuffix(" - at `$`"), "type_error")
     except msgspec.DecodeError as error:
@@ -99,6 +114,11 @@ def repair(body: bytes) -> bytes:
     if b"\\u" in body:
         return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
     return body
+
+
+def marked(body: bytes, mark: bytes) -> bytes:
+    r"""The body with `mark` for the `\u` of each such escape: decodable, and nothing is lost."""
+    return _ESCAPES.sub(lambda match: mark + match[1][2:] if match[1] else match[0], body)
 
 
 def _refuse(message: str, kind: str) -> NoReturn:
@@ -123,25 +143,27 @@ def _array_of(length: int) -> Decoder[msgspec.Struct]:
     return Decoder(msgspec.defstruct("Items", fields, array_like=True, forbid_unknown_fields=True))
 
 
-def _decode_items(body: bytes, received_at: datetime, max_events: int) -> Decoded:
+def _decode_items(
+    body: bytes, received_at: datetime, max_events: int, dialects: tuple[Dialect, ...]
+) -> Decoded:
     events, rejected = [], []
     for index, raw in enumerate(_items(body, max_events)):
         try:
-            events.append(_decode_item(raw, received_at))
+            events.append(_decode_item(raw, received_at, dialects))
         except InvalidItem as error:
             rejected.append(Rejected(index, error.path, error.reason, bytes(raw).decode()))
     return Decoded(events, rejected)
 
 
-def _decode_item(raw: msgspec.Raw, received_at: datetime) -> Event:
+def _decode_item(raw: msgspec.Raw, received_at: datetime, dialects: tuple[Dialect, ...]) -> Event:
     fields = {
         name: value for name, value in _typed(raw, _FIELDS).items() if bytes(value) != b"null"
     }
-    snake = "event_type" in fields and "eventType" not in fields
-    return _lenient(fields, _SNAKE if snake else _CAMEL).to_event(received_at)
+    snake = _SNAKE in dialects and "event_type" in fields and "eventType" not in fields
+    return _lenient(fields, _SNAKE if snake else dialects[0]).to_event(received_at)
 
 
-def _lenient(fields: Metadata, dialect: Dialect) -> EventData | SnakeEventData:
+def _lenient(fields: Metadata, dialect: Dialect) -> Item:
     """Reads what the strict decoder refuses: unknown fields, foreign ids, unusual times."""
     id_field, time_field = dialect.id_field, dialect.time_field
     others = {name: fields.pop(name) for name in list(fields) if name not in dialect.fields}
@@ -152,7 +174,7 @@ def _lenient(fields: Metadata, dialect: Dialect) -> EventData | SnakeEventData:
             fields[time_field] = _raw(time)
         else:
             others["eventTime"] = fields.pop(time_field)
-    item: EventData | SnakeEventData = _typed(msgspec.json.encode(fields), dialect.item)
+    item: Item = _typed(msgspec.json.encode(fields), dialect.item)
     if others:
         item.metadata = merged(item.metadata, others)
     return item

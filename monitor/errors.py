@@ -31,6 +31,14 @@ class Unsupported(MonitorError):
     """A request is of a content type or encoding that is not understood."""
 
 
+class NotFound(MonitorError):
+    """There is nothing with this id."""
+
+
+class Conflict(MonitorError):
+    """Something else stands in the way."""
+
+
 class HandlersError(MonitorError):
     """A module named in HANDLERS can't be used."""
 

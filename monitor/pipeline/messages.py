@@ -46,6 +46,11 @@ def execution_updates(stored: Stored, hears: Callable[[list[str]], bool]) -> Ite
             yield Outgoing("execution_update", names, event.time, data)
 
 
+def channel(kind: str, student: str) -> str:
+    """A student's channel of that kind."""
+    return f"{kind}:{student.translate(_ESCAPES)}"
+
+
 def _channels(student: str, totals: Totals) -> list[str]:
     classes = [f"class:{class_id}" for class_id in totals.classes]
-    return [f"progress:{student.translate(_ESCAPES)}", "progress:*", *classes]
+    return [channel("progress", student), "progress:*", *classes]

@@ -7,6 +7,8 @@ from starlette.requests import Request
 
 from monitor.errors import MonitorError, TooLarge, Unsupported
 
+JSON = "application/json"
+DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
 _MAX_MEMBERS = 16  # each is copied, so that many small ones would cost without end
 
 
@@ -19,10 +21,15 @@ async def read_json(request: Request, max_bytes: int) -> bytes:
 
     Raises Unsupported, TooLarge or BrokenGzip.
     """
+    return await read_body(request, max_bytes, JSON)
+
+
+async def read_body(request: Request, max_bytes: int, media_type: str) -> bytes:
+    """The same for a body of another type."""
     headers = dict(request.scope["headers"])  # a look-up in request.headers walks through them all
-    media_type = _value(headers, b"content-type", "application/json").partition(";")[0].rstrip()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise Unsupported(f"Content-Type {media_type!r}: send application/json")
+    given = _value(headers, b"content-type", media_type).partition(";")[0].rstrip()
+    if given != media_type and not (media_type == JSON and given.endswith("+json")):
+        raise Unsupported(f"Content-Type {given!r}: send {media_type}")
     encoding = _value(headers, b"content-encoding", "identity")
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise Unsupported(f"Content-Encoding {encoding!r}: send gzip or identity")

@@ -7,15 +7,20 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from monitor.decoding import decode
-from monitor.errors import Detail
+from monitor.errors import Detail, TooLarge, Unavailable, Unsupported
+from monitor.events import EventData
 from monitor.pipeline.batch import EventQueue, Receipt, Submission
-from monitor.routes.body import read_json
+from monitor.routes.body import DECODE_IN_THREAD, JSON, BrokenGzip, read_json
+from monitor.routes.operations import Answer, Operation, errors
 from monitor.routes.responses import json_response
 
-_DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
+_DESCRIPTION = """Stores events, each once.
+
+Items that are no valid events don't keep the others out: they are kept as dead letters, and named
+in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is understood too.
+"""
 
 
 class RequestLimits(NamedTuple):
@@ -43,28 +48,45 @@ class Accepted(msgspec.Struct):
     rejected: list[RejectedItem]
 
 
-def routes(prefix: str, queue: EventQueue, limits: RequestLimits) -> list[Route]:
+class Refused(msgspec.Struct, omit_defaults=True):
+    """What is wrong, item by item; `rejected` are items that have been kept as dead letters."""
+
+    detail: list[Detail]
+    rejected: list[RejectedItem] = []
+
+
+ANSWERS = {
+    202: Answer("Committed", {JSON: Accepted}),
+    **errors(BrokenGzip, TooLarge, Unsupported, Unavailable),
+    422: Answer("No item is a valid event, or the body is not what it should be", {JSON: Refused}),
+}
+
+
+def operation(prefix: str, queue: EventQueue, limits: RequestLimits) -> Operation:
     async def post_events(request: Request) -> Response:
         body = await read_json(request, limits.bytes)
         decoding = (body, datetime.now(UTC), limits.events)
-        large = len(body) > _DECODE_IN_THREAD
+        large = len(body) > DECODE_IN_THREAD
         events, rejected = (
             await run_in_threadpool(decode, *decoding) if large else decode(*decoding)
         )
         received, receipt = len(events) + len(rejected), Receipt()
         if received:
             receipt = await queue.put(Submission(events, rejected, len(body)))
-        return _answer(received, receipt)
+        return answer(received, receipt)
 
-    return [Route(f"{prefix}/events", post_events, methods=["POST"])]
+    path = f"{prefix}/events"
+    body = list[EventData]
+    return Operation(
+        "POST", path, "post_events", _DESCRIPTION, "events", post_events, ANSWERS, body=body
+    )
 
 
-def _answer(received: int, receipt: Receipt) -> Response:
+def answer(received: int, receipt: Receipt) -> Response:
+    """What became of that many items."""
     rejected = [RejectedItem(item.index, item.path, item.reason) for item in receipt.rejected]
     if received and len(rejected) == received:
-        return json_response(
-            {"detail": [_detail(item) for item in rejected], "rejected": rejected}, 422
-        )
+        return json_response(Refused([_detail(item) for item in rejected], rejected), 422)
     message = f"{received} events received and queued for processing."
     accepted = Accepted(message, received, receipt.stored, receipt.duplicates, rejected)
     return json_response(accepted, 202)

@@ -1,29 +1,45 @@
 """Whether the server does its work, part by part."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from monitor.pipeline.health import Health
+from monitor.pipeline.health import Health, State
+from monitor.routes.body import JSON
+from monitor.routes.operations import Answer, Endpoint, Operation
 from monitor.routes.responses import json_response
 
 
-def routes(prefix: str, check: Callable[[], Awaitable[Health]]) -> list[Route]:
+class Status(msgspec.Struct):
+    """The whole server's state."""
+
+    status: State
+
+
+def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[Operation]:
     async def health(request: Request) -> Response:
+        """Every part's state."""
         state = await check()
         return json_response(state, 503 if state.status == "down" else 200)
 
     async def live(request: Request) -> Response:
-        return json_response({"status": "ok"})
+        """Whether the process runs."""
+        return json_response(Status("ok"))
 
     async def ready(request: Request) -> Response:
+        """Whether events can be accepted."""
         state = await check()
-        return json_response({"status": state.status}, 503 if state.status == "down" else 200)
+        return json_response(Status(state.status), 503 if state.status == "down" else 200)
 
-    return [
-        Route(f"{base}/health{path}", endpoint)
-        for base in dict.fromkeys(("", prefix))
-        for path, endpoint in (("", health), ("/live", live), ("/ready", ready))
-    ]
+    for base in dict.fromkeys(("", prefix)):
+        yield _operation(f"{base}/health", health, Health)
+        yield _operation(f"{base}/health/live", live, Status)
+        yield _operation(f"{base}/health/ready", ready, Status)
+
+
+def _operation(path: str, endpoint: Endpoint, kind: type) -> Operation:
+    name = "get" + path.replace("/", "_")
+    answers = {200: Answer("Ready", {JSON: kind}), 503: Answer("Not ready", {JSON: kind})}
+    return Operation("GET", path, name, endpoint.__doc__ or "", "health", endpoint, answers)

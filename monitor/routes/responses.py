@@ -7,10 +7,25 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from monitor.errors import InvalidBody, MonitorError, TooLarge, Unavailable, Unsupported
+from monitor.errors import (
+    Conflict,
+    InvalidBody,
+    MonitorError,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
 
 _RETRY_AFTER = {"Retry-After": "1"}
-_STATUS: dict[type[Exception], int] = {TooLarge: 413, Unsupported: 415}
+_STATUS: dict[type[MonitorError], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    TooLarge: 413,
+    Unsupported: 415,
+    InvalidBody: 422,
+    Unavailable: 503,
+}
 
 
 def json_response(
@@ -19,12 +34,16 @@ def json_response(
     return Response(msgspec.json.encode(content), status, headers, "application/json")
 
 
+def status_of(kind: type[Exception]) -> int:
+    """The status that answers an error: its own or that of the nearest error above it, else 400."""
+    return next((_STATUS[base] for base in kind.__mro__ if base in _STATUS), 400)
+
+
 async def on_monitor_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, InvalidBody):
-        return json_response({"detail": error.details}, 422)
-    if isinstance(error, Unavailable):
-        return json_response({"detail": str(error)}, 503, _RETRY_AFTER)
-    return json_response({"detail": str(error)}, _STATUS.get(type(error), 400))
+    status = status_of(type(error))
+    headers = _RETRY_AFTER if status == 503 else None
+    detail = error.details if isinstance(error, InvalidBody) else str(error)
+    return json_response({"detail": detail}, status, headers)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

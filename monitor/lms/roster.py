@@ -1,0 +1,62 @@
+"""A class's roster as CSV, as spreadsheets write it."""
+
+import csv
+import io
+
+import msgspec
+
+from monitor.errors import Detail, InvalidBody
+from monitor.lms.enrolment import Enrolment
+
+_HEADINGS = {
+    "user_id": "user_id", "userid": "user_id", "ユーザーid": "user_id", "学籍番号": "user_id",
+    "name": "name", "user_name": "name", "username": "name", "氏名": "name", "名前": "name",
+    "email": "email", "email_address": "email", "メール": "email", "メールアドレス": "email",
+    "team": "team", "team_name": "team", "チーム": "team", "班": "team",
+    "role": "role", "役割": "role",
+}  # fmt: skip
+_ROLES = {"学生": "student", "生徒": "student", "助手": "assistant", "教員": "teacher"}
+
+
+def read(body: bytes) -> list[Enrolment]:
+    """The enrolments of a CSV file with headings, in UTF-8 or Shift_JIS.
+
+    Separated by commas, semicolons or tabs; other columns are passed over. Raises InvalidBody,
+    which names the line.
+    """
+    text = _decoded(body).replace("\0", "\ufffd")
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        headings = [_HEADINGS.get(heading.strip().lower()) for heading in next(lines, [])]
+        if "user_id" not in headings:
+            raise _invalid(1, "The first line has no heading user_id (学籍番号)")
+        return [_enrolment(headings, row, lines.line_num) for row in lines if any(row)]
+    except csv.Error as error:
+        raise _invalid(lines.line_num, str(error)) from None
+
+
+def _decoded(body: bytes) -> str:
+    for encoding in ("utf-8-sig", "cp932"):
+        try:
+            return body.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise _invalid(1, "The file is neither in UTF-8 nor in Shift_JIS")
+
+
+def _enrolment(headings: list[str | None], row: list[str], line: int) -> Enrolment:
+    found = {name: cell.strip() for name, cell in zip(headings, row, strict=False) if name}
+    given = {name: cell for name, cell in found.items() if cell}
+    if "role" in given:
+        given["role"] = _ROLES.get(given["role"], given["role"].lower())
+    try:
+        return msgspec.convert(given, Enrolment)
+    except msgspec.ValidationError as error:
+        reason, _, name = str(error).partition(" - at `$.")
+        raise _invalid(line, f"{name.strip('`')}: {reason}" if name else reason) from None
+
+
+def _invalid(line: int, reason: str) -> InvalidBody:
+    return InvalidBody(Detail(("body", line), f"Line {line}: {reason}", "value_error"))

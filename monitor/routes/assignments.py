@@ -1,0 +1,49 @@
+"""Assignments."""
+
+from monitor.database import Database
+from monitor.errors import Conflict, NotFound
+from monitor.listing import Id, Listing
+from monitor.lms.assignments import (
+    ASSIGNMENTS,
+    AssignmentFilter,
+    ClassAssignmentCreate,
+    ClassAssignmentResponse,
+    ClassAssignmentUpdate,
+)
+from monitor.lms.resource import values
+from monitor.routes.operations import Api
+
+
+def declare(api: Api, database: Database) -> None:
+    @api.operation("POST", "/assignments", status=201)
+    async def create_assignment(body: ClassAssignmentCreate) -> ClassAssignmentResponse:
+        """Makes an assignment."""
+        async with database.transaction() as connection:
+            return await ASSIGNMENTS.insert(connection, values(body))
+
+    @api.operation("GET", "/assignments")
+    async def list_assignments(query: AssignmentFilter) -> Listing[ClassAssignmentResponse]:
+        """Assignments, in the order in which they were made."""
+        async with database.transaction() as connection:
+            filters = {"class_id": query.class_id, "notebook_id": query.notebook_id}
+            return await ASSIGNMENTS.find(connection, query, filters)
+
+    @api.operation("GET", "/assignments/{assignment_id}", raises=(NotFound,))
+    async def get_assignment(assignment_id: Id) -> ClassAssignmentResponse:
+        """An assignment."""
+        async with database.transaction() as connection:
+            return await ASSIGNMENTS.get(connection, assignment_id)
+
+    @api.operation("PUT", "/assignments/{assignment_id}", raises=(NotFound,))
+    async def update_assignment(
+        assignment_id: Id, body: ClassAssignmentUpdate
+    ) -> ClassAssignmentResponse:
+        """Changes an assignment: what is left out stays."""
+        async with database.transaction() as connection:
+            return await ASSIGNMENTS.update(connection, assignment_id, values(body))
+
+    @api.operation("DELETE", "/assignments/{assignment_id}", raises=(NotFound, Conflict))
+    async def delete_assignment(assignment_id: Id) -> ClassAssignmentResponse:
+        """Deletes an assignment that has no submissions."""
+        async with database.transaction() as connection:
+            return await ASSIGNMENTS.delete(connection, assignment_id)

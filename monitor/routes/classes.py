@@ -1,0 +1,41 @@
+"""Classes."""
+
+from monitor.database import Database
+from monitor.errors import Conflict, NotFound
+from monitor.listing import Id, Listing
+from monitor.lms.classes import CLASSES, ClassCreate, ClassFilter, ClassResponse, ClassUpdate
+from monitor.lms.resource import InUse, values
+from monitor.routes.operations import Api
+
+
+def declare(api: Api, database: Database) -> None:
+    @api.operation("POST", "/classes", status=201, raises=(InUse,))
+    async def create_class(body: ClassCreate) -> ClassResponse:
+        """Makes a class."""
+        async with database.transaction() as connection:
+            return await CLASSES.insert(connection, values(body))
+
+    @api.operation("GET", "/classes")
+    async def list_classes(query: ClassFilter) -> Listing[ClassResponse]:
+        """Classes, in the order in which they were made."""
+        async with database.transaction() as connection:
+            filters = {"class_code": query.class_code}
+            return await CLASSES.find(connection, query, filters)
+
+    @api.operation("GET", "/classes/{class_id}", raises=(NotFound,))
+    async def get_class(class_id: Id) -> ClassResponse:
+        """A class."""
+        async with database.transaction() as connection:
+            return await CLASSES.get(connection, class_id)
+
+    @api.operation("PUT", "/classes/{class_id}", raises=(NotFound, InUse))
+    async def update_class(class_id: Id, body: ClassUpdate) -> ClassResponse:
+        """Changes a class: what is left out stays."""
+        async with database.transaction() as connection:
+            return await CLASSES.update(connection, class_id, values(body))
+
+    @api.operation("DELETE", "/classes/{class_id}", raises=(NotFound, Conflict))
+    async def delete_class(class_id: Id) -> ClassResponse:
+        """Deletes a class and its roster, unless it has assignments."""
+        async with database.transaction() as connection:
+            return await CLASSES.delete(connection, class_id)

@@ -1,0 +1,48 @@
+"""Notebooks."""
+
+from monitor.database import Database
+from monitor.errors import Conflict, NotFound
+from monitor.listing import Id, Listing
+from monitor.lms import notebooks
+from monitor.lms.notebooks import (
+    NOTEBOOKS,
+    NotebookCreate,
+    NotebookFilter,
+    NotebookResponse,
+    NotebookUpdate,
+)
+from monitor.lms.resource import InUse
+from monitor.routes.operations import Api
+
+
+def declare(api: Api, database: Database) -> None:
+    @api.operation("POST", "/notebooks", status=201, raises=(InUse,))
+    async def create_notebook(body: NotebookCreate) -> NotebookResponse:
+        """Makes a notebook."""
+        async with database.transaction() as connection:
+            return await notebooks.create(connection, body)
+
+    @api.operation("GET", "/notebooks")
+    async def list_notebooks(query: NotebookFilter) -> Listing[NotebookResponse]:
+        """Notebooks, in the order in which they were made."""
+        async with database.transaction() as connection:
+            filters = {"path": query.path}
+            return await NOTEBOOKS.find(connection, query, filters)
+
+    @api.operation("GET", "/notebooks/{notebook_id}", raises=(NotFound,))
+    async def get_notebook(notebook_id: Id) -> NotebookResponse:
+        """A notebook."""
+        async with database.transaction() as connection:
+            return await NOTEBOOKS.get(connection, notebook_id)
+
+    @api.operation("PUT", "/notebooks/{notebook_id}", raises=(NotFound,))
+    async def update_notebook(notebook_id: Id, body: NotebookUpdate) -> NotebookResponse:
+        """Changes a notebook: what is left out stays."""
+        async with database.transaction() as connection:
+            return await notebooks.update(connection, notebook_id, body)
+
+    @api.operation("DELETE", "/notebooks/{notebook_id}", raises=(NotFound, Conflict))
+    async def delete_notebook(notebook_id: Id) -> NotebookResponse:
+        """Deletes a notebook that has neither events nor assignments."""
+        async with database.transaction() as connection:
+            return await NOTEBOOKS.delete(connection, notebook_id)

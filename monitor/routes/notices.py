@@ -1,0 +1,58 @@
+"""Notices: what an operator or a teacher says to all, or to a class."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from monitor.database import Database
+from monitor.errors import NotFound
+from monitor.listing import Id
+from monitor.lms.classes import CLASSES
+from monitor.lms.resource import Unknown
+from monitor.pipeline.hub import Outgoing
+from monitor.routes.operations import Api
+
+
+class NoticeCreate(msgspec.Struct):
+    """A notice to be sent: to the class `class_id`, or to everybody."""
+
+    message: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+    level: Literal["info", "warning", "error"] = "info"
+    class_id: Id | None = None
+
+
+class Notice(msgspec.Struct, rename="camel"):
+    """The `data` of a `system_message`."""
+
+    message: str
+    level: str
+    class_id: int | None
+
+
+class NoticeResponse(msgspec.Struct):
+    """A notice as it was sent."""
+
+    message: str
+    level: str
+    class_id: int | None
+    channel: str
+    sent_at: datetime
+
+
+def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]], None]) -> None:
+    @api.operation("POST", "/notices", status=201)
+    async def create_notice(body: NoticeCreate) -> NoticeResponse:
+        """Sends a `system_message` to who is listening now."""
+        channel, now = "broadcast", datetime.now(UTC)
+        if body.class_id is not None:
+            channel = f"class:{body.class_id}"
+            async with database.transaction() as connection:
+                try:
+                    await CLASSES.get(connection, body.class_id)
+                except NotFound:
+                    raise Unknown("class_id", body.class_id) from None
+        notice = Notice(body.message, body.level, body.class_id)
+        publish([Outgoing("system_message", [channel], now, notice)])
+        return NoticeResponse(body.message, body.level, body.class_id, channel, now)

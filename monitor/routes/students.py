@@ -1,0 +1,48 @@
+"""Students."""
+
+from monitor.database import Database
+from monitor.errors import Conflict, NotFound
+from monitor.listing import Id, Listing
+from monitor.lms import students
+from monitor.lms.resource import InUse
+from monitor.lms.students import (
+    STUDENTS,
+    StudentCreate,
+    StudentFilter,
+    StudentResponse,
+    StudentUpdate,
+)
+from monitor.routes.operations import Api
+
+
+def declare(api: Api, database: Database) -> None:
+    @api.operation("POST", "/students", status=201, raises=(InUse,))
+    async def create_student(body: StudentCreate) -> StudentResponse:
+        """Makes a student."""
+        async with database.transaction() as connection:
+            return await students.create(connection, body)
+
+    @api.operation("GET", "/students")
+    async def list_students(query: StudentFilter) -> Listing[StudentResponse]:
+        """Students, in the order in which they were made."""
+        async with database.transaction() as connection:
+            filters = {"user_id": query.user_id, "email": query.email, "team": query.team}
+            return await STUDENTS.find(connection, query, filters)
+
+    @api.operation("GET", "/students/{student_id}", raises=(NotFound,))
+    async def get_student(student_id: Id) -> StudentResponse:
+        """A student."""
+        async with database.transaction() as connection:
+            return await STUDENTS.get(connection, student_id)
+
+    @api.operation("PUT", "/students/{student_id}", raises=(NotFound,))
+    async def update_student(student_id: Id, body: StudentUpdate) -> StudentResponse:
+        """Changes a student: what is left out stays."""
+        async with database.transaction() as connection:
+            return await students.update(connection, student_id, body)
+
+    @api.operation("DELETE", "/students/{student_id}", raises=(NotFound, Conflict))
+    async def delete_student(student_id: Id) -> StudentResponse:
+        """Deletes a student who has neither events nor submissions."""
+        async with database.transaction() as connection:
+            return await STUDENTS.delete(connection, student_id)

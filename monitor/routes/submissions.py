@@ -1,0 +1,69 @@
+"""Submissions: handing in, and grading, of which the student is told."""
+
+from collections.abc import Callable, Iterable
+
+from msgspec import UNSET
+from starlette.concurrency import run_in_threadpool
+
+from monitor.database import Database
+from monitor.errors import NotFound
+from monitor.listing import Id, Listing
+from monitor.lms import submissions
+from monitor.lms.evidence import examine
+from monitor.lms.submissions import (
+    SUBMISSIONS,
+    AssignmentSubmission,
+    AssignmentSubmissionCreate,
+    AssignmentSubmissionResponse,
+    AssignmentSubmissionUpdate,
+    Outcome,
+    SubmissionFilter,
+)
+from monitor.pipeline.hub import Outgoing
+from monitor.pipeline.messages import channel
+from monitor.routes.operations import Api
+
+
+def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]], None]) -> None:
+    @api.operation("POST", "/submissions", status=201)
+    async def create_submission(body: AssignmentSubmissionCreate) -> AssignmentSubmissionResponse:
+        """Hands a notebook in: the student's next attempt at the assignment."""
+        evidence = None
+        if body.notebook_content is not UNSET and bytes(body.notebook_content) != b"null":
+            evidence = await run_in_threadpool(examine, bytes(body.notebook_content))
+        async with database.transaction() as connection:
+            outcome = await submissions.create(connection, body, evidence)
+        return _announced(outcome)
+
+    @api.operation("GET", "/submissions")
+    async def list_submissions(query: SubmissionFilter) -> Listing[AssignmentSubmission]:
+        """Submissions without their contents, in the order in which they were handed in."""
+        async with database.transaction() as connection:
+            return await submissions.find(connection, query)
+
+    @api.operation("GET", "/submissions/{submission_id}", raises=(NotFound,))
+    async def get_submission(submission_id: Id) -> AssignmentSubmissionResponse:
+        """A submission, with its content as it was handed in."""
+        async with database.transaction() as connection:
+            return await SUBMISSIONS.get(connection, submission_id)
+
+    @api.operation("PUT", "/submissions/{submission_id}", raises=(NotFound,))
+    async def update_submission(
+        submission_id: Id, body: AssignmentSubmissionUpdate
+    ) -> AssignmentSubmissionResponse:
+        """Grades a submission. A new grade is told to the student (`assignment_graded`)."""
+        async with database.transaction() as connection:
+            outcome = await submissions.grade(connection, submission_id, body)
+        return _announced(outcome)
+
+    @api.operation("DELETE", "/submissions/{submission_id}", raises=(NotFound,))
+    async def delete_submission(submission_id: Id) -> AssignmentSubmissionResponse:
+        """Deletes a submission."""
+        async with database.transaction() as connection:
+            return await SUBMISSIONS.delete(connection, submission_id)
+
+    def _announced(outcome: Outcome) -> AssignmentSubmissionResponse:
+        if graded := outcome.graded:
+            channels = [channel("notifications", graded.user_id)]
+            publish([Outgoing("assignment_graded", channels, graded.graded_at, graded)])
+        return outcome.submission
