@@ -26,11 +26,13 @@ from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.progress import Progress
 from monitor.pipeline.references import References
+from monitor.reads import Reads
 from monitor.routes import (
     assignments,
     classes,
     docs,
     enrolment,
+    insight,
     notebooks,
     notices,
     openapi,
@@ -65,6 +67,7 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     api.operations.extend(older_routes.operations(prefix, server.queue, limits))
     for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api, server.database)
+    insight.declare(api, server.reads)
     for telling in (submissions, notices):
         telling.declare(api, server.database, server.hub.publish)
     if settings.test_events != "off":
@@ -99,6 +102,8 @@ class Server:
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(settings.socket_max_pending)
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
+        self.progress = Progress(self.database)
+        self.reads = Reads(self.database, self._standby(), self.progress.catch_up)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -106,9 +111,9 @@ class Server:
         settings = self._settings
         pool = await open_pool(self._postgres, settings.consumers + 4, settings.store_timeout)
         await self.database.open()
+        await self.reads.open()
         influx, broker = self._influx(), self._broker()
         sink = PostgresSink(pool, References(settings.known_names))
-        progress = Progress(pool)
         runner = HandlerRunner(self._handlers, pool, sink, settings.queue_max_events)
 
         def publish(stored: Stored) -> None:
@@ -128,9 +133,10 @@ class Server:
             self.hub,
             influx,
             broker,
+            self.reads,
         )
 
-        for part in (influx, broker, runner, progress):
+        for part in (influx, broker, runner, self.progress):
             if part:
                 part.start()
         consumers.start(settings.consumers)
@@ -151,11 +157,12 @@ class Server:
             await self.queue.close(remaining())
             await consumers.stop()
             await runner.stop(remaining())
-            await progress.stop()
+            await self.progress.stop()
             if broker:
                 await broker.stop()
             if influx:
                 await influx.stop(remaining())
+            await self.reads.close(remaining())
             await self.database.close(remaining())
             await close_pool(pool, remaining())
             logger.info("Stopped")
@@ -164,6 +171,13 @@ class Server:
         if self._parts is None:
             raise Unavailable("The server is starting")
         return await health.check(self._parts)
+
+    def _standby(self) -> Database | None:
+        server = self._settings.postgres_read_server
+        if not server:
+            return None
+        address = {**self._postgres, "host": server}
+        return Database(address, _API_CONNECTIONS, self._settings.store_timeout)
 
     def _influx(self) -> InfluxSink | None:
         settings = self._settings

@@ -2,7 +2,7 @@
 --
 -- One key serves three ends: it keeps a repeated event out, it is a student's time line, and, led
 -- by the student, it lets an engine distribute the tables. The BRIN index finds a span of time.
--- `batch` is the transaction that stored the row: see 004_progress.sql.
+-- `batch` is the transaction that stored the row: see 005_progress.sql.
 
 CREATE TABLE IF NOT EXISTS cell_executions (
     student_id      bigint NOT NULL,

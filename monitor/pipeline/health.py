@@ -10,6 +10,7 @@ from monitor.pipeline.broker import RedisBroker
 from monitor.pipeline.consumer import Consumers, Ledger
 from monitor.pipeline.hub import Hub
 from monitor.pipeline.influx import InfluxSink
+from monitor.reads import Reads
 
 State = Literal["ok", "degraded", "down", "off"]
 _TIMEOUT = 1.0  # seconds to wait for PostgreSQL's answer
@@ -34,6 +35,14 @@ class RedisHealth(msgspec.Struct):
     dropped: int = 0
 
 
+class StandbyHealth(msgspec.Struct):
+    """`degraded`: it is away, and reads go to the primary. `lag` is in seconds."""
+
+    state: State
+    lag: float = 0.0
+    error: str | None = None
+
+
 class QueueHealth(msgspec.Struct):
     state: State
     events: int
@@ -47,6 +56,7 @@ class Health(msgspec.Struct):
     version: str
     status: Literal["ok", "degraded", "down"]
     postgres: PostgresHealth
+    standby: StandbyHealth
     influxdb: InfluxHealth
     redis: RedisHealth
     queue: QueueHealth
@@ -66,6 +76,7 @@ class Parts(msgspec.Struct):
     hub: Hub
     influx: InfluxSink | None
     broker: RedisBroker | None
+    reads: Reads
 
 
 async def check(parts: Parts) -> Health:
@@ -75,7 +86,8 @@ async def check(parts: Parts) -> Health:
     influx = _influx(parts.influx)
     redis = _redis(parts.broker)
     status: Literal["ok", "degraded", "down"] = "ok"
-    if "degraded" in (influx.state, redis.state):
+    standby = _standby(parts.reads)
+    if "degraded" in (influx.state, redis.state, standby.state):
         status = "degraded"
     if "down" in (postgres.state, queue.state) or not parts.consumers.alive:
         status = "down"
@@ -84,6 +96,7 @@ async def check(parts: Parts) -> Health:
         parts.version,
         status,
         postgres,
+        standby,
         influx,
         redis,
         queue,
@@ -100,6 +113,12 @@ async def _postgres(pool: asyncpg.Pool) -> PostgresHealth:
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         return PostgresHealth("down", str(error) or type(error).__name__)
     return PostgresHealth("ok")
+
+
+def _standby(reads: Reads) -> StandbyHealth:
+    if not reads.has_standby:
+        return StandbyHealth("off")
+    return StandbyHealth("degraded" if reads.error else "ok", round(reads.lag, 1), reads.error)
 
 
 def _influx(sink: InfluxSink | None) -> InfluxHealth:

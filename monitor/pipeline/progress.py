@@ -4,8 +4,7 @@ import asyncio
 import logging
 import time
 
-import asyncpg
-
+from monitor.database import Database
 from monitor.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -17,10 +16,10 @@ _TIMEOUT = 120.0  # seconds for one transaction; after a bulk load a batch may b
 
 
 class Progress:
-    """Keeps the tables of `sql/004_progress.sql` up to date; `error` is why it can't, if so."""
+    """Keeps the tables of `sql/005_progress.sql` up to date."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._task: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -32,7 +31,7 @@ class Progress:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._answer(self._waiting, "The server is stopping")
+        self._answer(self._waiting, Unavailable("The server is stopping"))
 
     async def catch_up(self) -> None:
         """Returns when all that was committed before has been counted.
@@ -52,12 +51,14 @@ class Progress:
             try:
                 await self._count()
                 self._answer(waiting)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-                reason = str(error) or type(error).__name__
-                logger.warning("Batches could not be counted: %s", reason)
-                self._answer(waiting, f"PostgreSQL: {reason}")
+            except Unavailable as error:
+                logger.warning("Batches could not be counted: %s", error)
+                self._answer(waiting, error)
+            except Exception as error:  # it goes on: the next batches are to be counted
+                logger.exception("Batches could not be counted")
+                self._answer(waiting, error)
             finally:
-                self._answer(waiting, "The server is stopping")
+                self._answer(waiting, Unavailable("The server is stopping"))
             try:
                 async with asyncio.timeout(max(_PERIOD, (time.monotonic() - start) / _SHARE)):
                     await self._asked.wait()
@@ -65,18 +66,19 @@ class Progress:
                 continue
 
     async def _count(self) -> None:
-        while await self._pool.fetchval(_COUNT_BATCHES, _MOST, timeout=_TIMEOUT):
-            pass
+        async with self._database.connection() as connection:
+            while await connection.fetchval(_COUNT_BATCHES, _MOST, timeout=_TIMEOUT):
+                pass
 
     @staticmethod
-    def _answer(waiting: list[asyncio.Future[None]], failure: str | None = None) -> None:
+    def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:
         for waiter in waiting:
             if waiter.done():
                 continue
-            if failure is None:
+            if error is None:
                 waiter.set_result(None)
             else:
-                waiter.set_exception(Unavailable(failure))
+                waiter.set_exception(error)
 
 
 _COUNT_BATCHES = "SELECT count_batches($1)"
