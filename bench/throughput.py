@@ -29,10 +29,12 @@ async def measure() -> Figure:
     with monitor() as server, listeners(server.port) as clients:
         connection = await server.connect()
         try:
-            await _load(server, connection, clients.pid)  # the warm-up, and the rows to copy
+            await committed_rate(
+                server, connection, clients.pid
+            )  # the warm-up, and the rows to copy
             copies, rates, usage = [await _copy(connection)], [], ""
             for _ in range(ROUNDS):
-                rate, usage = await _load(server, connection, clients.pid)
+                rate, usage = await committed_rate(server, connection, clients.pid)
                 rates.append(rate)
                 copies.append(await _copy(connection))
             await _check(connection)
@@ -47,8 +49,10 @@ async def measure() -> Figure:
     return replace(figure, notes=notes)
 
 
-async def _load(server: Server, connection: asyncpg.Connection, clients: int) -> tuple[float, str]:
-    """Committed events per second, and how busy the processes were."""
+async def committed_rate(
+    server: Server, connection: asyncpg.Connection, clients: int
+) -> tuple[float, str]:
+    """Under load: committed events per second, and how busy the processes were."""
     seconds = SETTLE + MEASURED + 1
     with load(server.port, batch=BATCH, connections=CONNECTIONS, seconds=seconds) as running:
         await asyncio.sleep(SETTLE)

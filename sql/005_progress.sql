@@ -91,7 +91,7 @@ $$;
 CREATE OR REPLACE FUNCTION normalised_error(error text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT COALESCE(NULLIF(left(regexp_replace(
-        split_part(ltrim(error), E'\n', 1),
+        split_part(btrim(error, E' \t\r\n'), E'\n', 1),
         '(?<!\w)(''[^'']*''|"[^"]*"|`[^`]*`|0x[0-9a-fA-F]+|[-+]?\d+(\.\d+)?)(?!\w)', '…', 'g'),
         200), ''), 'Error')
 $$;

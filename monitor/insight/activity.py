@@ -64,11 +64,15 @@ async def class_activity(reads: Reads, class_id: int, query: ActivityQuery) -> l
 def _range(query: ActivityQuery, step: int) -> tuple[datetime, int]:
     if query.interval % step:
         raise InvalidBody(Detail(("query", "interval"), _NARROW, "value_error"))
-    width = timedelta(seconds=query.interval)
+    width, whole = timedelta(seconds=query.interval), timedelta(seconds=step)
     try:
         until = datetime.now(UTC) if query.until is UNSET else in_utc(query.until)
-        since = until - 60 * width if query.since is UNSET else in_utc(query.since)
-        since -= (since - _EPOCH) % timedelta(seconds=step)
+        if query.since is UNSET:
+            since = until - 60 * width
+            since += (_EPOCH - since) % whole
+        else:
+            since = in_utc(query.since)
+            since -= (since - _EPOCH) % whole
         count = -((since - until) // width)
     except OverflowError:
         count = 0
