@@ -280,7 +280,7 @@ async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> 
     }
 
 
-@pytest.mark.parametrize("scanned", [3, 5_000])
+@pytest.mark.parametrize("scanned", [3, 2_000])
 async def test_a_time_line_is_filtered(
     school: School, scanned: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,21 +108,28 @@ _SELECT_ASSIGNMENT = "SELECT class_id, notebook_id FROM class_assignments WHERE 
 
 _SELECT_CELLS = """
     SELECT c.id, c.cell_id, c.type, c.position,
-        count(p.student_id) AS reached,
-        count(*) FILTER (WHERE p.executions > 0) AS ran,
-        count(*) FILTER (WHERE p.errors > 0) AS failed,
-        count(p.first_success_at) AS succeeded,
-        COALESCE(sum(p.executions), 0)::bigint AS executions,
-        COALESCE(sum(p.errors), 0)::bigint AS errors,
-        round(avg(p.errors_before_success + 1)
-              FILTER (WHERE p.first_success_at IS NOT NULL), 2)::double precision AS attempts_mean,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY p.errors_before_success + 1)
-            FILTER (WHERE p.first_success_at IS NOT NULL) AS attempts_median,
-        COALESCE(sum(p.durations), 0)::text AS durations
-    FROM cells AS c LEFT JOIN cell_progress AS p
-        ON p.student_id = ANY ($1::bigint[]) AND p.notebook_id = $2 AND p.cell_id = c.id
+        COALESCE(p.reached, 0) AS reached, COALESCE(p.ran, 0) AS ran,
+        COALESCE(p.failed, 0) AS failed, COALESCE(p.succeeded, 0) AS succeeded,
+        COALESCE(p.executions, 0) AS executions, COALESCE(p.errors, 0) AS errors,
+        p.attempts_mean, p.attempts_median, COALESCE(p.durations, '0') AS durations
+    FROM cells AS c LEFT JOIN (
+        SELECT cell_id, count(*) AS reached,
+            count(*) FILTER (WHERE executions > 0) AS ran,
+            count(*) FILTER (WHERE errors > 0) AS failed,
+            count(first_success_at) AS succeeded,
+            sum(executions)::bigint AS executions,
+            sum(errors)::bigint AS errors,
+            round(avg(errors_before_success + 1)
+                  FILTER (WHERE first_success_at IS NOT NULL), 2)::float AS attempts_mean,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY errors_before_success + 1)
+                FILTER (WHERE first_success_at IS NOT NULL) AS attempts_median,
+            sum(durations)::text AS durations
+        FROM cell_progress
+        WHERE student_id = ANY ($1::bigint[]) AND notebook_id = $2
+        GROUP BY cell_id
+    ) AS p ON p.cell_id = c.id
     WHERE c.notebook_id = $2
-    GROUP BY c.id ORDER BY c.position NULLS LAST, c.cell_id
+    ORDER BY c.position NULLS LAST, c.cell_id
 """
 
 _SELECT_ERRORS = """

@@ -11,7 +11,7 @@ from monitor.insight.pages import Cursor, PageOf, Span, check_student
 from monitor.listing import Id
 from monitor.reads import Reads
 
-SCANNED = 5_000  # executions that are looked at for one page, whatever the filters
+SCANNED = 2_000  # executions that are looked at for one page, whatever the filters
 
 
 class TimelineSpan(Span, frozen=True, kw_only=True):
