@@ -70,7 +70,7 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     insight.declare(api, server.reads)
     for telling in (submissions, notices):
         telling.declare(api, server.database, server.hub.publish)
-    if settings.test_events != "off":
+    if settings.test_events == "on":
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
     return Starlette(

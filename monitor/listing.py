@@ -7,7 +7,10 @@ import msgspec
 T = TypeVar("T")
 
 # Whatever fits a bigint: whether a row has the id is for the database to say.
-Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1, extra_json_schema={"format": "int64"})]
+Id = Annotated[
+    int,
+    msgspec.Meta(ge=-(2**63), le=2**63 - 1, examples=[1], extra_json_schema={"format": "int64"}),
+]
 Skip = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1, description="Items to pass over")]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500, description="Items at most")]
 

@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     handlers: list[str] = msgspec.field(default_factory=list)
 
-    test_events: Literal["auto", "on", "off"] = "auto"
+    test_events: Literal["on", "off"] = "on"
     max_request_events: Count = 1_000
     max_request_bytes: Count = 16 * 1024 * 1024
     queue_max_events: Count = 20_000

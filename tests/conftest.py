@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
+import httpx
 import pytest
 
 from monitor.database import close_pool, open_pool
@@ -115,6 +116,22 @@ async def shared_replica(
     async with database(postgres_server) as address:
         with Replica(environment_of(address, tmp_path_factory.mktemp("shared"))) as replica:
             yield replica
+
+
+@pytest.fixture(scope="session")
+async def school(
+    postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replica]:
+    """For tests of classes and all that belongs to them, each with names of its own."""
+    async with database(postgres_server) as address:
+        with Replica(environment_of(address, tmp_path_factory.mktemp("school"))) as replica:
+            yield replica
+
+
+@pytest.fixture
+async def api(school: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"{school.url}/api/v1", timeout=15) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ def environment(server: tuple[str, str]) -> dict[str, str]:
     text, key = server
     indent = re.sub(r"\S.*", "  ", key)
     variables = block(block(text, key), f"{indent}environment")
-    return dict(re.findall(r"^ +(\w+): (.+)$", variables, re.MULTILINE))
+    return dict(re.findall(r'^ +(\w+): "?(.+?)"?$', variables, re.MULTILINE))
 
 
 def instructions(name: str) -> list[str]:
@@ -85,6 +85,10 @@ def test_development_passwords_say_so() -> None:
     secrets = SECRET.findall(DEVELOPMENT)
     assert secrets
     assert all(value.startswith("development-only-") for _, value in secrets)
+
+
+def test_production_keeps_no_events_of_tests() -> None:
+    assert from_environment(environment((PRODUCTION, "x-server"))).test_events == "off"
 
 
 def test_production_secrets_are_required_from_the_environment() -> None:

@@ -168,4 +168,9 @@ async def test_the_document_describes_operations_by_their_types(client: httpx.As
     table = document["paths"]["/api/table"]["post"]
     assert set(table["requestBody"]["content"]) == {"text/csv"}
     assert set(table["responses"]["200"]["content"]) == {"application/json", "text/csv"}
-    assert set(document["components"]["schemas"]) == {"Thing", "Problem", "Invalid", "Detail"}
+    assert set(document["components"]["schemas"]) == {
+        "Thing",
+        "Problem",
+        "InvalidRequest",
+        "Detail",
+    }

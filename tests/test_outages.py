@@ -61,7 +61,12 @@ async def test_without_postgresql_the_client_is_told_to_retry_and_succeeds_later
         assert (await health(replica))[0] == 503
         assert (await health(replica, "/health/ready"))[0] == 503
         assert (await health(replica, "/health/live"))[0] == 200
-        own_postgres.start()
+        classes = f"{replica.url}/api/v1/classes"
+        async with httpx.AsyncClient() as client:
+            refused = await client.get(classes)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+            own_postgres.start()
+            assert (await client.get(classes)).json() == []
         retried = await post(replica, first, second)
         assert retried.status_code == 202
         assert (retried.json()["stored"], retried.json()["duplicates"]) == (1, 1)

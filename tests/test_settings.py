@@ -50,6 +50,7 @@ def test_an_empty_variable_is_unset(name: str, value: str) -> None:
         ("LOG_LEVEL", "LOUD"),
         ("BACKEND_CORS_ORIGINS", '["http://a"'),
         ("HANDLERS", "[1, 2]"),
+        ("TEST_EVENTS", "maybe"),
         ("MAX_REQUEST_EVENTS", "0"),
         ("MAX_REQUEST_BYTES", "16MiB"),
         ("QUEUE_MAX_EVENTS", "999"),

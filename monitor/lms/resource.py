@@ -15,7 +15,11 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
-_DEPENDENTS = {"class_assignments": "assignments", "assignment_submissions": "submissions"}
+_PAGE = frozenset(Page.__struct_fields__)
+_DEPENDENTS = {
+    "class_assignments": "assignments: delete them first",
+    "assignment_submissions": "submissions: delete them first",
+}
 
 
 class InUse(MonitorError):
@@ -63,11 +67,9 @@ class Resource(Generic[T]):
         self._columns = ", ".join(kind.__struct_fields__)
         self._joins = joins
 
-    async def find(
-        self, connection: asyncpg.Connection, page: Page, filters: Mapping[str, Any]
-    ) -> Listing[T]:
-        """Those whose columns have the filters' values, in the order in which they were made."""
-        given = {name: value for name, value in filters.items() if value is not msgspec.UNSET}
+    async def find(self, connection: asyncpg.Connection, page: Page) -> Listing[T]:
+        """A page of those whose columns have the values of `page`, in the order of their ids."""
+        given = {name: value for name, value in values(page).items() if name not in _PAGE}
         tests = [f"{name} = ${number}" for number, name in enumerate(given, 1)]
         where = " AND ".join(["true", *tests])
         parts = {"table": self._table, "joins": self._joins, "where": where}
@@ -105,7 +107,7 @@ class Resource(Generic[T]):
             row = await self._run(connection, _DELETE.format(table=self._table), row_id)
         except asyncpg.ForeignKeyViolationError as error:
             # Of events the schema's own trigger tells, which names no table.
-            what = _DEPENDENTS.get(error.table_name or "", "events")
+            what = _DEPENDENTS.get(error.table_name or "", "events, which stay")
             raise Conflict(f"The {self._noun} {row_id} has {what}") from None
         return self._shown(row, row_id)
 

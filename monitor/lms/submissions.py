@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from monitor.events import Indexed
-from monitor.listing import Id, Listing, Page
+from monitor.listing import Id, Page
 from monitor.lms.evidence import Evidence
 from monitor.lms.resource import Fixed, Invalid, Resource, Unknown, values
 
@@ -105,17 +105,10 @@ class Outcome(NamedTuple):
 
 
 _STUDENT = "JOIN (SELECT id AS student_id, user_id FROM students) AS student USING (student_id)"
-_LISTED = Resource(AssignmentSubmission, "assignment_submissions", "submission", _STUDENT)
+LISTED = Resource(AssignmentSubmission, "assignment_submissions", "submission", _STUDENT)
 SUBMISSIONS = Resource(
     AssignmentSubmissionResponse, "assignment_submissions", "submission", _STUDENT
 )
-
-
-async def find(
-    connection: asyncpg.Connection, query: SubmissionFilter
-) -> Listing[AssignmentSubmission]:
-    filters = {name: getattr(query, name) for name in ("assignment_id", "student_id", "user_id")}
-    return await _LISTED.find(connection, query, filters)
 
 
 async def create(

@@ -39,7 +39,7 @@ class Arguments:
     async def of(self, request: Request) -> dict[str, Any]:
         """Raises InvalidBody, and what reading the body raises."""
         found = {
-            name: _convert(request.path_params[name], kind, "path", name)
+            name: _convert(_text(request.path_params[name]), kind, "path", name)
             for name, kind in self._parameters.items()
         }
         if self._query:

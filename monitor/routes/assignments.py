@@ -25,8 +25,7 @@ def declare(api: Api, database: Database) -> None:
     async def list_assignments(query: AssignmentFilter) -> Listing[ClassAssignmentResponse]:
         """Assignments, in the order in which they were made."""
         async with database.transaction() as connection:
-            filters = {"class_id": query.class_id, "notebook_id": query.notebook_id}
-            return await ASSIGNMENTS.find(connection, query, filters)
+            return await ASSIGNMENTS.find(connection, query)
 
     @api.operation("GET", "/assignments/{assignment_id}", raises=(NotFound,))
     async def get_assignment(assignment_id: Id) -> ClassAssignmentResponse:

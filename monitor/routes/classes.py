@@ -19,8 +19,7 @@ def declare(api: Api, database: Database) -> None:
     async def list_classes(query: ClassFilter) -> Listing[ClassResponse]:
         """Classes, in the order in which they were made."""
         async with database.transaction() as connection:
-            filters = {"class_code": query.class_code}
-            return await CLASSES.find(connection, query, filters)
+            return await CLASSES.find(connection, query)
 
     @api.operation("GET", "/classes/{class_id}", raises=(NotFound,))
     async def get_class(class_id: Id) -> ClassResponse:

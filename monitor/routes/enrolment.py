@@ -28,7 +28,7 @@ def declare(api: Api, database: Database) -> None:
 
     @api.operation(
         "POST",
-        "/classes/{class_id}/students/csv",
+        "/classes/{class_id}/roster",
         status=201,
         raises=(NotFound,),
         body_media="text/csv",

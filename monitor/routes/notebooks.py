@@ -26,8 +26,7 @@ def declare(api: Api, database: Database) -> None:
     async def list_notebooks(query: NotebookFilter) -> Listing[NotebookResponse]:
         """Notebooks, in the order in which they were made."""
         async with database.transaction() as connection:
-            filters = {"path": query.path}
-            return await NOTEBOOKS.find(connection, query, filters)
+            return await NOTEBOOKS.find(connection, query)
 
     @api.operation("GET", "/notebooks/{notebook_id}", raises=(NotFound,))
     async def get_notebook(notebook_id: Id) -> NotebookResponse:

@@ -50,6 +50,8 @@ class Schemas:
             return {"type": "string"}
         (schema,), components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         for name, component in components.items():
+            # What a type forbids, a slower decoder takes: no call refuses unknown fields.
+            component.pop("additionalProperties", None)
             if self.components.setdefault(name, component) != component:
                 raise ValueError(f"Two types of the API are called {name}")
         return schema

@@ -29,7 +29,7 @@ class Problem(msgspec.Struct):
     detail: str
 
 
-class Invalid(msgspec.Struct):
+class InvalidRequest(msgspec.Struct):
     """What is wrong with the request, and where."""
 
     detail: list[Detail]
@@ -133,7 +133,9 @@ def errors(*kinds: type[MonitorError]) -> dict[int, Answer]:
         found.setdefault(status_of(kind), []).append((inspect.getdoc(kind) or "").split("\n")[0])
     return {
         status: Answer(
-            " ".join(texts), {JSON: Invalid if status == 422 else Problem}, _HEADERS.get(status, {})
+            " ".join(texts),
+            {JSON: InvalidRequest if status == 422 else Problem},
+            _HEADERS.get(status, {}),
         )
         for status, texts in sorted(found.items())
     }

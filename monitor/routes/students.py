@@ -26,8 +26,7 @@ def declare(api: Api, database: Database) -> None:
     async def list_students(query: StudentFilter) -> Listing[StudentResponse]:
         """Students, in the order in which they were made."""
         async with database.transaction() as connection:
-            filters = {"user_id": query.user_id, "email": query.email, "team": query.team}
-            return await STUDENTS.find(connection, query, filters)
+            return await STUDENTS.find(connection, query)
 
     @api.operation("GET", "/students/{student_id}", raises=(NotFound,))
     async def get_student(student_id: Id) -> StudentResponse:

@@ -1,5 +1,6 @@
 """Submissions: handing in, and grading, of which the student is told."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from msgspec import UNSET
@@ -11,6 +12,7 @@ from monitor.listing import Id, Listing
 from monitor.lms import submissions
 from monitor.lms.evidence import examine
 from monitor.lms.submissions import (
+    LISTED,
     SUBMISSIONS,
     AssignmentSubmission,
     AssignmentSubmissionCreate,
@@ -25,12 +27,15 @@ from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]], None]) -> None:
+    examining = asyncio.Lock()  # one at a time: threads would add memory, and no speed
+
     @api.operation("POST", "/submissions", status=201)
     async def create_submission(body: AssignmentSubmissionCreate) -> AssignmentSubmissionResponse:
         """Hands a notebook in: the student's next attempt at the assignment."""
         evidence = None
         if body.notebook_content is not UNSET and bytes(body.notebook_content) != b"null":
-            evidence = await run_in_threadpool(examine, bytes(body.notebook_content))
+            async with examining:
+                evidence = await run_in_threadpool(examine, bytes(body.notebook_content))
         async with database.transaction() as connection:
             outcome = await submissions.create(connection, body, evidence)
         return _announced(outcome)
@@ -39,7 +44,7 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
     async def list_submissions(query: SubmissionFilter) -> Listing[AssignmentSubmission]:
         """Submissions without their contents, in the order in which they were handed in."""
         async with database.transaction() as connection:
-            return await submissions.find(connection, query)
+            return await LISTED.find(connection, query)
 
     @api.operation("GET", "/submissions/{submission_id}", raises=(NotFound,))
     async def get_submission(submission_id: Id) -> AssignmentSubmissionResponse:
