@@ -71,7 +71,9 @@ class School:
         self._count = executions_a_day
         self._cells = [0] * (STUDENTS + 1)
         self._random = random.Random(1)
-        self._durations = [round(self._random.lognormvariate(3, 1.5), 3) for _ in range(4_001)]
+        # A cell's code decides how long it takes, and the machine's mood a bit.
+        self._usual = [self._random.lognormvariate(4, 1.5) for _ in range(NOTEBOOKS * CELLS)]
+        self._moods = [self._random.lognormvariate(0, 0.5) for _ in range(4_001)]
         self._codes = [
             f"scores = load('{cell}')\nprint(scores.mean())\n" * 3 for cell in range(CELLS)
         ]
@@ -99,7 +101,7 @@ class School:
                 notebook * CELLS + cell + 1,
                 number % 1_000,
                 "error" if failed else "success",
-                self._durations[number % 4_001],
+                self._usual[notebook * CELLS + cell] * self._moods[number % 4_001],
                 self._codes[cell],
                 None if failed else self._outputs[cell],
                 error,

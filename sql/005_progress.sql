@@ -1,8 +1,8 @@
 -- What teachers ask, counted as events are stored: no question has to scan the firehose.
 --
 -- The transaction that stores a batch leaves a mark for each of its students, and count_batches adds
--- what is marked to the tables below, every few seconds and before a question is answered. So each event
--- is counted exactly once, and many batches at once cost little more than one: counting each by
+-- what is marked to the tables below, every few seconds and before a question is answered. So each
+-- event is counted exactly once, and many batches at once cost less each: counting every one by
 -- itself, in its own transaction, took longer than storing it. What is kept does not depend on the
 -- order in which events arrive. All keys are led by the student, like those of the firehose.
 --
@@ -165,6 +165,7 @@ BEGIN
             errors_before(first_success_at, errors, first_error_at, last_error_at, NULL, NULL),
             durations
         FROM told WHERE cell_id IS NOT NULL
+        ORDER BY student_id, notebook_id, cell_id  -- they are read together
         ON CONFLICT (student_id, notebook_id, cell_id) DO UPDATE SET
             executions = p.executions + EXCLUDED.executions,
             errors = p.errors + EXCLUDED.errors,

@@ -1,5 +1,6 @@
 """A notebook in a class, cell by cell: who got how far, and what stops them."""
 
+import asyncio
 from collections import defaultdict
 from typing import Annotated, Any
 
@@ -73,12 +74,14 @@ async def notebook_progress(
     if path is None:
         raise NotFound(f"There is no notebook {notebook_id}")
     ids = list(students)
+    rows, error_rows = await asyncio.gather(
+        reads.fetch(_SELECT_CELLS, ids, notebook_id),
+        reads.fetch(_SELECT_ERRORS, ids, notebook_id, query.errors),
+    )
     errors: defaultdict[int, list[CellError]] = defaultdict(list)
-    if query.errors:
-        for row in await reads.fetch(_SELECT_ERRORS, ids, notebook_id, query.errors):
-            who = sorted(students[student_id] for student_id in row["students"])
-            errors[row["id"]].append(CellError(row["error"], row["count"], who))
-    rows = await reads.fetch(_SELECT_CELLS, ids, notebook_id)
+    for row in error_rows:
+        who = sorted(students[student_id] for student_id in row["students"])
+        errors[row["id"]].append(CellError(row["error"], row["count"], who))
     cells = [_cell(dict(row), errors[row["id"]]) for row in rows]
     return NotebookProgress(class_id, notebook_id, path, len(students), cells)
 

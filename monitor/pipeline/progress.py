@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 
 from monitor.database import Database
 from monitor.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-_PERIOD = 1.0  # seconds after which batches are counted even if nobody asks
-_SHARE = 0.05  # of the time is spent on it at most, then: many at once cost less
+# Seconds after which batches are counted even if nobody asks. The busier, the longer: many at once
+# cost less each, but who asks waits until they are counted.
+_PERIOD, _BUSY_PERIOD = 1.0, 5.0
+_SHARE = 0.05  # of the time may be spent on it before it counts as busy
 _MOST = 200  # batches counted in one transaction
 _TIMEOUT = 120.0  # seconds for one transaction; after a bulk load a batch may be large
 
@@ -59,11 +62,10 @@ class Progress:
                 self._answer(waiting, error)
             finally:
                 self._answer(waiting, Unavailable("The server is stopping"))
-            try:
-                async with asyncio.timeout(max(_PERIOD, (time.monotonic() - start) / _SHARE)):
+            spent = time.monotonic() - start
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(_PERIOD, spent / _SHARE), _BUSY_PERIOD)):
                     await self._asked.wait()
-            except TimeoutError:
-                continue
 
     async def _count(self) -> None:
         async with self._database.connection() as connection:
