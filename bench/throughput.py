@@ -72,11 +72,15 @@ async def _committed(connection: asyncpg.Connection) -> int:
 
 
 async def _drained(connection: asyncpg.Connection) -> None:
-    """Waits until what wrk left unanswered at its end has been stored too."""
-    before, after = -1, await _committed(connection)
-    while before != after:
+    """Waits until what wrk left unanswered at its end has been stored, and all has been counted."""
+    before: tuple[int, int] | None = None
+    while before != (after := (await _committed(connection), await _uncounted(connection))):
         await asyncio.sleep(0.5)
-        before, after = after, await _committed(connection)
+        before = after if after[1] == 0 else None
+
+
+async def _uncounted(connection: asyncpg.Connection) -> int:
+    return int(await connection.fetchval("SELECT count(*) FROM uncounted"))
 
 
 async def _check(connection: asyncpg.Connection) -> None:

@@ -102,7 +102,7 @@ class Server:
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(settings.socket_max_pending)
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
-        self.progress = Progress(self.database)
+        self.progress = Progress(self.database, self._busy)
         self.reads = Reads(self.database, self._standby(), self.progress.catch_up)
 
     @asynccontextmanager
@@ -171,6 +171,9 @@ class Server:
         if self._parts is None:
             raise Unavailable("The server is starting")
         return await health.check(self._parts)
+
+    def _busy(self) -> bool:
+        return self.queue.events >= self._settings.batch_max_events
 
     def _standby(self) -> Database | None:
         server = self._settings.postgres_read_server

@@ -52,7 +52,7 @@ async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]
     )
     database = Database(postgres, 5, 5.0)
     await database.open()
-    progress = Progress(database)
+    progress = Progress(database, lambda: False)
     progress.start()
     yield School(
         pool, PostgresSink(pool, References(1_000)), Reads(database, None, progress.catch_up)

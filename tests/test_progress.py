@@ -15,6 +15,7 @@ from monitor.database import Database
 from monitor.errors import RowRefused, Unavailable
 from monitor.events import Event
 from monitor.insight.counts import counts, percentile
+from monitor.pipeline import progress as module
 from monitor.pipeline.handlers import status
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.progress import Progress
@@ -55,10 +56,14 @@ async def database(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[Datab
 
 @pytest.fixture
 async def progress(database: Database) -> AsyncIterator[Progress]:
-    progress = Progress(database)
+    progress = Progress(database, idle)
     progress.start()
     yield progress
     await progress.stop()
+
+
+def idle() -> bool:
+    return False
 
 
 def sink_on(pool: asyncpg.Pool) -> PostgresSink:
@@ -137,7 +142,7 @@ async def test_several_writers_and_counters_at_once_count_each_event_once(
             chosen = events[batch * 100 : batch * 100 + 100]
             await sink.write([again(event) for event in order.sample(chosen, 100)])
 
-    counters = [Progress(database), Progress(database)]
+    counters = [Progress(database, idle), Progress(database, idle)]
     for each in counters:
         each.start()
     writers = [asyncio.create_task(write(seed)) for seed in range(3)]
@@ -208,15 +213,36 @@ async def test_batches_are_counted_even_if_nobody_asks(
     pool: asyncpg.Pool, progress: Progress
 ) -> None:
     await sink_on(pool).write([made()])
+    await counted(pool, 1)
+
+
+async def test_counting_gives_way_to_storing_but_not_for_ever(
+    pool: asyncpg.Pool, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PERIOD", 0.01)
+    progress = Progress(database, lambda: True)
+    progress.start()
+    await sink_on(pool).write([made()])
+    await asyncio.sleep(0.5)
+    assert not await rows(pool, CELLS)
+    await progress.catch_up()
+    assert await rows(pool, CELLS)
+    await sink_on(pool).write([made(cell="cell-2")])
+    monkeypatch.setattr(module, "_PUT_OFF", 0.0)
+    await counted(pool, 2)
+    await progress.stop()
+
+
+async def counted(pool: asyncpg.Pool, cells: int) -> None:
     for _ in range(200):
         await asyncio.sleep(0.05)
-        if await rows(pool, CELLS):
+        if len(await rows(pool, CELLS)) == cells:
             return
     pytest.fail("The batch was not counted")
 
 
 async def test_who_asks_while_postgresql_is_away_is_told(postgres: Address) -> None:
-    progress = Progress(Database(postgres, 1, 1.0))  # which was never opened
+    progress = Progress(Database(postgres, 1, 1.0), idle)  # which was never opened
     progress.start()
     with pytest.raises(Unavailable):
         await progress.catch_up()

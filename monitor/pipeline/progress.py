@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from monitor.database import Database
@@ -10,19 +11,21 @@ from monitor.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-# Seconds after which batches are counted even if nobody asks. The busier, the longer: many at once
-# cost less each, but who asks waits until they are counted.
-_PERIOD, _BUSY_PERIOD = 1.0, 5.0
-_SHARE = 0.05  # of the time may be spent on it before it counts as busy
+_PERIOD = 1.0  # seconds after which batches are counted even if nobody asks
+_PUT_OFF = 30.0  # the same while storing has no time to spare: counting many at once costs less
 _MOST = 200  # batches counted in one transaction
 _TIMEOUT = 120.0  # seconds for one transaction; after a bulk load a batch may be large
 
 
 class Progress:
-    """Keeps the tables of `sql/005_progress.sql` up to date."""
+    """Keeps the tables of `sql/005_progress.sql` up to date.
 
-    def __init__(self, database: Database) -> None:
+    `busy` says whether storing has no time to spare, and counting had better wait.
+    """
+
+    def __init__(self, database: Database, busy: Callable[[], bool]) -> None:
         self._database = database
+        self._busy = busy
         self._task: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -47,25 +50,30 @@ class Progress:
         await waiter
 
     async def _run(self) -> None:
+        counted_at = time.monotonic()
         while True:
-            self._asked.clear()
-            waiting, self._waiting = self._waiting, []
-            start = time.monotonic()
-            try:
-                await self._count()
-                self._answer(waiting)
-            except Unavailable as error:
-                logger.warning("Batches could not be counted: %s", error)
-                self._answer(waiting, error)
-            except Exception as error:  # it goes on: the next batches are to be counted
-                logger.exception("Batches could not be counted")
-                self._answer(waiting, error)
-            finally:
-                self._answer(waiting, Unavailable("The server is stopping"))
-            spent = time.monotonic() - start
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(max(_PERIOD, spent / _SHARE), _BUSY_PERIOD)):
+                async with asyncio.timeout(_PERIOD):
                     await self._asked.wait()
+            put_off = self._busy() and time.monotonic() < counted_at + _PUT_OFF
+            if self._waiting or not put_off:
+                await self._count_for_all()
+                counted_at = time.monotonic()
+
+    async def _count_for_all(self) -> None:
+        self._asked.clear()
+        waiting, self._waiting = self._waiting, []
+        try:
+            await self._count()
+            self._answer(waiting)
+        except Unavailable as error:
+            logger.warning("Batches could not be counted: %s", error)
+            self._answer(waiting, error)
+        except Exception as error:  # it goes on: the next batches are to be counted
+            logger.exception("Batches could not be counted")
+            self._answer(waiting, error)
+        finally:
+            self._answer(waiting, Unavailable("The server is stopping"))
 
     async def _count(self) -> None:
         async with self._database.connection() as connection:
