@@ -68,7 +68,7 @@ def test_each_question_is_answered_as_json_and_as_csv(replica: Replica) -> None:
             "errorMessage": "=E: 'x'",
             "eventTime": now().isoformat(),
         }
-        assert client.post("/events", json=[event] * 1).json()["stored"] == 1
+        assert client.post("/events", json=[event]).json()["stored"] == 1
         many = [{"eventType": "cell_executed", "userId": "花子"} for _ in range(250)]
         many.append({"eventType": "notebook_opened", "userId": "花子", "notebookPath": "a.ipynb"})
         assert client.post("/events", json=many).json()["stored"] == 251

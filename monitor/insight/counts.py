@@ -16,5 +16,5 @@ def percentile(buckets: list[int], share: float) -> float | None:
     for bucket, count in enumerate(buckets):
         seen += count
         if count and seen >= wanted:
-            return float(f"{_GROWTH ** (bucket + 0.5):.3g}")
+            return float(f"{_GROWTH ** (bucket + 0.5):.4g}")
     return None

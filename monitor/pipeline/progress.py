@@ -44,6 +44,8 @@ class Progress:
 
         Those who ask at the same time share the work. Raises Unavailable.
         """
+        if self._task is None or self._task.done():
+            raise Unavailable("Batches are not counted now")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._asked.set()
