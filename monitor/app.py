@@ -28,17 +28,20 @@ from monitor.pipeline.influx import InfluxSink, Target
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.outbox import Outbox
 from monitor.pipeline.postgres import PostgresSink
+from monitor.pipeline.progress import Progress
 from monitor.pipeline.publisher import Publisher
 from monitor.pipeline.references import References
 from monitor.pipeline.replay import Replay
 from monitor.pipeline.spool import Spool
 from monitor.pipeline.store import Store
 from monitor.pipeline.subscriber import SocketLimits
+from monitor.reads import Reads
 from monitor.routes import (
     assignments,
     classes,
     docs,
     enrolment,
+    insight,
     notebooks,
     notices,
     openapi,
@@ -78,6 +81,7 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     api.operations.extend(older_routes.operations(*intake))
     for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api, server.database)
+    insight.declare(api, server.reads)
     for telling in (submissions, notices):
         telling.declare(api, server.database, server.hub.publish)
     live_routes.declare(api, server.hub)
@@ -111,6 +115,8 @@ class Server:
             SocketLimits(settings.socket_max_pending, settings.socket_max_bytes),
         )
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
+        self.progress = Progress(self.database, self._busy)
+        self.reads = Reads(self.database, self._standby(), self.progress.catch_up)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -119,6 +125,7 @@ class Server:
         spool = Spool.open(settings.data_dir, settings.spool_max_bytes)
         pool = await open_pool(self._postgres, settings.consumers + 6, settings.store_timeout)
         await self.database.open()
+        await self.reads.open()
         dead_letters = DeadLetters(pool, spool.replica)
         influx, broker = self._influx(pool, dead_letters), self._broker()
         references = References(settings.known_names)
@@ -144,6 +151,7 @@ class Server:
             self.hub,
             influx,
             broker,
+            self.reads,
         )
 
         try:
@@ -154,7 +162,7 @@ class Server:
             influx.start()
         if broker:
             await broker.start()
-        for part in (runner, fallback, housekeeping):
+        for part in (runner, fallback, housekeeping, self.progress):
             part.start()
         consumers.start(settings.consumers)
         # Batches are many objects without cycles: look for those that have some less often, and
@@ -180,10 +188,12 @@ class Server:
             await fallback.stop()
             await housekeeping.stop()
             await runner.stop(remaining())
+            await self.progress.stop()
             if broker:
                 await broker.stop(remaining())
             if influx:
                 await influx.stop(remaining())
+            await self.reads.close(remaining())
             await self.database.close(remaining())
             await close_pool(pool, remaining())
             await spool.close()
@@ -198,6 +208,16 @@ class Server:
         if self._replay is None:
             raise Unavailable("The server is starting")
         return await self._replay.run(letter)
+
+    def _busy(self) -> bool:
+        return self.queue.events >= self._settings.batch_max_events
+
+    def _standby(self) -> Database | None:
+        server = self._settings.postgres_read_server
+        if not server:
+            return None
+        address = {**self._postgres, "host": server}
+        return Database(address, _API_CONNECTIONS, self._settings.store_timeout)
 
     def _influx(self, pool: asyncpg.Pool, dead_letters: DeadLetters) -> InfluxSink | None:
         if target := influx_target(self._settings):

@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_user: Text = "postgres"
     postgres_password: str = ""
     postgres_db: Text = "postgres"
+    postgres_read_server: str = ""
 
     influxdb_url: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")] = ""
     influxdb_token: str = ""

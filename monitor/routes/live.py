@@ -78,6 +78,13 @@ def declare(api: Api, hub: Hub) -> None:
         return hub.presence.of(f"class:{class_id}")
 
 
+def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
+    try:
+        return msgspec.convert(dict(socket.query_params), Query, strict=False), None
+    except msgspec.ValidationError as error:
+        return Query(), Error("invalid_query", str(error))
+
+
 class Connection:
     """One client: its commands in, its messages out."""
 
