@@ -15,7 +15,7 @@ from monitor.pipeline.subscriber import SocketLimits, Subscriber, Wire, frame
 
 ALL = "*"  # the channel that carries every message
 _CATCH_UP = 1.0  # seconds for messages that a client has seen to arrive here as well
-_TICK = 0.02
+_TICK = 0.1  # a whole school may be waiting
 
 
 class Stale(msgspec.Struct):
