@@ -111,10 +111,13 @@ class Hub:
             self.relay(batch)
 
     def deliver(self, batch: Batch) -> None:
-        """Sends another replica's messages to this one's sockets."""
+        """Sends another replica's messages to this one's sockets.
+
+        Raises msgspec.DecodeError, and keeps nothing, when they are none.
+        """
+        deliveries = batch.deliveries
         self.history.append(batch)
-        if self._listeners:
-            self._fan_out(batch, batch.deliveries)
+        self._fan_out(batch, deliveries)
 
     def reply(
         self,
