@@ -176,6 +176,14 @@ async def test_messages_are_relayed_in_one_piece_even_when_nobody_listens_here()
     assert [each.channels for each in batch.deliveries] == [["progress:a"], ["progress:b"]]
 
 
+def test_what_is_no_batch_is_not_kept() -> None:
+    hub = a_hub()
+    with pytest.raises(msgspec.DecodeError):
+        hub.deliver(Batch("x", 1, 1, msgspec.Raw(b"[5]")))
+    assert not hub.history.batches
+    assert "x" not in hub.history.seen
+
+
 @pytest.mark.parametrize(
     ("student", "channel"),
     [

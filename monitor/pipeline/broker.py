@@ -134,8 +134,8 @@ class RedisBroker:
 
     def _take(self, data: bytes) -> None:
         try:
-            told = _DECODER.decode(data)
+            self._replicas.receive(_DECODER.decode(data))
         except msgspec.DecodeError as error:
             logger.warning("Something else publishes on %s: %s", CHANNEL, error)
-            return
-        self._replicas.receive(told)
+        except Exception:  # the listener outlives a fault of ours: what is missing is asked for
+            logger.exception("A message of another replica could not be delivered")

@@ -15,7 +15,7 @@ from monitor.pipeline.subscriber import SocketLimits, Subscriber, Wire, frame
 
 ALL = "*"  # the channel that carries every message
 _CATCH_UP = 1.0  # seconds for messages that a client has seen to arrive here as well
-_TICK = 0.02
+_TICK = 0.1  # a whole school may be waiting
 
 
 class Stale(msgspec.Struct):
@@ -111,10 +111,13 @@ class Hub:
             self.relay(batch)
 
     def deliver(self, batch: Batch) -> None:
-        """Sends another replica's messages to this one's sockets."""
+        """Sends another replica's messages to this one's sockets.
+
+        Raises msgspec.DecodeError, and keeps nothing, when they are none.
+        """
+        deliveries = batch.deliveries
         self.history.append(batch)
-        if self._listeners:
-            self._fan_out(batch, batch.deliveries)
+        self._fan_out(batch, deliveries)
 
     def reply(
         self,

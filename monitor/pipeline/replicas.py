@@ -227,7 +227,7 @@ class Replicas:
         logger.warning("Replica %s is silent", origin)
         self._leave(origin)
         if self._history.lost_at < heard:
-            self._history.lost_at = now()
+            self._history.lost_at = now() + 1  # after all cursors so far
             self._miss()
 
     def _miss(self) -> None:
