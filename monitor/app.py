@@ -41,10 +41,12 @@ from monitor.routes import (
     classes,
     docs,
     enrolment,
+    help_queue,
     insight,
     notebooks,
     notices,
     openapi,
+    page,
     rejected,
     students,
     submissions,
@@ -82,7 +84,7 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api, server.database)
     insight.declare(api, server.reads)
-    for telling in (submissions, notices):
+    for telling in (submissions, notices, help_queue):
         telling.declare(api, server.database, server.hub.publish)
     live_routes.declare(api, server.hub)
     rejected.declare(api, server.database, server.replay)
@@ -90,7 +92,12 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
     return Starlette(
-        routes=[*api.routes(), *docs.routes(prefix), *live_routes.routes(server.hub)],
+        routes=[
+            *api.routes(),
+            *docs.routes(prefix),
+            *page.routes(prefix),
+            *live_routes.routes(server.hub),
+        ],
         middleware=[
             Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL]),
             Middleware(WithoutTrailingSlash),

@@ -169,6 +169,7 @@ async def test_a_message_says_what_happened(replica: Replica) -> None:
         "userId": "hanako",
         "notebookPath": "lesson.ipynb",
         "cellId": "cell-1",
+        "cellIndex": 0,
         "status": "error",
         "executions": 1,
         "errors": 1,

@@ -205,6 +205,7 @@ def test_a_students_channel_is_escaped(student: str, channel: str) -> None:
         "userId": student,
         "notebookPath": "units/lesson.ipynb",
         "cellId": "cell-1",
+        "cellIndex": 0,
         "status": "success",
         "executions": 1,
         "errors": 0,

@@ -22,7 +22,8 @@ class NowQuery(Question, frozen=True, kw_only=True):
 class StudentNow(msgspec.Struct):
     """A student of a class now.
 
-    `help`: the help button is on, and was pressed, or repeated by the extension, within 30 s.
+    `help`: the help button is on, was pressed, or repeated by the extension, within 30 s, and no
+    teacher has resolved it.
     `idle`: nothing was received for a while. `error`: the last execution failed. Else `active`.
     Errors in a row are counted up to 100. Times are the server's.
     """
@@ -83,6 +84,10 @@ _SELECT_NOW = """
             WHERE e.student_id = s.id AND e.event_time = s.help_at AND e.event_type = 'help'
                 AND e.received_at > now() - $3::interval
                 AND e.event_time > e.received_at - $3::interval
+        ) AND NOT EXISTS (
+            SELECT FROM help_requests AS h
+            WHERE h.student_id = s.id AND h.after_stop = COALESCE(s.help_stop_at, '-infinity')
+                AND h.resolved_at IS NOT NULL
         ) AS asks
     ) AS help
     WHERE s.id = ANY ($1::bigint[])

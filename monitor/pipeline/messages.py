@@ -20,6 +20,7 @@ class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
     user_id: str
     notebook_path: str | None
     cell_id: str | None
+    cell_index: int | None
     status: str | None
     executions: int
     errors: int
@@ -39,6 +40,7 @@ def execution_updates(stored: Stored) -> list[Outgoing]:
                 event.student,
                 event.notebook,
                 event.cell,
+                event.cell_index,
                 status(event),
                 stored.totals[event.student].executions,
                 stored.totals[event.student].errors,

@@ -15,8 +15,10 @@ from monitor.insight.cells import (
     assignment_progress,
     notebook_progress,
 )
+from monitor.insight.heatmap import StudentCell, student_cells
 from monitor.insight.now import NowQuery, StudentNow, class_now
 from monitor.insight.pages import PageOf, Span
+from monitor.insight.radar import Radar, RadarQuery, error_radar
 from monitor.insight.student import SessionOf, SubmissionOf, sessions, submissions
 from monitor.insight.timeline import Access, Execution, TimelineSpan, accesses, executions
 from monitor.listing import Id
@@ -54,7 +56,20 @@ def _declare_classes(api: Api, reads: Reads) -> None:
         return found
 
 
+    @api.operation("GET", "/classes/{class_id}/errors", raises=(NotFound,))
+    async def get_class_errors(class_id: Id, query: RadarQuery) -> Radar:
+        """The errors of the last minutes, by cell and kind: what many are stuck at."""
+        return await error_radar(reads, class_id, query)
+
+
 def _declare_cells(api: Api, reads: Reads) -> None:
+    @api.operation(
+        "GET", "/classes/{class_id}/notebooks/{notebook_id}/students", raises=(NotFound,)
+    )
+    async def get_notebook_students(class_id: Id, notebook_id: Id) -> list[StudentCell]:
+        """A notebook in a class, student by student: the cells that each has reached."""
+        return await student_cells(reads, class_id, notebook_id)
+
     @api.operation(
         "GET",
         "/classes/{class_id}/notebooks/{notebook_id}/cells",

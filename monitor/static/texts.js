@@ -1,0 +1,182 @@
+// What the page says, in Japanese and English.
+
+const TEXTS = {
+  title: ["Cell Monitor", "Cell Monitor"],
+  class: ["Class", "クラス"],
+  students: ["Students", "学生"],
+  help: ["Help", "質問"],
+  errors: ["Errors", "エラー"],
+  notebooks: ["Notebooks", "ノートブック"],
+  activity: ["Activity", "活動"],
+  manage: ["Manage", "管理"],
+  language: ["日本語", "English"],
+  theme: ["Light/dark", "明/暗"],
+  connecting: ["Connecting…", "接続中…"],
+  live: ["Live", "ライブ"],
+  stale: ["Partly delayed", "一部遅延"],
+  lost: ["Connection lost — trying again", "接続が切れました。再接続しています"],
+  state_help: ["Asks for help", "質問あり"],
+  state_stuck: ["Stuck", "行き詰まり"],
+  state_error: ["Error", "エラー"],
+  state_active: ["Working", "作業中"],
+  state_idle: ["Idle", "停止中"],
+  search: ["Search", "検索"],
+  sort: ["Sort by", "並べ替え"],
+  sort_need: ["Who needs me", "支援の必要順"],
+  sort_name: ["Name", "名前"],
+  sort_heard: ["Last heard from", "最新の反応"],
+  sort_errors: ["Errors in a row", "連続エラー"],
+  show: ["Show", "表示"],
+  everybody: ["Everybody", "全員"],
+  by_team: ["By team", "チーム別"],
+  no_team: ["No team", "チームなし"],
+  nobody: ["Nobody matches.", "該当者はいません。"],
+  cell: ["cell {0}", "セル {0}"],
+  runs: ["{0} runs", "実行 {0}"],
+  in_a_row: ["{0} errors in a row", "連続エラー {0}"],
+  never: ["not heard from yet", "まだ反応なし"],
+  seconds: ["{0} s ago", "{0} 秒前"],
+  minutes: ["{0} min ago", "{0} 分前"],
+  hours: ["{0} h ago", "{0} 時間前"],
+  legend: [
+    "Stuck: {0} errors in a row or more. Idle: nothing heard for 5 minutes.",
+    "行き詰まり：{0} 回以上の連続エラー。停止中：5 分以上反応なし。",
+  ],
+  asked: ["{0} asks for help", "{0} さんが質問しています"],
+  queue_rule: [
+    "Who has waited longest comes first; those a teacher is already with come last. A call ends when the student ends it, when it is resolved, or after 30 s without a sign.",
+    "待ち時間の長い順です。対応中の人は最後に並びます。学生が取り消すか、解決されるか、30 秒間信号がないと終わります。",
+  ],
+  queue_empty: ["Nobody asks for help.", "質問している人はいません。"],
+  waiting: ["waiting {0}", "待ち時間 {0}"],
+  take: ["I go there", "対応する"],
+  taken: ["{0} is there", "{0} さんが対応中"],
+  resolve: ["Resolved", "解決"],
+  your_name: ["Your name", "あなたの名前"],
+  name_first: ["Say who you are first.", "先に名前を入力してください。"],
+  last_error: ["Last error", "最後のエラー"],
+  no_error: ["No error lately", "最近のエラーなし"],
+  radar_rule: [
+    "Errors of the last {0} minutes, by cell and kind. A group that {1} students have met is announced once.",
+    "過去 {0} 分間のエラーをセルと種類ごとにまとめています。{1} 人以上になると一度通知します。",
+  ],
+  radar_empty: ["No errors in the last {0} minutes.", "過去 {0} 分間にエラーはありません。"],
+  radar_group: ["{0} of {1} have {2} in {3}", "{1} 人中 {0} 人：{3} で {2}"],
+  a_cell: ["a cell", "セル"],
+  example: ["Example ({0})", "例（{0}）"],
+  who: ["Who", "学生"],
+  trend: ["errors over time: {0}", "エラーの推移：{0}"],
+  code: ["Code", "コード"],
+  output: ["Output", "出力"],
+  error: ["Error", "エラー"],
+  timeline: ["Executions", "実行履歴"],
+  opened: ["Notebooks", "ノートブック"],
+  submissions: ["Submissions", "提出物"],
+  more: ["More", "さらに表示"],
+  nothing: ["Nothing yet.", "まだありません。"],
+  open: ["opened", "開いた"],
+  save: ["saved", "保存した"],
+  close: ["closed", "閉じた"],
+  attempt: ["attempt {0}", "{0} 回目"],
+  late: ["late", "遅刻"],
+  grade: ["Grade", "評点"],
+  feedback: ["Feedback", "コメント"],
+  save_grade: ["Save", "保存"],
+  saved: ["Saved.", "保存しました。"],
+  choose_notebook: ["Notebook", "ノートブック"],
+  no_notebooks: ["No notebook has been used yet.", "使われたノートブックはまだありません。"],
+  not_reached: ["not reached", "未着手"],
+  reached: ["reached", "到達"],
+  failed_n: ["failed {0} times", "{0} 回失敗"],
+  succeeded_n: ["succeeded at attempt {0}", "{0} 回目で成功"],
+  success_rate: ["Success", "成功率"],
+  attempts: ["Attempts (median)", "試行回数（中央値）"],
+  time: ["Time (median)", "時間（中央値）"],
+  top_errors: ["Top errors", "主なエラー"],
+  refresh: ["Refresh", "更新"],
+  executions: ["Executions", "実行"],
+  helps: ["Help signals", "質問の信号"],
+  every_minute: ["every minute", "1 分ごと"],
+  every_5: ["every 5 minutes", "5 分ごと"],
+  every_hour: ["every hour", "1 時間ごと"],
+  interval: ["Interval", "間隔"],
+  replay: ["Replay", "再生"],
+  pause: ["Pause", "一時停止"],
+  until: ["Up to {0}: {1} executions, {2} errors, {3} help signals", "{0} まで：実行 {1}、エラー {2}、質問の信号 {3}"],
+  as_table: ["As a table", "表で見る"],
+  welcome: ["Welcome", "ようこそ"],
+  welcome_empty: ["The server runs, and there is no class yet.", "サーバーは動いています。クラスはまだありません。"],
+  first_event: ["1. Send a first event", "1. 最初のイベントを送る"],
+  first_class: ["2. Make a class", "2. クラスを作る"],
+  first_demo: ["Or look at a class of 38 simulated students", "または 38 人の模擬クラスを見る"],
+  extension: [
+    "In JupyterLab: Settings → Settings Editor → Cell Monitor, server URL {0}",
+    "JupyterLab では：設定 → 設定エディター → Cell Monitor、サーバー URL {0}",
+  ],
+  first_student: ["No student is enrolled yet: do it in “Manage”.", "学生が登録されていません。「管理」で登録してください。"],
+  new_class: ["New class", "新しいクラス"],
+  class_code: ["Code", "コード"],
+  name: ["Name", "名前"],
+  create: ["Create", "作成"],
+  rename: ["Save", "保存"],
+  enrol: ["Enrol", "登録"],
+  enrol_hint: [
+    "One student to a line: id, name, email, team, role. Only the id is needed; further lines as an Excel CSV file has them.",
+    "1 行に 1 人：学籍番号、氏名、メール、チーム、役割。必要なのは学籍番号だけです。",
+  ],
+  enrolled: ["{0} enrolled.", "{0} 人を登録しました。"],
+  assignments: ["Assignments", "課題"],
+  hand_out: ["Hand out", "配布"],
+  heading: ["Title", "題名"],
+  path: ["Notebook path", "ノートブックのパス"],
+  due: ["Due", "締切"],
+  points: ["Points", "配点"],
+  students_submitted: ["{0} submissions", "提出 {0} 件"],
+  content_none: ["Handed in without a notebook.", "ノートブックなしで提出されました。"],
+  back: ["Back", "戻る"],
+  not_found: ["There is no such class or page.", "そのクラスまたはページはありません。"],
+  failed: ["That did not work: {0}", "失敗しました：{0}"],
+};
+
+const LANGUAGES = ["en", "ja"];
+
+function stored() {
+  const asked = new URLSearchParams(location.search).get("lang") ?? localStorage.getItem("lang");
+  if (LANGUAGES.includes(asked)) return asked;
+  return navigator.language.startsWith("ja") ? "ja" : "en";
+}
+
+export const language = stored();
+document.documentElement.lang = language;
+
+export function otherLanguage() {
+  localStorage.setItem("lang", language === "ja" ? "en" : "ja");
+  const url = new URL(location.href);
+  url.searchParams.delete("lang");
+  if (url.href === location.href) location.reload();
+  else location.replace(url);
+}
+
+export function t(name, ...parts) {
+  return TEXTS[name][LANGUAGES.indexOf(language)].replace(/\{(\d)\}/g, (_, place) => parts[place]);
+}
+
+export function ago(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return t("seconds", seconds);
+  if (seconds < 3600) return t("minutes", Math.floor(seconds / 60));
+  return t("hours", Math.floor(seconds / 3600));
+}
+
+export function minutes(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+export function when(time) {
+  return new Date(time).toLocaleString(language, { dateStyle: "short", timeStyle: "medium" });
+}
+
+export function cellName(position) {
+  return position === null || position === undefined ? t("a_cell") : t("cell", position + 1);
+}

@@ -1,0 +1,179 @@
+// The class, live: one tile for each student.
+
+import { serverNow } from "./api.js";
+import { arrange, el, set } from "./dom.js";
+import { STATES, STUCK } from "./store.js";
+import { ago, cellName, t } from "./texts.js";
+
+const PAUSE = 1_000; // between two looks at the order: tiles shall not dance
+
+const ORDERS = {
+  need: (a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state) || b.row - a.row || named(a, b),
+  name: (a, b) => named(a, b),
+  heard: (a, b) => b.student.heard - a.student.heard || named(a, b),
+  errors: (a, b) => b.row - a.row || named(a, b),
+};
+
+function named(a, b) {
+  return a.name.localeCompare(b.name) || (a.student.user_id < b.student.user_id ? -1 : 1);
+}
+
+export function tilesView(root, store) {
+  const tiles = new Map();
+  const wishes = { order: "need", state: "", text: "", teams: false };
+  const counts = el("p", { className: "counts" });
+  const body = el("div");
+  let timer = 0;
+
+  const updated = ({ detail }) => {
+    for (const userId of detail) {
+      const student = store.students.get(userId);
+      if (!student) continue;
+      if (!tiles.has(userId)) tiles.set(userId, new Tile(store.id));
+      tiles.get(userId).show(student, store.state(student), store.help.get(userId));
+    }
+    timer ||= setTimeout(order, body.childElementCount ? PAUSE : 0);
+  };
+  const loaded = () => {
+    for (const userId of tiles.keys()) if (!store.students.has(userId)) tiles.delete(userId);
+    updated({ detail: store.students.keys() });
+    if (store.error) body.replaceChildren(el("p", { className: "trouble", textContent: t("failed", store.error.message) }));
+    else if (!store.students.size) body.replaceChildren(el("p", { textContent: t("first_student") }));
+  };
+  const ticked = () => {
+    const changed = [];
+    for (const [userId, tile] of tiles) if (tile.age(store)) changed.push(userId);
+    if (changed.length) updated({ detail: changed });
+  };
+
+  const order = () => {
+    clearTimeout(timer);
+    timer = 0;
+    if (!tiles.size) return;
+    const wanted = [...tiles.values()].filter((tile) => tile.matches(wishes)).sort(ORDERS[wishes.order]);
+    count();
+    if (!wanted.length) body.replaceChildren(el("p", { textContent: t("nobody") }));
+    else if (wishes.teams) arrange(body, teams(body, wanted));
+    else arrange(body, [grid(body, "", wanted)]);
+  };
+  const count = () => {
+    const found = STATES.map((state) => [state, [...tiles.values()].filter((tile) => tile.state === state).length]);
+    arrange(counts, found.map(([state, number]) => chip(counts, state, number)));
+  };
+
+  root.append(bar(wishes, order), counts, body, el("p", { className: "hint", textContent: t("legend", STUCK) }));
+  store.addEventListener("changed", updated);
+  store.addEventListener("loaded", loaded);
+  store.addEventListener("tick", ticked);
+  if (store.students.size) loaded();
+  return () => {
+    clearTimeout(timer);
+    store.removeEventListener("changed", updated);
+    store.removeEventListener("loaded", loaded);
+    store.removeEventListener("tick", ticked);
+  };
+}
+
+class Tile {
+  constructor(classId) {
+    this.classId = classId;
+    this.shape = el("span", { className: "shape", ariaHidden: "true" });
+    this.title = el("strong");
+    this.team = el("span", { className: "team" });
+    this.what = el("span", { className: "what" });
+    this.place = el("span", { className: "place" });
+    this.numbers = el("span", { className: "numbers" });
+    this.heard = el("span", { className: "heard" });
+    this.link = el("a", {}, this.shape, this.title, this.team, this.what, this.place, this.numbers, this.heard);
+    this.element = el("li", { className: "tile" }, this.link);
+  }
+
+  show(student, state, request) {
+    this.student = student;
+    this.state = state;
+    this.name = student.name ?? student.user_id;
+    this.row = student.errors_in_a_row;
+    this.element.dataset.state = state;
+    this.shape.dataset.state = state;
+    const href = `#/class/${this.classId}/student/${student.student_id}`;
+    if (this.link.getAttribute("href") !== href) this.link.setAttribute("href", href);
+    set(this.title, this.name);
+    set(this.team, student.team ?? "");
+    set(this.what, request?.taken_by ? t("taken", request.taken_by) : t(`state_${state}`));
+    set(this.place, place(student));
+    const run = this.row ? ` · ${t("in_a_row", this.row)}` : "";
+    set(this.numbers, t("runs", student.executions) + run);
+    set(this.heard, student.heard ? ago(serverNow() - student.heard) : t("never"));
+  }
+
+  // Whether time alone has changed the state.
+  age(store) {
+    if (this.student.heard) set(this.heard, ago(serverNow() - this.student.heard));
+    return store.state(this.student) !== this.state;
+  }
+
+  matches({ state, text }) {
+    if (state && this.state !== state) return false;
+    const { user_id: userId, team, notebook_path: path } = this.student;
+    return [this.name, userId, team, path].join("\n").toLowerCase().includes(text);
+  }
+}
+
+function place(student) {
+  if (!student.notebook_path) return "";
+  const file = student.notebook_path.split("/").pop();
+  return student.cell_id ? `${file} · ${cellName(student.cell_position)}` : file;
+}
+
+function grid(body, team, tiles) {
+  const id = `team:${team}`;
+  const found = [...body.children].find((each) => each.dataset.id === id);
+  const section = found ?? el("section", {}, team ? el("h2", { textContent: team }) : null, el("ul", { className: "tiles" }));
+  section.dataset.id = id;
+  arrange(section.lastChild, tiles.map((tile) => tile.element));
+  return section;
+}
+
+function teams(body, tiles) {
+  const found = new Map();
+  for (const tile of tiles) {
+    const team = tile.student.team || t("no_team");
+    if (!found.has(team)) found.set(team, []);
+    found.get(team).push(tile);
+  }
+  const names = [...found.keys()].sort((a, b) => a.localeCompare(b));
+  return names.map((name) => grid(body, name, found.get(name)));
+}
+
+function chip(parent, state, number) {
+  const found = [...parent.children].find((each) => each.dataset.state === state);
+  const made = found ?? el("span", { className: "chip" }, el("span", { className: "shape", ariaHidden: "true" }), el("span"));
+  made.dataset.state = state;
+  made.firstChild.dataset.state = state;
+  set(made.lastChild, `${t(`state_${state}`)} ${number}`);
+  return made;
+}
+
+function bar(wishes, changed) {
+  const option = (value, text) => el("option", { value, textContent: text });
+  const sort = el("select", {}, ...Object.keys(ORDERS).map((name) => option(name, t(`sort_${name}`))));
+  const state = el("select", {}, option("", t("everybody")), ...STATES.map((name) => option(name, t(`state_${name}`))));
+  const search = el("input", { type: "search" });
+  const byTeam = el("input", { type: "checkbox" });
+  const read = () => {
+    wishes.order = sort.value;
+    wishes.state = state.value;
+    wishes.text = search.value.trim().toLowerCase();
+    wishes.teams = byTeam.checked;
+    changed();
+  };
+  for (const control of [sort, state, search, byTeam]) control.oninput = read;
+  return el(
+    "div",
+    { className: "bar" },
+    el("label", {}, `${t("search")} `, search),
+    el("label", {}, `${t("show")} `, state),
+    el("label", {}, `${t("sort")} `, sort),
+    el("label", {}, byTeam, ` ${t("by_team")}`),
+  );
+}
