@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: help install run test check bench lock clean
+.PHONY: help install run demo test check bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ install: $(VENV)/run.stamp  ## a virtual environment in .venv with the locked de
 
 run: install  ## start the server (HOST, PORT, DATA_DIR and the other settings from the environment)
 	@exec $(PYTHON) run.py
+
+demo: install  ## a class of 38 simulated students, posted to a running server (ARGS="--url …/api/v1")
+	@exec $(PYTHON) scripts/demo.py $(ARGS)
 
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB and HAProxy
 	$(PYTHON) -m pytest $(ARGS)

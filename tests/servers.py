@@ -62,6 +62,11 @@ NO_HAPROXY = (
     "No HAProxy for the tests: no haproxy on the PATH. "
     "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
 )
+NO_CHROMIUM = (
+    "No Chromium for the tests: no chromium on the PATH. "
+    "Debian: apt-get install chromium, which the tests do by themselves as root. "
+    "Or name Chromium or Chrome: TEST_CHROMIUM=/path/to/program"
+)
 
 
 class ServerError(RuntimeError):
@@ -269,6 +274,19 @@ def find_haproxy() -> str:
     if shutil.which("apt-get") and shutil.which("dpkg"):
         return str(debian_haproxy(CACHE / "haproxy"))
     raise ServerError(NO_HAPROXY)
+
+
+def find_chromium() -> str:
+    """TEST_CHROMIUM, or the PATH's, or Debian's package: with its many libraries, installed."""
+    if named := os.environ.get("TEST_CHROMIUM"):
+        return named
+    if not shutil.which("chromium") and shutil.which("apt-get") and os.geteuid() == 0:
+        install = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
+        for command in (["apt-get", "update"], install):
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    if found := shutil.which("chromium"):
+        return found
+    raise ServerError(NO_CHROMIUM)
 
 
 def debian_influxd(cache: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The error radar: the errors that a class has met in the last minutes, the most widespread first."""
+"""The error radar: what errors a class has met in the last minutes, widespread ones first."""
 
 from datetime import datetime, timedelta
 from typing import Annotated

@@ -55,7 +55,6 @@ def _declare_classes(api: Api, reads: Reads) -> None:
             return csv_response(f"class-{class_id}-activity", Activity, found)
         return found
 
-
     @api.operation("GET", "/classes/{class_id}/errors", raises=(NotFound,))
     async def get_class_errors(class_id: Id, query: RadarQuery) -> Radar:
         """The errors of the last minutes, by cell and kind: what many are stuck at."""

@@ -1,5 +1,7 @@
 // Elements. What people wrote gets in as text only.
 
+const MOST_TOASTS = 2;
+
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -38,7 +40,9 @@ export function toast(text, href) {
   const close = el("button", { type: "button", className: "close", textContent: "×", ariaLabel: "×" });
   const box = el("p", { className: "toast" }, href ? el("a", { href, textContent: text }) : text, close);
   close.onclick = () => box.remove();
-  document.getElementById("toasts").append(box);
-  setTimeout(() => box.remove(), 20_000);
+  const toasts = document.getElementById("toasts");
+  toasts.append(box);
+  while (toasts.childElementCount > MOST_TOASTS) toasts.firstChild.remove();
+  setTimeout(() => box.remove(), 12_000);
   announce(text);
 }

@@ -20,6 +20,7 @@ export class ClassStore extends EventTarget {
   #waiting = []; // messages that came while fetching
   #changed = new Set();
   #timers = new Map();
+  #looked = 0; // at the errors
 
   constructor(id) {
     super();
@@ -43,6 +44,10 @@ export class ClassStore extends EventTarget {
 
   byId(id) {
     return [...this.students.values()].find((student) => student.student_id === id);
+  }
+
+  reload() {
+    return this.#fetch();
   }
 
   state(student) {
@@ -152,7 +157,8 @@ export class ClassStore extends EventTarget {
 
   // Soon, and not again before a pause: a class that fails all at once asks once.
   lookForErrors() {
-    this.#later("radar", this.radar ? RADAR_PAUSE : 0, async () => {
+    this.#later("radar", Math.max(100, this.#looked + RADAR_PAUSE - Date.now()), async () => {
+      this.#looked = Date.now();
       if (document.hidden) return;
       try {
         this.radar = await call(`classes/${this.id}/errors`);

@@ -1,0 +1,224 @@
+"""A simulated class of 38 who work, fail, get stuck and call, at a running server: `make demo`."""
+
+import argparse
+import json
+import random
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+NAMES = (
+    "山田 花子", "佐藤 太郎", "鈴木 一郎", "高橋 美咲", "田中 健太",
+    "伊藤 さくら", "渡辺 翔", "中村 葵", "小林 蓮", "加藤 結衣",
+    "吉田 大輝", "山本 凛", "佐々木 陽菜", "松本 颯太", "井上 七海",
+    "木村 悠斗", "林 美月", "斎藤 湊", "清水 莉子", "山口 樹",
+    "森 彩花", "池田 拓海", "橋本 真央", "阿部 航", "石川 千尋",
+    "前田 涼", "藤田 愛", "後藤 駿", "Emma Wilson", "Liam Chen",
+    "Olivia Garcia", "Noah Kim", "Ava Müller", "Lucas Silva", "Mia Rossi",
+    "Ethan Brown", "Sofia Novák", "Oliver Smith",
+)  # fmt: skip
+TEAMS = ("チームA", "チームB", "チームC", "Team D", "Team E")
+NOTEBOOK = "lesson05/辞書.ipynb"
+CELLS = (
+    ("scores = {'国語': 80, '数学': 92}", None),
+    ("scores['英語'] = 75\nscores", None),
+    ("for subject, score in scores.items():\n    print(subject, score)",
+     "IndentationError: expected an indented block"),
+    ("total = sum(scores.values())\ntotal / len(scores)", "NameError: name 'score' is not defined"),
+    ("def grade(score):\n    return 'A' if score >= 80 else 'B'", "SyntaxError: expected ':'"),
+    ("{name: grade(s) for name, s in scores.items()}", "TypeError: 'int' object is not iterable"),
+    ("scores['理科']", "KeyError: '理科'"),
+    ("sorted(scores, key=scores.get)[0]", "AttributeError: 'list' object has no attribute 'get'"),
+)  # fmt: skip
+HARD = {2: 0.35, 3: 0.3, 4: 0.3, 5: 0.4, 6: 0.7, 7: 0.4}  # how often a run fails, by cell
+PAUSE = 9.0  # seconds between two runs of a student, on average
+HEARTBEAT = 10.0
+
+
+@dataclass
+class Student:
+    """One of the class: where they are, and whether they call."""
+
+    user_id: str
+    name: str
+    team: str
+    pace: float
+    next_at: datetime
+    cell: int = 0
+    runs: int = 0
+    failed: int = 0
+    calls_since: datetime | None = None
+    called_at: datetime | None = None
+    session: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def event(self, kind: str, at: datetime, **fields: Any) -> dict[str, Any]:
+        return {
+            "eventId": str(uuid.uuid4()),
+            "eventType": kind,
+            "eventTime": at.isoformat(),
+            "userId": self.user_id,
+            "userName": self.name,
+            "teamName": self.team,
+            "sessionId": self.session,
+            "notebookPath": NOTEBOOK,
+            **fields,
+        }
+
+    def until(self, now: datetime, chance: random.Random) -> Iterator[dict[str, Any]]:
+        """What happens up to now."""
+        while self.next_at <= now and self.cell < len(CELLS):
+            at = self.next_at
+            yield self.run(at, chance)
+            self.next_at = at + timedelta(seconds=PAUSE * self.pace * chance.uniform(0.5, 6))
+        yield from self.call(now, chance)
+
+    def run(self, at: datetime, chance: random.Random) -> dict[str, Any]:
+        code, error = CELLS[self.cell]
+        place, self.runs = self.cell, self.runs + 1
+        fails = error is not None and chance.random() < HARD.get(place, 0) * min(1.3, self.pace)
+        self.failed = self.failed + 1 if fails else 0
+        self.cell += not fails
+        told = (
+            {"errorMessage": error, "hasError": True, "result": error}
+            if fails
+            else {"result": "OK"}
+        )
+        return self.event(
+            "cell_executed",
+            at,
+            cellId=f"cell-{place + 1}",
+            cellIndex=place,
+            cellType="code",
+            code=code,
+            executionCount=self.runs,
+            executionDurationMs=round(chance.lognormvariate(3, 1), 1),
+            **told,
+        )
+
+    def call(self, now: datetime, chance: random.Random) -> Iterator[dict[str, Any]]:
+        """Who fails and fails presses the button; it repeats itself until they get on."""
+        if self.calls_since is None and self.failed >= 3 and chance.random() < 0.1:
+            self.calls_since = now
+        if self.calls_since is None:
+            return
+        if self.failed == 0 and now - self.calls_since > timedelta(seconds=40):
+            self.calls_since = self.called_at = None
+            yield self.event("help_stop", now)
+        elif self.called_at is None or now - self.called_at >= timedelta(seconds=HEARTBEAT):
+            self.called_at = now
+            yield self.event("help", now)
+
+
+class Server:
+    """The API, as a client with nothing but Python's own library sees it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(  # noqa: S310 - the user's own URL
+            f"{self.url}/{path}", data, headers, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def post(self, events: list[dict[str, Any]]) -> None:
+        for start in range(0, len(events), 500):
+            self.call("POST", "events", events[start : start + 500])
+
+
+def enrol(server: Server, students: list[Student]) -> int:
+    """The class, made anew."""
+    code = f"demo-{uuid.uuid4().hex[:6]}"
+    named = {"name": "情報基礎 / Intro to Python", "class_code": code}
+    class_id: int = server.call("POST", "classes", named)["id"]
+    rows = [{"user_id": s.user_id, "name": s.name, "team": s.team} for s in students]
+    server.call("POST", f"classes/{class_id}/students", rows)
+    return class_id
+
+
+def hand_out(server: Server, class_id: int, students: list[Student]) -> None:
+    """An assignment, of which some have handed in something."""
+    notebooks = server.call("GET", "notebooks?limit=500")
+    notebook_id = next(each["id"] for each in notebooks if each["path"] == NOTEBOOK)
+    assignment = {
+        "class_id": class_id,
+        "notebook_id": notebook_id,
+        "title": "第5回 辞書 / Dictionaries",
+        "due_date": (datetime.now(UTC) + timedelta(days=3)).isoformat(),
+        "points": 10,
+    }
+    assignment_id = server.call("POST", "assignments", assignment)["id"]
+    for number, student in enumerate(students[:9]):
+        cells = [code_cell(code, place) for place, (code, _) in enumerate(CELLS)]
+        content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        handed = {"assignment_id": assignment_id, "user_id": student.user_id}
+        made = server.call("POST", "submissions", handed | {"notebook_content": content})
+        if number < 4:
+            graded = {"grade": 10 - number, "feedback": "よくできました / Well done"}
+            server.call("PUT", f"submissions/{made['id']}", graded)
+
+
+def code_cell(code: str, place: int) -> dict[str, Any]:
+    output = {"output_type": "stream", "name": "stdout", "text": "OK\n"}
+    return {
+        "id": f"cell-{place + 1}",
+        "cell_type": "code",
+        "source": code,
+        "metadata": {},
+        "execution_count": place + 1,
+        "outputs": [output],
+    }
+
+
+def a_class(chance: random.Random, start: datetime) -> list[Student]:
+    tag = uuid.uuid4().hex[:4]
+    return [
+        Student(
+            f"s{tag}{number:03}",
+            name,
+            TEAMS[number % len(TEAMS)],
+            chance.choice((0.6, 0.8, 1.0, 1.2, 1.6)),
+            start + timedelta(seconds=chance.uniform(0, 240)),
+        )
+        for number, name in enumerate(NAMES, 1)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8000/api/v1", help="the server's API")
+    parser.add_argument("--seconds", type=float, default=1800, help="how long it goes on")
+    options = parser.parse_args()
+    server, chance = Server(options.url), random.Random(5)
+    start = datetime.now(UTC) - timedelta(minutes=6)
+    students = a_class(chance, start)
+    try:
+        class_id = enrol(server, students)
+        server.post([s.event("notebook_open", s.next_at) for s in students])
+        past = [each for s in students for each in s.until(datetime.now(UTC), chance)]
+        server.post(sorted(past, key=lambda each: str(each["eventTime"])))
+        hand_out(server, class_id, students)
+        print(f"The class {class_id} works; Ctrl-C ends it. Look at it on the server's page.")
+        end = time.monotonic() + options.seconds
+        while time.monotonic() < end:
+            time.sleep(1)
+            for student in students:
+                if told := list(student.until(datetime.now(UTC), chance)):
+                    server.post(told)
+    except urllib.error.URLError as error:
+        sys.exit(f"{options.url}: {error}. Start the server first (make run), or name it by --url")
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()

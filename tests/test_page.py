@@ -1,0 +1,278 @@
+"""The teacher's page in a real browser, against a running server, with events as they are sent."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.browser import chromium, tab
+from tests.links import link
+from tests.replicas import Replica
+from tests.school import an_assignment, make
+from tests.test_flow import event, post
+from tests.test_help_queue import a_class_of, send
+
+VIEWS = ("students", "help", "errors", "notebooks", "activity", "manage")
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>'\"&amp;"
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+def at(school: Replica, class_id: int, view: str = "students", query: str = "") -> str:
+    return f"{school.url}/{query}#/class/{class_id}/{view}"
+
+
+def tile(page: Page, name: str) -> Locator:
+    return page.locator(".tile").filter(has_text=name)
+
+
+async def live(page: Page) -> None:
+    await expect(page.locator(".connection")).to_have_attribute("data-state", "live")
+
+
+async def test_a_tile_shows_what_just_happened(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await a_class_of(api, "hanako")
+    async with tab(browser, at(school, class_id)) as page:
+        hanako = tile(page, user)
+        await expect(hanako).to_have_attribute("data-state", "idle")
+        await live(page)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await send(school, user, "cell_executed", cellIndex=4)
+        await expect(hanako).to_have_attribute("data-state", "active")
+        await expect(hanako).to_contain_text("lesson.ipynb · cell 5")
+        await expect(hanako).to_contain_text("1 runs")
+        for state in ("error", "error", "stuck"):
+            await send(school, user, "cell_executed", hasError=True)
+            await expect(hanako).to_have_attribute("data-state", state)
+        await send(school, user, "help")
+        await expect(hanako).to_have_attribute("data-state", "help")
+        await send(school, user, "help_stop")
+        await expect(hanako).to_have_attribute("data-state", "stuck")
+        await send(school, user, "cell_executed")
+        await expect(hanako).to_have_attribute("data-state", "active")
+        assert [url for url in asked if url.endswith("/now")] == []
+
+
+async def test_a_broken_connection_recovers_without_a_gap(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), _ = await a_class_of(api, "one", "two")
+    async with link(school.port) as network:
+        url = f"http://127.0.0.1:{network.port}/#/class/{class_id}"
+        async with tab(browser, url) as page:
+            await live(page)
+            await send(school, one, "cell_executed")
+            await expect(tile(page, one)).to_contain_text("1 runs")
+            asked: list[str] = []
+            page.on("request", lambda request: asked.append(request.url))
+            await network.cut()
+            await expect(page.locator(".connection")).not_to_have_attribute("data-state", "live")
+            for _ in range(3):
+                await send(school, two, "cell_executed", hasError=True)
+            await network.mend()
+            await live(page)
+            await expect(tile(page, two)).to_have_attribute("data-state", "stuck")
+            await expect(tile(page, two)).to_contain_text("3 errors in a row")
+            assert [url for url in asked if url.endswith("/now")] == []
+
+
+async def test_two_teachers_and_one_request(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await a_class_of(api, "hanako")
+    url = at(school, class_id, "help")
+    async with tab(browser, url) as one, tab(browser, url) as two:
+        await live(one)
+        await live(two)
+        await send(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
+        await send(school, user, "help")
+        for page, name in ((one, "Sato"), (two, "Suzuki")):
+            await page.get_by_label("Your name").fill(name)
+            await expect(page.locator(".queue .card")).to_contain_text("KeyError: 'x'")
+            await expect(page.locator("nav .badge")).to_have_text("1")
+        await one.get_by_role("button", name="I go there").click()
+        await expect(two.locator(".queue .card")).to_contain_text("Sato is there")
+        await expect(two.get_by_role("button", name="I go there")).to_be_hidden()
+        await one.get_by_role("button", name="Resolved").click()
+        for page in (one, two):
+            await expect(page.locator(".queue .card")).to_have_count(0)
+        await send(school, user, "help")
+        await send(school, user, "cell_executed", cellIndex=8)
+        await send(school, user, "help_stop")
+        await send(school, user, "help")
+        for page in (one, two):
+            await expect(page.locator(".queue .card")).to_have_count(1)
+
+
+async def test_an_error_that_many_have_is_announced_once(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await a_class_of(api, "one", "two", "three", "four")
+    async with tab(browser, at(school, class_id, "errors")) as page:
+        await live(page)
+        failed = {"hasError": True, "errorMessage": "KeyError: 'x'", "cellIndex": 6}
+        told = [event(userId=user, **failed) for user in users[:3]]
+        await post(school, *told)
+        said = "3 of 4 have KeyError: … in lesson.ipynb cell 7"
+        await expect(page.locator(".toast")).to_contain_text(said)
+        await expect(page.locator(".radar .card h2")).to_have_text(said)
+        await page.locator(".toast .close").click()
+        await send(school, users[3], "cell_executed", **failed)
+        await expect(page.locator(".radar .card h2")).to_contain_text("4 of 4")
+        await expect(page.locator(".toast")).to_have_count(0)
+
+
+async def test_names_code_and_output_stay_text(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await a_class_of(api, HOSTILE)
+    told = {"userName": HOSTILE, "teamName": HOSTILE, "notebookPath": HOSTILE, "code": HOSTILE}
+    failed = {"hasError": True, "errorMessage": HOSTILE, "result": HOSTILE}
+    await send(school, user, "cell_executed", **told, **failed)
+    await send(school, user, "help", **told)
+    source = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": HOSTILE}
+    content = {"cells": [source], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    assignment = (await an_assignment(api, class_id=class_id, title=HOSTILE))["id"]
+    handed = await make(
+        api, "/submissions", assignment_id=assignment, student_id=student, notebook_content=content
+    )
+    places = (*VIEWS, f"student/{student}", f"submission/{handed['id']}")
+    for view in places:
+        async with tab(browser, at(school, class_id, view)) as page:
+            await live(page)
+            if view != "activity":
+                await expect(page.locator("#view")).to_contain_text("<script>alert(2)</script>")
+            assert await page.locator("img, main script").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("context", "query", "words"),
+    [
+        ({"locale": "ja-JP"}, "", ["学生", "質問", "エラー", "停止中"]),
+        ({"locale": "en-US"}, "", ["Students", "Help", "Errors", "Idle"]),
+        ({"locale": "en-US"}, "?lang=ja", ["学生", "質問", "エラー", "停止中"]),
+    ],
+)
+async def test_it_speaks_japanese_and_english(
+    school: Replica,
+    api: httpx.AsyncClient,
+    browser: Browser,
+    context: dict[str, str],
+    query: str,
+    words: list[str],
+) -> None:
+    class_id, _, _ = await a_class_of(api, "花子")
+    async with tab(browser, at(school, class_id, query=query), **context) as page:
+        await live(page)
+        for word in words:
+            await expect(page.locator("body")).to_contain_text(word)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_serious(
+    school: Replica, api: httpx.AsyncClient, browser: Browser, scheme: str
+) -> None:
+    class_id, (user, other), (student, _) = await a_class_of(api, "hanako", "taro")
+    await send(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
+    await send(school, user, "help")
+    await send(school, other, "cell_executed")
+    assignment = (await an_assignment(api, class_id=class_id))["id"]
+    handed = await make(api, "/submissions", assignment_id=assignment, student_id=student)
+    places = (*VIEWS, f"student/{student}", f"submission/{handed['id']}")
+    url = at(school, class_id)
+    async with tab(browser, url, color_scheme=scheme) as page:
+        for view in places:
+            await page.goto(at(school, class_id, view))
+            await live(page)
+            await page.wait_for_load_state("networkidle")
+            found = (await Axe().run(page)).response["violations"]
+            serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
+            assert serious == [], (view, [each["nodes"][0]["html"] for each in found])
+
+
+async def test_a_lesson_can_be_looked_at_in_all_ways(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, other), _ = await a_class_of(api, "hanako", "taro")
+    notebook = f"{user}.ipynb"
+    for failed in (True, False):
+        told = {"notebookPath": notebook, "hasError": failed, "cellIndex": 0, "code": "1 / 0"}
+        await send(school, user, "cell_executed", **told)
+    await send(school, other, "cell_executed", notebookPath=notebook, hasError=True)
+    (known,) = (await api.get("/notebooks", params={"path": notebook})).json()
+    async with tab(browser, at(school, class_id)) as page:
+        await live(page)
+        await page.get_by_role("link", name=user, exact=False).filter(has_text="2 runs").click()
+        await expect(page.locator(".runs .card")).to_have_count(2)
+        await expect(page.locator(".runs")).to_contain_text("1 / 0")
+        await send(school, user, "cell_executed", code="later")
+        await expect(page.locator(".runs .card").first).to_contain_text("later")
+        await page.goto(at(school, class_id, f"notebooks/{known['id']}"))
+        row = page.locator(".heatmap tbody tr")
+        await expect(row.filter(has_text=user)).to_contain_text("✓2")
+        await expect(row.filter(has_text=other)).to_contain_text("✗1")
+        await expect(page.locator(".heatmap thead")).to_contain_text("50 %")
+        await page.get_by_role("link", name="Activity").click()
+        await expect(page.locator(".told")).to_contain_text("4 executions, 2 errors")
+        await page.get_by_label("Replay").fill("0")
+        await expect(page.locator(".told")).not_to_contain_text("4 executions")
+
+
+async def test_a_class_is_made_filled_given_work_and_graded(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await a_class_of(api, "hanako")
+    async with tab(browser, at(school, class_id, "manage")) as page:
+        await page.locator("form").filter(has_text="Hand out").get_by_label("Title").fill("第1回")
+        await page.get_by_label("Notebook path").fill(f"{user}.ipynb")
+        await page.get_by_role("button", name="Hand out").click()
+        await expect(page.locator(".assignments .card")).to_contain_text("第1回")
+        await page.locator("textarea").fill(f"{user}-2,次郎,,班1")
+        await page.get_by_role("button", name="Enrol").click()
+        await expect(page.locator(".toast")).to_contain_text("1 enrolled.")
+        (assignment,) = (await api.get("/assignments", params={"class_id": class_id})).json()
+        handed = await make(api, "/submissions", assignment_id=assignment["id"], student_id=student)
+        await page.goto(at(school, class_id, f"submission/{handed['id']}"))
+        await page.get_by_label("Grade").fill("9.5")
+        await page.get_by_label("Feedback").fill("よくできました")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator(".toast").last).to_contain_text("Saved.")
+        graded: dict[str, Any] = (await api.get(f"/submissions/{handed['id']}")).json()
+        assert (graded["grade"], graded["feedback"]) == (9.5, "よくできました")
+        await page.goto(at(school, class_id))
+        await expect(tile(page, "次郎")).to_contain_text("班1")
+
+
+async def test_a_first_start_says_what_to_do(replica: Replica, browser: Browser) -> None:
+    async with tab(browser, replica.url) as page:
+        await expect(page.locator("#view")).to_contain_text(f"curl {replica.events_url}")
+        await page.get_by_label("Code").fill("M1")
+        await page.get_by_label("Name").fill("数学")
+        await page.get_by_role("button", name="Create").click()
+        await expect(page.locator("header select")).to_contain_text("数学")
+        await expect(page).to_have_url(f"{replica.url}/#/class/1/manage")
+
+
+async def test_it_is_found_by_keyboard(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, _), _ = await a_class_of(api, "hanako", "taro")
+    async with tab(browser, at(school, class_id)) as page:
+        await live(page)
+        await page.get_by_label("Search").focus()
+        await page.keyboard.type(user)
+        await expect(page.locator(".tile")).to_have_count(1)
+        for _ in range(4):
+            await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".view h2").first).to_have_text(user)
