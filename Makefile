@@ -6,10 +6,10 @@ PYTHON := $(VENV)/bin/python
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: help install run demo test check bench lock clean
+.PHONY: help install run demo test check bench screenshots lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/run.stamp  ## a virtual environment in .venv with the locked dependencies
 
@@ -19,7 +19,7 @@ run: install  ## start the server (HOST, PORT, DATA_DIR and the other settings f
 demo: install  ## a class of 38 simulated students, posted to a running server (ARGS="--url …/api/v1")
 	@exec $(PYTHON) scripts/demo.py $(ARGS)
 
-test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB and HAProxy
+test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB, HAProxy and Chromium
 	$(PYTHON) -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, Dockerfile
@@ -32,6 +32,9 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, Dockerfi
 
 bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); bench/README.md keeps the results
 	$(PYTHON) -m bench $(ARGS)
+
+screenshots: $(VENV)/dev.stamp  ## the pictures of docs/images, from the demo
+	$(PYTHON) -m scripts.screenshots
 
 lock: $(VENV)/dev.stamp  ## renew the lock files from pyproject.toml
 	$(LOCK) --upgrade --output-file requirements.txt

@@ -132,7 +132,8 @@ async function route() {
 
 addEventListener("hashchange", () => {
   route();
-  view.focus();
+  scrollTo(0, 0);
+  view.focus({ preventScroll: true });
 });
 addEventListener("classes", async () => {
   await loadClasses();

@@ -1,0 +1,60 @@
+"""The pictures of docs/images, from the demo in a real browser: `make screenshots`."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.async_api import Page
+
+from tests.browser import chromium, tab
+from tests.replicas import ROOT, Replica
+
+IMAGES = ROOT / "docs" / "images"
+SIZE = {"width": 1280, "height": 720}
+SETTLE = 1_500  # ms
+
+
+async def shoot(page: Page, url: str, name: str, view: str) -> None:
+    await page.goto(f"{url}#/class/1/{view}")
+    await page.wait_for_timeout(SETTLE)
+    await page.evaluate("document.getElementById('toasts').replaceChildren()")
+    await page.screenshot(path=IMAGES / f"{name}.png")
+
+
+async def take(replica: Replica) -> None:
+    async with chromium() as browser, tab(browser, replica.url) as page:
+        await page.set_viewport_size(SIZE)  # type: ignore[arg-type]
+        await page.wait_for_timeout(SETTLE)
+        await shoot(page, f"{replica.url}/", "class", "students")
+        await shoot(page, f"{replica.url}/", "errors", "errors")
+        await page.goto(f"{replica.url}/#/class/1/help")
+        await page.get_by_label("Your name").fill("Sato")
+        await page.get_by_role("button", name="I go there").last.click()
+        await page.locator(".queue summary").first.click()
+        await shoot(page, f"{replica.url}/", "help", "help")
+        await shoot(page, f"{replica.url}/", "notebook", "notebooks")
+        await shoot(page, f"{replica.url}/", "activity", "activity")
+    dark = {"locale": "ja-JP", "color_scheme": "dark"}
+    async with chromium() as browser, tab(browser, replica.url, **dark) as page:
+        await page.set_viewport_size(SIZE)  # type: ignore[arg-type]
+        await shoot(page, f"{replica.url}/", "class-ja-dark", "students")
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as data, Replica({"DATA_DIR": data}) as replica:
+        Path(data).chmod(0o711)
+        url = f"{replica.url}/api/v1"
+        demo = subprocess.Popen([sys.executable, ROOT / "scripts" / "demo.py", "--url", url])
+        try:
+            asyncio.run(asyncio.sleep(25))
+            asyncio.run(take(replica))
+        finally:
+            demo.terminate()
+            demo.wait()
+
+
+if __name__ == "__main__":
+    main()
