@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.async_api import Page
@@ -49,7 +50,7 @@ def main() -> None:
         url = f"{replica.url}/api/v1"
         demo = subprocess.Popen([sys.executable, ROOT / "scripts" / "demo.py", "--url", url])
         try:
-            asyncio.run(asyncio.sleep(25))
+            time.sleep(25)  # for calls to come in
             asyncio.run(take(replica))
         finally:
             demo.terminate()

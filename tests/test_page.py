@@ -1,5 +1,6 @@
 """The teacher's page in a real browser, against a running server, with events as they are sent."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Locator, Page, expect
 
+from monitor.app import create_app
+from monitor.settings import Settings
 from tests.browser import chromium, tab
 from tests.links import link
 from tests.replicas import Replica
@@ -35,6 +38,25 @@ def tile(page: Page, name: str) -> Locator:
 
 async def live(page: Page) -> None:
     await expect(page.locator(".connection")).to_have_attribute("data-state", "live")
+
+
+@pytest.mark.parametrize("prefix", ["/api/v1", "/other"])
+async def test_it_loads_nothing_from_elsewhere_and_has_no_script_of_its_own(prefix: str) -> None:
+    transport = httpx.ASGITransport(create_app(Settings(api_v1_str=prefix), {}))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        page = await client.get("/")
+        assert f'name="api" content="{prefix[1:]}"' in page.text
+        assert re.findall(r"https?:|<style|style=|\son\w+=", page.text) == []
+        assert re.findall(r"<script[^>]*>([^<]*)</script>", page.text) == [""]
+        files = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+        for name in (*files, "page/Chart.bundle.js"):
+            file = await client.get(f"/{name}")
+            assert file.status_code == 200
+            policy = file.headers["Content-Security-Policy"]
+            assert policy == page.headers["Content-Security-Policy"]
+            assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+            kept = {"If-None-Match": file.headers["ETag"]}
+            assert (await client.get(f"/{name}", headers=kept)).status_code == 304
 
 
 async def test_a_tile_shows_what_just_happened(

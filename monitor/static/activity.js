@@ -5,7 +5,11 @@ import { el, set } from "./dom.js";
 import { t, when } from "./texts.js";
 
 const STEP = 400; // ms for an interval while replaying
-const SERIES = [["executions", "--active"], ["errors", "--error"], ["helps", "--help"]];
+const SERIES = [
+  ["executions", "--active"],
+  ["errors", "--error"],
+  ["helps", "--help"],
+];
 let library = null;
 
 function chartLibrary() {
@@ -20,7 +24,13 @@ function chartLibrary() {
 
 export function activityView(root, store) {
   const option = (value, text) => el("option", { value, textContent: text });
-  const interval = el("select", {}, option(60, t("every_minute")), option(300, t("every_5")), option(3600, t("every_hour")));
+  const interval = el(
+    "select",
+    {},
+    option(60, t("every_minute")),
+    option(300, t("every_5")),
+    option(3600, t("every_hour")),
+  );
   const refresh = el("button", { type: "button", textContent: t("refresh") });
   const canvas = el("canvas", { role: "img", ariaLabel: t("activity") });
   const slider = el("input", { type: "range", min: 0, ariaLabel: t("replay") });
@@ -42,16 +52,24 @@ export function activityView(root, store) {
     const until = Number(slider.value);
     const past = found.slice(0, until + 1);
     const sum = (name) => past.reduce((total, each) => total + each[name], 0);
-    set(told, t("until", when(past.at(-1)?.start ?? Date.now()), ...SERIES.map(([name]) => sum(name))));
+    set(
+      told,
+      t("until", when(past.at(-1)?.start ?? Date.now()), ...SERIES.map(([name]) => sum(name))),
+    );
     SERIES.forEach(([name], place) => {
-      chart.data.datasets[place].data = found.map((each, index) => (index <= until ? each[name] : null));
+      chart.data.datasets[place].data = found.map((each, index) =>
+        index <= until ? each[name] : null,
+      );
     });
     chart.update("none");
   };
   const load = async () => {
     stop();
     try {
-      const [Chart, activity] = await Promise.all([chartLibrary(), call(`classes/${store.id}/activity?interval=${interval.value}`)]);
+      const [Chart, activity] = await Promise.all([
+        chartLibrary(),
+        call(`classes/${store.id}/activity?interval=${interval.value}`),
+      ]);
       if (gone) return;
       found = sinceFirst(activity);
       chart?.destroy();
@@ -66,7 +84,8 @@ export function activityView(root, store) {
   };
   play.onclick = () => {
     if (timer) return stop();
-    if (slider.value === slider.max) slider.value = found.findIndex((each) => each.executions + each.helps);
+    if (slider.value === slider.max)
+      slider.value = found.findIndex((each) => each.executions + each.helps);
     set(play, t("pause"));
     timer = setInterval(() => {
       slider.value = Number(slider.value) + 1;
@@ -79,8 +98,12 @@ export function activityView(root, store) {
   refresh.onclick = load;
   root.append(
     el("div", { className: "bar" }, el("label", {}, `${t("interval")} `, interval), refresh),
-    trouble, el("div", { className: "chart" }, canvas), el("div", { className: "bar" }, play, slider), told,
-    el("details", {}, el("summary", { textContent: t("as_table") }), table));
+    trouble,
+    el("div", { className: "chart" }, canvas),
+    el("div", { className: "bar" }, play, slider),
+    told,
+    el("details", {}, el("summary", { textContent: t("as_table") }), table),
+  );
   load();
   return () => {
     gone = true;
@@ -111,11 +134,23 @@ function configuration(found) {
   const ticks = { color: colour("--text") };
   return {
     type: "bar",
-    data: { labels: found.map((each) => new Date(each.start).toLocaleTimeString([], { timeStyle: "short" })), datasets },
+    data: {
+      labels: found.map((each) =>
+        new Date(each.start).toLocaleTimeString([], { timeStyle: "short" }),
+      ),
+      datasets,
+    },
     options: {
       animation: false,
       maintainAspectRatio: false,
-      scales: { x: { ticks }, y: { ticks: { ...ticks, precision: 0 }, beginAtZero: true, suggestedMax: Math.max(1, ...found.map((each) => each.executions)) } },
+      scales: {
+        x: { ticks },
+        y: {
+          ticks: { ...ticks, precision: 0 },
+          beginAtZero: true,
+          suggestedMax: Math.max(1, ...found.map((each) => each.executions)),
+        },
+      },
       plugins: { legend: { labels: { color: colour("--text"), usePointStyle: true } } },
     },
   };
@@ -123,8 +158,30 @@ function configuration(found) {
 
 function asTable(found) {
   const active = found.filter((each) => each.executions + each.helps);
-  return el("table", {},
-    el("thead", {}, el("tr", {}, el("td"), ...SERIES.map(([name]) => el("th", { scope: "col", textContent: t(name) })))),
-    el("tbody", {}, ...active.map((each) => el("tr", {}, el("th", { scope: "row", textContent: when(each.start) }),
-      ...SERIES.map(([name]) => el("td", { textContent: each[name] }))))));
+  return el(
+    "table",
+    {},
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        el("td"),
+        ...SERIES.map(([name]) => el("th", { scope: "col", textContent: t(name) })),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      ...active.map((each) =>
+        el(
+          "tr",
+          {},
+          el("th", { scope: "row", textContent: when(each.start) }),
+          ...SERIES.map(([name]) => el("td", { textContent: each[name] })),
+        ),
+      ),
+    ),
+  );
 }

@@ -6,7 +6,8 @@ export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name in element && name !== "list" && name !== "form") element[name] = value;
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+    else if (value !== null && value !== undefined && value !== false)
+      element.setAttribute(name, value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return element;
@@ -37,8 +38,18 @@ export function announce(text) {
 }
 
 export function toast(text, href) {
-  const close = el("button", { type: "button", className: "close", textContent: "×", ariaLabel: "×" });
-  const box = el("p", { className: "toast" }, href ? el("a", { href, textContent: text }) : text, close);
+  const close = el("button", {
+    type: "button",
+    className: "close",
+    textContent: "×",
+    ariaLabel: "×",
+  });
+  const box = el(
+    "p",
+    { className: "toast" },
+    href ? el("a", { href, textContent: text }) : text,
+    close,
+  );
   close.onclick = () => box.remove();
   const toasts = document.getElementById("toasts");
   toasts.append(box);

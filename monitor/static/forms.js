@@ -10,7 +10,13 @@ export function form(heading, fields, button, submit) {
     return el(tag, { name, ...others });
   });
   const rows = fields.map(([, label], place) => el("label", {}, label, inputs[place]));
-  const made = el("form", { className: "card" }, el("h3", { textContent: heading }), ...rows, el("button", { type: "submit", textContent: button }));
+  const made = el(
+    "form",
+    { className: "card" },
+    el("h3", { textContent: heading }),
+    ...rows,
+    el("button", { type: "submit", textContent: button }),
+  );
   made.onsubmit = async (event) => {
     event.preventDefault();
     try {

@@ -5,7 +5,12 @@ import { arrange, el, set, toast } from "./dom.js";
 import { cellName, minutes, t } from "./texts.js";
 
 export function helpView(root, store) {
-  const name = el("input", { type: "text", autocomplete: "name", maxLength: 200, value: localStorage.getItem("name") ?? "" });
+  const name = el("input", {
+    type: "text",
+    autocomplete: "name",
+    maxLength: 200,
+    value: localStorage.getItem("name") ?? "",
+  });
   name.oninput = () => localStorage.setItem("name", name.value.trim());
   const list = el("ol", { className: "queue" });
   const empty = el("p", { textContent: t("queue_empty") });
@@ -18,7 +23,9 @@ export function helpView(root, store) {
       return;
     }
     try {
-      await send("POST", `classes/${store.id}/help/${request.student_id}/${what}`, { name: name.value.trim() });
+      await send("POST", `classes/${store.id}/help/${request.student_id}/${what}`, {
+        name: name.value.trim(),
+      });
     } catch (error) {
       toast(t("failed", error.message));
     }
@@ -27,18 +34,24 @@ export function helpView(root, store) {
   const show = () => {
     const waits = (request) => Date.parse(request.asked_at);
     const queue = [...store.help.values()].sort(
-      (a, b) => Boolean(a.taken_by) - Boolean(b.taken_by) || waits(a) - waits(b) || a.student_id - b.student_id,
+      (a, b) =>
+        Boolean(a.taken_by) - Boolean(b.taken_by) ||
+        waits(a) - waits(b) ||
+        a.student_id - b.student_id,
     );
     for (const userId of cards.keys()) if (!store.help.has(userId)) cards.delete(userId);
-    arrange(list, queue.map((request) => {
-      const asked = `${request.asked_at} ${request.last_error?.at}`;
-      if (cards.get(request.user_id)?.asked !== asked) {
-        cards.set(request.user_id, card(store, request, asked, act));
-      }
-      const shown = cards.get(request.user_id);
-      shown.update(request);
-      return shown.element;
-    }));
+    arrange(
+      list,
+      queue.map((request) => {
+        const asked = `${request.asked_at} ${request.last_error?.at}`;
+        if (cards.get(request.user_id)?.asked !== asked) {
+          cards.set(request.user_id, card(store, request, asked, act));
+        }
+        const shown = cards.get(request.user_id);
+        shown.update(request);
+        return shown.element;
+      }),
+    );
     empty.hidden = queue.length > 0;
   };
 
@@ -56,22 +69,48 @@ export function helpView(root, store) {
 }
 
 function card(store, request, asked, act) {
-  const title = el("a", { href: `#/class/${store.id}/student/${request.student_id}`, textContent: request.name ?? request.user_id });
+  const title = el("a", {
+    href: `#/class/${store.id}/student/${request.student_id}`,
+    textContent: request.name ?? request.user_id,
+  });
   const waiting = el("span", { className: "waiting" });
   const taken = el("span", { className: "taken" });
-  const take = el("button", { type: "button", textContent: t("take"), onclick: () => act(request, "take") });
-  const resolve = el("button", { type: "button", textContent: t("resolve"), onclick: () => act(request, "resolve") });
-  const where = [request.team, request.notebook_path, request.cell_id ? cellName(request.cell_position) : null];
+  const take = el("button", {
+    type: "button",
+    textContent: t("take"),
+    onclick: () => act(request, "take"),
+  });
+  const resolve = el("button", {
+    type: "button",
+    textContent: t("resolve"),
+    onclick: () => act(request, "resolve"),
+  });
+  const where = [
+    request.team,
+    request.notebook_path,
+    request.cell_id ? cellName(request.cell_position) : null,
+  ];
   const failed = request.last_error;
   const error = failed
-    ? el("details", {}, el("summary", { textContent: `${t("last_error")}: ${(failed.error ?? "").split("\n")[0]}` }),
-        el("pre", { tabIndex: 0, textContent: failed.code ?? "" }), el("pre", { tabIndex: 0, className: "error", textContent: failed.error ?? "" }))
+    ? el(
+        "details",
+        {},
+        el("summary", {
+          textContent: `${t("last_error")}: ${(failed.error ?? "").split("\n")[0]}`,
+        }),
+        el("pre", { tabIndex: 0, textContent: failed.code ?? "" }),
+        el("pre", { tabIndex: 0, className: "error", textContent: failed.error ?? "" }),
+      )
     : el("p", { className: "hint", textContent: t("no_error") });
   const shape = el("span", { className: "shape", ariaHidden: "true" });
   shape.dataset.state = "help";
-  const element = el("li", { className: "card" },
+  const element = el(
+    "li",
+    { className: "card" },
     el("div", { className: "line" }, shape, el("h2", {}, title), waiting, taken, take, resolve),
-    el("p", { className: "place", textContent: where.filter(Boolean).join(" · ") }), error);
+    el("p", { className: "place", textContent: where.filter(Boolean).join(" · ") }),
+    error,
+  );
   return {
     element,
     asked,

@@ -35,7 +35,11 @@ let store = null;
 let cleanUp = null;
 
 function head() {
-  const other = el("button", { type: "button", textContent: t("language"), onclick: otherLanguage });
+  const other = el("button", {
+    type: "button",
+    textContent: t("language"),
+    onclick: otherLanguage,
+  });
   other.lang = language === "ja" ? "en" : "ja";
   const theme = el("button", { type: "button", textContent: t("theme"), onclick: turnTheme });
   picker.onchange = () => (location.hash = `#/class/${picker.value}`);
@@ -55,7 +59,9 @@ function turnTheme() {
 
 export async function loadClasses() {
   classes = await all("classes");
-  picker.replaceChildren(...classes.map((each) => el("option", { value: each.id, textContent: each.name })));
+  picker.replaceChildren(
+    ...classes.map((each) => el("option", { value: each.id, textContent: each.name })),
+  );
   picker.hidden = !classes.length;
 }
 
@@ -94,7 +100,11 @@ function showTabs(current) {
   const link = (tab) =>
     el(
       "a",
-      { href: `#/class/${store.id}/${tab}`, "data-tab": tab, "aria-current": tab === current ? "page" : null },
+      {
+        href: `#/class/${store.id}/${tab}`,
+        "data-tab": tab,
+        "aria-current": tab === current ? "page" : null,
+      },
       t(tab),
       tab === "help" ? el("span", { className: "badge", hidden: true }) : null,
     );
@@ -109,7 +119,9 @@ async function route() {
   try {
     if (!classes.length || kind !== "class") await loadClasses();
   } catch (error) {
-    view.replaceChildren(el("p", { className: "trouble", textContent: t("failed", error.message) }));
+    view.replaceChildren(
+      el("p", { className: "trouble", textContent: t("failed", error.message) }),
+    );
     setTimeout(route, 2_000);
     return;
   }

@@ -6,7 +6,10 @@ import { form } from "./forms.js";
 import { t, when } from "./texts.js";
 
 export function classForm() {
-  const fields = [["class_code", t("class_code"), { required: true }], ["name", t("name"), { required: true }]];
+  const fields = [
+    ["class_code", t("class_code"), { required: true }],
+    ["name", t("name"), { required: true }],
+  ];
   return form(t("new_class"), fields, t("create"), async (body) => {
     const made = await send("POST", "classes", body);
     dispatchEvent(new Event("classes"));
@@ -20,11 +23,18 @@ export function manageView(root, store) {
   root.append(el("div", { className: "columns" }, list, forms));
   const load = async () => {
     try {
-      const [known, assignments] = await Promise.all([call(`classes/${store.id}`), all(`assignments?class_id=${store.id}`)]);
-      const handed = await Promise.all(assignments.map((each) => all(`submissions?assignment_id=${each.id}`)));
-      list.replaceChildren(el("h2", { textContent: t("assignments") }),
+      const [known, assignments] = await Promise.all([
+        call(`classes/${store.id}`),
+        all(`assignments?class_id=${store.id}`),
+      ]);
+      const handed = await Promise.all(
+        assignments.map((each) => all(`submissions?assignment_id=${each.id}`)),
+      );
+      list.replaceChildren(
+        el("h2", { textContent: t("assignments") }),
         ...(assignments.length ? [] : [el("p", { className: "hint", textContent: t("nothing") })]),
-        ...assignments.map((each, place) => card(store, each, handed[place])));
+        ...assignments.map((each, place) => card(store, each, handed[place])),
+      );
       forms.replaceChildren(handOut(store, load), enrol(store), rename(store, known), classForm());
     } catch (error) {
       toast(t("failed", error.message));
@@ -41,14 +51,36 @@ function card(store, assignment, submissions) {
     t("students_submitted", submissions.length),
   ];
   const item = (submission) => {
-    const told = [submission.user_id, t("attempt", submission.attempt), when(submission.submitted_at), submission.late ? t("late") : null,
-      submission.grade === null ? null : `${t("grade")} ${submission.grade}`];
-    return el("li", {}, el("a", { href: `#/class/${store.id}/submission/${submission.id}`, textContent: told.filter(Boolean).join(" · ") }));
+    const told = [
+      store.students.get(submission.user_id)?.name ?? submission.user_id,
+      t("attempt", submission.attempt),
+      when(submission.submitted_at),
+      submission.late ? t("late") : null,
+      submission.grade === null ? null : `${t("grade")} ${submission.grade}`,
+    ];
+    return el(
+      "li",
+      {},
+      el("a", {
+        href: `#/class/${store.id}/submission/${submission.id}`,
+        textContent: told.filter(Boolean).join(" · "),
+      }),
+    );
   };
-  return el("article", { className: "card" },
-    el("h3", {}, el("a", { href: `#/class/${store.id}/notebooks/${assignment.notebook_id}`, textContent: assignment.title })),
+  return el(
+    "article",
+    { className: "card" },
+    el(
+      "h3",
+      {},
+      el("a", {
+        href: `#/class/${store.id}/notebooks/${assignment.notebook_id}`,
+        textContent: assignment.title,
+      }),
+    ),
     el("p", { textContent: facts.filter(Boolean).join(" · ") }),
-    el("ul", { className: "plain" }, ...submissions.map(item)));
+    el("ul", { className: "plain" }, ...submissions.map(item)),
+  );
 }
 
 function handOut(store, done) {
@@ -58,24 +90,31 @@ function handOut(store, done) {
     ["due_date", t("due"), { type: "datetime-local" }],
     ["points", t("points"), { type: "number", step: "any" }],
   ];
-  return form(t("hand_out"), fields, t("hand_out"), async ({ title, path, due_date: due, points }) => {
-    const [known] = await call(`notebooks?path=${encodeURIComponent(path)}`);
-    const notebook = known ?? (await send("POST", "notebooks", { path }));
-    await send("POST", "assignments", {
-      class_id: store.id,
-      notebook_id: notebook.id,
-      title,
-      due_date: due ? new Date(due).toISOString() : null,
-      points: points ? Number(points) : null,
-    });
-    await done();
-  });
+  return form(
+    t("hand_out"),
+    fields,
+    t("hand_out"),
+    async ({ title, path, due_date: due, points }) => {
+      const [known] = await call(`notebooks?path=${encodeURIComponent(path)}`);
+      const notebook = known ?? (await send("POST", "notebooks", { path }));
+      await send("POST", "assignments", {
+        class_id: store.id,
+        notebook_id: notebook.id,
+        title,
+        due_date: due ? new Date(due).toISOString() : null,
+        points: points ? Number(points) : null,
+      });
+      await done();
+    },
+  );
 }
 
 function enrol(store) {
   const fields = [["rows", t("enrol_hint"), { tag: "textarea", rows: 5, required: true }]];
   return form(t("enrol"), fields, t("enrol"), async ({ rows }) => {
-    const headed = /^[^\n]*(user_id|学籍番号)/i.test(rows) ? rows : `user_id,name,email,team,role\n${rows}`;
+    const headed = /^[^\n]*(user_id|学籍番号)/i.test(rows)
+      ? rows
+      : `user_id,name,email,team,role\n${rows}`;
     const enrolled = await send("POST", `classes/${store.id}/roster`, headed, "text/csv");
     toast(t("enrolled", enrolled.length));
     store.reload();

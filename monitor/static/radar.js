@@ -25,7 +25,8 @@ export class RadarAlarm {
     const there = new Set(radar.groups.map(key));
     for (const each of this.#announced) if (!there.has(each)) this.#announced.delete(each);
     for (const group of radar.groups) {
-      if (group.students.length < threshold(radar.students) || this.#announced.has(key(group))) continue;
+      if (group.students.length < threshold(radar.students) || this.#announced.has(key(group)))
+        continue;
       this.#announced.add(key(group));
       toast(headline(radar, group), `#/class/${id}/errors`);
     }
@@ -56,18 +57,43 @@ function card(store, radar, group, opened) {
   const names = group.students.map((userId) => {
     const student = store.students.get(userId);
     const name = student?.name ?? userId;
-    return el("li", {}, student ? el("a", { href: `#/class/${store.id}/student/${student.student_id}`, textContent: name }) : name);
+    return el(
+      "li",
+      {},
+      student
+        ? el("a", { href: `#/class/${store.id}/student/${student.student_id}`, textContent: name })
+        : name,
+    );
   });
-  const details = el("details", {},
-    el("summary", { textContent: t("example", store.students.get(group.example_of)?.name ?? group.example_of) }),
+  const details = el(
+    "details",
+    {},
+    el("summary", {
+      textContent: t("example", store.students.get(group.example_of)?.name ?? group.example_of),
+    }),
     el("pre", { tabIndex: 0, textContent: group.code ?? "" }),
-    el("pre", { tabIndex: 0, className: "error", textContent: group.example ?? "" }));
+    el("pre", { tabIndex: 0, className: "error", textContent: group.example ?? "" }),
+  );
   details.dataset.key = key(group);
   details.open = opened.has(details.dataset.key);
-  const share = el("meter", { max: radar.students, value: group.students.length, ariaLabel: headline(radar, group) });
-  return el("li", { className: "card" },
-    el("div", { className: "line" }, el("h2", { textContent: headline(radar, group) }), trend(group.trend)),
-    share, el("ul", { className: "names", ariaLabel: t("who") }, ...names), details);
+  const share = el("meter", {
+    max: radar.students,
+    value: group.students.length,
+    ariaLabel: headline(radar, group),
+  });
+  return el(
+    "li",
+    { className: "card" },
+    el(
+      "div",
+      { className: "line" },
+      el("h2", { textContent: headline(radar, group) }),
+      trend(group.trend),
+    ),
+    share,
+    el("ul", { className: "names", ariaLabel: t("who") }, ...names),
+    details,
+  );
 }
 
 // Ten bars: too little for a chart.
@@ -78,5 +104,9 @@ function trend(counts) {
     bar.style.blockSize = `${Math.round((100 * count) / most)}%`;
     return bar;
   });
-  return el("span", { className: "trend", role: "img", ariaLabel: t("trend", counts.join(" ")) }, ...bars);
+  return el(
+    "span",
+    { className: "trend", role: "img", ariaLabel: t("trend", counts.join(" ")) },
+    ...bars,
+  );
 }

@@ -17,6 +17,7 @@ export class ClassStore extends EventTarget {
   #answered = new Set(); // who still presses the button although a teacher has resolved it
   #strangers = new Set(); // on the channel, but no students of the class
   #fetching = null;
+  #again = false;
   #waiting = []; // messages that came while fetching
   #changed = new Set();
   #timers = new Map();
@@ -58,7 +59,11 @@ export class ClassStore extends EventTarget {
   }
 
   async #fetch() {
-    if (this.#fetching) return;
+    if (this.#fetching) {
+      this.#again = true; // what is on its way may be from before the gap
+      return;
+    }
+    this.#again = false;
     this.#fetching = Promise.all([call(`classes/${this.id}/now`), call(`classes/${this.id}/help`)]);
     try {
       const [now, help] = await this.#fetching;
@@ -71,6 +76,7 @@ export class ClassStore extends EventTarget {
       if (error.status !== 404) this.#later("fetch", 2_000, () => this.#fetch());
     }
     this.#fetching = null;
+    if (this.#again) return this.#fetch();
     this.#waiting.splice(0).forEach((each) => this.#apply(each));
     this.dispatchEvent(new Event("loaded"));
     this.lookForErrors();
@@ -79,7 +85,8 @@ export class ClassStore extends EventTarget {
   #apply({ event, data, timestamp }) {
     if (event === "execution_update") this.#update(data, Date.parse(timestamp));
     else if (event === "help_request") this.#answer(data);
-    else if (event === "system_message") this.dispatchEvent(new CustomEvent("notice", { detail: data }));
+    else if (event === "system_message")
+      this.dispatchEvent(new CustomEvent("notice", { detail: data }));
   }
 
   #update(data, at) {
@@ -93,7 +100,10 @@ export class ClassStore extends EventTarget {
     student.heard = serverNow();
     student.executions = Math.max(student.executions, data.executions);
     student.errors = Math.max(student.errors, data.errors);
-    if (data.executions > student.counted && (data.status === "success" || data.status === "error")) {
+    if (
+      data.executions > student.counted &&
+      (data.status === "success" || data.status === "error")
+    ) {
       student.errors_in_a_row = data.status === "error" ? student.errors_in_a_row + 1 : 0;
     }
     if (data.notebookPath) student.notebook_path = data.notebookPath;
@@ -108,9 +118,10 @@ export class ClassStore extends EventTarget {
   }
 
   #calls(student, at) {
+    if (serverNow() - at > HELP_LASTS) return; // as the server counts it
     const request = this.help.get(student.user_id);
     if (request) request.heard = serverNow();
-    else if (!this.#answered.has(student.user_id) && serverNow() - at < HELP_LASTS) {
+    else if (!this.#answered.has(student.user_id)) {
       this.#later("help", 100, () => this.#fetchHelp());
     }
   }
@@ -194,10 +205,13 @@ export class ClassStore extends EventTarget {
 
   #later(name, pause, task) {
     if (!this.#timers || this.#timers.has(name)) return;
-    this.#timers.set(name, setTimeout(() => {
-      this.#timers.delete(name);
-      task();
-    }, pause));
+    this.#timers.set(
+      name,
+      setTimeout(() => {
+        this.#timers.delete(name);
+        task();
+      }, pause),
+    );
   }
 }
 

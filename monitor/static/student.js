@@ -39,9 +39,15 @@ export function studentView(root, store, id) {
     next = page.next;
     add(page.items, "after");
     more.hidden = !next;
-    const [opened, handed] = await Promise.all([ask("accesses?limit=20"), ask("submissions?limit=50")]);
+    const [opened, handed] = await Promise.all([
+      ask("accesses?limit=20"),
+      ask("submissions?limit=50"),
+    ]);
     fill(accesses, opened.items.map(access));
-    fill(submissions, handed.items.map((item) => submission(store, item)));
+    fill(
+      submissions,
+      handed.items.map((item) => submission(store, item)),
+    );
   };
   more.onclick = async () => {
     const page = await ask(`timeline?limit=30&cursor=${encodeURIComponent(next)}`);
@@ -75,10 +81,24 @@ export function studentView(root, store, id) {
     }, PAUSE);
   };
 
-  root.append(title, state, trouble,
-    el("div", { className: "columns" },
+  root.append(
+    title,
+    state,
+    trouble,
+    el(
+      "div",
+      { className: "columns" },
       el("section", {}, el("h3", { textContent: t("timeline") }), runs, more),
-      el("section", {}, el("h3", { textContent: t("submissions") }), submissions, el("h3", { textContent: t("opened") }), accesses)));
+      el(
+        "section",
+        {},
+        el("h3", { textContent: t("submissions") }),
+        submissions,
+        el("h3", { textContent: t("opened") }),
+        accesses,
+      ),
+    ),
+  );
   store.addEventListener("changed", changed);
   store.addEventListener("loaded", show);
   store.addEventListener("tick", show);
@@ -93,7 +113,9 @@ export function studentView(root, store, id) {
 }
 
 function fill(list, items) {
-  list.replaceChildren(...(items.length ? items : [el("li", { className: "hint", textContent: t("nothing") })]));
+  list.replaceChildren(
+    ...(items.length ? items : [el("li", { className: "hint", textContent: t("nothing") })]),
+  );
 }
 
 function run(item) {
@@ -106,20 +128,30 @@ function run(item) {
     item.duration_ms === null ? null : `${Math.round(item.duration_ms)} ms`,
     item.status === "error" ? t("error") : null,
   ];
-  return el("li", { className: "card" },
+  return el(
+    "li",
+    { className: "card" },
     el("p", { className: "line" }, shape, told.filter(Boolean).join(" · ")),
     item.code ? el("pre", { tabIndex: 0, textContent: item.code }) : null,
     item.error ? el("pre", { tabIndex: 0, className: "error", textContent: item.error }) : null,
-    item.output ? el("pre", { tabIndex: 0, className: "output", textContent: item.output }) : null);
+    item.output ? el("pre", { tabIndex: 0, className: "output", textContent: item.output }) : null,
+  );
 }
 
 function access(item) {
   const action = ["open", "save", "close"].includes(item.action) ? t(item.action) : item.action;
-  return el("li", { textContent: `${when(item.accessed_at)} · ${item.notebook_path ?? ""} · ${action}` });
+  return el("li", {
+    textContent: `${when(item.accessed_at)} · ${item.notebook_path ?? ""} · ${action}`,
+  });
 }
 
 function submission(store, item) {
-  const told = [item.title, t("attempt", item.attempt), when(item.submitted_at), item.late ? t("late") : null];
+  const told = [
+    item.title,
+    t("attempt", item.attempt),
+    when(item.submitted_at),
+    item.late ? t("late") : null,
+  ];
   const grade = item.grade === null ? null : `${t("grade")} ${item.grade}`;
   const href = `#/class/${store.id}/submission/${item.id ?? item.submission_id}`;
   return el("li", {}, el("a", { href, textContent: [...told, grade].filter(Boolean).join(" · ") }));

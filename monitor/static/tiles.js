@@ -8,11 +8,16 @@ import { ago, cellName, t } from "./texts.js";
 const PAUSE = 1_000; // between two looks at the order: tiles shall not dance
 
 const ORDERS = {
-  need: (a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state) || b.row - a.row || named(a, b),
+  need: (a, b) => urgency(a) - urgency(b) || a.asked - b.asked || b.row - a.row || named(a, b),
   name: (a, b) => named(a, b),
   heard: (a, b) => b.student.heard - a.student.heard || named(a, b),
   errors: (a, b) => b.row - a.row || named(a, b),
 };
+
+// Who calls and is not attended to, then by state.
+function urgency(tile) {
+  return tile.state === "help" && tile.taken ? 0.5 : STATES.indexOf(tile.state);
+}
 
 function named(a, b) {
   return a.name.localeCompare(b.name) || (a.student.user_id < b.student.user_id ? -1 : 1);
@@ -37,8 +42,12 @@ export function tilesView(root, store) {
   const loaded = () => {
     for (const userId of tiles.keys()) if (!store.students.has(userId)) tiles.delete(userId);
     updated({ detail: store.students.keys() });
-    if (store.error) body.replaceChildren(el("p", { className: "trouble", textContent: t("failed", store.error.message) }));
-    else if (!store.students.size) body.replaceChildren(el("p", { textContent: t("first_student") }));
+    if (store.error)
+      body.replaceChildren(
+        el("p", { className: "trouble", textContent: t("failed", store.error.message) }),
+      );
+    else if (!store.students.size)
+      body.replaceChildren(el("p", { textContent: t("first_student") }));
   };
   const ticked = () => {
     const changed = [];
@@ -50,18 +59,31 @@ export function tilesView(root, store) {
     clearTimeout(timer);
     timer = 0;
     if (!tiles.size) return;
-    const wanted = [...tiles.values()].filter((tile) => tile.matches(wishes)).sort(ORDERS[wishes.order]);
+    const wanted = [...tiles.values()]
+      .filter((tile) => tile.matches(wishes))
+      .sort(ORDERS[wishes.order]);
     count();
     if (!wanted.length) body.replaceChildren(el("p", { textContent: t("nobody") }));
     else if (wishes.teams) arrange(body, teams(body, wanted));
     else arrange(body, [grid(body, "", wanted)]);
   };
   const count = () => {
-    const found = STATES.map((state) => [state, [...tiles.values()].filter((tile) => tile.state === state).length]);
-    arrange(counts, found.map(([state, number]) => chip(counts, state, number)));
+    const found = STATES.map((state) => [
+      state,
+      [...tiles.values()].filter((tile) => tile.state === state).length,
+    ]);
+    arrange(
+      counts,
+      found.map(([state, number]) => chip(counts, state, number)),
+    );
   };
 
-  root.append(bar(wishes, order), counts, body, el("p", { className: "hint", textContent: t("legend", STUCK) }));
+  root.append(
+    bar(wishes, order),
+    counts,
+    body,
+    el("p", { className: "hint", textContent: t("legend", STUCK) }),
+  );
   store.addEventListener("changed", updated);
   store.addEventListener("loaded", loaded);
   store.addEventListener("tick", ticked);
@@ -84,7 +106,17 @@ class Tile {
     this.place = el("span", { className: "place" });
     this.numbers = el("span", { className: "numbers" });
     this.heard = el("span", { className: "heard" });
-    this.link = el("a", {}, this.shape, this.title, this.team, this.what, this.place, this.numbers, this.heard);
+    this.link = el(
+      "a",
+      {},
+      this.shape,
+      this.title,
+      this.team,
+      this.what,
+      this.place,
+      this.numbers,
+      this.heard,
+    );
     this.element = el("li", { className: "tile" }, this.link);
   }
 
@@ -93,6 +125,8 @@ class Tile {
     this.state = state;
     this.name = student.name ?? student.user_id;
     this.row = student.errors_in_a_row;
+    this.asked = request ? Date.parse(request.asked_at) : 0;
+    this.taken = Boolean(request?.taken_by);
     this.element.dataset.state = state;
     this.shape.dataset.state = state;
     const href = `#/class/${this.classId}/student/${student.student_id}`;
@@ -128,9 +162,19 @@ function place(student) {
 function grid(body, team, tiles) {
   const id = `team:${team}`;
   const found = [...body.children].find((each) => each.dataset.id === id);
-  const section = found ?? el("section", {}, team ? el("h2", { textContent: team }) : null, el("ul", { className: "tiles" }));
+  const section =
+    found ??
+    el(
+      "section",
+      {},
+      team ? el("h2", { textContent: team }) : null,
+      el("ul", { className: "tiles" }),
+    );
   section.dataset.id = id;
-  arrange(section.lastChild, tiles.map((tile) => tile.element));
+  arrange(
+    section.lastChild,
+    tiles.map((tile) => tile.element),
+  );
   return section;
 }
 
@@ -147,7 +191,14 @@ function teams(body, tiles) {
 
 function chip(parent, state, number) {
   const found = [...parent.children].find((each) => each.dataset.state === state);
-  const made = found ?? el("span", { className: "chip" }, el("span", { className: "shape", ariaHidden: "true" }), el("span"));
+  const made =
+    found ??
+    el(
+      "span",
+      { className: "chip" },
+      el("span", { className: "shape", ariaHidden: "true" }),
+      el("span"),
+    );
   made.dataset.state = state;
   made.firstChild.dataset.state = state;
   set(made.lastChild, `${t(`state_${state}`)} ${number}`);
@@ -156,8 +207,17 @@ function chip(parent, state, number) {
 
 function bar(wishes, changed) {
   const option = (value, text) => el("option", { value, textContent: text });
-  const sort = el("select", {}, ...Object.keys(ORDERS).map((name) => option(name, t(`sort_${name}`))));
-  const state = el("select", {}, option("", t("everybody")), ...STATES.map((name) => option(name, t(`state_${name}`))));
+  const sort = el(
+    "select",
+    {},
+    ...Object.keys(ORDERS).map((name) => option(name, t(`sort_${name}`))),
+  );
+  const state = el(
+    "select",
+    {},
+    option("", t("everybody")),
+    ...STATES.map((name) => option(name, t(`state_${name}`))),
+  );
   const search = el("input", { type: "search" });
   const byTeam = el("input", { type: "checkbox" });
   const read = () => {

@@ -5,7 +5,10 @@ import { classForm } from "./manage.js";
 import { t } from "./texts.js";
 
 export function welcomeView(root) {
-  const url = new URL(`${document.querySelector('meta[name="api"]').content}/events`, document.baseURI).href;
+  const url = new URL(
+    `${document.querySelector('meta[name="api"]').content}/events`,
+    document.baseURI,
+  ).href;
   const command = [
     `curl ${url} -H 'Content-Type: application/json' \\`,
     `  -d '[{"eventType": "cell_executed", "userId": "hanako", "notebookPath": "lesson.ipynb"}]'`,
@@ -19,6 +22,7 @@ export function welcomeView(root) {
     el("h3", { textContent: t("first_class") }),
     classForm(),
     el("h3", { textContent: t("first_demo") }),
-    el("pre", { tabIndex: 0, textContent: "make demo" }));
+    el("pre", { tabIndex: 0, textContent: "make demo" }),
+  );
   return () => {};
 }
