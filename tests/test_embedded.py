@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,8 @@ async def write_and_crash(directory: Path) -> str:
         head = head_of(directory)
         family = [head, *head.children()]
         for process in family:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # a worker that has just ended by itself
+                process.kill()
         await_true(lambda: all(has_gone(process) for process in family))
         server.kill()
     return word

@@ -72,7 +72,7 @@ async def test_a_tile_shows_what_just_happened(
         await send(school, user, "cell_executed", cellIndex=4)
         await expect(hanako).to_have_attribute("data-state", "active")
         await expect(hanako).to_contain_text("lesson.ipynb · cell 5")
-        await expect(hanako).to_contain_text("1 runs")
+        await expect(hanako).to_contain_text("runs 1")
         for state in ("error", "error", "stuck"):
             await send(school, user, "cell_executed", hasError=True)
             await expect(hanako).to_have_attribute("data-state", state)
@@ -94,7 +94,7 @@ async def test_a_broken_connection_recovers_without_a_gap(
         async with tab(browser, url) as page:
             await live(page)
             await send(school, one, "cell_executed")
-            await expect(tile(page, one)).to_contain_text("1 runs")
+            await expect(tile(page, one)).to_contain_text("runs 1")
             asked: list[str] = []
             page.on("request", lambda request: asked.append(request.url))
             await network.cut()
@@ -104,8 +104,25 @@ async def test_a_broken_connection_recovers_without_a_gap(
             await network.mend()
             await live(page)
             await expect(tile(page, two)).to_have_attribute("data-state", "stuck")
-            await expect(tile(page, two)).to_contain_text("3 errors in a row")
+            await expect(tile(page, two)).to_contain_text("errors in a row 3")
             assert [url for url in asked if url.endswith("/now")] == []
+
+
+async def test_after_the_servers_restart_the_class_is_fetched_again(
+    replica: Replica, browser: Browser
+) -> None:
+    async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1") as api:
+        class_id, (user,), _ = await a_class_of(api, "hanako")
+    async with tab(browser, at(replica, class_id)) as page:
+        await live(page)
+        await send(replica, user, "cell_executed")
+        await expect(tile(page, user)).to_contain_text("runs 1")
+        replica.stop()
+        await expect(page.locator(".connection")).not_to_have_attribute("data-state", "live")
+        replica.start()
+        await send(replica, user, "cell_executed")
+        await expect(tile(page, user)).to_contain_text("runs 2")
+        await live(page)
 
 
 async def test_two_teachers_and_one_request(
@@ -234,7 +251,7 @@ async def test_a_lesson_can_be_looked_at_in_all_ways(
     (known,) = (await api.get("/notebooks", params={"path": notebook})).json()
     async with tab(browser, at(school, class_id)) as page:
         await live(page)
-        await page.get_by_role("link", name=user, exact=False).filter(has_text="2 runs").click()
+        await page.get_by_role("link", name=user, exact=False).filter(has_text="runs 2").click()
         await expect(page.locator(".runs .card")).to_have_count(2)
         await expect(page.locator(".runs")).to_contain_text("1 / 0")
         await send(school, user, "cell_executed", code="later")
