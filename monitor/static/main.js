@@ -147,6 +147,7 @@ addEventListener("hashchange", () => {
   scrollTo(0, 0);
   view.focus({ preventScroll: true });
 });
+document.addEventListener("visibilitychange", () => store?.lookForErrors());
 addEventListener("classes", async () => {
   await loadClasses();
   route();
