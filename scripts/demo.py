@@ -103,7 +103,8 @@ class Student:
 
     def call(self, now: datetime, chance: random.Random) -> Iterator[dict[str, Any]]:
         """Who fails and fails presses the button; it repeats itself until they get on."""
-        if self.calls_since is None and self.failed >= 3 and chance.random() < 0.1:
+        stuck = self.failed > 3 or (self.failed == 3 and chance.random() < 0.1)
+        if self.calls_since is None and stuck:
             self.calls_since = now
         if self.calls_since is None:
             return
