@@ -18,14 +18,22 @@ SCHEMA = Path(__file__).parent.parent / "sql"
 _LOCK = 0x63656C6C  # replicas that start at once take turns
 
 
-# What may pass: the same statement can succeed later.
-PASSING_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# What may pass: the same statement can succeed later. asyncpg's internal errors are those of a
+# connection that was told to end and is used before it has been closed.
+PASSING_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 # What is no fault of the statement: PostgreSQL can't be used now.
 ABSENT_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
@@ -69,6 +77,9 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
         cut = loop.call_at(deadline, connection.terminate)
         try:
             yield connection
+        except asyncpg.InternalClientError:
+            connection.terminate()  # nobody else should be given it
+            raise
         finally:
             cut.cancel()
 
