@@ -17,8 +17,8 @@ PAUSES = (0.0, 0.5, 1.0, 2.0)  # seconds before a try
 
 EventFields = dict[str, Any]
 
-TYPES = ("cell_executed", "cell_executed", "cell_error", "cell_execution_start", "notebook_save")
-TYPES += ("help", "session_start", "quiz_answered")
+TYPES = [*["cell_executed"] * 3, "cell_error", "cell_execution_start", "notebook_save"]
+TYPES += ["help", "session_start", "quiz_answered"]
 
 # What is no text, number or date that a database likes; some of it is stored, some is rejected.
 POISON: tuple[EventFields, ...] = (

@@ -182,7 +182,9 @@ async def stop_server(site: Site, outage: float) -> None:
         async with connect(f"ws://127.0.0.1:{replica.port}/ws", proxy=None):
             idle = socket.create_connection(("127.0.0.1", replica.port))
             half = socket.create_connection(("127.0.0.1", replica.port))
-            half.sendall(b"POST /api/v1/events HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n[")
+            half.sendall(
+                b"POST /api/v1/events HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n["
+            )
             began = time.monotonic()
             await site.stop(replica)
             took = time.monotonic() - began
@@ -202,13 +204,16 @@ async def stop_server_without_postgres(site: Site, outage: float) -> None:
 async def never_returns(site: Site, outage: float) -> None:
     """A replica dies, and another has to write its points while it is busy itself."""
     replica = random.choice(site.replicas)
+    site.proxy.failing = True
+    await asyncio.sleep(0.5)
     await site.stop(replica, signal.SIGKILL)
+    site.proxy.failing = False
     site.replicas.remove(replica)
     try:
         left = await _notes(site)
         await site.execute("UPDATE outbox SET created_at = created_at - interval '1 hour'")
         async with asyncio.timeout(60):
-            while left & await _notes(site):
+            while left & await _notes(site):  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
     finally:
         site.replicas.append(replica)
@@ -269,7 +274,7 @@ async def _restart(site: Site, replica: Replica, settings: dict[str, str]) -> No
 
 async def _spools_empty(site: Site) -> None:
     async with asyncio.timeout(30):
-        while any(state["spool"]["events"] for state in await site.states()):
+        while any(state["spool"]["events"] for state in await site.states()):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 

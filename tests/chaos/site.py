@@ -73,7 +73,10 @@ class Site:
         return [head, *head.children()]
 
     async def kill_postgres(self) -> None:
-        self.postgres_processes()[0].send_signal(signal.SIGKILL)
+        head = self.postgres_processes()[0]
+        head.send_signal(signal.SIGKILL)
+        while head.is_running() and head.status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def start_postgres(self) -> None:
         await asyncio.to_thread(self.postgres.ensure_running)
@@ -97,10 +100,9 @@ class Site:
 @asynccontextmanager
 async def site() -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
-        directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+        directory = _place()
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        directory.chmod(0o711)  # root's PostgreSQL runs as another user, who has to pass
-        postgres = stack.enter_context(EmbeddedPostgres(directory / "postgres"))
+        postgres = stack.enter_context(EmbeddedPostgres(directory / "postgres", watchdog=True))
         redis = stack.enter_context(RedisServer(_made(directory / "redis")))
         here = Site(directory, postgres, redis)
         here.influx = stack.enter_context(InfluxServer(_made(directory / "influx")))
@@ -133,6 +135,12 @@ def mount(directory: Path, megabytes: int) -> None:
 
 def unmount(directory: Path) -> None:
     subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+def _place() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+    directory.chmod(0o711)  # root's PostgreSQL runs as another user, who has to pass
+    return directory
 
 
 def _made(directory: Path) -> Path:
