@@ -1,6 +1,7 @@
 """Clients that behave like the JupyterLab extension, and the journal of what they were told."""
 
 import asyncio
+import io
 import json
 import random
 import uuid
@@ -81,7 +82,7 @@ class Extension:
 
     async def _post(self, url: str, body: bytes) -> tuple[int, Any]:
         headers = {"Content-Type": "application/json"}
-        async with self._http.post(url, data=body, headers=headers) as answer:
+        async with self._http.post(url, data=io.BytesIO(body), headers=headers) as answer:
             return answer.status, json.loads(await answer.read())
 
 

@@ -179,7 +179,7 @@ async def stop_server(site: Site, outage: float) -> None:
     """SIGTERM under load, with connections open that say nothing, half of it, or listen."""
     replica = random.choice(site.replicas)
     with suppress(OSError):
-        async with connect(f"ws://127.0.0.1:{replica.port}/ws", proxy=None):
+        async with connect(f"ws://127.0.0.1:{replica.port}/ws", proxy=None, max_queue=None):
             idle = socket.create_connection(("127.0.0.1", replica.port))
             half = socket.create_connection(("127.0.0.1", replica.port))
             half.sendall(

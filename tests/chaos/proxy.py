@@ -1,6 +1,7 @@
 """A bad day of InfluxDB: an HTTP proxy before the real one that delays and refuses."""
 
 import asyncio
+import io
 import random
 from typing import Self
 
@@ -46,7 +47,7 @@ class InfluxProxy:
         headers = {"Content-Type": request.content_type}
         try:
             async with self._http.request(
-                request.method, url, data=body, headers=headers
+                request.method, url, data=io.BytesIO(body), headers=headers
             ) as answer:
                 return web.Response(status=answer.status, body=await answer.read())
         except aiohttp.ClientError:

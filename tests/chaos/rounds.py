@@ -18,6 +18,9 @@ async def play(site: Site, name: str, outage: float) -> Reckoning:
     lesson = Lesson(site.urls, f"r{next(_numbers)}", fault.poison, fault.everywhere)
     async with lesson.going_on():
         await asyncio.sleep(random.uniform(0.2, 1))
-        await fault.harm(site, outage)
+        try:
+            await fault.harm(site, outage)
+        finally:
+            await site.mend()
         await asyncio.sleep(0.3)
     return await reckon(site, lesson.journal)

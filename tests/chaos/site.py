@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Site:
             "INFLUXDB_BUCKET": BUCKET,
             "REDIS_HOST": self.redis.host,
             "REDIS_PORT": str(self.redis.port),
-            "STOP_TIMEOUT": "4",
+            "STOP_TIMEOUT": "2",
         }
 
     async def connect(self, **options: Any) -> asyncpg.Connection:
@@ -90,6 +90,20 @@ class Site:
     async def start(self, replica: Replica, **settings: str) -> None:
         replica.environment |= settings
         await asyncio.to_thread(replica.start)
+
+    async def mend(self) -> None:
+        """All are there again, whatever has happened."""
+        for process in self.postgres_processes():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+        await self.start_postgres()
+        self.proxy.delay, self.proxy.failing, self.proxy.blaming = 0, False, False
+        await asyncio.to_thread(self.influx.start)
+        await asyncio.to_thread(self.redis.start)
+        for replica in self.replicas:
+            (self.data_dir(replica) / "filler").unlink(missing_ok=True)
+            if replica.process is None:
+                await self.start(replica)
 
     async def states(self) -> list[dict[str, Any]]:
         """The health of each replica."""
