@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import latency, memory, single, throughput
+from bench import drain, latency, memory, outage, single, throughput
 from bench.figures import BenchError, Figure, table
 
 PARTS: dict[str, Callable[[], Awaitable[Figure]]] = {
@@ -14,6 +14,8 @@ PARTS: dict[str, Callable[[], Awaitable[Figure]]] = {
     "single": single.measure,
     "latency": latency.measure,
     "memory": memory.measure,
+    "drain": drain.measure,
+    "outage": outage.measure,
 }
 
 

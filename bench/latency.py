@@ -137,13 +137,13 @@ async def generate(port: int) -> Report:
 async def _post(poster: Poster, times: Times, number: int, due: float) -> None:
     event = str(uuid.uuid4())
     times.due[event] = due
-    body = msgspec.json.encode([_event(event, number)])
+    body = msgspec.json.encode([event_of(event, number)])
     times.sent[event] = time.perf_counter()
     await poster.post(body)
     times.answered[event] = time.perf_counter()
 
 
-def _event(event: str, number: int) -> dict[str, object]:
+def event_of(event: str, number: int) -> dict[str, object]:
     who, cell = number * 7919 % STUDENTS, number % 40
     return {
         "eventId": event,

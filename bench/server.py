@@ -42,13 +42,16 @@ class Server:
 
 
 @contextmanager
-def monitor() -> Iterator[Server]:
-    """The server under test, with an empty PostgreSQL of its own and no other service."""
-    with _directory() as data:
+def monitor(**settings: str) -> Iterator[Server]:
+    """The server under test, with an empty PostgreSQL of its own and no other service.
+
+    `settings` are variables of its environment.
+    """
+    with directory() as data:
         names = {name.upper() for name in Settings.__struct_fields__}
         kept = {name: value for name, value in os.environ.items() if name not in names}
         port = free_port()
-        environment = {**kept, "PORT": str(port), "DATA_DIR": str(data)}
+        environment = {**kept, "PORT": str(port), "DATA_DIR": str(data), **settings}
         with _running([str(ROOT / "run.py")], environment, port, data / "server.log") as pid:
             yield Server(pid, port, data)
 
@@ -56,7 +59,7 @@ def monitor() -> Iterator[Server]:
 @contextmanager
 def empty() -> Iterator[Server]:
     """The server with the empty route."""
-    with _directory() as data:
+    with directory() as data:
         port = free_port()
         arguments = ["-m", "bench.empty", str(port)]
         with _running(arguments, dict(os.environ), port, data / "server.log") as pid:
@@ -70,7 +73,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
+def directory() -> Iterator[Path]:
+    """A directory for data, gone afterwards."""
     path = Path(tempfile.mkdtemp(prefix="bench-"))
     path.chmod(0o711)  # root's PostgreSQL runs as another user, who has to pass
     try:
