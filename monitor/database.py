@@ -46,6 +46,17 @@ def unavailable(error: Exception) -> Unavailable:
     return Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
 
 
+_SESSION = {
+    "application_name": "cell-monitor",
+    "timezone": "UTC",
+    # What the network has cut off lets go of its locks: nobody could store what it had begun.
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+
 async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
     """A pool that connects when it is needed; `patience` (s) bounds each statement."""
     return await asyncpg.create_pool(
@@ -55,7 +66,7 @@ async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> a
         timeout=patience,
         command_timeout=patience,
         reset=_keep,
-        server_settings={"application_name": "cell-monitor", "timezone": "UTC"},
+        server_settings=_SESSION,
     )
 
 

@@ -65,6 +65,21 @@ async def hang_postgres(site: Site, outage: float) -> None:
         _signal(process, signal.SIGCONT)
 
 
+async def network_swallows(site: Site, outage: float) -> None:
+    """What was connected to PostgreSQL is never told that it no longer is."""
+    site.network.swallow()
+    await asyncio.sleep(random.uniform(1, max(5, outage)))
+    site.network.swallowing = False
+
+
+async def stop_server_while_postgres_hangs(site: Site, outage: float) -> None:
+    processes = site.postgres_processes()
+    for process in processes:
+        _signal(process, signal.SIGSTOP)
+    await asyncio.sleep(random.uniform(0, 4))
+    await stop_server(site, outage)
+
+
 async def no_connections(site: Site, outage: float) -> None:
     """All of PostgreSQL's connections are in use, by others."""
     taken: list[asyncpg.Connection] = []
@@ -232,6 +247,8 @@ FAULTS = {
     "kill -9 of PostgreSQL": Fault(kill_postgres),
     "kill -9 of PostgreSQL, then of a server": Fault(kill_postgres_and_server),
     "PostgreSQL hangs": Fault(hang_postgres),
+    "the network to PostgreSQL swallows all": Fault(network_swallows),
+    "SIGTERM while PostgreSQL hangs": Fault(stop_server_while_postgres_hangs),
     "PostgreSQL has no connections": Fault(no_connections),
     "PostgreSQL is read-only": Fault(read_only),
     "PostgreSQL's disk is full": Fault(database_disk_full),

@@ -12,7 +12,7 @@ import httpx
 from tests.chaos.extension import Journal
 from tests.chaos.site import BUCKET, Site
 
-RECOVERY = 60.0  # seconds
+RECOVERY = 90.0  # seconds; PostgreSQL takes 30 to miss a client that the network has cut off
 Point = tuple[str, int]  # student, ns
 
 
@@ -79,11 +79,16 @@ async def totals_differ(site: Site) -> list[str]:
 async def _is_whole(site: Site) -> bool:
     return all(
         state["postgres"]["state"] == "ok"
+        and _adds_up(state["ledger"]["process"])
         and not state["spool"]["events"]
         and not state["queue"]["events"]
         and state["influxdb"]["state"] == "ok"
         for state in await site.states()
     )
+
+
+def _adds_up(account: dict[str, int]) -> bool:
+    return 2 * account["received"] == sum(account.values())
 
 
 async def _stored(site: Site, prefix: str) -> list[tuple[uuid.UUID, Point]]:

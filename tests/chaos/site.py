@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from monitor.embedded import EmbeddedPostgres
+from tests.chaos.network import Network
 from tests.chaos.proxy import InfluxProxy
 from tests.replicas import Replica
 from tests.servers import InfluxServer, RedisServer
@@ -35,6 +36,7 @@ class Site:
         self.redis = redis
         self.influx: InfluxServer
         self.proxy: InfluxProxy
+        self.network: Network
         self.replicas: list[Replica] = []
 
     @property
@@ -43,7 +45,8 @@ class Site:
 
     def environment(self, data_dir: Path) -> dict[str, str]:
         return {
-            "POSTGRES_SERVER": self.postgres.host,
+            "POSTGRES_SERVER": "127.0.0.1",
+            "POSTGRES_PORT": str(self.network.port),
             "DATA_DIR": str(data_dir),
             "INFLUXDB_URL": self.proxy.url,
             "INFLUXDB_BUCKET": BUCKET,
@@ -97,6 +100,7 @@ class Site:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGCONT)
         await self.start_postgres()
+        self.network.swallowing = False
         self.proxy.delay, self.proxy.failing, self.proxy.blaming = 0, False, False
         await asyncio.to_thread(self.influx.start)
         await asyncio.to_thread(self.redis.start)
@@ -121,6 +125,8 @@ async def site() -> AsyncIterator[Site]:
         here = Site(directory, postgres, redis)
         here.influx = stack.enter_context(InfluxServer(_made(directory / "influx")))
         here.proxy = await stack.enter_async_context(InfluxProxy(here.influx.url))
+        socket = f"{postgres.host}/.s.PGSQL.{postgres.port}"
+        here.network = await stack.enter_async_context(Network(socket))
         await here.execute(
             *(f"ALTER SYSTEM SET {name} = {value}" for name, value in POSTGRES_SETTINGS.items())
         )
