@@ -36,6 +36,7 @@ class Running:
 
     def __init__(self, pool: asyncpg.Pool, spool: Spool, patience: float) -> None:
         self.published: list[Stored] = []
+        self.wal: Path
         self.spool = spool
         self.queue = EventQueue(100, 10_000)
         self.ledger = Ledger(self.queue, spool)
@@ -58,12 +59,6 @@ class Running:
         receipt = self.queue.put(Items(list(events), []), size)
         return await asyncio.wait_for(receipt, 10)
 
-    def spool_file(self, suffix: str) -> Path:
-        (name,) = (
-            row[2] for row in self.spool._connection.execute("PRAGMA database_list").fetchall()
-        )
-        return Path(name + suffix)
-
 
 @contextmanager
 def no_more_disk(file: Path) -> Iterator[None]:
@@ -83,6 +78,7 @@ async def running(
     with tempfile.TemporaryDirectory() as directory:
         spool = Spool.open(Path(directory), spool_bytes)
         started = Running(pool, spool, patience)
+        started.wal = Path(directory) / "spool.sqlite-wal"
         started.fallback.start()
         started.consumers.start(2)
         try:
@@ -389,7 +385,7 @@ async def test_a_full_disk_holds_up_no_event_once_postgresql_is_back(pool: async
     spooled, event = made(), made()
     async with running(pool) as server:
         await server.spool.append([Items([spooled], [])])
-        with no_more_disk(server.spool_file("-wal")):
+        with no_more_disk(server.wal):
             server.fallback.activate(Unavailable("for the test"))
             await eventually(lambda: not server.fallback.active)
             assert (await server.put(event)).stored == 1

@@ -35,7 +35,7 @@ def line(cells: tuple[str, ...]) -> str:
 
 async def run(names: list[str], rounds: int, outage: float) -> bool:
     """Whether the promise was kept in all rounds."""
-    kept = True
+    all_rounds: list[Reckoning] = []
     print(line(HEADINGS), line(("-" * 40, *("-" * 12,) * 7)), sep="\n", flush=True)
     async with site() as here:
         for name in names:
@@ -43,10 +43,11 @@ async def run(names: list[str], rounds: int, outage: float) -> bool:
             print(line(row(name, found)), flush=True)
             for refusal in [refusal for each in found for refusal in each.refused][:3]:
                 print(f"  refused: {refusal}")
-            kept &= all(each.kept for each in found)
+            all_rounds += found
         differing = await totals_differ(here)
-    print("\n".join(["counters that differ from the rows:", *differing] if differing else []))
-    return kept and not differing
+    print(line(row("all", all_rounds)))
+    print(f"counters that differ from the rows: {len(differing)}", *differing, sep="\n")
+    return all(each.kept for each in all_rounds) and not differing
 
 
 def main() -> int:

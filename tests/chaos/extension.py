@@ -80,10 +80,11 @@ class Extension:
                 return
         self._journal.gave_up += len(events)
 
-    async def _post(self, url: str, body: bytes) -> tuple[int, Any]:
+    async def _post(self, url: str, events: bytes) -> tuple[int, Any]:
         headers = {"Content-Type": "application/json"}
-        async with self._http.post(url, data=io.BytesIO(body), headers=headers) as answer:
-            return answer.status, json.loads(await answer.read())
+        async with self._http.post(url, data=io.BytesIO(events), headers=headers) as answer:
+            body = await answer.read()
+            return answer.status, json.loads(body) if answer.status < 500 else None
 
 
 class Lesson:

@@ -24,11 +24,15 @@ SMALL_SPOOL = str(64 * 1024)
 
 @dataclass(frozen=True)
 class Fault:
-    """Harm that is done for about `outage` seconds, and how the students work meanwhile."""
+    """Harm that is done for about `outage` seconds, and how the students work meanwhile.
+
+    What is `slow` to recover from is for the long form alone.
+    """
 
     harm: Callable[[Site, float], Awaitable[None]]
     poison: bool = False
     everywhere: bool = False
+    slow: bool = False
 
 
 async def kill_server(site: Site, outage: float) -> None:
@@ -60,7 +64,7 @@ async def hang_postgres(site: Site, outage: float) -> None:
     processes = site.postgres_processes()
     for process in processes:
         _signal(process, signal.SIGSTOP)
-    await asyncio.sleep(random.uniform(1, max(5, outage)))
+    await asyncio.sleep(random.uniform(1, max(4, outage)))
     for process in processes:
         _signal(process, signal.SIGCONT)
 
@@ -155,7 +159,7 @@ async def influx_failing(site: Site, outage: float) -> None:
 
 async def influx_blaming(site: Site, outage: float) -> None:
     site.proxy.blaming = True
-    await asyncio.sleep(2)
+    await asyncio.sleep(1)
     site.proxy.blaming = False
 
 
@@ -166,7 +170,7 @@ async def redis_down(site: Site, outage: float) -> None:
 
 
 async def nothing(site: Site, outage: float) -> None:
-    await asyncio.sleep(2)
+    await asyncio.sleep(1)
 
 
 async def spool_bound(site: Site, outage: float) -> None:
@@ -245,9 +249,9 @@ FAULTS = {
     "kill -9 of a server": Fault(kill_server),
     "kill -9 of both servers": Fault(kill_both_servers),
     "kill -9 of PostgreSQL": Fault(kill_postgres),
-    "kill -9 of PostgreSQL, then of a server": Fault(kill_postgres_and_server),
+    "kill -9 of PostgreSQL, then of a server": Fault(kill_postgres_and_server, slow=True),
     "PostgreSQL hangs": Fault(hang_postgres),
-    "the network to PostgreSQL swallows all": Fault(network_swallows),
+    "the network to PostgreSQL swallows all": Fault(network_swallows, slow=True),
     "SIGTERM while PostgreSQL hangs": Fault(stop_server_while_postgres_hangs),
     "PostgreSQL has no connections": Fault(no_connections),
     "PostgreSQL is read-only": Fault(read_only),

@@ -31,7 +31,7 @@ class Network:
         self.swallowing = True
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        age = self._age
+        age, writers = self._age, [writer]
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -39,11 +39,14 @@ class Network:
             if self.swallowing:
                 await asyncio.Future()
             far, to_far = await asyncio.open_unix_connection(self._socket)
+            writers.append(to_far)
             await asyncio.gather(self._pump(reader, to_far, age), self._pump(far, writer, age))
         except (OSError, asyncio.CancelledError):
-            writer.close()
+            pass  # the ends learn of it below
         finally:
             self._tasks.discard(task)
+            for each in writers:
+                each.close()
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, age: int
