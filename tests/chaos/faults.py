@@ -252,7 +252,7 @@ FAULTS = {
     "kill -9 of PostgreSQL, then of a server": Fault(kill_postgres_and_server, slow=True),
     "PostgreSQL hangs": Fault(hang_postgres),
     "the network to PostgreSQL swallows all": Fault(network_swallows, slow=True),
-    "SIGTERM while PostgreSQL hangs": Fault(stop_server_while_postgres_hangs),
+    "SIGTERM while PostgreSQL hangs": Fault(stop_server_while_postgres_hangs, slow=True),
     "PostgreSQL has no connections": Fault(no_connections),
     "PostgreSQL is read-only": Fault(read_only),
     "PostgreSQL's disk is full": Fault(database_disk_full),
@@ -265,10 +265,10 @@ FAULTS = {
     "the spool's bound is reached": Fault(spool_bound),
     "the spool's disk is full": Fault(spool_disk_full),
     "SIGTERM under load": Fault(stop_server),
-    "SIGTERM under load, without PostgreSQL": Fault(stop_server_without_postgres),
+    "SIGTERM under load, without PostgreSQL": Fault(stop_server_without_postgres, slow=True),
     "poison among good events": Fault(nothing, poison=True),
     "poison while PostgreSQL is away": Fault(kill_postgres, poison=True),
-    "a replica never returns": Fault(never_returns),
+    "a replica never returns": Fault(never_returns, slow=True),
 }
 NEEDS_MOUNT = {"PostgreSQL's disk is full", "the spool's disk is full"}
 

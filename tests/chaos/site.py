@@ -138,7 +138,10 @@ async def site() -> AsyncIterator[Site]:
                 mount(data_dir, SPOOL_DISK)
                 stack.callback(unmount, data_dir)
             replica = Replica(here.environment(data_dir))
-            here.replicas.append(stack.enter_context(replica))
+            here.replicas.append(replica)
+            stack.callback(replica.log.close)
+            stack.push_async_callback(here.stop, replica)
+            await here.start(replica)
         yield here
 
 
