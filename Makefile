@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: help install run test check bench lock clean
+.PHONY: help install run test chaos check bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ run: install  ## start the server (HOST, PORT, DATA_DIR and the other settings f
 
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB and HAProxy
 	$(PYTHON) -m pytest $(ARGS)
+
+chaos: $(VENV)/dev.stamp  ## each fault twenty times, and what it cost: nothing, or exit status 1
+	$(PYTHON) -m tests.chaos $(ARGS)
 
 check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, Dockerfile
 	$(VENV)/bin/ruff format --check .

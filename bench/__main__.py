@@ -6,7 +6,18 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import fanout, latency, memory, nchan, reads, single, slow, throughput
+from bench import (
+    drain,
+    fanout,
+    latency,
+    memory,
+    nchan,
+    outage,
+    reads,
+    single,
+    slow,
+    throughput,
+)
 from bench.figures import BenchError, Figure, table
 
 PARTS: dict[str, Callable[[], Awaitable[Figure | list[Figure]]]] = {
@@ -19,6 +30,8 @@ PARTS: dict[str, Callable[[], Awaitable[Figure | list[Figure]]]] = {
     "slow": slow.measure,
     "sockets": fanout.measure_size,
     "memory": memory.measure,
+    "drain": drain.measure,
+    "outage": outage.measure,
     "reads": reads.measure,
 }
 LONG = {"reads"}  # only when they are named

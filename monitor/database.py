@@ -18,14 +18,22 @@ SCHEMA = Path(__file__).parent.parent / "sql"
 _LOCK = 0x63656C6C  # replicas that start at once take turns
 
 
-# What may pass: the same statement can succeed later.
-PASSING_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# What may pass: the same statement can succeed later. asyncpg's internal errors are those of a
+# connection that was told to end and is used before it has been closed.
+PASSING_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 # What is no fault of the statement: PostgreSQL can't be used now.
 ABSENT_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
@@ -38,6 +46,19 @@ def unavailable(error: Exception) -> Unavailable:
     return Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
 
 
+_SESSION = {
+    "application_name": "cell-monitor",
+    "timezone": "UTC",
+    # The planner overrates queries of many partitions, and compiling them takes longer.
+    "jit": "off",
+    # What the network has cut off lets go of its locks: nobody could store what it had begun.
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+
 async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
     """A pool that connects when it is needed; `patience` (s) bounds each statement."""
     return await asyncpg.create_pool(
@@ -47,8 +68,7 @@ async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> a
         timeout=patience,
         command_timeout=patience,
         reset=_keep,
-        # The planner overrates queries of many partitions, and compiling them takes longer.
-        server_settings={"application_name": "cell-monitor", "timezone": "UTC", "jit": "off"},
+        server_settings=_SESSION,
     )
 
 
@@ -70,6 +90,9 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
         cut = loop.call_at(deadline, connection.terminate)
         try:
             yield connection
+        except asyncpg.InternalClientError:
+            connection.terminate()  # nobody else should be given it
+            raise
         finally:
             cut.cancel()
 

@@ -335,3 +335,11 @@ async def test_an_event_from_the_future_keeps_the_time_of_its_first_receipt(
     assert len(stored.events) == 1
     assert again_received.duplicates == [ahead]
     assert ahead.time == untimed.time
+
+
+async def test_a_session_that_the_network_has_cut_off_holds_no_lock_for_long(
+    pool: asyncpg.Pool,
+) -> None:
+    async with pool.acquire() as connection:
+        limit = await connection.fetchval("SHOW idle_in_transaction_session_timeout")
+    assert limit == "30s"

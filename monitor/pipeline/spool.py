@@ -5,6 +5,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
@@ -123,8 +124,9 @@ class Spool:
         self._connection.execute("DELETE FROM spooled WHERE id <= ?", [last])
         empty = self._connection.execute("SELECT 1 FROM spooled LIMIT 1").fetchone() is None
         if empty:
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with suppress(sqlite3.Error):  # a full disk gets its space back another time
+                self._connection.execute("VACUUM")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 _SCHEMA = """
