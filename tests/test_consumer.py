@@ -395,3 +395,16 @@ async def test_a_full_disk_holds_up_no_event_once_postgresql_is_back(pool: async
         assert (account.stored, account.duplicates, account.spooled) == (2, 0, 0)
     assert await stored_ids(pool) == ids(spooled, event)
     assert await pool.fetchval("SELECT sum(stored) FROM ledger") == 2
+
+
+async def test_the_spool_leaves_the_disk_what_it_takes_to_empty_it(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(pool) as server:
+        await server.spool.append([Items([made()], [])])
+        monkeypatch.setattr("monitor.pipeline.spool._RESERVE", 2**62)
+        with pytest.raises(SpoolFull, match="are free"):
+            await server.spool.append([Items([made()], [])])
+        server.fallback.activate(Unavailable("for the test"))
+        await eventually(lambda: not server.spool.events)
+        assert server.spool.failure is None

@@ -22,7 +22,7 @@ from tests.replicas import Replica
 from tests.servers import InfluxServer, RedisServer
 
 BUCKET = "chaos"
-SPOOL_DISK = 48  # MB
+SPOOL_DISK = 128  # MB
 # Few connections, so that it costs little to use them up.
 POSTGRES_SETTINGS = {"max_connections": "40", "superuser_reserved_connections": "3"}
 
