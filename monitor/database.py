@@ -51,6 +51,7 @@ _SESSION = {
     "timezone": "UTC",
     # The planner overrates queries of many partitions, and compiling them takes longer.
     "jit": "off",
+    "synchronous_commit": "on",  # whatever the database's default: what is answered is on disk
     # What the network has cut off lets go of its locks: nobody could store what it had begun.
     "idle_in_transaction_session_timeout": "30s",
     "tcp_keepalives_idle": "10",
