@@ -5,16 +5,19 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
 
-from monitor import logs
+from monitor import commands, logs
 from monitor.app import create_app
 from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from monitor.errors import HandlersError, SpoolError
+from monitor.errors import MonitorError
 from monitor.protocol import CorkedProtocol
 from monitor.settings import Settings, SettingsError, from_environment
+
+_SOCKET_LINE = 4  # of postmaster.pid, counted from 0
 
 
 class Server(uvicorn.Server):
@@ -85,6 +88,20 @@ def postgres_of(settings: Settings) -> Iterator[tuple[EmbeddedPostgres | None, M
         )
 
 
+@contextmanager
+def postgres_for_commands(settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """The same, or the embedded PostgreSQL of a server that runs on this DATA_DIR."""
+    try:
+        with postgres_of(settings) as (_, address):
+            yield address
+    except EmbeddedPostgresError:
+        pid_file = settings.data_dir / "postgres" / "data" / "postmaster.pid"
+        if not pid_file.exists():
+            raise
+        host = pid_file.read_text().splitlines()[_SOCKET_LINE]
+        yield {"host": host, "port": 5432, "user": "postgres", "database": "postgres"}
+
+
 def serve(settings: Settings) -> bool:
     """Runs until it is told to stop; false when it could not start."""
     with postgres_of(settings) as (embedded, address):
@@ -93,6 +110,8 @@ def serve(settings: Settings) -> bool:
             host=settings.host,
             port=settings.port,
             http=CorkedProtocol,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -113,8 +132,10 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level)
     try:
+        if len(sys.argv) > 1:
+            return commands.run(sys.argv[1:], settings, partial(postgres_for_commands, settings))
         return 0 if serve(settings) else 1
-    except (EmbeddedPostgresError, HandlersError, SpoolError) as error:
+    except (EmbeddedPostgresError, MonitorError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -33,9 +33,11 @@ from monitor.pipeline.spool import Spool
 from monitor.pipeline.store import Store
 from monitor.routes import (
     assignments,
+    audit,
     classes,
     docs,
     enrolment,
+    ingest_keys,
     notebooks,
     notices,
     openapi,
@@ -47,9 +49,16 @@ from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
 from monitor.routes import older as older_routes
+from monitor.routes.gate import Gate, guarded
 from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
 from monitor.routes.operations import TOTAL, Api
+from monitor.routes.origins import Origins
 from monitor.routes.responses import EXCEPTION_HANDLERS
+from monitor.security.authentication import Authenticator
+from monitor.security.jupyterhub import Hub as JupyterHub
+from monitor.security.keyring import Keyring
+from monitor.security.limits import Limiter, Rates
+from monitor.security.tokens import Tokens, Trust
 from monitor.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -66,21 +75,26 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     server = Server(settings, postgres)
     prefix = settings.api_v1_str
     limits = event_routes.RequestLimits(settings.max_request_events, settings.max_request_bytes)
-    api = Api(prefix, limits.bytes)
-    api.operations.append(event_routes.operation(prefix, server.queue, limits))
+    gate = server.gate
+    api = Api(prefix, limits.bytes, gate.permit)
+    api.operations.append(event_routes.operation(prefix, server.queue, limits, gate.admit))
     api.operations.extend(health_routes.operations(prefix, server.health))
-    api.operations.extend(older_routes.operations(prefix, server.queue, limits))
+    api.operations.extend(older_routes.operations(prefix, server.queue, limits, gate.admit))
     for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api, server.database)
     for telling in (submissions, notices):
         telling.declare(api, server.database, server.hub.publish)
-    if settings.test_events == "on":
+    ingest_keys.declare(api, server.database, server.keyring.look)
+    audit.declare(api, server.database)
+    if settings.keeps_test_events:
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
+    listed = [*api.routes(), *docs.routes(prefix), *live_routes.routes(server.hub)]
+    ingest = [each.path for each in api.operations if each.tag == "events"]
     return Starlette(
-        routes=[*api.routes(), *docs.routes(prefix), *live_routes.routes(server.hub)],
+        routes=guarded(gate, prefix, listed),
         middleware=[
-            Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL]),
+            Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL], ingest),
             Middleware(WithoutTrailingSlash),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -99,6 +113,9 @@ class Server:
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(settings.socket_max_pending)
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
+        keys = settings.data_dir / "ingest-keys.json"
+        self.keyring = Keyring(self.database, keys, settings.daily_events)
+        self.gate = Gate(*_wall(settings, self.keyring), self.database)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -137,6 +154,7 @@ class Server:
             await prepare(pool)
         except Unavailable as error:
             fallback.activate(error)
+        await self.keyring.start()
         for optional in (influx, broker):
             if optional:
                 optional.start()
@@ -170,6 +188,7 @@ class Server:
                 await broker.stop()
             if influx:
                 await influx.stop(remaining())
+            await self.keyring.stop()
             await self.database.close(remaining())
             await close_pool(pool, remaining())
             await spool.close()
@@ -201,3 +220,25 @@ class Server:
         )
         self.hub.relay = broker.relay
         return broker
+
+
+def trust(settings: Settings) -> Trust:
+    return Trust(
+        settings.jwt_secret,
+        settings.jwt_jwks_url,
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        settings.jwt_user_claim,
+        settings.jwt_role_claim,
+    )
+
+
+def _wall(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter | None, Origins]:
+    """What the settings say of who may come in, how often, and from which web pages."""
+    tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
+    hub = JupyterHub(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
+    authenticator = Authenticator(keyring, tokens, hub if settings.jupyterhub_api_url else None)
+    is_private = authenticator.is_open and not settings.open_to_all
+    rates = Rates(settings.minute_requests, settings.minute_events, settings.minute_bytes)
+    limiter = None if is_private else Limiter(rates, settings.max_sockets)
+    return authenticator, limiter, Origins(settings.backend_cors_origins, is_private)

@@ -21,7 +21,7 @@ def client(origins: list[str]) -> httpx.AsyncClient:
     app = Starlette(
         routes=[Route("/hello", hello)],
         middleware=[
-            Middleware(CrossOrigin, origins, ["X-Total-Count"]),
+            Middleware(CrossOrigin, origins, ["X-Total-Count"], ["/hello"]),
             Middleware(WithoutTrailingSlash),
         ],
     )

@@ -1,5 +1,6 @@
 """Declaring an operation: its arguments, its answers, its description."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import Response
+from starlette.types import Scope
 
 from monitor.errors import Conflict, NotFound
 from monitor.listing import Id, Listing, Page
@@ -26,8 +28,12 @@ class Filter(Page, frozen=True, kw_only=True):
     text: str = ""
 
 
+async def anybody(scope: Scope, found: Mapping[str, Any]) -> None:
+    """Refuses nobody."""
+
+
 def made() -> Api:
-    api = Api("/api", 10_000)
+    api = Api("/api", 10_000, anybody)
 
     @api.operation("GET", "/things")
     async def list_things(query: Filter) -> Listing[str]:

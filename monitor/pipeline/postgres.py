@@ -108,11 +108,13 @@ class PostgresSink:
         repeated = len(entries) - len(distinct)
         try:
             async with connection.transaction():
+                await _enrol(connection, distinct)
                 await _copy(connection, distinct)
                 copied = Copied(distinct, [])
                 rows = await self._count(connection, copied, repeated)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
+                await _enrol(connection, distinct)
                 copied = await _copy_new(connection, distinct)
                 repeated = len(entries) - len(copied.new) - len(copied.before)
                 rows = await self._count(connection, copied, repeated)
@@ -171,6 +173,17 @@ def _by_table(entries: list[Entry]) -> Iterable[tuple[Table, list[Row]]]:
         yield table, sorted(rows[table])
 
 
+async def _enrol(connection: asyncpg.Connection, entries: list[Entry]) -> None:
+    """Puts students on the roster of the class whose key has brought their events."""
+    pairs = {
+        (entry.place.student, entry.event.class_id)
+        for entry in entries
+        if entry.event.class_id is not None
+    }
+    if pairs:
+        await connection.execute(_ENROL, *zip(*sorted(pairs), strict=True))
+
+
 async def _copy(connection: asyncpg.Connection, entries: list[Entry]) -> None:
     for table, rows in _by_table(entries):
         await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
@@ -216,6 +229,12 @@ def _stored(events: list[Event], copied: Copied, rows: list[asyncpg.Record]) -> 
     duplicates = [event for event in events if id(event) not in ids]
     return Stored(stored, duplicates, totals, outbox_id)
 
+
+_ENROL = """
+    INSERT INTO student_classes (student_id, class_id)
+    SELECT student_id, class_id FROM unnest($1::bigint[], $2::bigint[]) AS t (student_id, class_id)
+    WHERE EXISTS (SELECT FROM classes WHERE id = class_id) ON CONFLICT DO NOTHING
+"""
 
 _CREATE_STAGING = """
     CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS
