@@ -16,7 +16,7 @@ install: $(VENV)/run.stamp  ## a virtual environment in .venv with the locked de
 run: install  ## start the server (HOST, PORT, DATA_DIR and the other settings from the environment)
 	@exec $(PYTHON) run.py
 
-test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis and InfluxDB
+test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB and HAProxy
 	$(PYTHON) -m pytest $(ARGS)
 
 check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, Dockerfile

@@ -1,10 +1,13 @@
 """Starts the server: settings from the environment, PostgreSQL of its own where none is named."""
 
+import argparse
+import asyncio
 import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,7 +18,9 @@ from monitor.app import create_app
 from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from monitor.errors import MonitorError
 from monitor.protocol import CorkedProtocol
+from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings, SettingsError, from_environment
+from monitor.websocket import WebSocketProtocol
 
 _SOCKET_LINE = 4  # of postmaster.pid, counted from 0
 
@@ -115,8 +120,11 @@ def serve(settings: Settings) -> bool:
             log_config=None,
             access_log=False,
             server_header=False,
+            ws=WebSocketProtocol,
             ws_max_size=64 * 1024,
             ws_per_message_deflate=False,
+            ws_ping_interval=10,
+            ws_ping_timeout=10,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
         server = Server(config, settings, embedded)
@@ -124,17 +132,50 @@ def serve(settings: Settings) -> bool:
         return server.started
 
 
+def rebuild(settings: Settings, since: datetime, until: datetime) -> None:
+    """Draws the points of that time anew."""
+    with postgres_of(settings) as (_, address):
+        written = asyncio.run(
+            rebuild_influxdb(
+                settings, address, since, until, lambda written: print(written, "points")
+            )
+        )
+    print(f"Done: {written} points")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    points = subparsers.add_parser("rebuild-influxdb", help="draw all points anew from PostgreSQL")
+    points.add_argument(
+        "--since", type=_time, default=datetime(1970, 1, 1, tzinfo=UTC), help="ISO 8601, inclusive"
+    )
+    points.add_argument(
+        "--until", type=_time, default=datetime(9999, 1, 1, tzinfo=UTC), help="ISO 8601, exclusive"
+    )
+    commands.declare(subparsers)
+    return parser.parse_args()
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def main() -> int:
+    given = arguments()
     try:
         settings = from_environment(os.environ)
+        logs.configure(settings.log_level)
+        if given.command == "rebuild-influxdb":
+            rebuild(settings, given.since, given.until)
+            return 0
+        if given.command:
+            return commands.run(given, settings, partial(postgres_for_commands, settings))
+        return 0 if serve(settings) else 1
     except SettingsError as error:
         print(f"Setting {error}", file=sys.stderr)
         return 2
-    logs.configure(settings.log_level)
-    try:
-        if len(sys.argv) > 1:
-            return commands.run(sys.argv[1:], settings, partial(postgres_for_commands, settings))
-        return 0 if serve(settings) else 1
     except (EmbeddedPostgresError, MonitorError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from bench.figures import BenchError
 from bench.places import EVENTS
 
 SCRIPT = Path(__file__).with_name("events.lua")
+PUBLISH = Path(__file__).with_name("publish.lua")
 MISSING = "wrk is missing: `apt-get install wrk`, or `brew install wrk`"
 
 
@@ -49,16 +50,26 @@ class Load:
         return result
 
 
-@contextmanager
-def load(port: int, *, batch: int, connections: int, seconds: int) -> Iterator[Load]:
+def load(port: int, *, batch: int, connections: int, seconds: int) -> AbstractContextManager[Load]:
     """Runs wrk in the background: a closed loop of requests with `batch` new events each."""
+    arguments = [str(batch), str(random.getrandbits(48))]
+    return _wrk(f"http://127.0.0.1:{port}{EVENTS}", SCRIPT, connections, seconds, arguments)
+
+
+def publish(port: int, *, connections: int, seconds: int) -> AbstractContextManager[Load]:
+    """The same with messages for nchan."""
+    return _wrk(f"http://127.0.0.1:{port}/publish", PUBLISH, connections, seconds, [])
+
+
+@contextmanager
+def _wrk(
+    url: str, script: Path, connections: int, seconds: int, arguments: list[str]
+) -> Iterator[Load]:
     if not shutil.which("wrk"):
         raise BenchError(MISSING)
-    url = f"http://127.0.0.1:{port}{EVENTS}"
-    seed = str(random.getrandbits(48))
     limits = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     process = subprocess.Popen(
-        ["wrk", *limits, "-s", str(SCRIPT), url, "--", str(batch), seed],
+        ["wrk", *limits, "-s", str(script), url, "--", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -18,6 +18,7 @@ import asyncpg
 
 from bench.figures import BenchError
 from monitor.settings import Settings
+from tests.servers import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -33,24 +34,41 @@ class Server:
     port: int
     data: Path
 
+    @property
+    def socket(self) -> str:
+        """The directory of the socket of the server's own PostgreSQL."""
+        return (
+            (self.data / "postgres" / "data" / "postmaster.pid")
+            .read_text()
+            .splitlines()[SOCKET_LINE]
+        )
+
     async def connect(self) -> asyncpg.Connection:
         """A connection to the server's own PostgreSQL."""
-        lines = (self.data / "postgres" / "data" / "postmaster.pid").read_text().splitlines()
         return await asyncpg.connect(
-            host=lines[SOCKET_LINE], port=5432, user="postgres", database="postgres"
+            host=self.socket, port=5432, user="postgres", database="postgres"
         )
 
 
 @contextmanager
-def monitor() -> Iterator[Server]:
-    """The server under test, with an empty PostgreSQL of its own and no other service."""
+def monitor(**settings: str) -> Iterator[Server]:
+    """The server under test; without settings it has its own PostgreSQL and no other service."""
     with _directory() as data:
         names = {name.upper() for name in Settings.__struct_fields__}
         kept = {name: value for name, value in os.environ.items() if name not in names}
         port = free_port()
-        environment = {**kept, "PORT": str(port), "DATA_DIR": str(data)}
+        environment = {**kept, **settings, "PORT": str(port), "DATA_DIR": str(data)}
         with _running([str(ROOT / "run.py")], environment, port, data / "server.log") as pid:
             yield Server(pid, port, data)
+
+
+@contextmanager
+def pair() -> Iterator[tuple[Server, Server]]:
+    """Two replicas on the first one's PostgreSQL, with Redis between them."""
+    with _directory() as data, RedisServer(data) as redis:
+        names = {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}
+        with monitor(**names) as one, monitor(**names, POSTGRES_SERVER=one.socket) as two:
+            yield one, two
 
 
 @contextmanager

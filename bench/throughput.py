@@ -29,10 +29,12 @@ async def measure() -> Figure:
     with monitor() as server, listeners(server.port) as clients:
         connection = await server.connect()
         try:
-            await _load(server, connection, clients.pid)  # the warm-up, and the rows to copy
+            await committed_rate(
+                server, connection, clients.pid
+            )  # the warm-up, and the rows to copy
             copies, rates, usage = [await _copy(connection)], [], ""
             for _ in range(ROUNDS):
-                rate, usage = await _load(server, connection, clients.pid)
+                rate, usage = await committed_rate(server, connection, clients.pid)
                 rates.append(rate)
                 copies.append(await _copy(connection))
             await _check(connection)
@@ -47,8 +49,10 @@ async def measure() -> Figure:
     return replace(figure, notes=notes)
 
 
-async def _load(server: Server, connection: asyncpg.Connection, clients: int) -> tuple[float, str]:
-    """Committed events per second, and how busy the processes were."""
+async def committed_rate(
+    server: Server, connection: asyncpg.Connection, clients: int
+) -> tuple[float, str]:
+    """Under load: committed events per second, and how busy the processes were."""
     seconds = SETTLE + MEASURED + 1
     with load(server.port, batch=BATCH, connections=CONNECTIONS, seconds=seconds) as running:
         await asyncio.sleep(SETTLE)
@@ -68,11 +72,15 @@ async def _committed(connection: asyncpg.Connection) -> int:
 
 
 async def _drained(connection: asyncpg.Connection) -> None:
-    """Waits until what wrk left unanswered at its end has been stored too."""
-    before, after = -1, await _committed(connection)
-    while before != after:
+    """Waits until what wrk left unanswered at its end has been stored, and all has been counted."""
+    before: tuple[int, int] | None = None
+    while before != (after := (await _committed(connection), await _uncounted(connection))):
         await asyncio.sleep(0.5)
-        before, after = after, await _committed(connection)
+        before = after if after[1] == 0 else None
+
+
+async def _uncounted(connection: asyncpg.Connection) -> int:
+    return int(await connection.fetchval("SELECT count(*) FROM uncounted"))
 
 
 async def _check(connection: asyncpg.Connection) -> None:

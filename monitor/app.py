@@ -19,18 +19,23 @@ from monitor.pipeline.batch import EventQueue
 from monitor.pipeline.broker import RedisBroker
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.custom import HandlerRunner, load_handlers
-from monitor.pipeline.dead_letters import DeadLetters
+from monitor.pipeline.dead_letters import DeadLetter, DeadLetters
 from monitor.pipeline.fallback import Fallback
+from monitor.pipeline.history import History
 from monitor.pipeline.housekeeping import Housekeeping
 from monitor.pipeline.hub import Hub
 from monitor.pipeline.influx import InfluxSink, Target
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.outbox import Outbox
 from monitor.pipeline.postgres import PostgresSink
+from monitor.pipeline.progress import Progress
 from monitor.pipeline.publisher import Publisher
 from monitor.pipeline.references import References
+from monitor.pipeline.replay import Replay
 from monitor.pipeline.spool import Spool
 from monitor.pipeline.store import Store
+from monitor.pipeline.subscriber import SocketLimits
+from monitor.reads import Reads
 from monitor.routes import (
     assignments,
     audit,
@@ -38,9 +43,11 @@ from monitor.routes import (
     docs,
     enrolment,
     ingest_keys,
+    insight,
     notebooks,
     notices,
     openapi,
+    rejected,
     students,
     submissions,
     test_events,
@@ -49,6 +56,7 @@ from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
 from monitor.routes import older as older_routes
+from monitor.routes.body import Bodies
 from monitor.routes.gate import Gate, guarded
 from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
 from monitor.routes.operations import TOTAL, Api
@@ -74,18 +82,22 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     """
     server = Server(settings, postgres)
     prefix = settings.api_v1_str
-    limits = event_routes.RequestLimits(settings.max_request_events, settings.max_request_bytes)
+    bodies = Bodies(settings.max_request_bytes, settings.queue_max_bytes)
     gate = server.gate
-    api = Api(prefix, limits.bytes, gate.permit)
-    api.operations.append(event_routes.operation(prefix, server.queue, limits, gate.admit))
+    intake = (prefix, server.queue, bodies, settings.max_request_events, gate.admit)
+    api = Api(prefix, bodies, gate.permit)
+    api.operations.append(event_routes.operation(*intake))
     api.operations.extend(health_routes.operations(prefix, server.health))
-    api.operations.extend(older_routes.operations(prefix, server.queue, limits, gate.admit))
+    api.operations.extend(older_routes.operations(*intake))
     for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api, server.database)
+    insight.declare(api, server.reads)
     for telling in (submissions, notices):
         telling.declare(api, server.database, server.hub.publish)
     ingest_keys.declare(api, server.database, server.keyring.look)
     audit.declare(api, server.database)
+    live_routes.declare(api, server.hub)
+    rejected.declare(api, server.database, server.replay)
     if settings.keeps_test_events:
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
@@ -110,12 +122,18 @@ class Server:
         self._postgres = postgres
         self._handlers = load_handlers(settings.handlers)
         self._parts: health.Parts | None = None
+        self._replay: Replay | None = None
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
-        self.hub = Hub(settings.socket_max_pending)
+        self.hub = Hub(
+            History(settings.history_max_messages, settings.history_max_bytes),
+            SocketLimits(settings.socket_max_pending, settings.socket_max_bytes),
+        )
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
         self.gate = Gate(*_wall(settings, self.keyring), self.database)
+        self.progress = Progress(self.database, self._busy)
+        self.reads = Reads(self.database, self._standby(), self.progress.catch_up)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -124,6 +142,7 @@ class Server:
         spool = Spool.open(settings.data_dir, settings.spool_max_bytes)
         pool = await open_pool(self._postgres, settings.consumers + 6, settings.store_timeout)
         await self.database.open()
+        await self.reads.open()
         dead_letters = DeadLetters(pool, spool.replica)
         influx, broker = self._influx(pool, dead_letters), self._broker()
         references = References(settings.known_names)
@@ -136,6 +155,7 @@ class Server:
         fallback = Fallback(spool, store, ledger, partial(prepare, pool), publish)
         consumers = Consumers(queue, store, fallback, ledger, publish, limits)
         housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
+        self._replay = Replay(queue, runner, influx)
         self._parts = health.Parts(
             settings.project_name,
             settings.project_version,
@@ -148,6 +168,7 @@ class Server:
             self.hub,
             influx,
             broker,
+            self.reads,
         )
 
         try:
@@ -155,10 +176,11 @@ class Server:
         except Unavailable as error:
             fallback.activate(error)
         await self.keyring.start()
-        for optional in (influx, broker):
-            if optional:
-                optional.start()
-        for part in (runner, fallback, housekeeping):
+        if influx:
+            influx.start()
+        if broker:
+            await broker.start()
+        for part in (runner, fallback, housekeeping, self.progress):
             part.start()
         consumers.start(settings.consumers)
         # Batches are many objects without cycles: look for those that have some less often, and
@@ -184,11 +206,13 @@ class Server:
             await fallback.stop()
             await housekeeping.stop()
             await runner.stop(remaining())
+            await self.progress.stop()
             if broker:
-                await broker.stop()
+                await broker.stop(remaining())
             if influx:
                 await influx.stop(remaining())
             await self.keyring.stop()
+            await self.reads.close(remaining())
             await self.database.close(remaining())
             await close_pool(pool, remaining())
             await spool.close()
@@ -199,27 +223,46 @@ class Server:
             raise Unavailable("The server is starting")
         return await health.check(self._parts)
 
-    def _influx(self, pool: asyncpg.Pool, dead_letters: DeadLetters) -> InfluxSink | None:
-        settings = self._settings
-        if not settings.influxdb_url:
+    async def replay(self, letter: DeadLetter) -> str:
+        if self._replay is None:
+            raise Unavailable("The server is starting")
+        return await self._replay.run(letter)
+
+    def _busy(self) -> bool:
+        return self.queue.events >= self._settings.batch_max_events
+
+    def _standby(self) -> Database | None:
+        server = self._settings.postgres_read_server
+        if not server:
             return None
-        target = Target(
-            settings.influxdb_url,
-            settings.influxdb_bucket,
-            settings.influxdb_token,
-            settings.influxdb_org,
-        )
-        return InfluxSink(target, Outbox(pool), dead_letters, settings.influxdb_max_pending)
+        address = {**self._postgres, "host": server}
+        return Database(address, _API_CONNECTIONS, self._settings.store_timeout)
+
+    def _influx(self, pool: asyncpg.Pool, dead_letters: DeadLetters) -> InfluxSink | None:
+        if target := influx_target(self._settings):
+            max_pending = self._settings.influxdb_max_pending
+            return InfluxSink(target, Outbox(pool), dead_letters, max_pending)
+        return None
 
     def _broker(self) -> RedisBroker | None:
         settings = self._settings
         if not settings.redis_host:
             return None
-        broker = RedisBroker(
-            settings.redis_host, settings.redis_port, self.hub.deliver, settings.socket_max_pending
+        return RedisBroker(
+            settings.redis_host, settings.redis_port, self.hub, settings.socket_max_pending
         )
-        self.hub.relay = broker.relay
-        return broker
+
+
+def influx_target(settings: Settings) -> Target | None:
+    """Where points go; None when no InfluxDB is named."""
+    if not settings.influxdb_url:
+        return None
+    return Target(
+        settings.influxdb_url,
+        settings.influxdb_bucket,
+        settings.influxdb_token,
+        settings.influxdb_org,
+    )
 
 
 def trust(settings: Settings) -> Trust:

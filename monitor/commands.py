@@ -25,9 +25,8 @@ _OPERATOR = Principal("admin", "command line")
 _MAX_LISTED = 500
 
 
-def run(arguments: list[str], settings: Settings, postgres: Postgres) -> int:
+def run(given: argparse.Namespace, settings: Settings, postgres: Postgres) -> int:
     """Does what the command line says; the exit code."""
-    given = _parser().parse_args(arguments)
     if given.command == "mint-token":
         print(_mint(given, settings))
         return 0
@@ -39,9 +38,8 @@ def run(arguments: list[str], settings: Settings, postgres: Postgres) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run.py", description="Without arguments: the server.")
-    commands = parser.add_subparsers(dest="command", required=True)
+def declare(commands: Any) -> None:
+    """Adds these commands to the subparsers of a command line."""
     token = commands.add_parser("mint-token", help="a token signed with JWT_SECRET")
     token.add_argument("name", help="who it is for: the user_id")
     token.add_argument("--role", choices=["student", "instructor", "admin"], default="admin")
@@ -58,7 +56,6 @@ def _parser() -> argparse.ArgumentParser:
         ("revoke", "end it"),
     ):
         keys.add_parser(name, help=what).add_argument("key_id", type=int)
-    return parser
 
 
 def _mint(given: argparse.Namespace, settings: Settings) -> str:

@@ -66,7 +66,8 @@ async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> a
         timeout=patience,
         command_timeout=patience,
         reset=_keep,
-        server_settings={"application_name": "cell-monitor", "timezone": "UTC"},
+        # The planner overrates queries of many partitions, and compiling them takes longer.
+        server_settings={"application_name": "cell-monitor", "timezone": "UTC", "jit": "off"},
     )
 
 
@@ -114,13 +115,19 @@ class Database:
 
         Raises Unavailable when PostgreSQL can't do it now.
         """
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection on which each statement is a transaction of its own.
+
+        Raises Unavailable when PostgreSQL can't do it now.
+        """
         if self._pool is None:
             raise Unavailable("The server is starting")
         try:
-            async with (
-                self._pool.acquire(timeout=self._patience) as connection,
-                connection.transaction(),
-            ):
+            async with self._pool.acquire(timeout=self._patience) as connection:
                 yield connection
                 await _note(connection)
         except ABSENT_ERRORS as error:

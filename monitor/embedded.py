@@ -180,6 +180,7 @@ class EmbeddedPostgres:
         self._child = self._run(
             *(str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port)),
             *("-k", self.host, "-c", "unix_socket_permissions=0700", "-c", "listen_addresses="),
+            *("-c", f"shared_buffers={_shared_buffers()}MB"),
             # The log is for the operator: neither routine nor what students wrote.
             *("-c", "log_checkpoints=off", "-c", "log_min_error_statement=panic"),
         )
@@ -262,6 +263,12 @@ class EmbeddedPostgres:
         if watchdog:
             watchdog.kill()
             watchdog.communicate()
+
+
+def _shared_buffers() -> int:
+    """In MB: a quarter of the machine's memory, as PostgreSQL advises, but at most 1 GB."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return max(16, min(1024, memory // 4))
 
 
 def binaries() -> Path:

@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_user: Text = "postgres"
     postgres_password: str = ""
     postgres_db: Text = "postgres"
+    postgres_read_server: str = ""
 
     influxdb_url: Url = ""
     influxdb_token: str = ""
@@ -84,6 +85,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     known_names: Count = 200_000
     influxdb_max_pending: Count = 200_000
     socket_max_pending: Count = 1_000
+    socket_max_bytes: Count = 1024 * 1024
+    history_max_messages: Count = 20_000
+    history_max_bytes: Count = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.queue_max_events < self.max_request_events:

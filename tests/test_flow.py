@@ -227,7 +227,7 @@ async def test_a_frame_nested_too_deep_is_an_error_like_others(replica: Replica)
 async def test_a_client_that_reads_nothing_is_closed_and_delays_nobody(replica: Replica) -> None:
     async with replica.listen() as lazy, replica.listen("?channels=progress:hanako") as other:
         lazy.socket.transport.pause_reading()
-        echo = json.dumps({"action": "unsubscribe", "channels": ["x" * 60_000]})
+        echo = json.dumps({"action": "unsubscribe", "channels": ["x" * 2000] * 30})
         with suppress(ConnectionClosed, TimeoutError):
             async with asyncio.timeout(3):
                 for _ in range(1000):

@@ -1,14 +1,18 @@
 """The fan-out of messages to subscribers."""
 
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
-from monitor.pipeline.hub import Delivery, Hub, Outgoing
+from monitor.pipeline.history import Batch, History, Outgoing
+from monitor.pipeline.hub import Hub
 from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import Stored, Totals
+from monitor.pipeline.subscriber import SLOW, SocketLimits, Subscriber, frame
 from tests.made import made
 
 
@@ -16,81 +20,168 @@ class Said(msgspec.Struct):
     what: Any
 
 
+class Peer:
+    """The far end of a wire: what it got, and whether it was dropped."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.dropped: tuple[int, str] | None = None
+
+    def write(self, frame: bytes, /) -> None:
+        self.frames.append(frame)
+
+    def drop(self, code: int, reason: str) -> None:
+        self.dropped = code, reason
+
+    @property
+    def messages(self) -> list[Any]:
+        return [msgspec.json.decode(text_of(each)) for each in self.frames]
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+
+
+def text_of(frame: bytes) -> bytes:
+    sizes = {126: 4, 127: 10}
+    return frame[sizes.get(frame[1], 2) :]
+
+
+def a_hub(messages: int = 100, pending: int = 10) -> Hub:
+    return Hub(History(messages, 1_000_000), SocketLimits(pending, 1_000_000))
+
+
 def outgoing(*channels: str, what: Any = "hello") -> Outgoing:
     return Outgoing("system_message", list(channels), datetime.now(UTC), Said(what))
 
 
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_a_frame_states_the_size_of_its_text(size: int) -> None:
+    ready = frame(b"x" * size)
+    assert ready[0] == 0x81
+    assert text_of(ready) == b"x" * size
+    length = {126: ready[2:4], 127: ready[2:10]}.get(ready[1], ready[1:2])
+    assert int.from_bytes(length) == size
+
+
 async def test_a_subscriber_gets_a_message_once_however_many_channels_match() -> None:
-    hub = Hub(10)
-    with hub.join() as every, hub.join() as several, hub.join() as other:
-        hub.subscribe(every, ["*", "progress:a"])
-        hub.subscribe(several, ["progress:a", "progress:*", "class:1"])
-        hub.subscribe(other, ["progress:b"])
+    hub, every, several, other = a_hub(), Peer(), Peer(), Peer()
+    with hub.join(every) as one, hub.join(several) as two, hub.join(other) as three:
+        hub.subscribe(one, ["*", "progress:a"])
+        hub.subscribe(two, ["progress:a", "progress:*", "class:1"])
+        hub.subscribe(three, ["progress:b"])
         hub.publish([outgoing("progress:a", "progress:*", "class:1")])
-        hub.reply(other, "pong", Said(None))
-        assert len(await every.take()) == 1
-        assert len(await several.take()) == 1
-        (only,) = await other.take()
-        assert '"pong"' in only
+        hub.reply(three, "pong", Said(None))
+    assert len(every.frames) == len(several.frames) == 1
+    assert every.frames[0] is several.frames[0]  # encoded once
+    assert [message["event"] for message in other.messages] == ["pong"]
 
 
 async def test_a_message_names_the_first_of_its_channels_and_has_an_id_of_its_own() -> None:
-    hub = Hub(10)
-    with hub.join() as subscriber:
+    hub, peer = a_hub(), Peer()
+    with hub.join(peer) as subscriber:
         hub.subscribe(subscriber, ["class:1"])
         hub.publish([outgoing("progress:a", "class:1"), outgoing("progress:b", "class:1")])
-        messages = [msgspec.json.decode(text) for text in await subscriber.take()]
-    assert [message["channel"] for message in messages] == ["progress:a", "progress:b"]
-    assert len({message["id"] for message in messages}) == 2
-    assert set(messages[0]) == {"event", "channel", "id", "timestamp", "data"}
+    assert [message["channel"] for message in peer.messages] == ["progress:a", "progress:b"]
+    assert len({message["id"] for message in peer.messages}) == 2
+    assert set(peer.messages[0]) == {"event", "channel", "id", "timestamp", "data"}
 
 
-async def test_a_subscriber_that_falls_behind_is_overrun_and_holds_no_more_than_allowed() -> None:
-    hub = Hub(3)
-    with hub.join() as slow, hub.join() as quick:
-        hub.subscribe(slow, ["broadcast"])
-        hub.subscribe(quick, ["broadcast"])
+async def test_a_subscriber_that_falls_behind_is_dropped_and_the_others_are_not() -> None:
+    hub, slow, quick = a_hub(pending=3), Peer(), Peer()
+    with hub.join(slow) as one, hub.join(quick) as two:
+        hub.subscribe(one, ["broadcast"])
+        hub.subscribe(two, ["broadcast"])
+        one.set_writable(False)
         for number in range(4):
-            assert not slow.overrun.is_set()
+            assert slow.dropped is None
             hub.publish([outgoing("broadcast", what=number)])
-            assert len(await quick.take()) == 1
-        assert slow.overrun.is_set()
-        assert not quick.overrun.is_set()
-        assert len(await slow.take()) == 3
+        assert slow.dropped == (SLOW, "slow")
+        assert (len(slow.frames), len(quick.frames), quick.dropped) == (0, 4, None)
 
 
-async def test_a_message_is_made_only_when_somebody_listens() -> None:
-    hub, event = Hub(10), made(student="a")
-    stored = Stored([event], [], {"a": Totals(1, 0, [7])})
-    assert not list(execution_updates(stored, hub.hears))
-    for channel in ("progress:a", "progress:*", "class:7", "*"):
-        with hub.join() as subscriber:
-            hub.subscribe(subscriber, ["progress:b", "class:8"])
-            assert not list(execution_updates(stored, hub.hears))
-            hub.subscribe(subscriber, [channel])
-            assert len(list(execution_updates(stored, hub.hears))) == 1
-            hub.unsubscribe(subscriber, [channel])
-            assert not list(execution_updates(stored, hub.hears))
+async def test_the_bytes_that_wait_for_a_subscriber_are_bounded_too() -> None:
+    peer = Peer()
+    subscriber = Subscriber(peer, SocketLimits(100, 1000))
+    subscriber.set_writable(False)
+    subscriber.put(b"", b"x" * 1000)
+    assert peer.dropped is None
+    subscriber.put(b"", b"x")
+    assert peer.dropped == (SLOW, "slow")
+
+
+async def test_what_waited_goes_out_in_order_when_the_peer_reads_again() -> None:
+    hub, peer = a_hub(), Peer()
+    with hub.join(peer) as subscriber:
+        hub.subscribe(subscriber, ["broadcast"])
+        subscriber.set_writable(False)
+        hub.publish([outgoing("broadcast", what=number) for number in range(5)])
+        assert peer.frames == []
+        subscriber.set_writable(True)
+        hub.publish([outgoing("broadcast", what=5)])
+    assert [message["data"]["what"] for message in peer.messages] == [0, 1, 2, 3, 4, 5]
+
+
+async def test_replays_follow_each_other_and_come_before_what_is_new() -> None:
+    peer = Peer()
+    subscriber = Subscriber(peer, SocketLimits(10, 1000))
+    subscriber.set_writable(False)
+    subscriber.replay(iter([b"1", b"2"]))
+    subscriber.put(b"4", frame(b"4"))
+    subscriber.replay(iter([b"3"]))
+    subscriber.set_writable(True)
+    assert peer.messages == [1, 2, 3, 4]
+    subscriber.coalesce(1)
+    subscriber.replay(iter([b"5", b"6"]))
+    assert peer.messages[-1] == [5, 6]
+
+
+async def test_a_subscriber_may_have_its_messages_in_arrays() -> None:
+    hub, peer = a_hub(), Peer()
+    with hub.join(peer) as subscriber:
+        hub.subscribe(subscriber, ["broadcast"])
+        subscriber.coalesce(0.01)
+        hub.publish([outgoing("broadcast", what=number) for number in range(450)])
+        hub.reply(subscriber, "pong", Said(None))
+        await eventually(lambda: len(peer.frames) == 3)
+        subscriber.coalesce(0)
+        hub.publish([outgoing("broadcast", what="alone")])
+    *arrays, alone = peer.messages
+    assert [len(array) for array in arrays] == [200, 200, 51]
+    assert [each["data"]["what"] for array in arrays for each in array][:-1] == list(range(450))
+    assert alone["data"]["what"] == "alone"
 
 
 async def test_nobody_listens_any_more_once_a_subscriber_has_left() -> None:
-    hub = Hub(10)
-    with hub.join() as subscriber:
-        hub.subscribe(subscriber, ["progress:a", "*"])
+    hub, peer = a_hub(), Peer()
+    with hub.join(peer, "taro") as subscriber:
+        hub.subscribe(subscriber, ["progress:a", "*", "class:7"])
         assert hub.sockets == 1
-        assert hub.hears(["progress:a"])
-    assert hub.sockets == 0
-    assert not hub.hears(["progress:a"])
+        assert hub.presence.of("class:7").count == 1
+    hub.publish([outgoing("progress:a", "class:7")])
+    assert hub.sockets == hub.presence.of("class:7").count == 0
+    assert not peer.frames
 
 
 async def test_messages_are_relayed_in_one_piece_even_when_nobody_listens_here() -> None:
-    hub = Hub(10)
-    relayed: list[list[Delivery]] = []
+    hub = a_hub()
+    relayed: list[Batch] = []
     hub.relay = relayed.append
     hub.publish([outgoing("progress:a"), outgoing("progress:b")])
-    assert hub.hears(["progress:a"])
-    (deliveries,) = relayed
-    assert [delivery.channels for delivery in deliveries] == [["progress:a"], ["progress:b"]]
+    hub.publish([])
+    (batch,) = relayed
+    assert (batch.origin, batch.first, batch.last) == (hub.origin, 1, 2)
+    assert [each.channels for each in batch.deliveries] == [["progress:a"], ["progress:b"]]
+
+
+def test_what_is_no_batch_is_not_kept() -> None:
+    hub = a_hub()
+    with pytest.raises(msgspec.DecodeError):
+        hub.deliver(Batch("x", 1, 1, msgspec.Raw(b"[5]")))
+    assert not hub.history.batches
+    assert "x" not in hub.history.seen
 
 
 @pytest.mark.parametrize(
@@ -105,9 +196,7 @@ async def test_messages_are_relayed_in_one_piece_even_when_nobody_listens_here()
 )
 def test_a_students_channel_is_escaped(student: str, channel: str) -> None:
     event = made(student=student)
-    (message,) = execution_updates(
-        Stored([event], [], {student: Totals(1, 0, [7])}), lambda _: True
-    )
+    (message,) = execution_updates(Stored([event], [], {student: Totals(1, 0, [7])}))
     assert message.channels == [channel, "progress:*", "class:7"]
     data = msgspec.json.decode(msgspec.json.encode(message.data))
     assert data == {

@@ -41,7 +41,9 @@ async def open_to_one() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize("path", ["/hello", "/hello/"])
-async def test_any_origin_may_read_answers_of_ingest(open_to_all: httpx.AsyncClient, path: str) -> None:
+async def test_any_origin_may_read_answers_of_ingest(
+    open_to_all: httpx.AsyncClient, path: str
+) -> None:
     answer = await open_to_all.get(path, headers={"Origin": STRANGER})
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-expose-headers"] == "X-Total-Count"

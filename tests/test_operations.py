@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from monitor.errors import Conflict, NotFound
 from monitor.listing import Id, Listing, Page
+from monitor.routes.body import Bodies
 from monitor.routes.openapi import declare
 from monitor.routes.operations import Api
 from monitor.routes.responses import EXCEPTION_HANDLERS
@@ -33,7 +34,7 @@ async def anybody(scope: Scope, found: Mapping[str, Any]) -> None:
 
 
 def made() -> Api:
-    api = Api("/api", 10_000, anybody)
+    api = Api("/api", Bodies(10_000, 20_000), anybody)
 
     @api.operation("GET", "/things")
     async def list_things(query: Filter) -> Listing[str]:
@@ -164,13 +165,35 @@ async def test_the_document_describes_operations_by_their_types(client: httpx.As
     things = document["paths"]["/api/things"]
     assert things["post"]["summary"] == "Creates a thing."
     assert things["post"]["description"] == "And more of it."
-    assert set(things["post"]["responses"]) == {"201", "400", "401", "403", "413", "415", "422", "429", "503"}
+    assert set(things["post"]["responses"]) == {
+        "201",
+        "400",
+        "401",
+        "403",
+        "413",
+        "415",
+        "422",
+        "429",
+        "503",
+    }
     names = [parameter["name"] for parameter in things["get"]["parameters"]]
     assert names == ["skip", "limit", "owner", "text"]
     assert things["get"]["parameters"][1]["schema"]["maximum"] == 500
     assert "X-Total-Count" in things["get"]["responses"]["200"]["headers"]
     changed = document["paths"]["/api/things/{id}"]["put"]["responses"]
-    assert set(changed) == {"200", "400", "401", "403", "404", "409", "413", "415", "422", "429", "503"}
+    assert set(changed) == {
+        "200",
+        "400",
+        "401",
+        "403",
+        "404",
+        "409",
+        "413",
+        "415",
+        "422",
+        "429",
+        "503",
+    }
     table = document["paths"]["/api/table"]["post"]
     assert set(table["requestBody"]["content"]) == {"text/csv"}
     assert set(table["responses"]["200"]["content"]) == {"application/json", "text/csv"}

@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
 from monitor.embedded import EmbeddedPostgres
+from monitor.pipeline.broker import CHANNEL
 from tests.conftest import Address, environment_of
 from tests.replicas import Replica
 from tests.servers import InfluxServer, RedisServer
@@ -198,14 +200,25 @@ async def test_replicas_show_each_others_events_once_and_outlive_redis(
             for dashboard in (near, far):
                 assert (await dashboard.next())["data"]["eventId"] == sent["eventId"]
                 assert await dashboard.silent()
+            with Redis(host=redis_server.host, port=redis_server.port) as stranger:
+                for noise in ("nonsense", '["batch","x",1,1,5]', '["past","x",{},0,[5]]'):
+                    assert stranger.publish(CHANNEL, noise) == 2
+            await post(one, sent := event())
+            for dashboard in (near, far):
+                assert (await dashboard.next())["data"]["eventId"] == sent["eventId"]
             redis_server.stop()
             await eventually(degraded)
             assert (await health(one))[0] == 200
-            await post(one, event())
-            assert (await near.next())["event"] == "execution_update"
+            await post(one, missed := event())
+            assert [(await near.next())["event"] for _ in "12"] == ["stale", "execution_update"]
+            assert (await far.next())["event"] == "stale"
             assert await far.silent()
             redis_server.start()
             await eventually(connected)
+            last = [await far.next(), await far.next()]
+            assert last[0]["data"]["eventId"] == missed["eventId"]
+            assert (last[1]["event"], last[1]["data"]) == ("resumed", {"recovered": True})
+            assert (await near.next())["event"] == "resumed"
             await post(two, sent := event())
             for dashboard in (near, far):
                 assert (await dashboard.next())["data"]["eventId"] == sent["eventId"]

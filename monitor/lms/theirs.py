@@ -40,6 +40,10 @@ _ROWS = {
         """,
         "instructor": """(
             id IN (SELECT notebook_id FROM class_assignments WHERE class_id IN ({teaches}))
+            OR id IN (
+                SELECT notebook_id FROM cell_progress JOIN student_classes USING (student_id)
+                WHERE class_id IN ({teaches})
+            )
             OR NOT has_events
             AND NOT EXISTS (SELECT FROM class_assignments WHERE notebook_id = notebooks.id)
         )""",

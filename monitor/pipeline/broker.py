@@ -1,103 +1,141 @@
-"""Redis Pub/Sub between replicas: it carries messages to their sockets, and nothing else."""
+"""Redis Pub/Sub between replicas: it carries what they tell each other, and nothing else."""
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 import redis.asyncio
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from monitor.pipeline.hub import Delivery
+from monitor.pipeline.history import Batch
+from monitor.pipeline.hub import Hub
+from monitor.pipeline.replicas import PULSE, Replicas, Told
 
 CHANNEL = "student_progress_notifications"
+_MAX_PAUSE = 2.0  # seconds between attempts to connect
+_QUIET = 5.0  # seconds without even our own pulse: the connection is dead
+_SYNC = 4.0  # seconds to learn what happened before; more than the others' back-off
 logger = logging.getLogger(__name__)
 
-
-class Relayed(msgspec.Struct, array_like=True):
-    """What a replica publishes: one batch of messages, and who it comes from."""
-
-    origin: str
-    deliveries: list[Delivery]
-
-
-_DECODER = msgspec.json.Decoder(Relayed)
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Told)
 
 
 class RedisBroker:
-    """Publishes this replica's messages and delivers those of the others.
+    """Takes what this replica tells to the others, and what they tell to it.
 
-    Without Redis it goes on trying; what would have been relayed meanwhile is dropped.
+    Without Redis it goes on trying. What could not be sent meanwhile, the others will ask for.
     """
 
-    def __init__(
-        self, host: str, port: int, deliver: Callable[[Delivery], None], queue_limit: int
-    ) -> None:
+    def __init__(self, host: str, port: int, hub: Hub, queue_limit: int) -> None:
         self._redis = redis.asyncio.Redis(
-            host=host, port=port, socket_connect_timeout=3, health_check_interval=10
+            host=host,
+            port=port,
+            socket_connect_timeout=3,
+            socket_timeout=_QUIET,
+            retry=Retry(NoBackoff(), 0),  # not unseen: what came meanwhile would be missing
         )
-        self._deliver = deliver
-        self._origin = secrets.token_hex(8)
-        self._outbox: asyncio.Queue[list[Delivery]] = asyncio.Queue(queue_limit)
+        self._hub = hub
+        self._replicas = Replicas(hub, self._queue)
+        self._own = b'["batch","%b",' % hub.origin.encode()
+        self._outbox: asyncio.Queue[tuple[str, Told]] = asyncio.Queue(queue_limit)
         self._tasks: list[asyncio.Task[None]] = []
+        self._tried = asyncio.Event()  # to connect and to learn what happened before
         self.connected = False
         self.dropped = 0
 
-    def start(self) -> None:
-        self._tasks = [
-            asyncio.create_task(self._listen()),
-            asyncio.create_task(self._send()),
-        ]
+    async def start(self) -> None:
+        """Returns once this replica knows what the others know, or can't for now."""
+        self._hub.relay = self.relay
+        self._hub.stale = True
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._send())]
+        await self._tried.wait()
 
-    async def stop(self) -> None:
+    async def stop(self, patience: float) -> None:
+        """Sends what is left, and that there will be no more."""
+        if self.connected:
+            self._replicas.farewell()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._outbox.join(), patience)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._redis.aclose()
 
-    def relay(self, deliveries: list[Delivery]) -> None:
+    def relay(self, batch: Batch) -> None:
         """Queues a batch for the other replicas."""
-        if not self.connected or self._outbox.full():
-            self.dropped += len(deliveries)
-        else:
-            self._outbox.put_nowait(deliveries)
+        self._queue(batch, None)
+
+    def _queue(self, told: Told, whom: str | None) -> None:
+        if self.connected and not self._outbox.full():
+            self._outbox.put_nowait((f"{CHANNEL}:{whom}" if whom else CHANNEL, told))
+        elif isinstance(told, Batch):
+            self.dropped += told.count
 
     async def _send(self) -> None:
         while True:
-            deliveries = await self._outbox.get()
+            channel, told = await self._outbox.get()
             try:
-                message = msgspec.json.encode(Relayed(self._origin, deliveries))
-                await self._redis.publish(CHANNEL, message)
+                await self._redis.publish(channel, _ENCODER.encode(told))
             except (RedisError, OSError) as error:
-                self.dropped += len(deliveries)
-                logger.warning("%d messages were not relayed: %s", len(deliveries), error)
+                if isinstance(told, Batch):
+                    self.dropped += told.count
+                logger.warning("Nothing can be told to the other replicas: %s", error)
+            finally:
+                self._outbox.task_done()
 
     async def _listen(self) -> None:
         pause = 0.1
         while True:
             try:
+                await self._redis.connection_pool.disconnect()  # those of the time before
                 async with self._redis.pubsub() as subscription:
-                    await subscription.subscribe(CHANNEL)
-                    self.connected, pause = True, 0.1
-                    logger.info("Connected to Redis")
-                    async for message in subscription.listen():
-                        self._receive(message)
-            except (RedisError, OSError) as error:
-                logger.warning("Redis is away, next try in %.1f s: %s", pause, error)
+                    await subscription.subscribe(CHANNEL, f"{CHANNEL}:{self._hub.origin}")
+                    pause = 0.1
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(self._receive(subscription))
+                        tasks.create_task(self._greet())
+                        tasks.create_task(self._beat())
+            except* (RedisError, OSError) as errors:
+                logger.warning("Redis is away, next try in %.1f s: %s", pause, errors.exceptions[0])
             finally:
-                self.connected = False
+                if self.connected:
+                    self.connected = False
+                    self._hub.cut_off()
+            self._tried.set()
             await asyncio.sleep(pause)
-            pause = min(2 * pause, 5)
+            pause = min(2 * pause, _MAX_PAUSE)
 
-    def _receive(self, message: dict[str, object]) -> None:
-        if message["type"] != "message":
-            return
+    async def _greet(self) -> None:
+        """Learns what happened before."""
+        self.connected = True  # from now on the others' questions are answered
+        hearers = await self._redis.publish(CHANNEL, _ENCODER.encode(self._replicas.hello()))
+        logger.info("Connected to Redis and %d other replicas", hearers - 1)
+        whole = await self._replicas.greeted(hearers - 1, _SYNC)
+        self._hub.resume(whole)
+        self._tried.set()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(PULSE)
+            self._replicas.tick()
+
+    async def _receive(self, subscription: PubSub) -> None:
+        while True:
+            message = await subscription.get_message(timeout=_QUIET)
+            if message is None:
+                raise ConnectionError("nothing comes any more")
+            if message["type"] == "message" and not message["data"].startswith(self._own):
+                self._take(message["data"])
+
+    def _take(self, data: bytes) -> None:
         try:
-            relayed = _DECODER.decode(message["data"])  # type: ignore[arg-type]
+            self._replicas.receive(_DECODER.decode(data))
         except msgspec.DecodeError as error:
             logger.warning("Something else publishes on %s: %s", CHANNEL, error)
-            return
-        if relayed.origin != self._origin:
-            for delivery in relayed.deliveries:
-                self._deliver(delivery)
+        except Exception:  # the listener outlives a fault of ours: what is missing is asked for
+            logger.exception("A message of another replica could not be delivered")

@@ -9,7 +9,9 @@ import asyncpg
 import msgspec
 
 from monitor.database import PASSING_ERRORS, cut_at, unavailable
+from monitor.errors import NotFound
 from monitor.events import Rejected
+from monitor.listing import Listing
 
 
 class DeadLetter(msgspec.Struct):
@@ -46,21 +48,26 @@ class DeadLetters:
         except PASSING_ERRORS as error:
             raise unavailable(error) from error
 
-    async def page(
-        self, source: str | None, before: int | None, limit: int
-    ) -> tuple[list[DeadLetter], int]:
-        """The latest letters first, those of one source or of all; and how many there are."""
-        rows = await self._pool.fetch(_SELECT_PAGE, source, before, limit)
-        total = await self._pool.fetchval(_COUNT, source)
-        return [DeadLetter(*row) for row in rows], total
 
-    async def get(self, letter: int) -> DeadLetter | None:
-        row = await self._pool.fetchrow(_SELECT_ONE, letter)
-        return DeadLetter(*row) if row else None
+async def page(
+    connection: asyncpg.Connection, source: str | None, before: int | None, limit: int
+) -> Listing[DeadLetter]:
+    """The latest letters, of one source or of all, that are older than `before`."""
+    rows = await connection.fetch(_SELECT_PAGE, source, before, limit)
+    total = await connection.fetchval(_COUNT, source)
+    return Listing([DeadLetter(*row) for row in rows], total)
 
-    async def delete(self, letter: int) -> DeadLetter | None:
-        row = await self._pool.fetchrow(_DELETE, letter)
-        return DeadLetter(*row) if row else None
+
+async def get(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
+    """Raises NotFound."""
+    row = await connection.fetchrow(_SELECT_ONE, letter_id)
+    if row is None:
+        raise NotFound(f"There is no rejected event {letter_id}")
+    return DeadLetter(*row)
+
+
+async def remove(connection: asyncpg.Connection, letter_id: int) -> None:
+    await connection.execute("DELETE FROM rejected_events WHERE id = $1", letter_id)
 
 
 def _digest(item: Rejected) -> bytes:
@@ -69,7 +76,7 @@ def _digest(item: Rejected) -> bytes:
 
 _INSERT = """
     WITH counted AS (
-        INSERT INTO ledger AS l (replica, rejected) VALUES ($6, $7)
+        INSERT INTO ledger AS l (replica, rejected) SELECT $6::uuid, $7::bigint WHERE $7 > 0
         ON CONFLICT (replica) DO UPDATE SET rejected = l.rejected + EXCLUDED.rejected
     )
     INSERT INTO rejected_events (digest, source, path, reason, raw)
@@ -89,9 +96,4 @@ _COUNT = "SELECT count(*) FROM rejected_events WHERE $1::text IS NULL OR source 
 
 _SELECT_ONE = """
     SELECT id, received_at, source, path, reason, raw FROM rejected_events WHERE id = $1
-"""
-
-_DELETE = """
-    DELETE FROM rejected_events WHERE id = $1
-    RETURNING id, received_at, source, path, reason, raw
 """

@@ -14,6 +14,7 @@ from monitor.pipeline.hub import Hub
 from monitor.pipeline.influx import InfluxSink
 from monitor.pipeline.ledger import Account, Ledger, total
 from monitor.pipeline.spool import Spool
+from monitor.reads import Reads
 
 State = Literal["ok", "degraded", "down", "off"]
 _TIMEOUT = 1.0  # seconds to wait for PostgreSQL's answer
@@ -48,6 +49,14 @@ class RedisHealth(msgspec.Struct):
     dropped: int = 0
 
 
+class StandbyHealth(msgspec.Struct):
+    """`degraded`: it is away, and reads go to the primary. `lag` is in seconds."""
+
+    state: State
+    lag: float = 0.0
+    error: str | None = None
+
+
 class QueueHealth(msgspec.Struct):
     state: State
     events: int
@@ -68,6 +77,7 @@ class Health(msgspec.Struct):
     version: str
     status: Literal["ok", "degraded", "down"]
     postgres: PostgresHealth
+    standby: StandbyHealth
     spool: SpoolHealth
     influxdb: InfluxHealth
     redis: RedisHealth
@@ -91,6 +101,7 @@ class Parts(msgspec.Struct):
     hub: Hub
     influx: InfluxSink | None
     broker: RedisBroker | None
+    reads: Reads
 
 
 async def check(parts: Parts) -> Health:
@@ -101,7 +112,8 @@ async def check(parts: Parts) -> Health:
     influx = _influx(parts.influx)
     redis = _redis(parts.broker)
     status: Literal["ok", "degraded", "down"] = "ok"
-    if {"degraded", "down"} & {postgres.state, spool.state, influx.state, redis.state}:
+    standby = _standby(parts.reads)
+    if {"degraded", "down"} & {part.state for part in (postgres, standby, spool, influx, redis)}:
         status = "degraded"
     nowhere = postgres.state == spool.state == "down"
     if nowhere or queue.state == "down" or not parts.consumers.alive:
@@ -111,6 +123,7 @@ async def check(parts: Parts) -> Health:
         parts.version,
         status,
         postgres,
+        standby,
         spool,
         influx,
         redis,
@@ -137,6 +150,12 @@ async def _postgres(parts: Parts) -> tuple[PostgresHealth, LedgerHealth]:
 def _spool(spool: Spool, fallback: Fallback) -> SpoolHealth:
     state: State = "degraded" if fallback.active or spool.events else "ok"
     return SpoolHealth("down" if spool.failure else state, spool.events, spool.failure)
+
+
+def _standby(reads: Reads) -> StandbyHealth:
+    if not reads.has_standby:
+        return StandbyHealth("off")
+    return StandbyHealth("degraded" if reads.error else "ok", round(reads.lag, 1), reads.error)
 
 
 def _influx(sink: InfluxSink | None) -> InfluxHealth:

@@ -2,141 +2,171 @@
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import chain
 
 import msgspec
 
+from monitor.pipeline.cursor import Cursor
+from monitor.pipeline.history import Batch, Delivery, History, Message, Outgoing, encode, pack
+from monitor.pipeline.presence import Presence
+from monitor.pipeline.subscriber import SocketLimits, Subscriber, Wire, frame
+
 ALL = "*"  # the channel that carries every message
-
-_MAX_CHARACTERS = 1024 * 1024  # that wait for one socket
-
-
-class Message(msgspec.Struct):
-    """What clients of `/ws` receive. `id` is an opaque cursor over all channels."""
-
-    event: str
-    channel: str | None
-    id: str
-    timestamp: datetime
-    data: msgspec.Struct
+_CATCH_UP = 1.0  # seconds for messages that a client has seen to arrive here as well
+_TICK = 0.1  # a whole school may be waiting
 
 
-class Outgoing(msgspec.Struct):
-    """A message before it has its id. It names itself after the first of its channels."""
-
-    event: str
-    channels: list[str]
-    timestamp: datetime
-    data: msgspec.Struct
+class Stale(msgspec.Struct):
+    """The `data` of `stale`: what other replicas publish does not arrive for now."""
 
 
-class Delivery(msgspec.Struct, array_like=True):
-    """A message, encoded once for all sockets and replicas, and every channel that carries it."""
+class Resumed(msgspec.Struct):
+    """The `data` of `resumed`: whether what is before it is complete."""
 
-    channels: list[str]
-    text: str
-
-
-class Subscriber:
-    """One socket's channels, and its bounded queue of encoded messages."""
-
-    def __init__(self, limit: int) -> None:
-        self.channels: set[str] = set()
-        self.overrun = asyncio.Event()  # it has fallen behind by more than its queue holds
-        self._limit = limit
-        self._pending: deque[str] = deque()
-        self._characters = 0
-        self._waiting = asyncio.Event()
-
-    def put(self, text: str) -> None:
-        self._characters += len(text)
-        if len(self._pending) >= self._limit or self._characters > _MAX_CHARACTERS:
-            self.overrun.set()
-        else:
-            self._pending.append(text)
-            self._waiting.set()
-
-    async def take(self) -> list[str]:
-        """All that is pending, at least one message."""
-        await self._waiting.wait()
-        self._waiting.clear()
-        pending = list(self._pending)
-        self._pending.clear()
-        self._characters = 0
-        return pending
+    recovered: bool
 
 
 class Hub:
     """Knows who listens to which channel, and gives each subscriber a message once."""
 
-    def __init__(self, queue_limit: int) -> None:
-        self._queue_limit = queue_limit
+    def __init__(self, history: History, limits: SocketLimits) -> None:
+        self._limits = limits
         self._listeners: dict[str, set[Subscriber]] = {}
-        self._epoch = secrets.token_hex(4)
-        self._offset = 0
-        self.sockets = 0
-        self.relay: Callable[[list[Delivery]], None] | None = None  # to the other replicas
+        self._sockets: set[Subscriber] = set()
+        self.origin = secrets.token_hex(4)
+        self.history = history
+        self.presence = Presence()
+        self.stale = False
+        self.relay: Callable[[Batch], None] | None = None  # to the other replicas
+
+    @property
+    def sockets(self) -> int:
+        return len(self._sockets)
 
     @property
     def cursor(self) -> str:
-        return f"{self._epoch}-{self._offset}"
+        return f"{self.history.prefix(self.origin)}{self.history.seen.get(self.origin, 0):x}"
 
     @contextmanager
-    def join(self) -> Iterator[Subscriber]:
-        subscriber = Subscriber(self._queue_limit)
-        self.sockets += 1
+    def join(self, wire: Wire, name: str = "") -> Iterator[Subscriber]:
+        subscriber = Subscriber(wire, self._limits, name)
+        self._sockets.add(subscriber)
         try:
             yield subscriber
         finally:
-            self.sockets -= 1
+            self._sockets.discard(subscriber)
             self.unsubscribe(subscriber, list(subscriber.channels))
+            subscriber.leave()
 
     def subscribe(self, subscriber: Subscriber, channels: Iterable[str]) -> None:
-        for channel in channels:
+        for channel in set(channels) - subscriber.channels:
             subscriber.channels.add(channel)
             self._listeners.setdefault(channel, set()).add(subscriber)
+            self.presence.enter(channel, subscriber.name)
 
     def unsubscribe(self, subscriber: Subscriber, channels: Iterable[str]) -> None:
-        for channel in channels:
+        for channel in subscriber.channels.intersection(channels):
             subscriber.channels.discard(channel)
-            listeners = self._listeners.get(channel, set())
+            listeners = self._listeners[channel]
             listeners.discard(subscriber)
             if not listeners:
-                self._listeners.pop(channel, None)
+                del self._listeners[channel]
+            self.presence.leave(channel, subscriber.name)
 
-    def hears(self, channels: list[str]) -> bool:
-        """Whether a message on these channels would reach anybody."""
-        if self.relay or ALL in self._listeners:
-            return True
-        return not self._listeners.keys().isdisjoint(channels)
+    async def catch_up(self, cursor: Cursor) -> None:
+        """Waits a moment for messages on their way here that a client has seen elsewhere."""
+        if self.relay is None or self.stale:
+            return
+        deadline = asyncio.get_running_loop().time() + _CATCH_UP
+        while self.history.lacks(cursor.offsets):
+            if asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(_TICK)
+
+    def missed(
+        self, subscriber: Subscriber, channels: list[str], cursor: Cursor, until: int
+    ) -> Iterator[bytes]:
+        """What came on these channels since the cursor, but for what the subscriber got."""
+        names, followed = set(channels), set(subscriber.channels)
+
+        def wanted(carriers: list[str]) -> bool:
+            if ALL not in names and names.isdisjoint(carriers):
+                return False
+            return ALL not in followed and followed.isdisjoint(carriers)
+
+        return self.history.since(cursor, wanted, until)
 
     def publish(self, messages: Iterable[Outgoing]) -> None:
         """Sends messages to this replica's sockets and, in one piece, to the other replicas."""
-        deliveries = [self._encode(message) for message in messages]
-        for delivery in deliveries:
-            self.deliver(delivery)
-        if self.relay and deliveries:
-            self.relay(deliveries)
+        outgoing = list(messages)
+        if not outgoing:
+            return
+        first = self.history.seen.get(self.origin, 0) + 1
+        batch = Batch(self.origin, first, len(outgoing), pack(outgoing))
+        self.history.append(batch)
+        self._fan_out(batch, outgoing)
+        if self.relay:
+            self.relay(batch)
 
-    def deliver(self, delivery: Delivery) -> None:
-        """Queues a message for each subscriber of any of its channels."""
-        listeners = self._listeners
-        found = [listeners[name] for name in (ALL, *delivery.channels) if name in listeners]
-        for subscriber in set().union(*found) if len(found) > 1 else chain(*found):
-            subscriber.put(delivery.text)
+    def deliver(self, batch: Batch) -> None:
+        """Sends another replica's messages to this one's sockets.
 
-    def reply(self, subscriber: Subscriber, event: str, data: msgspec.Struct) -> None:
+        Raises msgspec.DecodeError, and keeps nothing, when they are none.
+        """
+        deliveries = batch.deliveries
+        self.history.append(batch)
+        self._fan_out(batch, deliveries)
+
+    def reply(
+        self,
+        subscriber: Subscriber,
+        event: str,
+        data: msgspec.Struct,
+        channel: str | None = None,
+        cursor: str | None = None,
+    ) -> None:
         """Sends a control message to one subscriber, in its turn."""
-        message = Message(event, None, self.cursor, datetime.now(UTC), data)
-        subscriber.put(msgspec.json.encode(message).decode())
+        message = Message(event, channel, cursor or self.cursor, datetime.now(UTC), data)
+        text = encode(message)
+        subscriber.put(text, frame(text))
 
-    def _encode(self, message: Outgoing) -> Delivery:
-        self._offset += 1
-        sent = Message(
-            message.event, message.channels[0], self.cursor, message.timestamp, message.data
-        )
-        return Delivery(message.channels, msgspec.json.encode(sent).decode())
+    def cut_off(self) -> None:
+        """Tells all sockets, now and when they join, that other replicas are out of reach."""
+        self.presence.elsewhere.clear()
+        if not self.stale:
+            self.stale = True
+            self._tell("stale", Stale())
+
+    def resume(self, recovered: bool) -> None:
+        """Tells all sockets whether they have got all up to now."""
+        self.stale = False
+        self._tell("resumed", Resumed(recovered))
+
+    def _tell(self, event: str, data: msgspec.Struct) -> None:
+        text = encode(Message(event, None, self.cursor, datetime.now(UTC), data))
+        ready = frame(text)
+        for subscriber in self._sockets:
+            subscriber.put(text, ready)
+
+    def _fan_out(self, batch: Batch, messages: Iterable[Outgoing | Delivery]) -> None:
+        if not self._listeners:
+            return
+        head = self.history.prefix(batch.origin)
+        for offset, each in enumerate(messages, batch.first):
+            if found := self._found(each.channels):
+                place = f"{head}{offset:x}"
+                text = encode(
+                    Message(each.event, each.channels[0], place, each.timestamp, each.data)
+                )
+                ready = frame(text)
+                for subscriber in found:
+                    subscriber.put(text, ready)
+
+    def _found(self, channels: list[str]) -> set[Subscriber]:
+        listeners = self._listeners
+        found = [listeners[name] for name in (ALL, *channels) if name in listeners]
+        if len(found) == 1:
+            return found[0]
+        return set().union(*found)

@@ -77,7 +77,7 @@ class _Client(aioinflux.InfluxDBClient):  # type: ignore[misc]
                 raise InfluxError(response.status, await response.text())
 
 
-_PASSING = (
+PASSING_ERRORS = (
     InfluxError,
     aioinflux.InfluxDBError,
     aiohttp.ClientError,
@@ -128,13 +128,12 @@ class InfluxSink:
 
     async def stop(self, patience: float) -> None:
         """Ends the task once all points are written, or after `patience` seconds."""
-        if self._task is None:
-            return
-        if not self.failure:
-            with suppress(TimeoutError):  # the outbox knows what is still to be written
-                await asyncio.wait_for(self._idle.wait(), patience)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if self._task:
+            if not self.failure:
+                with suppress(TimeoutError):  # the outbox knows what is still to be written
+                    await asyncio.wait_for(self._idle.wait(), patience)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         await self._client.close()
 
     def put(self, batch: Batch) -> None:
@@ -152,7 +151,7 @@ class InfluxSink:
         Raises InfluxError, or what aiohttp raises, when it can't be reached.
         """
         try:
-            await self._send("\n".join(lines).encode())
+            await self.send("\n".join(lines).encode())
         except InfluxError as error:
             if not error.blames_points:
                 raise
@@ -181,7 +180,7 @@ class InfluxSink:
             try:
                 await self._work()
                 self.failure = None
-            except _PASSING as error:
+            except PASSING_ERRORS as error:
                 self._fall_behind()
                 self.failure = str(error) or type(error).__name__
                 logger.warning("Points are not written: %s", self.failure)
@@ -218,7 +217,7 @@ class InfluxSink:
     @tenacity.retry(
         retry=tenacity.retry_if_exception(
             lambda error: (
-                isinstance(error, _PASSING)
+                isinstance(error, PASSING_ERRORS)
                 and not (isinstance(error, InfluxError) and error.blames_points)
             )
         ),
@@ -226,7 +225,8 @@ class InfluxSink:
         stop=tenacity.stop_after_attempt(4),
         reraise=True,
     )
-    async def _send(self, lines: bytes) -> None:
+    async def send(self, lines: bytes) -> None:
+        """Raises InfluxError, or what aiohttp raises, after four tries."""
         try:
             await self._client.write(lines)
         except InfluxError as error:

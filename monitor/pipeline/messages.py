@@ -1,19 +1,18 @@
 """What the dashboards are told of stored events."""
 
 import uuid
-from collections.abc import Callable, Iterator
 
 import msgspec
 
 from monitor.pipeline.handlers import status
-from monitor.pipeline.hub import Outgoing
+from monitor.pipeline.history import Outgoing
 from monitor.pipeline.postgres import Stored, Totals
 
 # A student may be called `*` or `a,b`; the channels of `progress:*` and `?channels=a,b` may not.
 _ESCAPES = str.maketrans({"%": "%25", ",": "%2C", "*": "%2A"})
 
 
-class ExecutionUpdate(msgspec.Struct, rename="camel"):
+class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
     """The `data` of an `execution_update`. `executions` and `errors` are the student's totals."""
 
     event_id: uuid.UUID
@@ -26,24 +25,27 @@ class ExecutionUpdate(msgspec.Struct, rename="camel"):
     errors: int
 
 
-def execution_updates(stored: Stored, hears: Callable[[list[str]], bool]) -> Iterator[Outgoing]:
-    """One message for each new event whose student's or classes' channels somebody hears."""
+def execution_updates(stored: Stored) -> list[Outgoing]:
+    """One message for each new event, on its student's and their classes' channels."""
     channels = {student: _channels(student, totals) for student, totals in stored.totals.items()}
-    heard = {student: names for student, names in channels.items() if hears(names)}
-    for event in stored.events if heard else ():
-        if names := heard.get(event.student):
-            totals = stored.totals[event.student]
-            data = ExecutionUpdate(
+    return [
+        Outgoing(
+            "execution_update",
+            channels[event.student],
+            event.time,
+            ExecutionUpdate(
                 event.id,
                 event.type,
                 event.student,
                 event.notebook,
                 event.cell,
                 status(event),
-                totals.executions,
-                totals.errors,
-            )
-            yield Outgoing("execution_update", names, event.time, data)
+                stored.totals[event.student].executions,
+                stored.totals[event.student].errors,
+            ),
+        )
+        for event in stored.events
+    ]
 
 
 def channel(kind: str, student: str) -> str:

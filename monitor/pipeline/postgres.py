@@ -264,6 +264,10 @@ _UPDATE_STUDENTS = """
         INSERT INTO ledger AS l (replica, stored, duplicates) VALUES ($17, $18, $19)
         ON CONFLICT (replica) DO UPDATE SET
             stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates
+    ),
+    marked AS (
+        INSERT INTO uncounted (student_id, first_at, last_at)
+        SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[])
     )
     UPDATE students AS s SET
         executions = s.executions + a.executions,

@@ -35,7 +35,7 @@ class Publisher:
             self._influx.put(Batch([line(event) for event in stored.events], stored.outbox_id))
 
     def _show(self, stored: Stored) -> None:
-        self._hub.publish(execution_updates(stored, self._hub.hears))
+        self._hub.publish(execution_updates(stored))
 
     def _handle(self, stored: Stored) -> None:
         self._runner.put(stored.events)

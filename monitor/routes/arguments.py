@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from monitor.decoding import marked, repair
 from monitor.errors import Detail, InvalidBody
-from monitor.routes.body import DECODE_IN_THREAD, JSON, read_body
+from monitor.routes.body import DECODE_IN_THREAD, JSON, Bodies
 
 _MISSING = re.compile("Object missing required field `(.*)`")
 _STEP = re.compile(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]")
@@ -27,14 +27,14 @@ class Arguments:
         query: type[msgspec.Struct] | None,
         body: Any,
         body_media: str,
-        max_bytes: int,
+        bodies: Bodies,
     ) -> None:
         self._parameters = parameters
         self._query = query
         self._body = JsonBody(body) if body and body_media == JSON else None
         self._has_body = body is not None
         self._body_media = body_media
-        self._max_bytes = max_bytes
+        self._bodies = bodies
 
     async def of(self, request: Request) -> dict[str, Any]:
         """Raises InvalidBody, and what reading the body raises."""
@@ -50,7 +50,7 @@ class Arguments:
         return found
 
     async def _read(self, request: Request) -> Any:
-        body = await read_body(request.scope, request.receive, self._max_bytes, self._body_media)
+        body = await self._bodies.read(request.scope, request.receive, self._body_media)
         if self._body is None:
             return body
         if len(body) > DECODE_IN_THREAD:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,7 +19,7 @@ from monitor.errors import (
 )
 from monitor.events import EventData, Items
 from monitor.pipeline.batch import EventQueue, Receipt
-from monitor.routes.body import DECODE_IN_THREAD, JSON, BrokenGzip, read_json
+from monitor.routes.body import DECODE_IN_THREAD, JSON, Bodies, BrokenGzip
 from monitor.routes.operations import Answer, Operation, errors
 
 _DESCRIPTION = """Stores events, each once.
@@ -31,13 +30,6 @@ in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is 
 
 
 Admit = Callable[[Scope, Items, int], None]
-
-
-class RequestLimits(NamedTuple):
-    """How much one request may bring."""
-
-    events: int
-    bytes: int
 
 
 class RejectedItem(msgspec.Struct):
@@ -79,14 +71,15 @@ ANSWERS = {
 class EventsEndpoint:
     """Takes events by ASGI itself: Starlette's Request and Response cost a tenth of the time."""
 
-    def __init__(self, queue: EventQueue, limits: RequestLimits, admit: Admit) -> None:
+    def __init__(self, queue: EventQueue, bodies: Bodies, max_events: int, admit: Admit) -> None:
         self._queue = queue
-        self._limits = limits
+        self._bodies = bodies
+        self._max_events = max_events
         self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await read_json(scope, receive, self._limits.bytes)
-        items = await decode_body(body, self._limits.events)
+        body = await self._bodies.read(scope, receive)
+        items = await decode_body(body, self._max_events)
         self._admit(scope, items, len(body))
         receipt = await self._queue.put(items, len(body)) if len(items) else Receipt()
         status, body = answer(len(items), receipt)
@@ -95,14 +88,16 @@ class EventsEndpoint:
         await send({"type": "http.response.body", "body": body})
 
 
-def operation(prefix: str, queue: EventQueue, limits: RequestLimits, admit: Admit) -> Operation:
+def operation(
+    prefix: str, queue: EventQueue, bodies: Bodies, max_events: int, admit: Admit
+) -> Operation:
     return Operation(
         "POST",
         f"{prefix}/events",
         "post_events",
         _DESCRIPTION,
         "events",
-        EventsEndpoint(queue, limits, admit),
+        EventsEndpoint(queue, bodies, max_events, admit),
         ANSWERS,
         body=list[EventData],
     )

@@ -1,27 +1,41 @@
-"""`/ws`: what a dashboard listens to."""
+"""`/ws`: what a dashboard listens to. docs/live.md describes it for who writes a client."""
 
-import asyncio
-from contextlib import suppress
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
-from monitor.pipeline.hub import ALL, Hub, Subscriber
+from monitor.listing import Id
+from monitor.pipeline.cursor import Cursor
+from monitor.pipeline.hub import ALL, Hub, Stale
+from monitor.pipeline.presence import Attendance
+from monitor.pipeline.subscriber import Subscriber
+from monitor.routes.operations import Api
 
-SLOW = 3008  # the close code for a client that doesn't keep up; it may come back at once
 MAX_CHANNELS = 1000
 MAX_CHANNEL_LENGTH = 2000
-_CLOSE_TIMEOUT = 1.0  # seconds for a peer that reads nothing
+MAX_NAME_LENGTH = 200
+
+Interval = Annotated[int, msgspec.Meta(ge=0, le=10_000)]  # ms
+
+
+class Query(msgspec.Struct):
+    """What the URL asks for."""
+
+    channels: str = ""
+    since: str = ""
+    coalesce: Interval = 0
+    name: Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)] = ""
 
 
 class Command(msgspec.Struct):
     """What a client sends."""
 
-    action: Literal["subscribe", "unsubscribe", "ping"]
+    action: Literal["subscribe", "unsubscribe", "ping", "presence"]
     channels: list[str] = []
     since: str | None = None
+    coalesce: Interval | None = None
 
 
 class Subscribed(msgspec.Struct):
@@ -47,10 +61,28 @@ _COMMANDS = msgspec.json.Decoder(Command)
 
 def routes(hub: Hub) -> list[WebSocketRoute]:
     async def live(socket: WebSocket) -> None:
-        with hub.join() as subscriber:
-            await Connection(hub, socket, subscriber).run()
+        await socket.accept()
+        query, error = _read_query(socket)
+        wire = socket.scope["extensions"]["websocket.frames"]
+        with hub.join(wire, query.name) as subscriber:
+            wire.on_writable = subscriber.set_writable
+            await Connection(hub, socket, subscriber).run(query, error)
 
     return [WebSocketRoute("/ws", live)]
+
+
+def declare(api: Api, hub: Hub) -> None:
+    @api.operation("GET", "/classes/{class_id}/presence")
+    async def get_presence(class_id: Id) -> Attendance:
+        """Who is connected to the class's channel, at any replica; some seconds old at most."""
+        return hub.presence.of(f"class:{class_id}")
+
+
+def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
+    try:
+        return msgspec.convert(dict(socket.query_params), Query, strict=False), None
+    except msgspec.ValidationError as error:
+        return Query(), Error("invalid_query", str(error))
 
 
 class Connection:
@@ -60,68 +92,75 @@ class Connection:
         self._hub = hub
         self._socket = socket
         self._subscriber = subscriber
-        self._all_by_default = False
+        self._all_since: int | None = None  # since it gets everything, having named nothing
 
-    async def run(self) -> None:
-        query = self._socket.query_params
-        channels = [name for name in query.get("channels", "").split(",") if name]
-        self._subscribe(channels, query.get("since"))
-        await self._socket.accept()
-        overrun = asyncio.create_task(self._subscriber.overrun.wait())
-        tasks = {asyncio.create_task(self._send()), asyncio.create_task(self._receive()), overrun}
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        if overrun in done:
-            with suppress(TimeoutError, WebSocketDisconnect):
-                await asyncio.wait_for(self._socket.close(SLOW, "slow"), _CLOSE_TIMEOUT)
-        for task in done:
-            task.result()
+    async def run(self, query: Query, error: Error | None) -> None:
+        if error:
+            self._reply("error", error)
+        channels = [name for name in query.channels.split(",") if name]
+        await self._act(Command("subscribe", channels, query.since or None, query.coalesce))
+        if self._hub.stale:
+            self._reply("stale", Stale())
+        while (message := await self._socket.receive())["type"] != "websocket.disconnect":
+            await self._obey(message.get("text") or message.get("bytes") or b"")
 
-    async def _send(self) -> None:
-        while True:
-            for text in await self._subscriber.take():
-                try:
-                    await self._socket.send_text(text)
-                except WebSocketDisconnect:
-                    return
-
-    async def _receive(self) -> None:
-        while True:
-            message = await self._socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            self._obey(message.get("text") or message.get("bytes") or b"")
-
-    def _obey(self, frame: str | bytes) -> None:
+    async def _obey(self, frame: str | bytes) -> None:
         try:
             command = _COMMANDS.decode(frame)
         except msgspec.ValidationError as error:
-            return self._reply("error", Error("invalid_command", str(error)))
+            self._reply("error", Error("invalid_command", str(error)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return self._reply("error", Error("invalid_json", str(error)))
-        if command.action == "ping":
-            return self._reply("pong", Pong())
-        if command.action == "subscribe":
-            return self._subscribe(command.channels, command.since)
-        self._hub.unsubscribe(self._subscriber, command.channels)
-        return self._reply("unsubscribed", Unsubscribed(command.channels))
+            self._reply("error", Error("invalid_json", str(error)))
+        else:
+            await self._act(command)
 
-    def _subscribe(self, channels: list[str], since: str | None) -> None:
+    async def _act(self, command: Command) -> None:
+        channels = command.channels
+        if error := self._refusal(channels):
+            self._reply("error", error)
+            return
+        match command.action:
+            case "ping":
+                self._reply("pong", Pong())
+            case "presence":
+                for channel in channels:
+                    self._reply("presence", self._hub.presence.of(channel), channel)
+            case "unsubscribe":
+                self._hub.unsubscribe(self._subscriber, channels)
+                self._reply("unsubscribed", Unsubscribed(channels))
+            case "subscribe":
+                if command.coalesce is not None:
+                    self._subscriber.coalesce(command.coalesce / 1000)
+                await self._subscribe(channels, command.since)
+
+    def _refusal(self, channels: list[str]) -> Error | None:
+        if any(len(name) > MAX_CHANNEL_LENGTH for name in channels):
+            return Error(
+                "invalid_channel", f"A channel's name has at most {MAX_CHANNEL_LENGTH} characters"
+            )
+        if len(self._subscriber.channels.union(channels)) > MAX_CHANNELS:
+            return Error("too_many_channels", f"A socket has at most {MAX_CHANNELS} channels")
+        return None
+
+    async def _subscribe(self, channels: list[str], since: str | None) -> None:
         """Without channels to everything, until the client names some."""
-        names = channels or [ALL]
-        if any(len(name) > MAX_CHANNEL_LENGTH for name in names):
-            return self._reply("error", Error("invalid_channel", "A channel's name is too long"))
-        if len(self._subscriber.channels.union(names)) > MAX_CHANNELS:
-            return self._reply("error", Error("too_many_channels", f"At most {MAX_CHANNELS}"))
-        if self._all_by_default:
-            self._hub.unsubscribe(self._subscriber, [ALL])
-        self._all_by_default = not channels
-        self._hub.subscribe(self._subscriber, names)
-        return self._reply("subscribed", Subscribed(names, recovered=since is None))
+        names, hub, subscriber = channels or [ALL], self._hub, self._subscriber
+        cursor = Cursor.parse(since) if since is not None else None
+        if cursor:
+            await hub.catch_up(cursor)
+        until = hub.history.position
+        if self._all_since is not None:
+            hub.unsubscribe(subscriber, [ALL])
+            until = self._all_since
+        self._all_since = None if channels else hub.history.position
+        recovered = since is None or (cursor is not None and hub.history.covers(cursor))
+        # Its own place again, until it has got what it missed.
+        self._reply("subscribed", Subscribed(names, recovered), place=since if recovered else None)
+        if cursor and recovered:
+            subscriber.replay(hub.missed(subscriber, names, cursor, until))
+        hub.subscribe(subscriber, names)
 
-    def _reply(self, event: str, data: msgspec.Struct) -> None:
-        self._hub.reply(self._subscriber, event, data)
+    def _reply(
+        self, event: str, data: msgspec.Struct, channel: str | None = None, place: str | None = None
+    ) -> None:
+        self._hub.reply(self._subscriber, event, data, channel, place)

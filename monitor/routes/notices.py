@@ -11,7 +11,7 @@ from monitor.errors import NotFound
 from monitor.listing import Id
 from monitor.lms.classes import CLASSES
 from monitor.lms.resource import Unknown
-from monitor.pipeline.hub import Outgoing
+from monitor.pipeline.history import Outgoing
 from monitor.routes.operations import Api
 
 

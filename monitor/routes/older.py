@@ -11,22 +11,22 @@ from monitor.decoding import CELL_MONITOR, EVENTS, Dialect
 from monitor.errors import Detail, InvalidBody
 from monitor.events import EventData
 from monitor.pipeline.batch import EventQueue, Receipt
-from monitor.routes.body import JSON, read_json
-from monitor.routes.events import ANSWERS, Admit, RequestLimits, answer, decode_body
+from monitor.routes.body import JSON, Bodies
+from monitor.routes.events import ANSWERS, Admit, answer, decode_body
 from monitor.routes.operations import Endpoint, Operation
 
 
 def operations(
-    prefix: str, queue: EventQueue, limits: RequestLimits, admit: Admit
+    prefix: str, queue: EventQueue, bodies: Bodies, max_events: int, admit: Admit
 ) -> Iterator[Operation]:
     async def take(
         request: Request, single: bool | None, dialects: tuple[Dialect, ...]
     ) -> Response:
-        body = await read_json(request.scope, request.receive, limits.bytes)
+        body = await bodies.read(request.scope, request.receive)
         if single is None:
             single = body.lstrip()[:1] != b"["
         array = b"[%s]" % body if single else body
-        items = await decode_body(array, limits.events, dialects)
+        items = await decode_body(array, max_events, dialects)
         if single and len(items) != 1:
             raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
         admit(request.scope, items, len(body))

@@ -24,7 +24,7 @@ from monitor.errors import (
 )
 from monitor.listing import Listing
 from monitor.routes.arguments import Arguments
-from monitor.routes.body import JSON, BrokenGzip
+from monitor.routes.body import JSON, Bodies, BrokenGzip
 from monitor.routes.responses import json_response, status_of
 
 TOTAL = "X-Total-Count"
@@ -76,15 +76,15 @@ class Operation:
 
 
 class Api:
-    """Collects the operations below a prefix. No body is larger than `max_bytes`.
+    """Collects the operations below a prefix, whose bodies `bodies` reads.
 
     `permit` raises Forbidden when a call with these arguments is not for its caller.
     """
 
-    def __init__(self, prefix: str, max_bytes: int, permit: Permit) -> None:
+    def __init__(self, prefix: str, bodies: Bodies, permit: Permit) -> None:
         self.prefix = prefix
         self.operations: list[Operation] = []
-        self._max_bytes = max_bytes
+        self._bodies = bodies
         self._permit = permit
 
     def operation(
@@ -112,7 +112,7 @@ class Api:
             types = {name: given.annotation for name, given in signature.parameters.items()}
             query, body = types.pop("query", None), types.pop("body", None)
             wants_caller = types.pop("caller", None) is not None
-            arguments = Arguments(types, query, body, body_media, self._max_bytes)
+            arguments = Arguments(types, query, body, body_media, self._bodies)
 
             async def endpoint(request: Request) -> Response:
                 found = await arguments.of(request)

@@ -21,7 +21,7 @@ from monitor.lms.submissions import (
     Outcome,
     SubmissionFilter,
 )
-from monitor.pipeline.hub import Outgoing
+from monitor.pipeline.history import Outgoing
 from monitor.pipeline.messages import channel
 from monitor.principal import Principal
 from monitor.routes.operations import Api

@@ -1,0 +1,31 @@
+// Prints what happens on some channels, without a gap: node follow.mjs ws://host:8000/ws class:7 …
+// Browsers run follow() as it is; Node 20 needs --experimental-websocket, Node 22 nothing.
+
+export function follow(base, channels, show) {
+  let since = "";
+  let pause = 500;
+  const open = () => {
+    const query = new URLSearchParams({ channels: channels.join(","), since });
+    const socket = new WebSocket(`${base}?${query}`);
+    socket.onopen = () => {
+      pause = 500;
+    };
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data);
+      since = message.id;
+      // Of control messages only that something is missing: fetch it by REST now.
+      if (message.channel || message.data.recovered === false) show(message);
+    };
+    socket.onclose = () => {
+      setTimeout(open, pause * (0.5 + Math.random() / 2));
+      pause = Math.min(2 * pause, 10_000);
+    };
+    socket.onerror = () => {}; // onclose comes next
+  };
+  open();
+}
+
+if (globalThis.process?.argv[1]?.endsWith("follow.mjs")) {
+  const [base, ...channels] = process.argv.slice(2);
+  follow(base, channels, (message) => console.log(JSON.stringify(message)));
+}

@@ -1,0 +1,58 @@
+"""Who is connected to which class, here and at the other replicas."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+
+_CLASS = re.compile(r"class:\d+")
+
+Present = dict[str, dict[str, int]]  # by channel and name, the number of sockets
+
+
+class Member(msgspec.Struct):
+    """A name, null for sockets that gave none, and how many sockets have it."""
+
+    name: str | None
+    sockets: int
+
+
+class Attendance(msgspec.Struct):
+    """The sockets that a class's channel has at all replicas."""
+
+    count: int
+    members: list[Member]
+
+
+class Presence:
+    """Counts sockets by class channel and name; other replicas' counts are theirs to tell."""
+
+    def __init__(self) -> None:
+        self.here: Present = {}
+        self.elsewhere: dict[str, Present] = {}  # by replica
+        self.version = 0  # of what is here
+
+    def enter(self, channel: str, name: str) -> None:
+        if _CLASS.fullmatch(channel):
+            self.version += 1
+            names = self.here.setdefault(channel, {})
+            names[name] = names.get(name, 0) + 1
+
+    def leave(self, channel: str, name: str) -> None:
+        if _CLASS.fullmatch(channel):
+            self.version += 1
+            names = self.here[channel]
+            names[name] -= 1
+            if not names[name]:
+                del names[name]
+            if not names:
+                del self.here[channel]
+
+    def of(self, channel: str) -> Attendance:
+        total: Counter[str] = Counter()
+        replicas: list[Mapping[str, Mapping[str, int]]] = [self.here, *self.elsewhere.values()]
+        for present in replicas:
+            total.update(present.get(channel, {}))
+        members = [Member(name or None, sockets) for name, sockets in sorted(total.items())]
+        return Attendance(total.total(), members)

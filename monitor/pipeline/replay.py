@@ -1,0 +1,66 @@
+"""Gives a dead letter another try, as what gave up on it."""
+
+from monitor.decoding import CELL_MONITOR, EVENTS, decode
+from monitor.errors import Conflict, MonitorError, Unavailable
+from monitor.pipeline.batch import EventQueue
+from monitor.pipeline.custom import HandlerRunner
+from monitor.pipeline.dead_letters import DeadLetter
+from monitor.pipeline.influx import InfluxError, InfluxSink
+
+
+class ReplayFailed(Conflict):
+    """It failed again; the letter stays."""
+
+
+class Replay:
+    """Tries letters of the sources `ingest`, `handler` and `influxdb`."""
+
+    def __init__(self, queue: EventQueue, runner: HandlerRunner, influx: InfluxSink | None) -> None:
+        self._queue = queue
+        self._runner = runner
+        self._influx = influx
+
+    async def run(self, letter: DeadLetter) -> str:
+        """What has become of it: `stored`, `duplicate`, `spooled`, `handled` or `written`.
+
+        Raises ReplayFailed, or Unavailable when it can't be tried now.
+        """
+        if letter.source == "handler":
+            return await self._handle(letter)
+        if letter.source == "influxdb":
+            return await self._write(letter)
+        return await self._ingest(letter)
+
+    async def _ingest(self, letter: DeadLetter) -> str:
+        body = f"[{letter.raw}]".encode()
+        items = decode(body, letter.received_at, 1, (*EVENTS, CELL_MONITOR))
+        if items.rejected:
+            raise ReplayFailed(items.rejected[0].reason)
+        receipt = await self._queue.put(items, len(body))
+        if receipt.rejected:
+            raise ReplayFailed(receipt.rejected[0].reason)
+        if receipt.spooled:
+            return "spooled"
+        return "stored" if receipt.stored else "duplicate"
+
+    async def _handle(self, letter: DeadLetter) -> str:
+        (event,) = decode(f"[{letter.raw}]".encode(), letter.received_at, 1).events
+        try:
+            await self._runner.replay(letter.path, event)
+        except MonitorError as error:
+            raise ReplayFailed(str(error)) from error
+        except Exception as error:  # whatever a handler of others raises
+            raise ReplayFailed(f"{type(error).__name__}: {error}") from error
+        return "handled"
+
+    async def _write(self, letter: DeadLetter) -> str:
+        if self._influx is None:
+            raise ReplayFailed("There is no InfluxDB: set INFLUXDB_URL")
+        try:
+            await self._influx.send(letter.raw.encode())
+        except InfluxError as error:
+            kind = ReplayFailed if error.blames_points else Unavailable
+            raise kind(str(error)) from error
+        except (TimeoutError, OSError) as error:
+            raise Unavailable(f"InfluxDB: {error}") from error
+        return "written"

@@ -1,0 +1,135 @@
+"""One socket's end of the hub: what waits for it is bounded, and it delays nobody."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import NamedTuple, Protocol
+
+SLOW = 3008  # the close code for a client that doesn't keep up; it may come back at once
+_COALESCED = 200  # messages in one frame at most
+
+
+class Wire(Protocol):
+    """A WebSocket that takes ready-made frames."""
+
+    def write(self, frame: bytes, /) -> None: ...
+
+    def drop(self, code: int, reason: str) -> None:
+        """Closes it, without the peer's help if need be."""
+
+
+class SocketLimits(NamedTuple):
+    """How much may wait for one socket."""
+
+    messages: int
+    bytes: int
+
+
+class Subscriber:
+    """A socket's channels, and its bounded queue of frames, empty as long as the peer reads.
+
+    With an interval (s) it sends what has come in it as one frame, an array.
+    """
+
+    def __init__(self, wire: Wire, limits: SocketLimits, name: str = "") -> None:
+        self.channels: set[str] = set()
+        self.name = name
+        self._wire = wire
+        self._write = wire.write
+        self._limits = limits
+        self._writable = True
+        self._flowing = True  # nothing waits: what comes may be written at once
+        self._backlog: Iterator[bytes] = iter(())
+        self._pending: deque[bytes] = deque()
+        self._bytes = 0
+        self._interval = 0.0
+        self._gathered: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, text: bytes, frame: bytes) -> None:
+        """Sends a message: its text, and the same as a frame."""
+        if self._interval:
+            self._gather(text)
+        elif self._flowing:
+            self._write(frame)
+        else:
+            self._queue(frame)
+
+    def coalesce(self, interval: float) -> None:
+        self._send_gathered()
+        self._interval = interval
+
+    def replay(self, texts: Iterator[bytes]) -> None:
+        """Sends these messages before any that come later, as fast as the peer reads."""
+        self._send_gathered()
+        more = map(frame, _arrays(texts) if self._interval else texts)
+        self._backlog = chain(self._backlog, more)
+        self._pump()
+
+    def set_writable(self, writable: bool) -> None:
+        """The wire tells when it is full, and when there is room again."""
+        self._writable = writable
+        self._pump()
+
+    def leave(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._writable = self._flowing = False
+
+    def _pump(self) -> None:
+        while self._writable and (waiting := next(self._backlog, None)):
+            self._write(waiting)
+        while self._writable and self._pending:
+            waiting = self._pending.popleft()
+            self._bytes -= len(waiting)
+            self._write(waiting)
+        self._flowing = self._writable
+
+    def _queue(self, frame: bytes) -> None:
+        self._bytes += len(frame)
+        if len(self._pending) < self._limits.messages and self._bytes <= self._limits.bytes:
+            self._pending.append(frame)
+        else:
+            self._pending.clear()
+            self._limits = SocketLimits(0, 0)
+            self._wire.drop(SLOW, "slow")
+
+    def _gather(self, text: bytes) -> None:
+        self._gathered.append(text)
+        if len(self._gathered) == 1:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._interval, self._send_gathered)
+        elif len(self._gathered) == _COALESCED:
+            self._send_gathered()
+
+    def _send_gathered(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if texts := self._gathered:
+            self._gathered = []
+            joined = frame(_array(texts))
+            if self._flowing:
+                self._write(joined)
+            else:
+                self._queue(joined)
+
+
+def frame(text: bytes) -> bytes:
+    """A WebSocket frame of the server's with this text."""
+    size = len(text)
+    if size < 126:
+        return b"\x81%c%b" % (size, text)
+    if size < 65536:
+        return b"\x81\x7e%b%b" % (size.to_bytes(2), text)
+    return b"\x81\x7f%b%b" % (size.to_bytes(8), text)
+
+
+def _arrays(texts: Iterator[bytes]) -> Iterator[bytes]:
+    while some := list(islice(texts, _COALESCED)):
+        yield _array(some)
+
+
+def _array(texts: Iterable[bytes]) -> bytes:
+    return b"[%b]" % b",".join(texts)

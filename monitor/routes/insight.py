@@ -1,0 +1,129 @@
+"""What teachers ask: a class now, its notebooks cell by cell, its activity, one student's story."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from starlette.responses import Response
+
+from monitor.errors import NotFound
+from monitor.insight.activity import Activity, ActivityQuery, class_activity
+from monitor.insight.cells import (
+    CellProgress,
+    CellsQuery,
+    NotebookProgress,
+    assignment_progress,
+    notebook_progress,
+)
+from monitor.insight.now import NowQuery, StudentNow, class_now
+from monitor.insight.pages import PageOf, Span
+from monitor.insight.student import SessionOf, SubmissionOf, sessions, submissions
+from monitor.insight.timeline import Access, Execution, TimelineSpan, accesses, executions
+from monitor.listing import Id
+from monitor.reads import Reads
+from monitor.routes.operations import Api
+from monitor.routes.tables import CSV, csv_response, csv_stream
+
+S = TypeVar("S", bound=Span)
+T = TypeVar("T", bound=msgspec.Struct)
+
+_TABLE = {CSV: str}
+
+
+def declare(api: Api, reads: Reads) -> None:
+    _declare_classes(api, reads)
+    _declare_cells(api, reads)
+    _declare_students(api, reads)
+
+
+def _declare_classes(api: Api, reads: Reads) -> None:
+    @api.operation("GET", "/classes/{class_id}/now", raises=(NotFound,), media=_TABLE)
+    async def get_class_now(class_id: Id, query: NowQuery) -> list[StudentNow] | Response:
+        """A class now: the state of each of its students."""
+        found = await class_now(reads, class_id, query)
+        if query.format == "csv":
+            return csv_response(f"class-{class_id}-now", StudentNow, found)
+        return found
+
+    @api.operation("GET", "/classes/{class_id}/activity", raises=(NotFound,), media=_TABLE)
+    async def get_class_activity(class_id: Id, query: ActivityQuery) -> list[Activity] | Response:
+        """A class over time: executions, errors and calls for help in each interval."""
+        found = await class_activity(reads, class_id, query)
+        if query.format == "csv":
+            return csv_response(f"class-{class_id}-activity", Activity, found)
+        return found
+
+
+def _declare_cells(api: Api, reads: Reads) -> None:
+    @api.operation(
+        "GET",
+        "/classes/{class_id}/notebooks/{notebook_id}/cells",
+        raises=(NotFound,),
+        media=_TABLE,
+    )
+    async def get_notebook_cells(
+        class_id: Id, notebook_id: Id, query: CellsQuery
+    ) -> NotebookProgress | Response:
+        """A notebook in a class, cell by cell: who got how far, and what stops them."""
+        return answer(await notebook_progress(reads, class_id, notebook_id, query), query)
+
+    @api.operation("GET", "/assignments/{assignment_id}/cells", raises=(NotFound,), media=_TABLE)
+    async def get_assignment_cells(
+        assignment_id: Id, query: CellsQuery
+    ) -> NotebookProgress | Response:
+        """An assignment's notebook in its class, cell by cell."""
+        return answer(await assignment_progress(reads, assignment_id, query), query)
+
+    def answer(found: NotebookProgress, query: CellsQuery) -> NotebookProgress | Response:
+        if query.format == "csv":
+            name = f"class-{found.class_id}-notebook-{found.notebook_id}"
+            return csv_response(name, CellProgress, found.cells)
+        return found
+
+
+def _declare_students(api: Api, reads: Reads) -> None:
+    def path(what: str) -> str:
+        return f"/students/{{student_id}}/{what}"
+
+    @api.operation("GET", path("timeline"), raises=(NotFound,), media=_TABLE)
+    async def get_timeline(student_id: Id, query: TimelineSpan) -> PageOf[Execution] | Response:
+        """A student's executions, newest first."""
+        return await _pages(reads, executions, Execution, student_id, query)
+
+    @api.operation("GET", path("accesses"), raises=(NotFound,), media=_TABLE)
+    async def get_accesses(student_id: Id, query: Span) -> PageOf[Access] | Response:
+        """A student's notebooks opened, saved and closed, newest first."""
+        return await _pages(reads, accesses, Access, student_id, query)
+
+    @api.operation("GET", path("sessions"), raises=(NotFound,), media=_TABLE)
+    async def get_sessions(student_id: Id, query: Span) -> PageOf[SessionOf] | Response:
+        """A student's JupyterLab sessions, newest first."""
+        return await _pages(reads, sessions, SessionOf, student_id, query)
+
+    @api.operation("GET", path("submissions"), raises=(NotFound,), media=_TABLE)
+    async def get_submissions(student_id: Id, query: Span) -> PageOf[SubmissionOf] | Response:
+        """What a student handed in, newest first."""
+        return await _pages(reads, submissions, SubmissionOf, student_id, query)
+
+
+async def _pages(
+    reads: Reads,
+    question: Callable[[Reads, int, S], Awaitable[PageOf[T]]],
+    kind: type[T],
+    student_id: int,
+    query: S,
+) -> PageOf[T] | Response:
+    """The page that is asked for, or as CSV all from there on."""
+    page = await question(reads, student_id, query)
+    if query.format == "json":
+        return page
+
+    async def items() -> AsyncIterator[list[T]]:
+        shown = page
+        yield shown.items
+        while shown.next:
+            following = msgspec.structs.replace(query, cursor=shown.next)
+            shown = await question(reads, student_id, following)
+            yield shown.items
+
+    return csv_stream(f"student-{student_id}-{question.__name__}", kind, items())

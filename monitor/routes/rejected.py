@@ -1,0 +1,57 @@
+"""Dead letters: to be looked at, tried again, or thrown away."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
+
+import msgspec
+
+from monitor.database import Database
+from monitor.errors import NotFound
+from monitor.listing import Id, Limit, Listing
+from monitor.pipeline import dead_letters
+from monitor.pipeline.dead_letters import DeadLetter
+from monitor.pipeline.replay import ReplayFailed
+from monitor.routes.operations import Api
+
+Source = Literal["ingest", "handler", "influxdb"]
+
+
+class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which letters are asked for; `before` is the id of the last one of the page before."""
+
+    source: Annotated[Source, msgspec.Meta(description="What gave up on it")] | None = None
+    before: Id | None = None
+    limit: Limit = 100
+
+
+class Replayed(msgspec.Struct):
+    """What has become of a letter that is a dead one no more."""
+
+    id: int
+    outcome: str
+
+
+def declare(api: Api, database: Database, replay: Callable[[DeadLetter], Awaitable[str]]) -> None:
+    @api.operation("GET", "/rejected-events")
+    async def list_rejected_events(query: LetterFilter) -> Listing[DeadLetter]:
+        """What could not be stored, handled or drawn, the latest first."""
+        async with database.transaction() as connection:
+            return await dead_letters.page(connection, query.source, query.before, query.limit)
+
+    @api.operation("POST", "/rejected-events/{letter_id}/replay", raises=(NotFound, ReplayFailed))
+    async def replay_rejected_event(letter_id: Id) -> Replayed:
+        """Tries it again, and removes it when that succeeds."""
+        async with database.transaction() as connection:
+            letter = await dead_letters.get(connection, letter_id)
+        outcome = await replay(letter)
+        async with database.transaction() as connection:
+            await dead_letters.remove(connection, letter_id)
+        return Replayed(letter_id, outcome)
+
+    @api.operation("DELETE", "/rejected-events/{letter_id}", raises=(NotFound,))
+    async def delete_rejected_event(letter_id: Id) -> DeadLetter:
+        """Throws it away."""
+        async with database.transaction() as connection:
+            letter = await dead_letters.get(connection, letter_id)
+            await dead_letters.remove(connection, letter_id)
+        return letter
