@@ -41,6 +41,10 @@ class Server(uvicorn.Server):
             print(greeting(self._settings, self._embedded), flush=True)
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, CorkedProtocol):
+                    connection.expire(self._settings.request_timeout)
         if self._embedded and counter % 10 == 0:
             self._embedded.ensure_running()
         return await super().on_tick(counter)
@@ -127,6 +131,7 @@ def serve(settings: Settings) -> bool:
             ws_ping_timeout=10,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
+        CorkedProtocol.max_head = settings.max_header_bytes
         server = Server(config, settings, embedded)
         server.run()
         return server.started

@@ -101,7 +101,7 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     if settings.keeps_test_events:
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
-    listed = [*api.routes(), *docs.routes(prefix), *live_routes.routes(server.hub)]
+    listed = [*api.routes(), *docs.routes(prefix), *live_routes.routes(server.hub, gate)]
     ingest = [each.path for each in api.operations if each.tag == "events"]
     return Starlette(
         routes=guarded(gate, prefix, listed),

@@ -129,17 +129,17 @@ class Database:
         try:
             async with self._pool.acquire(timeout=self._patience) as connection:
                 yield connection
-                await _note(connection)
+                if (act := ACT.get()) and not act.written:
+                    await note(connection, act)
         except ABSENT_ERRORS as error:
             raise unavailable(error) from error
 
 
-async def _note(connection: asyncpg.Connection) -> None:
-    act = ACT.get()
-    if act and not act.written:
-        act.written = True
-        values = act.role, act.name, act.operation, act.path, act.detail
-        await connection.execute(_INSERT_ACT, *values)
+async def note(connection: asyncpg.Connection, act: Act) -> None:
+    """Writes it to the audit log."""
+    act.written = True
+    values = act.role, act.name, act.operation, act.path, act.detail
+    await connection.execute(_INSERT_ACT, *values)
 
 
 _INSERT_ACT = """

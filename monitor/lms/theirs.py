@@ -83,4 +83,11 @@ async def are_theirs(
     return found == len(values)
 
 
+async def classes_of(connection: asyncpg.Connection, principal: Principal) -> list[int]:
+    query = _SELECT_CLASSES.format(condition=theirs("classes", principal, "$1"))
+    return [row["id"] for row in await connection.fetch(query, principal.name)]
+
+
+_SELECT_CLASSES = "SELECT id FROM classes WHERE {condition} ORDER BY id"
+
 _COUNT = "SELECT count(*) FROM {table} WHERE {table}.{column} = ANY($1) AND {condition}"

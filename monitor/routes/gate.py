@@ -1,12 +1,13 @@
 """What a request passes before its route: who calls, whether they may, and not too often."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.database import ACT, Database
+from monitor.database import ACT, Database, note
 from monitor.errors import Forbidden, MonitorError, Unauthenticated
 from monitor.events import Items
 from monitor.principal import Principal
@@ -17,7 +18,6 @@ from monitor.security.audit import act_of
 from monitor.security.authentication import Authenticator
 from monitor.security.limits import Account, Limiter, network
 
-REFUSED = 4403  # the close code for a socket that may not be, or no longer
 _TOKENS_IN_URL = ("/ws", "/docs")  # which browsers open by themselves, and can set no header for
 
 
@@ -40,12 +40,11 @@ class Gate:
         """Notes the caller in the scope. Raises what refuses the request."""
         if not row.ingest:
             self.origins.check(scope)
-        in_url = scope["path"].startswith(_TOKENS_IN_URL)
         accounts: tuple[Account, ...] = ()
         if self.limiter:
             accounts = (self.limiter.account(_address(scope)),)
             accounts[0].requests.take(1)
-        principal = await self.authenticator.principal(credentials.find(scope, in_url))
+        principal = await self.caller(scope)
         if self.limiter and principal.role != "anyone":
             accounts += (self.limiter.account(f"{principal.role} {principal.name}"),)
             accounts[1].requests.take(1)
@@ -54,11 +53,29 @@ class Gate:
             raise _refusal(principal)
         scope["principal"], scope["rule"], scope["accounts"] = principal, rule, accounts
 
+    async def caller(self, scope: Scope) -> Principal:
+        """Raises Unauthenticated, and Unavailable when it can't be said now."""
+        in_url = scope["path"].startswith(_TOKENS_IN_URL)
+        return await self.authenticator.principal(credentials.find(scope, in_url))
+
+    @contextmanager
+    def socket(self, scope: Scope) -> Iterator[None]:
+        """Raises OverLimit when the caller has too many."""
+        principal: Principal = scope["principal"]
+        name = f"{principal.role} {principal.name}"
+        with self.limiter.socket(name) if self.limiter else nullcontext():
+            yield
+
     async def permit(self, scope: Scope, found: Mapping[str, Any]) -> None:
         """Raises Forbidden when the call's arguments are not for its caller; else notes the act."""
         principal: Principal = scope["principal"]
         await access.check(scope["rule"], principal, found, self.database)
-        ACT.set(act_of(scope, principal, found))
+        act = act_of(scope, principal, found)
+        if act and scope["method"] == "GET":  # an export: what it reads from may be a standby
+            async with self.database.transaction() as connection:
+                await note(connection, act)
+        else:
+            ACT.set(act)
 
     def admit(self, scope: Scope, items: Items, size: int) -> None:
         """Whether the caller may post these events. Raises Forbidden, OverLimit."""
@@ -88,14 +105,16 @@ class Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         row = self._rows.get(scope["method"] if scope["type"] == "http" else "WS", Row())
         scope["ingest"] = row.ingest
+        if scope["type"] == "http":
+            await self._gate.enter(scope, row)
+            await self._app(scope, receive, send)
+            return
         try:
             await self._gate.enter(scope, row)
-        except MonitorError as error:
-            if scope["type"] == "http":
-                raise
-            await send({"type": "websocket.close", "code": REFUSED, "reason": str(error)})
-            return
-        await self._app(scope, receive, send)
+            with self._gate.socket(scope):
+                await self._app(scope, receive, send)
+        except MonitorError:  # raised before the socket is accepted: HTTP's 403
+            await send({"type": "websocket.close"})
 
 
 def guarded(gate: Gate, prefix: str, routes: Sequence[BaseRoute]) -> list[BaseRoute]:

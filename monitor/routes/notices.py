@@ -47,13 +47,13 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
         """Sends a `system_message` to who is listening now."""
         channel, now = "broadcast", datetime.now(UTC)
         if body.class_id is not None:
-            channel = f"notices:{body.class_id}"
+            channel = f"class:{body.class_id}"
             async with database.transaction() as connection:
                 try:
                     await CLASSES.get(connection, body.class_id)
                 except NotFound:
                     raise Unknown("class_id", body.class_id) from None
         notice = Notice(body.message, body.level, body.class_id)
-        channels = [channel] if body.class_id is None else [channel, f"class:{body.class_id}"]
+        channels = [channel] if body.class_id is None else [channel, f"notices:{body.class_id}"]
         publish([Outgoing("system_message", channels, now, notice)])
         return NoticeResponse(body.message, body.level, body.class_id, channel, now)

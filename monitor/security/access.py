@@ -174,3 +174,18 @@ def _named(found: Mapping[str, Any]) -> dict[str, set[Any]]:
                 if fields[name] not in (None, msgspec.UNSET):
                     named.setdefault(name, set()).add(fields[name])
     return named
+
+
+def table() -> str:
+    """The table in Markdown."""
+    roles: tuple[Role, ...] = ("anyone", "key", "student", "instructor", "admin")
+    head = ["| | " + " | ".join(roles) + " |", "|---" * (len(roles) + 1) + "|"]
+    lines = [
+        f"| `{name}` | " + " | ".join(_cell(row.rule(role)) for role in roles) + " |"
+        for name, row in (*ROUTES.items(), *CHANNELS.items())
+    ]
+    return "\n".join([*head, *lines])
+
+
+def _cell(rule: Rule | None) -> str:
+    return rule.says if rule else "–"
