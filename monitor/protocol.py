@@ -107,7 +107,7 @@ class CorkedProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def expire(self, patience: float) -> None:
-        """Ends the connection when a request isn't whole, or an answer not read, for so long (s)."""
+        """Ends the connection when for so long (s) a request isn't whole, or an answer not read."""
         now = self.loop.time()
         if self.transport.is_closing():
             self.transport.abort()  # it has had its time to read why

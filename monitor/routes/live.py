@@ -166,8 +166,8 @@ class Connection:
 
     async def _act(self, command: Command) -> None:
         channels = command.channels
-        if error := self._refusal(channels):
-            self._reply("error", error)
+        if refusal := self._refusal(channels):
+            self._reply("error", refusal)
             return
         try:
             if command.action in ("subscribe", "presence"):
