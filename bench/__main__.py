@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import fanout, latency, memory, nchan, reads, single, slow, throughput
+from bench import fanout, guarded, latency, memory, nchan, reads, single, slow, throughput
 from bench.figures import BenchError, Figure, table
 
 PARTS: dict[str, Callable[[], Awaitable[Figure | list[Figure]]]] = {
     "throughput": throughput.measure,
     "single": single.measure,
+    "guarded": guarded.measure,
     "latency": latency.measure,
     "replicas": latency.measure_pair,
     "fanout": fanout.measure,

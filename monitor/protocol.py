@@ -112,7 +112,10 @@ class CorkedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self.transport.abort()  # it has had its time to read why
         elif self._asking_since and now - self._asking_since > patience:
-            self._end(b"408 Request Timeout")
+            if self.cycle and self.cycle.response_complete:
+                self.transport.close()  # it has its answer, and went on sending all the same
+            else:
+                self._end(b"408 Request Timeout")
         elif not self.transport.get_write_buffer_size():
             self._unread_since = None
         elif self._unread_since is None:

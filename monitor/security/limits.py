@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
@@ -110,6 +111,7 @@ class Account:
         self.requests, self.events, self.bytes = portions
 
 
+@lru_cache(10_000)
 def network(address: str) -> str:
     """The address, or of an IPv6 one the network that its holder has at the least."""
     try:
