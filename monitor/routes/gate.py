@@ -80,11 +80,12 @@ class Gate:
     def admit(self, scope: Scope, items: Items, size: int) -> None:
         """Whether the caller may post these events. Raises Forbidden, OverLimit."""
         principal: Principal = scope["principal"]
+        count = len(items)
         for account in scope["accounts"]:
-            account.events.take(len(items))
+            account.events.take(count)
             account.bytes.take(size)
         if principal.role == "key":
-            self.authenticator.keyring.count(principal, len(items))
+            self.authenticator.keyring.count(principal, count)
             if principal.class_id is not None:
                 for event in items.events:
                     event.class_id = principal.class_id

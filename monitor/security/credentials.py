@@ -1,5 +1,6 @@
 """The credential that a request brings: in a header, in the URL, or as a subprotocol."""
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -33,7 +34,7 @@ def find(scope: Scope, tokens_in_url: bool = False) -> Credential | None:
             if offered.startswith(_BEARER):
                 return _checked("token", offered.removeprefix(_BEARER))
     if query := scope["query_string"]:
-        return _in_url(query.decode("latin-1"), tokens_in_url)
+        return _in_url(query, tokens_in_url)
     return None
 
 
@@ -44,8 +45,9 @@ def _authorization(value: str) -> Credential:
     return _checked("token", text.strip())
 
 
-def _in_url(query: str, tokens: bool) -> Credential | None:
-    for part in query.split("&"):
+@lru_cache(4096)  # all requests of a class have the same
+def _in_url(query: bytes, tokens: bool) -> Credential | None:
+    for part in query.decode("latin-1").split("&"):
         name, _, value = part.partition("=")
         if name == "key":
             return _checked("key", unquote_plus(value))
