@@ -42,7 +42,8 @@ def act_of(scope: Scope, principal: Principal, found: Mapping[str, Any]) -> Act 
         return None
     detail = msgspec.json.encode(_told(found.get("body"))).decode()
     operation = f"{scope['method']} {scope['route'].path}"
-    return Act(principal.role, principal.name, operation, scope["path"], detail)
+    path = scope["path"].replace("\0", "\ufffd")  # no text in PostgreSQL can hold it
+    return Act(principal.role, principal.name, operation, path, detail)
 
 
 def _told(body: Any) -> dict[str, Any]:
