@@ -9,6 +9,7 @@ import uvloop
 from bench import (
     drain,
     fanout,
+    guarded,
     latency,
     memory,
     nchan,
@@ -23,6 +24,7 @@ from bench.figures import BenchError, Figure, table
 PARTS: dict[str, Callable[[], Awaitable[Figure | list[Figure]]]] = {
     "throughput": throughput.measure,
     "single": single.measure,
+    "guarded": guarded.measure,
     "latency": latency.measure,
     "replicas": latency.measure_pair,
     "fanout": fanout.measure,

@@ -5,10 +5,12 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from monitor.errors import Unavailable
 
@@ -40,6 +42,23 @@ ABSENT_ERRORS = (
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+
+
+class Act(msgspec.Struct):
+    """What somebody is doing, to be written to the audit log by the transaction that does it.
+
+    `detail` is a JSON object.
+    """
+
+    role: str
+    name: str
+    operation: str
+    path: str
+    detail: str
+    written: bool = False
+
+
+ACT: ContextVar[Act | None] = ContextVar("act", default=None)  # of the present request
 
 
 def unavailable(error: Exception) -> Unavailable:
@@ -116,7 +135,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        """A transaction on a connection of its own; it commits at the end.
+        """A transaction on a connection of its own; it commits at the end, the audit log with it.
 
         Raises Unavailable when PostgreSQL can't do it now.
         """
@@ -134,8 +153,22 @@ class Database:
         try:
             async with self._pool.acquire(timeout=self._patience) as connection:
                 yield connection
+                if (act := ACT.get()) and not act.written:
+                    await note(connection, act)
         except ABSENT_ERRORS as error:
             raise unavailable(error) from error
+
+
+async def note(connection: asyncpg.Connection, act: Act) -> None:
+    """Writes it to the audit log."""
+    act.written = True
+    values = act.role, act.name, act.operation, act.path, act.detail
+    await connection.execute(_INSERT_ACT, *values)
+
+
+_INSERT_ACT = """
+    INSERT INTO audit_log (role, name, operation, path, detail) VALUES ($1, $2, $3, $4, $5)
+"""
 
 
 async def _keep(connection: asyncpg.Connection) -> None:

@@ -49,6 +49,7 @@ class Event(msgspec.Struct, eq=False, gc=False):
     error: str | None
     duration_ms: float | None
     metadata: str
+    class_id: int | None = None  # in which its key enrols the student
 
 
 class Rejected(msgspec.Struct, frozen=True):
