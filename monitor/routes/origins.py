@@ -28,7 +28,7 @@ class Origins:
                 host = value.decode("latin-1").lower()
             elif name == b"origin":
                 origin = value.decode("latin-1").lower()
-        if self._loopback_only and _name(host) not in _LOOPBACK:
+        if self._loopback_only and host and _name(host) not in _LOOPBACK:
             raise Forbidden(f"{host!r} is no name of this machine")
         if origin and origin not in self._allowed and urlsplit(origin).netloc != host:
             raise Forbidden(f"The origin {origin!r} is not among BACKEND_CORS_ORIGINS")
