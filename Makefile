@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: help install run demo test check bench screenshots lock clean
+.PHONY: help install run demo test chaos check fuzz bench screenshots lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,13 +22,20 @@ demo: install  ## a class of 38 simulated students, posted to a running server (
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB, HAProxy and Chromium
 	$(PYTHON) -m pytest $(ARGS)
 
-check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, Dockerfile
+chaos: $(VENV)/dev.stamp  ## each fault twenty times, and what it cost: nothing, or exit status 1
+	$(PYTHON) -m tests.chaos $(ARGS)
+
+check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, vulnerable dependencies, Dockerfile
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	@$(PYTHON) scripts/audit.py
 	@if [ -x $(VENV)/bin/hadolint ]; then $(VENV)/bin/hadolint Dockerfile; \
 	else echo "hadolint has no build for this platform: the Dockerfile is not checked"; fi
+
+fuzz: $(VENV)/dev.stamp  ## the tests' noise in its long form: 100,000 inputs each
+	FUZZ_EXAMPLES=100000 $(PYTHON) -m pytest tests/test_attacks.py -k noise
 
 bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); bench/README.md keeps the results
 	$(PYTHON) -m bench $(ARGS)

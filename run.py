@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import uvicorn
 
-from monitor import logs
+from monitor import commands, logs
 from monitor.app import create_app
 from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from monitor.errors import MonitorError
@@ -20,6 +21,8 @@ from monitor.protocol import CorkedProtocol
 from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings, SettingsError, from_environment
 from monitor.websocket import WebSocketProtocol
+
+_SOCKET_LINE = 4  # of postmaster.pid, counted from 0
 
 
 class Server(uvicorn.Server):
@@ -38,6 +41,10 @@ class Server(uvicorn.Server):
             print(greeting(self._settings, self._embedded), flush=True)
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, CorkedProtocol):
+                    connection.expire(self._settings.request_timeout)
         if self._embedded and counter % 10 == 0:
             self._embedded.ensure_running()
         return await super().on_tick(counter)
@@ -90,6 +97,20 @@ def postgres_of(settings: Settings) -> Iterator[tuple[EmbeddedPostgres | None, M
         )
 
 
+@contextmanager
+def postgres_for_commands(settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """The same, or the embedded PostgreSQL of a server that runs on this DATA_DIR."""
+    try:
+        with postgres_of(settings) as (_, address):
+            yield address
+    except EmbeddedPostgresError:
+        pid_file = settings.data_dir / "postgres" / "data" / "postmaster.pid"
+        if not pid_file.exists():
+            raise
+        host = pid_file.read_text().splitlines()[_SOCKET_LINE]
+        yield {"host": host, "port": 5432, "user": "postgres", "database": "postgres"}
+
+
 def serve(settings: Settings) -> bool:
     """Runs until it is told to stop; false when it could not start."""
     with postgres_of(settings) as (embedded, address):
@@ -98,6 +119,8 @@ def serve(settings: Settings) -> bool:
             host=settings.host,
             port=settings.port,
             http=CorkedProtocol,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -108,6 +131,7 @@ def serve(settings: Settings) -> bool:
             ws_ping_timeout=10,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
+        CorkedProtocol.max_head = settings.max_header_bytes
         server = Server(config, settings, embedded)
         server.run()
         return server.started
@@ -126,14 +150,15 @@ def rebuild(settings: Settings, since: datetime, until: datetime) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    points = commands.add_parser("rebuild-influxdb", help="draw all points anew from PostgreSQL")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    points = subparsers.add_parser("rebuild-influxdb", help="draw all points anew from PostgreSQL")
     points.add_argument(
         "--since", type=_time, default=datetime(1970, 1, 1, tzinfo=UTC), help="ISO 8601, inclusive"
     )
     points.add_argument(
         "--until", type=_time, default=datetime(9999, 1, 1, tzinfo=UTC), help="ISO 8601, exclusive"
     )
+    commands.declare(subparsers)
     return parser.parse_args()
 
 
@@ -150,6 +175,8 @@ def main() -> int:
         if given.command == "rebuild-influxdb":
             rebuild(settings, given.since, given.until)
             return 0
+        if given.command:
+            return commands.run(given, settings, partial(postgres_for_commands, settings))
         return 0 if serve(settings) else 1
     except SettingsError as error:
         print(f"Setting {error}", file=sys.stderr)

@@ -6,12 +6,26 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import fanout, latency, memory, nchan, page, reads, single, slow, throughput
+from bench import (
+    drain,
+    fanout,
+    guarded,
+    latency,
+    memory,
+    nchan,
+    outage,
+    page,
+    reads,
+    single,
+    slow,
+    throughput,
+)
 from bench.figures import BenchError, Figure, table
 
 PARTS: dict[str, Callable[[], Awaitable[Figure | list[Figure]]]] = {
     "throughput": throughput.measure,
     "single": single.measure,
+    "guarded": guarded.measure,
     "latency": latency.measure,
     "replicas": latency.measure_pair,
     "fanout": fanout.measure,
@@ -20,6 +34,8 @@ PARTS: dict[str, Callable[[], Awaitable[Figure | list[Figure]]]] = {
     "sockets": fanout.measure_size,
     "memory": memory.measure,
     "page": page.measure,
+    "drain": drain.measure,
+    "outage": outage.measure,
     "reads": reads.measure,
 }
 LONG = {"reads"}  # only when they are named

@@ -50,10 +50,12 @@ class Load:
         return result
 
 
-def load(port: int, *, batch: int, connections: int, seconds: int) -> AbstractContextManager[Load]:
+def load(
+    port: int, *, batch: int, connections: int, seconds: int, query: str = ""
+) -> AbstractContextManager[Load]:
     """Runs wrk in the background: a closed loop of requests with `batch` new events each."""
     arguments = [str(batch), str(random.getrandbits(48))]
-    return _wrk(f"http://127.0.0.1:{port}{EVENTS}", SCRIPT, connections, seconds, arguments)
+    return _wrk(f"http://127.0.0.1:{port}{EVENTS}{query}", SCRIPT, connections, seconds, arguments)
 
 
 def publish(port: int, *, connections: int, seconds: int) -> AbstractContextManager[Load]:
@@ -81,7 +83,7 @@ def _wrk(
         process.wait()
 
 
-def run(port: int, *, batch: int, connections: int, seconds: int) -> Result:
+def run(port: int, *, batch: int, connections: int, seconds: int, query: str = "") -> Result:
     """Runs wrk to its end."""
-    with load(port, batch=batch, connections=connections, seconds=seconds) as running:
+    with load(port, batch=batch, connections=connections, seconds=seconds, query=query) as running:
         return running.result()

@@ -52,12 +52,15 @@ class Server:
 
 @contextmanager
 def monitor(**settings: str) -> Iterator[Server]:
-    """The server under test; without settings it has its own PostgreSQL and no other service."""
-    with _directory() as data:
+    """The server under test, with an empty PostgreSQL of its own and no other service.
+
+    `settings` are variables of its environment.
+    """
+    with directory() as data:
         names = {name.upper() for name in Settings.__struct_fields__}
         kept = {name: value for name, value in os.environ.items() if name not in names}
         port = free_port()
-        environment = {**kept, **settings, "PORT": str(port), "DATA_DIR": str(data)}
+        environment = {**kept, "PORT": str(port), "DATA_DIR": str(data), **settings}
         with _running([str(ROOT / "run.py")], environment, port, data / "server.log") as pid:
             yield Server(pid, port, data)
 
@@ -65,7 +68,7 @@ def monitor(**settings: str) -> Iterator[Server]:
 @contextmanager
 def pair() -> Iterator[tuple[Server, Server]]:
     """Two replicas on the first one's PostgreSQL, with Redis between them."""
-    with _directory() as data, RedisServer(data) as redis:
+    with directory() as data, RedisServer(data) as redis:
         names = {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}
         with monitor(**names) as one, monitor(**names, POSTGRES_SERVER=one.socket) as two:
             yield one, two
@@ -74,7 +77,7 @@ def pair() -> Iterator[tuple[Server, Server]]:
 @contextmanager
 def empty() -> Iterator[Server]:
     """The server with the empty route."""
-    with _directory() as data:
+    with directory() as data:
         port = free_port()
         arguments = ["-m", "bench.empty", str(port)]
         with _running(arguments, dict(os.environ), port, data / "server.log") as pid:
@@ -88,7 +91,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
+def directory() -> Iterator[Path]:
+    """A directory for data, gone afterwards."""
     path = Path(tempfile.mkdtemp(prefix="bench-"))
     path.chmod(0o711)  # root's PostgreSQL runs as another user, who has to pass
     try:

@@ -38,10 +38,12 @@ from monitor.pipeline.subscriber import SocketLimits
 from monitor.reads import Reads
 from monitor.routes import (
     assignments,
+    audit,
     classes,
     docs,
     enrolment,
     help_queue,
+    ingest_keys,
     insight,
     notebooks,
     notices,
@@ -57,9 +59,16 @@ from monitor.routes import health as health_routes
 from monitor.routes import live as live_routes
 from monitor.routes import older as older_routes
 from monitor.routes.body import Bodies
+from monitor.routes.gate import Gate, guarded
 from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
 from monitor.routes.operations import TOTAL, Api
+from monitor.routes.origins import Origins
 from monitor.routes.responses import EXCEPTION_HANDLERS
+from monitor.security.authentication import Authenticator
+from monitor.security.jupyterhub import Hub as JupyterHub
+from monitor.security.keyring import Keyring
+from monitor.security.limits import Limiter, Rates
+from monitor.security.tokens import Tokens, Trust
 from monitor.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -76,8 +85,9 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     server = Server(settings, postgres)
     prefix = settings.api_v1_str
     bodies = Bodies(settings.max_request_bytes, settings.queue_max_bytes)
-    intake = (prefix, server.queue, bodies, settings.max_request_events)
-    api = Api(prefix, bodies)
+    gate = server.gate
+    intake = (prefix, server.queue, bodies, settings.max_request_events, gate.admit)
+    api = Api(prefix, bodies, gate.permit)
     api.operations.append(event_routes.operation(*intake))
     api.operations.extend(health_routes.operations(prefix, server.health))
     api.operations.extend(older_routes.operations(*intake))
@@ -86,20 +96,24 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     insight.declare(api, server.reads)
     for telling in (submissions, notices, help_queue):
         telling.declare(api, server.database, server.hub.publish)
+    ingest_keys.declare(api, server.database, server.keyring.look)
+    audit.declare(api, server.database)
     live_routes.declare(api, server.hub)
     rejected.declare(api, server.database, server.replay)
-    if settings.test_events == "on":
+    if settings.keeps_test_events:
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
+    listed = [
+        *api.routes(),
+        *docs.routes(prefix),
+        *page.routes(prefix),
+        *live_routes.routes(server.hub, gate),
+    ]
+    ingest = [each.path for each in api.operations if each.tag == "events"]
     return Starlette(
-        routes=[
-            *api.routes(),
-            *docs.routes(prefix),
-            *page.routes(prefix),
-            *live_routes.routes(server.hub),
-        ],
+        routes=guarded(gate, prefix, listed),
         middleware=[
-            Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL]),
+            Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL], ingest),
             Middleware(WithoutTrailingSlash),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -122,6 +136,9 @@ class Server:
             SocketLimits(settings.socket_max_pending, settings.socket_max_bytes),
         )
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
+        keys = settings.data_dir / "ingest-keys.json"
+        self.keyring = Keyring(self.database, keys, settings.daily_events)
+        self.gate = Gate(*_wall(settings, self.keyring), self.database)
         self.progress = Progress(self.database, self._busy)
         self.reads = Reads(self.database, self._standby(), self.progress.catch_up)
 
@@ -165,6 +182,7 @@ class Server:
             await prepare(pool)
         except Unavailable as error:
             fallback.activate(error)
+        await self.keyring.start()
         if influx:
             influx.start()
         if broker:
@@ -200,6 +218,7 @@ class Server:
                 await broker.stop(remaining())
             if influx:
                 await influx.stop(remaining())
+            await self.keyring.stop()
             await self.reads.close(remaining())
             await self.database.close(remaining())
             await close_pool(pool, remaining())
@@ -251,3 +270,25 @@ def influx_target(settings: Settings) -> Target | None:
         settings.influxdb_token,
         settings.influxdb_org,
     )
+
+
+def trust(settings: Settings) -> Trust:
+    return Trust(
+        settings.jwt_secret,
+        settings.jwt_jwks_url,
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        settings.jwt_user_claim,
+        settings.jwt_role_claim,
+    )
+
+
+def _wall(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter | None, Origins]:
+    """What the settings say of who may come in, how often, and from which web pages."""
+    tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
+    hub = JupyterHub(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
+    authenticator = Authenticator(keyring, tokens, hub if settings.jupyterhub_api_url else None)
+    is_private = authenticator.is_open and not settings.open_to_all
+    rates = Rates(settings.minute_requests, settings.minute_events, settings.minute_bytes)
+    limiter = None if is_private else Limiter(rates, settings.max_sockets)
+    return authenticator, limiter, Origins(settings.backend_cors_origins, is_private)

@@ -5,10 +5,12 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from monitor.errors import Unavailable
 
@@ -18,14 +20,22 @@ SCHEMA = Path(__file__).parent.parent / "sql"
 _LOCK = 0x63656C6C  # replicas that start at once take turns
 
 
-# What may pass: the same statement can succeed later.
-PASSING_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# What may pass: the same statement can succeed later. asyncpg's internal errors are those of a
+# connection that was told to end and is used before it has been closed.
+PASSING_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 # What is no fault of the statement: PostgreSQL can't be used now.
 ABSENT_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
@@ -34,8 +44,39 @@ ABSENT_ERRORS = (
 )
 
 
+class Act(msgspec.Struct):
+    """What somebody is doing, to be written to the audit log by the transaction that does it.
+
+    `detail` is a JSON object.
+    """
+
+    role: str
+    name: str
+    operation: str
+    path: str
+    detail: str
+    written: bool = False
+
+
+ACT: ContextVar[Act | None] = ContextVar("act", default=None)  # of the present request
+
+
 def unavailable(error: Exception) -> Unavailable:
     return Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
+
+
+_SESSION = {
+    "application_name": "cell-monitor",
+    "timezone": "UTC",
+    # The planner overrates queries of many partitions, and compiling them takes longer.
+    "jit": "off",
+    "synchronous_commit": "on",  # whatever the database's default: what is answered is on disk
+    # What the network has cut off lets go of its locks: nobody could store what it had begun.
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
 
 
 async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
@@ -47,8 +88,7 @@ async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> a
         timeout=patience,
         command_timeout=patience,
         reset=_keep,
-        # The planner overrates queries of many partitions, and compiling them takes longer.
-        server_settings={"application_name": "cell-monitor", "timezone": "UTC", "jit": "off"},
+        server_settings=_SESSION,
     )
 
 
@@ -70,6 +110,9 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
         cut = loop.call_at(deadline, connection.terminate)
         try:
             yield connection
+        except asyncpg.InternalClientError:
+            connection.terminate()  # nobody else should be given it
+            raise
         finally:
             cut.cancel()
 
@@ -92,7 +135,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        """A transaction on a connection of its own; it commits at the end.
+        """A transaction on a connection of its own; it commits at the end, the audit log with it.
 
         Raises Unavailable when PostgreSQL can't do it now.
         """
@@ -110,8 +153,22 @@ class Database:
         try:
             async with self._pool.acquire(timeout=self._patience) as connection:
                 yield connection
+                if (act := ACT.get()) and not act.written:
+                    await note(connection, act)
         except ABSENT_ERRORS as error:
             raise unavailable(error) from error
+
+
+async def note(connection: asyncpg.Connection, act: Act) -> None:
+    """Writes it to the audit log."""
+    act.written = True
+    values = act.role, act.name, act.operation, act.path, act.detail
+    await connection.execute(_INSERT_ACT, *values)
+
+
+_INSERT_ACT = """
+    INSERT INTO audit_log (role, name, operation, path, detail) VALUES ($1, $2, $3, $4, $5)
+"""
 
 
 async def _keep(connection: asyncpg.Connection) -> None:

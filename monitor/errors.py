@@ -39,12 +39,34 @@ class Unsupported(MonitorError):
     """A request is of a content type or encoding that is not understood."""
 
 
+class Unauthenticated(MonitorError):
+    """The credential is missing, or it doesn't hold."""
+
+
+class Forbidden(MonitorError):
+    """The caller may not do this."""
+
+
+class OverLimit(MonitorError):
+    """The caller has done this too often."""
+
+    retriable = True
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds  # until it may be done again
+
+
 class NotFound(MonitorError):
     """There is nothing with this id."""
 
 
 class Conflict(MonitorError):
     """Something else stands in the way."""
+
+
+class CommandError(MonitorError):
+    """A command of the command line can't be carried out."""
 
 
 class HandlersError(MonitorError):

@@ -1,5 +1,6 @@
 """The wire: two dialects of the same event, and the one `Event` that both become."""
 
+import math
 import re
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ Metadata = dict[str, msgspec.Raw]
 
 OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)
 MAX_METADATA = 256 * 1024
-_LARGE_EXPONENT = re.compile("[eE][+]?[0-9]{3}")
+_UNUSUAL_NUMBER = re.compile("[eE][+-]?[0-9]{3}|[0-9]{1000}")
+_MAX_SCALE = 16_383  # digits behind the point that PostgreSQL can hold
 _NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
 
 
@@ -47,6 +49,7 @@ class Event(msgspec.Struct, eq=False, gc=False):
     error: str | None
     duration_ms: float | None
     metadata: str
+    class_id: int | None = None  # in which its key enrols the student
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -283,12 +286,23 @@ def _checked(metadata: Metadata) -> str:
     text = _json(metadata)
     if len(text) > MAX_METADATA:
         raise InvalidItem("metadata", f"Longer than {MAX_METADATA} characters")
-    if _LARGE_EXPONENT.search(text):
+    if _UNUSUAL_NUMBER.search(text):
         try:
-            msgspec.json.decode(text)
+            _NUMBERS.decode(text)
         except msgspec.ValidationError as error:
             raise InvalidItem("metadata", str(error)) from None
     return text
+
+
+def _number(text: str) -> float:
+    mantissa, _, exponent = text.lower().partition("e")
+    scale = len(mantissa.partition(".")[2]) - int(exponent or 0)
+    if scale > _MAX_SCALE or math.isinf(number := float(text)):
+        raise ValueError("Number out of range")
+    return number
+
+
+_NUMBERS = msgspec.json.Decoder(float_hook=_number)
 
 
 def _json(value: Any) -> str:

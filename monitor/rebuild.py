@@ -9,7 +9,7 @@ from monitor.app import influx_target
 from monitor.database import close_pool, open_pool, prepare
 from monitor.errors import Unavailable
 from monitor.pipeline.dead_letters import DeadLetters
-from monitor.pipeline.influx import PASSING_ERRORS, InfluxSink
+from monitor.pipeline.influx import WRITE_ERRORS, InfluxSink
 from monitor.pipeline.outbox import Outbox
 from monitor.pipeline.points import lines_between
 from monitor.settings import Settings, SettingsError
@@ -40,7 +40,7 @@ async def rebuild_influxdb(
             async for lines in lines_between(connection, first, last):
                 await sink.write(lines)
                 tell(sink.written)
-    except PASSING_ERRORS as error:
+    except WRITE_ERRORS as error:
         raise Unavailable(f"Stopped, and may be started again: {error}") from error
     finally:
         await sink.stop(0)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,9 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+Url = Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")]
+
+_OURSELVES = "cell-monitor"
 
 
 class SettingsError(Exception):
@@ -34,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_db: Text = "postgres"
     postgres_read_server: str = ""
 
-    influxdb_url: Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")] = ""
+    influxdb_url: Url = ""
     influxdb_token: str = ""
     influxdb_org: str = ""
     influxdb_bucket: Text = "progress_bucket"
@@ -48,7 +52,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     handlers: list[str] = msgspec.field(default_factory=list)
 
-    test_events: Literal["on", "off"] = "on"
+    open_to_all: Literal["", "I know"] = ""
+    jwt_secret: Annotated[str, msgspec.Meta(pattern="^(.{32,})?$")] = ""
+    jwt_jwks_url: Url = ""
+    jwt_issuer: Text = _OURSELVES
+    jwt_audience: Text = _OURSELVES
+    jwt_user_claim: Text = "sub"
+    jwt_role_claim: Text = "role"
+    jupyterhub_api_url: Url = ""
+    jupyterhub_instructors: Text = "instructors"
+    trusted_proxies: list[str] = msgspec.field(default_factory=list)
+    minute_requests: Count = 60_000
+    minute_events: Count = 300_000
+    minute_bytes: Count = 1024 * 1024 * 1024
+    daily_events: Count = 10_000_000
+    max_sockets: Count = 100
+    max_header_bytes: Count = 32 * 1024
+    request_timeout: Seconds = 30.0
+
+    test_events: Literal["on", "off", ""] = ""
     max_request_events: Count = 1_000
     max_request_bytes: Count = 16 * 1024 * 1024
     queue_max_events: Count = 20_000
@@ -72,6 +94,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("QUEUE_MAX_EVENTS must be at least MAX_REQUEST_EVENTS")
         if self.queue_max_bytes < self.max_request_bytes:
             raise ValueError("QUEUE_MAX_BYTES must be at least MAX_REQUEST_BYTES")
+        if self.jwt_jwks_url and self.jwt_issuer == _OURSELVES:
+            raise ValueError("JWT_ISSUER must name whose keys JWT_JWKS_URL has")
+        if not (self.has_credentials or self.open_to_all or _is_loopback(self.host)):
+            raise ValueError(
+                f"HOST {self.host} would let anybody in: set JWT_SECRET, JWT_JWKS_URL or"
+                " JUPYTERHUB_API_URL, so that everybody needs a credential, or HOST=127.0.0.1;"
+                ' where something else keeps strangers out, OPEN_TO_ALL="I know"'
+            )
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether a request needs a credential; without, everybody may do everything."""
+        return bool(self.jwt_secret or self.jwt_jwks_url or self.jupyterhub_api_url)
+
+    @property
+    def keeps_test_events(self) -> bool:
+        return self.test_events == "on" or not (self.test_events or self.has_credentials)
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -87,6 +126,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error))) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _list(text: str) -> Any:

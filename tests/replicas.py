@@ -32,7 +32,7 @@ class Replica:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.events_url = f"{self.url}/api/v1/events"
-        self._environment = {**_clean_environment(), **environment, "PORT": str(self.port)}
+        self.environment = {**_clean_environment(), **environment, "PORT": str(self.port)}
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the replica
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -52,7 +52,7 @@ class Replica:
     def start(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "run.py")],
-            env=self._environment,
+            env=self.environment,
             cwd=ROOT,
             stdout=self.log,
             stderr=self.log,

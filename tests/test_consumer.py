@@ -2,16 +2,17 @@
 
 import asyncio
 import json
+import resource
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from monitor.database import prepare
+from monitor.database import close_pool, open_pool, prepare
 from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events import Event, Items, Rejected
 from monitor.pipeline.batch import EventQueue, Receipt
@@ -35,6 +36,7 @@ class Running:
 
     def __init__(self, pool: asyncpg.Pool, spool: Spool, patience: float) -> None:
         self.published: list[Stored] = []
+        self.wal: Path
         self.spool = spool
         self.queue = EventQueue(100, 10_000)
         self.ledger = Ledger(self.queue, spool)
@@ -58,6 +60,17 @@ class Running:
         return await asyncio.wait_for(receipt, 10)
 
 
+@contextmanager
+def no_more_disk(file: Path) -> Iterator[None]:
+    """As if the disk were full: this process can make no file larger than that one is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @asynccontextmanager
 async def running(
     pool: asyncpg.Pool, patience: float = 5.0, spool_bytes: int = 1_000_000
@@ -65,6 +78,7 @@ async def running(
     with tempfile.TemporaryDirectory() as directory:
         spool = Spool.open(Path(directory), spool_bytes)
         started = Running(pool, spool, patience)
+        started.wal = Path(directory) / "spool.sqlite-wal"
         started.fallback.start()
         started.consumers.start(2)
         try:
@@ -329,3 +343,68 @@ async def test_stopping_answers_those_who_wait(pool: asyncpg.Pool, postgres: Add
                 await asyncio.wait_for(answer, 2)
     finally:
         await admin.close()
+
+
+async def test_a_connection_that_was_told_to_end_costs_no_event(pool: asyncpg.Pool) -> None:
+    fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
+    event = made()
+    async with running(pool) as server:
+        await server.put(made(type="help"))
+        async with pool.acquire() as connection:
+            told = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+            connection._protocol.data_received(told)
+        receipt = await server.put(event)
+    assert (receipt.stored, receipt.rejected) == (1, [])
+    assert await stored_ids(pool) == ids(event)
+
+
+async def test_what_is_spooled_comes_in_though_postgresql_is_slow(
+    pool: asyncpg.Pool, postgres: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.pipeline.fallback._PATIENCE", 1.0)
+    await pool.execute(
+        "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END'"
+    )
+    await pool.execute(
+        "CREATE TRIGGER slow BEFORE INSERT ON cell_executions FOR EACH ROW EXECUTE FUNCTION doze()"
+    )
+    hasty = await open_pool(postgres, 3, 0.5)
+    events = [made() for _ in range(60)]
+    async with running(hasty) as server, asyncio.timeout(30):
+        await server.spool.append([Items([event], []) for event in events])
+        server.fallback.activate(Unavailable("for the test"))
+        while server.spool.events:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        assert server.ledger.account().stored == 60
+    await close_pool(hasty, 5)
+    assert await stored_ids(pool) == ids(*events)
+
+
+async def test_a_full_disk_holds_up_no_event_once_postgresql_is_back(pool: asyncpg.Pool) -> None:
+    spooled, event = made(), made()
+    async with running(pool) as server:
+        await server.spool.append([Items([spooled], [])])
+        with no_more_disk(server.wal):
+            server.fallback.activate(Unavailable("for the test"))
+            await eventually(lambda: not server.fallback.active)
+            assert (await server.put(event)).stored == 1
+            assert server.spool.events == 1
+        await eventually(lambda: not server.spool.events)
+        account = server.ledger.account()
+        assert (account.stored, account.duplicates, account.spooled) == (2, 0, 0)
+    assert await stored_ids(pool) == ids(spooled, event)
+    assert await pool.fetchval("SELECT sum(stored) FROM ledger") == 2
+
+
+async def test_the_spool_leaves_the_disk_what_it_takes_to_empty_it(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(pool) as server:
+        await server.spool.append([Items([made()], [])])
+        monkeypatch.setattr("monitor.pipeline.spool._RESERVE", 2**62)
+        with pytest.raises(SpoolFull, match="are free"):
+            await server.spool.append([Items([made()], [])])
+        server.fallback.activate(Unavailable("for the test"))
+        await eventually(lambda: not server.spool.events)
+        assert server.spool.failure is None

@@ -402,7 +402,12 @@ def test_a_long_fraction_of_a_second_is_the_same_time_in_any_company() -> None:
 
 def test_numbers_that_no_database_holds_and_endless_metadata_are_rejected_alone() -> None:
     item = '{"eventType":"x","userId":"u","metadata":{"a":%s}}'
-    items = [item % value for value in ("1e200000", f'"{"x" * 300_000}"', '"1e200000"', "1e300")]
-    events, rejected = astuple(decode(f"[{','.join(items)}]".encode(), datetime.now(UTC), 10))
-    assert [each.path for each in rejected] == ["metadata", "metadata"]
-    assert len(events) == 2
+    good = ('"1e200000"', "1e300", "1e-300", "1" * 4000, f"0.{'0' * 16_000}1")
+    tiny, long = f"0.{'0' * 17_000}1", "9" * 140_000
+    bad = ("1e200000", f'"{"x" * 300_000}"', "1e-20000", f"1e-{'9' * 5000}", tiny, long)
+    items = [item % value for value in (*bad, *good)]
+    events, rejected = astuple(decode(f"[{','.join(items)}]".encode(), datetime.now(UTC), 20))
+    assert [(each.index, each.path) for each in rejected] == [
+        (index, "metadata") for index in range(len(bad))
+    ]
+    assert len(events) == len(good)

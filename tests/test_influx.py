@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -189,3 +190,46 @@ async def test_beyond_its_bound_points_are_caught_up_later(pool: asyncpg.Pool) -
         sink.put(batch)
         assert (sink.pending, sink.behind) == (0, True)
     assert sorted(b"\n".join(bodies).decode().split("\n")) == sorted(batch.lines)
+
+
+async def test_a_busy_replica_draws_too_what_another_has_left(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.pipeline.influx._SWEEP", 0.3)
+    async with (
+        endpoint([]) as (url, _, _),
+        sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
+        asyncio.timeout(10),
+    ):
+        left = await noted(pool, made())
+        await pool.execute("UPDATE outbox SET created_at = now() - interval '1 hour'")
+        while await pool.fetchval("SELECT count(*) FROM outbox WHERE id = $1", left.note):
+            sink.put(await noted(pool, made()))
+            await asyncio.sleep(0.05)
+        assert sink.failure is None
+
+
+async def test_what_comes_while_the_last_note_is_looked_for_is_drawn(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with endpoint([]) as (url, _, bodies):
+        sink = InfluxSink(
+            Target(url, "bucket", "", "my-org"), Outbox(pool), DeadLetters(pool, REPLICA), 1000
+        )
+        look = Outbox.catch_up
+
+        async def slowly(outbox: Outbox, write: Any, min_age: float) -> bool:
+            found = await look(outbox, write, min_age)
+            if not came:
+                came.append(await noted(pool, made()))
+                sink.put(came[0])
+            return found
+
+        came: list[Batch] = []
+        monkeypatch.setattr(Outbox, "catch_up", slowly)
+        sink.start()
+        async with asyncio.timeout(5):
+            while not came or await notes(pool):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await sink.stop(5)
+    assert came[0].lines == b"\n".join(bodies).decode().split("\n")

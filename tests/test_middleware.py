@@ -21,7 +21,7 @@ def client(origins: list[str]) -> httpx.AsyncClient:
     app = Starlette(
         routes=[Route("/hello", hello)],
         middleware=[
-            Middleware(CrossOrigin, origins, ["X-Total-Count"]),
+            Middleware(CrossOrigin, origins, ["X-Total-Count"], ["/hello"]),
             Middleware(WithoutTrailingSlash),
         ],
     )
@@ -40,11 +40,30 @@ async def open_to_one() -> AsyncIterator[httpx.AsyncClient]:
         yield open_client
 
 
-@pytest.mark.parametrize("path", ["/hello", "/hello/", "/nothing"])
-async def test_any_origin_may_read_every_answer(open_to_all: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize("path", ["/hello", "/hello/"])
+async def test_any_origin_may_read_answers_of_ingest(
+    open_to_all: httpx.AsyncClient, path: str
+) -> None:
     answer = await open_to_all.get(path, headers={"Origin": STRANGER})
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-expose-headers"] == "X-Total-Count"
+
+
+async def test_any_origin_is_for_ingest_alone(open_to_all: httpx.AsyncClient) -> None:
+    answer = await open_to_all.get("/nothing", headers={"Origin": STRANGER})
+    assert "access-control-allow-origin" not in answer.headers
+    asked = {"Origin": STRANGER, "Access-Control-Request-Method": "PUT"}
+    assert (await open_to_all.options("/nothing", headers=asked)).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/hello", "/nothing"])
+async def test_each_answer_is_secured(open_to_one: httpx.AsyncClient, path: str) -> None:
+    for origin in ({}, {"Origin": SCHOOL}, {"Origin": STRANGER}):
+        headers = (await open_to_one.get(path, headers=origin)).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Cache-Control"] == "no-store"
 
 
 async def test_without_an_origin_nothing_is_added(open_to_all: httpx.AsyncClient) -> None:

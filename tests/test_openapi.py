@@ -24,7 +24,7 @@ CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 @pytest.fixture(scope="module")
 async def document() -> dict[str, Any]:
     transport = httpx.ASGITransport(create_app(Settings(), {}))
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         found: dict[str, Any] = (await client.get("/api/v1/openapi.json")).json()
         return found
 

@@ -1,5 +1,6 @@
 """Declaring an operation: its arguments, its answers, its description."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import Response
+from starlette.types import Scope
 
 from monitor.errors import Conflict, NotFound
 from monitor.listing import Id, Listing, Page
@@ -27,8 +29,12 @@ class Filter(Page, frozen=True, kw_only=True):
     text: str = ""
 
 
+async def anybody(scope: Scope, found: Mapping[str, Any]) -> None:
+    """Refuses nobody."""
+
+
 def made() -> Api:
-    api = Api("/api", Bodies(10_000, 20_000))
+    api = Api("/api", Bodies(10_000, 20_000), anybody)
 
     @api.operation("GET", "/things")
     async def list_things(query: Filter) -> Listing[str]:
@@ -159,13 +165,35 @@ async def test_the_document_describes_operations_by_their_types(client: httpx.As
     things = document["paths"]["/api/things"]
     assert things["post"]["summary"] == "Creates a thing."
     assert things["post"]["description"] == "And more of it."
-    assert set(things["post"]["responses"]) == {"201", "400", "413", "415", "422", "503"}
+    assert set(things["post"]["responses"]) == {
+        "201",
+        "400",
+        "401",
+        "403",
+        "413",
+        "415",
+        "422",
+        "429",
+        "503",
+    }
     names = [parameter["name"] for parameter in things["get"]["parameters"]]
     assert names == ["skip", "limit", "owner", "text"]
     assert things["get"]["parameters"][1]["schema"]["maximum"] == 500
     assert "X-Total-Count" in things["get"]["responses"]["200"]["headers"]
     changed = document["paths"]["/api/things/{id}"]["put"]["responses"]
-    assert set(changed) == {"200", "400", "404", "409", "413", "415", "422", "503"}
+    assert set(changed) == {
+        "200",
+        "400",
+        "401",
+        "403",
+        "404",
+        "409",
+        "413",
+        "415",
+        "422",
+        "429",
+        "503",
+    }
     table = document["paths"]["/api/table"]["post"]
     assert set(table["requestBody"]["content"]) == {"text/csv"}
     assert set(table["responses"]["200"]["content"]) == {"application/json", "text/csv"}

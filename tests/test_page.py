@@ -13,6 +13,7 @@ from monitor.app import create_app
 from monitor.settings import Settings
 from tests.browser import chromium, tab
 from tests.links import link
+from tests.people import SECRET, client, token
 from tests.replicas import Replica
 from tests.school import an_assignment, make
 from tests.test_flow import event, post
@@ -43,7 +44,7 @@ async def live(page: Page) -> None:
 @pytest.mark.parametrize("prefix", ["/api/v1", "/other"])
 async def test_it_loads_nothing_from_elsewhere_and_has_no_script_of_its_own(prefix: str) -> None:
     transport = httpx.ASGITransport(create_app(Settings(api_v1_str=prefix), {}))
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         page = await client.get("/")
         assert f'name="api" content="{prefix[1:]}"' in page.text
         assert re.findall(r"https?:|<style|style=|\son\w+=", page.text) == []
@@ -315,3 +316,21 @@ async def test_it_is_found_by_keyboard(
             await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await expect(page.locator(".view h2").first).to_have_text(user)
+
+
+async def test_where_credentials_are_wanted_it_asks_for_a_token(
+    environment: dict[str, str], browser: Browser
+) -> None:
+    secret = {"JWT_SECRET": SECRET}
+    with Replica(environment | secret) as guarded:
+        root = token("root", "admin")
+        async with client(guarded.url, root) as api:
+            class_id = (await make(api, "/classes", name="数学", class_code="M1"))["id"]
+        async with tab(browser, at(guarded, class_id)) as page:
+            asked = page.get_by_role("dialog")
+            await asked.get_by_label("Your token").fill("no token")
+            await asked.get_by_role("button").click()
+            await asked.get_by_label("Your token").fill(root)
+            await asked.get_by_role("button").click()
+            await live(page)
+            await expect(asked).to_have_count(0)

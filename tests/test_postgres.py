@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitor.database import SCHEMA
+from monitor.database import SCHEMA, close_pool, open_pool
 from monitor.embedded import binaries
 from monitor.errors import RowRefused
 from monitor.events import Event
@@ -335,3 +335,20 @@ async def test_an_event_from_the_future_keeps_the_time_of_its_first_receipt(
     assert len(stored.events) == 1
     assert again_received.duplicates == [ahead]
     assert ahead.time == untimed.time
+
+
+async def test_a_session_that_the_network_has_cut_off_holds_no_lock_for_long(
+    pool: asyncpg.Pool,
+) -> None:
+    async with pool.acquire() as connection:
+        limit = await connection.fetchval("SHOW idle_in_transaction_session_timeout")
+    assert limit == "30s"
+
+
+async def test_a_commit_is_on_disk_whatever_the_databases_default(postgres: Address) -> None:
+    admin = await asyncpg.connect(**postgres)
+    await admin.execute(f"ALTER DATABASE {postgres['database']} SET synchronous_commit = off")
+    await admin.close()
+    pool = await open_pool(postgres, 1, 5.0)
+    assert await pool.fetchval("SHOW synchronous_commit") == "on"
+    await close_pool(pool, 5.0)

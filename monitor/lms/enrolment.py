@@ -84,6 +84,12 @@ async def enrol(database: Database, class_id: int, who: list[Enrolment]) -> list
         return [RosterEntry(**row) for row in await connection.fetch(_SELECT, class_id, ids)]
 
 
+async def appoint(connection: asyncpg.Connection, class_id: int, user_id: str) -> None:
+    """Puts somebody on a roster as its teacher."""
+    (student_id,) = (await ensure(connection, [user_id])).values()
+    await connection.execute(_ENROL, class_id, [student_id], ["teacher"])
+
+
 async def remove(connection: asyncpg.Connection, class_id: int, student_id: int) -> RosterEntry:
     """Raises NotFound."""
     rows = await connection.fetch(_SELECT, class_id, [student_id])

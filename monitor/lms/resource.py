@@ -10,6 +10,8 @@ import msgspec
 from monitor.errors import Conflict, Detail, InvalidBody, MonitorError, NotFound
 from monitor.events import in_utc
 from monitor.listing import Listing, Page
+from monitor.lms.theirs import theirs
+from monitor.principal import Principal
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -67,11 +69,14 @@ class Resource(Generic[T]):
         self._columns = ", ".join(kind.__struct_fields__)
         self._joins = joins
 
-    async def find(self, connection: asyncpg.Connection, page: Page) -> Listing[T]:
-        """A page of those whose columns have the values of `page`, in the order of their ids."""
+    async def find(
+        self, connection: asyncpg.Connection, page: Page, caller: Principal
+    ) -> Listing[T]:
+        """A page of the caller's whose columns have the values of `page`, in the order of ids."""
         given = {name: value for name, value in values(page).items() if name not in _PAGE}
         tests = [f"{name} = ${number}" for number, name in enumerate(given, 1)]
-        where = " AND ".join(["true", *tests])
+        given["caller"] = caller.name
+        where = " AND ".join([*tests, theirs(self._table, caller, f"${len(given)}")])
         parts = {"table": self._table, "joins": self._joins, "where": where}
         total = await connection.fetchval(_COUNT.format(**parts), *given.values())
         query = _LIST.format(

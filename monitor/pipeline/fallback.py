@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 _CHUNK_EVENTS = 4_000
 _CHUNK_BYTES = 8 * 1024 * 1024
-_PATIENCE = 30.0  # seconds for a chunk: nobody waits for it
+_PATIENCE = 5.0  # seconds for a chunk: nobody waits for it
 _LONGEST_PAUSE = 1.0  # seconds between two looks at whether PostgreSQL is back
 
 
@@ -38,6 +38,7 @@ class Fallback:
         self._ledger = ledger
         self._probe = probe
         self._publish = publish
+        self._chunk_events = _CHUNK_EVENTS
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.active = False  # PostgreSQL is away: nobody need try it
@@ -83,17 +84,27 @@ class Fallback:
             await self._probe()
         if self._spool.events:
             await self._drain()
-        if self.active:
-            logger.info("PostgreSQL takes events again, %d are spooled", self._spool.events)
-            self.active = False
-        if not self._spool.events:
+        else:
+            self._deactivate()
+        if not self.active and not self._spool.events:
             self._wanted.clear()
 
+    def _deactivate(self) -> None:
+        if self.active:
+            logger.info("PostgreSQL takes events again, %d are spooled", self._spool.events)
+        self.active = False
+
     async def _drain(self) -> None:
-        chunk = await self._spool.oldest(_CHUNK_EVENTS, _CHUNK_BYTES)
+        chunk = await self._spool.oldest(self._chunk_events, _CHUNK_BYTES)
         outcome = Outcome()
         deadline = asyncio.get_running_loop().time() + _PATIENCE
-        receipts = await self._store.put(chunk.parcels, outcome, deadline)
+        try:
+            receipts = await self._store.put(chunk.parcels, outcome, deadline)
+        except Unavailable:  # a PostgreSQL that is slow may take less
+            self._chunk_events = max(1, sum(map(len, chunk.parcels)) // 2)
+            raise
+        self._chunk_events = min(2 * self._chunk_events, _CHUNK_EVENTS)
+        self._deactivate()  # whatever the disk says to removing it
         await self._spool.remove(chunk)
         for receipt in receipts:
             self._ledger.add(receipt)

@@ -43,6 +43,8 @@ class Housekeeping:
                     expired_at = time.monotonic()
             except PASSING_ERRORS as error:
                 logger.debug("Housekeeping waits for PostgreSQL: %s", error)
+            except Exception:  # the ledger must go on being told
+                logger.exception("Housekeeping failed")
             await asyncio.sleep(_REPORT_EVERY)
 
     async def _expire(self) -> None:

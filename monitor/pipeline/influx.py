@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 import warnings
 from collections import deque
 from collections.abc import Sequence
@@ -10,9 +11,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-import asyncpg
 import tenacity
 
+from monitor.database import PASSING_ERRORS
 from monitor.errors import Unavailable
 from monitor.events import Rejected
 from monitor.pipeline.dead_letters import DeadLetters
@@ -77,15 +78,12 @@ class _Client(aioinflux.InfluxDBClient):  # type: ignore[misc]
                 raise InfluxError(response.status, await response.text())
 
 
-PASSING_ERRORS = (
+WRITE_ERRORS = (
     InfluxError,
     aioinflux.InfluxDBError,
     aiohttp.ClientError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
     Unavailable,
-    OSError,
-    TimeoutError,
+    *PASSING_ERRORS,
 )
 
 
@@ -119,6 +117,7 @@ class InfluxSink:
         self._idle = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._client = _Client(target)
+        self._swept_at = 0.0
         self.behind = True  # an earlier run may have left notes
         self.failure: str | None = None
         self.written = self.refused = self.pending = 0
@@ -180,7 +179,7 @@ class InfluxSink:
             try:
                 await self._work()
                 self.failure = None
-            except PASSING_ERRORS as error:
+            except WRITE_ERRORS as error:
                 self._fall_behind()
                 self.failure = str(error) or type(error).__name__
                 logger.warning("Points are not written: %s", self.failure)
@@ -191,17 +190,26 @@ class InfluxSink:
                 await asyncio.sleep(_PAUSE)
 
     async def _work(self) -> None:
+        due = self._swept_at + _SWEEP - time.monotonic()
         if self.behind:
-            self.behind = await self._outbox.catch_up(self.write, 0)
+            await self._catch_up()
+        elif due <= 0:
+            if not await self._outbox.catch_up(self.write, _ABANDONED):
+                self._swept_at = time.monotonic()
         elif self._pending:
             await self._write_pending()
         else:
             self._idle.set()
             self._waiting.clear()
-            try:
-                await asyncio.wait_for(self._waiting.wait(), _SWEEP)
-            except TimeoutError:
-                self.behind = await self._outbox.catch_up(self.write, _ABANDONED)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._waiting.wait(), due)
+
+    async def _catch_up(self) -> None:
+        if await self._outbox.catch_up(self.write, 0):
+            return
+        self.behind = False  # from now on points are taken; look for what came just before
+        if await self._outbox.catch_up(self.write, 0):
+            self.behind = True
 
     async def _write_pending(self) -> None:
         lines: list[str] = []
@@ -217,7 +225,7 @@ class InfluxSink:
     @tenacity.retry(
         retry=tenacity.retry_if_exception(
             lambda error: (
-                isinstance(error, PASSING_ERRORS)
+                isinstance(error, WRITE_ERRORS)
                 and not (isinstance(error, InfluxError) and error.blames_points)
             )
         ),

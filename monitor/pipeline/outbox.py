@@ -5,9 +5,10 @@ from itertools import chain
 
 import asyncpg
 
+from monitor.database import PASSING_ERRORS
 from monitor.pipeline.points import Spans, lines_of
 
-_AT_ONCE = 500  # notes
+_MOST = 500  # notes at once
 
 
 class Outbox:
@@ -15,6 +16,7 @@ class Outbox:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._at_once = _MOST
 
     async def done(self, notes: Sequence[int]) -> None:
         """Removes the notes of batches whose points are written."""
@@ -28,8 +30,19 @@ class Outbox:
         A note that another replica is working off is passed over; one whose points could not be
         written stays.
         """
+        try:
+            worked = await self._work_off(write, min_age)
+        except PASSING_ERRORS:  # too much for a PostgreSQL that is slow, perhaps
+            self._at_once = max(1, self._at_once // 2)
+            raise
+        self._at_once = min(2 * self._at_once, _MOST)
+        return worked
+
+    async def _work_off(
+        self, write: Callable[[Sequence[str]], Awaitable[None]], min_age: float
+    ) -> bool:
         async with self._pool.acquire() as connection, connection.transaction():
-            notes = await connection.fetch(_CLAIM, min_age, _AT_ONCE)
+            notes = await connection.fetch(_CLAIM, min_age, self._at_once)
             if not notes:
                 return False
             spans = Spans(

@@ -111,11 +111,13 @@ class PostgresSink:
                 await _copy(connection, distinct)
                 copied = Copied(distinct, [])
                 rows = await self._count(connection, copied, repeated)
+                await _enrol(connection, distinct, rows)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
                 copied = await _copy_new(connection, distinct)
                 repeated = len(entries) - len(copied.new) - len(copied.before)
                 rows = await self._count(connection, copied, repeated)
+                await _enrol(connection, distinct, rows)
         return _stored(events, copied, rows)
 
     async def _count(
@@ -171,6 +173,26 @@ def _by_table(entries: list[Entry]) -> Iterable[tuple[Table, list[Row]]]:
         yield table, sorted(rows[table])
 
 
+async def _enrol(
+    connection: asyncpg.Connection, entries: list[Entry], rows: list[asyncpg.Record]
+) -> None:
+    """Puts students on the roster of the class whose key has brought their events.
+
+    Adds it to their classes in `rows`, so that the class hears of these events already.
+    """
+    classes = {row["user_id"]: row["classes"] for row in rows}
+    missing = {
+        (entry.place.student, class_id): classes[entry.event.student]
+        for entry in entries
+        if (class_id := entry.event.class_id) is not None
+        and class_id not in classes.get(entry.event.student, (class_id,))
+    }
+    if missing:
+        pairs = zip(*sorted(missing), strict=True)
+        for row in await connection.fetch(_ENROL, *pairs):
+            missing[tuple(row)].append(row["class_id"])
+
+
 async def _copy(connection: asyncpg.Connection, entries: list[Entry]) -> None:
     for table, rows in _by_table(entries):
         await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
@@ -216,6 +238,13 @@ def _stored(events: list[Event], copied: Copied, rows: list[asyncpg.Record]) -> 
     duplicates = [event for event in events if id(event) not in ids]
     return Stored(stored, duplicates, totals, outbox_id)
 
+
+_ENROL = """
+    INSERT INTO student_classes (student_id, class_id)
+    SELECT student_id, class_id FROM unnest($1::bigint[], $2::bigint[]) AS t (student_id, class_id)
+    WHERE EXISTS (SELECT FROM classes WHERE id = class_id)
+    ON CONFLICT DO NOTHING RETURNING student_id, class_id
+"""
 
 _CREATE_STAGING = """
     CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS

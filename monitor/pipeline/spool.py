@@ -1,10 +1,12 @@
 """The local disk that holds events while PostgreSQL can't take them."""
 
 import asyncio
+import shutil
 import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
@@ -17,6 +19,7 @@ from monitor.events import Items
 T = TypeVar("T")
 
 _PAGE = 4096  # bytes
+_RESERVE = 64 * 1024 * 1024  # bytes of the disk: to remove events takes some, too
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Items).decode
 
@@ -34,7 +37,10 @@ class Spool:
     One thread does all of it, so that the event loop never waits for the disk.
     """
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, directory: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor
+    ) -> None:
+        self._directory = directory
         self._connection = connection
         self._thread = thread
         (replica,) = connection.execute("SELECT id FROM replica").fetchone()
@@ -62,7 +68,7 @@ class Spool:
             connection.execute(f"PRAGMA max_page_count = {max(16, max_bytes // _PAGE)}")
             connection.executescript(_SCHEMA)
             connection.execute("INSERT OR IGNORE INTO replica VALUES (1, ?)", [str(uuid.uuid4())])
-            return cls(connection, ThreadPoolExecutor(1, "spool"))
+            return cls(directory, connection, ThreadPoolExecutor(1, "spool"))
         except (sqlite3.Error, OSError) as error:
             if "locked" in str(error):
                 raise SpoolError(
@@ -79,6 +85,9 @@ class Spool:
 
     async def append(self, parcels: Sequence[Items]) -> None:
         """Raises SpoolFull when the bound is reached or the disk is full; nothing is kept then."""
+        if shutil.disk_usage(self._directory).free < _RESERVE:
+            self.failure = f"Less than {_RESERVE} bytes are free in {self._directory}"
+            raise SpoolFull(f"The spool can't take more: {self.failure}")
         rows = [(len(parcel), _encode(parcel)) for parcel in parcels]
         try:
             await self._run(partial(self._append, rows))
@@ -123,8 +132,9 @@ class Spool:
         self._connection.execute("DELETE FROM spooled WHERE id <= ?", [last])
         empty = self._connection.execute("SELECT 1 FROM spooled LIMIT 1").fetchone() is None
         if empty:
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with suppress(sqlite3.Error):  # a full disk gets its space back another time
+                self._connection.execute("VACUUM")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 _SCHEMA = """

@@ -63,6 +63,13 @@ class Store:
             await self._retried(deadline)(self._dead_letters.add, "ingest", dead, deadline)
         return receipts
 
+    async def _write_or_retry(self, events: list[Event], deadline: float) -> Stored:
+        try:
+            return await self._sink.write(events, deadline)
+        except Unavailable:  # tenacity takes a while to get going: only where there is need
+            stored: Stored = await self._retried(deadline)(self._sink.write, events, deadline)
+            return stored
+
     def _retried(self, deadline: float) -> tenacity.AsyncRetrying:
         remaining = deadline - asyncio.get_running_loop().time()
         return self._retry.copy(stop=tenacity.stop_after_delay(remaining))
@@ -70,8 +77,7 @@ class Store:
     async def _write(self, events: list[Event], outcome: Outcome, deadline: float) -> None:
         """Stores the events but for those that can't be stored, which it finds by halving."""
         try:
-            stored: Stored = await self._retried(deadline)(self._sink.write, events, deadline)
-            outcome.stored.append(stored)
+            outcome.stored.append(await self._write_or_retry(events, deadline))
         except Unavailable:
             raise
         except Exception as error:  # a fault of ours in handling one event must not stop the others

@@ -11,6 +11,7 @@ from monitor.lms.assignments import (
     ClassAssignmentUpdate,
 )
 from monitor.lms.resource import values
+from monitor.principal import Principal
 from monitor.routes.operations import Api
 
 
@@ -22,10 +23,12 @@ def declare(api: Api, database: Database) -> None:
             return await ASSIGNMENTS.insert(connection, values(body))
 
     @api.operation("GET", "/assignments")
-    async def list_assignments(query: AssignmentFilter) -> Listing[ClassAssignmentResponse]:
+    async def list_assignments(
+        query: AssignmentFilter, caller: Principal
+    ) -> Listing[ClassAssignmentResponse]:
         """Assignments, in the order in which they were made."""
         async with database.transaction() as connection:
-            return await ASSIGNMENTS.find(connection, query)
+            return await ASSIGNMENTS.find(connection, query, caller)
 
     @api.operation("GET", "/assignments/{assignment_id}", raises=(NotFound,))
     async def get_assignment(assignment_id: Id) -> ClassAssignmentResponse:

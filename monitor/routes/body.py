@@ -2,11 +2,10 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from monitor.errors import MonitorError, TooLarge, Unavailable, Unsupported
 
@@ -35,45 +34,55 @@ class Bodies:
 
     async def read(self, scope: Scope, receive: Receive, media_type: str = JSON) -> bytes:
         """Raises Unsupported, TooLarge, BrokenGzip, or Unavailable when too much is held."""
-        headers = dict(scope["headers"])
-        given = _value(headers, b"content-type", media_type).partition(";")[0].rstrip()
-        if given != media_type and not (media_type == JSON and given.endswith("+json")):
-            raise Unsupported(f"Content-Type {given!r}: send {media_type}")
-        encoding = _value(headers, b"content-encoding", "identity")
-        if encoding not in ("identity", "gzip", "x-gzip"):
-            raise Unsupported(f"Content-Encoding {encoding!r}: send gzip or identity")
-        length = _value(headers, b"content-length", "0")
-        if length.isdigit() and int(length) > self._max_bytes:
-            raise _too_large(self._max_bytes)
-        held: list[bytes] = []
+        gzipped = _is_gzipped(dict(scope["headers"]), media_type, self._max_bytes)
+        message = await receive()
+        if not gzipped and message["type"] == "http.request" and not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            if len(body) > self._max_bytes:
+                raise _too_large(self._max_bytes)
+            return body
+        return await self._read_parts(message, receive, gzipped)
+
+    async def _read_parts(self, message: Message, receive: Receive, gzipped: bool) -> bytes:
+        parts: list[bytes] = []
+        size = 0
         try:
-            async for chunk in _chunks(receive):
-                held.append(chunk)
-                self._hold(len(chunk))
-                if sum(map(len, held)) > self._max_bytes:
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                self._hold(len(parts[-1]))
+                if size > self._max_bytes:
                     raise _too_large(self._max_bytes)
-            body = b"".join(held)
-            if encoding == "identity":
+                if not message.get("more_body"):
+                    break
+                message = await receive()
+            body = b"".join(parts)
+            if not gzipped:
                 return body
             async with self._gunzips:
                 return await run_in_threadpool(_gunzip, body, self._max_bytes)
         finally:
-            self._hold(-sum(map(len, held)))
+            self._held -= size
 
     def _hold(self, size: int) -> None:
         self._held += size
-        if self._held > self._max_held and size > 0:
+        if self._held > self._max_held:
             raise Unavailable(f"{self._held} bytes of requests are being received")
 
 
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        more = message.get("more_body", False)
-        yield message.get("body", b"")
+def _is_gzipped(headers: dict[bytes, bytes], media_type: str, max_bytes: int) -> bool:
+    given = _value(headers, b"content-type", media_type).partition(";")[0].rstrip()
+    if given != media_type and not (media_type == JSON and given.endswith("+json")):
+        raise Unsupported(f"Content-Type {given!r}: send {media_type}")
+    encoding = _value(headers, b"content-encoding", "identity")
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        raise Unsupported(f"Content-Encoding {encoding!r}: send gzip or identity")
+    length = _value(headers, b"content-length", "0")
+    if length.isdigit() and int(length) > max_bytes:
+        raise _too_large(max_bytes)
+    return encoding != "identity"
 
 
 def _value(headers: dict[bytes, bytes], name: bytes, default: str) -> str:

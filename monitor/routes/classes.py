@@ -4,22 +4,27 @@ from monitor.database import Database
 from monitor.errors import Conflict, NotFound
 from monitor.listing import Id, Listing
 from monitor.lms.classes import CLASSES, ClassCreate, ClassFilter, ClassResponse, ClassUpdate
+from monitor.lms.enrolment import appoint
 from monitor.lms.resource import InUse, values
+from monitor.principal import Principal
 from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database) -> None:
     @api.operation("POST", "/classes", status=201, raises=(InUse,))
-    async def create_class(body: ClassCreate) -> ClassResponse:
-        """Makes a class."""
+    async def create_class(body: ClassCreate, caller: Principal) -> ClassResponse:
+        """Makes a class. An instructor who does is on its roster as its teacher."""
         async with database.transaction() as connection:
-            return await CLASSES.insert(connection, values(body))
+            made = await CLASSES.insert(connection, values(body))
+            if caller.role == "instructor":
+                await appoint(connection, made.id, caller.name)
+            return made
 
     @api.operation("GET", "/classes")
-    async def list_classes(query: ClassFilter) -> Listing[ClassResponse]:
+    async def list_classes(query: ClassFilter, caller: Principal) -> Listing[ClassResponse]:
         """Classes, in the order in which they were made."""
         async with database.transaction() as connection:
-            return await CLASSES.find(connection, query)
+            return await CLASSES.find(connection, query, caller)
 
     @api.operation("GET", "/classes/{class_id}", raises=(NotFound,))
     async def get_class(class_id: Id) -> ClassResponse:

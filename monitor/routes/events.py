@@ -1,5 +1,6 @@
 """`POST /events`: decode, queue, and answer once it is stored."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -8,7 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from monitor.decoding import EVENTS, Dialect, decode
-from monitor.errors import Detail, TooLarge, Unavailable, Unsupported
+from monitor.errors import (
+    Detail,
+    Forbidden,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
 from monitor.events import EventData, Items
 from monitor.pipeline.batch import EventQueue, Receipt
 from monitor.routes.body import DECODE_IN_THREAD, JSON, Bodies, BrokenGzip
@@ -19,6 +27,9 @@ _DESCRIPTION = """Stores events, each once.
 Items that are no valid events don't keep the others out: they are kept as dead letters, and named
 in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is understood too.
 """
+
+
+Admit = Callable[[Scope, Items, int], None]
 
 
 class RejectedItem(msgspec.Struct):
@@ -52,7 +63,7 @@ class Refused(msgspec.Struct, omit_defaults=True):
 
 ANSWERS = {
     202: Answer("On disk: committed, or spooled until it can be", {JSON: Accepted}),
-    **errors(BrokenGzip, TooLarge, Unsupported, Unavailable),
+    **errors(BrokenGzip, TooLarge, Unsupported, Unavailable, Unauthenticated, Forbidden),
     422: Answer("No item is a valid event, or the body is not what it should be", {JSON: Refused}),
 }
 
@@ -60,14 +71,16 @@ ANSWERS = {
 class EventsEndpoint:
     """Takes events by ASGI itself: Starlette's Request and Response cost a tenth of the time."""
 
-    def __init__(self, queue: EventQueue, bodies: Bodies, max_events: int) -> None:
+    def __init__(self, queue: EventQueue, bodies: Bodies, max_events: int, admit: Admit) -> None:
         self._queue = queue
         self._bodies = bodies
         self._max_events = max_events
+        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._bodies.read(scope, receive)
         items = await decode_body(body, self._max_events)
+        self._admit(scope, items, len(body))
         receipt = await self._queue.put(items, len(body)) if len(items) else Receipt()
         status, body = answer(len(items), receipt)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
@@ -75,14 +88,16 @@ class EventsEndpoint:
         await send({"type": "http.response.body", "body": body})
 
 
-def operation(prefix: str, queue: EventQueue, bodies: Bodies, max_events: int) -> Operation:
+def operation(
+    prefix: str, queue: EventQueue, bodies: Bodies, max_events: int, admit: Admit
+) -> Operation:
     return Operation(
         "POST",
         f"{prefix}/events",
         "post_events",
         _DESCRIPTION,
         "events",
-        EventsEndpoint(queue, bodies, max_events),
+        EventsEndpoint(queue, bodies, max_events, admit),
         ANSWERS,
         body=list[EventData],
     )

@@ -1,12 +1,14 @@
 """Whether the server does its work, part by part."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from monitor.pipeline.health import Health, State
+from monitor.principal import Principal
 from monitor.routes.body import JSON
 from monitor.routes.operations import Answer, Endpoint, Operation
 from monitor.routes.responses import json_response
@@ -20,9 +22,11 @@ class Status(msgspec.Struct):
 
 def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[Operation]:
     async def health(request: Request) -> Response:
-        """Every part's state."""
+        """Every part's state, for an administrator; for others the whole's."""
         state = await check()
-        return json_response(state, 503 if state.status == "down" else 200)
+        caller: Principal = request.scope["principal"]
+        shown = state if caller.role == "admin" else Status(state.status)
+        return json_response(shown, 503 if state.status == "down" else 200)
 
     async def live(request: Request) -> Response:
         """Whether the process runs."""
@@ -34,12 +38,12 @@ def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[
         return json_response(Status(state.status), 503 if state.status == "down" else 200)
 
     for base in dict.fromkeys(("", prefix)):
-        yield _operation(f"{base}/health", health, Health)
+        yield _operation(f"{base}/health", health, (Health, Status))
         yield _operation(f"{base}/health/live", live, Status)
         yield _operation(f"{base}/health/ready", ready, Status)
 
 
-def _operation(path: str, endpoint: Endpoint, kind: type) -> Operation:
+def _operation(path: str, endpoint: Endpoint, kind: Any) -> Operation:
     name = "get" + path.replace("/", "_")
     answers = {200: Answer("Ready", {JSON: kind}), 503: Answer("Not ready", {JSON: kind})}
     return Operation("GET", path, name, endpoint.__doc__ or "", "health", endpoint, answers)

@@ -1,21 +1,29 @@
 """`/ws`: what a dashboard listens to. docs/live.md describes it for who writes a client."""
 
+import asyncio
+import time
 from typing import Annotated, Literal
 
 import msgspec
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from monitor.errors import Forbidden, Unauthenticated, Unavailable
 from monitor.listing import Id
 from monitor.pipeline.cursor import Cursor
-from monitor.pipeline.hub import ALL, Hub, Stale
+from monitor.pipeline.hub import Hub, Stale
 from monitor.pipeline.presence import Attendance
 from monitor.pipeline.subscriber import Subscriber
+from monitor.routes.gate import Gate
 from monitor.routes.operations import Api
+from monitor.security.channels import all_of, may_subscribe
+from monitor.security.credentials import SUBPROTOCOL
 
+ENDED = 4401  # the close code when the credential of a socket ends
 MAX_CHANNELS = 1000
 MAX_CHANNEL_LENGTH = 2000
 MAX_NAME_LENGTH = 200
+_LOOK_AGAIN = 20.0  # seconds after which a socket's caller is looked at again
 
 Interval = Annotated[int, msgspec.Meta(ge=0, le=10_000)]  # ms
 
@@ -59,14 +67,15 @@ class Error(msgspec.Struct):
 _COMMANDS = msgspec.json.Decoder(Command)
 
 
-def routes(hub: Hub) -> list[WebSocketRoute]:
+def routes(hub: Hub, gate: Gate) -> list[WebSocketRoute]:
     async def live(socket: WebSocket) -> None:
-        await socket.accept()
+        offered = socket.scope["subprotocols"]
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         query, error = _read_query(socket)
         wire = socket.scope["extensions"]["websocket.frames"]
         with hub.join(wire, query.name) as subscriber:
             wire.on_writable = subscriber.set_writable
-            await Connection(hub, socket, subscriber).run(query, error)
+            await Connection(hub, gate, socket, subscriber).run(query, error)
 
     return [WebSocketRoute("/ws", live)]
 
@@ -85,24 +94,65 @@ def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
         return Query(), Error("invalid_query", str(error))
 
 
+def _error(error: Forbidden | Unavailable) -> Error:
+    if isinstance(error, Forbidden):
+        return Error("forbidden", str(error))
+    return Error("unavailable", str(error))
+
+
 class Connection:
     """One client: its commands in, its messages out."""
 
-    def __init__(self, hub: Hub, socket: WebSocket, subscriber: Subscriber) -> None:
+    def __init__(self, hub: Hub, gate: Gate, socket: WebSocket, subscriber: Subscriber) -> None:
         self._hub = hub
+        self._gate = gate
         self._socket = socket
         self._subscriber = subscriber
-        self._all_since: int | None = None  # since it gets everything, having named nothing
+        self._all: list[str] = []  # what it gets, having named nothing
+        self._all_since = 0
 
     async def run(self, query: Query, error: Error | None) -> None:
         if error:
             self._reply("error", error)
+        watch = asyncio.create_task(self._watch())
+        try:
+            await self._serve(query)
+        finally:
+            watch.cancel()
+
+    async def _serve(self, query: Query) -> None:
         channels = [name for name in query.channels.split(",") if name]
         await self._act(Command("subscribe", channels, query.since or None, query.coalesce))
         if self._hub.stale:
             self._reply("stale", Stale())
         while (message := await self._socket.receive())["type"] != "websocket.disconnect":
             await self._obey(message.get("text") or message.get("bytes") or b"")
+
+    async def _watch(self) -> None:
+        """Closes the socket when its credential ends, and channels that are no longer its own."""
+        while True:
+            left = self._socket.scope["principal"].expires - time.time()
+            await asyncio.sleep(max(0.0, min(left, _LOOK_AGAIN)))
+            try:
+                principal = await self._gate.caller(self._socket.scope)
+                self._socket.scope["principal"] = principal
+                for name in list(self._subscriber.channels):
+                    await self._review(name)
+            except Unauthenticated as error:
+                self._socket.scope["extensions"]["websocket.frames"].drop(ENDED, str(error))
+                return
+            except Unavailable:
+                await asyncio.sleep(1.0)
+
+    async def _review(self, name: str) -> None:
+        try:
+            await self._check([name])
+        except Forbidden as error:
+            self._hub.unsubscribe(self._subscriber, [name])
+            self._reply("error", _error(error))
+
+    async def _check(self, names: list[str]) -> None:
+        await may_subscribe(self._socket.scope["principal"], names, self._gate.database)
 
     async def _obey(self, frame: str | bytes) -> None:
         try:
@@ -116,9 +166,17 @@ class Connection:
 
     async def _act(self, command: Command) -> None:
         channels = command.channels
-        if error := self._refusal(channels):
-            self._reply("error", error)
+        if refusal := self._refusal(channels):
+            self._reply("error", refusal)
             return
+        try:
+            if command.action in ("subscribe", "presence"):
+                await self._check(channels)
+            await self._do(command, channels)
+        except (Forbidden, Unavailable) as error:
+            self._reply("error", _error(error))
+
+    async def _do(self, command: Command, channels: list[str]) -> None:
         match command.action:
             case "ping":
                 self._reply("pong", Pong())
@@ -143,16 +201,17 @@ class Connection:
         return None
 
     async def _subscribe(self, channels: list[str], since: str | None) -> None:
-        """Without channels to everything, until the client names some."""
-        names, hub, subscriber = channels or [ALL], self._hub, self._subscriber
+        """Without channels to all that the caller may hear, until the client names some."""
+        hub, subscriber = self._hub, self._subscriber
+        names = channels or await all_of(self._socket.scope["principal"], self._gate.database)
         cursor = Cursor.parse(since) if since is not None else None
         if cursor:
             await hub.catch_up(cursor)
         until = hub.history.position
-        if self._all_since is not None:
-            hub.unsubscribe(subscriber, [ALL])
+        if self._all:
+            hub.unsubscribe(subscriber, self._all)
             until = self._all_since
-        self._all_since = None if channels else hub.history.position
+        self._all, self._all_since = [] if channels else names, hub.history.position
         recovered = since is None or (cursor is not None and hub.history.covers(cursor))
         # Its own place again, until it has got what it missed.
         self._reply("subscribed", Subscribed(names, recovered), place=since if recovered else None)

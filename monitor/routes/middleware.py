@@ -6,8 +6,35 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 RawHeaders = list[tuple[bytes, bytes]]
 
 
-class CrossOrigin(CORSMiddleware):
-    """Starlette's CORS; but what it adds to an answer is made beforehand.
+_SECURED: RawHeaders = [  # nothing of an answer is for a browser to guess, frame, keep or pass on
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"x-frame-options", b"DENY"),
+]
+
+
+class CrossOrigin:
+    """Starlette's CORS, with other headers that secure an answer.
+
+    `*` is for the ingest routes; other routes are for named origins only.
+    """
+
+    def __init__(
+        self, app: ASGIApp, origins: list[str], expose: list[str], ingest: list[str]
+    ) -> None:
+        self._ingest = frozenset(ingest)
+        self._on_ingest = _Cors(app, origins, expose)
+        self._elsewhere = _Cors(app, [origin for origin in origins if origin != "*"], expose)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_ingest = scope.get("path", "").rstrip("/") in self._ingest
+        await (self._on_ingest if is_ingest else self._elsewhere)(scope, receive, send)
+
+
+class _Cors(CORSMiddleware):
+    """What it adds to an answer is made beforehand.
 
     Made for each answer anew, it took as long as decoding and queueing the events.
     """
@@ -21,9 +48,10 @@ class CrossOrigin(CORSMiddleware):
             expose_headers=expose,
             max_age=86_400,
         )
-        self._common: RawHeaders = [
+        self._common: RawHeaders = _SECURED + [
             (name.lower().encode(), value.encode()) for name, value in self.simple_headers.items()
         ]
+        self._to_others: RawHeaders = [*_SECURED, (b"vary", b"Origin")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "OPTIONS":
@@ -31,7 +59,7 @@ class CrossOrigin(CORSMiddleware):
         added = self._added(scope["headers"])
 
         async def send_added(message: Message) -> None:
-            if added and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
@@ -40,10 +68,10 @@ class CrossOrigin(CORSMiddleware):
     def _added(self, headers: RawHeaders) -> RawHeaders:
         origin = next((value for name, value in headers if name == b"origin"), None)
         if self.allow_all_origins:
-            return self._common if origin else []
+            return self._common if origin else _SECURED
         if origin and self.is_allowed_origin(origin.decode("latin-1")):
             return [*self._common, (b"access-control-allow-origin", origin), (b"vary", b"Origin")]
-        return [(b"vary", b"Origin")]
+        return self._to_others
 
 
 class WithoutTrailingSlash:

@@ -12,6 +12,7 @@ from monitor.lms.notebooks import (
     NotebookUpdate,
 )
 from monitor.lms.resource import InUse
+from monitor.principal import Principal
 from monitor.routes.operations import Api
 
 
@@ -23,10 +24,10 @@ def declare(api: Api, database: Database) -> None:
             return await notebooks.create(connection, body)
 
     @api.operation("GET", "/notebooks")
-    async def list_notebooks(query: NotebookFilter) -> Listing[NotebookResponse]:
+    async def list_notebooks(query: NotebookFilter, caller: Principal) -> Listing[NotebookResponse]:
         """Notebooks, in the order in which they were made."""
         async with database.transaction() as connection:
-            return await NOTEBOOKS.find(connection, query)
+            return await NOTEBOOKS.find(connection, query, caller)
 
     @api.operation("GET", "/notebooks/{notebook_id}", raises=(NotFound,))
     async def get_notebook(notebook_id: Id) -> NotebookResponse:

@@ -54,5 +54,6 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
                 except NotFound:
                     raise Unknown("class_id", body.class_id) from None
         notice = Notice(body.message, body.level, body.class_id)
-        publish([Outgoing("system_message", [channel], now, notice)])
+        channels = [channel] if body.class_id is None else [channel, f"notices:{body.class_id}"]
+        publish([Outgoing("system_message", channels, now, notice)])
         return NoticeResponse(body.message, body.level, body.class_id, channel, now)

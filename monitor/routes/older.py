@@ -12,30 +12,35 @@ from monitor.errors import Detail, InvalidBody
 from monitor.events import EventData
 from monitor.pipeline.batch import EventQueue, Receipt
 from monitor.routes.body import JSON, Bodies
-from monitor.routes.events import ANSWERS, answer, decode_body
+from monitor.routes.events import ANSWERS, Admit, answer, decode_body
 from monitor.routes.operations import Endpoint, Operation
 
 
 def operations(
-    prefix: str, queue: EventQueue, bodies: Bodies, max_events: int
+    prefix: str, queue: EventQueue, bodies: Bodies, max_events: int, admit: Admit
 ) -> Iterator[Operation]:
-    async def take(body: bytes, single: bool, dialects: tuple[Dialect, ...]) -> Response:
+    async def take(
+        request: Request, single: bool | None, dialects: tuple[Dialect, ...]
+    ) -> Response:
+        body = await bodies.read(request.scope, request.receive)
+        if single is None:
+            single = body.lstrip()[:1] != b"["
         array = b"[%s]" % body if single else body
         items = await decode_body(array, max_events, dialects)
         if single and len(items) != 1:
             raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
+        admit(request.scope, items, len(body))
         receipt = await queue.put(items, len(body)) if len(items) else Receipt()
         status, told = answer(len(items), receipt)
         return Response(told, status, media_type=JSON)
 
     async def post_student_progress(request: Request) -> Response:
         """Stores one event, as `/events` does with an array of one."""
-        return await take(await bodies.read(request.scope, request.receive), True, EVENTS)
+        return await take(request, True, EVENTS)
 
     async def post_cell_monitor(request: Request) -> Response:
         """Stores a cell that ran, or an array of them, as `/events` does with events."""
-        body = await bodies.read(request.scope, request.receive)
-        return await take(body, body.lstrip()[:1] != b"[", (CELL_MONITOR,))
+        return await take(request, None, (CELL_MONITOR,))
 
     def described(path: str, endpoint: Endpoint, body: Any) -> Operation:
         name, summary = endpoint.__name__, endpoint.__doc__ or ""

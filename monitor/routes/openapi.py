@@ -11,6 +11,11 @@ from monitor.routes.operations import Answer, Api, Operation
 
 _REFERENCE = "#/components/schemas/{name}"
 
+_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "query", "name": "key", "description": "To post events only"},
+}
+
 
 def declare(api: Api, title: str, version: str) -> None:
     """Adds the operation that answers with the document of all others; the last to be declared."""
@@ -35,12 +40,13 @@ def document(title: str, version: str, operations: Iterable[Operation]) -> dict[
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": paths,
-        "components": {"schemas": schemas.components},
+        "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
+        "security": [{"token": []}, {"key": []}, {}],
     }
 
 
 class Schemas:
-    """JSON Schemas of types; those that have a name are kept as components."""
+    """JSON Schemas of types, or of tuples of them; those with names are kept as components."""
 
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
@@ -48,6 +54,8 @@ class Schemas:
     def of(self, kind: Any, media: str = JSON) -> dict[str, Any]:
         if media != JSON:
             return {"type": "string"}
+        if isinstance(kind, tuple):  # of structs, which msgspec couldn't tell apart
+            return {"anyOf": [self.of(each) for each in kind]}
         (schema,), components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         for name, component in components.items():
             # What a type forbids, a slower decoder takes: no call refuses unknown fields.

@@ -9,18 +9,31 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
-from monitor.errors import Detail, InvalidBody, MonitorError, TooLarge, Unavailable, Unsupported
+from monitor.errors import (
+    Detail,
+    Forbidden,
+    InvalidBody,
+    MonitorError,
+    OverLimit,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
 from monitor.listing import Listing
 from monitor.routes.arguments import Arguments
 from monitor.routes.body import JSON, Bodies, BrokenGzip
 from monitor.routes.responses import json_response, status_of
 
 TOTAL = "X-Total-Count"
-_HEADERS = {503: {"Retry-After": "Seconds to wait"}}
+_RETRY_AFTER = {"Retry-After": "Seconds to wait"}
+_HEADERS = {429: _RETRY_AFTER, 503: _RETRY_AFTER}
+GUARDED = (Unauthenticated, Forbidden, OverLimit)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Permit = Callable[[Scope, Mapping[str, Any]], Awaitable[None]]
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 
@@ -63,12 +76,16 @@ class Operation:
 
 
 class Api:
-    """Collects the operations below a prefix, whose bodies `bodies` reads."""
+    """Collects the operations below a prefix, whose bodies `bodies` reads.
 
-    def __init__(self, prefix: str, bodies: Bodies) -> None:
+    `permit` raises Forbidden when a call with these arguments is not for its caller.
+    """
+
+    def __init__(self, prefix: str, bodies: Bodies, permit: Permit) -> None:
         self.prefix = prefix
         self.operations: list[Operation] = []
         self._bodies = bodies
+        self._permit = permit
 
     def operation(
         self,
@@ -83,9 +100,10 @@ class Api:
         """Declares the decorated function as an operation; its docstring is the description.
 
         Its arguments are the path's parameters by their names, `query` (a struct whose fields are
-        the query's parameters) and `body`. What it returns is the answer; a Listing is answered as
-        an array, with the total in a header. `raises` are its errors beside those that every
-        operation has. `media` are types of answers beside JSON, by media type, which it returns as
+        the query's parameters), `body`, and `caller`, the Principal. What it returns is the
+        answer; a Listing is answered as an array, with the total in a header. `raises` are its
+        errors beside those that every operation has. `media` are types of answers beside JSON, by
+        media type, which it returns as
         a Response.
         """
 
@@ -93,10 +111,15 @@ class Api:
             signature = inspect.signature(handler)
             types = {name: given.annotation for name, given in signature.parameters.items()}
             query, body = types.pop("query", None), types.pop("body", None)
+            wants_caller = types.pop("caller", None) is not None
             arguments = Arguments(types, query, body, body_media, self._bodies)
 
             async def endpoint(request: Request) -> Response:
-                return _respond(await handler(**await arguments.of(request)), status)
+                found = await arguments.of(request)
+                await self._permit(request.scope, found)
+                if wants_caller:
+                    found["caller"] = request.scope["principal"]
+                return _respond(await handler(**found), status)
 
             answers = {status: _answer(signature.return_annotation, media or {})}
             answers |= _errors(raises, bool(types or query), body is not None)
@@ -145,7 +168,7 @@ def errors(*kinds: type[MonitorError]) -> dict[int, Answer]:
 def _errors(
     raises: tuple[type[MonitorError], ...], parameters: bool, body: bool
 ) -> dict[int, Answer]:
-    kinds = [*raises, Unavailable]
+    kinds = [*raises, *GUARDED, Unavailable]
     if parameters or body:
         kinds.append(InvalidBody)
     if body:

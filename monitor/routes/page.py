@@ -6,8 +6,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 _STATIC = Path(__file__).parent.parent / "static"
 _HEADERS = {
@@ -22,13 +23,16 @@ _HEADERS = {
 
 
 class _Files(StaticFiles):
+    def get_path(self, scope: Scope) -> str:
+        return str(scope["path_params"]["path"])
+
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
         response.headers.update(_HEADERS)
         return response
 
 
-def routes(prefix: str) -> list[BaseRoute]:
+def routes(prefix: str) -> list[Route]:
     # Relative, so that it works below any path that a proxy gives it.
     text = (_STATIC / "index.html").read_text()
     text = text.replace('"api/v1"', f'"{html.escape(prefix.strip("/"))}"')
@@ -37,4 +41,4 @@ def routes(prefix: str) -> list[BaseRoute]:
         return HTMLResponse(text, headers=_HEADERS)
 
     files = _Files(directory=_STATIC, packages=[("chartkick", "django/static/chartkick")])
-    return [Route("/", page), Mount("/page", files)]
+    return [Route("/", page), Route("/page/{path:path}", files, methods=["GET"])]

@@ -1,5 +1,6 @@
 """Answers as JSON; errors in FastAPI's shapes, because its clients expect them."""
 
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -9,21 +10,28 @@ from starlette.responses import Response
 
 from monitor.errors import (
     Conflict,
+    Forbidden,
     InvalidBody,
     MonitorError,
     NotFound,
+    OverLimit,
     TooLarge,
+    Unauthenticated,
     Unavailable,
     Unsupported,
 )
 
 _RETRY_AFTER = {"Retry-After": "1"}
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _STATUS: dict[type[MonitorError], int] = {
+    Unauthenticated: 401,
+    Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
     Unsupported: 415,
     InvalidBody: 422,
+    OverLimit: 429,
     Unavailable: 503,
 }
 
@@ -41,7 +49,11 @@ def status_of(kind: type[Exception]) -> int:
 
 async def on_monitor_error(request: Request, error: Exception) -> Response:
     status = status_of(type(error))
-    headers = _RETRY_AFTER if status == 503 else None
+    headers = {401: _CHALLENGE, 503: _RETRY_AFTER}.get(status)
+    if isinstance(error, OverLimit):
+        headers = {"Retry-After": str(ceil(max(1.0, error.seconds)))}
+        if request.scope.get("ingest"):
+            status = 503  # the extension takes 429 for success, and forgets the events
     detail = error.details if isinstance(error, InvalidBody) else str(error)
     return json_response({"detail": detail}, status, headers)
 

@@ -12,6 +12,7 @@ from monitor.lms.students import (
     StudentResponse,
     StudentUpdate,
 )
+from monitor.principal import Principal
 from monitor.routes.operations import Api
 
 
@@ -23,10 +24,10 @@ def declare(api: Api, database: Database) -> None:
             return await students.create(connection, body)
 
     @api.operation("GET", "/students")
-    async def list_students(query: StudentFilter) -> Listing[StudentResponse]:
+    async def list_students(query: StudentFilter, caller: Principal) -> Listing[StudentResponse]:
         """Students, in the order in which they were made."""
         async with database.transaction() as connection:
-            return await STUDENTS.find(connection, query)
+            return await STUDENTS.find(connection, query, caller)
 
     @api.operation("GET", "/students/{student_id}", raises=(NotFound,))
     async def get_student(student_id: Id) -> StudentResponse:

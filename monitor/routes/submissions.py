@@ -23,6 +23,7 @@ from monitor.lms.submissions import (
 )
 from monitor.pipeline.history import Outgoing
 from monitor.pipeline.messages import channel
+from monitor.principal import Principal
 from monitor.routes.operations import Api
 
 
@@ -41,10 +42,12 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
         return _announced(outcome)
 
     @api.operation("GET", "/submissions")
-    async def list_submissions(query: SubmissionFilter) -> Listing[AssignmentSubmission]:
+    async def list_submissions(
+        query: SubmissionFilter, caller: Principal
+    ) -> Listing[AssignmentSubmission]:
         """Submissions without their contents, in the order in which they were handed in."""
         async with database.transaction() as connection:
-            return await LISTED.find(connection, query)
+            return await LISTED.find(connection, query, caller)
 
     @api.operation("GET", "/submissions/{submission_id}", raises=(NotFound,))
     async def get_submission(submission_id: Id) -> AssignmentSubmissionResponse:

@@ -1,5 +1,7 @@
 // The server's API, next to the page.
 
+import { askToken, token } from "./token.js";
+
 const base = document.querySelector('meta[name="api"]').content;
 let ahead = 0; // ms that the server's clock is ahead of this one
 
@@ -11,12 +13,21 @@ export class ApiError extends Error {
 }
 
 export async function call(path, options = {}) {
-  const answer = await fetch(base ? `${base}/${path}` : path, options);
+  const headers = { ...options.headers, ...credential() };
+  const answer = await fetch(base ? `${base}/${path}` : path, { ...options, headers });
   const told = Date.parse(answer.headers.get("Date"));
   if (told) ahead = told - Date.now();
+  if (answer.status === 401) {
+    await askToken();
+    return call(path, options);
+  }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new ApiError(answer.status, body.detail ?? answer.statusText);
   return body;
+}
+
+function credential() {
+  return token() ? { Authorization: `Bearer ${token()}` } : {};
 }
 
 export function send(method, path, body, type = "application/json") {
@@ -41,6 +52,7 @@ export function serverNow() {
 export function socketUrl(query) {
   const url = new URL("ws", document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
+  if (token()) query.set("token", token());
   url.search = query;
   return url;
 }

@@ -9,6 +9,12 @@ const TEXTS = {
   notebooks: ["Notebooks", "ノートブック"],
   activity: ["Activity", "活動"],
   manage: ["Manage", "管理"],
+  token: ["Your token", "トークン"],
+  token_hint: [
+    "This server wants to know who you are. Its operator gives you a token.",
+    "このサーバーには認証が必要です。トークンは管理者から受け取ってください。",
+  ],
+  token_use: ["Continue", "続ける"],
   language: ["日本語", "English"],
   theme: ["Light/dark", "明/暗"],
   connecting: ["Connecting…", "接続中…"],

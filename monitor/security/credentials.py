@@ -1,0 +1,62 @@
+"""The credential that a request brings: in a header, in the URL, or as a subprotocol."""
+
+from functools import lru_cache
+from typing import Literal, NamedTuple
+from urllib.parse import unquote_plus
+
+from starlette.types import Scope
+
+from monitor.errors import Unauthenticated
+
+SUBPROTOCOL = "cell-monitor"  # what a socket offers beside `bearer.<token>`, and is answered
+_BEARER = "bearer."
+_MAX_LENGTH = 8192  # characters
+
+Kind = Literal["key", "token"]
+
+
+class Credential(NamedTuple):
+    """An ingest key, or a person's token."""
+
+    kind: Kind
+    text: str
+
+
+def find(scope: Scope, tokens_in_url: bool = False) -> Credential | None:
+    """Raises Unauthenticated where it is in no form that is understood."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return _authorization(value.decode("latin-1"))
+        if name == b"x-ingest-key":
+            return _checked("key", value.decode("latin-1"))
+    if scope["type"] == "websocket":
+        for offered in scope["subprotocols"]:
+            if offered.startswith(_BEARER):
+                return _checked("token", offered.removeprefix(_BEARER))
+    if query := scope["query_string"]:
+        return _in_url(query, tokens_in_url)
+    return None
+
+
+def _authorization(value: str) -> Credential:
+    scheme, _, text = value.partition(" ")
+    if scheme.lower() not in ("bearer", "token"):
+        raise Unauthenticated("Authorization: send `Bearer` and a token")
+    return _checked("token", text.strip())
+
+
+@lru_cache(4096)  # all requests of a class have the same
+def _in_url(query: bytes, tokens: bool) -> Credential | None:
+    for part in query.decode("latin-1").split("&"):
+        name, _, value = part.partition("=")
+        if name == "key":
+            return _checked("key", unquote_plus(value))
+        if tokens and name == "token":
+            return _checked("token", unquote_plus(value))
+    return None
+
+
+def _checked(kind: Kind, text: str) -> Credential:
+    if not text or len(text) > _MAX_LENGTH or not text.isascii():
+        raise Unauthenticated(f"This is no {kind}")
+    return Credential(kind, text)

@@ -1,0 +1,55 @@
+"""Users of a JupyterHub, by the tokens that it has given them."""
+
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+
+from monitor.errors import Unauthenticated, Unavailable
+from monitor.principal import Principal, Role
+
+_TIMEOUT = aiohttp.ClientTimeout(total=3.0)
+
+
+class User(msgspec.Struct):
+    """What a Hub says of who has a token."""
+
+    name: str
+    kind: str = "user"
+    admin: bool = False
+    groups: list[str] = []
+
+
+@dataclass(frozen=True)
+class Hub:
+    """`url` ends in `/hub/api`. Whoever is in the group `instructors` is one."""
+
+    url: str
+    instructors: str
+
+    async def principal(self, token: str) -> Principal:
+        """Raises Unauthenticated, and Unavailable when the Hub doesn't answer."""
+        user = await self._ask(token)
+        if user.kind != "user":
+            raise Unauthenticated("The token is a service's, not a user's")
+        return Principal(self._role(user), user.name)
+
+    def _role(self, user: User) -> Role:
+        if user.admin:
+            return "admin"
+        return "instructor" if self.instructors in user.groups else "student"
+
+    async def _ask(self, token: str) -> User:
+        headers = {"Authorization": f"token {token}"}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+                session.get(f"{self.url}/user", headers=headers, allow_redirects=False) as answer,
+            ):
+                if answer.status in (401, 403, 404):
+                    raise Unauthenticated("JupyterHub doesn't know this token")
+                if answer.status != 200:
+                    raise Unavailable(f"JupyterHub answered {answer.status}")
+                return msgspec.json.decode(await answer.read(), type=User)
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError):
+            raise Unavailable("JupyterHub can't be asked who this is") from None

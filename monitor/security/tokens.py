@@ -1,0 +1,104 @@
+"""People's JSON Web Tokens: HS256 by a secret, RS256 and ES256 by a provider's published keys."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from monitor.errors import Unauthenticated, Unavailable
+from monitor.principal import Principal, Role
+
+_REQUIRED = ["exp", "sub", "iss", "aud"]
+_FETCH_TIMEOUT = 3.0  # seconds
+_COOLDOWN = 10.0  # seconds until an unknown key id makes it fetch the keys again
+_STRONGEST_FIRST: tuple[Role, ...] = ("admin", "instructor", "student")
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Which tokens are believed, and which of their claims say who and what somebody is."""
+
+    secret: str
+    jwks_url: str
+    issuer: str
+    audience: str
+    user_claim: str = "sub"
+    role_claim: str = "role"
+
+
+class Tokens:
+    """Verifies tokens. An algorithm has its own kind of key, so none can stand in for another."""
+
+    def __init__(self, trust: Trust) -> None:
+        import jwt  # with all its cryptography: not for a server that is open
+
+        self._jwt = jwt
+        self._trust = trust
+        self._published = (
+            jwt.PyJWKClient(trust.jwks_url, timeout=_FETCH_TIMEOUT, cooldown_duration=_COOLDOWN)
+            if trust.jwks_url
+            else None
+        )
+
+    async def principal(self, token: str) -> Principal:
+        """Raises Unauthenticated, and Unavailable when the provider's keys can't be had."""
+        try:
+            claims = await self._claims(token)
+        except self._jwt.PyJWKClientConnectionError:
+            raise Unavailable("The keys of the identity provider can't be fetched") from None
+        except self._jwt.ExpiredSignatureError:
+            raise Unauthenticated("The token has expired") from None
+        except (self._jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise Unauthenticated("The token is not valid here") from None
+        return _principal(claims, self._trust)
+
+    async def _claims(self, token: str) -> Mapping[str, Any]:
+        algorithm = self._jwt.get_unverified_header(token).get("alg")
+        if algorithm == "HS256" and self._trust.secret:
+            return self._decode(token, self._trust.secret, ["HS256"])
+        if algorithm in ("RS256", "ES256") and self._published:
+            key = await run_in_threadpool(self._published.get_signing_key_from_jwt, token)
+            return self._decode(token, key.key, [algorithm])
+        raise self._jwt.InvalidAlgorithmError(algorithm)
+
+    def _decode(self, token: str, key: Any, algorithms: list[str]) -> Mapping[str, Any]:
+        claims: Mapping[str, Any] = self._jwt.decode(
+            token,
+            key,
+            algorithms=algorithms,
+            audience=self._trust.audience,
+            issuer=self._trust.issuer,
+            options={"require": _REQUIRED},
+        )
+        return claims
+
+
+def mint(trust: Trust, name: str, role: Role, seconds: float) -> str:
+    """A token signed with the secret."""
+    import jwt
+
+    now = int(time.time())
+    claims = {
+        "iss": trust.issuer,
+        "aud": trust.audience,
+        "sub": name,
+        "iat": now,
+        "exp": now + int(seconds),
+        trust.user_claim: name,
+        trust.role_claim: role,
+    }
+    return jwt.encode(claims, trust.secret, "HS256")
+
+
+def _principal(claims: Mapping[str, Any], trust: Trust) -> Principal:
+    name = claims.get(trust.user_claim)
+    if not isinstance(name, str) or not 0 < len(name) <= 512 or "\0" in name:
+        raise Unauthenticated(f"The token's claim {trust.user_claim!r} names nobody")
+    said = claims.get(trust.role_claim, "student")
+    said = said if isinstance(said, list) else [said]
+    role = next((role for role in _STRONGEST_FIRST if role in said), None)
+    if role is None:
+        raise Unauthenticated(f"The token's claim {trust.role_claim!r} names no role")
+    return Principal(role, name, float(claims["exp"]))

@@ -1,0 +1,150 @@
+"""Clients that behave like the JupyterLab extension, and the journal of what they were told."""
+
+import asyncio
+import io
+import json
+import random
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+STUDENTS = 12
+TIMEOUT = 8.0  # seconds
+PAUSES = (0.0, 0.5, 1.0, 2.0)  # seconds before a try
+
+EventFields = dict[str, Any]
+
+TYPES = [*["cell_executed"] * 3, "cell_error", "cell_execution_start", "notebook_save"]
+TYPES += ["help", "session_start", "quiz_answered"]
+
+# What is no text, number or date that a database likes; some of it is stored, some is rejected.
+POISON: tuple[EventFields, ...] = (
+    {"code": "a\u0000b", "userName": "\u0000"},
+    {"result": "half a pair: \ud800", "errorMessage": "\udc00"},
+    {"executionCount": 2**64},
+    {"cellIndex": -(2**63)},
+    {"eventTime": "10000-01-01T00:00:00Z"},
+    {"eventTime": "0001-01-01T00:00:00+14:00"},
+    {"result": "x" * 5_000_000},
+    {"metadata": {"n": "@1e-20000@"}},
+    {"metadata": {"n": f"@{'9' * 140_000}@"}},
+    {"metadata": {"n": "@1e400@", "\u0000": "\ud83d"}},
+    {"eventType": None},
+)
+
+
+class Journal:
+    """What was acknowledged, and what was refused although nothing was wrong with it."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.acknowledged: set[uuid.UUID] = set()
+        self.refused: list[str] = []
+        self.gave_up = 0
+        self.sent = 0
+
+    def note(self, events: Sequence[EventFields], bad: set[int], status: int, answer: Any) -> None:
+        rejected = {item["index"] for item in answer.get("rejected", [])}
+        if status != 202 and not rejected:
+            rejected = set(range(len(events)))
+        for index, event in enumerate(events):
+            if index not in rejected:
+                self.acknowledged.add(uuid.UUID(event["eventId"]))
+            elif index not in bad:
+                self.refused.append(f"{status} {answer}"[:500])
+
+
+class Extension:
+    """A student's notebook: sends, tries again on 5xx and network errors, forgets below 500."""
+
+    def __init__(self, http: aiohttp.ClientSession, urls: list[str], journal: Journal) -> None:
+        self._http = http
+        self._urls = urls
+        self._journal = journal
+
+    async def send(self, *events: EventFields, bad: set[int] | None = None) -> None:
+        body = json.dumps(events).replace('"@', "").replace('@"', "").encode()
+        self._journal.sent += len(events)
+        for pause in PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                status, answer = await self._post(random.choice(self._urls), body)
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                continue
+            if status < 500:
+                self._journal.note(events, bad or set(), status, answer)
+                return
+        self._journal.gave_up += len(events)
+
+    async def _post(self, url: str, events: bytes) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/json"}
+        async with self._http.post(url, data=io.BytesIO(events), headers=headers) as answer:
+            body = await answer.read()
+            return answer.status, json.loads(body) if answer.status < 500 else None
+
+
+class Lesson:
+    """A class at work: students who run cells until the lesson ends.
+
+    `poison` mixes bad events among the good; `everywhere` sends each event to all the servers at
+    the same time.
+    """
+
+    def __init__(
+        self, urls: list[str], prefix: str, poison: bool = False, everywhere: bool = False
+    ) -> None:
+        self._urls = urls
+        self._poison = poison
+        self._everywhere = everywhere
+        self._over = asyncio.Event()
+        self.journal = Journal(prefix)
+
+    @asynccontextmanager
+    async def going_on(self) -> AsyncIterator[None]:
+        timeout = aiohttp.ClientTimeout(TIMEOUT)
+        async with aiohttp.ClientSession(timeout=timeout) as http, asyncio.TaskGroup() as tasks:
+            groups = [[url] for url in self._urls] if self._everywhere else [self._urls]
+            notebooks = [Extension(http, urls, self.journal) for urls in groups]
+            for number in range(STUDENTS):
+                tasks.create_task(self._work(f"{self.journal.prefix}-{number}", notebooks))
+            try:
+                yield
+            finally:
+                self._over.set()
+
+    async def _work(self, student: str, notebooks: list[Extension]) -> None:
+        while not self._over.is_set():
+            events = [event(student) for _ in range(random.choice((1, 1, 1, 1, 20)))]
+            bad: set[int] = set()
+            if self._poison and random.random() < 0.3:
+                events.insert(place := random.randint(0, len(events)), poisonous(student))
+                bad.add(place)
+            await asyncio.gather(*(each.send(*events, bad=bad) for each in notebooks))
+            await asyncio.sleep(random.uniform(0.02, 0.1))
+
+
+def event(student: str) -> EventFields:
+    """An event as the extension sends it; one in ten without a time of its own."""
+    fields = {
+        "eventId": str(uuid.uuid4()),
+        "eventType": random.choice(TYPES),
+        "userId": student,
+        "sessionId": f"session of {student}",
+        "notebookPath": f"units/レッスン {random.randint(1, 3)}.ipynb",
+        "cellId": f"cell-{random.randint(1, 9)}",
+        "cellIndex": random.randint(0, 9),
+        "cellType": "code",
+        "code": "print('花')",
+        "result": "花\n" * random.randint(0, 50),
+    }
+    if random.random() < 0.9:
+        fields["eventTime"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return fields
+
+
+def poisonous(student: str) -> EventFields:
+    return event(student) | random.choice(POISON)

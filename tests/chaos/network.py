@@ -1,0 +1,62 @@
+"""The network between the servers and PostgreSQL: a proxy that can swallow what passes it."""
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+
+
+class Network:
+    """Passes all on to a Unix socket, until it swallows: then nobody is told that all is lost."""
+
+    def __init__(self, socket: str) -> None:
+        self._socket = socket
+        self._age = 0  # connections of an earlier age are dead, and their ends don't know
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+        self.swallowing = False
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def swallow(self) -> None:
+        self._age += 1
+        self.swallowing = True
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        age, writers = self._age, [writer]
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            if self.swallowing:
+                await asyncio.Future()
+            far, to_far = await asyncio.open_unix_connection(self._socket)
+            writers.append(to_far)
+            await asyncio.gather(self._pump(reader, to_far, age), self._pump(far, writer, age))
+        except (OSError, asyncio.CancelledError):
+            pass  # the ends learn of it below
+        finally:
+            self._tasks.discard(task)
+            for each in writers:
+                each.close()
+
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, age: int
+    ) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                if age != self._age:
+                    await asyncio.Future()
+                sink.write(data)
+                await sink.drain()
+        if age != self._age:
+            await asyncio.Future()
+        sink.close()

@@ -1,0 +1,171 @@
+"""A school's servers: two replicas, and a PostgreSQL, an InfluxDB and a Redis of their own."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+
+from monitor.embedded import EmbeddedPostgres
+from tests.chaos.network import Network
+from tests.chaos.proxy import InfluxProxy
+from tests.replicas import Replica
+from tests.servers import InfluxServer, RedisServer
+
+BUCKET = "chaos"
+SPOOL_DISK = 128  # MB
+# Few connections, so that it costs little to use them up.
+POSTGRES_SETTINGS = {"max_connections": "40", "superuser_reserved_connections": "3"}
+
+
+class Site:
+    """What a fault may harm."""
+
+    def __init__(self, directory: Path, postgres: EmbeddedPostgres, redis: RedisServer) -> None:
+        self.directory = directory
+        self.postgres = postgres
+        self.redis = redis
+        self.influx: InfluxServer
+        self.proxy: InfluxProxy
+        self.network: Network
+        self.replicas: list[Replica] = []
+
+    @property
+    def urls(self) -> list[str]:
+        return [replica.events_url for replica in self.replicas]
+
+    def environment(self, data_dir: Path) -> dict[str, str]:
+        return {
+            "POSTGRES_SERVER": "127.0.0.1",
+            "POSTGRES_PORT": str(self.network.port),
+            "DATA_DIR": str(data_dir),
+            "INFLUXDB_URL": self.proxy.url,
+            "INFLUXDB_BUCKET": BUCKET,
+            "REDIS_HOST": self.redis.host,
+            "REDIS_PORT": str(self.redis.port),
+            "STOP_TIMEOUT": "2",
+        }
+
+    async def connect(self, **options: Any) -> asyncpg.Connection:
+        server = self.postgres
+        return await asyncpg.connect(
+            host=server.host, user=server.user, database=server.database, **options
+        )
+
+    async def execute(self, *statements: str) -> None:
+        connection = await self.connect()
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def postgres_processes(self) -> list[psutil.Process]:
+        """The postmaster first."""
+        pid = int((self.postgres.data / "postmaster.pid").read_text().split()[0])
+        head = psutil.Process(pid)
+        return [head, *head.children()]
+
+    async def kill_postgres(self) -> None:
+        head = self.postgres_processes()[0]
+        head.send_signal(signal.SIGKILL)
+        while head.is_running() and head.status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    async def start_postgres(self) -> None:
+        await asyncio.to_thread(self.postgres.ensure_running)
+
+    def data_dir(self, replica: Replica) -> Path:
+        return Path(replica.environment["DATA_DIR"])
+
+    async def stop(self, replica: Replica, signum: int = signal.SIGTERM) -> None:
+        await asyncio.to_thread(replica.stop, signum)
+
+    async def start(self, replica: Replica, **settings: str) -> None:
+        replica.environment |= settings
+        await asyncio.to_thread(replica.start)
+
+    async def mend(self) -> None:
+        """All are there again, whatever has happened."""
+        for process in self.postgres_processes():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+        await self.start_postgres()
+        self.network.swallowing = False
+        self.proxy.delay, self.proxy.failing, self.proxy.blaming = 0, False, False
+        await asyncio.to_thread(self.influx.start)
+        await asyncio.to_thread(self.redis.start)
+        for replica in self.replicas:
+            (self.data_dir(replica) / "filler").unlink(missing_ok=True)
+            if replica.process is None:
+                await self.start(replica)
+
+    async def states(self) -> list[dict[str, Any]]:
+        """The health of each replica."""
+        async with httpx.AsyncClient(timeout=10) as client:
+            return [(await client.get(f"{each.url}/health")).json() for each in self.replicas]
+
+
+@asynccontextmanager
+async def site() -> AsyncIterator[Site]:
+    async with AsyncExitStack() as stack:
+        directory = _place()
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        postgres = stack.enter_context(EmbeddedPostgres(directory / "postgres", watchdog=True))
+        redis = stack.enter_context(RedisServer(_made(directory / "redis")))
+        here = Site(directory, postgres, redis)
+        here.influx = stack.enter_context(InfluxServer(_made(directory / "influx")))
+        here.proxy = await stack.enter_async_context(InfluxProxy(here.influx.url))
+        socket = f"{postgres.host}/.s.PGSQL.{postgres.port}"
+        here.network = await stack.enter_async_context(Network(socket))
+        await here.execute(
+            *(f"ALTER SYSTEM SET {name} = {value}" for name, value in POSTGRES_SETTINGS.items())
+        )
+        postgres.stop()
+        postgres.start()
+        for name in ("one", "two"):
+            data_dir = _made(directory / name)
+            if can_mount():
+                mount(data_dir, SPOOL_DISK)
+                stack.callback(unmount, data_dir)
+            replica = Replica(here.environment(data_dir))
+            here.replicas.append(replica)
+            stack.callback(replica.log.close)
+            stack.push_async_callback(here.stop, replica)
+            await here.start(replica)
+        yield here
+
+
+def can_mount() -> bool:
+    return os.geteuid() == 0 and shutil.which("mount") is not None
+
+
+def mount(directory: Path, megabytes: int) -> None:
+    """A disk of that size, or that size for the one that is there."""
+    again = ",remount" if directory.is_mount() else ""
+    options = f"size={megabytes}m{again}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
+
+
+def unmount(directory: Path) -> None:
+    subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+def _place() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+    directory.chmod(0o711)  # root's PostgreSQL runs as another user, who has to pass
+    return directory
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory

@@ -1,0 +1,271 @@
+"""What attackers send: too much, too slowly, too deep, and noise."""
+
+import asyncio
+import gzip
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import Address, database, environment_of
+from tests.people import SECRET, bearer, client, token
+from tests.replicas import Replica
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))  # 100000 in the long form
+MAX_BYTES = 100_000
+
+
+@pytest.fixture(scope="module")
+async def strict(
+    postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replica]:
+    """A replica with credentials and little patience."""
+    async with database(postgres_server) as address:
+        environment = environment_of(address, tmp_path_factory.mktemp("strict"))
+        little = {
+            "JWT_SECRET": SECRET,
+            "REQUEST_TIMEOUT": "1",
+            "MAX_HEADER_BYTES": "8192",
+            "MAX_REQUEST_BYTES": str(MAX_BYTES),
+            "MAX_SOCKETS": "2",
+            "DAILY_EVENTS": "5",
+        }
+        with Replica({**environment, **little}) as replica:
+            yield replica
+
+
+async def exchange(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
+    """What the server answers until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(pause)
+        return await asyncio.wait_for(reader.read(), 10)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+HEAD = b"POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /heal", HEAD, HEAD + b"Content-Length: 50\r\n\r\n[", b"G" * 3000],
+    ids=["nothing", "half a line", "half a head", "half a body", "a word"],
+)
+async def test_who_keeps_the_server_waiting_is_shown_out(strict: Replica, sent: bytes) -> None:
+    answer = await exchange(strict.port, sent)
+    assert answer.startswith(b"HTTP/1.1 40"), answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (HEAD + b"X: " + b"x" * 20_000 + b"\r\n\r\n",),
+        (HEAD + b"X: " + b"x" * 6_000, b"x" * 6_000, b"\r\n\r\n"),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n",),
+        (HEAD + b"".join(b"X-%d: x\r\n" % number for number in range(2000)) + b"\r\n",),
+        (b"GET / HTTP/1.1\r\nX: ", *[b"x" * 1000] * 8, b"x" * 180),
+    ],
+    ids=["one", "in parts", "line", "many", "endless"],
+)
+async def test_a_large_head_is_refused(strict: Replica, parts: tuple[bytes, ...]) -> None:
+    answer = await exchange(strict.port, *parts, pause=0.02)
+    assert answer.startswith(b"HTTP/1.1 431 "), answer
+
+
+async def test_a_long_body_is_no_large_head(strict: Replica) -> None:
+    body = b"[" + b" " * 50_000 + b"]"
+    async with client(strict.url, token("hanako")) as api:
+        answer = await api.post(
+            "/events", content=body, headers={"Content-Type": "application/json"}
+        )
+    assert answer.status_code == 202
+
+
+async def test_trailers_are_not_kept(strict: Replica) -> None:
+    head = HEAD + f"Authorization: Bearer {token('hanako')}\r\n".encode()
+    chunked = head + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n[]\r\n0\r\n"
+    answer = await exchange(strict.port, chunked + b"X: y\r\n" * 1000 + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 202 "), answer
+
+
+async def test_half_sent_requests_hold_up_nobody(strict: Replica) -> None:
+    lorises = [asyncio.create_task(exchange(strict.port, HEAD)) for _ in range(200)]
+    async with client(strict.url, None, "") as api:
+        assert (await api.get("/health/ready")).status_code == 200
+    assert all(answer.startswith(b"HTTP/1.1 408 ") for answer in await asyncio.gather(*lorises))
+
+
+def bomb() -> bytes:
+    return gzip.compress(b"[" + b" " * 50_000_000 + b"]")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (bomb(), {"Content-Encoding": "gzip"}, 413),
+        (gzip.compress(bomb()), {"Content-Encoding": "gzip"}, 422),
+        (b"[" * 50_000, {}, 422),
+        (b'[{"a":' * 10_000, {}, 422),
+        (b'[{"eventType":"x","userId":"u","executionCount":' + b"9" * 5000 + b"}]", {}, 422),
+        (b'[{"eventType":"x","userId":"u","executionDurationMs":1e999999}]', {}, 422),
+        (b'[{"eventType":"help","eventType":"help","userId":"u","userId":"hanako"}]', {}, 202),
+        (b'[{"eventType":"\xff\xfe","userId":"hanako"}]', {}, 422),
+        (b'[{"eventType":"\\ud800\\u0000","userId":"hanako"}]', {}, 202),
+    ],
+)
+async def test_hostile_bodies(
+    strict: Replica, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    async with client(strict.url, token("hanako")) as api:
+        headers = {"Content-Type": "application/json", **headers}
+        answer = await api.post("/events", content=body, headers=headers)
+    assert answer.status_code == status, answer.text[:300]
+    assert "Traceback" not in answer.text
+
+
+async def test_a_key_has_its_quota(strict: Replica) -> None:
+    async with client(strict.url, token("root", "admin")) as api:
+        key = (await api.post("/ingest-keys", json={"name": "x"})).json()["key"]
+    event = {"eventType": "help", "userId": "hanako"}
+    async with client(strict.url, None) as api:
+        for events, status in ((5, 202), (1, 503)):
+            answer = await api.post("/events", json=[event] * events, params={"key": key})
+            assert answer.status_code == status
+    assert int(answer.headers["Retry-After"]) > 1
+
+
+async def test_sockets_are_limited(strict: Replica) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+
+    url = f"ws://127.0.0.1:{strict.port}/ws?token={token('jiro')}"
+    async with connect(url, proxy=None), connect(url, proxy=None):
+        with pytest.raises(InvalidStatus):
+            async with connect(url, proxy=None):
+                pass
+
+
+async def test_over_the_limit_ingest_says_503_and_the_rest_429(
+    environment: dict[str, str],
+) -> None:
+    with Replica({**environment, "JWT_SECRET": SECRET, "MINUTE_REQUESTS": "40"}) as replica:
+        async with client(replica.url, token("hanako")) as api:
+            found = {
+                status
+                for path in ("/events", "/classes")
+                for _ in range(45)
+                for status in [
+                    (await api.request("POST" if path == "/events" else "GET", path)).status_code
+                ]
+            }
+            assert {503, 429} <= found
+            assert 500 not in found
+            answer = await api.get("/classes")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+
+
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+FIELDS = ["eventType", "userId", "eventTime", "eventId", "cellIndex", "result", "metadata", "code"]
+EVENTS = st.lists(st.dictionaries(st.sampled_from(FIELDS), JSONISH, max_size=8), max_size=3)
+
+
+def encoded(value: Any) -> bytes:
+    import json
+
+    return json.dumps(value).encode("utf-8", "surrogatepass")
+
+
+BODIES = st.one_of(
+    st.binary(max_size=200),
+    EVENTS.map(encoded),
+    st.tuples(EVENTS.map(encoded), st.integers(0, 500), st.binary(max_size=4)).map(
+        lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] + 1 :]
+    ),
+)
+
+
+def rss(pid: int) -> int:
+    with open(f"/proc/{pid}/statm") as file:  # noqa: PTH123 - a file of the kernel
+        return int(file.read().split()[1]) * 4096
+
+
+def test_noise_on_events(shared_replica: Replica) -> None:
+    """No 500, no crash, health throughout, and no growth of memory."""
+    assert shared_replica.process
+    before = rss(shared_replica.process.pid)
+    with httpx.Client(base_url=shared_replica.url, timeout=15) as api:
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(BODIES)
+        def posted(body: bytes) -> None:
+            headers = {"Content-Type": "application/json"}
+            answer = api.post("/api/v1/events", content=body, headers=headers)
+            assert answer.status_code in (202, 422), (body, answer.text)
+
+        posted()
+        assert api.get("/health/ready").status_code == 200
+    assert "Traceback" not in shared_replica.output()
+    assert rss(shared_replica.process.pid) - before < 64 * 1024 * 1024
+
+
+def test_noise_on_sockets(shared_replica: Replica) -> None:
+    from websockets.sync.client import connect
+
+    with connect(f"ws://127.0.0.1:{shared_replica.port}/ws", proxy=None) as socket:
+        frames = st.binary(max_size=200).map(lambda b: b.decode("utf-8", "replace")) | st.one_of(
+            JSONISH.map(lambda value: encoded(value).decode()),
+            st.fixed_dictionaries(
+                {"action": st.sampled_from(["subscribe", "unsubscribe", "ping", "presence"])},
+                optional={"channels": st.lists(st.text(max_size=9), max_size=3), "since": JSONISH},
+            ).map(lambda value: encoded(value).decode()),
+        )
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(frames)
+        def sent(frame: str) -> None:
+            socket.send(frame)
+
+        sent()
+        socket.send('{"action": "ping"}')
+        deadline = time.monotonic() + 10
+        while '"pong"' not in str(socket.recv(5)):
+            assert time.monotonic() < deadline
+    assert "Traceback" not in shared_replica.output()
+
+
+async def test_no_secret_is_logged(strict: Replica) -> None:
+    good, bad = token("hanako"), "cmk_" + "s3cret" * 7
+    async with httpx.AsyncClient(base_url=strict.url) as api:
+        await api.get("/api/v1/classes", headers=bearer(good))
+        await api.post(f"/api/v1/events?key={bad}", json=[])
+        await api.get(f"/docs?token={good}")
+        await api.get("/api/v1/classes/%00", headers=bearer(bad))
+    assert good not in strict.output()
+    assert bad not in strict.output()
