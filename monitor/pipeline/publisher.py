@@ -27,7 +27,7 @@ class Publisher:
             for tell in (self._draw, self._show, self._handle):
                 try:
                     tell(stored)
-                except Exception:
+                except Exception:  # who can't be told must not keep the others from hearing
                     logger.exception("%d events: %s failed", len(stored.events), tell.__name__)
 
     def _draw(self, stored: Stored) -> None:
