@@ -60,7 +60,7 @@ from monitor.routes import live as live_routes
 from monitor.routes import older as older_routes
 from monitor.routes.body import Bodies
 from monitor.routes.gate import Gate, guarded
-from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
+from monitor.routes.middleware import CrossOrigin, Direct, WithoutTrailingSlash
 from monitor.routes.operations import TOTAL, Api
 from monitor.routes.origins import Origins
 from monitor.routes.responses import EXCEPTION_HANDLERS
@@ -110,11 +110,13 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
         *live_routes.routes(server.hub, gate),
     ]
     ingest = [each.path for each in api.operations if each.tag == "events"]
+    routes = guarded(gate, prefix, listed)
     return Starlette(
-        routes=guarded(gate, prefix, listed),
+        routes=routes,
         middleware=[
             Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL], ingest),
             Middleware(WithoutTrailingSlash),
+            Middleware(Direct, {each.path: each.app for each in routes if each.path in ingest}),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=server.lifespan,
