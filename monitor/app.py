@@ -103,20 +103,24 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     if settings.keeps_test_events:
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
-    listed = [
-        *api.routes(),
-        *docs.routes(prefix),
-        *page.routes(prefix),
-        *live_routes.routes(server.hub, gate),
-    ]
+    listed = guarded(
+        gate,
+        prefix,
+        [
+            *api.routes(),
+            *docs.routes(prefix),
+            *page.routes(prefix),
+            *live_routes.routes(server.hub, gate),
+        ],
+    )
     ingest = [each.path for each in api.operations if each.tag == "events"]
-    routes = guarded(gate, prefix, listed)
+    direct = {each.path: each.app for each in listed if each.path in ingest}
     return Starlette(
-        routes=routes,
+        routes=listed,
         middleware=[
             Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL], ingest),
             Middleware(WithoutTrailingSlash),
-            Middleware(Direct, {each.path: each.app for each in routes if each.path in ingest}),
+            Middleware(Direct, direct),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=server.lifespan,
