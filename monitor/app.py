@@ -119,8 +119,8 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
         routes=listed,
         middleware=[
             Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL], ingest),
-            Middleware(WithoutTrailingSlash),
             Middleware(Direct, direct),
+            Middleware(WithoutTrailingSlash),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=server.lifespan,
