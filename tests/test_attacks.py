@@ -1,22 +1,16 @@
-"""What attackers send: too much, too slowly, too deep, and noise."""
+"""What attackers send: too much, too slowly and too deep; test_noise.py has the noise."""
 
 import asyncio
 import gzip
-import os
-import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.conftest import Address, database, environment_of
 from tests.people import SECRET, bearer, client, token
 from tests.replicas import Replica
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))  # 100000 in the long form
 MAX_BYTES = 100_000
 
 
@@ -173,91 +167,6 @@ async def test_over_the_limit_ingest_says_503_and_the_rest_429(
             assert 500 not in found
             answer = await api.get("/classes")
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
-
-
-JSONISH = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-FIELDS = ["eventType", "userId", "eventTime", "eventId", "cellIndex", "result", "metadata", "code"]
-EVENTS = st.lists(st.dictionaries(st.sampled_from(FIELDS), JSONISH, max_size=8), max_size=3)
-
-
-def encoded(value: Any) -> bytes:
-    import json
-
-    return json.dumps(value).encode("utf-8", "surrogatepass")
-
-
-BODIES = st.one_of(
-    st.binary(max_size=200),
-    EVENTS.map(encoded),
-    st.tuples(EVENTS.map(encoded), st.integers(0, 500), st.binary(max_size=4)).map(
-        lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] + 1 :]
-    ),
-)
-
-
-def rss(pid: int) -> int:
-    with open(f"/proc/{pid}/statm") as file:  # noqa: PTH123 - a file of the kernel
-        return int(file.read().split()[1]) * 4096
-
-
-def test_noise_on_events(shared_replica: Replica) -> None:
-    """No 500, no crash, health throughout, and no growth of memory."""
-    assert shared_replica.process
-    before = rss(shared_replica.process.pid)
-    with httpx.Client(base_url=shared_replica.url, timeout=15) as api:
-
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(BODIES)
-        def posted(body: bytes) -> None:
-            headers = {"Content-Type": "application/json"}
-            answer = api.post("/api/v1/events", content=body, headers=headers)
-            assert answer.status_code in (202, 422), (body, answer.text)
-
-        posted()
-        assert api.get("/health/ready").status_code == 200
-    assert "Traceback" not in shared_replica.output()
-    assert rss(shared_replica.process.pid) - before < 64 * 1024 * 1024
-
-
-def test_noise_on_sockets(shared_replica: Replica) -> None:
-    from websockets.sync.client import connect
-
-    with connect(f"ws://127.0.0.1:{shared_replica.port}/ws", proxy=None) as socket:
-        frames = st.binary(max_size=200).map(lambda b: b.decode("utf-8", "replace")) | st.one_of(
-            JSONISH.map(lambda value: encoded(value).decode()),
-            st.fixed_dictionaries(
-                {"action": st.sampled_from(["subscribe", "unsubscribe", "ping", "presence"])},
-                optional={"channels": st.lists(st.text(max_size=9), max_size=3), "since": JSONISH},
-            ).map(lambda value: encoded(value).decode()),
-        )
-
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(frames)
-        def sent(frame: str) -> None:
-            socket.send(frame)
-
-        sent()
-        socket.send('{"action": "ping"}')
-        deadline = time.monotonic() + 10
-        while '"pong"' not in str(socket.recv(5)):
-            assert time.monotonic() < deadline
-    assert "Traceback" not in shared_replica.output()
 
 
 async def test_no_secret_is_logged(strict: Replica) -> None:
