@@ -346,7 +346,7 @@ async def test_who_is_in_anothers_class_is_named_and_not_shown(
             class_id = (await make(api, "/classes", name="数学", class_code=fresh()))["id"]
             await make(api, f"/classes/{class_id}/students", user_id=user)
     async with tab(browser, at(guarded_school, class_id, "manage")) as page:
-        await page.get_by_label("Your token").fill(token(names[1], "instructor"))
+        await page.get_by_role("textbox", name="Your token").fill(token(names[1], "instructor"))
         await page.get_by_role("button", name="Continue").click()
         hint = page.locator(".hint").filter(has_text="another teacher's class")
         await expect(hint).to_contain_text(user)
