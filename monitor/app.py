@@ -287,7 +287,8 @@ def _wall(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter 
     """What the settings say of who may come in, how often, and from which web pages."""
     tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
     hub = JupyterHub(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
-    authenticator = Authenticator(keyring, tokens, hub if settings.jupyterhub_api_url else None)
+    known_hub = hub if settings.jupyterhub_api_url else None
+    authenticator = Authenticator(keyring, tokens, known_hub, settings.recheck_credentials)
     is_private = authenticator.is_open and not settings.open_to_all
     rates = Rates(settings.minute_requests, settings.minute_events, settings.minute_bytes)
     limiter = None if is_private else Limiter(rates, settings.max_sockets)

@@ -57,6 +57,6 @@ def _in_url(query: bytes, tokens: bool) -> Credential | None:
 
 
 def _checked(kind: Kind, text: str) -> Credential:
-    if not text or len(text) > _MAX_LENGTH or not text.isascii():
+    if not 0 < len(text) <= _MAX_LENGTH or not (text.isascii() and text.isprintable()):
         raise Unauthenticated(f"This is no {kind}")
     return Credential(kind, text)
