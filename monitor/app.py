@@ -102,7 +102,8 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     rejected.declare(api, server.database, server.replay)
     if settings.keeps_test_events:
         test_events.declare(api, server.database)
-    openapi.declare(api, settings.project_name, settings.project_version)
+    is_open = gate.authenticator.is_open
+    openapi.declare(api, settings.project_name, settings.project_version, is_open)
     listed = [
         *api.routes(),
         *docs.routes(prefix),
