@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import socket
 from collections.abc import AsyncIterator
 
@@ -199,6 +200,26 @@ async def test_sockets_are_limited(strict: Replica) -> None:
         with pytest.raises(InvalidStatus):
             async with connect(url, proxy=None):
                 pass
+
+
+async def test_no_students_code_is_logged(strict: Replica) -> None:
+    code = "print('private words')"
+    event = {"eventType": "cell_executed", "userId": "hanako", "code": code, "errorMessage": code}
+    odd = {"eventId": "same", "eventTime": "2026-11-25T00:00:00Z"}
+    async with client(strict.url, token("hanako")) as api:
+        for body in (
+            [event | odd, event | odd],
+            [event | odd | {"code": f"{code}\0\ud800"}],
+            [event, event | {"cellIndex": code}],
+            [event | {"notebookPath": code * 100}],
+            [event | {"eventTime": code}],
+            {"code": code},
+        ):
+            content = json.dumps(body).encode()
+            headers = {"Content-Type": "application/json"}
+            answer = await api.post("/events", content=content, headers=headers)
+            assert answer.status_code in (202, 422), answer.text
+    assert "private words" not in strict.output()
 
 
 async def test_no_secret_is_logged(strict: Replica) -> None:

@@ -95,7 +95,7 @@ def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
 
 def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
     codes = {Forbidden: "forbidden", OverLimit: "over_limit"}
-    return Error(codes.get(type(error), "unavailable"), str(error))
+    return Error(codes.get(type(error), "unavailable"), error.told())
 
 
 class Connection:
