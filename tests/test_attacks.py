@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from monitor.security.credentials import _remembered, find
 from tests.conftest import Address, database, environment_of
 from tests.people import SECRET, bearer, client, token
 from tests.replicas import Replica
@@ -85,6 +86,21 @@ async def test_who_reads_no_answer_is_cut_off(strict: Replica) -> None:
         idler.settimeout(10)
         found = b"".join(iter(lambda: idler.recv(1 << 20), b""))
     assert 0 < found.count(b"HTTP/1.1 200 OK") < asked
+
+
+def test_long_queries_are_not_remembered() -> None:
+    kept = [_remembered.cache_info().currsize]
+    for length in (50, 5000):
+        query = b"x" * length
+        assert find({"type": "http", "headers": [], "query_string": query}) is None
+        kept.append(_remembered.cache_info().currsize)
+    assert kept[1:] == [kept[0] + 1] * 2
+
+
+async def test_many_requests_at_once_are_no_large_head(shared_replica: Replica) -> None:
+    heads = [b"GET /health/live?%d%s HTTP/1.1\r\n" % (n, b"x" * 7000) for n in range(300)]
+    answer = await exchange(shared_replica.port, b"\r\n".join(heads), b"Connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200 OK") == len(heads)
 
 
 UPGRADE = b"GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

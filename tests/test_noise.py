@@ -65,12 +65,13 @@ BODIES = st.one_of(
     mutated(EVENTS.map(encoded)),
     mutated(SENT),
 )
+INTERVALS = JSONISH.filter(lambda value: not isinstance(value, int) or not 9 < value <= 10_000)
 COMMANDS = st.fixed_dictionaries(
     {"action": st.sampled_from(["subscribe", "unsubscribe", "ping", "presence"])},
     optional={
         "channels": st.lists(st.text(max_size=9) | st.just("progress:*"), max_size=3),
         "since": JSONISH,
-        "coalesce": JSONISH,
+        "coalesce": INTERVALS,  # longer ones only make it wait
     },
 ).map(encoded)
 FRAMES = st.one_of(
