@@ -102,17 +102,11 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     rejected.declare(api, server.database, server.replay)
     if settings.keeps_test_events:
         test_events.declare(api, server.database)
-    openapi.declare(api, settings.project_name, settings.project_version)
-    listed = guarded(
-        gate,
-        prefix,
-        [
-            *api.routes(),
-            *docs.routes(prefix),
-            *page.routes(prefix),
-            *live_routes.routes(server.hub, gate),
-        ],
-    )
+    is_open = gate.authenticator.is_open
+    openapi.declare(api, settings.project_name, settings.project_version, is_open)
+    sockets = live_routes.routes(server.hub, gate)
+    unguarded = [*api.routes(), *docs.routes(prefix), *page.routes(prefix), *sockets]
+    listed = guarded(gate, prefix, unguarded)
     ingest = [each.path for each in api.operations if each.tag == "events"]
     direct = {each.path: each.app for each in listed if each.path in ingest}
     return Starlette(
@@ -293,7 +287,8 @@ def _wall(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter 
     """What the settings say of who may come in, how often, and from which web pages."""
     tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
     hub = JupyterHub(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
-    authenticator = Authenticator(keyring, tokens, hub if settings.jupyterhub_api_url else None)
+    known_hub = hub if settings.jupyterhub_api_url else None
+    authenticator = Authenticator(keyring, tokens, known_hub, settings.recheck_credentials)
     is_private = authenticator.is_open and not settings.open_to_all
     rates = Rates(settings.minute_requests, settings.minute_events, settings.minute_bytes)
     limiter = None if is_private else Limiter(rates, settings.max_sockets)

@@ -8,11 +8,18 @@ class MonitorError(Exception):
 
     retriable = False
 
+    def told(self) -> str:
+        """What a caller is told: what caused it may name hosts, users and statements."""
+        return str(self)
+
 
 class Unavailable(MonitorError):
     """Nothing is wrong with the request, but it can't be served now."""
 
     retriable = True
+
+    def told(self) -> str:
+        return "The server can't do this now: try again" if self.__cause__ else str(self)
 
 
 class QueueFull(Unavailable):

@@ -76,10 +76,11 @@ class CorkedProtocol(HttpToolsProtocol):
         super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        self._arrived = len(data)
+        self._arrived, self._has_ended = len(data), False
         super().data_received(data)
         if self._in_head:
-            self._head += len(data)
+            # Of a chunk with the end of another request in it, how much is not known.
+            self._head += 0 if self._has_ended else len(data)
             if self._head > self.max_head:
                 self._end(b"431 Request Header Fields Too Large")
 
@@ -99,7 +100,7 @@ class CorkedProtocol(HttpToolsProtocol):
             self.headers = _Trailers()
 
     def on_message_complete(self) -> None:
-        self._asking_since = None
+        self._asking_since, self._has_ended = None, True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_role_claim: Text = "role"
     jupyterhub_api_url: Url = ""
     jupyterhub_instructors: Text = "instructors"
+    recheck_credentials: Seconds = 20.0
     trusted_proxies: list[str] = msgspec.field(default_factory=list)
     minute_requests: Count = 60_000
     minute_events: Count = 300_000

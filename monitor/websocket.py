@@ -45,6 +45,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions["websocket.frames"] = self
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc and not self.transport.is_closing():
+            # The head is more than websockets reads: uvicorn would wait for ever for another.
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self._end()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._tell(False)

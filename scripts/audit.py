@@ -1,34 +1,43 @@
-"""Checks the locked dependencies for known vulnerabilities; 1 when there is one."""
+"""Checks the locked dependencies against OSV's advisories; exit status 1 when one is vulnerable.
+
+Where OSV can't be reached it says that nothing was checked, which is no fault of a dependency.
+"""
 
 import json
 import subprocess
 import sys
+from typing import Any
+
+_COMMAND = [
+    *(sys.executable, "-m", "pip_audit", "--vulnerability-service", "osv"),
+    *("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json"),
+    *("--requirement", "requirements-dev.txt"),
+]
 
 
-def main() -> int:
-    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes"]
-    done = subprocess.run(
-        [*command, "--progress-spinner", "off", "-f", "json", "-r", "requirements-dev.txt"],
-        capture_output=True,
-        text=True,
-    )
-    if not done.stdout.strip():
+def main(options: list[str]) -> int:
+    """`options` are pip-audit's."""
+    done = subprocess.run([*_COMMAND, *options], capture_output=True, text=True)
+    try:
+        found = json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError):
         reason = (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1]
-        print(f"Dependencies NOT checked for vulnerabilities: {reason}")
-        return 0
-    found = json.loads(done.stdout)["dependencies"]
-    unknown = [each["name"] for each in found if "skip_reason" in each]
-    vulnerable = [each for each in found if each.get("vulns")]
+        return _report([], f"no dependency: {reason}")
+    skipped = [each["name"] for each in found if "vulns" not in each]
+    return _report([each for each in found if each.get("vulns")], ", ".join(skipped), len(found))
+
+
+def _report(vulnerable: list[dict[str, Any]], unchecked: str, count: int = 0) -> int:
     for each in vulnerable:
-        ids = ", ".join(vulnerability["id"] for vulnerability in each["vulns"])
-        print(f"{each['name']} {each['version']}: {ids}")
-    if unknown:
-        print(
-            f"{len(unknown)} of {len(found)} dependencies NOT checked for vulnerabilities:"
-            " the package index has no advisories on them"
-        )
+        for known in each["vulns"]:
+            mended = ", ".join(known["fix_versions"]) or "no version yet"
+            print(f"VULNERABLE {each['name']} {each['version']}: {known['id']}, mended in {mended}")
+    if unchecked:
+        print(f"NOT CHECKED for known vulnerabilities: {unchecked}")
+    elif not vulnerable:
+        print(f"{count} dependencies checked: no known vulnerability")
     return 1 if vulnerable else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -14,6 +14,7 @@ import pytest
 
 from monitor.database import close_pool, open_pool, prepare
 from monitor.embedded import EmbeddedPostgres
+from tests.people import SECRET
 from tests.replicas import Replica
 from tests.servers import InfluxServer, RedisServer
 
@@ -126,6 +127,18 @@ async def school(
     """For tests of classes and all that belongs to them, each with names of its own."""
     async with database(postgres_server) as address:
         with Replica(environment_of(address, tmp_path_factory.mktemp("school"))) as replica:
+            yield replica
+
+
+@pytest.fixture(scope="session")
+async def guarded_school(
+    postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replica]:
+    """The same, with credentials: `tests.people` has tokens."""
+    async with database(postgres_server) as address:
+        environment = environment_of(address, tmp_path_factory.mktemp("guarded"))
+        secured = {"JWT_SECRET": SECRET, "TEST_EVENTS": "on"}
+        with Replica({**environment, **secured}) as replica:
             yield replica
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from websockets.exceptions import InvalidStatus
 from monitor.app import create_app
 from monitor.principal import Role
 from monitor.routes.gate import guarded
-from monitor.security.access import CHANNELS, ROUTES, table
+from monitor.security.access import CHANNELS, OWN, ROUTES, table
 from monitor.settings import Settings
-from tests.conftest import Address, database, environment_of
 from tests.people import CLAIMS, SECRET, bearer, client, token, unsigned
 from tests.replicas import Replica
 from tests.school import fresh
@@ -26,18 +25,6 @@ from tests.school import fresh
 DOCS = Path(__file__).parent.parent / "docs" / "security.md"
 PEOPLE = ("student", "instructor", "admin")
 SETTINGS = Settings(jwt_secret=SECRET, test_events="on")
-
-
-@pytest.fixture(scope="module")
-async def guarded_school(
-    postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Replica]:
-    """A replica with credentials."""
-    async with database(postgres_server) as address:
-        environment = environment_of(address, tmp_path_factory.mktemp("guarded"))
-        secured = {"JWT_SECRET": SECRET, "TEST_EVENTS": "on"}
-        with Replica({**environment, **secured}) as replica:
-            yield replica
 
 
 class World:
@@ -189,17 +176,64 @@ async def test_of_another_class_nobody_sees_or_changes_anything(world: World, ca
         assert answer.status_code == 403, (role, answer.text)
 
 
+LISTS = ["/classes", "/students", "/assignments", "/submissions", "/notebooks"]
+
+
 @pytest.mark.parametrize(
-    "path", ["/classes", "/students", "/assignments", "/submissions", "/ingest-keys"]
+    ("role", "path"),
+    [
+        ("instructor", "/ingest-keys"),
+        *((r, path) for r in ("student", "instructor") for path in LISTS),
+    ],
 )
-async def test_lists_have_nothing_of_another_class(world: World, path: str) -> None:
-    async with client(world.url, token("sensei", "instructor")) as api:
-        mine = (await api.get(path)).json()
-    async with client(world.url, token("kyoju", "instructor")) as api:
-        theirs = (await api.get(path)).json()
+async def test_lists_have_nothing_of_another_class(world: World, role: str, path: str) -> None:
+    async with httpx.AsyncClient(base_url=f"{world.url}/api/v1") as api:
+        mine = (await api.get(path, headers=credentials_of(role, True))).json()
+        theirs = (await api.get(path, headers=credentials_of(role, False))).json()
     assert mine
     assert theirs
     assert not {each["id"] for each in mine} & {each["id"] for each in theirs}
+
+
+@pytest.mark.parametrize("role", ["student", "instructor"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "students?user_id={user_id}",
+        "assignments?class_id={class_id}",
+        "submissions?assignment_id={assignment_id}",
+        "submissions?student_id={student_id}",
+        "submissions?user_id={user_id}",
+        "submissions?user_id=taro&student_id={student_id}",
+        "ingest-keys?class_id={class_id}",
+    ],
+)
+async def test_filters_find_nothing_of_another_class(world: World, role: str, query: str) -> None:
+    async with httpx.AsyncClient(base_url=f"{world.url}/api/v1") as api:
+        answer = await api.get(f"/{query.format(**world.ids)}", headers=credentials_of(role, False))
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("role", ["instructor", "admin"])
+async def test_who_may_delete_does(world: World, role: str) -> None:
+    teacher, student = (fresh("sensei"), fresh("pupil"))
+    ids, _ = await world.make(teacher, student)
+    async with client(world.url, token(teacher if role == "instructor" else "root", role)) as api:
+        for path in (
+            "/submissions/{submission_id}",
+            "/assignments/{assignment_id}",
+            "/ingest-keys/{key_id}",
+            "/classes/{class_id}/students/{student_id}",
+            "/classes/{class_id}",
+        ):
+            answer = await api.delete(path.format(**ids))
+            assert answer.status_code == 200, (path, answer.text)
+        for path in ("/notebooks/{notebook_id}", "/students/{student_id}"):
+            answer = await api.delete(path.format(**ids))
+            assert answer.status_code == (403 if role == "instructor" else 200), path
+    async with client(world.url, token("root", "admin")) as api:
+        for path, status in (("/test/events/none", 404), ("/rejected-events/999999", 404)):
+            assert (await api.delete(path)).status_code == status
 
 
 def bad_credentials(world_key: str) -> dict[str, dict[str, str]]:
@@ -315,6 +349,27 @@ async def test_what_people_with_power_did_is_on_record(world: World) -> None:
     assert entry["detail"] == {"grade": 91}
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_exports_are_on_record(world: World, method: str) -> None:
+    async with client(world.url, token("root", "admin")) as admin:
+        total = int((await admin.get("/audit")).headers["X-Total-Count"])
+        paths = [
+            f"/classes/{world.ids['class_id']}/now",
+            f"/students/{world.ids['student_id']}/timeline",
+        ]
+        async with client(world.url, token("sensei", "instructor")) as api:
+            for path in paths:
+                for form in ("json", "csv"):
+                    answer = await api.request(method, path, params={"format": form})
+                    assert answer.status_code == 200
+        async with client(world.url, token("hanako")) as api:
+            assert (await api.get(paths[1], params={"format": "csv"})).status_code == 200
+        entries = (await admin.get("/audit", params={"skip": total})).json()
+    assert [(each["name"], each["path"]) for each in entries] == [
+        ("sensei", f"/api/v1{path}") for path in paths
+    ]
+
+
 def channel_of(template: str, ids: dict[str, Any]) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: str(ids[found[1]]), template)
 
@@ -326,7 +381,7 @@ async def test_channels_are_for_whom_the_table_says(
     world: World, guarded_school: Replica, template: str, ours: bool, role: Role
 ) -> None:
     rule = CHANNELS[template].rule(role)
-    allowed = rule is not None and (ours or not rule.theirs)
+    allowed = rule is not None and rule is not OWN and (ours or not rule.theirs)
     credential = credentials_of(role, ours)["Authorization"].removeprefix("Bearer ")
     url = f"ws://127.0.0.1:{guarded_school.port}/ws?channels={channel_of(template, world.ids)}"
     protocols: Any = ["cell-monitor", f"bearer.{credential}"]

@@ -64,7 +64,7 @@ def made() -> Api:
         """Takes a table."""
         return Response(body, media_type="text/csv") if body else Thing("nothing")
 
-    declare(api, "Things", "1")
+    declare(api, "Things", "1", is_open=True)
     return api
 
 

@@ -67,6 +67,7 @@ async def test_without_postgresql_events_are_kept_and_come_in_when_it_is_back(
         async with httpx.AsyncClient() as client:
             refused = await client.get(classes)
             assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+            assert refused.json() == {"detail": "The server can't do this now: try again"}
             own_postgres.start()
             assert (await client.get(classes)).json() == []
 

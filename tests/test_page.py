@@ -15,7 +15,7 @@ from tests.browser import chromium, tab
 from tests.links import link
 from tests.people import SECRET, client, token
 from tests.replicas import Replica
-from tests.school import an_assignment, make
+from tests.school import an_assignment, fresh, make
 from tests.test_flow import event, post
 from tests.test_help_queue import a_class_of, send
 
@@ -334,3 +334,22 @@ async def test_where_credentials_are_wanted_it_asks_for_a_token(
             await asked.get_by_role("button").click()
             await live(page)
             await expect(asked).to_have_count(0)
+
+
+async def test_who_is_in_anothers_class_is_named_and_not_shown(
+    guarded_school: Replica, browser: Browser
+) -> None:
+    names = fresh("sensei"), fresh("kyoju")
+    user = fresh("hanako")
+    for name in names:
+        async with client(guarded_school.url, token(name, "instructor")) as api:
+            class_id = (await make(api, "/classes", name="数学", class_code=fresh()))["id"]
+            await make(api, f"/classes/{class_id}/students", user_id=user)
+    async with tab(browser, at(guarded_school, class_id, "manage")) as page:
+        await page.get_by_role("textbox", name="Your token").fill(token(names[1], "instructor"))
+        await page.get_by_role("button", name="Continue").click()
+        hint = page.locator(".hint").filter(has_text="another teacher's class")
+        await expect(hint).to_contain_text(user)
+        await page.goto(at(guarded_school, class_id))
+        await live(page)
+        await expect(page.locator(".tile")).to_have_count(0)

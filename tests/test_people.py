@@ -1,76 +1,20 @@
 """Credentials that others vouch for, the two modes, and the command line."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from monitor.settings import SettingsError, from_environment
 from tests.people import SECRET, bearer, client
+from tests.provider import EC, RSA, a_provider, confused, signed
 from tests.replicas import ROOT, Replica
-
-ISSUER = "https://login.example"
-RSA, EC = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
-PUBLISHED = {
-    "keys": [
-        {**json.loads(RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "r", "use": "sig"},
-        {**json.loads(ECAlgorithm.to_jwk(EC.public_key())), "kid": "e", "use": "sig"},
-    ]
-}
-USERS = {
-    "hub-admin": {"kind": "user", "name": "root", "admin": True, "groups": []},
-    "hub-teacher": {"kind": "user", "name": "sensei", "admin": False, "groups": ["instructors"]},
-    "hub-student": {"kind": "user", "name": "hanako", "admin": False, "groups": ["1-A"]},
-    "hub-service": {"kind": "service", "name": "cull", "admin": True},
-}
-
-
-class Provider(BaseHTTPRequestHandler):
-    """Publishes keys, and knows a Hub's users."""
-
-    def do_GET(self) -> None:
-        token = self.headers.get("Authorization", "").removeprefix("token ")
-        found: Any = PUBLISHED if self.path == "/jwks" else USERS.get(token)
-        self.send_response(200 if found else 403)
-        self.end_headers()
-        self.wfile.write(json.dumps(found).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Keeps quiet."""
-
-
-@contextmanager
-def provider() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def signed(key: Any, algorithm: str, kid: str, **claims: Any) -> str:
-    said: dict[str, Any] = {
-        "iss": ISSUER,
-        "aud": "cell-monitor",
-        "sub": "x",
-        "role": ["staff", "admin"],
-    }
-    said["exp"] = int(time.time()) + 60
-    return jwt.encode({**said, **claims}, key, algorithm, headers={"kid": kid})
 
 
 async def status(replica: Replica, credential: str, path: str = "/audit") -> int:
@@ -78,32 +22,35 @@ async def status(replica: Replica, credential: str, path: str = "/audit") -> int
         return (await api.get(path)).status_code
 
 
+async def status_in_url(replica: Replica, credential: str) -> int:
+    async with client(replica.url, None, "") as api:
+        return (await api.get("/docs", params={"token": credential})).status_code
+
+
 async def test_an_openid_provider_and_a_hub_say_who_somebody_is(
     environment: dict[str, str],
 ) -> None:
-    with provider() as url:
-        trusting = {
-            "JWT_JWKS_URL": f"{url}/jwks",
-            "JWT_ISSUER": ISSUER,
-            "JUPYTERHUB_API_URL": f"{url}/hub/api",
-        }
-        with Replica({**environment, **trusting}) as replica:
+    with a_provider() as provider:
+        secured = {**environment, **provider.settings, "JWT_SECRET": SECRET}
+        with Replica(secured) as replica:
             assert await status(replica, signed(RSA, "RS256", "r")) == 200
             assert await status(replica, signed(EC, "ES256", "e")) == 200
             assert await status(replica, signed(EC, "ES256", "e", role="student")) == 403
             stranger = rsa.generate_private_key(65537, 2048)
-            public = PUBLISHED["keys"][0]["n"]
             for forged in (
                 signed(stranger, "RS256", "r"),
                 signed(RSA, "RS256", "unknown"),
                 signed(EC, "ES256", "r"),
                 signed(RSA, "RS512", "r"),
-                signed(public, "HS256", "r"),
+                signed("x" * 40, "HS256", "r"),
+                confused(),
                 signed(RSA, "RS256", "r", iss="https://elsewhere"),
                 signed(RSA, "RS256", "r", aud="another"),
                 signed(RSA, "RS256", "r", exp=1),
+                "a\r\nX-Admin: true",
+                "\0",
             ):
-                assert await status(replica, forged) == 401, forged
+                assert await status_in_url(replica, forged) == 401, forged
             assert await status(replica, "hub-admin") == 200
             assert await status(replica, "hub-teacher") == 403
             assert await status(replica, "hub-teacher", "/ingest-keys") == 200
@@ -111,6 +58,17 @@ async def test_an_openid_provider_and_a_hub_say_who_somebody_is(
             assert await status(replica, "hub-student", "/classes") == 200
             assert await status(replica, "hub-service") == 401
             assert await status(replica, "hub-nobody") == 401
+
+
+async def test_tokens_with_unknown_keys_are_no_flood_at_the_provider(
+    environment: dict[str, str],
+) -> None:
+    with a_provider() as provider, Replica({**environment, **provider.settings}) as replica:
+        provider.is_down = True
+        tokens = [signed(RSA, "RS256", f"r{number}") for number in range(50)]
+        found = await asyncio.gather(*(status(replica, token) for token in tokens))
+        assert set(found) == {503}
+        assert provider.asked == ["/jwks"]
 
 
 async def test_who_cannot_be_asked_now_is_a_matter_of_time(environment: dict[str, str]) -> None:

@@ -156,7 +156,10 @@ _SELECT_OPEN = """
 
 _SELECT_CALL = """
     SELECT user_id, help_active, COALESCE(help_stop_at, '-infinity') AS after_stop,
-        ARRAY(SELECT class_id FROM student_classes WHERE student_id = s.id ORDER BY 1) AS classes
+        ARRAY(
+            SELECT class_id FROM student_classes
+            WHERE student_id = s.id AND role = 'student' ORDER BY 1
+        ) AS classes
     FROM student_classes AS m JOIN students AS s ON s.id = m.student_id
     WHERE m.class_id = $1 AND s.id = $2 AND m.role = 'student'
 """

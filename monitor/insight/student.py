@@ -45,10 +45,12 @@ async def sessions(reads: Reads, student_id: int, span: Span) -> PageOf[SessionO
     return PageOf(items, _cursor(items[-1].start_time, items[-1].id) if full else None)
 
 
-async def submissions(reads: Reads, student_id: int, span: Span) -> PageOf[SubmissionOf]:
-    """Raises NotFound, InvalidBody."""
+async def submissions(
+    reads: Reads, student_id: int, span: Span, teacher: str | None = None
+) -> PageOf[SubmissionOf]:
+    """With a teacher only what was handed in to their classes. Raises NotFound, InvalidBody."""
     await check_student(reads, student_id)
-    rows = await reads.fetch(_SELECT_SUBMISSIONS, student_id, *_bounds(span))
+    rows = await reads.fetch(_SELECT_SUBMISSIONS, student_id, *_bounds(span), teacher)
     items = [SubmissionOf(**row) for row in rows]
     full = len(items) == span.limit
     return PageOf(items, _cursor(items[-1].submitted_at, items[-1].id) if full else None)
@@ -74,5 +76,6 @@ _SELECT_SUBMISSIONS = """
         s.grade, s.feedback, s.late, s.graded_at
     FROM assignment_submissions AS s JOIN class_assignments AS a ON a.id = s.assignment_id
     WHERE s.student_id = $1 AND (s.submitted_at, s.id) < ($2, $3) AND s.submitted_at >= $4
+        AND ($6::text IS NULL OR a.class_id IN (SELECT class_id FROM teaching WHERE user_id = $6))
     ORDER BY s.submitted_at DESC, s.id DESC LIMIT $5
 """

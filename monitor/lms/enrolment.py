@@ -13,8 +13,10 @@ from monitor.listing import Id, Listing, Page
 from monitor.lms.classes import CLASSES
 from monitor.lms.resource import Unknown
 from monitor.lms.students import ensure
+from monitor.principal import Principal
 
 Role = Literal["student", "assistant", "teacher"]
+RoleNow = Literal["student", "assistant", "teacher", "pending"]
 
 
 class Enrolment(msgspec.Struct, kw_only=True):
@@ -39,7 +41,11 @@ Enrolments = Annotated[list[Enrolment], msgspec.Meta(max_length=10_000)]
 
 
 class RosterEntry(msgspec.Struct):
-    """A student of a class."""
+    """Somebody on a class's roster.
+
+    `pending` is a student of another teacher, until an administrator enrols them: the class sees
+    nothing of them.
+    """
 
     class_id: int
     student_id: int
@@ -47,7 +53,7 @@ class RosterEntry(msgspec.Struct):
     name: str | None
     email: str | None
     team: str | None
-    role: Role
+    role: RoleNow
     joined_at: datetime
 
 
@@ -59,11 +65,14 @@ async def roster(connection: asyncpg.Connection, class_id: int, page: Page) -> L
     return Listing([RosterEntry(**row) for row in rows], total)
 
 
-async def enrol(database: Database, class_id: int, who: list[Enrolment]) -> list[RosterEntry]:
+async def enrol(
+    database: Database, class_id: int, who: list[Enrolment], caller: Principal
+) -> list[RosterEntry]:
     """Enrols all of them or, when one is unknown, nobody. Raises NotFound, Unknown.
 
-    Those who don't exist yet are made first, in a transaction of their own: the pipeline locks
-    students in another order.
+    Students of other teachers become pending, and nothing of them changes, unless the caller is
+    an administrator. Those who don't exist yet are made first, in a transaction of their own: the
+    pipeline locks students in another order.
     """
     async with database.transaction() as connection:
         await CLASSES.get(connection, class_id)
@@ -71,13 +80,17 @@ async def enrol(database: Database, class_id: int, who: list[Enrolment]) -> list
         known = await ensure(connection, (each.user_id for each in who if each.user_id is not None))
     entries = {each.student_id or known[each.user_id or ""]: each for each in who}
     ids = sorted(entries)
-    columns = [
-        [getattr(entries[row_id], name) for row_id in ids] for name in ("name", "email", "team")
-    ]
     async with database.transaction() as connection:
-        await connection.execute(_UPDATE_STUDENTS, ids, *columns)
+        await connection.execute(_LOCK, ids)  # so that no key enrols one meanwhile
+        teacher = None if caller.role == "admin" else caller.name
+        others = {row["id"] for row in await connection.fetch(_SELECT_OF_OTHERS, ids, teacher)}
+        ours = {row_id: entry for row_id, entry in entries.items() if row_id not in others}
+        columns = [
+            [getattr(entry, name) for entry in ours.values()] for name in ("name", "email", "team")
+        ]
+        await connection.execute(_UPDATE_STUDENTS, list(ours), *columns)
+        roles = [_role(entries[row_id], row_id in others) for row_id in ids]
         try:
-            roles = [entries[row_id].role for row_id in ids]
             await connection.execute(_ENROL, class_id, ids, roles)
         except asyncpg.ForeignKeyViolationError:
             raise NotFound(f"The class {class_id} or one of the students is gone") from None
@@ -99,6 +112,10 @@ async def remove(connection: asyncpg.Connection, class_id: int, student_id: int)
     return RosterEntry(**rows[0])
 
 
+def _role(entry: Enrolment, is_of_others: bool) -> RoleNow:
+    return "pending" if is_of_others and entry.role == "student" else entry.role
+
+
 async def _check_ids(connection: asyncpg.Connection, who: list[Enrolment]) -> None:
     ids = [each.student_id for each in who if each.student_id is not None]
     missing = await connection.fetchval(_SELECT_MISSING, ids)
@@ -111,14 +128,15 @@ _SELECT_MISSING = """
     WHERE NOT EXISTS (SELECT FROM students WHERE id = asked) LIMIT 1
 """
 
+# In an order that all writers share: none waits in a circle.
+_LOCK = "SELECT FROM students WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
+
+_SELECT_OF_OTHERS = """
+    SELECT id FROM unnest($1::bigint[]) AS id
+    WHERE is_of_others(id, ARRAY(SELECT t.id FROM students AS t WHERE t.user_id = $2))
+"""
+
 _UPDATE_STUDENTS = """
-    WITH told AS (
-        SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
-            AS told (id, name, email, team)
-        WHERE COALESCE(name, email, team) IS NOT NULL
-    ), locked AS MATERIALIZED (  -- in an order that all writers share: none waits in a circle
-        SELECT id FROM students JOIN told USING (id) ORDER BY id FOR NO KEY UPDATE OF students
-    )
     UPDATE students AS s SET
         name = COALESCE(told.name, s.name),
         name_at = CASE WHEN told.name IS NULL THEN s.name_at ELSE now() END,
@@ -126,7 +144,8 @@ _UPDATE_STUDENTS = """
         email_at = CASE WHEN told.email IS NULL THEN s.email_at ELSE now() END,
         team = COALESCE(told.team, s.team),
         team_at = CASE WHEN told.team IS NULL THEN s.team_at ELSE now() END
-    FROM told JOIN locked USING (id) WHERE s.id = told.id
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS told (id, name, email, team)
+    WHERE s.id = told.id AND COALESCE(told.name, told.email, told.team) IS NOT NULL
 """
 
 _ENROL = """
@@ -138,7 +157,11 @@ _ENROL = """
 _COUNT = "SELECT count(*) FROM student_classes WHERE class_id = $1"
 
 _SELECT_ROSTER = """
-    SELECT class_id, student_id, user_id, name, email, team, role, joined_at
+    SELECT class_id, student_id, user_id,
+        CASE WHEN role <> 'pending' THEN name END AS name,
+        CASE WHEN role <> 'pending' THEN email END AS email,
+        CASE WHEN role <> 'pending' THEN team END AS team,
+        role, joined_at
     FROM student_classes JOIN students ON students.id = student_id
     WHERE class_id = $1
 """

@@ -10,7 +10,10 @@ _ATTENDS = """
     SELECT class_id FROM student_classes JOIN students ON students.id = student_id
     WHERE students.user_id = {user}
 """
-_TEACHES = _ATTENDS + " AND role IN ('teacher', 'assistant')"
+_TEACHES = "SELECT class_id FROM teaching WHERE user_id = {user}"
+_TAUGHT = (
+    "SELECT student_id FROM student_classes WHERE role = 'student' AND class_id IN ({teaches})"
+)
 
 _ROWS = {
     "classes": {
@@ -29,9 +32,7 @@ _ROWS = {
     },
     "students": {
         "student": "user_id = {user}",
-        "instructor": """
-            students.id IN (SELECT student_id FROM student_classes WHERE class_id IN ({teaches}))
-        """,
+        "instructor": "(user_id = {user} OR students.id IN ({taught}))",
     },
     # What neither an event nor an assignment has named tells nothing of another class.
     "notebooks": {
@@ -41,8 +42,7 @@ _ROWS = {
         "instructor": """(
             id IN (SELECT notebook_id FROM class_assignments WHERE class_id IN ({teaches}))
             OR id IN (
-                SELECT notebook_id FROM cell_progress JOIN student_classes USING (student_id)
-                WHERE class_id IN ({teaches})
+                SELECT notebook_id FROM cell_progress WHERE student_id IN ({taught})
             )
             OR NOT has_events
             AND NOT EXISTS (SELECT FROM class_assignments WHERE notebook_id = notebooks.id)
@@ -70,7 +70,8 @@ def theirs(table: str, principal: Principal, user: str) -> str:
         return f"{user}::text IS NOT NULL"
     condition = _ROWS[table].get(principal.role, "{user}::text IS NULL")
     attends, teaches = _ATTENDS.format(user=user), _TEACHES.format(user=user)
-    return condition.format(user=user, attends=attends, teaches=teaches)
+    taught = _TAUGHT.format(teaches=teaches)
+    return condition.format(user=user, attends=attends, teaches=teaches, taught=taught)
 
 
 async def are_theirs(

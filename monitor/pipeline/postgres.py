@@ -177,7 +177,8 @@ async def _enrol(
 ) -> None:
     """Puts students on the roster of the class whose key has brought their events.
 
-    Adds it to their classes in `rows`, so that the class hears of these events already.
+    Adds it to their classes in `rows`, so that the class hears of these events already. A student
+    of others is only noted as pending there: the key says which class posts, not who.
     """
     classes = {row["user_id"]: row["classes"] for row in rows}
     missing = {
@@ -189,7 +190,7 @@ async def _enrol(
     if missing:
         pairs = zip(*sorted(missing), strict=True)
         for row in await connection.fetch(_ENROL, *pairs):
-            missing[tuple(row)].append(row["class_id"])
+            missing[row["student_id"], row["class_id"]].append(row["class_id"])
 
 
 async def _copy(connection: asyncpg.Connection, entries: list[Entry]) -> None:
@@ -239,10 +240,16 @@ def _stored(events: list[Event], copied: Copied, rows: list[asyncpg.Record]) -> 
 
 
 _ENROL = """
-    INSERT INTO student_classes (student_id, class_id)
-    SELECT student_id, class_id FROM unnest($1::bigint[], $2::bigint[]) AS t (student_id, class_id)
-    WHERE EXISTS (SELECT FROM classes WHERE id = class_id)
-    ON CONFLICT DO NOTHING RETURNING student_id, class_id
+    WITH enrolled AS (
+        INSERT INTO student_classes (student_id, class_id, role)
+        SELECT student_id, class_id, CASE WHEN is_of_others(student_id, ARRAY(
+            SELECT teacher_id FROM teaching WHERE teaching.class_id = told.class_id
+        )) THEN 'pending' ELSE 'student' END
+        FROM unnest($1::bigint[], $2::bigint[]) AS told (student_id, class_id)
+        WHERE EXISTS (SELECT FROM classes WHERE id = class_id)
+        ON CONFLICT DO NOTHING RETURNING student_id, class_id, role
+    )
+    SELECT student_id, class_id FROM enrolled WHERE role = 'student'
 """
 
 _CREATE_STAGING = """
@@ -313,7 +320,10 @@ _UPDATE_STUDENTS = """
     JOIN locked USING (id)
     WHERE s.id = a.id
     RETURNING s.user_id, s.executions, s.errors, (SELECT id FROM noted) AS outbox_id,
-        ARRAY(SELECT class_id FROM student_classes AS c WHERE c.student_id = s.id) AS classes
+        ARRAY(
+            SELECT class_id FROM student_classes AS c
+            WHERE c.student_id = s.id AND c.role = 'student'
+        ) AS classes
 """
 
 _UPDATE_SESSIONS = """

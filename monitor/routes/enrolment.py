@@ -5,6 +5,7 @@ from monitor.errors import NotFound
 from monitor.listing import Id, Listing, Page
 from monitor.lms import enrolment, roster
 from monitor.lms.enrolment import Enrolment, Enrolments, RosterEntry
+from monitor.principal import Principal
 from monitor.routes.operations import Api
 
 
@@ -16,14 +17,17 @@ def declare(api: Api, database: Database) -> None:
             return await enrolment.roster(connection, class_id, query)
 
     @api.operation("POST", "/classes/{class_id}/students", status=201, raises=(NotFound,))
-    async def enrol(class_id: Id, body: Enrolment | Enrolments) -> RosterEntry | list[RosterEntry]:
+    async def enrol(
+        class_id: Id, body: Enrolment | Enrolments, caller: Principal
+    ) -> RosterEntry | list[RosterEntry]:
         """Enrols one student, or an array of them; those who aren't known by user_id are made.
 
-        Of an array either all are enrolled or nobody. Enrolling again changes the role.
+        Of an array either all are enrolled or nobody. Enrolling again changes the role. Who is in
+        another teacher's class is `pending` until an administrator enrols them.
         """
         if isinstance(body, list):
-            return await enrolment.enrol(database, class_id, body)
-        (entry,) = await enrolment.enrol(database, class_id, [body])
+            return await enrolment.enrol(database, class_id, body, caller)
+        (entry,) = await enrolment.enrol(database, class_id, [body], caller)
         return entry
 
     @api.operation(
@@ -33,13 +37,13 @@ def declare(api: Api, database: Database) -> None:
         raises=(NotFound,),
         body_media="text/csv",
     )
-    async def upload_roster(class_id: Id, body: bytes) -> list[RosterEntry]:
+    async def upload_roster(class_id: Id, body: bytes, caller: Principal) -> list[RosterEntry]:
         """Enrols the students of a CSV file: all of them or nobody.
 
         Its first line has the headings: `user_id` (学籍番号), and `name` (氏名), `email` (メール),
         `team` (チーム), `role` (役割) where there are any. In UTF-8 or Shift_JIS.
         """
-        return await enrolment.enrol(database, class_id, roster.read(body))
+        return await enrolment.enrol(database, class_id, roster.read(body), caller)
 
     @api.operation("DELETE", "/classes/{class_id}/students/{student_id}", raises=(NotFound,))
     async def remove_class_student(class_id: Id, student_id: Id) -> RosterEntry:

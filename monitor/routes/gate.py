@@ -71,7 +71,10 @@ class Gate:
         principal: Principal = scope["principal"]
         await access.check(scope["rule"], principal, found, self.database)
         act = act_of(scope, principal, found)
-        if act and scope["method"] == "GET":  # an export: what it reads from may be a standby
+        if act and scope["method"] in (
+            "GET",
+            "HEAD",
+        ):  # an export: what it reads from may be a standby
             async with self.database.transaction() as connection:
                 await note(connection, act)
         else:

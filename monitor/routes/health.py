@@ -7,10 +7,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from monitor.errors import OverLimit, Unauthenticated
 from monitor.pipeline.health import Health, State
 from monitor.principal import Principal
 from monitor.routes.body import JSON
-from monitor.routes.operations import Answer, Endpoint, Operation
+from monitor.routes.operations import Answer, Endpoint, Operation, errors
 from monitor.routes.responses import json_response
 
 
@@ -45,5 +46,9 @@ def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[
 
 def _operation(path: str, endpoint: Endpoint, kind: Any) -> Operation:
     name = "get" + path.replace("/", "_")
-    answers = {200: Answer("Ready", {JSON: kind}), 503: Answer("Not ready", {JSON: kind})}
+    answers = {
+        200: Answer("Ready", {JSON: kind}),
+        **errors(Unauthenticated, OverLimit),
+        503: Answer("Not ready", {JSON: kind}),
+    }
     return Operation("GET", path, name, endpoint.__doc__ or "", "health", endpoint, answers)

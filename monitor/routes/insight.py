@@ -1,6 +1,7 @@
 """What teachers ask: a class now, its notebooks cell by cell, its activity, one student's story."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial, wraps
 from typing import TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from monitor.insight.radar import Radar, RadarQuery, error_radar
 from monitor.insight.student import SessionOf, SubmissionOf, sessions, submissions
 from monitor.insight.timeline import Access, Execution, TimelineSpan, accesses, executions
 from monitor.listing import Id
+from monitor.principal import Principal
 from monitor.reads import Reads
 from monitor.routes.operations import Api
 from monitor.routes.tables import CSV, csv_response, csv_stream
@@ -115,9 +117,13 @@ def _declare_students(api: Api, reads: Reads) -> None:
         return await _pages(reads, sessions, SessionOf, student_id, query)
 
     @api.operation("GET", path("submissions"), raises=(NotFound,), media=_TABLE)
-    async def get_submissions(student_id: Id, query: Span) -> PageOf[SubmissionOf] | Response:
-        """What a student handed in, newest first."""
-        return await _pages(reads, submissions, SubmissionOf, student_id, query)
+    async def get_submissions(
+        student_id: Id, query: Span, caller: Principal
+    ) -> PageOf[SubmissionOf] | Response:
+        """What a student handed in, newest first; an instructor sees what is of their classes."""
+        teacher = caller.name if caller.role == "instructor" else None
+        question = wraps(submissions)(partial(submissions, teacher=teacher))
+        return await _pages(reads, question, SubmissionOf, student_id, query)
 
 
 async def _pages(

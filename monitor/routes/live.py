@@ -8,7 +8,7 @@ import msgspec
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from monitor.errors import Forbidden, Unauthenticated, Unavailable
+from monitor.errors import Forbidden, OverLimit, Unauthenticated, Unavailable
 from monitor.listing import Id
 from monitor.pipeline.cursor import Cursor
 from monitor.pipeline.hub import Hub, Stale
@@ -23,7 +23,6 @@ ENDED = 4401  # the close code when the credential of a socket ends
 MAX_CHANNELS = 1000
 MAX_CHANNEL_LENGTH = 2000
 MAX_NAME_LENGTH = 200
-_LOOK_AGAIN = 20.0  # seconds after which a socket's caller is looked at again
 
 Interval = Annotated[int, msgspec.Meta(ge=0, le=10_000)]  # ms
 
@@ -94,10 +93,9 @@ def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
         return Query(), Error("invalid_query", str(error))
 
 
-def _error(error: Forbidden | Unavailable) -> Error:
-    if isinstance(error, Forbidden):
-        return Error("forbidden", str(error))
-    return Error("unavailable", str(error))
+def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
+    codes = {Forbidden: "forbidden", OverLimit: "over_limit"}
+    return Error(codes.get(type(error), "unavailable"), error.told())
 
 
 class Connection:
@@ -130,9 +128,10 @@ class Connection:
 
     async def _watch(self) -> None:
         """Closes the socket when its credential ends, and channels that are no longer its own."""
+        recheck = self._gate.authenticator.recheck
         while True:
             left = self._socket.scope["principal"].expires - time.time()
-            await asyncio.sleep(max(0.0, min(left, _LOOK_AGAIN)))
+            await asyncio.sleep(max(0.0, min(left, recheck)))
             try:
                 principal = await self._gate.caller(self._socket.scope)
                 self._socket.scope["principal"] = principal
@@ -156,7 +155,11 @@ class Connection:
 
     async def _obey(self, frame: str | bytes) -> None:
         try:
+            for account in self._socket.scope["accounts"]:
+                account.requests.take(1)
             command = _COMMANDS.decode(frame)
+        except OverLimit as error:
+            self._reply("error", _error(error))
         except msgspec.ValidationError as error:
             self._reply("error", Error("invalid_command", str(error)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

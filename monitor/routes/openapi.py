@@ -1,13 +1,14 @@
 """The OpenAPI 3.1 document, made from the operations and their types."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from monitor.routes.body import JSON
 from monitor.routes.operations import Answer, Api, Operation
+from monitor.security.access import ROUTES
 
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -17,7 +18,7 @@ _SCHEMES = {
 }
 
 
-def declare(api: Api, title: str, version: str) -> None:
+def declare(api: Api, title: str, version: str, is_open: bool) -> None:
     """Adds the operation that answers with the document of all others; the last to be declared."""
 
     described: dict[str, Any] = {}
@@ -27,21 +28,23 @@ def declare(api: Api, title: str, version: str) -> None:
         """This document."""
         return described
 
-    described.update(document(title, version, api.operations))
+    described.update(document(title, version, api, is_open))
 
 
-def document(title: str, version: str, operations: Iterable[Operation]) -> dict[str, Any]:
-    """The document, as JSON's types."""
+def document(title: str, version: str, api: Api, is_open: bool) -> dict[str, Any]:
+    """The document, as JSON's types. Of an open server no operation needs a credential."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
-    for each in operations:
-        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
+    for each in api.operations:
+        described = _operation(each, schemas)
+        if not is_open:
+            described["security"] = _security(each, api.prefix)
+        paths.setdefault(each.path, {})[each.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
-        "security": [{"token": []}, {"key": []}, {}],
     }
 
 
@@ -81,6 +84,13 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         content = _content({operation.body_media: operation.body}, schemas)
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _security(operation: Operation, prefix: str) -> list[dict[str, list[str]]]:
+    """Any of these credentials is needed."""
+    row = ROUTES[f"{operation.method} {operation.path.removeprefix(prefix)}"]
+    key = [{"key": list[str]()}] if row.key else []
+    return [{"token": []}, *key, *([{}] if row.anyone else [])]
 
 
 def _parameters(operation: Operation, schemas: Schemas) -> Iterator[dict[str, Any]]:

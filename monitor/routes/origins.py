@@ -30,8 +30,15 @@ class Origins:
                 origin = value.decode("latin-1").lower()
         if self._loopback_only and host and _name(host) not in _LOOPBACK:
             raise Forbidden(f"{host!r} is no name of this machine")
-        if origin and origin not in self._allowed and urlsplit(origin).netloc != host:
+        if origin and origin not in self._allowed and _netloc(origin) != host:
             raise Forbidden(f"The origin {origin!r} is not among BACKEND_CORS_ORIGINS")
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str | None:

@@ -48,13 +48,14 @@ def status_of(kind: type[Exception]) -> int:
 
 
 async def on_monitor_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MonitorError)  # noqa: S101 - what it is registered for
     status = status_of(type(error))
     headers = {401: _CHALLENGE, 503: _RETRY_AFTER}.get(status)
     if isinstance(error, OverLimit):
         headers = {"Retry-After": str(ceil(max(1.0, error.seconds)))}
         if request.scope.get("ingest"):
             status = 503  # the extension takes 429 for success, and forgets the events
-    detail = error.details if isinstance(error, InvalidBody) else str(error)
+    detail = error.details if isinstance(error, InvalidBody) else error.told()
     return json_response({"detail": detail}, status, headers)
 
 

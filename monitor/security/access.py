@@ -47,6 +47,8 @@ YES = Rule("yes")
 PLAIN = Rule("`status` only")
 AS_THEMSELVES = Rule("as themselves")
 THEIRS = Rule("theirs", theirs=True)
+OWN = Rule("their own", theirs=True)
+TAKE_OFF = Rule("theirs", theirs=True, strangers=frozenset({"student_id"}))
 ENROL = Rule("theirs; new students", theirs=True, strangers=frozenset({"user_id"}))
 HAND_IN = Rule("theirs, ungraded", theirs=True, unset=frozenset({"grade", "feedback", "status"}))
 IN_A_CLASS = Rule("theirs, with a class", theirs=True, needs=frozenset({"class_id"}))
@@ -84,7 +86,7 @@ ROUTES: Mapping[str, Row] = {
     "GET /classes/{class_id}/students": _STAFF,
     "POST /classes/{class_id}/students": Row(instructor=ENROL, admin=YES),
     "POST /classes/{class_id}/roster": Row(instructor=ENROL, admin=YES),
-    "DELETE /classes/{class_id}/students/{student_id}": _STAFF,
+    "DELETE /classes/{class_id}/students/{student_id}": Row(instructor=TAKE_OFF, admin=YES),
     "POST /students": Row(instructor=ENROL, admin=YES),
     "GET /students": _MEMBERS,
     "GET /students/{student_id}": _MEMBERS,
@@ -138,7 +140,7 @@ CHANNELS: Mapping[str, Row] = {
     "*": _ADMIN,
     "progress:*": _ADMIN,
     "progress:{user_id}": _MEMBERS,
-    "notifications:{user_id}": _MEMBERS,
+    "notifications:{user_id}": Row(student=THEIRS, instructor=OWN, admin=YES),
     "class:{class_id}": _STAFF,
     "notices:{class_id}": _MEMBERS,
     "broadcast": _PEOPLE,

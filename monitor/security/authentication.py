@@ -12,7 +12,6 @@ from monitor.security.jupyterhub import Hub
 from monitor.security.keyring import Keyring
 from monitor.security.tokens import Tokens
 
-_REMEMBERED = 20.0  # seconds for which a token isn't looked at again
 _MAX_REMEMBERED = 10_000
 
 
@@ -24,11 +23,17 @@ class Seen(NamedTuple):
 
 
 class Authenticator:
-    """Knows the callers. Without `tokens` and `hub` the server is open, and everybody is one."""
+    """Knows the callers. Without `tokens` and `hub` the server is open, and everybody is one.
 
-    def __init__(self, keyring: Keyring, tokens: Tokens | None, hub: Hub | None) -> None:
+    A token isn't looked at again for `recheck` seconds.
+    """
+
+    def __init__(
+        self, keyring: Keyring, tokens: Tokens | None, hub: Hub | None, recheck: float
+    ) -> None:
         self.keyring = keyring
         self.is_open = tokens is None and hub is None
+        self.recheck = recheck
         self._tokens = tokens
         self._hub = hub
         self._seen: OrderedDict[bytes, Seen] = OrderedDict()
@@ -51,7 +56,7 @@ class Authenticator:
         hashed, now = sha256(token.encode()).digest(), time.time()
         seen = self._seen.get(hashed)
         if seen is None or seen.until <= now:
-            seen = Seen(await self._ask(token), now + _REMEMBERED)
+            seen = Seen(await self._ask(token), now + self.recheck)
             self._seen[hashed] = seen
             self._seen.move_to_end(hashed)
             if len(self._seen) > _MAX_REMEMBERED:

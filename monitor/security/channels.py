@@ -9,7 +9,7 @@ from monitor.lms.theirs import are_theirs, classes_of
 from monitor.pipeline.hub import ALL
 from monitor.pipeline.messages import channel
 from monitor.principal import Principal
-from monitor.security.access import CHANNELS, Row
+from monitor.security.access import CHANNELS, OWN, Row
 
 _PERSONAL = ("progress", "notifications")
 _OF_CLASSES = ("class", "notices")
@@ -23,9 +23,10 @@ async def may_subscribe(principal: Principal, names: Iterable[str], database: Da
     for name in names:
         template, argument, value = _parsed(name)
         rule = CHANNELS.get(template, Row()).rule(principal.role)
-        if rule is None or (argument and value is None):
+        is_own = value == principal.name
+        if rule is None or (argument and value is None) or (rule is OWN and not is_own):
             raise _refusal(name)
-        if rule.theirs and value != principal.name:
+        if rule.theirs and not is_own:
             named[argument, value] = name
     if named:
         async with database.transaction() as connection:

@@ -11,6 +11,7 @@ from monitor.errors import Unauthenticated
 SUBPROTOCOL = "cell-monitor"  # what a socket offers beside `bearer.<token>`, and is answered
 _BEARER = "bearer."
 _MAX_LENGTH = 8192  # characters
+_MAX_REMEMBERED = 256  # bytes of a query, so that strangers' are no load on memory
 
 Kind = Literal["key", "token"]
 
@@ -34,7 +35,8 @@ def find(scope: Scope, tokens_in_url: bool = False) -> Credential | None:
             if offered.startswith(_BEARER):
                 return _checked("token", offered.removeprefix(_BEARER))
     if query := scope["query_string"]:
-        return _in_url(query, tokens_in_url)
+        read = _remembered if len(query) <= _MAX_REMEMBERED else _in_url
+        return read(query, tokens_in_url)
     return None
 
 
@@ -45,7 +47,6 @@ def _authorization(value: str) -> Credential:
     return _checked("token", text.strip())
 
 
-@lru_cache(4096)  # all requests of a class have the same
 def _in_url(query: bytes, tokens: bool) -> Credential | None:
     for part in query.decode("latin-1").split("&"):
         name, _, value = part.partition("=")
@@ -56,7 +57,10 @@ def _in_url(query: bytes, tokens: bool) -> Credential | None:
     return None
 
 
+_remembered = lru_cache(4096)(_in_url)  # all requests of a class have the same
+
+
 def _checked(kind: Kind, text: str) -> Credential:
-    if not text or len(text) > _MAX_LENGTH or not text.isascii():
+    if not 0 < len(text) <= _MAX_LENGTH or not (text.isascii() and text.isprintable()):
         raise Unauthenticated(f"This is no {kind}")
     return Credential(kind, text)

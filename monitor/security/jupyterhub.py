@@ -1,6 +1,7 @@
 """Users of a JupyterHub, by the tokens that it has given them."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 import aiohttp
 import msgspec
@@ -9,6 +10,7 @@ from monitor.errors import Unauthenticated, Unavailable
 from monitor.principal import Principal, Role
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3.0)
+_MAX_ASKING = 8  # at once: tokens that nobody knows are no flood at the Hub
 
 
 class User(msgspec.Struct):
@@ -26,6 +28,7 @@ class Hub:
 
     url: str
     instructors: str
+    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_ASKING))
 
     async def principal(self, token: str) -> Principal:
         """Raises Unauthenticated, and Unavailable when the Hub doesn't answer."""
@@ -43,6 +46,7 @@ class Hub:
         headers = {"Authorization": f"token {token}"}
         try:
             async with (
+                self._asking,
                 aiohttp.ClientSession(timeout=_TIMEOUT) as session,
                 session.get(f"{self.url}/user", headers=headers, allow_redirects=False) as answer,
             ):

@@ -1,7 +1,8 @@
 """People's JSON Web Tokens: HS256 by a secret, RS256 and ES256 by a provider's published keys."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from monitor.principal import Principal, Role
 _REQUIRED = ["exp", "sub", "iss", "aud"]
 _FETCH_TIMEOUT = 3.0  # seconds
 _COOLDOWN = 10.0  # seconds until an unknown key id makes it fetch the keys again
+_REST = 5.0  # seconds after a provider could not be reached, in which it isn't asked
 _STRONGEST_FIRST: tuple[Role, ...] = ("admin", "instructor", "student")
 
 
@@ -41,6 +43,8 @@ class Tokens:
             if trust.jwks_url
             else None
         )
+        self._looking = asyncio.Lock()  # a provider that hangs takes one thread, not all
+        self._rests_until = 0.0
 
     async def principal(self, token: str) -> Principal:
         """Raises Unauthenticated, and Unavailable when the provider's keys can't be had."""
@@ -59,9 +63,19 @@ class Tokens:
         if algorithm == "HS256" and self._trust.secret:
             return self._decode(token, self._trust.secret, ["HS256"])
         if algorithm in ("RS256", "ES256") and self._published:
-            key = await run_in_threadpool(self._published.get_signing_key_from_jwt, token)
+            key = await self._look(self._published.get_signing_key_from_jwt, token)
             return self._decode(token, key.key, [algorithm])
         raise self._jwt.InvalidAlgorithmError(algorithm)
+
+    async def _look(self, find: Callable[[str], Any], token: str) -> Any:
+        async with self._looking:
+            if time.monotonic() < self._rests_until:
+                raise self._jwt.PyJWKClientConnectionError
+            try:
+                return await run_in_threadpool(find, token)
+            except self._jwt.PyJWKClientConnectionError:
+                self._rests_until = time.monotonic() + _REST
+                raise
 
     def _decode(self, token: str, key: Any, algorithms: list[str]) -> Mapping[str, Any]:
         claims: Mapping[str, Any] = self._jwt.decode(

@@ -23,8 +23,9 @@ export function manageView(root, store) {
   root.append(el("div", { className: "columns" }, list, forms));
   const load = async () => {
     try {
-      const [known, assignments] = await Promise.all([
+      const [known, roster, assignments] = await Promise.all([
         call(`classes/${store.id}`),
+        all(`classes/${store.id}/students`),
         all(`assignments?class_id=${store.id}`),
       ]);
       const handed = await Promise.all(
@@ -35,7 +36,13 @@ export function manageView(root, store) {
         ...(assignments.length ? [] : [el("p", { className: "hint", textContent: t("nothing") })]),
         ...assignments.map((each, place) => card(store, each, handed[place])),
       );
-      forms.replaceChildren(handOut(store, load), enrol(store), rename(store, known), classForm());
+      forms.replaceChildren(
+        handOut(store, load),
+        enrol(store, load),
+        ...pending(roster),
+        rename(store, known),
+        classForm(),
+      );
     } catch (error) {
       toast(t("failed", error.message));
     }
@@ -109,7 +116,7 @@ function handOut(store, done) {
   );
 }
 
-function enrol(store) {
+function enrol(store, done) {
   const fields = [["rows", t("enrol_hint"), { tag: "textarea", rows: 5, required: true }]];
   return form(t("enrol"), fields, t("enrol"), async ({ rows }) => {
     const headed = /^[^\n]*(user_id|学籍番号)/i.test(rows)
@@ -118,7 +125,14 @@ function enrol(store) {
     const enrolled = await send("POST", `classes/${store.id}/roster`, headed, "text/csv");
     toast(t("enrolled", enrolled.length));
     store.reload();
+    await done();
   });
+}
+
+function pending(roster) {
+  const who = roster.filter((each) => each.role === "pending").map((each) => each.user_id);
+  if (!who.length) return [];
+  return [el("p", { className: "hint", textContent: t("pending", who.join(", ")) })];
 }
 
 function rename(store, known) {

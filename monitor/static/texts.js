@@ -140,6 +140,10 @@ const TEXTS = {
     "1 行に 1 人：学籍番号,氏名,メール,チーム,役割（必要なのは学籍番号だけ）。見出し付きの CSV も貼り付けられます。",
   ],
   enrolled: ["{0} enrolled.", "{0} 人を登録しました。"],
+  pending: [
+    "In another teacher's class, shown here once an administrator has enrolled them: {0}",
+    "他の教員のクラスの学生です。管理者が登録すると、ここにも表示されます: {0}",
+  ],
   assignments: ["Assignments", "課題"],
   hand_out: ["Hand out", "配布"],
   heading: ["Title", "題名"],
