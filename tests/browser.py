@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.servers import find_chromium
+from tests.programs import find_chromium
 
 FLAGS = (
     "--no-sandbox",
