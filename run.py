@@ -52,7 +52,8 @@ class Server(uvicorn.Server):
 
 
 def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
-    url = f"http://{settings.host}:{settings.port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
     if embedded:
         psql = shlex.join([str(binaries() / "psql"), "-h", embedded.host, "-U", embedded.user])
         data = f"{embedded.directory}  (its own PostgreSQL)\n  psql      {psql}"

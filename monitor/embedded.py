@@ -112,8 +112,8 @@ class EmbeddedPostgres:
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         elif self._account and self.data.stat().st_uid == 0:
-            # A backup that root copied back.
-            for path in (self.data, *self.data.rglob("*")):
+            # A backup that root copied back. Last the directory, for a start that is broken off.
+            for path in (*self.data.rglob("*"), self.data):
                 self._give(path)
         self._make_socket_directory()
 
