@@ -51,7 +51,7 @@ rm ./*.deb
 STARTER = """#!/bin/sh
 root=${{0%/*}}
 export LD_LIBRARY_PATH={libraries} XDG_DATA_HOME="$root/usr/share"
-exec "$root/{program}" "$@"
+exec "{program}" "$@"
 """
 
 NO_REDIS = (
@@ -72,6 +72,11 @@ NO_CHROMIUM = (
     "No Chromium for the tests: neither chromium nor google-chrome on the PATH. "
     "Debian: apt-get install chromium. Ubuntu and macOS: install Google Chrome. "
     "Or name Chromium or Chrome: TEST_CHROMIUM=/path/to/program"
+)
+
+NO_NODE = (
+    "The Node.js that comes with Playwright does not run here: it needs libatomic. "
+    "Debian and Ubuntu: apt-get install libatomic1"
 )
 
 
@@ -116,17 +121,21 @@ def find_chromium() -> str | None:
 
 
 def find_node() -> str:
-    """The Node.js that drives Playwright, in its wheel."""
+    """The Node.js that drives Playwright, in its wheel; a library that it needs may be Debian's."""
     package = find_spec("playwright")
     assert package
     assert package.origin
-    return str(Path(package.origin).parent / "driver" / "node")
+    node = str(Path(package.origin).parent / "driver" / "node")
+    if subprocess.run([node, "--version"], capture_output=True).returncode:
+        return debian("libatomic1", node, NO_NODE)
+    return node
 
 
 def debian(package: str, program: str, missing: str) -> str:
-    """What starts this program of a package of Debian's, which is unpacked once with all it needs.
+    """What starts a program with a package of Debian's, unpacked once with all that it needs.
 
-    Raises ProgramError, which begins with `missing`, where the package can't be had.
+    `program` is one of the package's, or the absolute path of another. Raises ProgramError, which
+    begins with `missing`, where the package can't be had.
     """
     starter = CACHE / package / "run"
     with _only_one():
@@ -162,7 +171,8 @@ def _write_starter(root: Path, program: str) -> None:
     places = sorted({path.parent.relative_to(root) for path in root.rglob("*.so*")})
     libraries = ":".join(f'"$root/{place}"' for place in places)
     starter = root / "run"
-    starter.write_text(STARTER.format(libraries=libraries, program=program))
+    path = program if Path(program).is_absolute() else f"$root/{program}"
+    starter.write_text(STARTER.format(libraries=libraries, program=path))
     starter.chmod(0o755)
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,6 +37,11 @@ FINDERS = [
     pytest.param(programs.find_haproxy, r"install haproxy.*brew install haproxy", id="haproxy"),
     pytest.param(programs.find_chromium, r"install chromium.*TEST_CHROMIUM=/path", id="chromium"),
 ]
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    return programs.find_node()
 
 
 @pytest.fixture(autouse=True)
@@ -137,10 +143,11 @@ def download_host() -> Iterator[str]:
 
 
 def test_elsewhere_than_on_debian_playwright_fetches_its_own_browser(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "runs_debian", lambda: False)
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", node)
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "browsers"))
     with download_host() as url:
         monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", url)
@@ -149,6 +156,21 @@ def test_elsewhere_than_on_debian_playwright_fetches_its_own_browser(
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "others"))
     with pytest.raises(ProgramError, match=r"TEST_CHROMIUM=[^\0]*ECONNREFUSED"):
         programs.find_chromium()
+
+
+def test_node_gets_the_library_that_a_small_debian_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(programs, "find_spec", lambda name: package)
+    (tmp_path / "driver").mkdir()
+    on_the_path(monkeypatch, tmp_path / "driver", node='test "$LD_LIBRARY_PATH" && echo "runs $1"')
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("PATH", "")
+        with pytest.raises(ProgramError, match="apt-get install libatomic1"):
+            programs.find_node()
+    on_the_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
+    assert subprocess.check_output([programs.find_node(), "here"], text=True) == "runs here\n"
 
 
 def test_a_named_browser_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
