@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ import uvicorn
 
 from monitor import commands, logs
 from monitor.app import create_app
-from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError, binaries
 from monitor.errors import MonitorError
 from monitor.protocol import CorkedProtocol
 from monitor.rebuild import rebuild_influxdb
@@ -51,9 +52,11 @@ class Server(uvicorn.Server):
 
 
 def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
-    url = f"http://{settings.host}:{settings.port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
     if embedded:
-        data = f"{embedded.directory}  (its own PostgreSQL; psql -h {embedded.host} -U postgres)"
+        psql = shlex.join([str(binaries() / "psql"), "-h", embedded.host, "-U", embedded.user])
+        data = f"{embedded.directory}  (its own PostgreSQL)\n  psql      {psql}"
     else:
         data = f"PostgreSQL at {settings.postgres_server}:{settings.postgres_port}"
     influx = settings.influxdb_url or "off  (set INFLUXDB_URL)"

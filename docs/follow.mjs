@@ -1,5 +1,5 @@
 // Prints what happens on some channels, without a gap: node follow.mjs ws://host:8000/ws class:7 …
-// Browsers run follow() as it is; Node 20 needs --experimental-websocket, Node 22 nothing.
+// Browsers run follow() as it is, Node.js from version 22 on.
 
 export function follow(base, channels, show) {
   let since = "";

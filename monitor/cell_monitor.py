@@ -6,7 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from monitor.events import Event, EventData, Indexed, Int32, Metadata
+from monitor.events import Event, EventData, Indexed, Int32
+from monitor.metadata import Metadata
 
 _FAILED = frozenset({"error", "failed", "failure"})
 _STARTED = frozenset({"running", "started", "start", "pending", "queued", "busy"})

@@ -10,19 +10,17 @@ import msgspec
 from msgspec.json import Decoder
 
 from monitor.cell_monitor import CellMonitorData
-from monitor.errors import Detail, InvalidBody, TooLarge
+from monitor.errors import Detail, InvalidBody, InvalidItem, TooLarge
 from monitor.events import (
     Event,
     EventData,
-    InvalidItem,
     Items,
-    Metadata,
     Rejected,
     SnakeEventData,
     derived_id,
     in_utc,
-    merged,
 )
+from monitor.metadata import Metadata, as_raw, merged
 
 T = TypeVar("T")
 Item = EventData | SnakeEventData | CellMonitorData
@@ -166,10 +164,10 @@ def _lenient(fields: Metadata, dialect: Dialect) -> Item:
     id_field, time_field = dialect.id_field, dialect.time_field
     others = {name: fields.pop(name) for name in list(fields) if name not in dialect.fields}
     if event_id := _text(fields, id_field):
-        fields[id_field] = _raw(_uuid(event_id))
+        fields[id_field] = as_raw(_uuid(event_id))
     if time_text := _text(fields, time_field):
         if time := _time(time_text):
-            fields[time_field] = _raw(time)
+            fields[time_field] = as_raw(time)
         else:
             others["eventTime"] = fields.pop(time_field)
     item: Item = _typed(msgspec.json.encode(fields), dialect.item)
@@ -211,7 +209,3 @@ def _typed(raw: bytes | msgspec.Raw, decoder: Decoder[T], name: str = "") -> T:
         reason, _, path = str(error).partition(" - at `$")
         missing = _MISSING.match(reason)
         raise InvalidItem(missing[1] if missing else name + path.strip("`."), reason) from None
-
-
-def _raw(value: Any) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))

@@ -5,7 +5,6 @@ import fcntl
 import importlib.util
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,11 +14,10 @@ from pathlib import Path
 from typing import Self
 
 from monitor import privileges
+from monitor.leftovers import ENDINGS, end_leftovers
 
 # Crash recovery replays the log first, and a small machine's disk may be slow at it.
 START_SECONDS = 600.0
-# Fast shutdown writes a checkpoint; the harder signals only cost a recovery at the next start.
-ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 15.0), (signal.SIGKILL, 15.0))
 # The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
 SOCKET_PATH_LIMIT = 103
 LOG_LIMIT = 8 * 1024 * 1024
@@ -114,8 +112,8 @@ class EmbeddedPostgres:
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         elif self._account and self.data.stat().st_uid == 0:
-            # A backup that root copied back.
-            for path in (self.data, *self.data.rglob("*")):
+            # A backup that root copied back. Last the directory, for a start that is broken off.
+            for path in (*self.data.rglob("*"), self.data):
                 self._give(path)
         self._make_socket_directory()
 
@@ -173,7 +171,7 @@ class EmbeddedPostgres:
     def _try_to_launch(self) -> None:
         self._end_watchdog()
         if self._pid_file.exists():
-            self._end_leftovers()
+            end_leftovers(self.data, self._pid_file_lines()[:1])
             self._disown_pid_file()
         for left in Path(self.host).glob(".s.PGSQL.*"):
             left.unlink()
@@ -227,18 +225,6 @@ class EmbeddedPostgres:
             "Mend what it names, or set POSTGRES_SERVER to use another PostgreSQL."
         )
 
-    def _end_leftovers(self) -> None:
-        """End what still runs on our data: PostgreSQL may outlive a killed server, or its head."""
-        recorded = self._pid_file_lines()[:1]
-        left = _pids_in(self.data)
-        head = [pid for pid in left if [b"%d" % pid] == recorded]
-        if left:
-            # Without a head the rest leave by themselves, unless they are busy.
-            left = _end(self.data, head, signal.SIGINT, ENDINGS[0][1] if head else 1.0)
-        for signum, seconds in ENDINGS[1:]:
-            if left:
-                left = _end(self.data, left, signum, seconds)
-
     def _disown_pid_file(self) -> None:
         """Put our own pid in, which PostgreSQL ignores as its parent's, and keep what follows."""
         # The pid may be another process's by now, or the file empty: both would be refused. With
@@ -282,26 +268,3 @@ def binaries() -> Path:
         "PostgreSQL is not installed with the server: run `make install`, "
         "or set POSTGRES_SERVER to use another PostgreSQL"
     )
-
-
-def _pids_in(data: Path) -> list[int]:
-    """Every PostgreSQL process, head or not, that works in this data directory."""
-    import psutil
-
-    found = []
-    for process in psutil.process_iter(["name"]):
-        if process.info["name"] == "postgres":
-            with contextlib.suppress(psutil.Error, OSError):
-                if data.samefile(process.cwd()):
-                    found.append(process.pid)
-    return found
-
-
-def _end(data: Path, pids: list[int], signum: int, seconds: float) -> list[int]:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signum)
-    deadline = time.monotonic() + seconds
-    while (left := _pids_in(data)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return left

@@ -99,3 +99,11 @@ class InvalidBody(MonitorError):
     def __init__(self, *details: Detail) -> None:
         super().__init__("; ".join(detail.msg for detail in details))
         self.details = details
+
+
+class InvalidItem(MonitorError):
+    """An item of a body that is JSON, but no event."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path, self.reason = path, reason

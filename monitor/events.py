@@ -1,23 +1,20 @@
 """The wire: two dialects of the same event, and the one `Event` that both become."""
 
-import math
-import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
+
+from monitor.errors import InvalidItem
+from monitor.metadata import Metadata, as_raw, checked, merged
 
 Indexed = Annotated[str, msgspec.Meta(max_length=512)]
 Required = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-Metadata = dict[str, msgspec.Raw]
 
 OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)
-MAX_METADATA = 256 * 1024
-_UNUSUAL_NUMBER = re.compile("[eE][+-]?[0-9]{3}|[0-9]{1000}")
-_MAX_SCALE = 16_383  # digits behind the point that PostgreSQL can hold
 _NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
 
 
@@ -79,13 +76,6 @@ class Items(msgspec.Struct, array_like=True, eq=False):
         gaps = {item.index for item in self.rejected}
         places = (index for index in range(len(self)) if index not in gaps)
         return zip(places, self.events, strict=True)
-
-
-class InvalidItem(ValueError):
-    """An item that is JSON, but no event."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        self.path, self.reason = path, reason
 
 
 class EventData(
@@ -150,7 +140,7 @@ class EventData(
             "".join(result) if isinstance(result, list) else result,
             self.error_message,
             self.execution_duration_ms,
-            _checked(self.metadata) if self.metadata else "{}",
+            checked(self.metadata) if self.metadata else "{}",
         )
 
     @classmethod
@@ -183,7 +173,7 @@ class EventData(
         if self.event_time is None:
             return uuid.uuid4()
         self.event_time = in_utc(self.event_time)
-        return derived_id(msgspec.json.format(_json(self), indent=-1))
+        return derived_id(msgspec.json.format(msgspec.json.encode(self), indent=-1).decode())
 
     def _usable(self, time: datetime, received_at: datetime) -> datetime | None:
         """The time in UTC's sense, or None when it is absurd; the metadata then keeps it."""
@@ -191,7 +181,7 @@ class EventData(
             time = time.replace(tzinfo=UTC)
         if received_at - OLDEST <= time <= received_at + NEWEST:
             return time
-        self.metadata = merged(self.metadata, {"eventTime": _raw(self.event_time)})
+        self.metadata = merged(self.metadata, {"eventTime": as_raw(self.event_time)})
         return None
 
 
@@ -258,14 +248,7 @@ class SnakeEventData(msgspec.Struct, forbid_unknown_fields=True, eq=False, gc=Fa
 
 def as_json(event: Event) -> str:
     """The event as the extension would have sent it."""
-    return _json(EventData.of(event))
-
-
-def merged(metadata: Metadata | None, others: Metadata) -> Metadata:
-    """Both objects in one; where their keys meet, `metadata` moves under a key of its own."""
-    if not metadata or metadata.keys().isdisjoint(others):
-        return {**(metadata or {}), **others}
-    return {**others, "metadata": _raw(metadata)}
+    return msgspec.json.encode(EventData.of(event)).decode()
 
 
 def in_utc(time: datetime) -> datetime:
@@ -279,35 +262,3 @@ def in_utc(time: datetime) -> datetime:
 def derived_id(content: str) -> uuid.UUID:
     """The id of an event that brought no UUID: the same for the same content."""
     return uuid.uuid5(_NAMESPACE, content)
-
-
-def _checked(metadata: Metadata) -> str:
-    """The metadata as JSON that PostgreSQL can take, and in a moment."""
-    text = _json(metadata)
-    if len(text) > MAX_METADATA:
-        raise InvalidItem("metadata", f"Longer than {MAX_METADATA} characters")
-    if _UNUSUAL_NUMBER.search(text):
-        try:
-            _NUMBERS.decode(text)
-        except msgspec.ValidationError as error:
-            raise InvalidItem("metadata", str(error)) from None
-    return text
-
-
-def _number(text: str) -> float:
-    mantissa, _, exponent = text.lower().partition("e")
-    scale = len(mantissa.partition(".")[2]) - int(exponent or 0)
-    if scale > _MAX_SCALE or math.isinf(number := float(text)):
-        raise ValueError("Number out of range")
-    return number
-
-
-_NUMBERS = msgspec.json.Decoder(float_hook=_number)
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _raw(value: Any) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))

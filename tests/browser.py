@@ -1,11 +1,12 @@
 """A real browser for the page's tests."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.servers import find_chromium
+from tests.programs import find_chromium, find_node
 
 FLAGS = (
     "--no-sandbox",
@@ -21,6 +22,7 @@ expect.set_options(timeout=PATIENCE)
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = find_node()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=find_chromium(), args=list(FLAGS)

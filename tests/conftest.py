@@ -1,6 +1,9 @@
 """Real servers for the tests: each is started once, and each test gets a database of its own."""
 
+import asyncio
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -14,6 +17,7 @@ import pytest
 
 from monitor.database import close_pool, open_pool, prepare
 from monitor.embedded import EmbeddedPostgres
+from tests.embedded import ask
 from tests.people import SECRET
 from tests.replicas import Replica
 from tests.servers import InfluxServer, RedisServer
@@ -45,6 +49,31 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addres
             "password": None,
             "database": server.database,
         }
+
+
+@pytest.fixture(scope="session")
+def postgres_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of an embedded PostgreSQL, for every test that leaves it whole."""
+    directory = tmp_path_factory.mktemp("embedded") / "postgres"
+    with EmbeddedPostgres(directory) as postgres:
+        asyncio.run(ask(postgres.host, "CREATE TABLE words (word text)"))
+    return directory
+
+
+@pytest.fixture
+def copied_directory(postgres_directory: Path, tmp_path: Path) -> Path:
+    """One to crash in, made by copying because initdb takes longer."""
+    shutil.copytree(postgres_directory / "data", tmp_path / "postgres" / "data")
+    return tmp_path / "postgres"
+
+
+@pytest.fixture
+def open_directory(postgres_directory: Path) -> Iterator[Path]:
+    """One that every user can reach, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        shutil.copytree(postgres_directory / "data", Path(place) / "postgres" / "data")
+        yield Path(place) / "postgres"
 
 
 @asynccontextmanager

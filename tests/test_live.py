@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -17,15 +16,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.links import link
+from tests.programs import find_node
 from tests.replicas import ROOT, Listener, Replica
 from tests.test_flow import event, post
 from tests.test_outages import eventually
 
 DOCS = ROOT / "docs"
-NO_NODE = (
-    "No Node.js 20 or later for the tests of docs/follow.mjs. Debian 13, Ubuntu 24.10 and later: "
-    "apt-get install nodejs. macOS: brew install node. Others: https://nodejs.org"
-)
 
 
 async def shown(listener: Listener, count: int) -> list[str]:
@@ -279,18 +275,11 @@ async def test_a_peer_that_answers_no_ping_is_gone(replica: Replica) -> None:
         await has_sockets(replica, 0, 40)
 
 
-def command(example: Path) -> list[str]:
-    if example.suffix == ".py":
-        return [sys.executable, str(example)]
-    if not (node := shutil.which("node")):
-        pytest.fail(NO_NODE)
-    return [node, "--experimental-websocket", str(example)]
-
-
 @asynccontextmanager
 async def running(example: Path, url: str) -> AsyncIterator[asyncio.StreamReader]:
+    program = sys.executable if example.suffix == ".py" else find_node()
     process = await asyncio.create_subprocess_exec(
-        *command(example), url, "progress:hanako", "broadcast", stdout=asyncio.subprocess.PIPE
+        program, example, url, "progress:hanako", "broadcast", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout
     try:

