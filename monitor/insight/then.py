@@ -15,7 +15,7 @@ _LESSON = timedelta(hours=12)  # how far back is looked for where a student was
 async def class_then(
     reads: Reads, class_id: int, at: datetime, query: NowQuery
 ) -> list[StudentNow]:
-    """What `class_now` would have told at that time, by who is in the class now. Raises NotFound."""
+    """What `class_now` told at that time, of those who are in the class now. Raises NotFound."""
     await reads.counted()
     students = await members(reads, class_id)
     rows = await reads.fetch(
@@ -36,9 +36,9 @@ def _student(row: dict[str, Any]) -> StudentNow:
     return StudentNow(**row)
 
 
-# Of each student one or a few rows by the tables' keys. `clock.at` is the moment by the student's
-# clock. What was run later is taken off the total: in whole days, hours of that day, minutes of that
-# hour, and the rest of that minute; `div(…, one_at(n))` leaves out the first n counts of a column.
+# Of each student a few rows, by the tables' keys. `clock.at` is the moment by the student's clock.
+# What was run later is taken off the total: whole days, hours of that day, minutes of that hour,
+# and the rest of that minute; `div(…, one)` leaves out the counts up to that hour or minute.
 _SELECT_THEN = """
     SELECT s.id AS student_id, s.user_id, s.name, s.team,
         CASE WHEN help.asks THEN 'help'
@@ -91,13 +91,13 @@ _SELECT_THEN = """
             SELECT executions, errors FROM student_activity
             WHERE student_id = s.id AND step = 3600 AND start > clock.at
             UNION ALL
-            SELECT div(executions, one_at(hour::integer + 1)), div(errors, one_at(hour::integer + 1))
-            FROM student_activity, extract(hour FROM clock.at AT TIME ZONE 'UTC') AS hour
+            SELECT div(executions, one), div(errors, one) FROM student_activity,
+                one_at(1 + extract(hour FROM clock.at AT TIME ZONE 'UTC')::integer) AS one
             WHERE student_id = s.id AND step = 3600
                 AND start = date_trunc('day', clock.at, 'UTC')
             UNION ALL
-            SELECT div(executions, one_at(minute::integer + 1)), div(errors, one_at(minute::integer + 1))
-            FROM student_activity, extract(minute FROM clock.at AT TIME ZONE 'UTC') AS minute
+            SELECT div(executions, one), div(errors, one) FROM student_activity,
+                one_at(1 + extract(minute FROM clock.at AT TIME ZONE 'UTC')::integer) AS one
             WHERE student_id = s.id AND step = 60 AND start = date_trunc('hour', clock.at, 'UTC')
         ) AS a
     ) AS later
