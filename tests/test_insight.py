@@ -223,14 +223,6 @@ async def test_a_call_that_was_resolved_is_none_from_then_on(school: School) -> 
     assert await state(minutes=6, seconds=50) == "help"
 
 
-async def test_a_clock_that_is_off_is_put_right(school: School) -> None:
-    ahead = {"received_at": ago(minutes=2), "time": ago(minutes=2) + timedelta(hours=1)}
-    await school.write(made(**ahead, failed=True))
-    assert (await school.then(ago(minutes=3)))["hanako"].executions == 0
-    found = (await school.then(ago(minutes=1)))["hanako"]
-    assert (found.state, found.executions) == ("error", 1)
-
-
 async def test_a_notebook_cell_by_cell(school: School) -> None:
     name = {"error": "NameError: name 'x' is not defined", "failed": True}
     await school.write(

@@ -36,22 +36,20 @@ def _student(row: dict[str, Any]) -> StudentNow:
     return StudentNow(**row)
 
 
-# Of each student a few rows, by the tables' keys. `clock.at` is the moment by the student's clock.
-# What was run later is taken off the total: whole days, hours of that day, minutes of that hour,
+# Of each student a few rows, by the tables' keys. What was run later is taken off the total: whole days, hours of that day, minutes of that hour,
 # and the rest of that minute; `div(…, one)` leaves out the counts up to that hour or minute.
 _SELECT_THEN = """
     SELECT s.id AS student_id, s.user_id, s.name, s.team,
         CASE WHEN help.asks THEN 'help'
-            WHEN told.heard IS NULL OR told.heard < clock.at - $4::interval THEN 'idle'
+            WHEN told.heard IS NULL OR told.heard < $2 - $4::interval THEN 'idle'
             WHEN failed.in_a_row > 0 THEN 'error'
             ELSE 'active' END AS state,
         told.notebook_id, n.path AS notebook_path, c.cell_id, c.position AS cell_position,
         s.executions - soon.executions AS executions, s.errors - soon.errors AS errors,
         later.executions AS later_executions, later.errors AS later_errors,
         failed.in_a_row AS errors_in_a_row,
-        told.heard + COALESCE(s.clock_skew, '0') AS last_heard_at
+        told.heard AS last_heard_at
     FROM students AS s
-    CROSS JOIN LATERAL (SELECT $2::timestamptz - COALESCE(s.clock_skew, '0') AS at) AS clock
     CROSS JOIN LATERAL (
         SELECT max(at) AS heard,
             (array_agg(e.notebook_id ORDER BY at DESC)
@@ -60,15 +58,16 @@ _SELECT_THEN = """
                 FILTER (WHERE e.cell_id IS NOT NULL))[1] AS cell_id
         FROM (
             (SELECT executed_at AS at, notebook_id, cell_id FROM cell_executions
-             WHERE student_id = s.id AND executed_at BETWEEN clock.at - $5::interval AND clock.at
+             WHERE student_id = s.id
+                 AND executed_at BETWEEN $2::timestamptz - $5::interval AND $2
              ORDER BY executed_at DESC LIMIT 1)
             UNION ALL
             (SELECT event_time, notebook_id, cell_id FROM events
-             WHERE student_id = s.id AND event_time BETWEEN clock.at - $5::interval AND clock.at
+             WHERE student_id = s.id AND event_time BETWEEN $2 - $5 AND $2
              ORDER BY event_time DESC LIMIT 1)
             UNION ALL
             (SELECT accessed_at, notebook_id, NULL FROM notebook_accesses
-             WHERE student_id = s.id AND accessed_at BETWEEN clock.at - $5::interval AND clock.at
+             WHERE student_id = s.id AND accessed_at BETWEEN $2 - $5 AND $2
              ORDER BY accessed_at DESC LIMIT 1)
         ) AS e
     ) AS told
@@ -79,7 +78,7 @@ _SELECT_THEN = """
             SELECT bool_and(status = 'error') OVER (ORDER BY executed_at DESC) AS still FROM (
                 SELECT executed_at, status FROM cell_executions
                 WHERE student_id = s.id
-                    AND executed_at BETWEEN clock.at - $5::interval AND clock.at
+                    AND executed_at BETWEEN $2 - $5 AND $2
                 ORDER BY executed_at DESC LIMIT $6
             ) AS e
         ) AS e WHERE still
@@ -89,42 +88,42 @@ _SELECT_THEN = """
             COALESCE(sum(errors), 0)::text AS errors
         FROM (
             SELECT executions, errors FROM student_activity
-            WHERE student_id = s.id AND step = 3600 AND start > clock.at
+            WHERE student_id = s.id AND step = 3600 AND start > $2
             UNION ALL
             SELECT div(executions, one), div(errors, one) FROM student_activity,
-                one_at(1 + extract(hour FROM clock.at AT TIME ZONE 'UTC')::integer) AS one
+                one_at(1 + extract(hour FROM $2 AT TIME ZONE 'UTC')::integer) AS one
             WHERE student_id = s.id AND step = 3600
-                AND start = date_trunc('day', clock.at, 'UTC')
+                AND start = date_trunc('day', $2, 'UTC')
             UNION ALL
             SELECT div(executions, one), div(errors, one) FROM student_activity,
-                one_at(1 + extract(minute FROM clock.at AT TIME ZONE 'UTC')::integer) AS one
-            WHERE student_id = s.id AND step = 60 AND start = date_trunc('hour', clock.at, 'UTC')
+                one_at(1 + extract(minute FROM $2 AT TIME ZONE 'UTC')::integer) AS one
+            WHERE student_id = s.id AND step = 60 AND start = date_trunc('hour', $2, 'UTC')
         ) AS a
     ) AS later
     CROSS JOIN LATERAL (
         SELECT count(*) AS executions, count(*) FILTER (WHERE status = 'error') AS errors
         FROM cell_executions
-        WHERE student_id = s.id AND executed_at > clock.at
-            AND executed_at < date_trunc('minute', clock.at, 'UTC') + interval '1 minute'
+        WHERE student_id = s.id AND executed_at > $2
+            AND executed_at < date_trunc('minute', $2, 'UTC') + interval '1 minute'
     ) AS soon
     CROSS JOIN LATERAL (
         SELECT EXISTS (
             SELECT FROM events AS e
             WHERE e.student_id = s.id AND e.event_type = 'help'
-                AND e.event_time > clock.at - $3::interval AND e.event_time <= clock.at
-                AND e.event_time > e.received_at - $3::interval
+                AND e.event_time > $2 - $3::interval AND e.event_time <= $2
+                AND e.event_time > e.received_at - $3
                 AND NOT EXISTS (
                     SELECT FROM events AS stop
                     WHERE stop.student_id = s.id AND stop.event_type = 'help_stop'
-                        AND stop.event_time >= e.event_time AND stop.event_time <= clock.at
+                        AND stop.event_time >= e.event_time AND stop.event_time <= $2
                 )
         ) AND NOT EXISTS (
             SELECT FROM help_requests AS h
             WHERE h.student_id = s.id AND h.resolved_at <= $2 AND NOT EXISTS (
                 SELECT FROM events AS stop
                 WHERE stop.student_id = s.id AND stop.event_type = 'help_stop'
-                    AND stop.event_time > GREATEST(h.after_stop, clock.at - $5::interval)
-                    AND stop.event_time <= clock.at
+                    AND stop.event_time > GREATEST(h.after_stop, $2 - $5)
+                    AND stop.event_time <= $2
             )
         ) AS asks
     ) AS help
