@@ -29,6 +29,7 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, vulnerab
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/oxlint --deny-warnings monitor/static docs
 	$(VENV)/bin/lint-imports
 	@$(PYTHON) scripts/audit.py
 	@if [ -x $(VENV)/bin/hadolint ]; then $(VENV)/bin/hadolint Dockerfile; \

@@ -99,6 +99,7 @@ class School:
                 None,
                 notebook + 1,
                 notebook * CELLS + cell + 1,
+                "code",
                 number % 1_000,
                 "error" if failed else "success",
                 self._usual[notebook * CELLS + cell] * self._moods[number % 4_001],
@@ -122,7 +123,19 @@ async def _store(connection: asyncpg.Connection, rows: list[Row]) -> None:
 
 async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) -> None:
     rows = [
-        (who, at, UUID(random.randbytes(16)), at, kind, None, notebook + 1, action, "{}")
+        (
+            who,
+            at,
+            UUID(random.randbytes(16)),
+            at,
+            kind,
+            None,
+            notebook + 1,
+            None,
+            None,
+            action,
+            "{}",
+        )
         for who in range(1, STUDENTS + 1)
         for kind, action, at in (
             ("notebook_opened", "open", day),

@@ -46,6 +46,7 @@ def _by_days() -> str:
 
 QUESTIONS: dict[str, Callable[[], str]] = {
     "a class now": lambda: "/classes/1/now",
+    "a class at an earlier moment": lambda: f"/classes/1/now?at={_day()}T03:00:00Z",
     "a notebook's cells": lambda: f"/classes/1/notebooks/{_notebook()}/cells",
     "an assignment's cells, CSV": lambda: f"/assignments/{_notebook()}/cells?format=csv",
     "activity, a day by minutes": _by_minutes,

@@ -18,6 +18,7 @@ from monitor.insight.cells import CellError, CellsQuery, assignment_progress, no
 from monitor.insight.now import NowQuery, StudentNow, class_now
 from monitor.insight.pages import PageOf, Span
 from monitor.insight.student import sessions, submissions
+from monitor.insight.then import class_then
 from monitor.insight.timeline import TimelineSpan, accesses, executions
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.progress import Progress
@@ -36,6 +37,10 @@ class School(NamedTuple):
 
     async def now(self, class_id: int = 1) -> dict[str, StudentNow]:
         return {each.user_id: each for each in await class_now(self.reads, class_id, NowQuery())}
+
+    async def then(self, at: datetime) -> dict[str, StudentNow]:
+        found = await class_then(self.reads, 1, at, NowQuery())
+        return {each.user_id: each for each in found}
 
     async def write(self, *events: Event) -> None:
         await self.sink.write(list(events), soon())
@@ -148,6 +153,74 @@ async def test_who_presses_the_help_button_asks_for_help_as_long_as_it_repeats(
     assert (await school.now())["hanako"].state == state
     await school.write(made(type="help_stop", time=ago(seconds=pressed) + timedelta(seconds=1)))
     assert (await school.now())["hanako"].state == "active"
+
+
+def then(at: datetime, **fields: Any) -> Event:
+    """What was received when it happened."""
+    return made(time=at, received_at=at, **fields)
+
+
+async def test_a_class_is_shown_as_it_was(school: School) -> None:
+    await school.write(
+        then(ago(days=3), cell="c9"),
+        then(ago(hours=5), cell="c1", failed=True),
+        then(ago(hours=4), cell="c2", failed=True, notebook="b/x.ipynb", cell_index=4),
+        then(ago(hours=4) + timedelta(seconds=20), type="help", cell=None, notebook="b/x.ipynb"),
+        then(ago(hours=4) + timedelta(seconds=30), type="help_stop", cell=None, notebook=None),
+        then(ago(hours=3), cell="c3"),
+        then(ago(hours=3), student="taro", type="notebook_open", cell=None),
+        then(ago(hours=3), student="sensei"),
+    )
+
+    async def hanako(**span: float) -> StudentNow:
+        return (await school.then(ago(hours=4) + timedelta(**span)))["hanako"]
+
+    before = await hanako(minutes=-1)
+    assert (before.state, before.executions, before.errors) == ("idle", 2, 1)
+    assert (before.notebook_path, before.cell_id) == ("units/lesson.ipynb", "c1")
+    failed = await hanako(seconds=10)
+    assert (failed.state, failed.executions, failed.errors, failed.errors_in_a_row) == (
+        ("error", 3, 2, 2)
+    )
+    assert (failed.notebook_path, failed.cell_id, failed.cell_position) == ("b/x.ipynb", "c2", 4)
+    assert (await hanako(seconds=25)).state == "help"
+    assert (await hanako(seconds=40)).state == "error"
+    later = await hanako(hours=1, seconds=10)
+    assert (later.state, later.executions, later.errors_in_a_row) == ("active", 4, 0)
+    found = await school.then(ago(hours=2, minutes=59))
+    assert (found["taro"].state, found["taro"].notebook_path) == ("active", "units/lesson.ipynb")
+    assert set(found) == {"hanako", "taro"}
+    long_ago = (await school.then(datetime(1, 1, 1, tzinfo=UTC)))["hanako"]
+    assert (long_ago.state, long_ago.executions, long_ago.last_heard_at) == ("idle", 0, None)
+
+
+async def test_as_it_is_and_as_it_was_a_moment_ago_are_the_same(school: School) -> None:
+    for number in range(60):
+        at = ago(minutes=number * 7 % 61, seconds=number)
+        failed = number % 3 > 0
+        await school.write(then(at, failed=failed, cell=f"c{number % 5}", cell_index=number % 5))
+    told, found = await school.now(), await school.then(now())
+    assert found == told
+
+
+async def test_a_call_that_was_resolved_is_none_from_then_on(school: School) -> None:
+    calls = [then(ago(minutes=9, seconds=-10 * n), type="help") for n in range(6)]
+    await school.write(then(ago(minutes=20), type="help_stop"), *calls)
+    await school.pool.execute(
+        "INSERT INTO help_requests (student_id, after_stop, resolved_by, resolved_at)"
+        " SELECT id, help_stop_at, 'Sato', now() - interval '8 minutes 30 seconds' FROM students"
+        " WHERE user_id = 'hanako'"
+    )
+
+    async def state(**span: float) -> str:
+        return (await school.then(ago(**span)))["hanako"].state
+
+    assert await state(minutes=8, seconds=40) == "help"
+    assert await state(minutes=8, seconds=20) == "active"
+    await school.write(
+        then(ago(minutes=7), type="help_stop"), then(ago(minutes=6, seconds=59), type="help")
+    )
+    assert await state(minutes=6, seconds=50) == "help"
 
 
 async def test_a_notebook_cell_by_cell(school: School) -> None:

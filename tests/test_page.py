@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -264,8 +265,71 @@ async def test_a_lesson_can_be_looked_at_in_all_ways(
         await expect(page.locator(".heatmap thead")).to_contain_text("50 %")
         await page.get_by_role("link", name="Activity").click()
         await expect(page.locator(".told")).to_contain_text("4 executions, 2 errors")
-        await page.get_by_label("Replay").fill("0")
+        await page.get_by_role("slider", name="Moment").fill("0")
         await expect(page.locator(".told")).not_to_contain_text("4 executions")
+
+
+async def test_the_class_is_shown_as_it_was(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, other), _ = await a_class_of(api, "hanako", "taro")
+
+    def ago(minutes: float) -> str:
+        return (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+
+    for minutes in (8.5, 8.4, 8.3):
+        await send(school, user, "cell_executed", eventTime=ago(minutes), hasError=True)
+    await send(school, user, "cell_executed", eventTime=ago(4), cellId="c7", cellIndex=6)
+    await send(school, other, "cell_executed", eventTime=ago(2), hasError=True)
+    async with tab(browser, at(school, class_id, "activity")) as page:
+        then = page.locator(".then .tile")
+        hanako, taro = then.filter(has_text=user), then.filter(has_text=other)
+        await expect(hanako).to_have_attribute("data-state", "active")
+        await expect(hanako).to_contain_text("cell 7")
+        await expect(taro).to_have_attribute("data-state", "error")
+        slider = page.get_by_role("slider", name="Moment")
+        await page.get_by_label("Interval").select_option("every minute")
+        await expect(page.locator(".told")).to_contain_text("5 executions, 4 errors")
+        last = int(await slider.get_attribute("max") or 0)
+        await slider.fill(str(last - 7))
+        await expect(hanako).to_have_attribute("data-state", "stuck")
+        await expect(taro).to_have_attribute("data-state", "idle")
+        await slider.fill(str(last - 3))
+        await expect(hanako).to_have_attribute("data-state", "active")
+        await page.get_by_role("button", name="Replay").click()
+        await expect(taro).to_have_attribute("data-state", "error")
+        await expect(page.get_by_role("button", name="Replay")).to_be_visible()
+        await page.get_by_label("Lesson up to").fill("2020-01-01T12:00")
+        await expect(page.locator(".told")).to_contain_text("0 executions")
+        await expect(hanako).to_have_attribute("data-state", "idle")
+
+
+async def test_heat_map_and_activity_follow_what_happens_and_ask_nothing_else(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await a_class_of(api, "hanako")
+    notebook = {"notebookPath": f"{user}.ipynb", "cellId": "a", "cellIndex": 0}
+    await send(school, user, "cell_executed", **notebook, hasError=True)
+    url = at(school, class_id, "notebooks")
+    async with tab(browser, url) as page, tab(browser, at(school, class_id, "activity")) as other:
+        cell = page.locator(".heatmap tbody .heat")
+        await expect(cell).to_contain_text("✗1")
+        await expect(other.locator(".told")).to_contain_text("1 executions")
+        for each in (page, other):
+            await live(each)
+            await each.wait_for_load_state("networkidle")
+        asked: list[str] = []
+        for each in (page, other):
+            each.on("request", lambda request: asked.append(request.url))
+        await page.evaluate("document.querySelector('.heatmap .heat').id = 'kept'")
+        await page.wait_for_timeout(6_500)
+        assert asked == []
+        await send(school, user, "cell_executed", **notebook)
+        await expect(cell).to_contain_text("✓2")
+        await expect(cell).to_have_id("kept")
+        await expect(other.locator(".told")).to_contain_text("2 executions")
+        await send(school, user, "cell_executed", **notebook | {"cellId": "b", "cellIndex": 1})
+        await expect(cell).to_have_count(2)
 
 
 async def test_a_class_is_made_filled_given_work_and_graded(
@@ -273,24 +337,125 @@ async def test_a_class_is_made_filled_given_work_and_graded(
 ) -> None:
     class_id, (user,), (student,) = await a_class_of(api, "hanako")
     async with tab(browser, at(school, class_id, "manage")) as page:
-        await page.locator("form").filter(has_text="Hand out").get_by_label("Title").fill("第1回")
-        await page.get_by_label("Notebook path").fill(f"{user}.ipynb")
-        await page.get_by_role("button", name="Hand out").click()
+        handing = page.locator("form").filter(has=page.get_by_role("heading", name="Hand out"))
+        await handing.get_by_label("Title").fill("第1回")
+        await handing.get_by_label("Notebook path").fill(f"{user}.ipynb")
+        await handing.get_by_label("Due").fill("2030-04-01T12:00")
+        await handing.get_by_role("button", name="Hand out").click()
         await expect(page.locator(".assignments .card")).to_contain_text("第1回")
-        await page.locator("textarea").fill(f"{user}-2,次郎,,班1")
+        await page.get_by_label("One student to a line").fill(f"{user}-2,次郎,,班1")
         await page.get_by_role("button", name="Enrol").click()
-        await expect(page.locator(".toast")).to_contain_text("1 enrolled.")
+        await expect(page.locator(".toast").last).to_contain_text("1 enrolled.")
         (assignment,) = (await api.get("/assignments", params={"class_id": class_id})).json()
-        handed = await make(api, "/submissions", assignment_id=assignment["id"], student_id=student)
-        await page.goto(at(school, class_id, f"submission/{handed['id']}"))
+        handed = [
+            await make(api, "/submissions", assignment_id=assignment["id"], student_id=student)
+            for _ in range(2)
+        ]
+        await page.goto(at(school, class_id, f"submission/{handed[0]['id']}"))
         await page.get_by_label("Grade").fill("9.5")
         await page.get_by_label("Feedback").fill("よくできました")
         await page.get_by_role("button", name="Save").click()
         await expect(page.locator(".toast").last).to_contain_text("Saved.")
-        graded: dict[str, Any] = (await api.get(f"/submissions/{handed['id']}")).json()
+        graded: dict[str, Any] = (await api.get(f"/submissions/{handed[0]['id']}")).json()
         assert (graded["grade"], graded["feedback"]) == (9.5, "よくできました")
+        await page.get_by_role("link", name="Next without a grade").click()
+        await expect(page).to_have_url(re.compile(f"submission/{handed[1]['id']}$"))
+        await page.get_by_role("link", name="Manage").first.click()
+        await expect(page.locator(".assignments .card")).to_contain_text("2 submissions, 1 graded")
         await page.goto(at(school, class_id))
         await expect(tile(page, "次郎")).to_contain_text("班1")
+
+
+async def test_a_class_and_its_assignments_are_changed_and_deleted(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, (student,) = await a_class_of(api, "hanako")
+    kept = await an_assignment(
+        api, class_id=class_id, title="kept", due_date="2030-04-01T03:00:00Z"
+    )
+    await an_assignment(api, class_id=class_id, title="gone")
+    handed = await make(api, "/submissions", assignment_id=kept["id"], student_id=student)
+    async with tab(browser, at(school, class_id, "manage")) as page:
+        asked = page.get_by_role("dialog")
+
+        async def delete(title: str) -> None:
+            card = page.locator(".assignments .card").filter(has_text=title)
+            await card.get_by_text("Change").click()
+            await card.get_by_role("button", name="Delete the assignment").click()
+            await asked.get_by_role("button", name="Delete").click()
+
+        await delete("gone")
+        await expect(page.locator(".assignments .card")).to_have_count(1)
+        await delete("kept")
+        await expect(asked).to_contain_text("Students have handed something in.")
+        await page.keyboard.press("Escape")
+        card = page.locator(".assignments .card")
+        await card.get_by_label("Title").fill("変更後")
+        await card.get_by_label("Points").fill("20")
+        await card.get_by_role("button", name="Save").click()
+        await expect(card).to_contain_text("変更後")
+        changed = (await api.get(f"/assignments/{kept['id']}")).json()
+        assert (changed["title"], changed["points"]) == ("変更後", 20)
+        assert changed["due_date"] == kept["due_date"]
+        await page.get_by_role("button", name="Delete the class").click()
+        await asked.get_by_role("button", name="Delete").click()
+        await expect(asked).to_contain_text("Delete them first, or put the class away")
+        await asked.get_by_role("button", name="Cancel").click()
+        this = page.locator("form").filter(has=page.get_by_label("In use"))
+        await this.get_by_label("Name").fill("物理")
+        await this.get_by_label("In use").uncheck()
+        await this.get_by_role("button", name="Save").click()
+        await expect(page.locator("header select")).to_contain_text("物理 (put away)")
+        found = (await api.get(f"/classes/{class_id}")).json()
+        assert (found["name"], found["is_active"]) == ("物理", False)
+        await api.delete(f"/submissions/{handed['id']}")
+        await api.delete(f"/assignments/{kept['id']}")
+        await page.get_by_role("button", name="Delete the class").click()
+        await asked.get_by_role("button", name="Delete").click()
+        await expect(page.locator("header select")).not_to_contain_text("物理")
+        assert (await api.get(f"/classes/{class_id}")).status_code == 404
+
+
+async def test_people_are_taken_off_and_given_roles(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), _ = await a_class_of(api, "one", "two")
+    async with tab(browser, at(school, class_id, "manage")) as page:
+        row = page.locator(".people tbody tr")
+        await row.filter(has_text=one).get_by_role("combobox").select_option("Assistant")
+        await expect(row.filter(has_text=one).get_by_role("combobox")).to_have_value("assistant")
+        await page.get_by_role("button", name=f"Remove {two}").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        await expect(row).to_have_count(1)
+        roster = (await api.get(f"/classes/{class_id}/students")).json()
+        assert [(each["user_id"], each["role"]) for each in roster] == [(one, "assistant")]
+
+
+async def test_a_notebook_that_was_handed_in_is_rendered_without_danger(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, (student,) = await a_class_of(api, "hanako")
+    sources = [
+        "# 見出し\n\n**太字** [危険](javascript:alert(1)) ![絵](https://evil.example/x.png)",
+        f"{HOSTILE}\n\n[text](data:text/html;base64,PHNjcmlwdD4=)",
+    ]
+    cells = [
+        {"cell_type": "markdown", "id": f"c{n}", "metadata": {}, "source": source}
+        for n, source in enumerate(sources)
+    ]
+    content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    assignment = (await an_assignment(api, class_id=class_id))["id"]
+    handed = await make(
+        api, "/submissions", assignment_id=assignment, student_id=student, notebook_content=content
+    )
+    async with tab(browser, at(school, class_id, f"submission/{handed['id']}")) as page:
+        shown = page.locator(".markdown")
+        await expect(shown.first.get_by_role("heading", name="見出し")).to_be_visible()
+        await expect(shown.first.locator("strong")).to_have_text("太字")
+        await expect(shown.last).to_contain_text("<script>alert(2)</script>")
+        assert await shown.locator("img, script, [onerror], a[href]").count() == 0
+        await page.get_by_text("As it was written").first.click()
+        await expect(page.locator(".notebook pre").first).to_contain_text("**太字**")
 
 
 async def test_a_first_start_says_what_to_do(replica: Replica, browser: Browser) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from monitor.insight.question import Question
 from monitor.insight.roster import members
@@ -14,9 +15,13 @@ HELP_LASTS = timedelta(seconds=30)  # after the last sign that a student asks fo
 
 
 class NowQuery(Question, frozen=True, kw_only=True):
-    """`idle_after`: seconds without an event after which a student is idle."""
+    """`idle_after`: seconds without an event after which a student is idle.
+
+    `at`: an earlier moment instead of now; without a zone it is UTC.
+    """
 
     idle_after: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 300
+    at: datetime | UnsetType = UNSET
 
 
 class StudentNow(msgspec.Struct):

@@ -5,6 +5,7 @@ from functools import partial, wraps
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET
 from starlette.responses import Response
 
 from monitor.errors import NotFound
@@ -21,6 +22,7 @@ from monitor.insight.now import NowQuery, StudentNow, class_now
 from monitor.insight.pages import PageOf, Span
 from monitor.insight.radar import Radar, RadarQuery, error_radar
 from monitor.insight.student import SessionOf, SubmissionOf, sessions, submissions
+from monitor.insight.then import class_then
 from monitor.insight.timeline import Access, Execution, TimelineSpan, accesses, executions
 from monitor.listing import Id
 from monitor.principal import Principal
@@ -43,8 +45,12 @@ def declare(api: Api, reads: Reads) -> None:
 def _declare_classes(api: Api, reads: Reads) -> None:
     @api.operation("GET", "/classes/{class_id}/now", raises=(NotFound,), media=_TABLE)
     async def get_class_now(class_id: Id, query: NowQuery) -> list[StudentNow] | Response:
-        """A class now: the state of each of its students."""
-        found = await class_now(reads, class_id, query)
+        """A class now, or at an earlier moment: the state of each of its students."""
+        found = await (
+            class_now(reads, class_id, query)
+            if query.at is UNSET
+            else class_then(reads, class_id, query.at, query)
+        )
         if query.format == "csv":
             return csv_response(f"class-{class_id}-now", StudentNow, found)
         return found

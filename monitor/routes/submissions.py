@@ -11,6 +11,7 @@ from monitor.errors import NotFound
 from monitor.listing import Id, Listing
 from monitor.lms import submissions
 from monitor.lms.evidence import examine
+from monitor.lms.markdown import markdown_cells
 from monitor.lms.submissions import (
     LISTED,
     SUBMISSIONS,
@@ -28,14 +29,14 @@ from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]], None]) -> None:
-    examining = asyncio.Lock()  # one at a time: threads would add memory, and no speed
+    turn = asyncio.Lock()  # one at a time: threads would add memory, and no speed
 
     @api.operation("POST", "/submissions", status=201)
     async def create_submission(body: AssignmentSubmissionCreate) -> AssignmentSubmissionResponse:
         """Hands a notebook in: the student's next attempt at the assignment."""
         evidence = None
         if body.notebook_content is not UNSET and bytes(body.notebook_content) != b"null":
-            async with examining:
+            async with turn:
                 evidence = await run_in_threadpool(examine, bytes(body.notebook_content))
         async with database.transaction() as connection:
             outcome = await submissions.create(connection, body, evidence)
@@ -70,8 +71,25 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
         async with database.transaction() as connection:
             return await SUBMISSIONS.delete(connection, submission_id)
 
+    _declare_markdown(api, database, turn)
+
     def _announced(outcome: Outcome) -> AssignmentSubmissionResponse:
         if graded := outcome.graded:
             channels = [channel("notifications", graded.user_id)]
             publish([Outgoing("assignment_graded", channels, graded.graded_at, graded)])
         return outcome.submission
+
+
+def _declare_markdown(api: Api, database: Database, turn: asyncio.Lock) -> None:
+    @api.operation("GET", "/submissions/{submission_id}/markdown", raises=(NotFound,))
+    async def get_submission_markdown(submission_id: Id) -> list[str | None]:
+        """The Markdown cells of what was handed in, as HTML without any danger.
+
+        An item for each cell of the notebook: null for cells that aren't Markdown.
+        """
+        async with database.transaction() as connection:
+            content = (await SUBMISSIONS.get(connection, submission_id)).notebook_content
+        if content is None:
+            return []
+        async with turn:
+            return await run_in_threadpool(markdown_cells, bytes(content))

@@ -110,6 +110,7 @@ ROUTES: Mapping[str, Row] = {
     "POST /submissions": Row(student=HAND_IN, instructor=THEIRS, admin=YES),
     "GET /submissions": _MEMBERS,
     "GET /submissions/{submission_id}": _MEMBERS,
+    "GET /submissions/{submission_id}/markdown": _MEMBERS,
     "PUT /submissions/{submission_id}": _STAFF,
     "DELETE /submissions/{submission_id}": _STAFF,
     "POST /notices": Row(instructor=IN_A_CLASS, admin=YES),

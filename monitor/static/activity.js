@@ -1,10 +1,13 @@
 // Activity over time, and a slider that goes through the lesson again. Charts by Chart.js.
 
-import { call } from "./api.js";
+import { call, serverNow } from "./api.js";
 import { el, set } from "./dom.js";
-import { t, when } from "./texts.js";
+import { paced } from "./pace.js";
+import { ClassThen } from "./replay.js";
+import { language, t, when } from "./texts.js";
 
-const STEP = 400; // ms for an interval while replaying
+const STEP = 400; // ms for an interval while replaying, at least
+const PAUSE = 5_000; // ms between two looks at what happens now
 const SERIES = [
   ["executions", "--active"],
   ["errors", "--error"],
@@ -31,83 +34,107 @@ export function activityView(root, store) {
     option(300, t("every_5")),
     option(3600, t("every_hour")),
   );
-  const refresh = el("button", { type: "button", textContent: t("refresh") });
+  const end = el("input", { type: "datetime-local" });
   const canvas = el("canvas", { role: "img", ariaLabel: t("activity") });
-  const slider = el("input", { type: "range", min: 0, ariaLabel: t("replay") });
+  const slider = el("input", { type: "range", min: 0, ariaLabel: t("moment") });
   const play = el("button", { type: "button", textContent: t("replay") });
   const told = el("p", { className: "told" });
   const table = el("div", { className: "scroll", tabIndex: 0 });
   const trouble = el("p", { className: "trouble", role: "alert" });
+  const then = new ClassThen(store);
   let chart = null;
   let found = [];
-  let timer = 0;
+  let playing = false;
   let gone = false;
 
-  const stop = () => {
-    clearInterval(timer);
-    timer = 0;
-    set(play, t("replay"));
+  const moment = () => {
+    const after = Date.parse(found[Number(slider.value)].start) + interval.value * 1000;
+    return Math.min(after, serverNow());
   };
-  const show = () => {
+  const show = async () => {
+    if (!found.length) return;
     const until = Number(slider.value);
     const past = found.slice(0, until + 1);
     const sum = (name) => past.reduce((total, each) => total + each[name], 0);
-    set(
-      told,
-      t("until", when(past.at(-1)?.start ?? Date.now()), ...SERIES.map(([name]) => sum(name))),
-    );
+    slider.ariaValueText = when(moment());
+    set(told, t("until", when(moment()), ...SERIES.map(([name]) => sum(name))));
     SERIES.forEach(([name], place) => {
       chart.data.datasets[place].data = found.map((each, index) =>
         index <= until ? each[name] : null,
       );
     });
     chart.update("none");
+    await attempt(() => then.show(moment()));
   };
-  const load = async () => {
-    stop();
+  const attempt = async (task) => {
     try {
-      const [Chart, activity] = await Promise.all([
-        chartLibrary(),
-        call(`classes/${store.id}/activity?interval=${interval.value}`),
-      ]);
-      if (gone) return;
-      found = sinceFirst(activity);
-      chart?.destroy();
-      chart = new Chart(canvas, configuration(found));
-      slider.max = found.length - 1;
-      slider.value = slider.max;
-      table.replaceChildren(asTable(found));
-      show();
+      await task();
+      trouble.textContent = "";
     } catch (error) {
       trouble.textContent = t("failed", error.message);
     }
   };
-  play.onclick = () => {
-    if (timer) return stop();
+  const load = () =>
+    attempt(async () => {
+      const at = slider.value === slider.max ? null : found[Number(slider.value)]?.start;
+      const query = new URLSearchParams({ interval: interval.value });
+      if (end.value) query.set("until", new Date(end.value).toISOString());
+      const [Chart, activity] = await Promise.all([
+        chartLibrary(),
+        call(`classes/${store.id}/activity?${query}`),
+      ]);
+      if (gone) return;
+      found = sinceFirst(activity);
+      chart ??= new Chart(canvas, configuration());
+      relabel(chart, found);
+      const kept = found.findIndex((each) => each.start === at);
+      slider.max = found.length - 1;
+      slider.value = kept < 0 ? slider.max : kept;
+      table.replaceChildren(asTable(found));
+      await show();
+    });
+  const look = paced(load, PAUSE);
+  const changed = () => {
+    if (!playing && !end.value) look();
+  };
+  const replay = async () => {
+    playing = !playing;
+    if (!playing || !found.length) return;
+    set(play, t("pause"));
     if (slider.value === slider.max)
       slider.value = found.findIndex((each) => each.executions + each.helps);
-    set(play, t("pause"));
-    timer = setInterval(() => {
-      slider.value = Number(slider.value) + 1;
-      show();
-      if (slider.value === slider.max) stop();
-    }, STEP);
+    while (playing) {
+      await Promise.all([show(), new Promise((done) => setTimeout(done, STEP))]);
+      if (slider.value === slider.max) playing = false;
+      else if (playing) slider.value = Number(slider.value) + 1;
+    }
+    set(play, t("replay"));
   };
+  play.onclick = replay;
   slider.oninput = show;
   interval.onchange = load;
-  refresh.onclick = load;
+  end.onchange = load;
   root.append(
-    el("div", { className: "bar" }, el("label", {}, `${t("interval")} `, interval), refresh),
+    el(
+      "div",
+      { className: "bar" },
+      el("label", {}, `${t("interval")} `, interval),
+      el("label", {}, `${t("lesson_end")} `, end),
+    ),
     trouble,
     el("div", { className: "chart" }, canvas),
     el("div", { className: "bar" }, play, slider),
     told,
+    then.element,
     el("details", {}, el("summary", { textContent: t("as_table") }), table),
   );
-  load();
+  for (const event of ["changed", "loaded"]) store.addEventListener(event, changed);
+  if (store.ready) changed();
   return () => {
     gone = true;
-    stop();
+    playing = false;
+    look.stop();
+    for (const event of ["changed", "loaded"]) store.removeEventListener(event, changed);
     chart?.destroy();
   };
 }
@@ -118,7 +145,14 @@ function sinceFirst(activity) {
   return activity.slice(Math.max(0, Math.min(first, activity.length - 10)));
 }
 
-function configuration(found) {
+function relabel(chart, found) {
+  chart.data.labels = found.map((each) =>
+    new Date(each.start).toLocaleTimeString(language, { timeStyle: "short" }),
+  );
+  chart.options.scales.y.suggestedMax = Math.max(1, ...found.map((each) => each.executions));
+}
+
+function configuration() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const datasets = SERIES.map(([name, property], place) => ({
@@ -134,22 +168,13 @@ function configuration(found) {
   const ticks = { color: colour("--text") };
   return {
     type: "bar",
-    data: {
-      labels: found.map((each) =>
-        new Date(each.start).toLocaleTimeString([], { timeStyle: "short" }),
-      ),
-      datasets,
-    },
+    data: { labels: [], datasets },
     options: {
       animation: false,
       maintainAspectRatio: false,
       scales: {
         x: { ticks },
-        y: {
-          ticks: { ...ticks, precision: 0 },
-          beginAtZero: true,
-          suggestedMax: Math.max(1, ...found.map((each) => each.executions)),
-        },
+        y: { ticks: { ...ticks, precision: 0 }, beginAtZero: true },
       },
       plugins: { legend: { labels: { color: colour("--text"), usePointStyle: true } } },
     },

@@ -13,17 +13,28 @@ export function form(heading, fields, button, submit) {
   const made = el(
     "form",
     { className: "card" },
-    el("h3", { textContent: heading }),
-    ...rows,
+    heading ? el("h3", { textContent: heading }) : null,
+    rows,
     el("button", { type: "submit", textContent: button }),
   );
   made.onsubmit = async (event) => {
     event.preventDefault();
     try {
-      await submit(Object.fromEntries(inputs.map((input) => [input.name, input.value.trim()])));
+      await submit(Object.fromEntries(inputs.map((input) => [input.name, value(input)])));
     } catch (error) {
       toast(t("failed", error.message));
     }
   };
   return made;
+}
+
+function value(input) {
+  return input.type === "checkbox" ? input.checked : input.value.trim();
+}
+
+// A time of the API as an input shows it, in the browser's zone.
+export function localTime(time) {
+  if (!time) return "";
+  const at = new Date(time);
+  return new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

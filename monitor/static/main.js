@@ -60,7 +60,10 @@ function turnTheme() {
 export async function loadClasses() {
   classes = await all("classes");
   picker.replaceChildren(
-    ...classes.map((each) => el("option", { value: each.id, textContent: each.name })),
+    ...classes.map((each) => {
+      const text = each.is_active ? each.name : t("put_away", each.name);
+      return el("option", { value: each.id, textContent: text });
+    }),
   );
   picker.hidden = !classes.length;
 }

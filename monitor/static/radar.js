@@ -1,6 +1,6 @@
 // The class is stuck: errors of the last minutes, by cell and kind.
 
-import { el, toast } from "./dom.js";
+import { arrange, el, set, toast } from "./dom.js";
 import { cellName, t } from "./texts.js";
 
 export function threshold(students) {
@@ -36,15 +36,22 @@ export class RadarAlarm {
 export function radarView(root, store) {
   const rule = el("p", { className: "hint" });
   const list = el("ol", { className: "radar" });
-  let opened = new Set();
+  const cards = new Map(); // by key
   const show = () => {
     const { radar } = store;
     if (!radar) return;
-    rule.textContent = radar.groups.length
-      ? t("radar_rule", radar.minutes, threshold(radar.students))
-      : t("radar_empty", radar.minutes);
-    opened = new Set([...list.querySelectorAll("details[open]")].map((each) => each.dataset.key));
-    list.replaceChildren(...radar.groups.map((group) => card(store, radar, group, opened)));
+    set(
+      rule,
+      radar.groups.length
+        ? t("radar_rule", radar.minutes, threshold(radar.students))
+        : t("radar_empty", radar.minutes),
+    );
+    const there = new Set(radar.groups.map(key));
+    for (const each of cards.keys()) if (!there.has(each)) cards.delete(each);
+    const wanted = radar.groups.map((group) => renewed(cards, store, group));
+    const focus = focusIn(list);
+    arrange(list, wanted);
+    focus();
   };
   root.append(rule, list);
   store.addEventListener("radar", show);
@@ -53,7 +60,29 @@ export function radarView(root, store) {
   return () => store.removeEventListener("radar", show);
 }
 
-function card(store, radar, group, opened) {
+// The group's card, made anew only where something is new.
+function renewed(cards, store, group) {
+  const told = JSON.stringify([group, store.radar.students]);
+  const known = cards.get(key(group));
+  if (known?.told === told) return known.element;
+  const element = card(store, store.radar, group, known?.element.querySelector("details").open);
+  cards.set(key(group), { told, element });
+  return element;
+}
+
+// Returns how to give back the focus to what was in its place.
+function focusIn(list) {
+  const held = document.activeElement?.closest("[data-key]");
+  if (!held || !list.contains(held)) return () => {};
+  const all = (inside) => [...inside.querySelectorAll("a, summary, pre")];
+  const place = all(held).indexOf(document.activeElement);
+  return () => {
+    const now = [...list.children].find((each) => each.dataset.key === held.dataset.key);
+    if (now && now !== held) all(now)[place]?.focus();
+  };
+}
+
+function card(store, radar, group, open = false) {
   const names = group.students.map((userId) => {
     const student = store.students.get(userId);
     const name = student?.name ?? userId;
@@ -74,8 +103,7 @@ function card(store, radar, group, opened) {
     el("pre", { tabIndex: 0, textContent: group.code ?? "" }),
     el("pre", { tabIndex: 0, className: "error", textContent: group.example ?? "" }),
   );
-  details.dataset.key = key(group);
-  details.open = opened.has(details.dataset.key);
+  details.open = open;
   const share = el("meter", {
     max: radar.students,
     value: group.students.length,
@@ -83,7 +111,7 @@ function card(store, radar, group, opened) {
   });
   return el(
     "li",
-    { className: "card" },
+    { className: "card", "data-key": key(group) },
     el(
       "div",
       { className: "line" },

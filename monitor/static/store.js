@@ -14,6 +14,7 @@ export class ClassStore extends EventTarget {
   help = new Map(); // open requests by user_id, in the order of the queue
   radar = null;
   connection = "connecting";
+  ready = false; // whether it has been fetched
   #answered = new Set(); // who still presses the button although a teacher has resolved it
   #strangers = new Set(); // on the channel, but no students of the class
   #fetching = null;
@@ -70,7 +71,7 @@ export class ClassStore extends EventTarget {
       this.students = new Map(now.map((student) => [student.user_id, fetched(student)]));
       this.#queue(help);
       this.error = null;
-      for (const userId of this.students.keys()) this.#touch(userId);
+      this.ready = true;
     } catch (error) {
       this.error = error;
       if (error.status !== 404) this.#later("fetch", 2_000, () => this.#fetch());
@@ -187,8 +188,20 @@ export class ClassStore extends EventTarget {
         this.#touch(userId);
       }
     }
+    this.#forgetErrors();
     this.dispatchEvent(new Event("tick"));
     this.#later("tick", 1_000, () => this.#tick());
+  }
+
+  // A group leaves when its last error is too long ago, though nothing happens.
+  #forgetErrors() {
+    if (!this.radar) return;
+    const { groups, minutes } = this.radar;
+    const since = serverNow() - minutes * 60_000;
+    const recent = groups.filter((group) => Date.parse(group.last_at) > since);
+    if (recent.length === groups.length) return;
+    this.radar.groups = recent;
+    this.dispatchEvent(new Event("radar"));
   }
 
   // All that changed before a frame is drawn is told at once.

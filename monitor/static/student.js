@@ -1,11 +1,11 @@
 // A student: executions, notebooks, submissions.
 
-import { call } from "./api.js";
+import { call, serverNow } from "./api.js";
 import { el, set } from "./dom.js";
 import { ago, cellName, t, when } from "./texts.js";
-import { serverNow } from "./api.js";
 
 const PAUSE = 1_000;
+const ACTIONS = { open: "opened_it", save: "saved_it", close: "closed_it" };
 
 export function studentView(root, store, id) {
   const studentId = Number(id);
@@ -139,7 +139,7 @@ function run(item) {
 }
 
 function access(item) {
-  const action = ["open", "save", "close"].includes(item.action) ? t(item.action) : item.action;
+  const action = ACTIONS[item.action] ? t(ACTIONS[item.action]) : item.action;
   return el("li", {
     textContent: `${when(item.accessed_at)} · ${item.notebook_path ?? ""} · ${action}`,
   });

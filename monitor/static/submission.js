@@ -1,28 +1,30 @@
-// What a student handed in, read-only, and its grade.
+// What a student handed in, and its grade.
 
-import { call, send } from "./api.js";
+import { all, call, send } from "./api.js";
 import { el, toast } from "./dom.js";
 import { form } from "./forms.js";
+import { notebook } from "./handed.js";
 import { t, when } from "./texts.js";
 
 export function submissionView(root, store, id) {
   const load = async () => {
     try {
       const submission = await call(`submissions/${id}`);
-      const student = store.byId(submission.student_id);
-      const told = [
-        t("attempt", submission.attempt),
-        when(submission.submitted_at),
-        submission.late ? t("late") : null,
-      ];
+      const { assignment_id: assignmentId } = submission;
+      const [assignment, handed, markdown] = await Promise.all([
+        call(`assignments/${assignmentId}`),
+        all(`submissions?assignment_id=${assignmentId}`),
+        call(`submissions/${id}/markdown`),
+      ]);
       root.replaceChildren(
-        el("h2", { textContent: student?.name ?? submission.user_id }),
-        el("p", { textContent: told.filter(Boolean).join(" · ") }),
+        el("p", {}, el("a", { href: `#/class/${store.id}/manage`, textContent: `← ${t("manage")}` })),
+        el("h2", { textContent: store.byId(submission.student_id)?.name ?? submission.user_id }),
+        el("p", { textContent: facts(assignment, submission).join(" · ") }),
         el(
           "div",
           { className: "columns" },
-          notebook(submission.notebook_content),
-          grading(submission, load),
+          notebook(submission.notebook_content, markdown),
+          el("aside", {}, grading(assignment, submission, load), next(store, handed, submission)),
         ),
       );
     } catch (error) {
@@ -33,12 +35,22 @@ export function submissionView(root, store, id) {
   return () => {};
 }
 
-function grading(submission, done) {
+function facts(assignment, submission) {
+  return [
+    assignment.title,
+    t("attempt", submission.attempt),
+    when(submission.submitted_at),
+    submission.late ? t("late") : null,
+  ].filter(Boolean);
+}
+
+function grading(assignment, submission, done) {
+  const label = assignment.points === null ? t("grade") : t("grade_of", assignment.points);
   const fields = [
-    ["grade", t("grade"), { type: "number", step: "any", value: submission.grade ?? "" }],
+    ["grade", label, { type: "number", step: "any", value: submission.grade ?? "" }],
     ["feedback", t("feedback"), { tag: "textarea", rows: 4, value: submission.feedback ?? "" }],
   ];
-  return form(t("grade"), fields, t("save_grade"), async ({ grade, feedback }) => {
+  return form(t("grading"), fields, t("save"), async ({ grade, feedback }) => {
     await send("PUT", `submissions/${submission.id}`, {
       grade: grade === "" ? null : Number(grade),
       feedback: feedback || null,
@@ -48,43 +60,12 @@ function grading(submission, done) {
   });
 }
 
-// Sources and the outputs' plain text: what a student's notebook would draw or run is not done here.
-function notebook(content) {
-  if (!content) return el("p", { textContent: t("content_none") });
-  return el(
-    "section",
-    { className: "notebook" },
-    ...content.cells.map((cell) => {
-      const outputs = (cell.outputs ?? []).map(output).filter(Boolean);
-      const shown = el(
-        "div",
-        { className: `cell ${cell.cell_type === "code" ? "code" : "text"}` },
-        el("pre", { tabIndex: 0, textContent: joined(cell.source) }),
-        ...outputs,
-      );
-      return shown;
-    }),
-  );
-}
-
-function output(each) {
-  if (each.output_type === "error") {
-    return el("pre", {
-      tabIndex: 0,
-      className: "error",
-      textContent: `${each.ename}: ${each.evalue}`,
-    });
-  }
-  const image = each.data?.["image/png"];
-  if (image)
-    return el("img", {
-      alt: t("output"),
-      src: `data:image/png;base64,${joined(image).replaceAll(/\s/g, "")}`,
-    });
-  const text = joined(each.text ?? each.data?.["text/plain"]);
-  return text ? el("pre", { tabIndex: 0, className: "output", textContent: text }) : null;
-}
-
-function joined(text) {
-  return Array.isArray(text) ? text.join("") : (text ?? "");
+// The next one without a grade, from this one on and then from the start.
+function next(store, handed, { id }) {
+  const open = handed.filter((each) => each.grade === null && each.id !== id);
+  const following = open.find((each) => each.id > id) ?? open[0];
+  if (!following) return el("p", { className: "hint", textContent: t("all_graded") });
+  const name = store.students.get(following.user_id)?.name ?? following.user_id;
+  const href = `#/class/${store.id}/submission/${following.id}`;
+  return el("p", {}, el("a", { href, textContent: t("next_ungraded", name, open.length) }));
 }

@@ -1,9 +1,9 @@
 // The class, live: one tile for each student.
 
-import { serverNow } from "./api.js";
-import { arrange, el, set } from "./dom.js";
+import { arrange, el } from "./dom.js";
 import { STATES, STUCK } from "./store.js";
-import { ago, cellName, t } from "./texts.js";
+import { t } from "./texts.js";
+import { Tile, showCounts } from "./tile.js";
 
 const PAUSE = 1_000; // between two looks at the order: tiles shall not dance
 
@@ -62,22 +62,11 @@ export function tilesView(root, store) {
     const wanted = [...tiles.values()]
       .filter((tile) => tile.matches(wishes))
       .sort(ORDERS[wishes.order]);
-    count();
+    showCounts(counts, [...tiles.values()]);
     if (!wanted.length) body.replaceChildren(el("p", { textContent: t("nobody") }));
     else if (wishes.teams) arrange(body, teams(body, wanted));
     else arrange(body, [grid(body, "", wanted)]);
   };
-  const count = () => {
-    const found = STATES.map((state) => [
-      state,
-      [...tiles.values()].filter((tile) => tile.state === state).length,
-    ]);
-    arrange(
-      counts,
-      found.map(([state, number]) => chip(counts, state, number)),
-    );
-  };
-
   root.append(
     bar(wishes, order),
     counts,
@@ -94,69 +83,6 @@ export function tilesView(root, store) {
     store.removeEventListener("loaded", loaded);
     store.removeEventListener("tick", ticked);
   };
-}
-
-class Tile {
-  constructor(classId) {
-    this.classId = classId;
-    this.shape = el("span", { className: "shape", ariaHidden: "true" });
-    this.title = el("strong");
-    this.team = el("span", { className: "team" });
-    this.what = el("span", { className: "what" });
-    this.place = el("span", { className: "place" });
-    this.numbers = el("span", { className: "numbers" });
-    this.heard = el("span", { className: "heard" });
-    this.link = el(
-      "a",
-      {},
-      this.shape,
-      this.title,
-      this.team,
-      this.what,
-      this.place,
-      this.numbers,
-      this.heard,
-    );
-    this.element = el("li", { className: "tile" }, this.link);
-  }
-
-  show(student, state, request) {
-    this.student = student;
-    this.state = state;
-    this.name = student.name ?? student.user_id;
-    this.row = student.errors_in_a_row;
-    this.asked = request ? Date.parse(request.asked_at) : 0;
-    this.taken = Boolean(request?.taken_by);
-    this.element.dataset.state = state;
-    this.shape.dataset.state = state;
-    const href = `#/class/${this.classId}/student/${student.student_id}`;
-    if (this.link.getAttribute("href") !== href) this.link.setAttribute("href", href);
-    set(this.title, this.name);
-    set(this.team, student.team ?? "");
-    set(this.what, request?.taken_by ? t("taken", request.taken_by) : t(`state_${state}`));
-    set(this.place, place(student));
-    const run = this.row ? ` · ${t("in_a_row", this.row)}` : "";
-    set(this.numbers, t("runs", student.executions) + run);
-    set(this.heard, student.heard ? ago(serverNow() - student.heard) : t("never"));
-  }
-
-  // Whether time alone has changed the state.
-  age(store) {
-    if (this.student.heard) set(this.heard, ago(serverNow() - this.student.heard));
-    return store.state(this.student) !== this.state;
-  }
-
-  matches({ state, text }) {
-    if (state && this.state !== state) return false;
-    const { user_id: userId, team, notebook_path: path } = this.student;
-    return [this.name, userId, team, path].join("\n").toLowerCase().includes(text);
-  }
-}
-
-function place(student) {
-  if (!student.notebook_path) return "";
-  const file = student.notebook_path.split("/").pop();
-  return student.cell_id ? `${file} · ${cellName(student.cell_position)}` : file;
 }
 
 function grid(body, team, tiles) {
@@ -187,22 +113,6 @@ function teams(body, tiles) {
   }
   const names = [...found.keys()].sort((a, b) => a.localeCompare(b));
   return names.map((name) => grid(body, name, found.get(name)));
-}
-
-function chip(parent, state, number) {
-  const found = [...parent.children].find((each) => each.dataset.state === state);
-  const made =
-    found ??
-    el(
-      "span",
-      { className: "chip" },
-      el("span", { className: "shape", ariaHidden: "true" }),
-      el("span"),
-    );
-  made.dataset.state = state;
-  made.firstChild.dataset.state = state;
-  set(made.lastChild, `${t(`state_${state}`)} ${number}`);
-  return made;
 }
 
 function bar(wishes, changed) {

@@ -1,7 +1,7 @@
 // A first start: how to send a first event, and to make a class.
 
+import { newClassForm } from "./classes.js";
 import { el } from "./dom.js";
-import { classForm } from "./manage.js";
 import { t } from "./texts.js";
 
 export function welcomeView(root) {
@@ -20,7 +20,7 @@ export function welcomeView(root) {
     el("pre", { tabIndex: 0, textContent: command }),
     el("p", { textContent: t("extension", url) }),
     el("h3", { textContent: t("first_class") }),
-    classForm(),
+    newClassForm(),
     el("h3", { textContent: t("first_demo") }),
     el("pre", { tabIndex: 0, textContent: "make demo" }),
   );
