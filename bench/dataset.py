@@ -50,8 +50,8 @@ async def fill(connection: asyncpg.Connection, executions: int) -> None:
                 batch = []
         await _store(connection, batch)
         await _open(connection, day, number * NOTEBOOKS // len(days))
-    while await connection.fetchval("SELECT count_batches(50)", timeout=600):
-        pass
+        while await connection.fetchval("SELECT count_batches(50)", timeout=600):
+            pass
     await connection.execute(_UPDATE_STUDENTS, timeout=600)
     await connection.execute(_INSERT_SUBMISSIONS)
     await connection.execute("VACUUM (ANALYZE)", timeout=1200)
@@ -99,6 +99,7 @@ class School:
                 None,
                 notebook + 1,
                 notebook * CELLS + cell + 1,
+                "code",
                 number % 1_000,
                 "error" if failed else "success",
                 self._usual[notebook * CELLS + cell] * self._moods[number % 4_001],
@@ -122,7 +123,19 @@ async def _store(connection: asyncpg.Connection, rows: list[Row]) -> None:
 
 async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) -> None:
     rows = [
-        (who, at, UUID(random.randbytes(16)), at, kind, None, notebook + 1, action, "{}")
+        (
+            who,
+            at,
+            UUID(random.randbytes(16)),
+            at,
+            kind,
+            None,
+            notebook + 1,
+            None,
+            None,
+            action,
+            "{}",
+        )
         for who in range(1, STUDENTS + 1)
         for kind, action, at in (
             ("notebook_opened", "open", day),
@@ -140,8 +153,9 @@ async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) ->
 
 
 _MARK = """
-    INSERT INTO uncounted (student_id, first_at, last_at)
-    SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[])
+    INSERT INTO uncounted (student_id, first_at, last_at, received_at)
+    SELECT *, first_at FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[])
+        AS t (student_id, first_at, last_at)
 """
 
 _INSERT_SCHOOL = f"""

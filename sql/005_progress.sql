@@ -9,12 +9,15 @@
 -- A column of counts is one number: each eight of its decimal digits are one count. Such columns
 -- are added up by sum(), whoever's they are, and take no room for leading and trailing zeros.
 
--- A student's part of a batch that is not counted yet, and the time that its events span.
+-- A student's part of a batch that is not counted yet, the time that its events span, and since when
+-- they were received: where a dump has been restored, transactions are numbered anew, and an older
+-- event may have the number of this batch.
 CREATE TABLE IF NOT EXISTS uncounted (
-    student_id bigint NOT NULL,
-    batch      xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    first_at   timestamptz NOT NULL,
-    last_at    timestamptz NOT NULL,
+    student_id  bigint NOT NULL,
+    batch       xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    first_at    timestamptz NOT NULL,
+    last_at     timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
     PRIMARY KEY (student_id, batch)
 );
 
@@ -118,7 +121,8 @@ BEGIN
     END IF;
 
     WITH spans AS (
-        SELECT student_id, min(first_at) AS first_at, max(last_at) AS last_at
+        SELECT student_id, min(first_at) AS first_at, max(last_at) AS last_at,
+            min(received_at) AS received_at
         FROM unnest(marks) GROUP BY student_id
     ), fresh AS MATERIALIZED (  -- OFFSET 0: by the key, student by student, whatever the estimates
         SELECT e.* FROM spans AS s CROSS JOIN LATERAL (
@@ -128,7 +132,8 @@ BEGIN
                 CASE e.status WHEN 'error' THEN COALESCE(left(e.error, 500), '') END AS error
             FROM cell_executions AS e
             WHERE e.student_id = s.student_id AND e.batch = ANY (batches)
-                AND e.executed_at BETWEEN s.first_at AND s.last_at OFFSET 0
+                AND e.executed_at BETWEEN s.first_at AND s.last_at
+                AND e.received_at >= s.received_at OFFSET 0
         ) AS e
         UNION ALL
         SELECT e.* FROM spans AS s CROSS JOIN LATERAL (
@@ -136,7 +141,8 @@ BEGIN
                 false, false, e.event_type = 'help', NULL::double precision, NULL
             FROM events AS e
             WHERE e.student_id = s.student_id AND e.batch = ANY (batches)
-                AND e.event_time BETWEEN s.first_at AND s.last_at OFFSET 0
+                AND e.event_time BETWEEN s.first_at AND s.last_at
+                AND e.received_at >= s.received_at OFFSET 0
         ) AS e
         UNION ALL
         SELECT e.* FROM spans AS s CROSS JOIN LATERAL (
@@ -144,7 +150,8 @@ BEGIN
                 false, false, false, NULL::double precision, NULL
             FROM notebook_accesses AS e
             WHERE e.student_id = s.student_id AND e.batch = ANY (batches)
-                AND e.accessed_at BETWEEN s.first_at AND s.last_at OFFSET 0
+                AND e.accessed_at BETWEEN s.first_at AND s.last_at
+                AND e.received_at >= s.received_at OFFSET 0
         ) AS e
     ), told AS (
         SELECT student_id, notebook_id, cell_id,
@@ -214,6 +221,7 @@ BEGIN
         INSERT INTO student_activity AS a
         SELECT student_id, step, start, sum(executions * one), sum(errors * one), sum(helps * one)
         FROM placed GROUP BY student_id, step, start
+        ORDER BY step, start, student_id  -- a class's are read together
         ON CONFLICT (student_id, step, start) DO UPDATE SET
             executions = a.executions + EXCLUDED.executions,
             errors = a.errors + EXCLUDED.errors,
@@ -253,6 +261,7 @@ BEGIN
             AND e.executed_at >= p.first_error_at AND e.executed_at < p.first_success_at
             AND NOT EXISTS (
                 SELECT FROM uncounted AS u WHERE (u.student_id, u.batch) = (e.student_id, e.batch)
+                    AND e.received_at >= u.received_at
             )
     )
     FROM unnest(unclear_students, unclear_cells) AS unclear (student_id, cell_id)
