@@ -116,7 +116,6 @@ class Activity(msgspec.Struct):
     last_at: datetime
     received_at: datetime
     clock_skew: timedelta
-    received_from: datetime
     executions: int = 0
     errors: int = 0
     help_at: datetime | None = None
@@ -128,7 +127,7 @@ class Activity(msgspec.Struct):
     @classmethod
     def of(cls, event: Event) -> "Activity":
         at, received_at = event.time, event.received_at
-        return cls(at, at, received_at, received_at - at, received_at)
+        return cls(at, at, received_at, received_at - at)
 
     def add(self, event: Event, counted: bool) -> None:
         at = event.time
@@ -139,8 +138,6 @@ class Activity(msgspec.Struct):
             self.clock_skew = event.received_at - at
         if event.received_at > self.received_at:
             self.received_at = event.received_at
-        elif event.received_at < self.received_from:
-            self.received_from = event.received_at
         if event.type in EXECUTIONS or event.type in FAILURES:
             self.executions += counted
             self.errors += counted and status(event) == "error"
@@ -168,7 +165,6 @@ class Activity(msgspec.Struct):
             *self.name,
             *self.email,
             *self.team,
-            self.received_from,
         )
 
 

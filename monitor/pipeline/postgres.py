@@ -131,8 +131,9 @@ class PostgresSink:
             await connection.executemany(_UPDATE_SESSIONS, changes)
         told = [(student, *activity.columns()) for student, activity in found.items()]
         columns = zip(*told, strict=True) if told else [[]] * _STUDENT_COLUMNS
+        since = min((entry.event.received_at for entry in (*new, *before)), default=None)
         rows: list[asyncpg.Record] = await connection.fetch(
-            _UPDATE_STUDENTS, *columns, self._outbox, self._replica, len(new), repeated
+            _UPDATE_STUDENTS, *columns, self._outbox, self._replica, len(new), repeated, since
         )
         if len(rows) < len(found):
             raise asyncpg.ForeignKeyViolationError("a student of the batch has been deleted")
@@ -260,24 +261,24 @@ _SELECT_SAME_RECEIPT = """
     WHERE received_at = (SELECT received_at FROM {table} AS t WHERE ({key_of_t}) = ({key_of_s}))
 """
 
-_STUDENT_COLUMNS = 16
+_STUDENT_COLUMNS = 15
 _UPDATE_STUDENTS = """
     WITH locked AS MATERIALIZED (  -- in an order that all writers share: none waits in a circle
         SELECT id FROM students WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
     ),
     noted AS (
         INSERT INTO outbox (student_ids, first_times, last_times)
-        SELECT $1, $2, $3 WHERE $17 AND cardinality($1) > 0
+        SELECT $1, $2, $3 WHERE $16 AND cardinality($1) > 0
         RETURNING id
     ),
     counted AS (
-        INSERT INTO ledger AS l (replica, stored, duplicates) VALUES ($18, $19, $20)
+        INSERT INTO ledger AS l (replica, stored, duplicates) VALUES ($17, $18, $19)
         ON CONFLICT (replica) DO UPDATE SET
             stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates
     ),
     marked AS (
         INSERT INTO uncounted (student_id, first_at, last_at, received_at)
-        SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $16::timestamptz[])
+        SELECT *, $20::timestamptz FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[])
     )
     UPDATE students AS s SET
         executions = s.executions + a.executions,
