@@ -34,10 +34,10 @@ ERRORS = [
 Row = tuple[Any, ...]
 
 
-async def fill(connection: asyncpg.Connection, executions: int) -> None:
-    """Fills a database that has the schema and nothing else."""
+async def fill(connection: asyncpg.Connection, executions: int, days_ago: int = DAYS) -> None:
+    """Fills a database that has the schema and nothing else, from so many days ago on."""
     await connection.execute(_INSERT_SCHOOL, [student(n) for n in range(STUDENTS)])
-    days = weekdays()
+    days = weekdays(days_ago)
     await connection.execute("SELECT ensure_partitions($1, $2)", days[0], days[-1] + LESSONS)
     school = School(executions // len(days))
     for number, day in enumerate(days):
@@ -57,10 +57,10 @@ async def fill(connection: asyncpg.Connection, executions: int) -> None:
     await connection.execute("VACUUM (ANALYZE)", timeout=1200)
 
 
-def weekdays() -> list[datetime]:
-    """The first hour of each, the last one being today or the Friday before."""
+def weekdays(days_ago: int = DAYS) -> list[datetime]:
+    """The first hour of each, the last one being yesterday or the Friday before."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [today - timedelta(days=number) for number in range(DAYS, 0, -1)]
+    days = [today - timedelta(days=number) for number in range(days_ago, 0, -1)]
     return [day for day in days if day.weekday() < 5]
 
 
