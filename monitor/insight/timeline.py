@@ -96,7 +96,7 @@ _SELECT_KEYS = """
         ORDER BY executed_at DESC, event_id DESC LIMIT $5
     ) AS scanned
     WHERE ($6::bigint IS NULL OR notebook_id = $6) AND ($7::text IS NULL OR status = $7)
-    LIMIT $8
+    ORDER BY executed_at DESC, event_id DESC LIMIT $8
 """
 
 _SELECT_EXECUTIONS = """
