@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import fmean
+from statistics import median
 
 import asyncpg
 
@@ -66,29 +66,31 @@ QUESTIONS: dict[str, Callable[[], str]] = {
 
 
 async def measure() -> list[Figure]:
-    with monitor() as server:
-        empty = await _ingest(server)
-    small, _ = await _filled(SMALL, ingest=False)
-    large, full = await _filled(LARGE, ingest=True)
-    figures = [_figure(what, small[what], large[what]) for what in QUESTIONS]
-    rates = (fmean(full), "events/s"), (fmean(empty), "events/s")
-    note = f"empty: {_listed(empty)}; full: {_listed(full)} events/s"
-    return [*figures, replace(ratio(INGEST, *rates, GOAL_INGEST), notes=[note])]
+    """Of both in turn: what else the machine does bears on both alike."""
+    with monitor() as small, monitor() as large:
+        await _fill(small, SMALL)
+        await _fill(large, LARGE)
+        figures = [_compared(what, url, small, large) for what, url in QUESTIONS.items()]
+        return [*figures, await _ingest(large)]
 
 
-async def _filled(executions: int, *, ingest: bool) -> tuple[dict[str, float], list[float]]:
-    """The 95th percentile (ms) of each question, and the rates of ingest."""
-    with monitor() as server:
-        connection = await server.connect()
-        start = time.perf_counter()
-        await fill(connection, executions)
-        print(f"  filled with {executions:,} in {time.perf_counter() - start:.0f} s", flush=True)
-        await connection.close()
-        times = {what: _ask(server, url) for what, url in QUESTIONS.items()}
-        return times, await _ingest(server) if ingest else []
+async def _fill(server: Server, executions: int) -> None:
+    connection = await server.connect()
+    start = time.perf_counter()
+    await fill(connection, executions)
+    print(f"  filled with {executions:,} in {time.perf_counter() - start:.0f} s", flush=True)
+    await connection.close()
+
+
+def _compared(what: str, url: Callable[[], str], small: Server, large: Server) -> Figure:
+    rounds = [(_ask(small, url), _ask(large, url)) for _ in range(ROUNDS)]
+    times = ", ".join(f"{one:.1f} and {ten:.1f}" for one, ten in rounds)
+    figure = _figure(what, *(median(times) for times in zip(*rounds, strict=True)))
+    return replace(figure, notes=[f"{what}: {times} ms"])
 
 
 def _ask(server: Server, url: Callable[[], str]) -> float:
+    """The 95th percentile (ms)."""
     client = http.client.HTTPConnection("127.0.0.1", server.port)
     times = []
     for _ in range(WARM_UP + CALLS):
@@ -104,14 +106,23 @@ def _ask(server: Server, url: Callable[[], str]) -> float:
     return percentile(times[WARM_UP:], 0.95)
 
 
-async def _ingest(server: Server) -> list[float]:
+async def _ingest(full: Server) -> Figure:
+    rates: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        with monitor() as empty:
+            rates.append((await _rate(empty), await _rate(full)))
+    note = "; ".join(f"{into_empty:,.0f} and {into_full:,.0f}" for into_empty, into_full in rates)
+    base, rate = (median(each) for each in zip(*rates, strict=True))
+    figure = ratio(INGEST, (rate, "events/s"), (base, "events/s"), GOAL_INGEST)
+    return replace(figure, notes=[f"ingest, empty and full: {note} events/s"])
+
+
+async def _rate(server: Server) -> float:
     with listeners(server.port) as clients:
         connection: asyncpg.Connection = await server.connect()
         try:
-            await committed_rate(server, connection, clients.pid)
-            return [
-                (await committed_rate(server, connection, clients.pid))[0] for _ in range(ROUNDS)
-            ]
+            await committed_rate(server, connection, clients.pid)  # the warm-up
+            return (await committed_rate(server, connection, clients.pid))[0]
         finally:
             await connection.close()
 
@@ -126,7 +137,3 @@ def _figure(what: str, small: float, large: float) -> Figure:
         f"< {GOAL_MS} ms, ≤ {GOAL_GROWTH} ×",
         large < GOAL_MS and growth <= GOAL_GROWTH,
     )
-
-
-def _listed(rates: list[float]) -> str:
-    return ", ".join(f"{rate:,.0f}" for rate in rates)

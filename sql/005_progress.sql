@@ -9,9 +9,12 @@
 -- A column of counts is one number: each eight of its decimal digits are one count. Such columns
 -- are added up by sum(), whoever's they are, and take no room for leading and trailing zeros.
 
--- A batch that is not counted yet: its students, and the time that each one's events span.
+-- A batch that is not counted yet: its students, the time that each one's events span, and since when
+-- they were received: where a dump has been restored, transactions are numbered anew, and an older
+-- event may have the number of this batch.
 CREATE TABLE IF NOT EXISTS uncounted (
     batch       xid8 PRIMARY KEY DEFAULT pg_current_xact_id(),
+    received_at timestamptz NOT NULL,
     student_ids bigint[] NOT NULL,
     first_times timestamptz[] NOT NULL,
     last_times  timestamptz[] NOT NULL
@@ -104,6 +107,7 @@ DECLARE
     students         bigint[];
     first_times      timestamptz[];
     last_times       timestamptz[];
+    since            timestamptz;
     unclear_students bigint[];
     unclear_cells    bigint[];
 BEGIN
@@ -118,9 +122,9 @@ BEGIN
             AS part (student_id, first_at, last_at)
         GROUP BY student_id
     )
-    SELECT (SELECT array_agg(batch) FROM taken),
+    SELECT (SELECT array_agg(batch) FROM taken), (SELECT min(received_at) FROM taken),
         array_agg(student_id), array_agg(first_at), array_agg(last_at)
-    INTO batches, students, first_times, last_times FROM spans;
+    INTO batches, since, students, first_times, last_times FROM spans;
     IF batches IS NULL THEN
         RETURN false;
     END IF;
@@ -135,7 +139,8 @@ BEGIN
                 CASE e.status WHEN 'error' THEN COALESCE(left(e.error, 500), '') END AS error
             FROM cell_executions AS e
             WHERE e.student_id = s.student_id AND e.batch = ANY (batches)
-                AND e.executed_at BETWEEN s.first_at AND s.last_at OFFSET 0
+                AND e.executed_at BETWEEN s.first_at AND s.last_at
+                AND e.received_at >= since OFFSET 0
         ) AS e
         UNION ALL
         SELECT e.* FROM spans AS s CROSS JOIN LATERAL (
@@ -143,7 +148,8 @@ BEGIN
                 false, false, e.event_type = 'help', NULL::double precision, NULL
             FROM events AS e
             WHERE e.student_id = s.student_id AND e.batch = ANY (batches)
-                AND e.event_time BETWEEN s.first_at AND s.last_at OFFSET 0
+                AND e.event_time BETWEEN s.first_at AND s.last_at
+                AND e.received_at >= since OFFSET 0
         ) AS e
         UNION ALL
         SELECT e.* FROM spans AS s CROSS JOIN LATERAL (
@@ -151,7 +157,8 @@ BEGIN
                 false, false, false, NULL::double precision, NULL
             FROM notebook_accesses AS e
             WHERE e.student_id = s.student_id AND e.batch = ANY (batches)
-                AND e.accessed_at BETWEEN s.first_at AND s.last_at OFFSET 0
+                AND e.accessed_at BETWEEN s.first_at AND s.last_at
+                AND e.received_at >= since OFFSET 0
         ) AS e
     ), told AS (
         SELECT student_id, notebook_id, cell_id,
@@ -221,6 +228,7 @@ BEGIN
         INSERT INTO student_activity AS a
         SELECT student_id, step, start, sum(executions * one), sum(errors * one), sum(helps * one)
         FROM placed GROUP BY student_id, step, start
+        ORDER BY step, start, student_id  -- a class's are read together
         ON CONFLICT (student_id, step, start) DO UPDATE SET
             executions = a.executions + EXCLUDED.executions,
             errors = a.errors + EXCLUDED.errors,
@@ -259,7 +267,8 @@ BEGIN
         WHERE e.student_id = p.student_id AND e.cell_id = p.cell_id AND e.status = 'error'
             AND e.executed_at >= p.first_error_at AND e.executed_at < p.first_success_at
             AND NOT EXISTS (
-                SELECT FROM uncounted AS u WHERE u.batch = e.batch
+                SELECT FROM uncounted AS u
+                WHERE u.batch = e.batch AND e.received_at >= u.received_at
             )
     )
     FROM unnest(unclear_students, unclear_cells) AS unclear (student_id, cell_id)

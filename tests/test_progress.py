@@ -210,6 +210,22 @@ async def test_a_batch_that_is_refused_is_not_counted(
     assert await pool.fetchval("SELECT count(*) FROM uncounted") == 0
 
 
+async def test_what_a_dump_has_brought_is_not_counted_again(pool: asyncpg.Pool) -> None:
+    sink, time = sink_on(pool), now()
+    hour, second = timedelta(hours=1), timedelta(seconds=1)
+    for kind in ("cell_error", "help"):
+        await sink.write([made(type=kind, time=time, received_at=time - hour)], soon())
+    await pool.execute("SELECT count_batches(10)")
+    events = [made(time=time + n * second, received_at=time + abs(n) * second) for n in (-1, 0, 1)]
+    await sink.write(events, soon())
+    # Where it is restored, transactions are numbered anew.
+    for table in ("cell_executions", "events"):
+        await pool.execute(f"UPDATE {table} SET batch = (SELECT batch FROM uncounted)")
+    await pool.execute("SELECT count_batches(10)")
+    assert await activity(pool, 60) == {"executions": 4, "errors": 1, "helps": 1}
+    assert {row[2:4] for row in await rows(pool, CELLS)} == {(4, 1)}
+
+
 async def test_batches_are_counted_even_if_nobody_asks(
     pool: asyncpg.Pool, progress: Progress
 ) -> None:

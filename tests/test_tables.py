@@ -77,7 +77,9 @@ def test_each_question_is_answered_as_json_and_as_csv(replica: Replica) -> None:
         paths = {
             "/classes/1/now": 1,
             "/classes/1/activity": 60,
+            "/classes/1/errors": 1,
             "/classes/1/notebooks/1/cells": 1,
+            "/classes/1/notebooks/1/students": 1,
             "/assignments/1/cells": 1,
             "/students/1/timeline": 251,
             "/students/1/accesses": 1,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from monitor.insight.question import Question
 from monitor.insight.roster import members
 from monitor.reads import Reads
 
@@ -12,7 +13,7 @@ _TENTHS = 10  # of the time looked at, for the trend
 _MOST = 20  # groups
 
 
-class RadarQuery(msgspec.Struct, frozen=True, kw_only=True):
+class RadarQuery(Question, frozen=True, kw_only=True):
     """`minutes`: how far to look back."""
 
     minutes: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10

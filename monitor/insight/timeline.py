@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Literal
 
+import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -58,16 +59,23 @@ async def executions(reads: Reads, student_id: int, span: TimelineSpan) -> PageO
     place, start = span.place(), span.start()
     notebook = None if span.notebook_id is UNSET else span.notebook_id
     status = None if span.status is UNSET else span.status
-    rows = await reads.fetch(
-        _SELECT_EXECUTIONS, student_id, *place, start, SCANNED, notebook, status, span.limit
+    keys = await reads.fetch(
+        _SELECT_KEYS, student_id, *place, start, SCANNED, notebook, status, span.limit
     )
-    items = [Execution(**row) for row in rows]
+    items = await _executions(reads, student_id, keys)
     if len(items) == span.limit:
         return PageOf(items, str(Cursor(items[-1].executed_at, items[-1].event_id)))
     if notebook is None and status is None:
         return PageOf(items, None)
     last = await reads.fetchrow(_SELECT_LAST_SCANNED, student_id, *place, start, SCANNED - 1)
     return PageOf(items, None if last is None else str(Cursor(*last)))
+
+
+async def _executions(reads: Reads, student_id: int, keys: list[asyncpg.Record]) -> list[Execution]:
+    if not keys:
+        return []
+    rows = await reads.fetch(_SELECT_EXECUTIONS, student_id, *zip(*keys, strict=True))
+    return [Execution(**row) for row in rows]
 
 
 async def accesses(reads: Reads, student_id: int, span: Span) -> PageOf[Access]:
@@ -79,21 +87,26 @@ async def accesses(reads: Reads, student_id: int, span: Span) -> PageOf[Access]:
     return PageOf(items, str(Cursor(items[-1].accessed_at, items[-1].event_id)) if full else None)
 
 
+# From the index alone, but for what PostgreSQL has not vacuumed yet.
+_SELECT_KEYS = """
+    SELECT executed_at, event_id FROM (
+        SELECT executed_at, event_id, notebook_id, status FROM cell_executions
+        WHERE student_id = $1 AND (executed_at, event_id) < ($2, $3)
+            AND executed_at BETWEEN $4 AND $2
+        ORDER BY executed_at DESC, event_id DESC LIMIT $5
+    ) AS scanned
+    WHERE ($6::bigint IS NULL OR notebook_id = $6) AND ($7::text IS NULL OR status = $7)
+    ORDER BY executed_at DESC, event_id DESC LIMIT $8
+"""
+
 _SELECT_EXECUTIONS = """
     SELECT e.event_id, e.executed_at, e.received_at, s.session_id, e.notebook_id,
         n.path AS notebook_path, c.cell_id, c.position AS cell_position, e.execution_count,
         e.status, e.duration_ms, left(e.code, 10000) AS code, left(e.output, 10000) AS output,
         left(e.error, 10000) AS error
-    FROM (
-        SELECT * FROM (
-            SELECT * FROM cell_executions
-            WHERE student_id = $1 AND (executed_at, event_id) < ($2, $3)
-                AND executed_at BETWEEN $4 AND $2
-            ORDER BY executed_at DESC, event_id DESC LIMIT $5
-        ) AS scanned
-        WHERE ($6::bigint IS NULL OR notebook_id = $6) AND ($7::text IS NULL OR status = $7)
-        LIMIT $8
-    ) AS e
+    FROM executions_at($1, $2) AS e
+    JOIN unnest($2::timestamptz[], $3::uuid[]) AS page (executed_at, event_id)
+        USING (executed_at, event_id)
     LEFT JOIN notebooks AS n ON n.id = e.notebook_id
     LEFT JOIN cells AS c ON c.id = e.cell_id
     LEFT JOIN sessions AS s ON s.id = e.session_id

@@ -130,8 +130,9 @@ class PostgresSink:
         if changes := turns(pairs):
             await connection.executemany(_UPDATE_SESSIONS, changes)
         told = msgspec.json.encode(found).decode()
+        since = min((entry.event.received_at for entry in (*new, *before)), default=None)
         rows: list[asyncpg.Record] = await connection.fetch(
-            _UPDATE_STUDENTS, told, self._outbox, self._replica, len(new), repeated
+            _UPDATE_STUDENTS, told, self._outbox, self._replica, len(new), repeated, since
         )
         if len(rows) < len(found):
             raise asyncpg.ForeignKeyViolationError("a student of the batch has been deleted")
@@ -296,7 +297,8 @@ _UPDATE_STUDENTS = """
             stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates
     ),
     marked AS (
-        INSERT INTO uncounted (student_ids, first_times, last_times) SELECT * FROM batch
+        INSERT INTO uncounted (received_at, student_ids, first_times, last_times)
+        SELECT $6, batch.* FROM batch
     )
     UPDATE students AS s SET
         executions = s.executions + a.executions,

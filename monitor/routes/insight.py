@@ -20,7 +20,8 @@ from monitor.insight.cells import (
 from monitor.insight.heatmap import StudentCell, student_cells
 from monitor.insight.now import NowQuery, StudentNow, class_now
 from monitor.insight.pages import PageOf, Span
-from monitor.insight.radar import Radar, RadarQuery, error_radar
+from monitor.insight.question import Question
+from monitor.insight.radar import ErrorGroup, Radar, RadarQuery, error_radar
 from monitor.insight.student import SessionOf, SubmissionOf, sessions, submissions
 from monitor.insight.then import class_then
 from monitor.insight.timeline import Access, Execution, TimelineSpan, accesses, executions
@@ -63,19 +64,31 @@ def _declare_classes(api: Api, reads: Reads) -> None:
             return csv_response(f"class-{class_id}-activity", Activity, found)
         return found
 
-    @api.operation("GET", "/classes/{class_id}/errors", raises=(NotFound,))
-    async def get_class_errors(class_id: Id, query: RadarQuery) -> Radar:
+    @api.operation("GET", "/classes/{class_id}/errors", raises=(NotFound,), media=_TABLE)
+    async def get_class_errors(class_id: Id, query: RadarQuery) -> Radar | Response:
         """The errors of the last minutes, by cell and kind: what many are stuck at."""
-        return await error_radar(reads, class_id, query)
+        found = await error_radar(reads, class_id, query)
+        if query.format == "csv":
+            return csv_response(f"class-{class_id}-errors", ErrorGroup, found.groups)
+        return found
 
 
 def _declare_cells(api: Api, reads: Reads) -> None:
     @api.operation(
-        "GET", "/classes/{class_id}/notebooks/{notebook_id}/students", raises=(NotFound,)
+        "GET",
+        "/classes/{class_id}/notebooks/{notebook_id}/students",
+        raises=(NotFound,),
+        media=_TABLE,
     )
-    async def get_notebook_students(class_id: Id, notebook_id: Id) -> list[StudentCell]:
+    async def get_notebook_students(
+        class_id: Id, notebook_id: Id, query: Question
+    ) -> list[StudentCell] | Response:
         """A notebook in a class, student by student: the cells that each has reached."""
-        return await student_cells(reads, class_id, notebook_id)
+        found = await student_cells(reads, class_id, notebook_id)
+        if query.format == "csv":
+            name = f"class-{class_id}-notebook-{notebook_id}-students"
+            return csv_response(name, StudentCell, found)
+        return found
 
     @api.operation(
         "GET",
