@@ -146,6 +146,7 @@ def debian(package: str, program: str, missing: str) -> str:
             work.mkdir(exist_ok=True)
             _fetch(["/bin/sh", "-c", FETCH_PACKAGE, "sh", package], work, missing)
             _write_starter(work / "root", program)
+            shutil.rmtree(starter.parent, ignore_errors=True)
             (work / "root").rename(starter.parent)  # whole, or not at all
     return str(starter)
 
