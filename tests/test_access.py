@@ -248,6 +248,7 @@ def bad_credentials(world_key: str) -> dict[str, dict[str, str]]:
         "other algorithm": bearer(jwt.encode({**claims, "exp": soon}, SECRET * 2, "HS512")),
         "other issuer": bearer(token("root", "admin", iss="https://elsewhere")),
         "other audience": bearer(token("root", "admin", aud="grafana")),
+        "never ends": bearer(token("root", "admin", exp=10**400)),
         "no role": bearer(token("root", "king")),
         "nobody": bearer(token("", "admin")),
         "a key as a token": bearer(world_key),
