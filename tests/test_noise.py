@@ -17,13 +17,14 @@ from websockets.sync.client import ClientConnection, connect
 from tests.conftest import CAPTURED
 from tests.replicas import Replica
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))  # 100000 in the long form
+INPUTS = int(os.environ.get("FUZZ_EXAMPLES", "300"))  # 100000 in the long form
+ROUND = min(INPUTS, 1000)  # inputs, all of which hypothesis remembers
 OFTEN = 100  # inputs between two looks at the server's health
 MAX_GROWTH = 64 * 1024 * 1024  # bytes
 logger = logging.getLogger(__name__)
 
 noise = settings(
-    max_examples=EXAMPLES,
+    max_examples=ROUND,
     deadline=None,
     database=None,
     phases=[Phase.generate, Phase.shrink],
@@ -108,7 +109,7 @@ def watched(replica: Replica) -> Iterator[Callable[[], None]]:
     logger.info(
         "%d inputs in %.0f s; RSS from %d to %d MB", inputs, seconds, before >> 20, after >> 20
     )
-    assert inputs >= EXAMPLES
+    assert inputs >= INPUTS
     assert replica.process.poll() is None
     assert "Traceback" not in replica.output()
     assert after - before < MAX_GROWTH
@@ -135,22 +136,28 @@ def test_noise_on_events(shared_replica: Replica) -> None:
             assert answer.status_code in expected, (body, answer.text)
             look()
 
-        posted()
+        for _ in range(0, INPUTS, ROUND):
+            posted()
 
 
 def test_noise_on_sockets(shared_replica: Replica) -> None:
     url = f"ws://127.0.0.1:{shared_replica.port}/ws"
-    # Its own pings would draw on the random numbers that the noise is made with.
-    with connect(url, proxy=None, ping_interval=None) as socket, watched(shared_replica) as look:
+    with watched(shared_replica) as look:
+        for _ in range(0, INPUTS, ROUND):
+            # Its own pings would draw on the random numbers that the noise is made with.
+            with connect(url, proxy=None, ping_interval=None) as socket:
+                send_noise(socket, look)
 
-        @noise
-        @given(FRAMES)
-        def sent(frame: str | bytes) -> None:
-            socket.send(frame)
-            answered(socket)
-            look()
 
-        sent()
+def send_noise(socket: ClientConnection, look: Callable[[], None]) -> None:
+    @noise
+    @given(FRAMES)
+    def sent(frame: str | bytes) -> None:
+        socket.send(frame)
+        answered(socket)
+        look()
+
+    sent()
 
 
 def answered(socket: ClientConnection) -> None:

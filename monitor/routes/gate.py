@@ -71,10 +71,8 @@ class Gate:
         principal: Principal = scope["principal"]
         await access.check(scope["rule"], principal, found, self.database)
         act = act_of(scope, principal, found)
-        if act and scope["method"] in (
-            "GET",
-            "HEAD",
-        ):  # an export: what it reads from may be a standby
+        is_export = scope["method"] in ("GET", "HEAD")
+        if act and is_export:  # what it reads from may be a standby
             async with self.database.transaction() as connection:
                 await note(connection, act)
         else:

@@ -49,14 +49,13 @@ class Tokens:
     async def principal(self, token: str) -> Principal:
         """Raises Unauthenticated, and Unavailable when the provider's keys can't be had."""
         try:
-            claims = await self._claims(token)
+            return _principal(await self._claims(token), self._trust)
         except self._jwt.PyJWKClientConnectionError:
             raise Unavailable("The keys of the identity provider can't be fetched") from None
         except self._jwt.ExpiredSignatureError:
             raise Unauthenticated("The token has expired") from None
-        except (self._jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        except (self._jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise Unauthenticated("The token is not valid here") from None
-        return _principal(claims, self._trust)
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         algorithm = self._jwt.get_unverified_header(token).get("alg")
