@@ -36,8 +36,9 @@ def _student(row: dict[str, Any]) -> StudentNow:
     return StudentNow(**row)
 
 
-# Of each student a few rows, by the tables' keys. What was run later is taken off the total: whole days, hours of that day, minutes of that hour,
-# and the rest of that minute; `div(…, one)` leaves out the counts up to that hour or minute.
+# Of each student a few rows, by the tables' keys. What was run later is taken off the total: whole
+# days, hours of that day, minutes of that hour, and the rest of that minute; `div(…, one)` leaves
+# out the counts up to that hour or minute.
 _SELECT_THEN = """
     SELECT s.id AS student_id, s.user_id, s.name, s.team,
         CASE WHEN help.asks THEN 'help'
