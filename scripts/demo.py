@@ -36,6 +36,15 @@ CELLS = (
     ("scores['理科']", "KeyError: '理科'"),
     ("sorted(scores, key=scores.get)[0]", "AttributeError: 'list' object has no attribute 'get'"),
 )  # fmt: skip
+ANSWER = """# 第5回 辞書
+
+**辞書**は *キー* と *値* の組です。
+
+| 操作 | 書き方 |
+|---|---|
+| 取り出す | `scores['国語']` |
+| 加える | `scores['英語'] = 75` |
+"""
 HARD = {2: 0.35, 3: 0.3, 4: 0.3, 5: 0.4, 6: 0.7, 7: 0.4}  # how often a run fails, by cell
 PAUSE = 9.0  # seconds between two runs of a student, on average
 HEARTBEAT = 10.0
@@ -159,13 +168,17 @@ def hand_out(server: Server, class_id: int, students: list[Student]) -> None:
     }
     assignment_id = server.call("POST", "assignments", assignment)["id"]
     for number, student in enumerate(students[:9]):
-        cells = [code_cell(code, place) for place, (code, _) in enumerate(CELLS)]
+        cells = [markdown_cell(), *(code_cell(code, at) for at, (code, _) in enumerate(CELLS))]
         content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         handed = {"assignment_id": assignment_id, "user_id": student.user_id}
         made = server.call("POST", "submissions", handed | {"notebook_content": content})
         if number < 4:
             graded = {"grade": 10 - number, "feedback": "よくできました / Well done"}
             server.call("PUT", f"submissions/{made['id']}", graded)
+
+
+def markdown_cell() -> dict[str, Any]:
+    return {"id": "title", "cell_type": "markdown", "source": ANSWER, "metadata": {}}
 
 
 def code_cell(code: str, place: int) -> dict[str, Any]:

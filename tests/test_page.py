@@ -518,3 +518,71 @@ async def test_who_is_in_anothers_class_is_named_and_not_shown(
         await page.goto(at(guarded_school, class_id))
         await live(page)
         await expect(page.locator(".tile")).to_have_count(0)
+
+
+async def test_tiles_are_filtered_sorted_and_grouped(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two, three), _ = await a_class_of(api, "one", "two", "three")
+    for user, team in ((one, "班B"), (two, "班A"), (three, "班A")):
+        await send(school, user, "cell_executed", teamName=team)
+    await send(school, three, "cell_executed", hasError=True)
+    async with tab(browser, at(school, class_id)) as page:
+        names = page.locator(".tile strong")
+        await expect(names).to_have_text([three, one, two])
+        await page.get_by_label("Sort by").select_option("Name")
+        await expect(names).to_have_text(sorted([one, two, three]))
+        await page.get_by_label("By team").check()
+        await expect(page.locator("section h2")).to_have_text(["班A", "班B"])
+        await expect(page.locator("section").first.locator(".tile")).to_have_count(2)
+        await page.get_by_label("Show").select_option("Error")
+        await expect(names).to_have_text([three])
+        await page.get_by_label("Show").select_option("Everybody")
+        await page.get_by_label("Search").fill("班b")
+        await expect(names).to_have_text([one])
+        await page.get_by_label("Search").fill("nobody at all")
+        await expect(page.locator("#view")).to_contain_text("Nobody matches.")
+
+
+async def test_by_keyboard_a_call_is_taken_and_an_assignment_deleted(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await a_class_of(api, "hanako")
+    await an_assignment(api, class_id=class_id, title="gone")
+    await send(school, user, "help")
+    async with tab(browser, at(school, class_id, "help")) as page:
+        await page.get_by_label("Your name").focus()
+        await page.keyboard.type("Sato")
+        await page.get_by_role("button", name="I go there").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".queue")).to_contain_text("Sato is there")
+        await expect(page.get_by_role("button", name="Resolved")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".queue .card")).to_have_count(0)
+        await expect(page.locator("#view")).to_be_focused()
+        await page.goto(at(school, class_id, "manage"))
+        await page.locator("summary").focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Delete the assignment").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+        found = (await Axe().run(page)).response["violations"]
+        assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+        await page.keyboard.press("Shift+Tab")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".assignments .card")).to_have_count(0)
+
+
+async def test_the_focus_stays_where_the_radar_is_renewed(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await a_class_of(api, "one", "two")
+    failed = {"hasError": True, "errorMessage": "KeyError: 'x'", "cellIndex": 6}
+    await send(school, users[0], "cell_executed", **failed)
+    async with tab(browser, at(school, class_id, "errors")) as page:
+        await page.locator(".radar summary").focus()
+        await page.keyboard.press("Enter")
+        await send(school, users[1], "cell_executed", **failed)
+        await expect(page.locator(".radar h2")).to_contain_text("2 of 2")
+        await expect(page.locator(".radar summary")).to_be_focused()
+        await expect(page.locator(".radar pre").last).to_be_visible()

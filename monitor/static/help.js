@@ -26,6 +26,9 @@ export function helpView(root, store) {
       await send("POST", `classes/${store.id}/help/${request.student_id}/${what}`, {
         name: name.value.trim(),
       });
+      // The button that had the focus goes, once the message is here.
+      if (what === "take") cards.get(request.user_id)?.resolve.focus();
+      else document.getElementById("view").focus({ preventScroll: true });
     } catch (error) {
       toast(t("failed", error.message));
     }
@@ -114,6 +117,7 @@ function card(store, request, asked, act) {
   return {
     element,
     asked,
+    resolve,
     update(now) {
       request = now;
       set(waiting, t("waiting", minutes(serverNow() - Date.parse(now.asked_at))));

@@ -72,13 +72,14 @@ function renewed(cards, store, group) {
 
 // Returns how to give back the focus to what was in its place.
 function focusIn(list) {
-  const held = document.activeElement?.closest("[data-key]");
+  const active = document.activeElement;
+  const held = active.closest("[data-key]");
   if (!held || !list.contains(held)) return () => {};
-  const all = (inside) => [...inside.querySelectorAll("a, summary, pre")];
-  const place = all(held).indexOf(document.activeElement);
+  const alike = (inside) => [...inside.querySelectorAll(active.tagName)];
+  const place = alike(held).indexOf(active);
   return () => {
     const now = [...list.children].find((each) => each.dataset.key === held.dataset.key);
-    if (now && now !== held) all(now)[place]?.focus();
+    if (now && now !== held) alike(now)[place]?.focus();
   };
 }
 

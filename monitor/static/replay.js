@@ -1,15 +1,14 @@
 // The class as it was at an earlier moment: the tiles, each in its place.
 
 import { call } from "./api.js";
-import { arrange, el, set } from "./dom.js";
+import { arrange, el } from "./dom.js";
 import { STUCK } from "./store.js";
-import { t, when } from "./texts.js";
+import { t } from "./texts.js";
 import { Tile, showCounts } from "./tile.js";
 
 export class ClassThen {
   element = el("section", { className: "then" });
   #store;
-  #title = el("h2");
   #counts = el("p", { className: "counts" });
   #list = el("ul", { className: "tiles" });
   #tiles = new Map(); // by user_id
@@ -18,7 +17,8 @@ export class ClassThen {
 
   constructor(store) {
     this.#store = store;
-    this.element.append(this.#title, this.#counts, this.#list);
+    const title = el("h2", { textContent: t("class_then") });
+    this.element.append(title, this.#counts, this.#list);
   }
 
   // Resolves when the class of the moment (ms) that was asked for last is there.
@@ -46,7 +46,6 @@ export class ClassThen {
       tile.show({ ...student, heard }, stuck ? "stuck" : student.state, null, at);
       return tile;
     });
-    set(this.#title, t("class_at", when(at)));
     showCounts(this.#counts, tiles);
     arrange(
       this.#list,

@@ -134,7 +134,9 @@ function run(item) {
     el("p", { className: "line" }, shape, told.filter(Boolean).join(" · ")),
     item.code ? el("pre", { tabIndex: 0, textContent: item.code }) : null,
     item.error ? el("pre", { tabIndex: 0, className: "error", textContent: item.error }) : null,
-    item.output ? el("pre", { tabIndex: 0, className: "output", textContent: item.output }) : null,
+    item.output && item.output !== item.error
+      ? el("pre", { tabIndex: 0, className: "output", textContent: item.output })
+      : null,
   );
 }
 

@@ -119,7 +119,7 @@ const TEXTS = {
   replay: ["Replay", "再生"],
   moment: ["Moment", "時点"],
   lesson_end: ["Lesson up to (empty: now)", "授業の終わり（空欄は現在）"],
-  class_at: ["The class at {0}", "{0} のクラス"],
+  class_then: ["The class at that moment", "この時点のクラス"],
   pause: ["Pause", "一時停止"],
   until: [
     "Up to {0}: {1} executions, {2} errors, {3} help signals",
