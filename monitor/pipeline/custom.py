@@ -25,6 +25,7 @@ import tenacity
 from monitor.errors import HandlersError, Unavailable
 from monitor.events import Event, Rejected, as_json
 from monitor.pipeline.dead_letters import DeadLetters
+from monitor.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +112,8 @@ class HandlerRunner:
                 await self._queue.join()
         except TimeoutError:
             logger.error("Stopped with %d handlers not run", self._queue.qsize())
-        self._worker.cancel()
-        await asyncio.gather(self._worker, *self._records, return_exceptions=True)
+        await end(self._worker)
+        await asyncio.gather(*self._records, return_exceptions=True)
 
     def put(self, events: Iterable[Event]) -> None:
         for event in events if self._handlers else ():

@@ -10,6 +10,7 @@ from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.spool import Spool
 from monitor.pipeline.store import Outcome, Store
+from monitor.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,7 @@ class Fallback:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     def activate(self, reason: Exception) -> None:
         if not self.active:

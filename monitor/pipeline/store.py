@@ -67,6 +67,8 @@ class Store:
         try:
             return await self._sink.write(events, deadline)
         except Unavailable:  # tenacity takes a while to get going: only where there is need
+            if asyncio.get_running_loop().time() >= deadline:
+                raise
             stored: Stored = await self._retried(deadline)(self._sink.write, events, deadline)
             return stored
 
