@@ -159,7 +159,7 @@ class Server:
 
         publish = Publisher(self.hub, runner, influx).publish
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
-        fallback = Fallback(spool, store, ledger, partial(prepare, pool), publish)
+        fallback = Fallback(spool, store, ledger, partial(self._probe, pool), publish)
         consumers = Consumers(queue, store, fallback, ledger, publish, limits)
         housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
         self._replay = Replay(queue, runner, influx)
@@ -234,6 +234,11 @@ class Server:
         if self._replay is None:
             raise Unavailable("The server is starting")
         return await self._replay.run(letter)
+
+    async def _probe(self, pool: asyncpg.Pool) -> None:
+        await pool.expire_connections()  # after a loss of the network they would fail one by one
+        await self.database.renew()
+        await prepare(pool)
 
     def _busy(self) -> bool:
         return self.queue.events >= self._settings.batch_max_events
