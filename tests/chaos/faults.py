@@ -47,6 +47,17 @@ async def kill_both_servers(site: Site, outage: float) -> None:
     await asyncio.gather(*(site.start(each) for each in site.replicas))
 
 
+async def hang_server(site: Site, outage: float) -> None:
+    """It may hold locks that the other one needs, whose students have come over."""
+    process = random.choice(site.replicas).process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(random.uniform(1, max(5, outage)))
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 async def kill_postgres(site: Site, outage: float) -> None:
     await site.kill_postgres()
     await asyncio.sleep(random.uniform(0, outage))
@@ -248,6 +259,7 @@ async def kill_postgres_for(site: Site, seconds: float) -> None:
 FAULTS = {
     "kill -9 of a server": Fault(kill_server),
     "kill -9 of both servers": Fault(kill_both_servers),
+    "a server hangs": Fault(hang_server, slow=True),
     "kill -9 of PostgreSQL": Fault(kill_postgres),
     "kill -9 of PostgreSQL, then of a server": Fault(kill_postgres_and_server, slow=True),
     "PostgreSQL hangs": Fault(hang_postgres),
