@@ -153,9 +153,10 @@ class Server:
         dead_letters = DeadLetters(pool, spool.replica)
         influx, broker = self._influx(pool, dead_letters), self._broker()
         references = References(settings.known_names)
-        sink = PostgresSink(pool, references, spool.replica, outbox=influx is not None)
+        noted = influx is not None
+        sink = PostgresSink(pool, references, spool.replica, noted, self._handlers)
         store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
-        runner = HandlerRunner(self._handlers, pool, dead_letters, settings.queue_max_events)
+        runner = HandlerRunner(self._handlers, pool, dead_letters)
 
         publish = Publisher(self.hub, runner, influx).publish
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)

@@ -18,6 +18,7 @@ from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events import Event, Items, Rejected
 from monitor.pipeline.batch import EventQueue, Receipt
 from monitor.pipeline.consumer import Consumers, Limits
+from monitor.pipeline.custom import Handlers
 from monitor.pipeline.dead_letters import DeadLetters
 from monitor.pipeline.fallback import Fallback
 from monitor.pipeline.handlers import Row, Table, home_row
@@ -42,7 +43,9 @@ class Running:
         self.queue = EventQueue(100, 10_000)
         self.ledger = Ledger(self.queue, spool)
         letters = DeadLetters(pool, spool.replica)
-        sink = PostgresSink(pool, References(1_000), spool.replica, outbox=False)
+        sink = PostgresSink(
+            pool, References(1_000), spool.replica, outbox=False, handlers=Handlers()
+        )
         store = Store(sink, letters)
         self.fallback = Fallback(
             spool, store, self.ledger, partial(prepare, pool), self.published.extend

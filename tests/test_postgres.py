@@ -17,6 +17,7 @@ from monitor.database import SCHEMA, close_pool, open_pool
 from monitor.embedded import binaries
 from monitor.errors import RowRefused
 from monitor.events import Event
+from monitor.pipeline.custom import Handlers
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.references import References
 from tests.conftest import Address
@@ -52,7 +53,7 @@ SESSIONS = """
 
 
 def sink_on(pool: asyncpg.Pool) -> PostgresSink:
-    return PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False)
+    return PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False, handlers=Handlers())
 
 
 async def counts(pool: asyncpg.Pool) -> dict[str, int]:

@@ -12,6 +12,7 @@ import msgspec
 from monitor.database import PASSING_ERRORS, cut_at, unavailable
 from monitor.errors import RowRefused
 from monitor.events import Event
+from monitor.pipeline.custom import Handlers, leave_notes
 from monitor.pipeline.handlers import Row, Table, activities, home_row, turns
 from monitor.pipeline.references import Place, References
 
@@ -66,16 +67,23 @@ class Copied(NamedTuple):
 class PostgresSink:
     """Writes batches of events, each event exactly once.
 
-    `replica` names the line of the ledger; with `outbox`, each batch leaves a note there.
+    `replica` names the line of the ledger; with `outbox`, each batch leaves a note there, and
+    events leave notes for those of the handlers that want them.
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, references: References, replica: uuid.UUID, outbox: bool
+        self,
+        pool: asyncpg.Pool,
+        references: References,
+        replica: uuid.UUID,
+        outbox: bool,
+        handlers: Handlers,
     ) -> None:
         self._pool = pool
         self._references = references
         self._replica = replica
         self._outbox = outbox
+        self._handlers = handlers
         self._months: tuple[datetime, datetime] | None = None
 
     async def write(self, events: list[Event], deadline: float) -> Stored:
@@ -136,6 +144,8 @@ class PostgresSink:
         )
         if len(rows) < len(found):
             raise asyncpg.ForeignKeyViolationError("a student of the batch has been deleted")
+        if self._handlers:
+            await leave_notes(connection, self._handlers, (entry.event for entry in new))
         return rows
 
     async def _cover(self, connection: asyncpg.Connection, events: list[Event]) -> None:
