@@ -16,7 +16,6 @@ import psutil
 from websockets.asyncio.client import connect
 
 from tests.chaos.site import Site, can_mount, mount, unmount
-from tests.replicas import Replica
 
 STOP_SECONDS = 12.0  # twice STOP_TIMEOUT, as README says, and some for the processors being busy
 SMALL_SPOOL = str(64 * 1024)
@@ -293,16 +292,14 @@ def possible() -> list[str]:
 @asynccontextmanager
 async def _settings(site: Site, **settings: str) -> AsyncIterator[None]:
     """The servers with these settings meanwhile."""
-    for replica in site.replicas:
-        await _restart(site, replica, settings)
+    await _restart(site, settings)
     yield
-    for replica in site.replicas:
-        await _restart(site, replica, dict.fromkeys(settings, ""))
+    await _restart(site, dict.fromkeys(settings, ""))
 
 
-async def _restart(site: Site, replica: Replica, settings: dict[str, str]) -> None:
-    await site.stop(replica)
-    await site.start(replica, **settings)
+async def _restart(site: Site, settings: dict[str, str]) -> None:
+    await asyncio.gather(*(site.stop(each) for each in site.replicas))
+    await asyncio.gather(*(site.start(each, **settings) for each in site.replicas))
 
 
 async def _spools_empty(site: Site) -> None:
