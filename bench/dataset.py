@@ -140,8 +140,7 @@ async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) ->
 
 
 _MARK = """
-    INSERT INTO uncounted (student_id, first_at, last_at)
-    SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[])
+    INSERT INTO uncounted (student_ids, first_times, last_times) VALUES ($1, $2, $3)
 """
 
 _INSERT_SCHOOL = f"""

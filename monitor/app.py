@@ -60,7 +60,7 @@ from monitor.routes import live as live_routes
 from monitor.routes import older as older_routes
 from monitor.routes.body import Bodies
 from monitor.routes.gate import Gate, guarded
-from monitor.routes.middleware import CrossOrigin, WithoutTrailingSlash
+from monitor.routes.middleware import CrossOrigin, Direct, WithoutTrailingSlash
 from monitor.routes.operations import TOTAL, Api
 from monitor.routes.origins import Origins
 from monitor.routes.responses import EXCEPTION_HANDLERS
@@ -103,17 +103,23 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     if settings.keeps_test_events:
         test_events.declare(api, server.database)
     openapi.declare(api, settings.project_name, settings.project_version)
-    listed = [
-        *api.routes(),
-        *docs.routes(prefix),
-        *page.routes(prefix),
-        *live_routes.routes(server.hub, gate),
-    ]
+    listed = guarded(
+        gate,
+        prefix,
+        [
+            *api.routes(),
+            *docs.routes(prefix),
+            *page.routes(prefix),
+            *live_routes.routes(server.hub, gate),
+        ],
+    )
     ingest = [each.path for each in api.operations if each.tag == "events"]
+    direct = {each.path: each.app for each in listed if each.path in ingest}
     return Starlette(
-        routes=guarded(gate, prefix, listed),
+        routes=listed,
         middleware=[
             Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL], ingest),
+            Middleware(Direct, direct),
             Middleware(WithoutTrailingSlash),
         ],
         exception_handlers=EXCEPTION_HANDLERS,

@@ -65,6 +65,8 @@ _STRING = Decoder(str)
 _FIELDS = Decoder(dict[str, msgspec.Raw])
 _MISSING = re.compile("Object missing required field `(.*)`")
 
+_ESCAPE = re.compile(rb"\\u")  # `in` takes three times as long where there are many backslashes
+
 # Escapes that are legal JSON but no text that PostgreSQL can hold: NUL, and half a surrogate pair.
 # Escaped backslashes and whole pairs match first, so that they are passed over.
 _ESCAPES = re.compile(
@@ -107,7 +109,7 @@ def decode(
 
 def repair(body: bytes) -> bytes:
     """The body with U+FFFD for each escape that stands for NUL or for half a surrogate pair."""
-    if b"\\u" in body:
+    if _ESCAPE.search(body):
         return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
     return body
 

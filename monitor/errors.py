@@ -27,6 +27,10 @@ class SpoolError(MonitorError):
     """The spool of DATA_DIR can't be opened."""
 
 
+class ClientGone(MonitorError):
+    """The client left while it was sending: there is nobody to answer."""
+
+
 class RowRefused(MonitorError):
     """PostgreSQL will never take these rows as they are; one of them at least is to blame."""
 

@@ -1,7 +1,7 @@
 -- What teachers ask, counted as events are stored: no question has to scan the firehose.
 --
--- The transaction that stores a batch leaves a mark for each of its students, and count_batches adds
--- what is marked to the tables below, every few seconds and before a question is answered. So each
+-- The transaction that stores a batch leaves a mark of it, and count_batches adds what is marked to
+-- the tables below, every few seconds and before a question is answered. So each
 -- event is counted exactly once, and many batches at once cost less each: counting every one by
 -- itself, in its own transaction, took longer than storing it. What is kept does not depend on the
 -- order in which events arrive. All keys are led by the student, like those of the firehose.
@@ -9,13 +9,12 @@
 -- A column of counts is one number: each eight of its decimal digits are one count. Such columns
 -- are added up by sum(), whoever's they are, and take no room for leading and trailing zeros.
 
--- A student's part of a batch that is not counted yet, and the time that its events span.
+-- A batch that is not counted yet: its students, and the time that each one's events span.
 CREATE TABLE IF NOT EXISTS uncounted (
-    student_id bigint NOT NULL,
-    batch      xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    first_at   timestamptz NOT NULL,
-    last_at    timestamptz NOT NULL,
-    PRIMARY KEY (student_id, batch)
+    batch       xid8 PRIMARY KEY DEFAULT pg_current_xact_id(),
+    student_ids bigint[] NOT NULL,
+    first_times timestamptz[] NOT NULL,
+    last_times  timestamptz[] NOT NULL
 );
 
 -- A student in a cell: there is a row as soon as an event has named the cell.
@@ -101,25 +100,33 @@ $$;
 CREATE OR REPLACE FUNCTION count_batches(most integer) RETURNS boolean LANGUAGE plpgsql
 SET jit = off AS $$
 DECLARE
-    marks            uncounted[];
     batches          xid8[];
+    students         bigint[];
+    first_times      timestamptz[];
+    last_times       timestamptz[];
     unclear_students bigint[];
     unclear_cells    bigint[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('cell-monitor progress'));
     WITH taken AS (
         DELETE FROM uncounted AS u
-        USING (SELECT DISTINCT batch FROM uncounted ORDER BY batch LIMIT most) AS next
+        USING (SELECT batch FROM uncounted ORDER BY batch LIMIT most) AS next
         WHERE u.batch = next.batch RETURNING u.*
+    ), spans AS (
+        SELECT student_id, min(first_at) AS first_at, max(last_at) AS last_at
+        FROM taken AS t, unnest(t.student_ids, t.first_times, t.last_times)
+            AS part (student_id, first_at, last_at)
+        GROUP BY student_id
     )
-    SELECT array_agg(taken::uncounted), array_agg(DISTINCT batch) INTO marks, batches FROM taken;
-    IF marks IS NULL THEN
+    SELECT (SELECT array_agg(batch) FROM taken),
+        array_agg(student_id), array_agg(first_at), array_agg(last_at)
+    INTO batches, students, first_times, last_times FROM spans;
+    IF batches IS NULL THEN
         RETURN false;
     END IF;
 
     WITH spans AS (
-        SELECT student_id, min(first_at) AS first_at, max(last_at) AS last_at
-        FROM unnest(marks) GROUP BY student_id
+        SELECT * FROM unnest(students, first_times, last_times) AS s (student_id, first_at, last_at)
     ), fresh AS MATERIALIZED (  -- OFFSET 0: by the key, student by student, whatever the estimates
         SELECT e.* FROM spans AS s CROSS JOIN LATERAL (
             SELECT e.student_id, e.executed_at AS at, e.notebook_id, e.cell_id,
@@ -252,7 +259,7 @@ BEGIN
         WHERE e.student_id = p.student_id AND e.cell_id = p.cell_id AND e.status = 'error'
             AND e.executed_at >= p.first_error_at AND e.executed_at < p.first_success_at
             AND NOT EXISTS (
-                SELECT FROM uncounted AS u WHERE (u.student_id, u.batch) = (e.student_id, e.batch)
+                SELECT FROM uncounted AS u WHERE u.batch = e.batch
             )
     )
     FROM unnest(unclear_students, unclear_cells) AS unclear (student_id, cell_id)

@@ -4,7 +4,7 @@ All of it is pure: events and ids in, rows out.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,8 +24,7 @@ ACTIONS = {
 }
 
 Row = tuple[Any, ...]
-Said = tuple[datetime, str]
-_NOTHING_SAID: Said = (datetime.fromtimestamp(0, UTC), "")
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class Table:
@@ -109,33 +108,36 @@ def _metadata(event: Event, homeless: dict[str, str]) -> str:
     return msgspec.json.encode(merged(metadata, others)).decode()
 
 
-class Activity(msgspec.Struct):
-    """What a batch tells of one student. Texts are those said last."""
+class Activity(msgspec.Struct, omit_defaults=True):
+    """What a batch tells of one student. Texts are those said last, with the times they have."""
 
+    id: int
     first_at: datetime
     last_at: datetime
+    heard_at: datetime  # when the event of `last_at` was received
     received_at: datetime
-    clock_skew: timedelta
-    executions: int = 0
-    errors: int = 0
+    executions: int
+    errors: int
     help_at: datetime | None = None
     help_stop_at: datetime | None = None
-    name: Said = _NOTHING_SAID
-    email: Said = _NOTHING_SAID
-    team: Said = _NOTHING_SAID
+    name_at: datetime = _NEVER
+    name: str = ""
+    email_at: datetime = _NEVER
+    email: str = ""
+    team_at: datetime = _NEVER
+    team: str = ""
 
     @classmethod
-    def of(cls, event: Event) -> "Activity":
+    def of(cls, event: Event, student: int) -> "Activity":
         at, received_at = event.time, event.received_at
-        return cls(at, at, received_at, received_at - at)
+        return cls(student, at, at, received_at, received_at, 0, 0)
 
     def add(self, event: Event, counted: bool) -> None:
         at = event.time
         if at < self.first_at:
             self.first_at = at
         if at > self.last_at:
-            self.last_at = at
-            self.clock_skew = event.received_at - at
+            self.last_at, self.heard_at = at, event.received_at
         if event.received_at > self.received_at:
             self.received_at = event.received_at
         if event.type in EXECUTIONS or event.type in FAILURES:
@@ -145,41 +147,26 @@ class Activity(msgspec.Struct):
             self.help_at = max(self.help_at or at, at)
         elif event.type == "help_stop":
             self.help_stop_at = max(self.help_stop_at or at, at)
-        if event.name and (said := (at, event.name)) > self.name:
-            self.name = said
-        if event.email and (said := (at, event.email)) > self.email:
-            self.email = said
-        if event.team and (said := (at, event.team)) > self.team:
-            self.team = said
-
-    def columns(self) -> Row:
-        return (
-            self.first_at,
-            self.last_at,
-            self.received_at,
-            self.clock_skew,
-            self.executions,
-            self.errors,
-            self.help_at,
-            self.help_stop_at,
-            *self.name,
-            *self.email,
-            *self.team,
-        )
+        if event.name and (at, event.name) > (self.name_at, self.name):
+            self.name_at, self.name = at, event.name
+        if event.email and (at, event.email) > (self.email_at, self.email):
+            self.email_at, self.email = at, event.email
+        if event.team and (at, event.team) > (self.team_at, self.team):
+            self.team_at, self.team = at, event.team
 
 
 def activities(
     events: Iterable[tuple[Event, Place]], counted_before: Iterable[tuple[Event, Place]] = ()
-) -> dict[int, Activity]:
-    """What the events tell of each student, by the student's id, in the order of the ids."""
+) -> list[Activity]:
+    """What the events tell of each student."""
     found: dict[int, Activity] = {}
     for pairs, counted in ((events, True), (counted_before, False)):
         for event, place in pairs:
             activity = found.get(place.student)
             if activity is None:
-                found[place.student] = activity = Activity.of(event)
+                found[place.student] = activity = Activity.of(event, place.student)
             activity.add(event, counted)
-    return dict(sorted(found.items()))
+    return list(found.values())
 
 
 class Turn(NamedTuple):

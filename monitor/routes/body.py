@@ -4,10 +4,9 @@ import asyncio
 import zlib
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
-from monitor.errors import MonitorError, TooLarge, Unavailable, Unsupported
+from monitor.errors import ClientGone, MonitorError, TooLarge, Unavailable, Unsupported
 
 JSON = "application/json"
 DECODE_IN_THREAD = 512 * 1024  # bytes; more of them would hold up other requests
@@ -49,7 +48,7 @@ class Bodies:
         try:
             while True:
                 if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
+                    raise ClientGone("The client left while it was sending")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 self._hold(len(parts[-1]))

@@ -118,16 +118,18 @@ class Guarded:
             await send({"type": "websocket.close"})
 
 
-def guarded(gate: Gate, prefix: str, routes: Sequence[BaseRoute]) -> list[BaseRoute]:
+def guarded(gate: Gate, prefix: str, routes: Sequence[BaseRoute]) -> list[Route | WebSocketRoute]:
     """The same routes, each behind the gate."""
+    found: list[Route | WebSocketRoute] = []
     for route in routes:
         if not isinstance(route, Route | WebSocketRoute):
             raise TypeError(f"{route!r} can't be guarded")
+        found.append(route)
         methods = route.methods or () if isinstance(route, Route) else ("WS",)
         path = route.path.removeprefix(prefix)
         rows = {method: ROUTES.get(f"{_read(method)} {path}", Row()) for method in methods}
         route.app = Guarded(route.app, gate, rows)
-    return list(routes)
+    return found
 
 
 def _read(method: str) -> str:

@@ -1,7 +1,13 @@
 """What every request passes before it reaches its route."""
 
+from collections.abc import Mapping
+
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from monitor.errors import MonitorError
+from monitor.routes.responses import on_monitor_error
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -85,3 +91,26 @@ class WithoutTrailingSlash:
         if path != "/" and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
         await self._app(scope, receive, send)
+
+
+class Direct:
+    """Takes each `POST` on one of these paths straight to its route.
+
+    On Starlette's way there, through its router and two more layers for errors, it lost a tenth of
+    its time.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Mapping[str, ASGIApp]) -> None:
+        self._app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get(scope["path"]) if scope.get("method") == "POST" else None
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await route(scope, receive, send)
+        except MonitorError as error:
+            response = await on_monitor_error(Request(scope), error)
+            await response(scope, receive, send)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from monitor.errors import (
@@ -63,11 +63,6 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     return json_response({"detail": error.detail}, error.status_code, dict(error.headers or {}))
 
 
-async def on_disconnect(request: Request, error: Exception) -> Response:
-    """The client left while it was sending: there is nobody to answer."""
-    return Response(status_code=400)
-
-
 async def on_error(request: Request, error: Exception) -> Response:
     return json_response({"detail": "Internal Server Error"}, 500)
 
@@ -75,6 +70,5 @@ async def on_error(request: Request, error: Exception) -> Response:
 EXCEPTION_HANDLERS: Any = {
     MonitorError: on_monitor_error,
     HTTPException: on_http_error,
-    ClientDisconnect: on_disconnect,
     Exception: on_error,
 }

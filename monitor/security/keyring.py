@@ -40,6 +40,7 @@ class Keyring:
         self._path = path
         self._daily_events = daily_events
         self._keys: dict[bytes, Principal] | None = None
+        self._in_use: dict[str, Principal] = {}  # so that no request waits for a hash either
         self._state: tuple[int, int] | None = None
         self._looked_at = -1e9
         self._looking = asyncio.Lock()
@@ -61,12 +62,15 @@ class Keyring:
 
     async def principal(self, key: str) -> Principal:
         """Raises Unauthenticated, and Unavailable when no key is known yet."""
+        if found := self._in_use.get(key):
+            return found
         hashed = digest(key)
         if self._keys is None or hashed not in self._keys:
             await self._look_again()
         if self._keys is None:
             raise Unavailable("The ingest keys can't be looked up now")
         if found := self._keys.get(hashed):
+            self._in_use[key] = found
             return found
         raise Unauthenticated("This ingest key is unknown, or revoked")
 
@@ -118,6 +122,7 @@ class Keyring:
             key.sha256: Principal("key", str(key.id), key.valid_to or float("inf"), key.class_id)
             for key in keys
         }
+        self._in_use.clear()
 
     def _keep(self, keys: list[Held]) -> None:
         draft = self._path.with_suffix(".draft")
