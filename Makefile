@@ -22,7 +22,7 @@ demo: install  ## a class of 38 simulated students, posted to a running server (
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB, HAProxy and Chromium
 	$(PYTHON) -m pytest $(ARGS)
 
-chaos: $(VENV)/dev.stamp  ## each fault twenty times, and what it cost: nothing, or exit status 1
+chaos: $(VENV)/dev.stamp  ## each fault twenty times, four at once, and what it cost: nothing, or exit status 1
 	$(PYTHON) -m tests.chaos $(ARGS)
 
 check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, vulnerable dependencies, Dockerfile

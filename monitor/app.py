@@ -153,13 +153,14 @@ class Server:
         dead_letters = DeadLetters(pool, spool.replica)
         influx, broker = self._influx(pool, dead_letters), self._broker()
         references = References(settings.known_names)
-        sink = PostgresSink(pool, references, spool.replica, outbox=influx is not None)
+        noted = influx is not None
+        sink = PostgresSink(pool, references, spool.replica, noted, self._handlers)
         store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
-        runner = HandlerRunner(self._handlers, pool, dead_letters, settings.queue_max_events)
+        runner = HandlerRunner(self._handlers, pool, dead_letters)
 
         publish = Publisher(self.hub, runner, influx).publish
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
-        fallback = Fallback(spool, store, ledger, partial(prepare, pool), publish)
+        fallback = Fallback(spool, store, ledger, partial(self._probe, pool), publish)
         consumers = Consumers(queue, store, fallback, ledger, publish, limits)
         housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
         self._replay = Replay(queue, runner, influx)
@@ -234,6 +235,11 @@ class Server:
         if self._replay is None:
             raise Unavailable("The server is starting")
         return await self._replay.run(letter)
+
+    async def _probe(self, pool: asyncpg.Pool) -> None:
+        await pool.expire_connections()  # after a loss of the network they would fail one by one
+        await self.database.renew()
+        await prepare(pool)
 
     def _busy(self) -> bool:
         return self.queue.events >= self._settings.batch_max_events

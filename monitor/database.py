@@ -133,6 +133,11 @@ class Database:
         if self._pool:
             await close_pool(self._pool, patience)
 
+    async def renew(self) -> None:
+        """Trusts no connection that was made before: after a loss of the network they are dead."""
+        if self._pool:
+            await self._pool.expire_connections()
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
         """A transaction on a connection of its own; it commits at the end, the audit log with it.

@@ -147,7 +147,8 @@ def _decode_items(
         try:
             events.append(_decode_item(raw, received_at, dialects))
         except InvalidItem as error:
-            rejected.append(Rejected(index, error.path, error.reason, bytes(raw).decode()))
+            text = bytes(raw).decode()
+            rejected.append(Rejected(index, error.path, error.reason, text, received_at))
     return Items(events, rejected)
 
 

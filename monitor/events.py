@@ -53,13 +53,14 @@ class Rejected(msgspec.Struct, frozen=True):
     """An item of a request that is not stored as an event, and why.
 
     `index` is its place in the request; `path` names the field, empty for the whole item; `raw` is
-    the item as JSON.
+    the item as JSON. By the time of its receipt it is known again, where one is given.
     """
 
     index: int
     path: str
     reason: str
     raw: str
+    received_at: datetime | None = None
 
 
 class Items(msgspec.Struct, array_like=True, eq=False):

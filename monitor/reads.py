@@ -11,6 +11,7 @@ import asyncpg
 
 from monitor.database import Database
 from monitor.errors import Unavailable
+from monitor.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +46,7 @@ class Reads:
             self._task = asyncio.create_task(self._watch(self._standby))
 
     async def close(self, patience: float) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         if self._standby:
             await self._standby.close(patience)
 

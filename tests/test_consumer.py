@@ -6,6 +6,7 @@ import resource
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events import Event, Items, Rejected
 from monitor.pipeline.batch import EventQueue, Receipt
 from monitor.pipeline.consumer import Consumers, Limits
+from monitor.pipeline.custom import Handlers
 from monitor.pipeline.dead_letters import DeadLetters
 from monitor.pipeline.fallback import Fallback
 from monitor.pipeline.handlers import Row, Table, home_row
@@ -26,7 +28,7 @@ from monitor.pipeline.references import Place, References
 from monitor.pipeline.spool import Spool
 from monitor.pipeline.store import Store
 from tests.conftest import Address
-from tests.made import made
+from tests.made import made, now, soon
 
 POISON = '{"n":1e200000}'
 
@@ -41,7 +43,9 @@ class Running:
         self.queue = EventQueue(100, 10_000)
         self.ledger = Ledger(self.queue, spool)
         letters = DeadLetters(pool, spool.replica)
-        sink = PostgresSink(pool, References(1_000), spool.replica, outbox=False)
+        sink = PostgresSink(
+            pool, References(1_000), spool.replica, outbox=False, handlers=Handlers()
+        )
         store = Store(sink, letters)
         self.fallback = Fallback(
             spool, store, self.ledger, partial(prepare, pool), self.published.extend
@@ -142,6 +146,26 @@ async def test_poison_that_is_sent_again_is_recorded_once(pool: asyncpg.Pool) ->
         for _ in range(2):
             assert len((await server.put(poison)).rejected) == 1
     assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 1
+
+
+async def test_a_dead_letter_is_counted_once_though_the_answer_to_its_commit_was_lost(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    spool = Spool.open(tmp_path, 1_000_000)
+    letters = DeadLetters(pool, spool.replica)
+    counted = "SELECT sum(rejected)::int FROM ledger"
+    first = [Rejected(index, "", "no event", "{}", now()) for index in range(2)]
+    again = Rejected(0, "", "no event", "{}", now() + timedelta(seconds=1))
+    for _ in range(2):
+        await letters.add("ingest", first, soon())
+        assert await pool.fetchval(counted) == 2
+    for _ in range(2):
+        await letters.add("ingest", [again], soon())
+        assert await pool.fetchval(counted) == 3
+    await letters.add("handler", [again], soon())
+    assert await pool.fetchval(counted) == 3
+    assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 1
+    await spool.close()
 
 
 async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) -> None:
@@ -249,6 +273,42 @@ async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
         assert server.consumers.alive == 2
         assert (server.queue.events, server.queue.bytes) == (0, 0)
         assert (await server.put(made())).spooled == 1
+
+
+async def test_that_the_disk_takes_events_again_is_seen_while_none_come(unused_port: int) -> None:
+    async with (
+        asyncpg.create_pool(host="127.0.0.1", port=unused_port, user="x", min_size=0) as closed,
+        running(closed, patience=0.2) as server,
+    ):
+        assert (await server.put(made())).spooled == 1
+        with no_more_disk(server.wal), pytest.raises(SpoolFull):
+            await server.put(made())
+        assert server.spool.failure
+        await eventually(lambda: server.spool.failure is None)
+        assert server.fallback.active
+
+
+async def test_after_the_deadline_nothing_is_tried(
+    pool: asyncpg.Pool, postgres: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def write(sink: PostgresSink, events: list[Event], deadline: float) -> Stored:
+        nonlocal tries
+        tries += 1
+        return await real(sink, events, deadline)
+
+    real = PostgresSink.write
+    monkeypatch.setattr(PostgresSink, "write", write)
+    admin = await asyncpg.connect(**postgres)
+    try:
+        async with running(pool, patience=1.0) as server, admin.transaction():
+            await admin.execute("LOCK TABLE cell_executions IN EXCLUSIVE MODE")
+            server.consumers.start(1)
+            assert (await server.put(made())).spooled == 1
+            assert tries == 1
+    finally:
+        await admin.close()
 
 
 async def test_a_postgresql_that_hangs_is_not_waited_for(

@@ -31,20 +31,22 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(
-    handlers: Handlers, pool: asyncpg.Pool, queue_limit: int = 10
-) -> AsyncIterator[HandlerRunner]:
+async def running(handlers: Handlers, pool: asyncpg.Pool) -> AsyncIterator[HandlerRunner]:
     """All handlers have run, and their failures are recorded, when this ends."""
-    runner = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA), queue_limit)
+    runner = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA))
     runner.start()
     try:
         yield runner
+        async with asyncio.timeout(10):
+            while await pool.fetchval("SELECT count(*) FROM unhandled"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
     finally:
         await runner.stop(5)
 
 
-async def stored(pool: asyncpg.Pool, event: Event) -> Event:
-    await PostgresSink(pool, References(10), REPLICA, outbox=False).write([event], soon())
+async def stored(pool: asyncpg.Pool, handlers: Handlers, event: Event) -> Event:
+    sink = PostgresSink(pool, References(10), REPLICA, outbox=False, handlers=handlers)
+    await sink.write([event], soon())
     return event
 
 
@@ -65,9 +67,9 @@ async def test_a_handler_runs_after_the_commit_in_a_transaction_that_lasts(
         await connection.execute(query, event.id)
 
     await pool.execute("CREATE TABLE quizzes (id uuid)")
-    event = await stored(pool, made(type="quiz_answered"))
     async with running(handlers, pool) as runner:
-        runner.put([event, await stored(pool, made(type="other"))])
+        event = await stored(pool, handlers, made(type="quiz_answered"))
+        runner.wake([event, await stored(pool, handlers, made(type="other"))])
     assert [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")] == [event.id]
     assert await letters(pool) == []
 
@@ -83,7 +85,7 @@ async def test_a_handler_that_fails_three_times_is_run_once_more(pool: asyncpg.P
             raise ConnectionError("not yet")
 
     async with running(handlers, pool) as runner:
-        runner.put([await stored(pool, made(type="quiz"))])
+        runner.wake([await stored(pool, handlers, made(type="quiz"))])
     assert len(runs) == 1 + RETRIES
     assert await letters(pool) == []
     assert await pool.fetchval("SELECT to_regclass('traces')") is not None
@@ -105,9 +107,9 @@ async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
     async def fine(event: Event, connection: asyncpg.Connection) -> None:
         later.append(event.type)
 
-    event = await stored(pool, made(type="quiz"))
+    event = await stored(pool, handlers, made(type="quiz"))
     async with running(handlers, pool) as runner:
-        runner.put([event, await stored(pool, made(type="exam"))])
+        runner.wake([event, await stored(pool, handlers, made(type="exam"))])
     assert len(runs) == 1 + RETRIES
     assert later == ["quiz", "exam"]
     (letter,) = await letters(pool)
@@ -119,18 +121,42 @@ async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
     assert await pool.fetchval("SELECT to_regclass('traces')") is None
 
 
-async def test_what_finds_no_room_among_the_waiting_is_recorded(pool: asyncpg.Pool) -> None:
-    handlers, go = Handlers(), asyncio.Event()
+async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_come(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers, begun = Handlers(), 0
 
     @handlers.on("quiz")
     async def slow(event: Event, connection: asyncpg.Connection) -> None:
-        await go.wait()
+        nonlocal begun
+        begun += 1
+        await connection.execute("INSERT INTO quizzes VALUES ($1)", event.id)
+        if begun == 1:
+            await asyncio.Future()
 
-    async with running(handlers, pool, queue_limit=1) as runner:
-        runner.put([made(type="quiz"), made(type="quiz")])
-        go.set()
-    (letter,) = await letters(pool)
-    assert "Too many handlers" in letter["reason"]
+    await pool.execute("CREATE TABLE quizzes (id uuid)")
+    events = [await stored(pool, handlers, made(type="quiz")) for _ in range(3)]
+    crashed = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA))
+    crashed.start()
+    while not begun:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await crashed.stop(0)
+    async with running(handlers, pool), running(handlers, pool):
+        pass
+    ids = [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")]
+    assert sorted(ids) == sorted(event.id for event in events)
+    assert begun == 1 + 3
+
+
+async def test_a_repeated_event_is_not_handled_again(pool: asyncpg.Pool) -> None:
+    handlers = Handlers()
+
+    @handlers.on("quiz")
+    async def quiz(event: Event, connection: asyncpg.Connection) -> None: ...
+
+    event = await stored(pool, handlers, made(type="quiz"))
+    await stored(pool, handlers, made(type="quiz", id=event.id, time=event.time))
+    assert await pool.fetchval("SELECT count(*) FROM unhandled") == 1
 
 
 def module(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: object) -> str:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from monitor.events import Event
+from monitor.pipeline.custom import Handlers
 from monitor.pipeline.dead_letters import DeadLetters
 from monitor.pipeline.influx import Batch, InfluxSink, Target
 from monitor.pipeline.lines import line
@@ -76,7 +77,7 @@ async def sink_of(
 
 async def noted(pool: asyncpg.Pool, *events: Event) -> Batch:
     """Commits the events, and returns what is to be drawn of them."""
-    sink = PostgresSink(pool, References(1000), REPLICA, outbox=True)
+    sink = PostgresSink(pool, References(1000), REPLICA, outbox=True, handlers=Handlers())
     stored = await sink.write(list(events), soon())
     assert stored.outbox_id is not None
     return Batch([line(event) for event in stored.events], stored.outbox_id)

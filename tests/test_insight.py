@@ -20,6 +20,7 @@ from monitor.insight.pages import PageOf, Span
 from monitor.insight.student import sessions, submissions
 from monitor.insight.then import class_then
 from monitor.insight.timeline import TimelineSpan, accesses, executions
+from monitor.pipeline.custom import Handlers
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.progress import Progress
 from monitor.pipeline.references import References
@@ -62,7 +63,7 @@ async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]
     progress.start()
     yield School(
         pool,
-        PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False),
+        PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False, handlers=Handlers()),
         Reads(database, None, progress.catch_up),
     )
     await progress.stop()

@@ -14,6 +14,7 @@ from redis import Redis
 
 from monitor.embedded import EmbeddedPostgres
 from monitor.pipeline.broker import CHANNEL
+from tests.chaos.network import Network
 from tests.conftest import Address, environment_of
 from tests.replicas import Replica
 from tests.servers import InfluxServer, RedisServer
@@ -108,6 +109,32 @@ async def test_what_is_spooled_survives_kill_9_and_a_start_without_postgresql(
 
         await eventually(drained)
     assert (await counts(address(own_postgres)))["executions"] == 4
+
+
+async def test_after_a_loss_of_the_network_no_dead_connection_is_tried(
+    own_postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    async with Network(f"{own_postgres.host}/.s.PGSQL.{own_postgres.port}") as network:
+        environment = environment_of(address(own_postgres), tmp_path / "data")
+        environment |= {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": str(network.port)}
+        replica = Replica(environment)
+        await asyncio.to_thread(replica.start)
+        async with httpx.AsyncClient() as client:
+            classes = f"{replica.url}/api/v1/classes"
+            answers = await asyncio.gather(*(client.get(classes) for _ in range(30)))
+            assert {answer.status_code for answer in answers} == {200}
+            network.swallow()
+            assert (await post(replica, event())).json()["spooled"] == 1
+            network.swallowing = False
+
+            async def recovered() -> bool:
+                return bool((await health(replica))[1]["status"] == "ok")
+
+            await eventually(recovered)
+            answers = [await client.get(classes) for _ in range(8)]
+            assert {answer.status_code for answer in answers} == {200}
+        await asyncio.to_thread(replica.stop)
+        replica.log.close()
 
 
 async def test_a_full_queue_is_503_at_once(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:

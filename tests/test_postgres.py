@@ -17,6 +17,7 @@ from monitor.database import SCHEMA, close_pool, open_pool
 from monitor.embedded import binaries
 from monitor.errors import RowRefused
 from monitor.events import Event
+from monitor.pipeline.custom import Handlers
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.references import References
 from tests.conftest import Address
@@ -52,7 +53,7 @@ SESSIONS = """
 
 
 def sink_on(pool: asyncpg.Pool) -> PostgresSink:
-    return PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False)
+    return PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False, handlers=Handlers())
 
 
 async def counts(pool: asyncpg.Pool) -> dict[str, int]:
@@ -275,11 +276,17 @@ async def test_students_and_notebooks_that_no_event_named_are_deleted(pool: asyn
         assert await pool.execute(f"DELETE FROM {table}") == "DELETE 1"
 
 
-def psql(postgres: Address, *arguments: str) -> None:
+def psql_of(postgres: Address) -> tuple[list[str], dict[str, str]]:
+    """The command, and its environment."""
     command = [str(binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1"]
     command += ["-h", str(postgres["host"]), "-p", str(postgres["port"])]
-    command += ["-U", str(postgres["user"]), "-d", str(postgres["database"]), *arguments]
-    environment = os.environ | {"PGPASSWORD": postgres["password"] or ""}
+    command += ["-U", str(postgres["user"]), "-d", str(postgres["database"])]
+    return command, os.environ | {"PGPASSWORD": postgres["password"] or ""}
+
+
+def psql(postgres: Address, *arguments: str) -> None:
+    command, environment = psql_of(postgres)
+    command += arguments
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -17,6 +17,7 @@ from monitor.errors import RowRefused, Unavailable
 from monitor.events import Event
 from monitor.insight.counts import counts, percentile
 from monitor.pipeline import progress as module
+from monitor.pipeline.custom import Handlers
 from monitor.pipeline.handlers import status
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.progress import Progress
@@ -68,7 +69,7 @@ def idle() -> bool:
 
 
 def sink_on(pool: asyncpg.Pool) -> PostgresSink:
-    return PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False)
+    return PostgresSink(pool, References(1_000), uuid.uuid4(), outbox=False, handlers=Handlers())
 
 
 async def rows(pool: asyncpg.Pool, query: str) -> set[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from monitor.pipeline.history import Batch
 from monitor.pipeline.hub import Hub
 from monitor.pipeline.replicas import PULSE, Replicas, Told
+from monitor.tasks import end
 
 CHANNEL = "student_progress_notifications"
 _MAX_PAUSE = 2.0  # seconds between attempts to connect
@@ -61,9 +62,7 @@ class RedisBroker:
             self._replicas.farewell()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._outbox.join(), patience)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self._redis.aclose()
 
     def relay(self, batch: Batch) -> None:

@@ -11,6 +11,7 @@ from monitor.pipeline.fallback import Fallback
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.store import Outcome, Store
+from monitor.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +58,7 @@ class Consumers:
 
     async def stop(self) -> None:
         """Ends the tasks at once. Whoever wants the queue drained waits for that first."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def _consume(self) -> None:
         while True:

@@ -8,7 +8,8 @@
     async def quiz_answered(event, connection): ...
 
 A handler runs after its event has been committed, with a connection to PostgreSQL, in a
-transaction of its own. What it raises is retried; if it still fails the event stays, and the
+transaction of its own, which commits once, though the server may crash meanwhile; what it does
+elsewhere it does twice then. What it raises is retried; if it still fails the event stays, and the
 failure is recorded in `rejected_events`.
 """
 
@@ -16,15 +17,20 @@ import asyncio
 import importlib
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import chain
 from typing import TypeVar
 
 import asyncpg
 import tenacity
 
+from monitor.database import PASSING_ERRORS
+from monitor.decoding import decode
 from monitor.errors import HandlersError, Unavailable
 from monitor.events import Event, Rejected, as_json
 from monitor.pipeline.dead_letters import DeadLetters
+from monitor.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +38,13 @@ Handler = Callable[[Event, asyncpg.Connection], Awaitable[None]]
 H = TypeVar("H", bound=Handler)
 
 _TIMEOUT = 30.0  # seconds for one run of a handler
+_PAUSE = 2.0  # seconds between tries while PostgreSQL is away
+_SWEEP = 20.0  # seconds between looks for what others have left
 
 with_retry = tenacity.AsyncRetrying(
     wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
     stop=tenacity.stop_after_attempt(4),  # once, and three times more
     reraise=True,
-)
-
-_until_done = tenacity.AsyncRetrying(
-    retry=tenacity.retry_if_exception_type(Unavailable),
-    wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
 )
 
 
@@ -65,8 +68,20 @@ class Handlers:
     def __bool__(self) -> bool:
         return bool(self._by_type)
 
-    def of(self, event_type: str) -> Iterable[Handler]:
+    def of(self, event_type: str) -> Sequence[Handler]:
         return self._by_type.get(event_type, ())
+
+    @property
+    def names(self) -> list[str]:
+        return [full_name(handler) for handlers in self._by_type.values() for handler in handlers]
+
+    def named(self, name: str) -> Handler:
+        found = chain.from_iterable(self._by_type.values())
+        return next(handler for handler in found if full_name(handler) == name)
+
+
+def full_name(handler: Handler) -> str:
+    return f"{handler.__module__}.{handler.__qualname__}"
 
 
 def load_handlers(modules: Iterable[str]) -> Handlers:
@@ -87,73 +102,119 @@ def load_handlers(modules: Iterable[str]) -> Handlers:
 
 
 class HandlerRunner:
-    """Runs custom handlers in the background, so that neither answers nor other events wait."""
+    """Runs custom handlers in the background, so that neither answers nor other events wait.
 
-    def __init__(
-        self, handlers: Handlers, pool: asyncpg.Pool, dead_letters: DeadLetters, queue_limit: int
-    ) -> None:
+    What is to be run stands in the table `unhandled` since the event was committed. A handler's
+    transaction removes it from there: whatever happens, it is run until it has committed once.
+    """
+
+    def __init__(self, handlers: Handlers, pool: asyncpg.Pool, dead_letters: DeadLetters) -> None:
         self._handlers = handlers
         self._pool = pool
         self._dead_letters = dead_letters
-        self._queue: asyncio.Queue[tuple[Handler, Event]] = asyncio.Queue(queue_limit)
-        self._worker: asyncio.Task[None] | None = None
-        self._records: set[asyncio.Task[None]] = set()
+        self._wanted = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._worker = asyncio.create_task(self._work())
+        if self._handlers:
+            self._task = asyncio.create_task(self._work())
 
     async def stop(self, patience: float) -> None:
-        """Ends the worker once all handlers have run, or after `patience` seconds."""
-        if self._worker is None:
-            return
-        try:
-            async with asyncio.timeout(patience):
-                await self._queue.join()
-        except TimeoutError:
-            logger.error("Stopped with %d handlers not run", self._queue.qsize())
-        self._worker.cancel()
-        await asyncio.gather(self._worker, *self._records, return_exceptions=True)
+        """Ends the task once the present handler has run, or after `patience` seconds."""
+        if self._task:
+            self._stopping = True
+            self._wanted.set()
+            await asyncio.wait([self._task], timeout=patience)
+            await end(self._task)
 
-    def put(self, events: Iterable[Event]) -> None:
-        for event in events if self._handlers else ():
-            for handler in self._handlers.of(event.type):
-                if self._queue.full():
-                    self._record_later(handler, event, "Too many handlers were waiting")
-                else:
-                    self._queue.put_nowait((handler, event))
+    def wake(self, events: Iterable[Event]) -> None:
+        if any(self._handlers.of(event.type) for event in events):
+            self._wanted.set()
 
     async def replay(self, name: str, event: Event) -> None:
         """Runs the handler of that name once more. Raises HandlersError when there is none."""
         for handler in self._handlers.of(event.type):
             if handler.__name__ == name:
-                return await self._run(handler, event)
+                async with self._transaction() as connection:
+                    return await handler(event, connection)
         raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
 
     async def _work(self) -> None:
-        while True:
-            handler, event = await self._queue.get()
+        while not self._stopping:
+            self._wanted.clear()
             try:
-                await with_retry(self._run, handler, event)
-            except Exception as error:
-                logger.exception("The handler of %s failed for event %s", event.type, event.id)
-                self._record_later(handler, event, f"{type(error).__name__}: {error}")
-            finally:
-                self._queue.task_done()
+                await self._work_off()
+            except (Unavailable, *PASSING_ERRORS) as error:
+                logger.warning("Handlers wait for PostgreSQL: %s", error)
+                await asyncio.sleep(_PAUSE)
+                continue
+            with suppress(TimeoutError):  # others may leave some behind
+                await asyncio.wait_for(self._wanted.wait(), _SWEEP)
 
-    async def _run(self, handler: Handler, event: Event) -> None:
+    async def _work_off(self) -> None:
+        last = 0
+        while notes := await self._pool.fetch(_SELECT_UNHANDLED, self._handlers.names, last):
+            for note in notes:
+                if self._stopping:
+                    return
+                last, handler = note["id"], self._handlers.named(note["handler"])
+                (event,) = decode(f"[{note['event']}]".encode(), note["received_at"], 1).events
+                await self._handle(last, handler, event)
+
+    async def _handle(self, note: int, handler: Handler, event: Event) -> None:
+        try:
+            await with_retry(self._run, note, handler, event)
+        except Exception as error:
+            logger.exception("The handler of %s failed for event %s", event.type, event.id)
+            reason = f"{type(error).__name__}: {error}"
+            letter = Rejected(0, handler.__name__, reason, as_json(event))
+            deadline = asyncio.get_running_loop().time() + _TIMEOUT
+            await self._dead_letters.add("handler", [letter], deadline)
+            await self._pool.execute(_REMOVE, note)
+
+    async def _run(self, note: int, handler: Handler, event: Event) -> None:
+        async with self._transaction() as connection:
+            if await connection.fetchval(_TAKE, note):  # else another replica has
+                await handler(event, connection)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
         async with (
             asyncio.timeout(_TIMEOUT),
             self._pool.acquire() as connection,
             connection.transaction(),
         ):
-            await handler(event, connection)
+            yield connection
 
-    def _record_later(self, handler: Handler, event: Event, reason: str) -> None:
-        letter = Rejected(0, handler.__name__, reason, as_json(event))
-        task: asyncio.Task[None] = asyncio.create_task(_until_done(self._record, letter))
-        self._records.add(task)
-        task.add_done_callback(self._records.discard)
 
-    async def _record(self, letter: Rejected) -> None:
-        deadline = asyncio.get_running_loop().time() + _TIMEOUT
-        await self._dead_letters.add("handler", [letter], deadline)
+async def leave_notes(
+    connection: asyncpg.Connection, handlers: Handlers, events: Iterable[Event]
+) -> None:
+    """Notes which handlers are to be run, in the transaction that stores the events."""
+    notes = [
+        (full_name(handler), event.received_at, as_json(event))
+        for event in events
+        for handler in handlers.of(event.type)
+    ]
+    if notes:
+        await connection.execute(_INSERT_UNHANDLED, *zip(*notes, strict=True))
+
+
+_INSERT_UNHANDLED = """
+    INSERT INTO unhandled (handler, received_at, event)
+    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[])
+"""
+
+_SELECT_UNHANDLED = """
+    SELECT id, handler, received_at, event FROM unhandled
+    WHERE handler = ANY($1::text[]) AND id > $2 ORDER BY id LIMIT 100
+"""
+
+_TAKE = """
+    DELETE FROM unhandled WHERE id = (
+        SELECT id FROM unhandled WHERE id = $1 FOR UPDATE SKIP LOCKED
+    ) RETURNING id
+"""
+
+_REMOVE = "DELETE FROM unhandled WHERE id = $1"

@@ -35,15 +35,17 @@ class DeadLetters:
     async def add(self, source: str, rejected: Sequence[Rejected], deadline: float) -> None:
         """Commits dead letters; one that is known already is not added again.
 
+        Those of the source `ingest` are counted, unless the very same receipt has been already.
         Raises Unavailable when PostgreSQL can't do it now or, by the event loop's clock, not until
         `deadline`.
         """
-        rows = [(_digest(item), item.path, item.reason, item.raw) for item in rejected]
-        counted = len(rows) if source == "ingest" else 0
+        rows = [
+            (_digest(item), item.path, item.reason, item.raw, item.received_at) for item in rejected
+        ]
         try:
             async with cut_at(self._pool, deadline) as connection:
                 await connection.execute(
-                    _INSERT, source, *map(list, zip(*rows, strict=True)), self._replica, counted
+                    _INSERT, source, *map(list, zip(*rows, strict=True)), self._replica
                 )
         except PASSING_ERRORS as error:
             raise unavailable(error) from error
@@ -75,15 +77,25 @@ def _digest(item: Rejected) -> bytes:
 
 
 _INSERT = """
-    WITH counted AS (
-        INSERT INTO ledger AS l (replica, rejected) SELECT $6::uuid, $7::bigint WHERE $7 > 0
-        ON CONFLICT (replica) DO UPDATE SET rejected = l.rejected + EXCLUDED.rejected
+    WITH letters AS (
+        SELECT digest, min(path) AS path, min(reason) AS reason, min(raw) AS raw,
+            COALESCE(max(last_at), now()) AS last_at, count(*) AS times
+        FROM unnest($2::bytea[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+            AS r (digest, path, reason, raw, last_at)
+        GROUP BY digest
+    ),
+    told AS (
+        INSERT INTO rejected_events AS r (digest, source, path, reason, raw, last_at)
+        SELECT digest, $1, path, reason, raw, last_at FROM letters
+        ORDER BY digest  -- in an order that all writers share
+        ON CONFLICT (digest) DO UPDATE SET last_at = EXCLUDED.last_at
+            WHERE r.last_at <> EXCLUDED.last_at
+        RETURNING digest
     )
-    INSERT INTO rejected_events (digest, source, path, reason, raw)
-    SELECT digest, $1, path, reason, raw
-    FROM unnest($2::bytea[], $3::text[], $4::text[], $5::text[]) AS r (digest, path, reason, raw)
-    ORDER BY digest  -- in an order that all writers share
-    ON CONFLICT (digest) DO NOTHING
+    INSERT INTO ledger AS l (replica, rejected)
+    SELECT $7::uuid, sum(times)::bigint FROM told JOIN letters USING (digest)
+    WHERE $1 = 'ingest' HAVING count(*) > 0
+    ON CONFLICT (replica) DO UPDATE SET rejected = l.rejected + EXCLUDED.rejected
 """
 
 _SELECT_PAGE = """

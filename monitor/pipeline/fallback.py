@@ -4,18 +4,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from monitor.errors import Unavailable
+from monitor.errors import SpoolFull, Unavailable
 from monitor.events import Items
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
-from monitor.pipeline.spool import Spool
+from monitor.pipeline.quarantine import Quarantine
+from monitor.pipeline.spool import Chunk, Spool
 from monitor.pipeline.store import Outcome, Store
+from monitor.tasks import end
 
 logger = logging.getLogger(__name__)
 
 _CHUNK_EVENTS = 4_000
 _CHUNK_BYTES = 8 * 1024 * 1024
 _PATIENCE = 5.0  # seconds for a chunk: nobody waits for it
+_MOST_PATIENCE = 20.0  # seconds, where one parcel takes longer than that
 _LONGEST_PAUSE = 1.0  # seconds between two looks at whether PostgreSQL is back
 
 
@@ -38,7 +41,9 @@ class Fallback:
         self._ledger = ledger
         self._probe = probe
         self._publish = publish
+        self._quarantine = Quarantine(spool, store)
         self._chunk_events = _CHUNK_EVENTS
+        self._patience = _PATIENCE
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.active = False  # PostgreSQL is away: nobody need try it
@@ -50,9 +55,7 @@ class Fallback:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     def activate(self, reason: Exception) -> None:
         if not self.active:
@@ -80,12 +83,16 @@ class Fallback:
                 await asyncio.sleep(_LONGEST_PAUSE)
 
     async def _bring_in(self) -> None:
+        if self._spool.failure:
+            await self._spool.look()
         if self.active:
             await self._probe()
         if self._spool.events:
             await self._drain()
         else:
             self._deactivate()
+        if self._spool.failure:
+            raise SpoolFull(self._spool.failure)  # it will be looked at again
         if not self.active and not self._spool.events:
             self._wanted.clear()
 
@@ -95,16 +102,50 @@ class Fallback:
         self.active = False
 
     async def _drain(self) -> None:
-        chunk = await self._spool.oldest(self._chunk_events, _CHUNK_BYTES)
-        outcome = Outcome()
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        aside = self._quarantine.aside
+        chunk = await self._spool.oldest(self._chunk_events, _CHUNK_BYTES, aside)
+        if not chunk.parcels:
+            return await self._store_one(await self._spool.one(self._quarantine.next()))
+        if len(chunk.parcels) == 1:
+            await self._store_one_or_another(chunk)
+        else:
+            await self._store_several(chunk)
+        self._chunk_events = min(2 * self._chunk_events, _CHUNK_EVENTS)
+        self._patience = _PATIENCE
+        return None
+
+    async def _store_several(self, chunk: Chunk) -> None:
         try:
-            receipts = await self._store.put(chunk.parcels, outcome, deadline)
+            await self._store_all(chunk)
         except Unavailable:  # a PostgreSQL that is slow may take less
             self._chunk_events = max(1, sum(map(len, chunk.parcels)) // 2)
             raise
-        self._chunk_events = min(2 * self._chunk_events, _CHUNK_EVENTS)
+
+    async def _store_one_or_another(self, chunk: Chunk) -> None:
+        """Whether a parcel that fails is to blame shows when a later one is stored."""
+        try:
+            await self._store_one(chunk)
+        except Unavailable:
+            self._chunk_events = 1
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+            another = await self._spool.oldest(1, _CHUNK_BYTES, self._quarantine.failed)
+            if another.parcels:
+                await self._store_one(another)
+            raise
+
+    async def _store_one(self, chunk: Chunk) -> None:
+        try:
+            await self._store_all(chunk)
+        except Unavailable as error:
+            await self._quarantine.blame(chunk, error)
+            raise
+
+    async def _store_all(self, chunk: Chunk) -> None:
+        outcome = Outcome()
+        deadline = asyncio.get_running_loop().time() + self._patience
+        receipts = await self._store.put(chunk.parcels, outcome, deadline)
         self._deactivate()  # whatever the disk says to removing it
+        self._quarantine.stored(chunk)
         await self._spool.remove(chunk)
         for receipt in receipts:
             self._ledger.add(receipt)

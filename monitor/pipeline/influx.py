@@ -18,6 +18,7 @@ from monitor.errors import Unavailable
 from monitor.events import Rejected
 from monitor.pipeline.dead_letters import DeadLetters
 from monitor.pipeline.outbox import Outbox
+from monitor.tasks import end
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns that it does without pandas
@@ -131,8 +132,7 @@ class InfluxSink:
             if not self.failure:
                 with suppress(TimeoutError):  # the outbox knows what is still to be written
                     await asyncio.wait_for(self._idle.wait(), patience)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         await self._client.close()
 
     def put(self, batch: Batch) -> None:

@@ -1,8 +1,6 @@
 """The sink that is the truth: a batch of events into PostgreSQL, by COPY, in one transaction."""
 
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -12,8 +10,10 @@ import msgspec
 from monitor.database import PASSING_ERRORS, cut_at, unavailable
 from monitor.errors import RowRefused
 from monitor.events import Event
-from monitor.pipeline.handlers import Row, Table, activities, home_row, turns
-from monitor.pipeline.references import Place, References
+from monitor.pipeline.copying import Copied, Entry, copy, copy_new
+from monitor.pipeline.custom import Handlers, leave_notes
+from monitor.pipeline.handlers import activities, home_row, turns
+from monitor.pipeline.references import References
 
 # The data's own fault: the same rows will never be taken. All else may pass.
 _DATA_ERRORS = (
@@ -45,37 +45,26 @@ class Stored(NamedTuple):
     outbox_id: int | None = None
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    event: Event
-    place: Place
-    table: Table
-    row: Row
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return (self.table.name, *self.row[:3])
-
-
-class Copied(NamedTuple):
-    """The entries of a batch that are in their tables now."""
-
-    new: list[Entry]
-    before: list[Entry]  # this very receipt was committed by a try that didn't live to tell
-
-
 class PostgresSink:
     """Writes batches of events, each event exactly once.
 
-    `replica` names the line of the ledger; with `outbox`, each batch leaves a note there.
+    `replica` names the line of the ledger; with `outbox`, each batch leaves a note there, and
+    events leave notes for those of the handlers that want them.
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, references: References, replica: uuid.UUID, outbox: bool
+        self,
+        pool: asyncpg.Pool,
+        references: References,
+        replica: uuid.UUID,
+        outbox: bool,
+        handlers: Handlers,
     ) -> None:
         self._pool = pool
         self._references = references
         self._replica = replica
         self._outbox = outbox
+        self._handlers = handlers
         self._months: tuple[datetime, datetime] | None = None
 
     async def write(self, events: list[Event], deadline: float) -> Stored:
@@ -108,13 +97,13 @@ class PostgresSink:
         repeated = len(entries) - len(distinct)
         try:
             async with connection.transaction():
-                await _copy(connection, distinct)
+                await copy(connection, distinct)
                 copied = Copied(distinct, [])
                 rows = await self._count(connection, copied, repeated)
                 await _enrol(connection, distinct, rows)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
-                copied = await _copy_new(connection, distinct)
+                copied = await copy_new(connection, distinct)
                 repeated = len(entries) - len(copied.new) - len(copied.before)
                 rows = await self._count(connection, copied, repeated)
                 await _enrol(connection, distinct, rows)
@@ -136,6 +125,8 @@ class PostgresSink:
         )
         if len(rows) < len(found):
             raise asyncpg.ForeignKeyViolationError("a student of the batch has been deleted")
+        if self._handlers:
+            await leave_notes(connection, self._handlers, (entry.event for entry in new))
         return rows
 
     async def _cover(self, connection: asyncpg.Connection, events: list[Event]) -> None:
@@ -164,15 +155,6 @@ def _distinct(entries: list[Entry]) -> list[Entry]:
     return list(first.values())
 
 
-def _by_table(entries: list[Entry]) -> Iterable[tuple[Table, list[Row]]]:
-    """The rows for each table, both in an order that all writers share: none waits in a circle."""
-    rows: defaultdict[Table, list[Row]] = defaultdict(list)
-    for entry in entries:
-        rows[entry.table].append(entry.row)
-    for table in sorted(rows, key=lambda table: table.name):
-        yield table, sorted(rows[table])
-
-
 async def _enrol(
     connection: asyncpg.Connection, entries: list[Entry], rows: list[asyncpg.Record]
 ) -> None:
@@ -192,39 +174,6 @@ async def _enrol(
         pairs = zip(*sorted(missing), strict=True)
         for row in await connection.fetch(_ENROL, *pairs):
             missing[row["student_id"], row["class_id"]].append(row["class_id"])
-
-
-async def _copy(connection: asyncpg.Connection, entries: list[Entry]) -> None:
-    for table, rows in _by_table(entries):
-        await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
-
-
-async def _copy_new(connection: asyncpg.Connection, entries: list[Entry]) -> Copied:
-    """Copies what is not there yet, by way of a staging table: COPY knows no ON CONFLICT."""
-    inserted: set[tuple[object, ...]] = set()
-    ours: set[tuple[object, ...]] = set()
-    for table, rows in _by_table(entries):
-        names = {
-            "staging": f"staged_{table.name}",
-            "table": table.name,
-            "columns": ", ".join(table.columns),
-            "key": ", ".join(table.key),
-            "key_of_t": ", ".join(f"t.{name}" for name in table.key),
-            "key_of_s": ", ".join(f"s.{name}" for name in table.key),
-        }
-        await connection.execute(_CREATE_STAGING.format(**names))
-        await connection.copy_records_to_table(
-            names["staging"], records=rows, columns=table.columns
-        )
-        new = await connection.fetch(_INSERT_STAGED.format(**names))
-        inserted.update((table.name, *row) for row in new)
-        if len(new) < len(rows):
-            same = await connection.fetch(_SELECT_SAME_RECEIPT.format(**names))
-            ours.update((table.name, *row) for row in same)
-    return Copied(
-        [entry for entry in entries if entry.key in inserted],
-        [entry for entry in entries if entry.key in ours - inserted],
-    )
 
 
 def _stored(events: list[Event], copied: Copied, rows: list[asyncpg.Record]) -> Stored:
@@ -253,21 +202,6 @@ _ENROL = """
     SELECT student_id, class_id FROM enrolled WHERE role = 'student'
 """
 
-_CREATE_STAGING = """
-    CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS
-"""
-
-_INSERT_STAGED = """
-    INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging} ORDER BY {key}
-    ON CONFLICT DO NOTHING RETURNING {key}
-"""
-
-_SELECT_SAME_RECEIPT = """
-    SELECT {key} FROM {staging} AS s
-    WHERE received_at = (SELECT received_at FROM {table} AS t WHERE ({key_of_t}) = ({key_of_s}))
-"""
-
-# The students come as JSON: as arrays, one for each column, they take four times as long to encode.
 _UPDATE_STUDENTS = """
     WITH told AS MATERIALIZED (
         SELECT * FROM json_to_recordset($1) AS told (

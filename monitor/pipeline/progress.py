@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from monitor.database import Database
 from monitor.errors import Unavailable
+from monitor.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +35,7 @@ class Progress:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         self._answer(self._waiting, Unavailable("The server is stopping"))
 
     async def catch_up(self) -> None:

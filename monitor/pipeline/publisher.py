@@ -38,4 +38,4 @@ class Publisher:
         self._hub.publish(execution_updates(stored))
 
     def _handle(self, stored: Stored) -> None:
-        self._runner.put(stored.events)
+        self._runner.wake(stored.events)

@@ -4,17 +4,18 @@ import asyncio
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import msgspec
 
 from monitor.errors import SpoolError, SpoolFull
-from monitor.events import Items
+from monitor.events import Items, Rejected
 
 T = TypeVar("T")
 
@@ -25,10 +26,10 @@ _decode = msgspec.msgpack.Decoder(Items).decode
 
 
 class Chunk(NamedTuple):
-    """The oldest of what is spooled, and up to which row it reaches."""
+    """Parcels of the spool, the oldest first, and the rows that hold them."""
 
     parcels: list[Items]
-    last: int
+    rows: list[int]
 
 
 class Spool:
@@ -97,15 +98,32 @@ class Spool:
         self.failure = None
         self.events += sum(count for count, _ in rows)
 
-    async def oldest(self, max_events: int, max_bytes: int) -> Chunk:
-        """At least one parcel, if there is any."""
-        rows = await self._run(partial(self._oldest, max_events, max_bytes))
-        return Chunk([_decode(body) for _, body in rows], rows[-1][0] if rows else 0)
+    async def oldest(
+        self, max_events: int, max_bytes: int, but: Collection[int] = frozenset()
+    ) -> Chunk:
+        """At least one parcel, if there is any `but` in those rows."""
+        found = await self._run(partial(self._oldest, max_events, max_bytes, but))
+        return Chunk([_parcel(count, body) for _, count, body in found], [row for row, *_ in found])
+
+    async def one(self, row: int) -> Chunk:
+        """The parcel in that row."""
+        count, body = await self._run(partial(self._one, row))
+        return Chunk([_parcel(count, body)], [row])
 
     async def remove(self, chunk: Chunk) -> None:
-        await self._run(partial(self._remove, chunk.last))
+        await self._run(partial(self._remove, chunk.rows))
         self.failure = None
         self.events -= sum(map(len, chunk.parcels))
+
+    async def replace(self, row: int, parcels: Sequence[Items]) -> list[int]:
+        """Puts these at the end in place of what is in that row; the rows that hold them now."""
+        rows = [(len(parcel), _encode(parcel)) for parcel in parcels]
+        return await self._run(partial(self._replace, row, rows))
+
+    async def look(self) -> None:
+        """Whether what failed before would still fail: `failure` tells."""
+        with suppress(SpoolFull):
+            await self.append([])
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -113,23 +131,44 @@ class Spool:
     def _append(self, rows: list[tuple[int, bytes]]) -> None:
         with self._connection as connection:
             connection.execute("BEGIN")
-            connection.executemany("INSERT INTO spooled (events, body) VALUES (?, ?)", rows)
+            if not rows:  # a trial, of what an event takes
+                connection.execute(_INSERT, (0, bytes(2 * _PAGE)))
+                connection.execute("DELETE FROM spooled WHERE events = 0")
+            connection.executemany(_INSERT, rows)
 
-    def _oldest(self, max_events: int, max_bytes: int) -> list[tuple[int, bytes]]:
-        rows: list[tuple[int, bytes]] = []
+    def _replace(self, row: int, rows: list[tuple[int, bytes]]) -> list[int]:
+        with self._connection as connection:
+            connection.execute("BEGIN")
+            connection.execute("DELETE FROM spooled WHERE id = ?", [row])
+            return [connection.execute(_INSERT, each).lastrowid or 0 for each in rows]
+
+    def _one(self, row: int) -> tuple[int, bytes]:
+        found: tuple[int, bytes] = self._connection.execute(
+            "SELECT events, body FROM spooled WHERE id = ?", [row]
+        ).fetchone()
+        return found
+
+    def _oldest(
+        self, max_events: int, max_bytes: int, but: Collection[int]
+    ) -> list[tuple[int, int, bytes]]:
+        rows: list[tuple[int, int, bytes]] = []
         events = size = 0
         for row, count, body in self._connection.execute(
             "SELECT id, events, body FROM spooled ORDER BY id"
         ):
+            if row in but:
+                continue
             events += count
             size += len(body)
             if rows and (events > max_events or size > max_bytes):
                 break
-            rows.append((row, body))
+            rows.append((row, count, body))
         return rows
 
-    def _remove(self, last: int) -> None:
-        self._connection.execute("DELETE FROM spooled WHERE id <= ?", [last])
+    def _remove(self, rows: list[int]) -> None:
+        with self._connection as connection:
+            connection.execute("BEGIN")
+            connection.executemany("DELETE FROM spooled WHERE id = ?", [(row,) for row in rows])
         empty = self._connection.execute("SELECT 1 FROM spooled LIMIT 1").fetchone() is None
         if empty:
             with suppress(sqlite3.Error):  # a full disk gets its space back another time
@@ -137,6 +176,27 @@ class Spool:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def _parcel(count: int, body: bytes) -> Items:
+    """What is in a row; as dead letters, where another version has left what is not understood."""
+    reason = "The spool holds it in a form that can't be read"
+    try:
+        if len(parcel := _decode(body)) == count:
+            return parcel
+    except msgspec.MsgspecError as error:
+        reason += f": {error}"
+    letters = [Rejected(index, "", reason, raw) for index, raw in enumerate(_raw(count, body))]
+    return Items([], letters)
+
+
+def _raw(count: int, body: bytes) -> list[str]:
+    with suppress(msgspec.MsgspecError, TypeError):
+        items = chain.from_iterable(msgspec.msgpack.decode(body, type=list[list[Any]]))
+        if len(found := [msgspec.json.encode(item).decode() for item in items]) == count:
+            return found
+    return [body.hex(), *[""] * (count - 1)]
+
+
+_INSERT = "INSERT INTO spooled (events, body) VALUES (?, ?)"
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS replica (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS spooled (

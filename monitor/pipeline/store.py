@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 import tenacity
 
+from monitor.database import ABSENT_ERRORS
 from monitor.errors import RowRefused, Unavailable
 from monitor.events import Event, Items, Rejected, as_json
 from monitor.pipeline.batch import Receipt
@@ -13,6 +15,17 @@ from monitor.pipeline.dead_letters import DeadLetters
 from monitor.pipeline.postgres import PostgresSink, Stored
 
 logger = logging.getLogger(__name__)
+
+_FEW_TRIES = 3
+
+
+class _Refused(tenacity.stop.stop_base):
+    """Stops where PostgreSQL is there, and has said no to these events several times."""
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        absent = error is None or isinstance(error.__cause__, ABSENT_ERRORS)
+        return state.attempt_number >= _FEW_TRIES and not absent
 
 
 class Outcome:
@@ -30,7 +43,7 @@ class Outcome:
 
     def _receipt(self, items: Items, duplicates: set[Event]) -> Receipt:
         rejected = items.rejected + [
-            Rejected(index, "", self.refused[event], as_json(event))
+            Rejected(index, "", self.refused[event], as_json(event), event.received_at)
             for index, event in items.numbered()
             if event in self.refused
         ]
@@ -39,14 +52,18 @@ class Outcome:
 
 
 class Store:
-    """Puts all items of a batch where they belong: events, or dead letters."""
+    """Puts all items of a batch where they belong: events, or dead letters.
+
+    `committed_at` is when events were last committed, by the event loop's clock.
+    """
 
     def __init__(self, sink: PostgresSink, dead_letters: DeadLetters) -> None:
         self._sink = sink
         self._dead_letters = dead_letters
+        self.committed_at = 0.0
         self._retry = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=1),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=1, jitter=0.1),
             reraise=True,
         )
 
@@ -67,17 +84,22 @@ class Store:
         try:
             return await self._sink.write(events, deadline)
         except Unavailable:  # tenacity takes a while to get going: only where there is need
-            stored: Stored = await self._retried(deadline)(self._sink.write, events, deadline)
-            return stored
+            if asyncio.get_running_loop().time() < deadline:
+                retried = self._retried(deadline)
+                with suppress(Unavailable):  # which may say no more than that the time is over
+                    stored: Stored = await retried(self._sink.write, events, deadline)
+                    return stored
+            raise
 
     def _retried(self, deadline: float) -> tenacity.AsyncRetrying:
         remaining = deadline - asyncio.get_running_loop().time()
-        return self._retry.copy(stop=tenacity.stop_after_delay(remaining))
+        return self._retry.copy(stop=_Refused() | tenacity.stop_after_delay(remaining))
 
     async def _write(self, events: list[Event], outcome: Outcome, deadline: float) -> None:
         """Stores the events but for those that can't be stored, which it finds by halving."""
         try:
             outcome.stored.append(await self._write_or_retry(events, deadline))
+            self.committed_at = asyncio.get_running_loop().time()
         except Unavailable:
             raise
         except Exception as error:  # a fault of ours in handling one event must not stop the others

@@ -12,6 +12,7 @@ from monitor.database import Database
 from monitor.errors import MonitorError, OverLimit, Unauthenticated, Unavailable
 from monitor.lms.ingest_keys import digest
 from monitor.principal import Principal
+from monitor.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,7 @@ class Keyring:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         with suppress(Unavailable):
             await self.look()
 

@@ -1,22 +1,23 @@
-"""`python -m tests.chaos [--rounds N] [--outage SECONDS] [FAULT...]`: rounds of each fault."""
+"""`python -m tests.chaos [--rounds N] [--outage S] [--jobs N] [FAULT...]`: rounds of each fault."""
 
 import argparse
-import asyncio
-import random
 import sys
 import time
 
-from tests.chaos.faults import possible
-from tests.chaos.reckoning import Reckoning, totals_differ
-from tests.chaos.rounds import play
-from tests.chaos.site import site
+from tests.chaos.faults import FAULTS, possible
+from tests.chaos.rounds import Found, Game, side_by_side
 
 ROUNDS = 20
 OUTAGE = 20.0  # seconds at most
-HEADINGS = ("fault", "rounds", "acknowledged", "missing", "twice", "no point", "refused", "slowest")
+JOBS = 4
+HEADINGS = (
+    *("fault", "rounds", "acknowledged", "missing", "twice", "no point"),
+    *("refused", "failed", "slowest"),
+)
 
 
-def row(name: str, rounds: list[Reckoning]) -> tuple[str, ...]:
+def row(name: str, *found: Found) -> tuple[str, ...]:
+    rounds = [each for fault in found for each in fault.rounds]
     numbers = (
         len(rounds),
         sum(each.acknowledged for each in rounds),
@@ -24,30 +25,21 @@ def row(name: str, rounds: list[Reckoning]) -> tuple[str, ...]:
         sum(each.twice for each in rounds),
         sum(each.without_point for each in rounds),
         sum(len(each.refused) for each in rounds),
+        sum(bool(each.failure) for each in rounds),
     )
     slowest = max((each.recovery for each in rounds), default=0.0)
     return (name, *(f"{number:,}" for number in numbers), f"{slowest:.1f} s")
 
 
 def line(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.ljust(12) for cell in (cells[0].ljust(40), *cells[1:])) + " |"
+    return "| " + " | ".join([cells[0].ljust(40), *(cell.ljust(12) for cell in cells[1:])]) + " |"
 
 
-async def run(names: list[str], rounds: int, outage: float) -> bool:
-    """Whether the promise was kept in all rounds."""
-    all_rounds: list[Reckoning] = []
-    print(line(HEADINGS), line(("-" * 40, *("-" * 12,) * 7)), sep="\n", flush=True)
-    async with site() as here:
-        for name in names:
-            found = [await play(here, name, outage) for _ in range(rounds)]
-            print(line(row(name, found)), flush=True)
-            for refusal in [refusal for each in found for refusal in each.refused][:3]:
-                print(f"  refused: {refusal}")
-            all_rounds += found
-        differing = await totals_differ(here)
-    print(line(row("all", all_rounds)))
-    print(f"counters that differ from the rows: {len(differing)}", *differing, sep="\n")
-    return all(each.kept for each in all_rounds) and not differing
+def complaints(found: Found) -> list[str]:
+    refused = [f"refused: {each}" for one in found.rounds for each in one.refused]
+    failed = [f"failed: {each.failure}" for each in found.rounds if each.failure]
+    differing = [f"differs from the rows: {each}" for each in found.differing]
+    return refused[:3] + failed[:3] + differing[:3]
 
 
 def main() -> int:
@@ -56,14 +48,29 @@ def main() -> int:
     parser.add_argument("faults", nargs="*", help=", ".join(possible()))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--outage", type=float, default=OUTAGE)
-    parser.add_argument("--seed", type=int, default=time.time_ns())
+    parser.add_argument("--jobs", type=int, default=JOBS, help="faults at the same time")
+    parser.add_argument("--seed", default=str(time.time_ns()))
     arguments = parser.parse_args()
     if unknown := set(arguments.faults) - set(possible()):
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
-    print(f"seed {arguments.seed}")
-    random.seed(arguments.seed)
-    names = arguments.faults or possible()
-    return 0 if asyncio.run(run(names, arguments.rounds, arguments.outage)) else 1
+    game = Game(arguments.rounds, arguments.outage, arguments.seed)
+    names = sorted(arguments.faults or possible(), key=lambda name: not FAULTS[name].slow)
+    began = time.monotonic()
+    print(f"seed {game.seed}", line(HEADINGS), sep="\n", flush=True)
+    all_found = []
+    for found in side_by_side([[name] for name in names], game, arguments.jobs):
+        all_found.append(found)
+        print(line(row(found.fault, found)), *complaints(found), sep="\n", flush=True)
+    print(
+        f"\nAll of it, after {(time.monotonic() - began) / 60:.0f} minutes:",
+        line(HEADINGS),
+        line(("-" * 40, *("-" * 12,) * (len(HEADINGS) - 1))),
+        *(line(row(each.fault, each)) for each in sorted(all_found, key=lambda each: each.fault)),
+        line(row("all", *all_found)),
+        f"counters that differ from the rows: {sum(len(each.differing) for each in all_found)}",
+        sep="\n",
+    )
+    return 0 if all(each.kept for each in all_found) else 1
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import psutil
 from websockets.asyncio.client import connect
 
 from tests.chaos.site import Site, can_mount, mount, unmount
-from tests.replicas import Replica
 
 STOP_SECONDS = 12.0  # twice STOP_TIMEOUT, as README says, and some for the processors being busy
 SMALL_SPOOL = str(64 * 1024)
@@ -45,6 +44,17 @@ async def kill_server(site: Site, outage: float) -> None:
 async def kill_both_servers(site: Site, outage: float) -> None:
     await asyncio.gather(*(site.stop(each, signal.SIGKILL) for each in site.replicas))
     await asyncio.gather(*(site.start(each) for each in site.replicas))
+
+
+async def hang_server(site: Site, outage: float) -> None:
+    """It may hold locks that the other one needs, whose students have come over."""
+    process = random.choice(site.replicas).process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(random.uniform(1, max(5, outage)))
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 async def kill_postgres(site: Site, outage: float) -> None:
@@ -248,6 +258,7 @@ async def kill_postgres_for(site: Site, seconds: float) -> None:
 FAULTS = {
     "kill -9 of a server": Fault(kill_server),
     "kill -9 of both servers": Fault(kill_both_servers),
+    "a server hangs": Fault(hang_server, slow=True),
     "kill -9 of PostgreSQL": Fault(kill_postgres),
     "kill -9 of PostgreSQL, then of a server": Fault(kill_postgres_and_server, slow=True),
     "PostgreSQL hangs": Fault(hang_postgres),
@@ -281,16 +292,14 @@ def possible() -> list[str]:
 @asynccontextmanager
 async def _settings(site: Site, **settings: str) -> AsyncIterator[None]:
     """The servers with these settings meanwhile."""
-    for replica in site.replicas:
-        await _restart(site, replica, settings)
+    await _restart(site, settings)
     yield
-    for replica in site.replicas:
-        await _restart(site, replica, dict.fromkeys(settings, ""))
+    await _restart(site, dict.fromkeys(settings, ""))
 
 
-async def _restart(site: Site, replica: Replica, settings: dict[str, str]) -> None:
-    await site.stop(replica)
-    await site.start(replica, **settings)
+async def _restart(site: Site, settings: dict[str, str]) -> None:
+    await asyncio.gather(*(site.stop(each) for each in site.replicas))
+    await asyncio.gather(*(site.start(each, **settings) for each in site.replicas))
 
 
 async def _spools_empty(site: Site) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from typing import Self
 
+KEEPALIVE = 25.0  # seconds after which PostgreSQL misses a client, by the server's tcp_keepalives_*
+
 
 class Network:
     """Passes all on to a Unix socket, until it swallows: then nobody is told that all is lost."""
@@ -12,6 +14,7 @@ class Network:
         self._socket = socket
         self._age = 0  # connections of an earlier age are dead, and their ends don't know
         self._tasks: set[asyncio.Task[None]] = set()
+        self._to_far: list[asyncio.StreamWriter] = []
         self.port = 0
         self.swallowing = False
 
@@ -29,6 +32,9 @@ class Network:
     def swallow(self) -> None:
         self._age += 1
         self.swallowing = True
+        for writer in self._to_far:
+            asyncio.get_running_loop().call_later(KEEPALIVE, writer.close)
+        self._to_far.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         age, writers = self._age, [writer]
@@ -40,6 +46,7 @@ class Network:
                 await asyncio.Future()
             far, to_far = await asyncio.open_unix_connection(self._socket)
             writers.append(to_far)
+            self._to_far.append(to_far)
             await asyncio.gather(self._pump(reader, to_far, age), self._pump(far, writer, age))
         except (OSError, asyncio.CancelledError):
             pass  # the ends learn of it below

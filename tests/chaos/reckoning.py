@@ -27,10 +27,12 @@ class Reckoning:
     without_point: int = 0
     refused: list[str] = field(default_factory=list)
     recovery: float = 0.0  # seconds after the lesson
+    failure: str = ""  # why there was nothing to reckon
 
     @property
     def kept(self) -> bool:
-        return not (self.missing or self.twice or self.without_point or self.refused)
+        broken = self.missing or self.twice or self.without_point or self.refused
+        return not (broken or self.failure)
 
 
 async def reckon(site: Site, journal: Journal) -> Reckoning:

@@ -2,14 +2,87 @@
 
 import asyncio
 import random
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from itertools import count
+from multiprocessing import get_context
 
 from tests.chaos.extension import Lesson
 from tests.chaos.faults import FAULTS
-from tests.chaos.reckoning import Reckoning, reckon
-from tests.chaos.site import Site
+from tests.chaos.reckoning import Reckoning, reckon, totals_differ
+from tests.chaos.site import Site, site
+from tests.servers import CACHE
 
 _numbers = count(1)
+
+
+@dataclass
+class Found:
+    """What came of a fault's rounds, and the counters that differed from the rows after them."""
+
+    fault: str
+    rounds: list[Reckoning] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+
+    @property
+    def kept(self) -> bool:
+        return all(each.kept for each in self.rounds) and not self.differing
+
+
+@dataclass(frozen=True)
+class Game:
+    """How the rounds are played: how many of each fault, and for how long at most (s)."""
+
+    rounds: int
+    outage: float
+    seed: str
+
+
+def side_by_side(hands: Sequence[list[str]], game: Game, jobs: int) -> Iterator[Found]:
+    """Plays each hand's faults one after the other at servers of its own; `jobs` hands at once."""
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        futures = {pool.submit(_play_hand, hand, game): hand for hand in hands}
+        for future in as_completed(futures):
+            if error := future.exception():
+                failed = Reckoning(failure="".join(traceback.format_exception(error)))
+                yield from (Found(name, [failed]) for name in futures[future])
+            else:
+                yield from future.result()
+
+
+def _play_hand(names: list[str], game: Game) -> list[Found]:
+    random.seed(f"{game.seed} {names}")
+    return asyncio.run(_play_faults(names, game))
+
+
+async def _play_faults(names: list[str], game: Game) -> list[Found]:
+    found = [Found(name) for name in names]
+    async with AsyncExitStack() as stack:
+        here: Site | None = None
+        for fault in found:
+            for _ in range(game.rounds):
+                if here is None:
+                    here = await stack.enter_async_context(site())
+                fault.rounds.append(reckoning := await _try(here, fault.fault, game.outage))
+                if reckoning.failure:  # who knows what these servers would do next
+                    here = None
+                    await stack.aclose()
+            if here:
+                fault.differing = await totals_differ(here)
+    return found
+
+
+async def _try(site: Site, name: str, outage: float) -> Reckoning:
+    try:
+        reckoning = await play(site, name, outage)
+    except Exception as error:  # noqa: BLE001 - a round that fails is a result, too
+        reckoning = Reckoning(failure="".join(traceback.format_exception(error)))
+    if not reckoning.kept:
+        _keep_logs(site, name, reckoning)
+    return reckoning
 
 
 async def play(site: Site, name: str, outage: float) -> Reckoning:
@@ -24,3 +97,12 @@ async def play(site: Site, name: str, outage: float) -> Reckoning:
             await site.mend()
         await asyncio.sleep(0.3)
     return await reckon(site, lesson.journal)
+
+
+def _keep_logs(site: Site, name: str, reckoning: Reckoning) -> None:
+    """For whoever wants to know why a promise was broken."""
+    directory = CACHE / "chaos"
+    directory.mkdir(parents=True, exist_ok=True)
+    text = [str(reckoning), *(replica.output() for replica in site.replicas)]
+    text.append(site.postgres.log.read_text(errors="replace"))
+    (directory / f"{name}.log").write_text("\n\n".join(text))
