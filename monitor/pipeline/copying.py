@@ -85,5 +85,3 @@ _SELECT_SAME_RECEIPT = """
     SELECT {key} FROM {staging} AS s
     WHERE received_at = (SELECT received_at FROM {table} AS t WHERE ({key_of_t}) = ({key_of_s}))
 """
-
-# The students come as JSON: as arrays, one for each column, they take four times as long to encode.
