@@ -1,5 +1,6 @@
 """Noise where anybody can send it: no 500, no crash, no growth of memory, and health answers."""
 
+import asyncio
 import gzip
 import json
 import logging
@@ -7,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from random import Random
 from typing import Any
 
 import httpx
@@ -17,9 +19,9 @@ from websockets.sync.client import ClientConnection, connect
 from tests.conftest import CAPTURED
 from tests.replicas import Replica
 
-INPUTS = int(os.environ.get("FUZZ_EXAMPLES", "300"))  # 100000 in the long form
-ROUND = min(INPUTS, 1000)  # inputs, all of which hypothesis remembers
-OFTEN = 100  # inputs between two looks at the server's health
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "1000"))  # 100000 in the long form
+MUTANTS = 20  # of each example, the example among them, sent at once
+ROUND = min(INPUTS // MUTANTS, 500)  # examples, all of which hypothesis remembers
 MAX_GROWTH = 64 * 1024 * 1024  # bytes
 logger = logging.getLogger(__name__)
 
@@ -49,23 +51,22 @@ def encoded(value: Any) -> bytes:
     return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
-@st.composite
-def mutated(draw: Callable[..., Any], bodies: st.SearchStrategy[bytes]) -> bytes:
-    """With some of its parts cut out, and others put in."""
-    body: bytes = draw(bodies)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(body)))
-        put_in = draw(st.sampled_from(TOKENS) | st.binary(max_size=4))
-        body = body[:start] + put_in + body[start + draw(st.integers(0, 9)) :]
-    return body
+def mutants(example: bytes, seed: int) -> list[bytes]:
+    """The example, and others with some of its parts cut out and others put in."""
+    chance = Random(seed)
+    found = [example]
+    while len(found) < MUTANTS:
+        body = example
+        for _ in range(chance.randint(1, 4)):
+            start, cut = chance.randint(0, len(body)), chance.choice((0, 1, 9))
+            put_in = chance.choice([*TOKENS, chance.randbytes(chance.randint(0, 4))])
+            body = body[:start] + put_in + body[start + cut :]
+        found.append(body)
+    return found
 
 
-BODIES = st.one_of(
-    st.binary(max_size=200),
-    EVENTS.map(encoded),
-    mutated(EVENTS.map(encoded)),
-    mutated(SENT),
-)
+SEEDS = st.integers(0, 2**32)
+BODIES = st.binary(max_size=200) | EVENTS.map(encoded) | SENT
 INTERVALS = JSONISH.filter(lambda value: not isinstance(value, int) or not 9 < value <= 10_000)
 COMMANDS = st.fixed_dictionaries(
     {"action": st.sampled_from(["subscribe", "unsubscribe", "ping", "presence"])},
@@ -75,13 +76,7 @@ COMMANDS = st.fixed_dictionaries(
         "coalesce": INTERVALS,  # longer ones only make it wait
     },
 ).map(encoded)
-FRAMES = st.one_of(
-    st.binary(max_size=200),
-    JSONISH.map(encoded),
-    COMMANDS,
-    mutated(COMMANDS),
-    st.one_of(COMMANDS, mutated(COMMANDS)).map(lambda frame: frame.decode("utf-8", "replace")),
-)
+FRAMES = st.binary(max_size=200) | JSONISH.map(encoded) | COMMANDS
 
 
 def rss(pid: int) -> int:
@@ -91,7 +86,7 @@ def rss(pid: int) -> int:
 
 @contextmanager
 def watched(replica: Replica) -> Iterator[Callable[[], None]]:
-    """What is to be called after each input."""
+    """What is to be called after each example."""
     assert replica.process
     pid, start, inputs = replica.process.pid, time.monotonic(), 0
     before = rss(pid)
@@ -99,9 +94,8 @@ def watched(replica: Replica) -> Iterator[Callable[[], None]]:
 
         def look() -> None:
             nonlocal inputs
-            inputs += 1
-            if inputs % OFTEN == 0:
-                assert api.get("/health/ready").status_code == 200
+            inputs += MUTANTS
+            assert api.get("/health/ready").status_code == 200
 
         yield look
         assert api.get("/health").json()["status"] == "ok"
@@ -115,35 +109,43 @@ def watched(replica: Replica) -> Iterator[Callable[[], None]]:
     assert after - before < MAX_GROWTH
 
 
+def request(body: bytes, encoding: str) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    if encoding:
+        headers["Content-Encoding"] = "gzip"
+        body = gzip.compress(body)
+    if encoding == "broken":
+        body = body[: len(body) // 2] + b"\xff" + body[len(body) // 2 :]
+    return {"content": body, "headers": headers}
+
+
 def test_noise_on_events(shared_replica: Replica) -> None:
-    with (
-        httpx.Client(base_url=shared_replica.url, timeout=15) as api,
-        watched(shared_replica) as look,
-    ):
+    url = f"{shared_replica.url}/api/v1/events"
+    with asyncio.Runner() as runner, watched(shared_replica) as look:
+        api = httpx.AsyncClient(timeout=30)
+
+        async def post_all(requests: list[dict[str, Any]]) -> list[httpx.Response]:
+            return await asyncio.gather(*(api.post(url, **each) for each in requests))
 
         @noise
-        @given(BODIES, st.sampled_from(["", "gzip", "broken"]))
-        def posted(body: bytes, encoding: str) -> None:
-            headers = {"Content-Type": "application/json"}
-            if encoding:
-                headers["Content-Encoding"] = "gzip"
-                body = gzip.compress(body)
-            if encoding == "broken":
-                middle = len(body) // 2
-                body = body[:middle] + b"\xff" + body[middle:]
-            answer = api.post("/api/v1/events", content=body, headers=headers)
-            expected = (202, 422, 400) if encoding else (202, 422)
-            assert answer.status_code in expected, (body, answer.text)
+        @given(BODIES, st.sampled_from(["", "gzip", "broken"]), SEEDS)
+        def posted(example: bytes, encoding: str, seed: int) -> None:
+            bodies = mutants(example, seed)
+            answers = runner.run(post_all([request(body, encoding) for body in bodies]))
+            for body, answer in zip(bodies, answers, strict=True):
+                expected = (202, 422, 400) if encoding else (202, 422)
+                assert answer.status_code in expected, (body, answer.text)
             look()
 
-        for _ in range(0, INPUTS, ROUND):
+        for _ in range(0, INPUTS, ROUND * MUTANTS):
             posted()
+        runner.run(api.aclose())
 
 
 def test_noise_on_sockets(shared_replica: Replica) -> None:
     url = f"ws://127.0.0.1:{shared_replica.port}/ws"
     with watched(shared_replica) as look:
-        for _ in range(0, INPUTS, ROUND):
+        for _ in range(0, INPUTS, ROUND * MUTANTS):
             # Its own pings would draw on the random numbers that the noise is made with.
             with connect(url, proxy=None, ping_interval=None) as socket:
                 send_noise(socket, look)
@@ -151,9 +153,10 @@ def test_noise_on_sockets(shared_replica: Replica) -> None:
 
 def send_noise(socket: ClientConnection, look: Callable[[], None]) -> None:
     @noise
-    @given(FRAMES)
-    def sent(frame: str | bytes) -> None:
-        socket.send(frame)
+    @given(FRAMES, SEEDS, st.booleans())
+    def sent(example: bytes, seed: int, as_text: bool) -> None:
+        for frame in mutants(example, seed):
+            socket.send(frame.decode("utf-8", "replace") if as_text else frame)
         answered(socket)
         look()
 
@@ -161,8 +164,8 @@ def send_noise(socket: ClientConnection, look: Callable[[], None]) -> None:
 
 
 def answered(socket: ClientConnection) -> None:
-    """Reads up to the answer of a ping that is sent behind the noise."""
-    socket.send('{"action": "ping"}')
-    deadline = time.monotonic() + 10
-    while '"pong"' not in str(socket.recv(5)):
+    """Reads up to the answer of a command that is sent behind the noise."""
+    socket.send('{"action": "unsubscribe", "channels": ["the last one"]}')
+    deadline = time.monotonic() + 30
+    while "the last one" not in str(socket.recv(30)):
         assert time.monotonic() < deadline
