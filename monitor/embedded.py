@@ -18,6 +18,8 @@ from monitor.leftovers import ENDINGS, end_leftovers
 
 # Crash recovery replays the log first, and a small machine's disk may be slow at it.
 START_SECONDS = 600.0
+# A child that a killed server had just forked keeps its lock until it becomes PostgreSQL.
+LOCK_SECONDS = 2.0
 # The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
 SOCKET_PATH_LIMIT = 103
 LOG_LIMIT = 8 * 1024 * 1024
@@ -119,12 +121,21 @@ class EmbeddedPostgres:
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not self._locks(self._lock):
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresError(
+                    f"another server is using {self.directory}: stop it, or set another DATA_DIR"
+                )
+            time.sleep(0.05)
+
+    @staticmethod
+    def _locks(directory: int) -> bool:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EmbeddedPostgresError(
-                f"another server is using {self.directory}: stop it, or set another DATA_DIR"
-            ) from error
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _initialise(self) -> None:
         """Make the data directory under another name, so that one with its name is complete."""

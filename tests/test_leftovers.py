@@ -1,8 +1,10 @@
 """What a killed server leaves of its PostgreSQL blocks no later start."""
 
 import asyncio
+import fcntl
 import os
 import shutil
+import threading
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -81,6 +83,14 @@ async def test_a_start_broken_off_while_a_backup_changes_hands_blocks_nothing(
             pass
     with EmbeddedPostgres(copied_directory) as postgres:
         await write(postgres.host)
+
+
+def test_a_lock_that_a_dying_child_still_has_is_waited_for(copied_directory: Path) -> None:
+    lock = os.open(copied_directory, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    threading.Timer(0.3, os.close, [lock]).start()
+    with EmbeddedPostgres(copied_directory):
+        assert head_of(copied_directory).is_running()
 
 
 async def test_an_orphan_is_shut_down_before_the_next_start(copied_directory: Path) -> None:
