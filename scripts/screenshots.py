@@ -1,6 +1,7 @@
 """The pictures of docs/images, from the demo in a real browser: `make screenshots`."""
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,12 +16,13 @@ from tests.replicas import ROOT, Replica
 IMAGES = ROOT / "docs" / "images"
 SIZE = {"width": 1280, "height": 720}
 SETTLE = 1_500  # ms
+NO_FONT = "No Japanese font for the pictures: apt-get install fontconfig fonts-noto-cjk"
 
 
 async def shoot(page: Page, url: str, name: str, view: str) -> None:
     await page.goto(f"{url}#/class/1/{view}")
     await page.wait_for_timeout(SETTLE)
-    await page.evaluate("document.getElementById('toasts').replaceChildren()")
+    await page.evaluate("document.getElementById('toasts').replaceChildren(); scrollTo(0, 0)")
     await page.screenshot(path=IMAGES / f"{name}.png")
 
 
@@ -36,14 +38,26 @@ async def take(replica: Replica) -> None:
         await page.locator(".queue summary").first.click()
         await shoot(page, f"{replica.url}/", "help", "help")
         await shoot(page, f"{replica.url}/", "notebook", "notebooks")
+        await page.goto(f"{replica.url}/#/class/1/activity")
+        await page.wait_for_timeout(SETTLE)
+        await page.get_by_role("slider").press("ArrowLeft")
         await shoot(page, f"{replica.url}/", "activity", "activity")
+        await shoot(page, f"{replica.url}/", "submission", "submission/1")
     dark = {"locale": "ja-JP", "color_scheme": "dark"}
     async with chromium() as browser, tab(browser, replica.url, **dark) as page:
         await page.set_viewport_size(SIZE)  # type: ignore[arg-type]
         await shoot(page, f"{replica.url}/", "class-ja-dark", "students")
 
 
+def has_japanese_font() -> bool:
+    if not (fonts := shutil.which("fc-list")):
+        return False
+    return bool(subprocess.run([fonts, ":lang=ja"], capture_output=True, check=True).stdout)
+
+
 def main() -> None:
+    if not has_japanese_font():
+        sys.exit(NO_FONT)
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as data, Replica({"DATA_DIR": data}) as replica:
         Path(data).chmod(0o711)

@@ -18,7 +18,7 @@ from tests.people import SECRET, client, token
 from tests.replicas import Replica
 from tests.school import an_assignment, fresh, make
 from tests.test_flow import event, post
-from tests.test_help_queue import a_class_of, send
+from tests.test_help_queue import a_class_of, act, send
 
 VIEWS = ("students", "help", "errors", "notebooks", "activity", "manage")
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>'\"&amp;"
@@ -64,7 +64,7 @@ async def test_it_loads_nothing_from_elsewhere_and_has_no_script_of_its_own(pref
 async def test_a_tile_shows_what_just_happened(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user,), _ = await a_class_of(api, "hanako")
+    class_id, (user,), (student,) = await a_class_of(api, "hanako")
     async with tab(browser, at(school, class_id)) as page:
         hanako = tile(page, user)
         await expect(hanako).to_have_attribute("data-state", "idle")
@@ -80,6 +80,10 @@ async def test_a_tile_shows_what_just_happened(
             await expect(hanako).to_have_attribute("data-state", state)
         await send(school, user, "help")
         await expect(hanako).to_have_attribute("data-state", "help")
+        await expect(hanako).not_to_have_class(re.compile("is-taken"))
+        await act(api, class_id, student, "take", "Sato")
+        await expect(hanako).to_have_class(re.compile("is-taken"))
+        await expect(hanako).to_contain_text("Sato is there")
         await send(school, user, "help_stop")
         await expect(hanako).to_have_attribute("data-state", "stuck")
         await send(school, user, "cell_executed")

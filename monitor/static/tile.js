@@ -37,6 +37,7 @@ export class Tile {
     this.asked = request ? Date.parse(request.asked_at) : 0;
     this.taken = Boolean(request?.taken_by);
     this.element.dataset.state = state;
+    this.element.classList.toggle("is-taken", this.taken);
     this.shape.dataset.state = state;
     const href = `#/class/${this.classId}/student/${student.student_id}`;
     if (this.link.getAttribute("href") !== href) this.link.setAttribute("href", href);
