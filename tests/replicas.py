@@ -19,7 +19,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 
@@ -65,9 +65,12 @@ class Replica:
 
     def stop(self, signum: int = signal.SIGTERM) -> None:
         if self.process is not None:
-            self.process.send_signal(signum)
-            self.process.wait(STOP_SECONDS)
-            self.process = None
+            process, self.process = self.process, None
+            process.send_signal(signum)
+            try:
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()
 
     def output(self) -> str:
         self.log.seek(0)

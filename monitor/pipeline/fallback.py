@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _CHUNK_EVENTS = 4_000
 _CHUNK_BYTES = 8 * 1024 * 1024
 _PATIENCE = 5.0  # seconds for a chunk: nobody waits for it
-_MOST_PATIENCE = 20.0  # seconds, where one parcel takes longer than that
+_MOST_PATIENCE = 20.0  # seconds, where that was not enough
 _LONGEST_PAUSE = 1.0  # seconds between two looks at whether PostgreSQL is back
 
 
@@ -111,7 +111,6 @@ class Fallback:
         else:
             await self._store_several(chunk)
         self._chunk_events = min(2 * self._chunk_events, _CHUNK_EVENTS)
-        self._patience = _PATIENCE
         return None
 
     async def _store_several(self, chunk: Chunk) -> None:
@@ -127,7 +126,6 @@ class Fallback:
             await self._store_one(chunk)
         except Unavailable:
             self._chunk_events = 1
-            self._patience = min(2 * self._patience, _MOST_PATIENCE)
             another = await self._spool.oldest(1, _CHUNK_BYTES, self._quarantine.failed)
             if another.parcels:
                 await self._store_one(another)
@@ -143,7 +141,12 @@ class Fallback:
     async def _store_all(self, chunk: Chunk) -> None:
         outcome = Outcome()
         deadline = asyncio.get_running_loop().time() + self._patience
-        receipts = await self._store.put(chunk.parcels, outcome, deadline)
+        try:
+            receipts = await self._store.put(chunk.parcels, outcome, deadline)
+        except Unavailable:
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+            raise
+        self._patience = _PATIENCE
         self._deactivate()  # whatever the disk says to removing it
         self._quarantine.stored(chunk)
         await self._spool.remove(chunk)

@@ -45,12 +45,15 @@ def side_by_side(hands: Sequence[list[str]], game: Game, jobs: int) -> Iterator[
     """Plays each hand's faults one after the other at servers of its own; `jobs` hands at once."""
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         futures = {pool.submit(_play_hand, hand, game): hand for hand in hands}
-        for future in as_completed(futures):
-            if error := future.exception():
-                failed = Reckoning(failure="".join(traceback.format_exception(error)))
-                yield from (Found(name, [failed]) for name in futures[future])
-            else:
-                yield from future.result()
+        try:
+            for future in as_completed(futures):
+                if error := future.exception():
+                    failed = Reckoning(failure="".join(traceback.format_exception(error)))
+                    yield from (Found(name, [failed]) for name in futures[future])
+                else:
+                    yield from future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C is not for the present hands alone
 
 
 def _play_hand(names: list[str], game: Game) -> list[Found]:
