@@ -79,7 +79,7 @@ async def rows(pool: asyncpg.Pool, query: str) -> set[tuple[Any, ...]]:
 
 
 def story() -> list[dict[str, Any]]:
-    start = now().replace(second=50) - timedelta(hours=3)
+    start = now().replace(minute=7, second=50) - timedelta(hours=3)
     told: list[dict[str, Any]] = [
         {"failed": True, "error": "KeyError: 'a'", "duration_ms": 5.0},
         {"failed": True, "error": "KeyError: 'b'", "duration_ms": 70.0},

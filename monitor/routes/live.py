@@ -94,8 +94,11 @@ def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
 
 
 def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
-    codes = {Forbidden: "forbidden", OverLimit: "over_limit"}
-    return Error(codes.get(type(error), "unavailable"), error.told())
+    if isinstance(error, Forbidden):
+        return Error("forbidden", error.told())
+    if isinstance(error, OverLimit):
+        return Error("over_limit", error.told())
+    return Error("unavailable", error.told())
 
 
 class Connection:
