@@ -168,7 +168,8 @@ async def _enrol(
         (entry.place.student, class_id): classes[entry.event.student]
         for entry in entries
         if (class_id := entry.event.class_id) is not None
-        and class_id not in classes.get(entry.event.student, (class_id,))
+        and (known := classes.get(entry.event.student)) is not None
+        and class_id not in known
     }
     if missing:
         pairs = zip(*sorted(missing), strict=True)

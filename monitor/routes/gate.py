@@ -16,7 +16,7 @@ from monitor.security import access, credentials
 from monitor.security.access import ROUTES, Row
 from monitor.security.audit import act_of
 from monitor.security.authentication import Authenticator
-from monitor.security.limits import Account, Limiter, network
+from monitor.security.limits import Account, Limiter, address_account
 
 _TOKENS_IN_URL = ("/ws", "/docs")  # which browsers open by themselves, and can set no header for
 
@@ -83,8 +83,7 @@ class Gate:
         principal: Principal = scope["principal"]
         count = len(items)
         for account in scope["accounts"]:
-            account.events.take(count)
-            account.bytes.take(size)
+            account.bring(count, size)
         if principal.role == "key":
             self.authenticator.keyring.count(principal, count)
             if principal.class_id is not None:
@@ -139,7 +138,7 @@ def _read(method: str) -> str:
 
 def _address(scope: Scope) -> str:
     client = scope.get("client")
-    return f"address {network(client[0])}" if client else "address"
+    return address_account(client[0] if client else "")
 
 
 def _refusal(principal: Principal) -> MonitorError:

@@ -43,7 +43,8 @@ class Authenticator:
         if credential is None:
             return OPEN if self.is_open else NOBODY
         if credential.kind == "key":
-            principal = await self.keyring.principal(credential.text)
+            key = credential.text
+            principal = self.keyring.in_use.get(key) or await self.keyring.principal(key)
         elif self.is_open:
             return OPEN
         else:

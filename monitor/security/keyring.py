@@ -32,6 +32,7 @@ class Held(msgspec.Struct, array_like=True):
 class Keyring:
     """All keys, looked up again when one has changed, and what they have brought today.
 
+    `in_use` are those that have been asked for, in the clear, so that no request waits for a hash.
     While PostgreSQL is away those hold that were known last, from `path` after a start.
     """
 
@@ -40,7 +41,7 @@ class Keyring:
         self._path = path
         self._daily_events = daily_events
         self._keys: dict[bytes, Principal] | None = None
-        self._in_use: dict[str, Principal] = {}  # so that no request waits for a hash either
+        self.in_use: dict[str, Principal] = {}
         self._state: tuple[int, int] | None = None
         self._looked_at = -1e9
         self._looking = asyncio.Lock()
@@ -62,15 +63,13 @@ class Keyring:
 
     async def principal(self, key: str) -> Principal:
         """Raises Unauthenticated, and Unavailable when no key is known yet."""
-        if found := self._in_use.get(key):
-            return found
         hashed = digest(key)
         if self._keys is None or hashed not in self._keys:
             await self._look_again()
         if self._keys is None:
             raise Unavailable("The ingest keys can't be looked up now")
         if found := self._keys.get(hashed):
-            self._in_use[key] = found
+            self.in_use[key] = found
             return found
         raise Unauthenticated("This ingest key is unknown, or revoked")
 
@@ -122,7 +121,7 @@ class Keyring:
             key.sha256: Principal("key", str(key.id), key.valid_to or float("inf"), key.class_id)
             for key in keys
         }
-        self._in_use.clear()
+        self.in_use.clear()
 
     def _keep(self, keys: list[Held]) -> None:
         draft = self._path.with_suffix(".draft")

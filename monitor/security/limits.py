@@ -62,29 +62,27 @@ class Limiter:
 
 
 class Portion:
-    """What is left of what was drawn of a window.
+    """What is left of what was drawn of a window: a hundredth of it at most, for the next as well.
 
     Counted one by one, limits took as long as all else that is done for a request.
     """
 
-    __slots__ = ("_item", "_left", "_name", "_until", "_windows")
+    __slots__ = ("_item", "_left", "_name", "_windows")
 
     def __init__(self, windows: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
         self._windows = windows
         self._item = item
         self._name = name
         self._left = 0
-        self._until = 0.0
 
     def take(self, amount: int) -> None:
         """Raises OverLimit."""
         self._left -= amount
-        if self._left < 0 or self._until <= time.time():
+        if self._left < 0:
             self._draw(amount)
 
     def _draw(self, amount: int) -> None:
-        item, left = self._item, self._left + amount if self._until > time.time() else 0
-        needed = amount - left
+        item, needed = self._item, -self._left
         drawn = next(
             (
                 cost
@@ -93,12 +91,12 @@ class Portion:
             ),
             None,
         )
-        end = self._windows.get_window_stats(item, self._name).reset_time
         if drawn is None:
-            self._left = left
-            what = item.namespace
-            raise OverLimit(f"At most {item.amount} {what} a minute", end - time.time())
-        self._left, self._until = left + drawn - amount, end
+            self._left += amount
+            end = self._windows.get_window_stats(item, self._name).reset_time
+            message = f"At most {item.amount} {item.namespace} a minute"
+            raise OverLimit(message, end - time.time())
+        self._left += drawn
 
 
 class Account:
@@ -110,9 +108,19 @@ class Account:
         portions = [Portion(limiter.windows, item, name) for item in limiter.items]
         self.requests, self.events, self.bytes = portions
 
+    def bring(self, events: int, size: int) -> None:
+        """Raises OverLimit."""
+        self.events.take(events)
+        self.bytes.take(size)
+
 
 @lru_cache(10_000)
-def network(address: str) -> str:
+def address_account(address: str) -> str:
+    """The name of an address's account."""
+    return f"address {_network(address)}"
+
+
+def _network(address: str) -> str:
     """The address, or of an IPv6 one the network that its holder has at the least."""
     try:
         parsed = ip_address(address)
