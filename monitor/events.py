@@ -177,9 +177,9 @@ class EventData(
         return derived_id(msgspec.json.format(msgspec.json.encode(self), indent=-1).decode())
 
     def _usable(self, time: datetime, received_at: datetime) -> datetime | None:
-        """The time in UTC's sense, or None when it is absurd; the metadata then keeps it."""
-        if time.tzinfo is None:
-            time = time.replace(tzinfo=UTC)
+        """The time in UTC, or None when it is absurd; the metadata then keeps it."""
+        if time.tzinfo is not UTC:
+            time = in_utc(time)
         if received_at - OLDEST <= time <= received_at + NEWEST:
             return time
         self.metadata = merged(self.metadata, {"eventTime": as_raw(self.event_time)})

@@ -1,10 +1,10 @@
 -- What teachers ask, counted as events are stored: no question has to scan the firehose.
 --
 -- The transaction that stores a batch leaves a mark of it, and count_batches adds what is marked to
--- the tables below, every few seconds and before a question is answered. So each
--- event is counted exactly once, and many batches at once cost less each: counting every one by
--- itself, in its own transaction, took longer than storing it. What is kept does not depend on the
--- order in which events arrive. All keys are led by the student, like those of the firehose.
+-- the tables below, every few seconds and before a question is answered. So each event is counted
+-- exactly once, and many batches at once cost less each: counting every one by itself, in its own
+-- transaction, took longer than storing it. What is kept does not depend on the order in which
+-- events arrive. All keys are led by the student, like those of the firehose.
 --
 -- A column of counts is one number: each eight of its decimal digits are one count. Such columns
 -- are added up by sum(), whoever's they are, and take no room for leading and trailing zeros.

@@ -15,7 +15,7 @@ from monitor.decoding import decode
 from monitor.errors import HandlersError
 from monitor.events import Event
 from monitor.pipeline import custom
-from monitor.pipeline.custom import HandlerRunner, Handlers, load_handlers
+from monitor.pipeline.custom import Handler, HandlerRunner, Handlers, load_handlers
 from monitor.pipeline.dead_letters import DeadLetters
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.references import References
@@ -119,6 +119,38 @@ async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
     assert again.id == event.id
     assert await pool.fetchval("SELECT count(*) FROM events") == 2
     assert await pool.fetchval("SELECT to_regclass('traces')") is None
+
+
+async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers, seen = Handlers(), []
+
+    @handlers.on("quiz")
+    async def fine(event: Event, connection: asyncpg.Connection) -> None:
+        seen.append(event.class_id)
+
+    await stored(pool, handlers, made(type="quiz"))
+    await pool.execute("""UPDATE unhandled SET event = '{"from": "another version"}'""")
+    await stored(pool, handlers, made(type="quiz", class_id=7))
+    async with running(handlers, pool):
+        pass
+    assert seen == [7]
+    (letter,) = await letters(pool)
+    assert (letter["path"], letter["raw"]) == ("fine", '{"from": "another version"}')
+
+
+def test_two_handlers_of_one_name_are_refused() -> None:
+    handlers = Handlers()
+
+    def named() -> Handler:
+        async def handler(event: Event, connection: asyncpg.Connection) -> None: ...
+
+        return handler
+
+    handlers.on("quiz")(named())
+    with pytest.raises(HandlersError, match="rename one"):
+        handlers.on("exam")(named())
 
 
 async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_come(

@@ -94,6 +94,7 @@ def test_whatever_is_written_only_harmless_tags_are_made(source: str) -> None:
 def test_only_markdown_and_not_without_end_is_rendered() -> None:
     assert markdown_cells(msgspec.json.encode(notebook("# x", kind="code"))) == [None]
     assert html("> " * 200, "# x") == [None, "<h1>x</h1>\n"]
+    assert html("<div>\n" + ">" * 200 + " x") == [None]  # deep once the tag is text
     assert html("# a", "x" * MAX_LENGTH, "# b") == ["<h1>a</h1>\n", None, None]
     broken = msgspec.json.encode(notebook("@")).replace(b"@", b"\\ud800")
     assert markdown_cells(broken) == ["<p>�</p>\n"]

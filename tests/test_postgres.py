@@ -6,7 +6,7 @@ import os
 import random
 import subprocess
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from monitor.database import SCHEMA, close_pool, open_pool
+from monitor.decoding import decode
 from monitor.embedded import binaries
 from monitor.errors import RowRefused
 from monitor.events import Event
@@ -94,6 +95,19 @@ async def test_an_event_repeated_in_a_later_batch_is_stored_once(pool: asyncpg.P
         "executions": 3,
         "errors": 1,
     }
+
+
+@pytest.mark.parametrize("offset", ["+20:00", "-23:59", "+09:00"])
+async def test_whatever_its_offset_an_event_of_a_usable_time_is_stored(
+    pool: asyncpg.Pool, offset: str
+) -> None:
+    time = f"{now():%Y-%m-%dT%H:%M:%S}"
+    body = f'[{{"eventType": "help", "userId": "hanako", "eventTime": "{time}{offset}"}}]'
+    items = decode(body.encode(), now(), 1)
+    stored = await sink_on(pool).write(items.events, soon())
+    assert len(stored.events) == 1
+    (kept,) = await pool.fetch("SELECT event_time FROM events")
+    assert kept["event_time"] == datetime.fromisoformat(time + offset)
 
 
 async def test_one_id_of_two_students_is_two_events(pool: asyncpg.Pool) -> None:

@@ -52,19 +52,32 @@ def markdown_cells(content: bytes) -> list[str | None]:
 def _html(text: str) -> str | None:
     tools = _tools()
     plain = _with_tags_as_text(text.encode(), tools.events(text))
-    return None if plain is None else tools.cleaner.clean(tools.render(plain))
+    if _is_too_deep(tools.events(plain)):  # plain: what was in a tag may be Markdown now
+        return None
+    html: str = tools.cleaner.clean(tools.render(plain))
+    return html
 
 
-def _with_tags_as_text(text: bytes, events: Iterable[tuple[Any, Any]]) -> str | None:
-    """None where it is nested so deep that cleaning it would take for ever."""
-    pieces: list[bytes] = []
-    end = depth = 0
-    for event, place in events:
-        kind = next(iter(event)) if isinstance(event, dict) else event
+def _is_too_deep(events: Iterable[tuple[Any, Any]]) -> bool:
+    """Whether it is nested so deep that cleaning it would take for ever."""
+    depth = 0
+    for event, _ in events:
+        kind = _kind(event)
         depth += (kind == "Start") - (kind == "End")
         if depth > _MOST_DEPTH:
-            return None
-        if kind in ("Html", "InlineHtml"):
+            return True
+    return False
+
+
+def _kind(event: Any) -> Any:
+    return next(iter(event)) if isinstance(event, dict) else event
+
+
+def _with_tags_as_text(text: bytes, events: Iterable[tuple[Any, Any]]) -> str:
+    pieces: list[bytes] = []
+    end = 0
+    for event, place in events:
+        if _kind(event) in ("Html", "InlineHtml"):
             before, tag = text[end : place["start"]], text[place["start"] : place["end"]]
             pieces += before, tag.replace(b"<", b"&lt;")
             end = place["end"]

@@ -17,7 +17,7 @@ import asyncio
 import importlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import chain
 from typing import TypeVar
@@ -56,6 +56,8 @@ class Handlers:
 
     def on(self, event_type: str) -> Callable[[H], H]:
         def register(handler: H) -> H:
+            if any(known is not handler for known in self._named(full_name(handler))):
+                raise HandlersError(f"Two handlers are called {full_name(handler)}: rename one")
             self._by_type[event_type].append(handler)
             return handler
 
@@ -76,8 +78,11 @@ class Handlers:
         return [full_name(handler) for handlers in self._by_type.values() for handler in handlers]
 
     def named(self, name: str) -> Handler:
-        found = chain.from_iterable(self._by_type.values())
-        return next(handler for handler in found if full_name(handler) == name)
+        return next(self._named(name))
+
+    def _named(self, name: str) -> Iterator[Handler]:
+        registered = chain.from_iterable(self._by_type.values())
+        return (handler for handler in registered if full_name(handler) == name)
 
 
 def full_name(handler: Handler) -> str:
@@ -105,7 +110,7 @@ class HandlerRunner:
     """Runs custom handlers in the background, so that neither answers nor other events wait.
 
     What is to be run stands in the table `unhandled` since the event was committed. A handler's
-    transaction removes it from there: whatever happens, it is run until it has committed once.
+    transaction removes it from there: through crashes, it is run until it has committed once.
     """
 
     def __init__(self, handlers: Handlers, pool: asyncpg.Pool, dead_letters: DeadLetters) -> None:
@@ -149,6 +154,10 @@ class HandlerRunner:
                 logger.warning("Handlers wait for PostgreSQL: %s", error)
                 await asyncio.sleep(_PAUSE)
                 continue
+            except Exception:  # a fault of ours must not end all handlers for good
+                logger.exception("Handlers could not be run")
+                await asyncio.sleep(_PAUSE)
+                continue
             with suppress(TimeoutError):  # others may leave some behind
                 await asyncio.wait_for(self._wanted.wait(), _SWEEP)
 
@@ -158,20 +167,22 @@ class HandlerRunner:
             for note in notes:
                 if self._stopping:
                     return
-                last, handler = note["id"], self._handlers.named(note["handler"])
-                (event,) = decode(f"[{note['event']}]".encode(), note["received_at"], 1).events
-                await self._handle(last, handler, event)
+                last = note["id"]
+                await self._handle(note)
 
-    async def _handle(self, note: int, handler: Handler, event: Event) -> None:
+    async def _handle(self, note: asyncpg.Record) -> None:
+        handler, text = self._handlers.named(note["handler"]), note["event"]
         try:
-            await with_retry(self._run, note, handler, event)
+            (event,) = decode(f"[{text}]".encode(), note["received_at"], 1).events
+            event.class_id = note["class_id"]
+            await with_retry(self._run, note["id"], handler, event)
         except Exception as error:
-            logger.exception("The handler of %s failed for event %s", event.type, event.id)
+            logger.exception("The handler %s failed", note["handler"])
             reason = f"{type(error).__name__}: {error}"
-            letter = Rejected(0, handler.__name__, reason, as_json(event))
+            letter = Rejected(0, handler.__name__, reason, text)
             deadline = asyncio.get_running_loop().time() + _TIMEOUT
             await self._dead_letters.add("handler", [letter], deadline)
-            await self._pool.execute(_REMOVE, note)
+            await self._pool.execute(_REMOVE, note["id"])
 
     async def _run(self, note: int, handler: Handler, event: Event) -> None:
         async with self._transaction() as connection:
@@ -193,7 +204,7 @@ async def leave_notes(
 ) -> None:
     """Notes which handlers are to be run, in the transaction that stores the events."""
     notes = [
-        (full_name(handler), event.received_at, as_json(event))
+        (full_name(handler), event.received_at, event.class_id, as_json(event))
         for event in events
         for handler in handlers.of(event.type)
     ]
@@ -202,12 +213,12 @@ async def leave_notes(
 
 
 _INSERT_UNHANDLED = """
-    INSERT INTO unhandled (handler, received_at, event)
-    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[])
+    INSERT INTO unhandled (handler, received_at, class_id, event)
+    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[])
 """
 
 _SELECT_UNHANDLED = """
-    SELECT id, handler, received_at, event FROM unhandled
+    SELECT id, handler, received_at, class_id, event FROM unhandled
     WHERE handler = ANY($1::text[]) AND id > $2 ORDER BY id LIMIT 100
 """
 

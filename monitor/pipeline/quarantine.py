@@ -14,7 +14,7 @@ from monitor.pipeline.store import Store
 logger = logging.getLogger(__name__)
 
 _TRIES = 5
-_TRIAL = 60.0  # seconds; what holds a lock for others' events has let go by then
+_TRIAL = 60.0  # seconds
 
 
 @dataclass
@@ -67,7 +67,9 @@ class Quarantine:
         if not trial.tries:
             trial.since = now
         trial.failed_at = now
-        if trial.tries >= _TRIES and now - trial.since >= _TRIAL and parcel.events:
+        # One event that takes too long may wait for a lock, which somebody will let go of.
+        hopeless = len(parcel.events) > 1 or not isinstance(error.__cause__, TimeoutError)
+        if trial.tries >= _TRIES and now - trial.since >= _TRIAL and parcel.events and hopeless:
             await self._divide(row, parcel, str(error))
 
     async def _divide(self, row: int, parcel: Items, reason: str) -> None:

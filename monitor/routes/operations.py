@@ -103,8 +103,7 @@ class Api:
         the query's parameters), `body`, and `caller`, the Principal. What it returns is the
         answer; a Listing is answered as an array, with the total in a header. `raises` are its
         errors beside those that every operation has. `media` are types of answers beside JSON, by
-        media type, which it returns as
-        a Response.
+        media type, which it returns as a Response.
         """
 
         def declare(handler: Handler) -> Handler:

@@ -9,7 +9,7 @@ import msgspec
 from monitor.errors import Unauthenticated, Unavailable
 from monitor.principal import Principal, Role
 
-_TIMEOUT = aiohttp.ClientTimeout(total=3.0)
+_PATIENCE = 3.0  # seconds
 _MAX_ASKING = 8  # at once: tokens that nobody knows are no flood at the Hub
 
 
@@ -46,8 +46,9 @@ class Hub:
         headers = {"Authorization": f"token {token}"}
         try:
             async with (
+                asyncio.timeout(_PATIENCE),  # for a turn, and for the answer
                 self._asking,
-                aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+                aiohttp.ClientSession() as session,
                 session.get(f"{self.url}/user", headers=headers, allow_redirects=False) as answer,
             ):
                 if answer.status in (401, 403, 404):

@@ -62,7 +62,7 @@ class Limiter:
 
 
 class Portion:
-    """What is left of what was drawn of a window: a hundredth of it at most, for the next as well.
+    """What is left of what was drawn of a window: a hundredth of it at most, which may outlive it.
 
     Counted one by one, limits took as long as all else that is done for a request.
     """
@@ -87,7 +87,8 @@ class Portion:
             (
                 cost
                 for cost in (max(needed, item.amount // _PORTIONS), needed)
-                if self._windows.hit(item, self._name, cost=cost)
+                if self._windows.test(item, self._name, cost=cost)
+                and self._windows.hit(item, self._name, cost=cost)  # it counts what it refuses, too
             ),
             None,
         )
