@@ -139,13 +139,19 @@ async def test_what_the_standby_cannot_answer_the_primary_is_asked(reading: Read
     await reading.follower.execute("SELECT pg_wal_replay_resume()")
 
 
-def execute(server: EmbeddedPostgres, statement: str) -> None:
-    async def connected() -> None:
+def execute(server: EmbeddedPostgres, statement: str) -> object:
+    async def connected() -> object:
         connection = await asyncpg.connect(**address(server))
-        await connection.execute(statement)
+        answer: object = await connection.fetchval(statement)
         await connection.close()
+        return answer
 
-    asyncio.run(connected())
+    return asyncio.run(connected())
+
+
+def pause(standby: EmbeddedPostgres) -> None:
+    execute(standby, "SELECT pg_wal_replay_pause()")  # a wish, which is granted a little later
+    becomes(lambda: execute(standby, "SELECT pg_get_wal_replay_pause_state()"), "paused")
 
 
 def becomes(answer: Callable[[], object], wanted: object) -> None:
@@ -169,7 +175,7 @@ def test_a_replica_reads_from_its_standby(pair: Pair, tmp_path: Path) -> None:
             return answer.status_code, health["status"], health["standby"]["state"]
 
         becomes(states, (200, "ok", "ok"))
-        execute(pair.standby, "SELECT pg_wal_replay_pause()")
+        pause(pair.standby)
         client.post("/classes", json={"name": "1組", "class_code": "1"})
         client.post("/classes/1/students", json=[{"user_id": "hanako"}])
         event = {"eventType": "cell_error", "userId": "hanako"}
