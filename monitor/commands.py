@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from monitor.app import trust
 from monitor.database import ACT, Act, Database, apply_schema
 from monitor.errors import CommandError
 from monitor.lms import ingest_keys
 from monitor.lms.ingest_keys import INGEST_KEYS, IngestKeyCreate, IngestKeyFilter
 from monitor.principal import Principal
 from monitor.security.tokens import mint
+from monitor.server import trust
 from monitor.settings import Settings
 
 Postgres = Callable[[], AbstractContextManager[Mapping[str, Any]]]

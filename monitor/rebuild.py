@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from monitor.app import influx_target
 from monitor.database import close_pool, open_pool, prepare
 from monitor.errors import Unavailable
 from monitor.pipeline.dead_letters import DeadLetters
 from monitor.pipeline.influx import WRITE_ERRORS, InfluxSink
 from monitor.pipeline.outbox import Outbox
 from monitor.pipeline.points import lines_between
+from monitor.server import influx_target
 from monitor.settings import Settings, SettingsError
 
 _LONGEST = 3600.0  # seconds for one statement

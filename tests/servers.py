@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ class ServerError(RuntimeError):
     """A server that can't be handled, with what to do about it."""
 
 
-class Server:
+class Server(ABC):
     """A server on a port of its own, or the one that an environment variable names."""
 
     variable: ClassVar[str]
@@ -79,9 +80,9 @@ class Server:
         """End the server at once, if it is running."""
         self._end(signal.SIGKILL)
 
+    @abstractmethod
     def command(self, port: int) -> list[str]:
         """The program and its arguments."""
-        raise NotImplementedError
 
     def _address(self, named: str) -> tuple[str, int]:
         match = re.fullmatch(r"(?:http://)?([^:/]+):(\d+)/?", named)

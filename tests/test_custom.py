@@ -140,6 +140,49 @@ async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
     assert (letter["path"], letter["raw"]) == ("fine", '{"from": "another version"}')
 
 
+async def test_that_postgresql_went_away_is_not_the_handlers_fault(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custom, "_PAUSE", 0.01)
+    handlers, runs = Handlers(), 0
+
+    @handlers.on("quiz")
+    async def cut_off(event: Event, connection: asyncpg.Connection) -> None:
+        nonlocal runs
+        runs += 1
+        if runs <= 2 * (1 + RETRIES):
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    await stored(pool, handlers, made(type="quiz"))
+    async with running(handlers, pool):
+        pass
+    assert runs == 2 * (1 + RETRIES) + 1
+    assert await letters(pool) == []
+
+
+async def test_a_handler_whose_commit_fails_is_recorded_and_stops_nobody(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers, later = Handlers(), []
+    await pool.execute("CREATE TABLE once (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+
+    @handlers.on("quiz")
+    async def twice(event: Event, connection: asyncpg.Connection) -> None:
+        await connection.execute("INSERT INTO once VALUES (1), (1)")
+
+    @handlers.on("exam")
+    async def fine(event: Event, connection: asyncpg.Connection) -> None:
+        later.append(event)
+
+    await stored(pool, handlers, made(type="quiz"))
+    await stored(pool, handlers, made(type="exam"))
+    async with running(handlers, pool):
+        pass
+    assert len(later) == 1
+    (letter,) = await letters(pool)
+    assert letter["reason"].startswith("UniqueViolationError")
+
+
 def test_two_handlers_of_one_name_are_refused() -> None:
     handlers = Handlers()
 

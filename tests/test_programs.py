@@ -1,5 +1,4 @@
 import io
-import os
 import subprocess
 import threading
 import zipfile
@@ -14,6 +13,7 @@ import pytest
 
 from tests import programs
 from tests.programs import ProgramError
+from tests.test_servers import on_the_path
 
 # In place of the network: a package, and another one that it needs.
 FAKE_FETCH = """
@@ -53,14 +53,6 @@ def _nothing_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "BROWSERS", programs.BROWSERS[:-1])
     monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
     monkeypatch.delenv("TEST_CHROMIUM", raising=False)
-
-
-def on_the_path(monkeypatch: pytest.MonkeyPatch, directory: Path, **scripts: str) -> None:
-    for name, script in scripts.items():
-        program = directory / name.replace("_", "-")
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
 
 
 def greet() -> str:

@@ -25,7 +25,7 @@ from typing import TypeVar
 import asyncpg
 import tenacity
 
-from monitor.database import PASSING_ERRORS
+from monitor.database import ABSENT_ERRORS, PASSING_ERRORS, unavailable
 from monitor.decoding import decode
 from monitor.errors import HandlersError, Unavailable
 from monitor.events import Event, Rejected, as_json
@@ -46,6 +46,10 @@ with_retry = tenacity.AsyncRetrying(
     stop=tenacity.stop_after_attempt(4),  # once, and three times more
     reraise=True,
 )
+
+
+class _Failed(Exception):
+    """A handler has; its error is the cause."""
 
 
 class Handlers:
@@ -141,7 +145,7 @@ class HandlerRunner:
         """Runs the handler of that name once more. Raises HandlersError when there is none."""
         for handler in self._handlers.of(event.type):
             if handler.__name__ == name:
-                async with self._transaction() as connection:
+                async with asyncio.timeout(_TIMEOUT), self._transaction() as connection:
                     return await handler(event, connection)
         raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
 
@@ -153,13 +157,12 @@ class HandlerRunner:
             except (Unavailable, *PASSING_ERRORS) as error:
                 logger.warning("Handlers wait for PostgreSQL: %s", error)
                 await asyncio.sleep(_PAUSE)
-                continue
             except Exception:  # a fault of ours must not end all handlers for good
                 logger.exception("Handlers could not be run")
                 await asyncio.sleep(_PAUSE)
-                continue
-            with suppress(TimeoutError):  # others may leave some behind
-                await asyncio.wait_for(self._wanted.wait(), _SWEEP)
+            else:
+                with suppress(TimeoutError):  # others may leave some behind
+                    await asyncio.wait_for(self._wanted.wait(), _SWEEP)
 
     async def _work_off(self) -> None:
         last = 0
@@ -176,8 +179,11 @@ class HandlerRunner:
             (event,) = decode(f"[{text}]".encode(), note["received_at"], 1).events
             event.class_id = note["class_id"]
             await with_retry(self._run, note["id"], handler, event)
-        except Exception as error:
+        except (Unavailable, *ABSENT_ERRORS):
+            raise  # not the handler's fault: the note waits until PostgreSQL is back
+        except Exception as failure:
             logger.exception("The handler %s failed", note["handler"])
+            error = failure.__cause__ if isinstance(failure, _Failed) else failure
             reason = f"{type(error).__name__}: {error}"
             letter = Rejected(0, handler.__name__, reason, text)
             deadline = asyncio.get_running_loop().time() + _TIMEOUT
@@ -187,16 +193,33 @@ class HandlerRunner:
     async def _run(self, note: int, handler: Handler, event: Event) -> None:
         async with self._transaction() as connection:
             if await connection.fetchval(_TAKE, note):  # else another replica has
-                await handler(event, connection)
+                await _call(handler, event, connection)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        async with (
-            asyncio.timeout(_TIMEOUT),
-            self._pool.acquire() as connection,
-            connection.transaction(),
-        ):
+        async with self._pool.acquire() as connection, connection.transaction():
             yield connection
+
+
+async def _call(handler: Handler, event: Event, connection: asyncpg.Connection) -> None:
+    """Raises _Failed, or Unavailable when PostgreSQL went away meanwhile."""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            await handler(event, connection)
+    except Exception as error:
+        if await _answers(connection):
+            raise _Failed from error
+        raise unavailable(error) from error
+
+
+async def _answers(connection: asyncpg.Connection) -> bool:
+    try:
+        await connection.execute("SELECT 1")
+    except ABSENT_ERRORS:
+        return False
+    except asyncpg.PostgresError:  # the handler's statement has failed
+        return True
+    return True
 
 
 async def leave_notes(

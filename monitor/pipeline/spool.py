@@ -169,9 +169,8 @@ class Spool:
         with self._connection as connection:
             connection.execute("BEGIN")
             connection.executemany("DELETE FROM spooled WHERE id = ?", [(row,) for row in rows])
-        empty = self._connection.execute("SELECT 1 FROM spooled LIMIT 1").fetchone() is None
-        if empty:
-            with suppress(sqlite3.Error):  # a full disk gets its space back another time
+        with suppress(sqlite3.Error):  # a full disk gets its space back another time
+            if self._connection.execute("SELECT 1 FROM spooled LIMIT 1").fetchone() is None:
                 self._connection.execute("VACUUM")
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

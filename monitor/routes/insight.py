@@ -1,6 +1,6 @@
 """What teachers ask: a class now, its notebooks cell by cell, its activity, one student's story."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial, wraps
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ from monitor.reads import Reads
 from monitor.routes.operations import Api
 from monitor.routes.tables import CSV, csv_response, csv_stream
 
+F = TypeVar("F")
 S = TypeVar("S", bound=Span)
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -52,25 +53,19 @@ def _declare_classes(api: Api, reads: Reads) -> None:
             if query.at is UNSET
             else class_then(reads, class_id, query.at, query)
         )
-        if query.format == "csv":
-            return csv_response(f"class-{class_id}-now", StudentNow, found)
-        return found
+        return _as_asked(query, found, f"class-{class_id}-now", StudentNow, found)
 
     @api.operation("GET", "/classes/{class_id}/activity", raises=(NotFound,), media=_TABLE)
     async def get_class_activity(class_id: Id, query: ActivityQuery) -> list[Activity] | Response:
         """A class over time: executions, errors and calls for help in each interval."""
         found = await class_activity(reads, class_id, query)
-        if query.format == "csv":
-            return csv_response(f"class-{class_id}-activity", Activity, found)
-        return found
+        return _as_asked(query, found, f"class-{class_id}-activity", Activity, found)
 
     @api.operation("GET", "/classes/{class_id}/errors", raises=(NotFound,), media=_TABLE)
     async def get_class_errors(class_id: Id, query: RadarQuery) -> Radar | Response:
         """The errors of the last minutes, by cell and kind: what many are stuck at."""
         found = await error_radar(reads, class_id, query)
-        if query.format == "csv":
-            return csv_response(f"class-{class_id}-errors", ErrorGroup, found.groups)
-        return found
+        return _as_asked(query, found, f"class-{class_id}-errors", ErrorGroup, found.groups)
 
 
 def _declare_cells(api: Api, reads: Reads) -> None:
@@ -85,10 +80,8 @@ def _declare_cells(api: Api, reads: Reads) -> None:
     ) -> list[StudentCell] | Response:
         """A notebook in a class, student by student: the cells that each has reached."""
         found = await student_cells(reads, class_id, notebook_id)
-        if query.format == "csv":
-            name = f"class-{class_id}-notebook-{notebook_id}-students"
-            return csv_response(name, StudentCell, found)
-        return found
+        name = f"class-{class_id}-notebook-{notebook_id}-students"
+        return _as_asked(query, found, name, StudentCell, found)
 
     @api.operation(
         "GET",
@@ -110,10 +103,8 @@ def _declare_cells(api: Api, reads: Reads) -> None:
         return answer(await assignment_progress(reads, assignment_id, query), query)
 
     def answer(found: NotebookProgress, query: CellsQuery) -> NotebookProgress | Response:
-        if query.format == "csv":
-            name = f"class-{found.class_id}-notebook-{found.notebook_id}"
-            return csv_response(name, CellProgress, found.cells)
-        return found
+        name = f"class-{found.class_id}-notebook-{found.notebook_id}"
+        return _as_asked(query, found, name, CellProgress, found.cells)
 
 
 def _declare_students(api: Api, reads: Reads) -> None:
@@ -143,6 +134,12 @@ def _declare_students(api: Api, reads: Reads) -> None:
         teacher = caller.name if caller.role == "instructor" else None
         question = wraps(submissions)(partial(submissions, teacher=teacher))
         return await _pages(reads, question, SubmissionOf, student_id, query)
+
+
+def _as_asked(
+    query: Question, found: F, name: str, kind: type[T], rows: Iterable[T]
+) -> F | Response:
+    return csv_response(name, kind, rows) if query.format == "csv" else found
 
 
 async def _pages(

@@ -42,14 +42,15 @@ class Network:
         assert task is not None
         self._tasks.add(task)
         try:
-            if self.swallowing:
-                await asyncio.Future()
-            far, to_far = await asyncio.open_unix_connection(self._socket)
-            writers.append(to_far)
-            self._to_far.append(to_far)
-            await asyncio.gather(self._pump(reader, to_far, age), self._pump(far, writer, age))
-        except (OSError, asyncio.CancelledError):
-            pass  # the ends learn of it below
+            # Whichever end breaks off, the other learns of it by being closed. A cancelled task
+            # ends in peace, too: asyncio would report it as an error of the server's.
+            with suppress(OSError, asyncio.CancelledError):
+                if self.swallowing:
+                    await asyncio.Future()
+                far, to_far = await asyncio.open_unix_connection(self._socket)
+                writers.append(to_far)
+                self._to_far.append(to_far)
+                await asyncio.gather(self._pump(reader, to_far, age), self._pump(far, writer, age))
         finally:
             self._tasks.discard(task)
             for each in writers:
