@@ -19,6 +19,11 @@ class Principal(msgspec.Struct, frozen=True):
     expires: float = float("inf")
     class_id: int | None = None
 
+    @property
+    def title(self) -> str:
+        """By which it is counted: names are one role's."""
+        return f"{self.role} {self.name}"
+
 
 NOBODY = Principal("anyone", "")
 OPEN = Principal("admin", "anybody")  # who calls a server without credentials

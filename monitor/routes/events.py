@@ -80,9 +80,10 @@ class EventsEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._bodies.read(scope, receive)
         items = await decode_body(body, self._max_events)
+        received = len(items)
         self._admit(scope, items, len(body))
-        receipt = await self._queue.put(items, len(body)) if len(items) else Receipt()
-        status, body = answer(len(items), receipt)
+        receipt = await self._queue.put(items, len(body)) if received else Receipt()
+        status, body = answer(received, receipt)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

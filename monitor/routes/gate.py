@@ -16,7 +16,7 @@ from monitor.security import access, credentials
 from monitor.security.access import ROUTES, Row
 from monitor.security.audit import act_of
 from monitor.security.authentication import Authenticator
-from monitor.security.limits import Account, Limiter, address_account
+from monitor.security.limits import Account, Limiter
 
 _TOKENS_IN_URL = ("/ws", "/docs")  # which browsers open by themselves, and can set no header for
 
@@ -42,12 +42,12 @@ class Gate:
             self.origins.check(scope)
         accounts: tuple[Account, ...] = ()
         if self.limiter:
-            accounts = (self.limiter.account(_address(scope)),)
-            accounts[0].requests.take(1)
+            accounts = (self.limiter.accounts[_host(scope)],)
+            accounts[0].ask()
         principal = await self.caller(scope)
         if self.limiter and principal.role != "anyone":
-            accounts += (self.limiter.account(f"{principal.role} {principal.name}"),)
-            accounts[1].requests.take(1)
+            accounts += (self.limiter.accounts[principal],)
+            accounts[1].ask()
         rule = row.rule(principal.role)
         if rule is None:
             raise _refusal(principal)
@@ -61,8 +61,7 @@ class Gate:
     @contextmanager
     def socket(self, scope: Scope) -> Iterator[None]:
         """Raises OverLimit when the caller has too many."""
-        principal: Principal = scope["principal"]
-        name = f"{principal.role} {principal.name}"
+        name = scope["principal"].title
         with self.limiter.socket(name) if self.limiter else nullcontext():
             yield
 
@@ -95,6 +94,9 @@ class Gate:
                     raise Forbidden(f"With this token the userId of events is {principal.name!r}")
 
 
+_REFUSED = Row()
+
+
 class Guarded:
     """A route behind the gate. A method without a row in the table is refused."""
 
@@ -104,7 +106,7 @@ class Guarded:
         self._rows = rows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        row = self._rows.get(scope["method"] if scope["type"] == "http" else "WS", Row())
+        row = self._rows.get(scope["method"] if scope["type"] == "http" else "WS", _REFUSED)
         scope["ingest"] = row.ingest
         if scope["type"] == "http":
             await self._gate.enter(scope, row)
@@ -136,9 +138,9 @@ def _read(method: str) -> str:
     return "GET" if method == "HEAD" else method
 
 
-def _address(scope: Scope) -> str:
+def _host(scope: Scope) -> str:
     client = scope.get("client")
-    return address_account(client[0] if client else "")
+    return client[0] if client else ""
 
 
 def _refusal(principal: Principal) -> MonitorError:

@@ -159,7 +159,7 @@ class Connection:
     async def _obey(self, frame: str | bytes) -> None:
         try:
             for account in self._socket.scope["accounts"]:
-                account.requests.take(1)
+                account.ask()
             command = _COMMANDS.decode(frame)
         except OverLimit as error:
             self._reply("error", _error(error))

@@ -45,8 +45,8 @@ class Keyring:
         self._state: tuple[int, int] | None = None
         self._looked_at = -1e9
         self._looking = asyncio.Lock()
-        self._unwritten: dict[int, int] = {}
-        self._today: dict[int, int] = {}
+        self._unwritten: dict[str, int] = {}
+        self._today: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -75,13 +75,13 @@ class Keyring:
 
     def count(self, key: Principal, events: int) -> None:
         """Raises OverLimit when it has brought what it may in a day."""
-        key_id = int(key.name)
-        brought = self._unwritten.get(key_id, 0) + events
-        if brought + self._today.get(key_id, 0) > self._daily_events:
+        name = key.name
+        brought = self._unwritten.get(name, 0) + events
+        if brought + self._today.get(name, 0) > self._daily_events:
             now = datetime.now(UTC)
             left = 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
             raise OverLimit(f"A key brings at most {self._daily_events} events a day", left)
-        self._unwritten[key_id] = brought
+        self._unwritten[name] = brought
 
     async def look(self) -> None:
         """Writes what was brought, and brings the keys up to date. Raises Unavailable."""
@@ -107,13 +107,14 @@ class Keyring:
         unwritten, self._unwritten = self._unwritten, {}
         try:
             async with self._database.transaction() as connection:
-                columns = list(unwritten), list(unwritten.values())
+                columns = list(map(int, unwritten)), list(unwritten.values())
                 if unwritten:
                     await connection.execute(_ADD_USAGE, *columns)
-                self._today = dict(await connection.fetch(_SELECT_USAGE))
+                found = await connection.fetch(_SELECT_USAGE)
+                self._today = {str(key_id): events for key_id, events in found}
         except MonitorError:
-            for key_id, events in unwritten.items():
-                self._unwritten[key_id] = self._unwritten.get(key_id, 0) + events
+            for name, events in unwritten.items():
+                self._unwritten[name] = self._unwritten.get(name, 0) + events
             raise
 
     def _take(self, keys: list[Held]) -> None:

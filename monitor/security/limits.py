@@ -4,15 +4,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from monitor.errors import OverLimit
+from monitor.principal import Principal
 
 _PORTIONS = 100  # in which an account draws on its window
 _MAX_ACCOUNTS = 50_000
@@ -30,22 +30,14 @@ class Limiter:
     """Counts what callers do, each under its name."""
 
     def __init__(self, rates: Rates, sockets: int) -> None:
-        self.items = [
-            RateLimitItemPerMinute(amount, namespace=what)
+        self.items = {
+            what: RateLimitItemPerMinute(amount, namespace=what)
             for what, amount in rates._asdict().items()
-        ]
+        }
         self.windows = FixedWindowRateLimiter(MemoryStorage())
-        self._accounts: dict[str, Account] = {}
+        self.accounts = Accounts(self)
         self._max_sockets = sockets
         self._sockets: Counter[str] = Counter()
-
-    def account(self, name: str) -> "Account":
-        account = self._accounts.get(name)
-        if account is None:
-            if len(self._accounts) >= _MAX_ACCOUNTS:
-                self._accounts.clear()  # the windows still know what has been drawn
-            account = self._accounts[name] = Account(self, name)
-        return account
 
     @contextmanager
     def socket(self, name: str) -> Iterator[None]:
@@ -61,64 +53,61 @@ class Limiter:
                 del self._sockets[name]
 
 
-class Portion:
-    """What is left of what was drawn of a window: a hundredth of it at most, which may outlive it.
+class Accounts(dict[str | Principal, "Account"]):
+    """The account of each address and of each caller, made when it is first asked for."""
 
-    Counted one by one, limits took as long as all else that is done for a request.
-    """
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
 
-    __slots__ = ("_item", "_left", "_name", "_windows")
-
-    def __init__(self, windows: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> None:
-        self._windows = windows
-        self._item = item
-        self._name = name
-        self._left = 0
-
-    def take(self, amount: int) -> None:
-        """Raises OverLimit."""
-        self._left -= amount
-        if self._left < 0:
-            self._draw(amount)
-
-    def _draw(self, amount: int) -> None:
-        item, needed = self._item, -self._left
-        drawn = next(
-            (
-                cost
-                for cost in (max(needed, item.amount // _PORTIONS), needed)
-                if self._windows.test(item, self._name, cost=cost)
-                and self._windows.hit(item, self._name, cost=cost)  # it counts what it refuses, too
-            ),
-            None,
-        )
-        if drawn is None:
-            self._left += amount
-            end = self._windows.get_window_stats(item, self._name).reset_time
-            message = f"At most {item.amount} {item.namespace} a minute"
-            raise OverLimit(message, end - time.time())
-        self._left += drawn
+    def __missing__(self, who: str | Principal) -> "Account":
+        if len(self) >= _MAX_ACCOUNTS:
+            self.clear()  # the windows still know what has been drawn
+        name = f"address {_network(who)}" if isinstance(who, str) else who.title
+        account = self[who] = Account(self._limiter, name)
+        return account
 
 
 class Account:
-    """What a caller, or an address, may still bring."""
+    """What a caller, or an address, may still bring.
 
-    __slots__ = ("bytes", "events", "requests")
+    `requests`, `events` and `bytes` are what is left of what was drawn of their windows: of each a
+    hundredth at most, which may outlive it. Counted one by one, limits took as long as all else
+    that is done for a request.
+    """
+
+    __slots__ = ("_limiter", "_name", "bytes", "events", "requests")
 
     def __init__(self, limiter: Limiter, name: str) -> None:
-        portions = [Portion(limiter.windows, item, name) for item in limiter.items]
-        self.requests, self.events, self.bytes = portions
+        self._limiter = limiter
+        self._name = name
+        self.requests = self.events = self.bytes = 0
+
+    def ask(self) -> None:
+        """Counts a request. Raises OverLimit."""
+        self.requests -= 1
+        if self.requests < 0:
+            self._draw("requests", 1)
 
     def bring(self, events: int, size: int) -> None:
-        """Raises OverLimit."""
-        self.events.take(events)
-        self.bytes.take(size)
+        """Counts what a request brings. Raises OverLimit."""
+        self.events -= events
+        if self.events < 0:
+            self._draw("events", events)
+        self.bytes -= size
+        if self.bytes < 0:
+            self._draw("bytes", size)
 
-
-@lru_cache(10_000)
-def address_account(address: str) -> str:
-    """The name of an address's account."""
-    return f"address {_network(address)}"
+    def _draw(self, what: str, amount: int) -> None:
+        item, windows, left = self._limiter.items[what], self._limiter.windows, getattr(self, what)
+        for cost in (max(-left, item.amount // _PORTIONS), -left):
+            # `hit` counts what it refuses, too.
+            if windows.test(item, self._name, cost=cost):
+                windows.hit(item, self._name, cost=cost)
+                setattr(self, what, left + cost)
+                return
+        setattr(self, what, left + amount)
+        end = windows.get_window_stats(item, self._name).reset_time
+        raise OverLimit(f"At most {item.amount} {what} a minute", end - time.time())
 
 
 def _network(address: str) -> str:
