@@ -39,8 +39,12 @@ async def fill(connection: asyncpg.Connection, executions: int, days_ago: int = 
     await connection.execute(_INSERT_SCHOOL, [student(n) for n in range(STUDENTS)])
     days = weekdays(days_ago)
     await connection.execute("SELECT ensure_partitions($1, $2)", days[0], days[-1] + LESSONS)
+    await connection.execute("UPDATE clustered SET day = $1", days[0])
     school = School(executions // len(days))
     for number, day in enumerate(days):
+        await _cluster(connection, day - timedelta(days=1))
+        if day.weekday() == 0:  # as often as autovacuum would, with a fifth of a month moved
+            await connection.execute("VACUUM cell_executions", timeout=600)
         await connection.execute(_INSERT_SESSIONS, day, day + LESSONS)
         batch: list[Row] = []
         for row in school.day(day, number * NOTEBOOKS // len(days)):
@@ -52,6 +56,7 @@ async def fill(connection: asyncpg.Connection, executions: int, days_ago: int = 
         await _open(connection, day, number * NOTEBOOKS // len(days))
         while await connection.fetchval("SELECT count_batches(50)", timeout=600):
             pass
+    await _cluster(connection, datetime.now(UTC) - timedelta(days=1))
     await connection.execute(_UPDATE_STUDENTS, timeout=600)
     await connection.execute(_INSERT_SUBMISSIONS)
     await connection.execute("VACUUM (ANALYZE)", timeout=1200)
@@ -129,6 +134,12 @@ async def _store(connection: asyncpg.Connection, rows: list[Row]) -> None:
         await connection.execute(_MARK, list(spans), *zip(*spans.values(), strict=True))
 
 
+async def _cluster(connection: asyncpg.Connection, until: datetime) -> None:
+    """As the server would have by then; it may be at it as well."""
+    while await connection.fetchval(_IS_TO_CLUSTER, until):
+        await connection.execute("SELECT cluster_executions($1, 100)", until, timeout=600)
+
+
 async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) -> None:
     rows = [
         (
@@ -164,6 +175,8 @@ _MARK = """
     INSERT INTO uncounted (received_at, student_ids, first_times, last_times)
     SELECT min(at), $1, $2, $3 FROM unnest($2::timestamptz[]) AS at
 """
+
+_IS_TO_CLUSTER = "SELECT day + interval '24 hours' <= $1 FROM clustered"
 
 _INSERT_SCHOOL = f"""
     WITH students AS (

@@ -16,6 +16,7 @@ from monitor.errors import Unavailable
 from monitor.pipeline import health
 from monitor.pipeline.batch import EventQueue
 from monitor.pipeline.broker import RedisBroker
+from monitor.pipeline.clustering import Clustering
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.custom import HandlerRunner, load_handlers
 from monitor.pipeline.dead_letters import DeadLetter, DeadLetters
@@ -92,6 +93,7 @@ class Server:
         fallback = Fallback(spool, store, ledger, partial(self._probe, pool), publish)
         consumers = Consumers(queue, store, fallback, ledger, publish, limits)
         housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
+        clustering = Clustering(self.database, self._busy)
         self._replay = Replay(queue, runner, influx)
         self._parts = health.Parts(
             settings.project_name,
@@ -117,7 +119,7 @@ class Server:
             influx.start()
         if broker:
             await broker.start()
-        for part in (runner, fallback, housekeeping, self.progress):
+        for part in (runner, fallback, housekeeping, clustering, self.progress):
             part.start()
         consumers.start(settings.consumers)
         # Batches are many objects without cycles: look for those that have some less often, and
@@ -142,6 +144,7 @@ class Server:
             await consumers.stop()
             await fallback.stop()
             await housekeeping.stop()
+            await clustering.stop()
             await runner.stop(remaining())
             await self.progress.stop()
             if broker:

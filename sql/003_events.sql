@@ -2,7 +2,7 @@
 --
 -- One key serves three ends: it keeps a repeated event out, it is a student's time line, and, led
 -- by the student, it lets an engine distribute the tables. With executions it includes what a time
--- line is filtered by. The BRIN index finds a span of time.
+-- line is filtered by, and where a student was. The BRIN index finds a span of time.
 -- `batch` is the transaction that stored the row: see 005_progress.sql.
 
 CREATE TABLE IF NOT EXISTS cell_executions (
@@ -23,12 +23,13 @@ CREATE TABLE IF NOT EXISTS cell_executions (
     error           text,
     metadata        jsonb NOT NULL,
     batch           xid8 DEFAULT pg_current_xact_id(),
-    PRIMARY KEY (student_id, executed_at, event_id) INCLUDE (notebook_id, status)
+    PRIMARY KEY (student_id, executed_at, event_id) INCLUDE (notebook_id, cell_id, status)
 ) PARTITION BY RANGE (executed_at);
 CREATE INDEX IF NOT EXISTS cell_executions_time ON cell_executions USING brin (executed_at);
 
--- A student's executions of some times, the newest first: a page of a time line. Each is on a page of
--- its own, which may be on disk. By a bitmap PostgreSQL reads many at once; by the index, one by one.
+-- A student's executions of some times, the newest first: a page of a time line. Those of the last
+-- days are each on a page of its own (007_clustering.sql), which may be on disk. By a bitmap PostgreSQL
+-- reads many at once; by the index, one by one.
 CREATE OR REPLACE FUNCTION executions_at(student bigint, times timestamptz[])
 RETURNS SETOF cell_executions LANGUAGE sql STABLE SET enable_indexscan = off AS $$
     SELECT * FROM cell_executions

@@ -76,13 +76,15 @@ _SELECT_THEN = """
     LEFT JOIN cells AS c ON c.id = told.cell_id AND c.notebook_id = told.notebook_id
     CROSS JOIN LATERAL (
         SELECT count(*)::integer AS in_a_row FROM (
-            SELECT bool_and(status = 'error') OVER (ORDER BY executed_at DESC) AS still FROM (
-                SELECT executed_at, status FROM cell_executions
-                WHERE student_id = s.id
-                    AND executed_at BETWEEN $2 - $5 AND $2
-                ORDER BY executed_at DESC LIMIT $6
-            ) AS e
-        ) AS e WHERE still
+            SELECT FROM cell_executions
+            WHERE student_id = s.id AND executed_at <= $2 AND executed_at > COALESCE((
+                SELECT executed_at FROM cell_executions
+                WHERE student_id = s.id AND executed_at BETWEEN $2 - $5 AND $2
+                    AND status = 'success'
+                ORDER BY executed_at DESC LIMIT 1
+            ), $2 - $5)
+            LIMIT $6
+        ) AS e
     ) AS failed
     CROSS JOIN LATERAL (
         SELECT COALESCE(sum(executions), 0)::text AS executions,

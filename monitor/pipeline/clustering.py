@@ -1,0 +1,54 @@
+"""Moves each student's executions of a day together, once the day is over."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from monitor.database import Database
+from monitor.errors import Unavailable
+from monitor.tasks import end
+
+logger = logging.getLogger(__name__)
+
+_STUDENTS = 5  # whose executions are moved in one transaction
+_PAUSE = 0.25  # seconds between two of them, ten times what one takes: storing goes first
+_TIMEOUT = 120.0  # seconds for one transaction; a student's script may have run a million cells
+_PERIOD = 60.0  # seconds until the next look whether a day is over
+
+
+class Clustering:
+    """Keeps the executions in the order of `sql/007_clustering.sql`; replicas take turns.
+
+    `busy` says whether storing has no time to spare, and moving had better wait.
+    """
+
+    def __init__(self, database: Database, busy: Callable[[], bool]) -> None:
+        self._database = database
+        self._busy = busy
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        await end(self._task)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                moved = not self._busy() and await self._move()
+            except Unavailable as error:
+                logger.debug("Executions are not moved together now: %s", error)
+                moved = False
+            except Exception:  # the next ones are to be moved
+                logger.exception("Executions could not be moved together")
+                moved = False
+            await asyncio.sleep(_PAUSE if moved else _PERIOD)
+
+    async def _move(self) -> bool:
+        async with self._database.connection() as connection:
+            return bool(await connection.fetchval(_CLUSTER, _STUDENTS, timeout=_TIMEOUT))
+
+
+# A day late: most of what was written offline has arrived by then.
+_CLUSTER = "SELECT cluster_executions(now() - interval '1 day', $1)"
