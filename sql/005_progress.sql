@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS cell_errors (
     PRIMARY KEY (student_id, notebook_id, cell_id, error)
 ) WITH (fillfactor = 80);
 
--- A student over time: an hour by its 60 minutes, and a day (UTC) by its 24 hours.
+-- A student over time: an hour by its 60 minutes, and a day (UTC) by its 24 hours. Each kind lies by
+-- itself: the days of half a year are few pages, among the hours they were on thousands.
 CREATE TABLE IF NOT EXISTS student_activity (
     student_id bigint NOT NULL,
     step       integer NOT NULL,  -- seconds of each count: 60 or 3600
@@ -55,7 +56,11 @@ CREATE TABLE IF NOT EXISTS student_activity (
     errors     numeric NOT NULL,
     helps      numeric NOT NULL,
     PRIMARY KEY (student_id, step, start)
-) WITH (fillfactor = 70);
+) PARTITION BY LIST (step);
+CREATE TABLE IF NOT EXISTS student_activity_minutes PARTITION OF student_activity
+    FOR VALUES IN (60) WITH (fillfactor = 70);
+CREATE TABLE IF NOT EXISTS student_activity_hours PARTITION OF student_activity
+    FOR VALUES IN (3600) WITH (fillfactor = 70);
 
 -- Where a student is: the notebook and the cell that were named last.
 CREATE TABLE IF NOT EXISTS student_progress (
