@@ -2,9 +2,9 @@
 -- later are on as many pages as there are executions. Once a day (UTC) is over they are moved:
 -- each student's lie together then, in the order of time, and a page of a time line is on few pages.
 --
--- Moved means deleted and inserted again by one transaction, unchanged: nobody waits for it, no
--- question sees an execution twice or not at all, and a retry of its event still finds it. What the
--- moved ones leave behind is taken by those of the next days.
+-- Moved means deleted and inserted again by one transaction, unchanged: no question waits for it, or
+-- sees an execution twice or not at all. Only a retry of an event that is being moved waits until it
+-- has been, and finds it. What the moved ones leave behind is taken by those of the next days.
 
 -- How far that has come: one row.
 CREATE TABLE IF NOT EXISTS clustered (

@@ -15,7 +15,7 @@ import asyncpg
 import httpx
 import pytest
 
-from monitor.database import close_pool, open_pool, prepare
+from monitor.database import Database, close_pool, open_pool, prepare
 from monitor.embedded import EmbeddedPostgres
 from tests.embedded import ask
 from tests.people import SECRET
@@ -106,6 +106,15 @@ async def pool(postgres: Address) -> AsyncIterator[asyncpg.Pool]:
     await prepare(pool)
     yield pool
     await close_pool(pool, 5.0)
+
+
+@pytest.fixture(name="database")
+async def api_database(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[Database]:
+    """The API's connections to it."""
+    database = Database(postgres, 5, 5.0)
+    await database.open()
+    yield database
+    await database.close(5.0)
 
 
 @pytest.fixture(scope="session")

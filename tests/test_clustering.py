@@ -1,7 +1,6 @@
 """A day's executions are moved together once it is over, and nobody notices."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -11,7 +10,6 @@ from monitor.database import Database
 from monitor.events import Event
 from monitor.pipeline import clustering as module
 from monitor.pipeline.clustering import Clustering
-from tests.conftest import Address
 from tests.made import made, now, soon
 from tests.test_postgres import again, sink_on
 
@@ -49,14 +47,6 @@ async def day(pool: asyncpg.Pool) -> datetime:
     day = midnight() - 3 * DAY
     await pool.execute("UPDATE clustered SET day = $1", day)
     return day
-
-
-@pytest.fixture
-async def database(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[Database]:
-    database = Database(postgres, 5, 5.0)
-    await database.open()
-    yield database
-    await database.close(5.0)
 
 
 async def cluster(pool: asyncpg.Pool, until: datetime, most: int = 7) -> None:

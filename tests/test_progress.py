@@ -49,14 +49,6 @@ PLACES = """
 
 
 @pytest.fixture
-async def database(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[Database]:
-    database = Database(postgres, 5, 5.0)
-    await database.open()
-    yield database
-    await database.close(5.0)
-
-
-@pytest.fixture
 async def progress(database: Database) -> AsyncIterator[Progress]:
     progress = Progress(database, idle)
     progress.start()

@@ -35,14 +35,13 @@ class Clustering:
 
     async def _run(self) -> None:
         while True:
+            moved = False
             try:
                 moved = not self._busy() and await self._move()
             except Unavailable as error:
-                logger.debug("Executions are not moved together now: %s", error)
-                moved = False
+                logger.warning("Executions are not moved together now: %s", error)
             except Exception:  # the next ones are to be moved
                 logger.exception("Executions could not be moved together")
-                moved = False
             await asyncio.sleep(_PAUSE if moved else _PERIOD)
 
     async def _move(self) -> bool:
