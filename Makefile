@@ -36,7 +36,7 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, vulnerab
 	else echo "hadolint has no build for this platform: the Dockerfile is not checked"; fi
 
 fuzz: $(VENV)/dev.stamp  ## the tests' noise in its long form: 100,000 inputs each
-	FUZZ_INPUTS=100000 $(PYTHON) -m pytest tests/test_noise.py \
+	FUZZ_INPUTS=100000 $(PYTHON) -m pytest tests/servers/test_noise.py \
 		--log-cli-level INFO --log-disable httpx
 
 bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); bench/README.md keeps the results

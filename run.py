@@ -16,17 +16,17 @@ import uvicorn
 
 from monitor import commands, logs
 from monitor.app import create_app
-from monitor.embedded import EmbeddedPostgres, EmbeddedPostgresError, binaries
+from monitor.database.embedded.server import EmbeddedPostgres, EmbeddedPostgresError, binaries
 from monitor.errors import MonitorError
-from monitor.protocol import CorkedProtocol
+from monitor.http.protocol import CorkedProtocol
+from monitor.http.websocket import WebSocketProtocol
 from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings, SettingsError, from_environment
-from monitor.websocket import WebSocketProtocol
 
 _SOCKET_LINE = 4  # of postmaster.pid, counted from 0
 
 
-class Server(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Says how to use it once it listens, and looks after the embedded PostgreSQL."""
 
     def __init__(
@@ -135,7 +135,7 @@ def serve(settings: Settings) -> bool:
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
         CorkedProtocol.max_head = settings.max_header_bytes
-        server = Server(config, settings, embedded)
+        server = HttpServer(config, settings, embedded)
         server.run()
         return server.started
 

@@ -16,8 +16,8 @@ import uvloop
 from asyncpg.pgproto.pgproto import UUID
 
 from bench.places import STUDENTS, student
-from monitor.database import apply_schema
-from monitor.pipeline.handlers import CELL_EXECUTIONS, NOTEBOOK_ACCESSES
+from monitor.database.pool import apply_schema
+from monitor.events.types import CELL_EXECUTIONS, NOTEBOOK_ACCESSES
 
 NOTEBOOKS, CELLS = 50, 40
 DAYS = 182

@@ -14,7 +14,7 @@ from bench.figures import BenchError, Figure
 from bench.latency import Poster, event_of
 from bench.load import run
 from bench.server import Server, directory, monitor
-from monitor.embedded import EmbeddedPostgres
+from monitor.database.embedded.server import EmbeddedPostgres
 
 WHAT = "from PostgreSQL's return to an empty spool of 100,000 events"
 EVENTS = 100_000

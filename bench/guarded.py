@@ -10,8 +10,8 @@ import asyncpg
 from bench.figures import Figure, ratio
 from bench.load import run
 from bench.server import Server, monitor
-from monitor.lms import ingest_keys
-from monitor.lms.ingest_keys import IngestKeyCreate
+from monitor.auth import keys as ingest_keys
+from monitor.auth.keys import IngestKeyCreate
 
 WHAT = "requests/s with an ingest key, by those of an open server"
 GOAL = 0.95

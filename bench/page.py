@@ -11,7 +11,7 @@ import psutil
 
 from bench.figures import Figure
 from bench.server import monitor
-from tests.browser import chromium, tab
+from tests.support.browser import chromium, tab
 
 STUDENTS, RATE, WARM_UP, SECONDS = 200, 100, 3.0, 15.0
 LEAST_FRAMES, MOST_MEMORY = 30.0, 150.0  # a second; MB

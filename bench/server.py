@@ -18,7 +18,7 @@ import asyncpg
 
 from bench.figures import BenchError
 from monitor.settings import Settings
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0

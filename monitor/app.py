@@ -6,6 +6,13 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from monitor.auth.gate import guarded
+from monitor.components import Components
+from monitor.http import openapi
+from monitor.http.body import BodyReader
+from monitor.http.middleware import CrossOrigin, Direct, WithoutTrailingSlash
+from monitor.http.operations import TOTAL, Api
+from monitor.http.responses import EXCEPTION_HANDLERS
 from monitor.routes import (
     assignments,
     audit,
@@ -17,23 +24,16 @@ from monitor.routes import (
     insight,
     notebooks,
     notices,
-    openapi,
     page,
     rejected,
     students,
     submissions,
-    test_events,
 )
+from monitor.routes import e2e_events as test_events
 from monitor.routes import events as event_routes
 from monitor.routes import health as health_routes
+from monitor.routes import legacy as older_routes
 from monitor.routes import live as live_routes
-from monitor.routes import older as older_routes
-from monitor.routes.body import Bodies
-from monitor.routes.gate import guarded
-from monitor.routes.middleware import CrossOrigin, Direct, WithoutTrailingSlash
-from monitor.routes.operations import TOTAL, Api
-from monitor.routes.responses import EXCEPTION_HANDLERS
-from monitor.server import Server
 from monitor.settings import Settings
 
 
@@ -42,9 +42,9 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
 
     Raises HandlersError when a module of HANDLERS can't be used.
     """
-    server = Server(settings, postgres)
+    server = Components(settings, postgres)
     prefix = settings.api_v1_str
-    bodies = Bodies(settings.max_request_bytes, settings.queue_max_bytes)
+    bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
     gate = server.gate
     intake = (prefix, server.queue, bodies, settings.max_request_events, gate.admit)
     api = Api(prefix, bodies, gate.permit)

@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from monitor.database import ACT, Act, Database, apply_schema
+from monitor.auth import keys as ingest_keys
+from monitor.auth.keys import INGEST_KEYS, IngestKeyCreate, IngestKeyFilter
+from monitor.auth.principal import Principal
+from monitor.auth.tokens import mint
+from monitor.auth.visibility import visible
+from monitor.components import trust
+from monitor.database.pool import ACT, Act, Database, apply_schema
 from monitor.errors import CommandError
-from monitor.lms import ingest_keys
-from monitor.lms.ingest_keys import INGEST_KEYS, IngestKeyCreate, IngestKeyFilter
-from monitor.principal import Principal
-from monitor.security.tokens import mint
-from monitor.server import trust
 from monitor.settings import Settings
 
 Postgres = Callable[[], AbstractContextManager[Mapping[str, Any]]]
@@ -91,4 +92,4 @@ async def _act(given: argparse.Namespace, connection: Any) -> Any:
         case "revoke":
             return await ingest_keys.revoke(connection, given.key_id)
     page = IngestKeyFilter(limit=_MAX_LISTED)
-    return (await INGEST_KEYS.find(connection, page, _OPERATOR)).items
+    return (await INGEST_KEYS.find(connection, page, visible(INGEST_KEYS.table, _OPERATOR))).items

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 class MonitorError(Exception):
     """The base of all errors that this package raises itself."""
 
-    retriable = False
-
     def told(self) -> str:
         """What a caller is told: what caused it may name hosts, users and statements."""
         return str(self)
@@ -15,8 +13,6 @@ class MonitorError(Exception):
 
 class Unavailable(MonitorError):
     """Nothing is wrong with the request, but it can't be served now."""
-
-    retriable = True
 
     def told(self) -> str:
         return "The server can't do this now: try again" if self.__cause__ else str(self)
@@ -60,8 +56,6 @@ class Forbidden(MonitorError):
 
 class OverLimit(MonitorError):
     """The caller has done this too often."""
-
-    retriable = True
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from monitor.database import close_pool, open_pool, prepare
+from monitor.components import influx_target
+from monitor.database.dead_letters import DeadLetters
+from monitor.database.pool import close_pool, open_pool, prepare
 from monitor.errors import Unavailable
-from monitor.pipeline.dead_letters import DeadLetters
-from monitor.pipeline.influx import WRITE_ERRORS, InfluxSink
-from monitor.pipeline.outbox import Outbox
-from monitor.pipeline.points import lines_between
-from monitor.server import influx_target
 from monitor.settings import Settings, SettingsError
+from monitor.timeseries.backfill import lines_between
+from monitor.timeseries.influx import WRITE_ERRORS, InfluxSink
+from monitor.timeseries.outbox import Outbox
 
 _LONGEST = 3600.0  # seconds for one statement
 

@@ -5,7 +5,7 @@ import asyncio
 _PATIENCE = 1.0  # seconds for what a task has to let go of
 
 
-async def end(*tasks: asyncio.Task[None] | None) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[None] | None) -> None:
     """Cancels tasks until they have ended.
 
     Once is not always enough: where a connection breaks at that moment, its error takes the place

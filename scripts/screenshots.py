@@ -10,8 +10,9 @@ from pathlib import Path
 
 from playwright.async_api import Page
 
-from tests.browser import chromium, tab
-from tests.replicas import ROOT, Replica
+from tests.support.browser import chromium, tab
+from tests.support.paths import ROOT
+from tests.support.replicas import Replica
 
 IMAGES = ROOT / "docs" / "images"
 SIZE = {"width": 1280, "height": 720}

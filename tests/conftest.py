@@ -15,12 +15,12 @@ import asyncpg
 import httpx
 import pytest
 
-from monitor.database import Database, close_pool, open_pool, prepare
-from monitor.embedded import EmbeddedPostgres
-from tests.embedded import ask
-from tests.people import SECRET
-from tests.replicas import Replica
-from tests.servers import InfluxServer, RedisServer
+from monitor.database.embedded.server import EmbeddedPostgres
+from monitor.database.pool import Database, close_pool, open_pool, prepare
+from tests.support.embedded import ask
+from tests.support.replicas import Replica
+from tests.support.servers import InfluxServer, RedisServer
+from tests.support.tokens import SECRET
 
 # No test speaks TLS, but each client of httpx would read all authorities: 30 ms of CPU.
 os.environ.pop("SSL_CERT_FILE", None)

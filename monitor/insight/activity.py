@@ -6,12 +6,12 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from monitor.database.reads import Reads
 from monitor.errors import Detail, InvalidBody
-from monitor.events import in_utc
+from monitor.events.event import in_utc
 from monitor.insight.counts import counts
 from monitor.insight.question import Question
 from monitor.insight.roster import members
-from monitor.reads import Reads
 
 MAX_INTERVALS = 500
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400

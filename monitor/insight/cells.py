@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from monitor.database.reads import Reads
 from monitor.errors import NotFound
 from monitor.insight.counts import counts, percentile
 from monitor.insight.question import Question
 from monitor.insight.roster import members
-from monitor.reads import Reads
 
 
 class CellsQuery(Question, frozen=True, kw_only=True):

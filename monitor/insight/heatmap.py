@@ -2,9 +2,9 @@
 
 import msgspec
 
+from monitor.database.reads import Reads
 from monitor.errors import NotFound
 from monitor.insight.roster import members
-from monitor.reads import Reads
 
 
 class StudentCell(msgspec.Struct):

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from monitor.errors import Conflict, NotFound
-from monitor.insight.now import HELP_LASTS
+from monitor.insight.class_state import HELP_LASTS
 
 # How far back the beginning of a call is looked for.
 _LONGEST = timedelta(hours=12)

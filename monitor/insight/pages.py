@@ -6,11 +6,11 @@ from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from monitor.database.paging import Limit
+from monitor.database.reads import Reads
 from monitor.errors import Detail, InvalidBody, NotFound
-from monitor.events import in_utc
+from monitor.events.event import in_utc
 from monitor.insight.question import Question
-from monitor.listing import Limit
-from monitor.reads import Reads
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ _END = datetime(9999, 1, 1, tzinfo=UTC)
 _FIRST = uuid.UUID(int=0)
 
 
-class Cursor(NamedTuple):
+class PageCursor(NamedTuple):
     """A place in a time line: what comes after it is older."""
 
     time: datetime
@@ -29,7 +29,7 @@ class Cursor(NamedTuple):
         return f"{(self.time - _EPOCH) // timedelta(microseconds=1)}.{self.id.hex}"
 
     @classmethod
-    def of(cls, text: str) -> "Cursor":
+    def of(cls, text: str) -> "PageCursor":
         """Raises InvalidBody."""
         time, _, key = text.partition(".")
         try:
@@ -50,11 +50,11 @@ class Span(Question, frozen=True, kw_only=True):
     def start(self) -> datetime:
         return _EPOCH if self.since is msgspec.UNSET else in_utc(self.since)
 
-    def place(self) -> Cursor:
+    def place(self) -> PageCursor:
         """Where the page starts. Raises InvalidBody."""
         until = _END if self.until is msgspec.UNSET else in_utc(self.until)
-        place = Cursor(until, _FIRST)
-        return place if self.cursor is msgspec.UNSET else min(place, Cursor.of(self.cursor))
+        place = PageCursor(until, _FIRST)
+        return place if self.cursor is msgspec.UNSET else min(place, PageCursor.of(self.cursor))
 
 
 class PageOf(msgspec.Struct, Generic[T]):

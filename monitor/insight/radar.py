@@ -5,9 +5,9 @@ from typing import Annotated
 
 import msgspec
 
+from monitor.database.reads import Reads
 from monitor.insight.question import Question
 from monitor.insight.roster import members
-from monitor.reads import Reads
 
 _TENTHS = 10  # of the time looked at, for the trend
 _MOST = 20  # groups

@@ -1,7 +1,7 @@
 """The students of a class, whom all questions about it are about."""
 
+from monitor.database.reads import Reads
 from monitor.errors import NotFound
-from monitor.reads import Reads
 
 
 async def members(reads: Reads, class_id: int) -> dict[int, str]:

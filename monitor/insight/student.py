@@ -5,8 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from monitor.insight.pages import Cursor, PageOf, Span, check_student
-from monitor.reads import Reads
+from monitor.database.reads import Reads
+from monitor.insight.pages import PageCursor, PageOf, Span, check_student
 
 
 class SessionOf(msgspec.Struct):
@@ -62,7 +62,7 @@ def _bounds(span: Span) -> tuple[datetime, int, datetime, int]:
 
 
 def _cursor(time: datetime, row_id: int) -> str:
-    return str(Cursor(time, uuid.UUID(int=row_id)))
+    return str(PageCursor(time, uuid.UUID(int=row_id)))
 
 
 _SELECT_SESSIONS = """

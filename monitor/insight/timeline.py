@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.insight.pages import Cursor, PageOf, Span, check_student
-from monitor.listing import Id
-from monitor.reads import Reads
+from monitor.database.paging import Id
+from monitor.database.reads import Reads
+from monitor.insight.pages import PageCursor, PageOf, Span, check_student
 
 SCANNED = 2_000  # executions that are looked at for one page, whatever the filters
 
@@ -64,11 +64,11 @@ async def executions(reads: Reads, student_id: int, span: TimelineSpan) -> PageO
     )
     items = await _executions(reads, student_id, keys)
     if len(items) == span.limit:
-        return PageOf(items, str(Cursor(items[-1].executed_at, items[-1].event_id)))
+        return PageOf(items, str(PageCursor(items[-1].executed_at, items[-1].event_id)))
     if notebook is None and status is None:
         return PageOf(items, None)
     last = await reads.fetchrow(_SELECT_LAST_SCANNED, student_id, *place, start, SCANNED - 1)
-    return PageOf(items, None if last is None else str(Cursor(*last)))
+    return PageOf(items, None if last is None else str(PageCursor(*last)))
 
 
 async def _executions(reads: Reads, student_id: int, keys: list[asyncpg.Record]) -> list[Execution]:
@@ -84,7 +84,9 @@ async def accesses(reads: Reads, student_id: int, span: Span) -> PageOf[Access]:
     rows = await reads.fetch(_SELECT_ACCESSES, student_id, *span.place(), span.start(), span.limit)
     items = [Access(**row) for row in rows]
     full = len(items) == span.limit
-    return PageOf(items, str(Cursor(items[-1].accessed_at, items[-1].event_id)) if full else None)
+    return PageOf(
+        items, str(PageCursor(items[-1].accessed_at, items[-1].event_id)) if full else None
+    )
 
 
 # From the index alone, but for what PostgreSQL has not vacuumed yet.

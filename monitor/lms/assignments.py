@@ -5,8 +5,8 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.listing import Id, Page
-from monitor.lms.resource import Name, Resource
+from monitor.database.paging import Id, Page
+from monitor.database.resource import Name, Resource
 
 
 class AssignmentFilter(Page, frozen=True, kw_only=True):

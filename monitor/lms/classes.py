@@ -5,9 +5,9 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.events import Indexed, Required
-from monitor.listing import Page
-from monitor.lms.resource import Name, Resource
+from monitor.database.paging import Page
+from monitor.database.resource import Name, Resource
+from monitor.events.event import Indexed, Required
 
 
 class ClassFilter(Page, frozen=True, kw_only=True):

@@ -6,16 +6,16 @@ from typing import Annotated, Literal
 import asyncpg
 import msgspec
 
-from monitor.database import Database
+from monitor.auth.principal import Principal
+from monitor.database.paging import Id, Listing, Page
+from monitor.database.pool import Database
+from monitor.database.resource import Unknown
 from monitor.errors import NotFound
-from monitor.events import Indexed, Required
-from monitor.listing import Id, Listing, Page
+from monitor.events.event import Indexed, Required
 from monitor.lms.classes import CLASSES
-from monitor.lms.resource import Unknown
 from monitor.lms.students import ensure
-from monitor.principal import Principal
 
-Role = Literal["student", "assistant", "teacher"]
+ClassRole = Literal["student", "assistant", "teacher"]
 RoleNow = Literal["student", "assistant", "teacher", "pending"]
 
 
@@ -30,7 +30,7 @@ class Enrolment(msgspec.Struct, kw_only=True):
     name: Indexed | None = None
     email: Indexed | None = None
     team: Indexed | None = None
-    role: Role = "student"
+    role: ClassRole = "student"
 
     def __post_init__(self) -> None:
         if (self.student_id is None) == (self.user_id is None):

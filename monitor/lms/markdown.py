@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from monitor.decoding import repair
+from monitor.events.decoding import repair
 
 MAX_LENGTH = 100_000  # characters of a notebook's Markdown that are rendered
 

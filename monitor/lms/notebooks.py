@@ -7,9 +7,9 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.events import Indexed, Required
-from monitor.listing import Page
-from monitor.lms.resource import Fixed, Name, Resource, values
+from monitor.database.paging import Page
+from monitor.database.resource import Fixed, Name, Resource, values
+from monitor.events.event import Indexed, Required
 
 _FOLDERS = re.compile("^.*/(?=.)", re.DOTALL)
 

@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.events import Indexed, Required
-from monitor.listing import Page
-from monitor.lms.resource import Fixed, Resource, values
+from monitor.database.paging import Page
+from monitor.database.resource import Fixed, Resource, values
+from monitor.events.event import Indexed, Required
 
 
 class StudentFilter(Page, frozen=True, kw_only=True):

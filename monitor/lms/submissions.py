@@ -7,10 +7,10 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.events import Indexed
-from monitor.listing import Id, Page
-from monitor.lms.evidence import Evidence
-from monitor.lms.resource import Fixed, Invalid, Resource, Unknown, values
+from monitor.database.paging import Id, Page
+from monitor.database.resource import Fixed, Invalid, Resource, Unknown, values
+from monitor.events.event import Indexed
+from monitor.lms.notebook_format import Evidence
 
 Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Content = Annotated[

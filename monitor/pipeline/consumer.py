@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from monitor.errors import Unavailable
-from monitor.pipeline.batch import EventQueue, Receipt, Submission
-from monitor.pipeline.fallback import Fallback
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
+from monitor.pipeline.queue import EventQueue, PendingRequest, Receipt
+from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.store import Outcome, Store
-from monitor.tasks import end
+from monitor.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Consumers:
         self,
         queue: EventQueue,
         store: Store,
-        fallback: Fallback,
+        fallback: SpoolDrain,
         ledger: Ledger,
         publish: Callable[[list[Stored]], None],
         limits: Limits,
@@ -58,7 +58,7 @@ class Consumers:
 
     async def stop(self) -> None:
         """Ends the tasks at once. Whoever wants the queue drained waits for that first."""
-        await end(*self._tasks)
+        await cancel_and_wait(*self._tasks)
 
     async def _consume(self) -> None:
         while True:
@@ -79,7 +79,7 @@ class Consumers:
                     self._queue.release(submission)
             self._publish(outcome.stored)
 
-    async def _acknowledge(self, batch: list[Submission], outcome: Outcome) -> None:
+    async def _acknowledge(self, batch: list[PendingRequest], outcome: Outcome) -> None:
         if not self._fallback.active:
             try:
                 return await self._commit(batch, outcome)
@@ -92,7 +92,7 @@ class Consumers:
             submission.answer(Receipt(spooled=events, rejected=submission.items.rejected))
         return None
 
-    async def _commit(self, batch: list[Submission], outcome: Outcome) -> None:
+    async def _commit(self, batch: list[PendingRequest], outcome: Outcome) -> None:
         deadline = batch[0].arrived + self._limits.patience
         receipts = await self._store.put(
             [submission.items for submission in batch],
@@ -103,7 +103,7 @@ class Consumers:
             submission.answer(receipt)
             self._ledger.add(receipt)
 
-    def _refuse(self, batch: list[Submission], error: Unavailable) -> None:
+    def _refuse(self, batch: list[PendingRequest], error: Unavailable) -> None:
         for submission in batch:
             self._queue.received -= len(submission)
             submission.answer(error)

@@ -7,14 +7,15 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
-from monitor.events import Event
-from monitor.pipeline.handlers import Row, Table
-from monitor.pipeline.references import Place
+from monitor.events.event import Event
+from monitor.events.types import Table
+from monitor.pipeline.id_cache import ResolvedIds
+from monitor.pipeline.rows import Row
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class PendingRow(msgspec.Struct, frozen=True, gc=False):
     event: Event
-    place: Place
+    place: ResolvedIds
     table: Table
     row: Row
 
@@ -26,11 +27,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 class Copied(NamedTuple):
     """The entries of a batch that are in their tables now."""
 
-    new: list[Entry]
-    before: list[Entry]  # this very receipt was committed by a try that didn't live to tell
+    new: list[PendingRow]
+    before: list[PendingRow]  # this very receipt was committed by a try that didn't live to tell
 
 
-def _by_table(entries: list[Entry]) -> Iterable[tuple[Table, list[Row]]]:
+def _by_table(entries: list[PendingRow]) -> Iterable[tuple[Table, list[Row]]]:
     """The rows for each table, both in an order that all writers share: none waits in a circle."""
     rows: defaultdict[Table, list[Row]] = defaultdict(list)
     for entry in entries:
@@ -39,12 +40,12 @@ def _by_table(entries: list[Entry]) -> Iterable[tuple[Table, list[Row]]]:
         yield table, sorted(rows[table])
 
 
-async def copy(connection: asyncpg.Connection, entries: list[Entry]) -> None:
+async def copy(connection: asyncpg.Connection, entries: list[PendingRow]) -> None:
     for table, rows in _by_table(entries):
         await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
 
 
-async def copy_new(connection: asyncpg.Connection, entries: list[Entry]) -> Copied:
+async def copy_new(connection: asyncpg.Connection, entries: list[PendingRow]) -> Copied:
     """Copies what is not there yet, by way of a staging table: COPY knows no ON CONFLICT."""
     inserted: set[tuple[object, ...]] = set()
     ours: set[tuple[object, ...]] = set()

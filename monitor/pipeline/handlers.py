@@ -1,188 +1,255 @@
-"""What each type of event means: its home row, and what it tells of its student and session.
+"""Handlers of custom types of event, registered from outside the package.
 
-All of it is pure: events and ids in, rows out.
+    from monitor.pipeline.handlers import Handlers
+
+    handlers = Handlers()
+
+    @handlers.on("quiz_answered")
+    async def quiz_answered(event, connection): ...
+
+A handler runs after its event has been committed, with a connection to PostgreSQL, in a
+transaction of its own, which commits once, though the server may crash meanwhile; what it does
+elsewhere it does twice then. What it raises is retried; if it still fails the event stays, and the
+failure is recorded in `rejected_events`.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+import asyncio
+import importlib
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import chain
+from typing import TypeVar
 
-import msgspec
+import asyncpg
+import tenacity
 
-from monitor.events import Event
-from monitor.metadata import merged
-from monitor.pipeline.references import Place
+from monitor.database.dead_letters import DeadLetters
+from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, to_unavailable
+from monitor.errors import HandlersError, Unavailable
+from monitor.events.decoding import decode
+from monitor.events.dialects import as_json
+from monitor.events.event import Event, Rejected
+from monitor.tasks import cancel_and_wait
 
-EXECUTIONS = frozenset({"cell_execution_complete", "cell_executed", "cell_execution"})
-FAILURES = frozenset({"cell_execution_error", "cell_error"})
-ACTIONS = {
-    "notebook_open": "open",
-    "notebook_opened": "open",
-    "notebook_save": "save",
-    "notebook_saved": "save",
-    "notebook_close": "close",
-    "notebook_closed": "close",
-}
+logger = logging.getLogger(__name__)
 
-Row = tuple[Any, ...]
-_NEVER = datetime.fromtimestamp(0, UTC)
+Handler = Callable[[Event, asyncpg.Connection], Awaitable[None]]
+H = TypeVar("H", bound=Handler)
 
+_TIMEOUT = 30.0  # seconds for one run of a handler
+_PAUSE = 2.0  # seconds between tries while PostgreSQL is away
+_SWEEP = 20.0  # seconds between looks for what others have left
 
-class Table:
-    """A home of events. Its first three columns are its key: student, time, event id."""
-
-    def __init__(self, name: str, columns: str) -> None:
-        self.name = name
-        self.columns = columns.split()
-        self.key = self.columns[:3]
-
-
-_HEAD = "event_id received_at event_type session_id notebook_id cell_id cell_type"
-CELL_EXECUTIONS = Table(
-    "cell_executions",
-    f"student_id executed_at {_HEAD} execution_count status duration_ms code output error metadata",
+with_retry = tenacity.AsyncRetrying(
+    wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
+    stop=tenacity.stop_after_attempt(4),  # once, and three times more
+    reraise=True,
 )
-NOTEBOOK_ACCESSES = Table("notebook_accesses", f"student_id accessed_at {_HEAD} action metadata")
-EVENTS = Table("events", f"student_id event_time {_HEAD} metadata")
-
-# Where an event's home has no column for a field, the field is kept in its metadata.
-_NONE: dict[str, str] = {}
-_CELL_FIELDS = {"cellId": "cell", "cellIndex": "cell_index"}
-_RUN_FIELDS = {
-    "code": "code",
-    "executionCount": "execution_count",
-    "hasError": "failed",
-    "errorMessage": "error",
-    "result": "output",
-    "executionDurationMs": "duration_ms",
-}
 
 
-def status(event: Event) -> str | None:
-    """`running`, `success` or `error`; None for events that are not about a cell's execution."""
-    if event.type in EXECUTIONS:
-        return "error" if event.failed else "success"
-    if event.type in FAILURES:
-        return "error"
-    return "running" if event.type == "cell_execution_start" else None
+class _Failed(Exception):
+    """A handler has; its error is the cause."""
 
 
-def home_row(event: Event, place: Place) -> tuple[Table, Row]:
-    """The one row of an event, and the table that it belongs in."""
-    kind, cell = event.type, place.cell
-    head = (
-        place.student,
-        event.time,
-        event.id,
-        event.received_at,
-        kind,
-        place.session,
-        place.notebook,
-        cell,
-        event.cell_type,
-    )
-    homeless = _CELL_FIELDS if cell is None and event.cell else _NONE
-    if kind in EXECUTIONS or kind in FAILURES:
-        return CELL_EXECUTIONS, (
-            *head,
-            event.execution_count,
-            status(event),
-            event.duration_ms,
-            event.code,
-            event.output,
-            event.error,
-            _metadata(event, homeless) if homeless else event.metadata,
-        )
-    metadata = _metadata(event, homeless | _RUN_FIELDS)
-    if action := ACTIONS.get(kind):
-        return NOTEBOOK_ACCESSES, (*head, action, metadata)
-    return EVENTS, (*head, metadata)
+class Handlers:
+    """A registry: which coroutine functions to call for which types of event."""
+
+    def __init__(self) -> None:
+        self._by_type: defaultdict[str, list[Handler]] = defaultdict(list)
+
+    def on(self, event_type: str) -> Callable[[H], H]:
+        def register(handler: H) -> H:
+            if any(known is not handler for known in self._named(full_name(handler))):
+                raise HandlersError(f"Two handlers are called {full_name(handler)}: rename one")
+            self._by_type[event_type].append(handler)
+            return handler
+
+        return register
+
+    def update(self, other: "Handlers") -> None:
+        for event_type, handlers in other._by_type.items():
+            self._by_type[event_type] += handlers
+
+    def __bool__(self) -> bool:
+        return bool(self._by_type)
+
+    def of(self, event_type: str) -> Sequence[Handler]:
+        return self._by_type.get(event_type, ())
+
+    @property
+    def names(self) -> list[str]:
+        return [full_name(handler) for handlers in self._by_type.values() for handler in handlers]
+
+    def named(self, name: str) -> Handler:
+        return next(self._named(name))
+
+    def _named(self, name: str) -> Iterator[Handler]:
+        registered = chain.from_iterable(self._by_type.values())
+        return (handler for handler in registered if full_name(handler) == name)
 
 
-def _metadata(event: Event, homeless: dict[str, str]) -> str:
-    fields = {name: getattr(event, attribute) for name, attribute in homeless.items()}
-    kept = {name: value for name, value in fields.items() if value not in (None, False)}
-    if not kept:
-        return event.metadata
-    metadata = msgspec.json.decode(event.metadata, type=dict[str, msgspec.Raw])
-    others = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in kept.items()}
-    return msgspec.json.encode(merged(metadata, others)).decode()
+def full_name(handler: Handler) -> str:
+    return f"{handler.__module__}.{handler.__qualname__}"
 
 
-class Activity(msgspec.Struct, omit_defaults=True):
-    """What a batch tells of one student. Texts are those said last, with the times they have."""
+def load_handlers(modules: Iterable[str]) -> Handlers:
+    """The handlers of all modules, each of which has a `Handlers` named `handlers`.
 
-    id: int
-    first_at: datetime
-    last_at: datetime
-    heard_at: datetime  # when the event of `last_at` was received
-    received_at: datetime
-    executions: int
-    errors: int
-    help_at: datetime | None = None
-    help_stop_at: datetime | None = None
-    name_at: datetime = _NEVER
-    name: str = ""
-    email_at: datetime = _NEVER
-    email: str = ""
-    team_at: datetime = _NEVER
-    team: str = ""
-
-    @classmethod
-    def of(cls, event: Event, student: int) -> "Activity":
-        at, received_at = event.time, event.received_at
-        return cls(student, at, at, received_at, received_at, 0, 0)
-
-    def add(self, event: Event, counted: bool) -> None:
-        at = event.time
-        if at < self.first_at:
-            self.first_at = at
-        if at > self.last_at:
-            self.last_at, self.heard_at = at, event.received_at
-        if event.received_at > self.received_at:
-            self.received_at = event.received_at
-        if event.type in EXECUTIONS or event.type in FAILURES:
-            self.executions += counted
-            self.errors += counted and status(event) == "error"
-        elif event.type == "help":
-            self.help_at = max(self.help_at or at, at)
-        elif event.type == "help_stop":
-            self.help_stop_at = max(self.help_stop_at or at, at)
-        if event.name and (at, event.name) > (self.name_at, self.name):
-            self.name_at, self.name = at, event.name
-        if event.email and (at, event.email) > (self.email_at, self.email):
-            self.email_at, self.email = at, event.email
-        if event.team and (at, event.team) > (self.team_at, self.team):
-            self.team_at, self.team = at, event.team
+    Raises HandlersError when a module is missing, fails, or has none.
+    """
+    found = Handlers()
+    for name in modules:
+        try:
+            handlers = importlib.import_module(name).handlers
+        except Exception as error:
+            raise HandlersError(f"HANDLERS: the module {name!r} can't be used: {error}") from error
+        if not isinstance(handlers, Handlers):
+            raise HandlersError(f"HANDLERS: {name}.handlers is no monitor.Handlers")
+        found.update(handlers)
+    return found
 
 
-def activities(
-    events: Iterable[tuple[Event, Place]], counted_before: Iterable[tuple[Event, Place]] = ()
-) -> list[Activity]:
-    """What the events tell of each student."""
-    found: dict[int, Activity] = {}
-    for pairs, counted in ((events, True), (counted_before, False)):
-        for event, place in pairs:
-            activity = found.get(place.student)
-            if activity is None:
-                found[place.student] = activity = Activity.of(event, place.student)
-            activity.add(event, counted)
-    return list(found.values())
+class HandlerRunner:
+    """Runs custom handlers in the background, so that neither answers nor other events wait.
+
+    What is to be run stands in the table `unhandled` since the event was committed. A handler's
+    transaction removes it from there: through crashes, it is run until it has committed once.
+    """
+
+    def __init__(self, handlers: Handlers, pool: asyncpg.Pool, dead_letters: DeadLetters) -> None:
+        self._handlers = handlers
+        self._pool = pool
+        self._dead_letters = dead_letters
+        self._wanted = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._handlers:
+            self._task = asyncio.create_task(self._work())
+
+    async def stop(self, patience: float) -> None:
+        """Ends the task once the present handler has run, or after `patience` seconds."""
+        if self._task:
+            self._stopping = True
+            self._wanted.set()
+            await asyncio.wait([self._task], timeout=patience)
+            await cancel_and_wait(self._task)
+
+    def wake(self, events: Iterable[Event]) -> None:
+        if any(self._handlers.of(event.type) for event in events):
+            self._wanted.set()
+
+    async def replay(self, name: str, event: Event) -> None:
+        """Runs the handler of that name once more. Raises HandlersError when there is none."""
+        for handler in self._handlers.of(event.type):
+            if handler.__name__ == name:
+                async with asyncio.timeout(_TIMEOUT), self._transaction() as connection:
+                    return await handler(event, connection)
+        raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
+
+    async def _work(self) -> None:
+        while not self._stopping:
+            self._wanted.clear()
+            try:
+                await self._work_off()
+            except (Unavailable, *DATABASE_ERRORS) as error:
+                logger.warning("Handlers wait for PostgreSQL: %s", error)
+                await asyncio.sleep(_PAUSE)
+            except Exception:  # a fault of ours must not end all handlers for good
+                logger.exception("Handlers could not be run")
+                await asyncio.sleep(_PAUSE)
+            else:
+                with suppress(TimeoutError):  # others may leave some behind
+                    await asyncio.wait_for(self._wanted.wait(), _SWEEP)
+
+    async def _work_off(self) -> None:
+        last = 0
+        while notes := await self._pool.fetch(_SELECT_UNHANDLED, self._handlers.names, last):
+            for note in notes:
+                if self._stopping:
+                    return
+                last = note["id"]
+                await self._handle(note)
+
+    async def _handle(self, note: asyncpg.Record) -> None:
+        handler, text = self._handlers.named(note["handler"]), note["event"]
+        try:
+            (event,) = decode(f"[{text}]".encode(), note["received_at"], 1).events
+            event.class_id = note["class_id"]
+            await with_retry(self._run, note["id"], handler, event)
+        except (Unavailable, *UNAVAILABLE_ERRORS):
+            raise  # not the handler's fault: the note waits until PostgreSQL is back
+        except Exception as failure:
+            logger.exception("The handler %s failed", note["handler"])
+            error = failure.__cause__ if isinstance(failure, _Failed) else failure
+            reason = f"{type(error).__name__}: {error}"
+            letter = Rejected(0, handler.__name__, reason, text)
+            deadline = asyncio.get_running_loop().time() + _TIMEOUT
+            await self._dead_letters.add("handler", [letter], deadline)
+            await self._pool.execute(_REMOVE, note["id"])
+
+    async def _run(self, note: int, handler: Handler, event: Event) -> None:
+        async with self._transaction() as connection:
+            if await connection.fetchval(_TAKE, note):  # else another replica has
+                await _call(handler, event, connection)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
 
 
-class Turn(NamedTuple):
-    """The start or end of a session."""
+async def _call(handler: Handler, event: Event, connection: asyncpg.Connection) -> None:
+    """Raises _Failed, or Unavailable when PostgreSQL went away meanwhile."""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            await handler(event, connection)
+    except Exception as error:
+        if await _answers(connection):
+            raise _Failed from error
+        raise to_unavailable(error) from error
 
-    session: int
-    started_at: datetime | None
-    ended_at: datetime | None
+
+async def _answers(connection: asyncpg.Connection) -> bool:
+    try:
+        await connection.execute("SELECT 1")
+    except UNAVAILABLE_ERRORS:
+        return False
+    except asyncpg.PostgresError:  # the handler's statement has failed
+        return True
+    return True
 
 
-def turns(events: Iterable[tuple[Event, Place]]) -> list[Turn]:
-    """The starts and ends of sessions that the events tell of."""
-    found = []
-    for event, place in events:
-        if place.session is not None and event.type in ("session_start", "session_end"):
-            starts, at = event.type == "session_start", event.time
-            found.append(Turn(place.session, at if starts else None, None if starts else at))
-    return sorted(found, key=lambda turn: turn.session)
+async def leave_notes(
+    connection: asyncpg.Connection, handlers: Handlers, events: Iterable[Event]
+) -> None:
+    """Notes which handlers are to be run, in the transaction that stores the events."""
+    notes = [
+        (full_name(handler), event.received_at, event.class_id, as_json(event))
+        for event in events
+        for handler in handlers.of(event.type)
+    ]
+    if notes:
+        await connection.execute(_INSERT_UNHANDLED, *zip(*notes, strict=True))
+
+
+_INSERT_UNHANDLED = """
+    INSERT INTO unhandled (handler, received_at, class_id, event)
+    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[])
+"""
+
+_SELECT_UNHANDLED = """
+    SELECT id, handler, received_at, class_id, event FROM unhandled
+    WHERE handler = ANY($1::text[]) AND id > $2 ORDER BY id LIMIT 100
+"""
+
+_TAKE = """
+    DELETE FROM unhandled WHERE id = (
+        SELECT id FROM unhandled WHERE id = $1 FOR UPDATE SKIP LOCKED
+    ) RETURNING id
+"""
+
+_REMOVE = "DELETE FROM unhandled WHERE id = $1"

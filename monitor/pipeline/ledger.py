@@ -5,11 +5,11 @@ import uuid
 import asyncpg
 import msgspec
 
-from monitor.pipeline.batch import EventQueue, Receipt
-from monitor.pipeline.spool import Spool
+from monitor.pipeline.queue import EventQueue, Receipt
+from monitor.pipeline.spool.entries import Spool
 
 
-class Account(msgspec.Struct):
+class Counts(msgspec.Struct):
     """received = stored + duplicates + rejected + spooled + pending, each in items."""
 
     received: int
@@ -37,8 +37,8 @@ class Ledger:
         self._duplicates += receipt.duplicates
         self._rejected += len(receipt.rejected)
 
-    def account(self) -> Account:
-        return Account(
+    def account(self) -> Counts:
+        return Counts(
             self._taken_over + self._queue.received,
             self._stored,
             self._duplicates,
@@ -53,8 +53,8 @@ class Ledger:
 
 
 async def total(
-    connection: asyncpg.Connection, replica: uuid.UUID, own: Account, patience: float
-) -> Account:
+    connection: asyncpg.Connection, replica: uuid.UUID, own: Counts, patience: float
+) -> Counts:
     """The account of all replicas since the first; what is spooled and pending here is `own`'s.
 
     Of the others that is some seconds old. What is pending in a replica that is gone was never
@@ -64,7 +64,7 @@ async def total(
     stored, duplicates, rejected, spooled, pending = row
     spooled, pending = spooled + own.spooled, pending + own.pending
     received = stored + duplicates + rejected + spooled + pending
-    return Account(received, stored, duplicates, rejected, spooled, pending)
+    return Counts(received, stored, duplicates, rejected, spooled, pending)
 
 
 _REPORT = """

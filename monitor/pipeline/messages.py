@@ -4,12 +4,10 @@ import uuid
 
 import msgspec
 
-from monitor.pipeline.handlers import status
-from monitor.pipeline.history import Outgoing
+from monitor.events.types import status
+from monitor.live.channels import channel
+from monitor.live.history import Publication
 from monitor.pipeline.postgres import Stored, Totals
-
-# A student may be called `*` or `a,b`; the channels of `progress:*` and `?channels=a,b` may not.
-_ESCAPES = str.maketrans({"%": "%25", ",": "%2C", "*": "%2A"})
 
 
 class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
@@ -26,11 +24,11 @@ class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
     errors: int
 
 
-def execution_updates(stored: Stored) -> list[Outgoing]:
+def execution_updates(stored: Stored) -> list[Publication]:
     """One message for each new event, on its student's and their classes' channels."""
     channels = {student: _channels(student, totals) for student, totals in stored.totals.items()}
     return [
-        Outgoing(
+        Publication(
             "execution_update",
             channels[event.student],
             event.time,
@@ -48,11 +46,6 @@ def execution_updates(stored: Stored) -> list[Outgoing]:
         )
         for event in stored.events
     ]
-
-
-def channel(kind: str, student: str) -> str:
-    """A student's channel of that kind."""
-    return f"{kind}:{student.translate(_ESCAPES)}"
 
 
 def _channels(student: str, totals: Totals) -> list[str]:

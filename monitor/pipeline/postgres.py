@@ -7,13 +7,13 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
-from monitor.database import PASSING_ERRORS, cut_at, unavailable
+from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
 from monitor.errors import RowRefused
-from monitor.events import Event
-from monitor.pipeline.copying import Copied, Entry, copy, copy_new
-from monitor.pipeline.custom import Handlers, leave_notes
-from monitor.pipeline.handlers import activities, home_row, turns
-from monitor.pipeline.references import References
+from monitor.events.event import Event
+from monitor.pipeline.copying import Copied, PendingRow, copy, copy_new
+from monitor.pipeline.handlers import Handlers, leave_notes
+from monitor.pipeline.id_cache import IdCache
+from monitor.pipeline.rows import home_row, session_changes, student_deltas
 
 # The data's own fault: the same rows will never be taken. All else may pass.
 _DATA_ERRORS = (
@@ -55,7 +55,7 @@ class PostgresSink:
     def __init__(
         self,
         pool: asyncpg.Pool,
-        references: References,
+        references: IdCache,
         replica: uuid.UUID,
         outbox: bool,
         handlers: Handlers,
@@ -80,17 +80,17 @@ class PostgresSink:
                 return await self._write(connection, events)
         except _DATA_ERRORS as error:
             raise RowRefused(str(error)) from error
-        except PASSING_ERRORS as error:
+        except DATABASE_ERRORS as error:
             # Whatever it was, what we remember of the database may no longer hold.
             self._references.forget()
             self._months = None
-            raise unavailable(error) from error
+            raise to_unavailable(error) from error
 
     async def _write(self, connection: asyncpg.Connection, events: list[Event]) -> Stored:
         places = await self._references.resolve(connection, events)
         await self._cover(connection, events)
         entries = [
-            Entry(event, place, *home_row(event, place))
+            PendingRow(event, place, *home_row(event, place))
             for event, place in zip(events, places, strict=True)
         ]
         distinct = _distinct(entries)
@@ -115,8 +115,8 @@ class PostgresSink:
         """Adds the batch to what is kept of its students and sessions, to ledger and outbox."""
         new, before = copied
         pairs = [(entry.event, entry.place) for entry in new]
-        found = activities(pairs, [(entry.event, entry.place) for entry in before])
-        if changes := turns(pairs):
+        found = student_deltas(pairs, [(entry.event, entry.place) for entry in before])
+        if changes := session_changes(pairs):
             await connection.executemany(_UPDATE_SESSIONS, changes)
         told = msgspec.json.encode(found).decode()
         since = min((entry.event.received_at for entry in (*new, *before)), default=None)
@@ -146,17 +146,17 @@ def _month(time: datetime) -> datetime:
     return datetime(time.year, time.month, 1, tzinfo=UTC)
 
 
-def _distinct(entries: list[Entry]) -> list[Entry]:
+def _distinct(entries: list[PendingRow]) -> list[PendingRow]:
     if len({entry.event.id.int for entry in entries}) == len(entries):
         return entries
-    first: dict[tuple[object, ...], Entry] = {}
+    first: dict[tuple[object, ...], PendingRow] = {}
     for entry in entries:
         first.setdefault(entry.key, entry)
     return list(first.values())
 
 
 async def _enrol(
-    connection: asyncpg.Connection, entries: list[Entry], rows: list[asyncpg.Record]
+    connection: asyncpg.Connection, entries: list[PendingRow], rows: list[asyncpg.Record]
 ) -> None:
     """Puts students on the roster of the class whose key has brought their events.
 

@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Iterable
 
-from monitor.pipeline.custom import HandlerRunner
-from monitor.pipeline.hub import Hub
-from monitor.pipeline.influx import Batch, InfluxSink
-from monitor.pipeline.lines import line
+from monitor.live.hub import Hub
+from monitor.pipeline.handlers import HandlerRunner
 from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import Stored
+from monitor.timeseries.influx import InfluxSink, PointBatch
+from monitor.timeseries.line_protocol import line
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Publisher:
 
     def _draw(self, stored: Stored) -> None:
         if self._influx and stored.outbox_id is not None:
-            self._influx.put(Batch([line(event) for event in stored.events], stored.outbox_id))
+            self._influx.put(PointBatch([line(event) for event in stored.events], stored.outbox_id))
 
     def _show(self, stored: Stored) -> None:
         self._hub.publish(execution_updates(stored))

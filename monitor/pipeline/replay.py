@@ -1,11 +1,11 @@
 """Gives a dead letter another try, as what gave up on it."""
 
-from monitor.decoding import CELL_MONITOR, EVENTS, decode
+from monitor.database.dead_letters import DeadLetter
 from monitor.errors import Conflict, MonitorError, Unavailable
-from monitor.pipeline.batch import EventQueue
-from monitor.pipeline.custom import HandlerRunner
-from monitor.pipeline.dead_letters import DeadLetter
-from monitor.pipeline.influx import InfluxError, InfluxSink
+from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, decode
+from monitor.pipeline.handlers import HandlerRunner
+from monitor.pipeline.queue import EventQueue
+from monitor.timeseries.influx import InfluxError, InfluxSink
 
 
 class ReplayFailed(Conflict):
@@ -33,7 +33,7 @@ class Replay:
 
     async def _ingest(self, letter: DeadLetter) -> str:
         body = f"[{letter.raw}]".encode()
-        items = decode(body, letter.received_at, 1, (*EVENTS, CELL_MONITOR))
+        items = decode(body, letter.received_at, 1, (*EVENT_DIALECTS, CELL_MONITOR))
         if items.rejected:
             raise ReplayFailed(items.rejected[0].reason)
         receipt = await self._queue.put(items, len(body))

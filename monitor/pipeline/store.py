@@ -7,12 +7,13 @@ from contextlib import suppress
 
 import tenacity
 
-from monitor.database import ABSENT_ERRORS
+from monitor.database.dead_letters import DeadLetters
+from monitor.database.pool import UNAVAILABLE_ERRORS
 from monitor.errors import RowRefused, Unavailable
-from monitor.events import Event, Items, Rejected, as_json
-from monitor.pipeline.batch import Receipt
-from monitor.pipeline.dead_letters import DeadLetters
+from monitor.events.dialects import as_json
+from monitor.events.event import Event, Payload, Rejected
 from monitor.pipeline.postgres import PostgresSink, Stored
+from monitor.pipeline.queue import Receipt
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class _Refused(tenacity.stop.stop_base):
 
     def __call__(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
-        absent = error is None or isinstance(error.__cause__, ABSENT_ERRORS)
+        absent = error is None or isinstance(error.__cause__, UNAVAILABLE_ERRORS)
         return state.attempt_number >= _FEW_TRIES and not absent
 
 
@@ -35,13 +36,13 @@ class Outcome:
         self.stored: list[Stored] = []
         self.refused: dict[Event, str] = {}
 
-    def receipts(self, batch: Sequence[Items]) -> list[Receipt]:
+    def receipts(self, batch: Sequence[Payload]) -> list[Receipt]:
         duplicates = {event for stored in self.stored for event in stored.duplicates}
         if not duplicates and not self.refused:
             return [Receipt(len(each.events), 0, 0, each.rejected) for each in batch]
         return [self._receipt(items, duplicates) for items in batch]
 
-    def _receipt(self, items: Items, duplicates: set[Event]) -> Receipt:
+    def _receipt(self, items: Payload, duplicates: set[Event]) -> Receipt:
         rejected = items.rejected + [
             Rejected(index, "", self.refused[event], as_json(event), event.received_at)
             for index, event in items.numbered()
@@ -67,7 +68,9 @@ class Store:
             reraise=True,
         )
 
-    async def put(self, batch: Sequence[Items], outcome: Outcome, deadline: float) -> list[Receipt]:
+    async def put(
+        self, batch: Sequence[Payload], outcome: Outcome, deadline: float
+    ) -> list[Receipt]:
         """The receipt of each of the batch's items; `outcome` tells what has been committed.
 
         Raises Unavailable when PostgreSQL couldn't do it until `deadline`, by the event loop's

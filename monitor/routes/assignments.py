@@ -1,8 +1,12 @@
 """Assignments."""
 
-from monitor.database import Database
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible
+from monitor.database.paging import Id, Listing
+from monitor.database.pool import Database
+from monitor.database.resource import values
 from monitor.errors import Conflict, NotFound
-from monitor.listing import Id, Listing
+from monitor.http.operations import Api
 from monitor.lms.assignments import (
     ASSIGNMENTS,
     AssignmentFilter,
@@ -10,9 +14,6 @@ from monitor.lms.assignments import (
     ClassAssignmentResponse,
     ClassAssignmentUpdate,
 )
-from monitor.lms.resource import values
-from monitor.principal import Principal
-from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database) -> None:
@@ -28,7 +29,7 @@ def declare(api: Api, database: Database) -> None:
     ) -> Listing[ClassAssignmentResponse]:
         """Assignments, in the order in which they were made."""
         async with database.transaction() as connection:
-            return await ASSIGNMENTS.find(connection, query, caller)
+            return await ASSIGNMENTS.find(connection, query, visible(ASSIGNMENTS.table, caller))
 
     @api.operation("GET", "/assignments/{assignment_id}", raises=(NotFound,))
     async def get_assignment(assignment_id: Id) -> ClassAssignmentResponse:

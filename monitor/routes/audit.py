@@ -1,10 +1,11 @@
 """`/audit`: what people with power did."""
 
-from monitor.database import Database
-from monitor.listing import Listing, Page
-from monitor.principal import Principal
-from monitor.routes.operations import Api
-from monitor.security.audit import AUDIT, AuditEntry
+from monitor.auth.audit import AUDIT, AuditEntry
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible
+from monitor.database.paging import Listing, Page
+from monitor.database.pool import Database
+from monitor.http.operations import Api
 
 
 def declare(api: Api, database: Database) -> None:
@@ -12,4 +13,4 @@ def declare(api: Api, database: Database) -> None:
     async def list_audit(query: Page, caller: Principal) -> Listing[AuditEntry]:
         """What instructors and administrators changed, in the order in which they did."""
         async with database.transaction() as connection:
-            return await AUDIT.find(connection, query, caller)
+            return await AUDIT.find(connection, query, visible(AUDIT.table, caller))

@@ -1,13 +1,14 @@
 """Classes."""
 
-from monitor.database import Database
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible
+from monitor.database.paging import Id, Listing
+from monitor.database.pool import Database
+from monitor.database.resource import InUse, values
 from monitor.errors import Conflict, NotFound
-from monitor.listing import Id, Listing
+from monitor.http.operations import Api
 from monitor.lms.classes import CLASSES, ClassCreate, ClassFilter, ClassResponse, ClassUpdate
 from monitor.lms.enrolment import appoint
-from monitor.lms.resource import InUse, values
-from monitor.principal import Principal
-from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database) -> None:
@@ -24,7 +25,7 @@ def declare(api: Api, database: Database) -> None:
     async def list_classes(query: ClassFilter, caller: Principal) -> Listing[ClassResponse]:
         """Classes, in the order in which they were made."""
         async with database.transaction() as connection:
-            return await CLASSES.find(connection, query, caller)
+            return await CLASSES.find(connection, query, visible(CLASSES.table, caller))
 
     @api.operation("GET", "/classes/{class_id}", raises=(NotFound,))
     async def get_class(class_id: Id) -> ClassResponse:

@@ -1,12 +1,12 @@
 """`/classes/{class_id}/students`: who is in a class."""
 
-from monitor.database import Database
+from monitor.auth.principal import Principal
+from monitor.database.paging import Id, Listing, Page
+from monitor.database.pool import Database
 from monitor.errors import NotFound
-from monitor.listing import Id, Listing, Page
+from monitor.http.operations import Api
 from monitor.lms import enrolment, roster
 from monitor.lms.enrolment import Enrolment, Enrolments, RosterEntry
-from monitor.principal import Principal
-from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database) -> None:

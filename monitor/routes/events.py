@@ -8,28 +8,22 @@ from msgspec import UNSET, UnsetType
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from monitor.decoding import EVENTS, Dialect, decode
-from monitor.errors import (
-    Detail,
-    Forbidden,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-    Unsupported,
-)
-from monitor.events import EventData, Items
-from monitor.pipeline.batch import EventQueue, Receipt
-from monitor.routes.body import DECODE_IN_THREAD, JSON, Bodies, BrokenGzip
-from monitor.routes.operations import Answer, Operation, errors
+from monitor.errors import Detail, Forbidden, TooLarge, Unauthenticated, Unavailable, Unsupported
+from monitor.events.decoding import EVENT_DIALECTS, Dialect, decode
+from monitor.events.dialects import EventData
+from monitor.events.event import Payload
+from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BodyReader, BrokenGzip
+from monitor.http.operations import Answer, Operation, errors
+from monitor.pipeline.queue import EventQueue, Receipt
 
 _DESCRIPTION = """Stores events, each once.
 
-Items that are no valid events don't keep the others out: they are kept as dead letters, and named
+Payload that are no valid events don't keep the others out: they are kept as dead letters, and named
 in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is understood too.
 """
 
 
-Admit = Callable[[Scope, Items, int], None]
+Admit = Callable[[Scope, Payload, int], None]
 
 
 class RejectedItem(msgspec.Struct):
@@ -71,7 +65,9 @@ ANSWERS = {
 class EventsEndpoint:
     """Takes events by ASGI itself: Starlette's Request and Response cost a tenth of the time."""
 
-    def __init__(self, queue: EventQueue, bodies: Bodies, max_events: int, admit: Admit) -> None:
+    def __init__(
+        self, queue: EventQueue, bodies: BodyReader, max_events: int, admit: Admit
+    ) -> None:
         self._queue = queue
         self._bodies = bodies
         self._max_events = max_events
@@ -90,7 +86,7 @@ class EventsEndpoint:
 
 
 def operation(
-    prefix: str, queue: EventQueue, bodies: Bodies, max_events: int, admit: Admit
+    prefix: str, queue: EventQueue, bodies: BodyReader, max_events: int, admit: Admit
 ) -> Operation:
     return Operation(
         "POST",
@@ -105,11 +101,11 @@ def operation(
 
 
 async def decode_body(
-    body: bytes, max_events: int, dialects: tuple[Dialect, ...] = EVENTS
-) -> Items:
+    body: bytes, max_events: int, dialects: tuple[Dialect, ...] = EVENT_DIALECTS
+) -> Payload:
     """The items of a body that is received now; a large one holds up no other request."""
     decoding = (body, datetime.now(UTC), max_events, dialects)
-    if len(body) > DECODE_IN_THREAD:
+    if len(body) > THREAD_THRESHOLD_BYTES:
         return await run_in_threadpool(decode, *decoding)
     return decode(*decoding)
 

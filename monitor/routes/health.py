@@ -7,12 +7,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from monitor.auth.principal import Principal
 from monitor.errors import OverLimit, Unauthenticated
-from monitor.pipeline.health import Health, State
-from monitor.principal import Principal
-from monitor.routes.body import JSON
-from monitor.routes.operations import Answer, Endpoint, Operation, errors
-from monitor.routes.responses import json_response
+from monitor.health import Health, State
+from monitor.http.body import JSON
+from monitor.http.operations import Answer, Endpoint, Operation, errors
+from monitor.http.responses import json_response
 
 
 class Status(msgspec.Struct):

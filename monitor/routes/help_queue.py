@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterable
 
-from monitor.database import Database
+from monitor.database.paging import Id
+from monitor.database.pool import Database
 from monitor.errors import Conflict, NotFound
+from monitor.http.operations import Api
 from monitor.insight import help_queue
 from monitor.insight.help_queue import HelpAction, HelpChange, HelpOutcome, HelpRequest
-from monitor.listing import Id
-from monitor.pipeline.history import Outgoing
-from monitor.routes.operations import Api
+from monitor.live.history import Publication
 
 
-def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]], None]) -> None:
+def declare(api: Api, database: Database, publish: Callable[[Iterable[Publication]], None]) -> None:
     @api.operation("GET", "/classes/{class_id}/help", raises=(NotFound,))
     async def get_help(class_id: Id) -> list[HelpRequest]:
         """Who asks for help: first those nobody has taken yet, and then who waits longest."""
@@ -36,5 +36,5 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
 
     def _announced(outcome: HelpOutcome) -> HelpChange:
         channels = [f"class:{class_id}" for class_id in outcome.classes]
-        publish([Outgoing("help_request", channels, outcome.change.at, outcome.change)])
+        publish([Publication("help_request", channels, outcome.change.at, outcome.change)])
         return outcome.change

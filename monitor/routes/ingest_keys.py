@@ -2,19 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 
-from monitor.database import Database
+from monitor.auth import keys as ingest_keys
+from monitor.auth.keys import INGEST_KEYS, IngestKey, IngestKeyCreate, IngestKeyFilter, NewIngestKey
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible
+from monitor.database.paging import Id, Listing
+from monitor.database.pool import Database
 from monitor.errors import NotFound
-from monitor.listing import Id, Listing
-from monitor.lms import ingest_keys
-from monitor.lms.ingest_keys import (
-    INGEST_KEYS,
-    IngestKey,
-    IngestKeyCreate,
-    IngestKeyFilter,
-    NewIngestKey,
-)
-from monitor.principal import Principal
-from monitor.routes.operations import Api
+from monitor.http.operations import Api
 
 
 def declare(api: Api, database: Database, changed: Callable[[], Awaitable[None]]) -> None:
@@ -35,7 +30,7 @@ def declare(api: Api, database: Database, changed: Callable[[], Awaitable[None]]
     async def list_ingest_keys(query: IngestKeyFilter, caller: Principal) -> Listing[IngestKey]:
         """Keys, those that no longer hold among them, without what is secret of them."""
         async with database.transaction() as connection:
-            return await INGEST_KEYS.find(connection, query, caller)
+            return await INGEST_KEYS.find(connection, query, visible(INGEST_KEYS.table, caller))
 
     @api.operation("POST", "/ingest-keys/{key_id}/rotate", status=201, raises=(NotFound,))
     async def rotate_ingest_key(key_id: Id, caller: Principal) -> NewIngestKey:

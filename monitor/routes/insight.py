@@ -8,7 +8,12 @@ import msgspec
 from msgspec import UNSET
 from starlette.responses import Response
 
+from monitor.auth.principal import Principal
+from monitor.database.paging import Id
+from monitor.database.reads import Reads
 from monitor.errors import NotFound
+from monitor.http.csv import CSV, csv_response, csv_stream
+from monitor.http.operations import Api
 from monitor.insight.activity import Activity, ActivityQuery, class_activity
 from monitor.insight.cells import (
     CellProgress,
@@ -17,19 +22,14 @@ from monitor.insight.cells import (
     assignment_progress,
     notebook_progress,
 )
+from monitor.insight.class_replay import class_then
+from monitor.insight.class_state import NowQuery, StudentNow, class_now
 from monitor.insight.heatmap import StudentCell, student_cells
-from monitor.insight.now import NowQuery, StudentNow, class_now
 from monitor.insight.pages import PageOf, Span
 from monitor.insight.question import Question
 from monitor.insight.radar import ErrorGroup, Radar, RadarQuery, error_radar
 from monitor.insight.student import SessionOf, SubmissionOf, sessions, submissions
-from monitor.insight.then import class_then
 from monitor.insight.timeline import Access, Execution, TimelineSpan, accesses, executions
-from monitor.listing import Id
-from monitor.principal import Principal
-from monitor.reads import Reads
-from monitor.routes.operations import Api
-from monitor.routes.tables import CSV, csv_response, csv_stream
 
 F = TypeVar("F")
 S = TypeVar("S", bound=Span)

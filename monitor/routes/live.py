@@ -8,16 +8,16 @@ import msgspec
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from monitor.auth.channels import all_of, may_subscribe
+from monitor.auth.credentials import SUBPROTOCOL
+from monitor.auth.gate import Gate
+from monitor.database.paging import Id
 from monitor.errors import Forbidden, OverLimit, Unauthenticated, Unavailable
-from monitor.listing import Id
-from monitor.pipeline.cursor import Cursor
-from monitor.pipeline.hub import Hub, Stale
-from monitor.pipeline.presence import Attendance
-from monitor.pipeline.subscriber import Subscriber
-from monitor.routes.gate import Gate
-from monitor.routes.operations import Api
-from monitor.security.channels import all_of, may_subscribe
-from monitor.security.credentials import SUBPROTOCOL
+from monitor.http.operations import Api
+from monitor.live.cursor import StreamPosition
+from monitor.live.hub import Hub, Stale
+from monitor.live.presence import Attendance
+from monitor.live.subscriber import Subscriber
 
 ENDED = 4401  # the close code when the credential of a socket ends
 MAX_CHANNELS = 1000
@@ -210,7 +210,7 @@ class Connection:
         """Without channels to all that the caller may hear, until the client names some."""
         hub, subscriber = self._hub, self._subscriber
         names = channels or await all_of(self._socket.scope["principal"], self._gate.database)
-        cursor = Cursor.parse(since) if since is not None else None
+        cursor = StreamPosition.parse(since) if since is not None else None
         if cursor:
             await hub.catch_up(cursor)
         until = hub.history.position

@@ -1,8 +1,12 @@
 """Notebooks."""
 
-from monitor.database import Database
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible
+from monitor.database.paging import Id, Listing
+from monitor.database.pool import Database
+from monitor.database.resource import InUse
 from monitor.errors import Conflict, NotFound
-from monitor.listing import Id, Listing
+from monitor.http.operations import Api
 from monitor.lms import notebooks
 from monitor.lms.notebooks import (
     NOTEBOOKS,
@@ -11,9 +15,6 @@ from monitor.lms.notebooks import (
     NotebookResponse,
     NotebookUpdate,
 )
-from monitor.lms.resource import InUse
-from monitor.principal import Principal
-from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database) -> None:
@@ -27,7 +28,7 @@ def declare(api: Api, database: Database) -> None:
     async def list_notebooks(query: NotebookFilter, caller: Principal) -> Listing[NotebookResponse]:
         """Notebooks, in the order in which they were made."""
         async with database.transaction() as connection:
-            return await NOTEBOOKS.find(connection, query, caller)
+            return await NOTEBOOKS.find(connection, query, visible(NOTEBOOKS.table, caller))
 
     @api.operation("GET", "/notebooks/{notebook_id}", raises=(NotFound,))
     async def get_notebook(notebook_id: Id) -> NotebookResponse:

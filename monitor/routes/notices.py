@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from monitor.database import Database
+from monitor.database.paging import Id
+from monitor.database.pool import Database
+from monitor.database.resource import Unknown
 from monitor.errors import NotFound
-from monitor.listing import Id
+from monitor.http.operations import Api
+from monitor.live.history import Publication
 from monitor.lms.classes import CLASSES
-from monitor.lms.resource import Unknown
-from monitor.pipeline.history import Outgoing
-from monitor.routes.operations import Api
 
 
 class NoticeCreate(msgspec.Struct):
@@ -41,7 +41,7 @@ class NoticeResponse(msgspec.Struct):
     sent_at: datetime
 
 
-def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]], None]) -> None:
+def declare(api: Api, database: Database, publish: Callable[[Iterable[Publication]], None]) -> None:
     @api.operation("POST", "/notices", status=201)
     async def create_notice(body: NoticeCreate) -> NoticeResponse:
         """Sends a `system_message` to who is listening now."""
@@ -55,5 +55,5 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
                     raise Unknown("class_id", body.class_id) from None
         notice = Notice(body.message, body.level, body.class_id)
         channels = [channel] if body.class_id is None else [channel, f"notices:{body.class_id}"]
-        publish([Outgoing("system_message", channels, now, notice)])
+        publish([Publication("system_message", channels, now, notice)])
         return NoticeResponse(body.message, body.level, body.class_id, channel, now)

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from monitor.database import Database
+from monitor.database import dead_letters
+from monitor.database.dead_letters import DeadLetter
+from monitor.database.paging import Id, Limit, Listing
+from monitor.database.pool import Database
 from monitor.errors import NotFound
-from monitor.listing import Id, Limit, Listing
-from monitor.pipeline import dead_letters
-from monitor.pipeline.dead_letters import DeadLetter
+from monitor.http.operations import Api
 from monitor.pipeline.replay import ReplayFailed
-from monitor.routes.operations import Api
 
 Source = Literal["ingest", "handler", "influxdb"]
 

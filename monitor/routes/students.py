@@ -1,10 +1,13 @@
 """Students."""
 
-from monitor.database import Database
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible
+from monitor.database.paging import Id, Listing
+from monitor.database.pool import Database
+from monitor.database.resource import InUse
 from monitor.errors import Conflict, NotFound
-from monitor.listing import Id, Listing
+from monitor.http.operations import Api
 from monitor.lms import students
-from monitor.lms.resource import InUse
 from monitor.lms.students import (
     STUDENTS,
     StudentCreate,
@@ -12,8 +15,6 @@ from monitor.lms.students import (
     StudentResponse,
     StudentUpdate,
 )
-from monitor.principal import Principal
-from monitor.routes.operations import Api
 
 
 def declare(api: Api, database: Database) -> None:
@@ -27,7 +28,7 @@ def declare(api: Api, database: Database) -> None:
     async def list_students(query: StudentFilter, caller: Principal) -> Listing[StudentResponse]:
         """Students, in the order in which they were made."""
         async with database.transaction() as connection:
-            return await STUDENTS.find(connection, query, caller)
+            return await STUDENTS.find(connection, query, visible(STUDENTS.table, caller))
 
     @api.operation("GET", "/students/{student_id}", raises=(NotFound,))
     async def get_student(student_id: Id) -> StudentResponse:

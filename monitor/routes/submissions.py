@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterable
 from msgspec import UNSET
 from starlette.concurrency import run_in_threadpool
 
-from monitor.database import Database
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible
+from monitor.database.paging import Id, Listing
+from monitor.database.pool import Database
 from monitor.errors import NotFound
-from monitor.listing import Id, Listing
+from monitor.http.operations import Api
+from monitor.live.channels import channel
+from monitor.live.history import Publication
 from monitor.lms import submissions
-from monitor.lms.evidence import examine
 from monitor.lms.markdown import markdown_cells
+from monitor.lms.notebook_format import examine
 from monitor.lms.submissions import (
     LISTED,
     SUBMISSIONS,
@@ -22,13 +27,9 @@ from monitor.lms.submissions import (
     Outcome,
     SubmissionFilter,
 )
-from monitor.pipeline.history import Outgoing
-from monitor.pipeline.messages import channel
-from monitor.principal import Principal
-from monitor.routes.operations import Api
 
 
-def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]], None]) -> None:
+def declare(api: Api, database: Database, publish: Callable[[Iterable[Publication]], None]) -> None:
     turn = asyncio.Lock()  # one at a time: threads would add memory, and no speed
 
     @api.operation("POST", "/submissions", status=201)
@@ -48,7 +49,7 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
     ) -> Listing[AssignmentSubmission]:
         """Submissions without their contents, in the order in which they were handed in."""
         async with database.transaction() as connection:
-            return await LISTED.find(connection, query, caller)
+            return await LISTED.find(connection, query, visible(LISTED.table, caller))
 
     @api.operation("GET", "/submissions/{submission_id}", raises=(NotFound,))
     async def get_submission(submission_id: Id) -> AssignmentSubmissionResponse:
@@ -76,7 +77,7 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Outgoing]]
     def _announced(outcome: Outcome) -> AssignmentSubmissionResponse:
         if graded := outcome.graded:
             channels = [channel("notifications", graded.user_id)]
-            publish([Outgoing("assignment_graded", channels, graded.graded_at, graded)])
+            publish([Publication("assignment_graded", channels, graded.graded_at, graded)])
         return outcome.submission
 
 

@@ -14,7 +14,7 @@ from tests.chaos.extension import Lesson
 from tests.chaos.faults import FAULTS
 from tests.chaos.reckoning import Reckoning, reckon, totals_differ
 from tests.chaos.site import Site, site
-from tests.programs import CACHE
+from tests.support.paths import CACHE
 
 _numbers = count(1)
 

@@ -15,11 +15,11 @@ import asyncpg
 import httpx
 import psutil
 
-from monitor.embedded import EmbeddedPostgres
+from monitor.database.embedded.server import EmbeddedPostgres
 from tests.chaos.network import Network
 from tests.chaos.proxy import InfluxProxy
-from tests.replicas import Replica
-from tests.servers import InfluxServer, RedisServer
+from tests.support.replicas import Replica
+from tests.support.servers import InfluxServer, RedisServer
 
 BUCKET = "chaos"
 SPOOL_DISK = 128  # MB

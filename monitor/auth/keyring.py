@@ -1,0 +1,161 @@
+"""The ingest keys that hold, in memory, so that no request waits for the database."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from monitor.auth.keys import digest
+from monitor.auth.principal import Principal
+from monitor.database.pool import Database
+from monitor.errors import MonitorError, OverLimit, Unauthenticated, Unavailable
+from monitor.tasks import cancel_and_wait
+
+logger = logging.getLogger(__name__)
+
+_PERIOD = 2.0  # seconds within which every replica knows of a change
+_LEAST_PERIOD = 0.5  # seconds between two looks for keys that nobody knows
+
+
+class Held(msgspec.Struct, array_like=True):
+    """A key as it is remembered. `valid_to` is in seconds since 1970."""
+
+    sha256: bytes
+    id: int
+    class_id: int | None
+    valid_to: float | None
+
+
+class Keyring:
+    """All keys, looked up again when one has changed, and what they have brought today.
+
+    `in_use` are those that have been asked for, in the clear, so that no request waits for a hash.
+    While PostgreSQL is away those hold that were known last, from `path` after a start.
+    """
+
+    def __init__(self, database: Database, path: Path, daily_events: int) -> None:
+        self._database = database
+        self._path = path
+        self._daily_events = daily_events
+        self._keys: dict[bytes, Principal] | None = None
+        self.in_use: dict[str, Principal] = {}
+        self._state: tuple[int, int] | None = None
+        self._looked_at = -1e9
+        self._looking = asyncio.Lock()
+        self._unwritten: dict[str, int] = {}
+        self._today: dict[str, int] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        with suppress(FileNotFoundError, msgspec.MsgspecError):
+            self._take(msgspec.json.decode(self._path.read_bytes(), type=list[Held]))
+        with suppress(Unavailable):
+            await self.look()
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        await cancel_and_wait(self._task)
+        with suppress(Unavailable):
+            await self.look()
+
+    async def principal(self, key: str) -> Principal:
+        """Raises Unauthenticated, and Unavailable when no key is known yet."""
+        hashed = digest(key)
+        if self._keys is None or hashed not in self._keys:
+            await self._look_again()
+        if self._keys is None:
+            raise Unavailable("The ingest keys can't be looked up now")
+        if found := self._keys.get(hashed):
+            self.in_use[key] = found
+            return found
+        raise Unauthenticated("This ingest key is unknown, or revoked")
+
+    def count(self, key: Principal, events: int) -> None:
+        """Raises OverLimit when it has brought what it may in a day."""
+        name = key.name
+        brought = self._unwritten.get(name, 0) + events
+        if brought + self._today.get(name, 0) > self._daily_events:
+            now = datetime.now(UTC)
+            left = 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
+            raise OverLimit(f"A key brings at most {self._daily_events} events a day", left)
+        self._unwritten[name] = brought
+
+    async def look(self) -> None:
+        """Writes what was brought, and brings the keys up to date. Raises Unavailable."""
+        async with self._looking:
+            self._looked_at = asyncio.get_running_loop().time()
+            await self._write_usage()
+            async with self._database.transaction() as connection:
+                row = await connection.fetchrow(_SELECT_STATE)
+                if tuple(row) == self._state:
+                    return
+                found = [Held(**each) for each in await connection.fetch(_SELECT_KEYS)]
+            self._take(found)
+            self._state = tuple(row)
+            await asyncio.to_thread(self._keep, found)
+
+    async def _look_again(self) -> None:
+        if asyncio.get_running_loop().time() - self._looked_at < _LEAST_PERIOD:
+            return
+        with suppress(Unavailable):
+            await self.look()
+
+    async def _write_usage(self) -> None:
+        unwritten, self._unwritten = self._unwritten, {}
+        try:
+            async with self._database.transaction() as connection:
+                columns = list(map(int, unwritten)), list(unwritten.values())
+                if unwritten:
+                    await connection.execute(_ADD_USAGE, *columns)
+                found = await connection.fetch(_SELECT_USAGE)
+                self._today = {str(key_id): events for key_id, events in found}
+        except MonitorError:
+            for name, events in unwritten.items():
+                self._unwritten[name] = self._unwritten.get(name, 0) + events
+            raise
+
+    def _take(self, keys: list[Held]) -> None:
+        self._keys = {
+            key.sha256: Principal("key", str(key.id), key.valid_to or float("inf"), key.class_id)
+            for key in keys
+        }
+        self.in_use.clear()
+
+    def _keep(self, keys: list[Held]) -> None:
+        draft = self._path.with_suffix(".draft")
+        draft.touch(0o600)
+        draft.write_bytes(msgspec.json.encode(keys))
+        draft.replace(self._path)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_PERIOD)
+            try:
+                await self.look()
+            except Unavailable:
+                continue
+            except Exception:  # whatever it is, a key that is revoked must be known to be
+                logger.exception("The ingest keys could not be looked up")
+
+
+_SELECT_STATE = "SELECT count(*), COALESCE(sum(version), 0)::bigint FROM ingest_keys"
+
+_SELECT_KEYS = """
+    SELECT sha256, id, class_id, EXTRACT(EPOCH FROM valid_to)::double precision AS valid_to
+    FROM ingest_keys WHERE valid_to IS NULL OR valid_to > now()
+"""
+
+_ADD_USAGE = """
+    INSERT INTO ingest_usage AS u (key_id, day, events)
+    SELECT key_id, (now() AT TIME ZONE 'UTC')::date, events
+    FROM unnest($1::bigint[], $2::bigint[]) AS t (key_id, events)
+    WHERE EXISTS (SELECT FROM ingest_keys WHERE id = key_id) ORDER BY key_id
+    ON CONFLICT (key_id, day) DO UPDATE SET events = u.events + EXCLUDED.events
+"""
+
+_SELECT_USAGE = """
+    SELECT key_id, events FROM ingest_usage WHERE day = (now() AT TIME ZONE 'UTC')::date
+"""

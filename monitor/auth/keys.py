@@ -1,0 +1,89 @@
+"""Ingest keys: made, replaced and revoked. Only who makes one ever sees it."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Annotated
+
+import asyncpg
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from monitor.database.paging import Id, Page
+from monitor.database.resource import Name, Resource
+from monitor.errors import NotFound
+
+PREFIX = "cmk_"  # by which a scanner finds a key where none should be
+
+
+class IngestKeyFilter(Page, frozen=True, kw_only=True):
+    """The page of a list of keys, and which of them."""
+
+    class_id: Id | UnsetType = UNSET
+
+
+class IngestKeyCreate(msgspec.Struct):
+    """A key to be made. Who posts with the key of a class is enrolled in it."""
+
+    name: Name
+    class_id: Id | None = None
+
+
+class IngestKey(msgspec.Struct):
+    """What is known of a key. It is refused from `valid_to` on."""
+
+    id: int
+    class_id: int | None
+    name: str
+    created_by: str
+    created_at: datetime
+    valid_to: datetime | None
+
+
+class NewIngestKey(IngestKey):
+    """A key that was just made; `key` is shown this once."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+INGEST_KEYS = Resource(IngestKey, "ingest_keys", "ingest key")
+
+
+def digest(key: str) -> bytes:
+    """What is kept of a key. It is random, so that a fast hash is as good as a slow one."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+async def create(connection: asyncpg.Connection, body: IngestKeyCreate, by: str) -> NewIngestKey:
+    """Raises Unknown."""
+    key = PREFIX + secrets.token_urlsafe(32)
+    made = await INGEST_KEYS.insert(
+        connection,
+        {"class_id": body.class_id, "name": body.name, "sha256": digest(key), "created_by": by},
+    )
+    return NewIngestKey(**msgspec.structs.asdict(made), key=key)
+
+
+async def rotate(connection: asyncpg.Connection, key_id: int, by: str) -> NewIngestKey:
+    """A new key in place of another, which holds for another day. Raises NotFound."""
+    row = await connection.fetchrow(_ROTATE, key_id)
+    if row is None:
+        raise NotFound(f"There is no valid ingest key {key_id}")
+    return await create(connection, IngestKeyCreate(row["name"], row["class_id"]), by)
+
+
+async def revoke(connection: asyncpg.Connection, key_id: int) -> IngestKey:
+    """Raises NotFound."""
+    await connection.execute(_REVOKE, key_id)
+    return await INGEST_KEYS.get(connection, key_id)
+
+
+_ROTATE = """
+    UPDATE ingest_keys SET
+        valid_to = LEAST(valid_to, now() + interval '24 hours'), version = version + 1
+    WHERE id = $1 AND (valid_to IS NULL OR valid_to > now()) RETURNING name, class_id
+"""
+
+_REVOKE = """
+    UPDATE ingest_keys SET valid_to = LEAST(valid_to, now()), version = version + 1 WHERE id = $1
+"""

@@ -1,0 +1,203 @@
+"""The one table of who may call what and listen to what; docs/security.md shows it.
+
+What does not stand in it is refused.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from monitor.auth.principal import Principal, Role
+from monitor.auth.visibility import NAMES, are_theirs
+from monitor.database.pool import Database
+from monitor.errors import Forbidden
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Under which conditions a role may make a call.
+
+    With `theirs`, all that the call names is the caller's own or of a class that they teach, but
+    for what `strangers` name. `needs` have to be named; `unset` are for others to set.
+    """
+
+    says: str
+    theirs: bool = False
+    strangers: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    unset: frozenset[str] = frozenset()
+
+
+class Permission(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may make a call. On `ingest` routes any origin may, and limits are told by 503."""
+
+    anyone: Rule | None = None
+    key: Rule | None = None
+    student: Rule | None = None
+    instructor: Rule | None = None
+    admin: Rule | None = None
+    ingest: bool = False
+
+    def rule(self, role: Role) -> Rule | None:
+        rule: Rule | None = getattr(self, role)
+        return rule
+
+
+YES = Rule("yes")
+PLAIN = Rule("`status` only")
+AS_THEMSELVES = Rule("as themselves")
+THEIRS = Rule("theirs", theirs=True)
+OWN = Rule("their own", theirs=True)
+TAKE_OFF = Rule("theirs", theirs=True, strangers=frozenset({"student_id"}))
+ENROL = Rule("theirs; new students", theirs=True, strangers=frozenset({"user_id"}))
+HAND_IN = Rule("theirs, ungraded", theirs=True, unset=frozenset({"grade", "feedback", "status"}))
+IN_A_CLASS = Rule("theirs, with a class", theirs=True, needs=frozenset({"class_id"}))
+
+_INGEST = Permission(
+    key=YES, student=AS_THEMSELVES, instructor=AS_THEMSELVES, admin=YES, ingest=True
+)
+_PROBE = Permission(anyone=YES, key=YES, student=YES, instructor=YES, admin=YES)
+_HEALTH = Permission(anyone=PLAIN, key=PLAIN, student=PLAIN, instructor=PLAIN, admin=YES)
+_PEOPLE = Permission(student=YES, instructor=YES, admin=YES)
+_MEMBERS = Permission(student=THEIRS, instructor=THEIRS, admin=YES)
+_STAFF = Permission(instructor=THEIRS, admin=YES)
+_ADMIN = Permission(admin=YES)
+_STAFF_CREATES = Permission(instructor=YES, admin=YES)
+
+ROUTES: Mapping[str, Permission] = {
+    "POST /events": _INGEST,
+    "POST /student-progress": _INGEST,
+    "POST /cell-monitor": _INGEST,
+    "GET /health": _HEALTH,
+    "GET /health/live": _PROBE,
+    "GET /health/ready": _PROBE,
+    "POST /classes": _STAFF_CREATES,
+    "GET /classes": _MEMBERS,
+    "GET /classes/{class_id}": _MEMBERS,
+    "PUT /classes/{class_id}": _STAFF,
+    "DELETE /classes/{class_id}": _STAFF,
+    "GET /classes/{class_id}/now": _STAFF,
+    "GET /classes/{class_id}/activity": _STAFF,
+    "GET /classes/{class_id}/presence": _STAFF,
+    "GET /classes/{class_id}/notebooks/{notebook_id}/cells": _STAFF,
+    "GET /classes/{class_id}/notebooks/{notebook_id}/students": _STAFF,
+    "GET /classes/{class_id}/errors": _STAFF,
+    "GET /classes/{class_id}/help": _STAFF,
+    "POST /classes/{class_id}/help/{student_id}/take": _STAFF,
+    "POST /classes/{class_id}/help/{student_id}/resolve": _STAFF,
+    "GET /classes/{class_id}/students": _STAFF,
+    "POST /classes/{class_id}/students": Permission(instructor=ENROL, admin=YES),
+    "POST /classes/{class_id}/roster": Permission(instructor=ENROL, admin=YES),
+    "DELETE /classes/{class_id}/students/{student_id}": Permission(instructor=TAKE_OFF, admin=YES),
+    "POST /students": Permission(instructor=ENROL, admin=YES),
+    "GET /students": _MEMBERS,
+    "GET /students/{student_id}": _MEMBERS,
+    "GET /students/{student_id}/timeline": _MEMBERS,
+    "GET /students/{student_id}/accesses": _MEMBERS,
+    "GET /students/{student_id}/sessions": _MEMBERS,
+    "GET /students/{student_id}/submissions": _MEMBERS,
+    "PUT /students/{student_id}": _STAFF,
+    "DELETE /students/{student_id}": _ADMIN,
+    "POST /notebooks": _STAFF_CREATES,
+    "GET /notebooks": _MEMBERS,
+    "GET /notebooks/{notebook_id}": _MEMBERS,
+    "PUT /notebooks/{notebook_id}": _ADMIN,
+    "DELETE /notebooks/{notebook_id}": _ADMIN,
+    "POST /assignments": _STAFF,
+    "GET /assignments": _MEMBERS,
+    "GET /assignments/{assignment_id}": _MEMBERS,
+    "GET /assignments/{assignment_id}/cells": _STAFF,
+    "PUT /assignments/{assignment_id}": _STAFF,
+    "DELETE /assignments/{assignment_id}": _STAFF,
+    "POST /submissions": Permission(student=HAND_IN, instructor=THEIRS, admin=YES),
+    "GET /submissions": _MEMBERS,
+    "GET /submissions/{submission_id}": _MEMBERS,
+    "GET /submissions/{submission_id}/markdown": _MEMBERS,
+    "PUT /submissions/{submission_id}": _STAFF,
+    "DELETE /submissions/{submission_id}": _STAFF,
+    "POST /notices": Permission(instructor=IN_A_CLASS, admin=YES),
+    "POST /ingest-keys": Permission(instructor=IN_A_CLASS, admin=YES),
+    "GET /ingest-keys": _STAFF,
+    "POST /ingest-keys/{key_id}/rotate": _STAFF,
+    "DELETE /ingest-keys/{key_id}": _STAFF,
+    "GET /audit": _ADMIN,
+    "GET /rejected-events": _ADMIN,
+    "POST /rejected-events/{letter_id}/replay": _ADMIN,
+    "DELETE /rejected-events/{letter_id}": _ADMIN,
+    "POST /test/events/{test_id}": _ADMIN,
+    "GET /test/events/{test_id}": _ADMIN,
+    "DELETE /test/events/{test_id}": _ADMIN,
+    "GET /test/events": _ADMIN,
+    "GET /openapi.json": _PEOPLE,
+    "GET /docs": _PEOPLE,
+    "GET /docs/start.js": _PEOPLE,
+    "GET /docs/swagger-ui.css": _PEOPLE,
+    "GET /docs/swagger-ui-bundle.js": _PEOPLE,
+    "GET /docs/favicon-32x32.png": _PEOPLE,
+    "GET /": _PROBE,
+    "GET /page/{path:path}": _PROBE,
+    "WS /ws": _PEOPLE,
+}
+
+CHANNELS: Mapping[str, Permission] = {
+    "*": _ADMIN,
+    "progress:*": _ADMIN,
+    "progress:{user_id}": _MEMBERS,
+    "notifications:{user_id}": Permission(student=THEIRS, instructor=OWN, admin=YES),
+    "class:{class_id}": _STAFF,
+    "notices:{class_id}": _MEMBERS,
+    "broadcast": _PEOPLE,
+}
+
+
+async def check(rule: Rule, principal: Principal, found: Mapping[str, Any], db: Database) -> None:
+    """Raises Forbidden when a call with these arguments is not for the caller."""
+    if rule == YES:
+        return
+    named = _named(found)
+    for name in rule.needs:
+        if not named.get(name):
+            raise Forbidden(f"Name a {name} that is yours: only an administrator can do without")
+    for field in msgspec.structs.fields(found["body"]) if rule.unset else ():
+        if field.name in rule.unset and getattr(found["body"], field.name) != field.default:
+            raise Forbidden(f"{field.name} is for an instructor to set")
+    if not rule.theirs:
+        return
+    async with db.transaction() as connection:
+        for name, values in named.items():
+            if name not in rule.strangers and not await are_theirs(
+                connection, principal, name, values
+            ):
+                raise Forbidden(f"This {name} is not yours, or it is not there")
+
+
+def _named(found: Mapping[str, Any]) -> dict[str, set[Any]]:
+    """What the path, the query and the body name, by the names of the arguments."""
+    named: dict[str, set[Any]] = {}
+    for argument, value in found.items():
+        parts = value if isinstance(value, list) else [value]
+        for part in parts:
+            fields = (
+                msgspec.structs.asdict(part)
+                if isinstance(part, msgspec.Struct)
+                else {argument: part}
+            )
+            for name in NAMES & fields.keys():
+                if fields[name] not in (None, msgspec.UNSET):
+                    named.setdefault(name, set()).add(fields[name])
+    return named
+
+
+def table() -> str:
+    """The table in Markdown."""
+    roles: tuple[Role, ...] = ("anyone", "key", "student", "instructor", "admin")
+    head = ["| | " + " | ".join(roles) + " |", "|---" * (len(roles) + 1) + "|"]
+    lines = [
+        f"| `{name}` | " + " | ".join(_cell(row.rule(role)) for role in roles) + " |"
+        for name, row in (*ROUTES.items(), *CHANNELS.items())
+    ]
+    return "\n".join([*head, *lines])
+
+
+def _cell(rule: Rule | None) -> str:
+    return rule.says if rule else "–"

@@ -1,0 +1,111 @@
+"""Dead letters: what could not be stored, handled or written, kept for an operator to replay."""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from monitor.database.paging import Listing
+from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
+from monitor.errors import NotFound
+from monitor.events.event import Rejected
+
+
+class DeadLetter(msgspec.Struct):
+    """A row of `rejected_events`. `raw` is an item as JSON, or a point in line protocol."""
+
+    id: int
+    received_at: datetime
+    source: str
+    path: str
+    reason: str
+    raw: str
+
+
+class DeadLetters:
+    """The table `rejected_events`; `replica` names the line of the ledger."""
+
+    def __init__(self, pool: asyncpg.Pool, replica: uuid.UUID) -> None:
+        self._pool = pool
+        self._replica = replica
+
+    async def add(self, source: str, rejected: Sequence[Rejected], deadline: float) -> None:
+        """Commits dead letters; one that is known already is not added again.
+
+        Those of the source `ingest` are counted, unless the very same receipt has been already.
+        Raises Unavailable when PostgreSQL can't do it now or, by the event loop's clock, not until
+        `deadline`.
+        """
+        rows = [
+            (_digest(item), item.path, item.reason, item.raw, item.received_at) for item in rejected
+        ]
+        try:
+            async with cut_at(self._pool, deadline) as connection:
+                await connection.execute(
+                    _INSERT, source, *map(list, zip(*rows, strict=True)), self._replica
+                )
+        except DATABASE_ERRORS as error:
+            raise to_unavailable(error) from error
+
+
+async def page(
+    connection: asyncpg.Connection, source: str | None, before: int | None, limit: int
+) -> Listing[DeadLetter]:
+    """The latest letters, of one source or of all, that are older than `before`."""
+    rows = await connection.fetch(_SELECT_PAGE, source, before, limit)
+    total = await connection.fetchval(_COUNT, source)
+    return Listing([DeadLetter(*row) for row in rows], total)
+
+
+async def get(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
+    """Raises NotFound."""
+    row = await connection.fetchrow(_SELECT_ONE, letter_id)
+    if row is None:
+        raise NotFound(f"There is no rejected event {letter_id}")
+    return DeadLetter(*row)
+
+
+async def remove(connection: asyncpg.Connection, letter_id: int) -> None:
+    await connection.execute("DELETE FROM rejected_events WHERE id = $1", letter_id)
+
+
+def _digest(item: Rejected) -> bytes:
+    return hashlib.sha256(f"{item.reason}\n{item.raw}".encode()).digest()
+
+
+_INSERT = """
+    WITH letters AS (
+        SELECT digest, min(path) AS path, min(reason) AS reason, min(raw) AS raw,
+            COALESCE(max(last_at), now()) AS last_at, count(*) AS times
+        FROM unnest($2::bytea[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+            AS r (digest, path, reason, raw, last_at)
+        GROUP BY digest
+    ),
+    told AS (
+        INSERT INTO rejected_events AS r (digest, source, path, reason, raw, last_at)
+        SELECT digest, $1, path, reason, raw, last_at FROM letters
+        ORDER BY digest  -- in an order that all writers share
+        ON CONFLICT (digest) DO UPDATE SET last_at = EXCLUDED.last_at
+            WHERE r.last_at <> EXCLUDED.last_at
+        RETURNING digest
+    )
+    INSERT INTO ledger AS l (replica, rejected)
+    SELECT $7::uuid, sum(times)::bigint FROM told JOIN letters USING (digest)
+    WHERE $1 = 'ingest' HAVING count(*) > 0
+    ON CONFLICT (replica) DO UPDATE SET rejected = l.rejected + EXCLUDED.rejected
+"""
+
+_SELECT_PAGE = """
+    SELECT id, received_at, source, path, reason, raw FROM rejected_events
+    WHERE ($1::text IS NULL OR source = $1) AND ($2::bigint IS NULL OR id < $2)
+    ORDER BY id DESC LIMIT $3
+"""
+
+_COUNT = "SELECT count(*) FROM rejected_events WHERE $1::text IS NULL OR source = $1"
+
+_SELECT_ONE = """
+    SELECT id, received_at, source, path, reason, raw FROM rejected_events WHERE id = $1
+"""

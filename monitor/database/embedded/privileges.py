@@ -1,0 +1,151 @@
+"""Start a program that ends with this process and, when this process is root's, without its powers.
+
+Run as a script it becomes that program: nothing of ours then runs between fork and exec in a
+server that may have threads.
+"""
+
+import ctypes
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+CAP_DAC_READ_SEARCH = 2
+CAP_SETPCAP = 8
+CAPABILITY_VERSION_3 = 0x20080522
+
+# Our secrets stay here, and the caller's PG* variables and locale have no say.
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+# Without it some builds of Python do not load.
+KEPT_VARIABLE = "LD_LIBRARY_PATH"
+
+SystemUser = tuple[int, int]
+
+
+def unprivileged_user(owned: Path) -> SystemUser | None:
+    """The user and group to run as when we are root: the owner of what is there, or a system's."""
+    if os.geteuid() != 0:
+        return None
+    if owned.exists() and (status := owned.stat()).st_uid != 0:
+        return status.st_uid, status.st_gid
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return entry.pw_uid, entry.pw_gid
+    raise PermissionError("the system has neither a user `postgres` nor `nobody`")
+
+
+def start(
+    program: Sequence[str],
+    user: SystemUser | None,
+    output: IO[bytes],
+    *,
+    die_with_us: bool,
+    piped: bool,
+) -> subprocess.Popen[bytes]:
+    """Start `program`, an absolute path and its arguments, as `user`."""
+    if die_with_us and threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("the child would end with this thread: start it from the main one")
+    parent = os.getpid() if die_with_us else 0
+    uid, gid = user or (0, 0)
+    kept = {KEPT_VARIABLE: os.environ[KEPT_VARIABLE]} if KEPT_VARIABLE in os.environ else {}
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-S", __file__, str(parent), str(uid), str(gid), *program],
+        stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd="/",
+        env=ENVIRONMENT | kept,
+        # Ctrl-C reaches a whole process group, and the child has to outlive our last writes.
+        start_new_session=True,
+    )
+
+
+def become(parent: int, uid: int, gid: int, program: list[str]) -> None:
+    """Turn into `program`; the order matters, as a change of user forgets the death signal."""
+    # An ignored signal stays ignored over exec, and `nohup` or a shell's `&` ignore this one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if uid:
+        _drop(uid, gid, [Path(word) for word in program if word.startswith("/")])
+    if parent:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+        # A parent that died before the line above sends nothing.
+        if os.getppid() != parent:
+            raise ProcessLookupError("the server has gone")
+    os.execv(program[0], program)  # noqa: S606
+
+
+def _drop(uid: int, gid: int, needed: list[Path]) -> None:
+    linux = sys.platform == "linux"
+    if linux:
+        _prctl(PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+    hidden = [path for path in needed if not os.access(path, os.R_OK | os.X_OK)]
+    if not hidden:
+        return
+    try:
+        if not linux:
+            raise PermissionError("only Linux can lend the right to search directories")
+        _keep_search()
+    except OSError as error:
+        name = _name(uid)
+        raise PermissionError(
+            f"the user {name}, as whom root runs PostgreSQL, cannot reach {hidden[0]} ({error}): "
+            f"put DATA_DIR and the checkout where {name} can, start the server as an ordinary "
+            "user, or set POSTGRES_SERVER"
+        ) from error
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _keep_search() -> None:
+    """Keep one capability over exec: to walk through root's 0700 home without opening it to all."""
+    only = 1 << CAP_DAC_READ_SEARCH
+    _set_capabilities(only | 1 << CAP_SETPCAP)
+    # Without this access(2), by which PostgreSQL checks its programs, disregards the capability.
+    _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
+    # Ambient rights alone outlive exec here, and have to be permitted and inheritable first.
+    _set_capabilities(only)
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH)
+
+
+def _set_capabilities(wanted: int) -> None:
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)(wanted, wanted, wanted, 0, 0, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.capset(header, sets) != 0:
+        raise OSError(ctypes.get_errno(), "CAP_DAC_READ_SEARCH is not available")
+
+
+def _prctl(option: int, *arguments: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0)[:4]]
+    if libc.prctl(option, *padded) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option} was refused")
+
+
+if __name__ == "__main__":
+    try:
+        become(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    except OSError as error:
+        sys.exit(f"{sys.argv[4]}: {error}")

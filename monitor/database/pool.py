@@ -1,0 +1,211 @@
+"""PostgreSQL: the pool of connections, and the schema, whose only authority is `sql/`."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from monitor.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = Path(__file__).parent.parent.parent / "sql"
+_LOCK = 0x63656C6C  # replicas that start at once take turns
+
+
+# What may pass: the same statement can succeed later. asyncpg's internal errors are those of a
+# connection that was told to end and is used before it has been closed.
+DATABASE_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+# What is no fault of the statement: PostgreSQL can't be used now.
+UNAVAILABLE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+class Act(msgspec.Struct):
+    """What somebody is doing, to be written to the audit log by the transaction that does it.
+
+    `detail` is a JSON object.
+    """
+
+    role: str
+    name: str
+    operation: str
+    path: str
+    detail: str
+    written: bool = False
+
+
+ACT: ContextVar[Act | None] = ContextVar("act", default=None)  # of the present request
+
+
+def to_unavailable(error: Exception) -> Unavailable:
+    return Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
+
+
+_SESSION = {
+    "application_name": "cell-monitor",
+    "timezone": "UTC",
+    # The planner overrates queries of many partitions, and compiling them takes longer.
+    "jit": "off",
+    "synchronous_commit": "on",  # whatever the database's default: what is answered is on disk
+    # What the network has cut off lets go of its locks: nobody could store what it had begun.
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+
+async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
+    """A pool that connects when it is needed; `patience` (s) bounds each statement."""
+    return await asyncpg.create_pool(
+        **address,
+        min_size=0,
+        max_size=size,
+        timeout=patience,
+        command_timeout=patience,
+        reset=_keep,
+        server_settings=_SESSION,
+    )
+
+
+async def close_pool(pool: asyncpg.Pool, patience: float) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), patience)
+    except TimeoutError:
+        pool.terminate()
+
+
+@asynccontextmanager
+async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that is cut at the deadline: one that hangs can't be asked to roll back.
+
+    `deadline` is of the event loop's clock; what was going on raises one of DATABASE_ERRORS then.
+    """
+    loop = asyncio.get_running_loop()
+    async with pool.acquire(timeout=max(0.05, deadline - loop.time())) as connection:
+        cut = loop.call_at(deadline, connection.terminate)
+        try:
+            yield connection
+        except asyncpg.InternalClientError:
+            connection.terminate()  # nobody else should be given it
+            raise
+        finally:
+            cut.cancel()
+
+
+class Database:
+    """Connections for the API's calls: their own, so that the pipeline never waits for one."""
+
+    def __init__(self, address: Mapping[str, Any], size: int, patience: float) -> None:
+        self._address = address
+        self._size = size
+        self._patience = patience
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        self._pool = await open_pool(self._address, self._size, self._patience)
+
+    async def close(self, patience: float) -> None:
+        if self._pool:
+            await close_pool(self._pool, patience)
+
+    async def renew(self) -> None:
+        """Trusts no connection that was made before: after a loss of the network they are dead."""
+        if self._pool:
+            await self._pool.expire_connections()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction on a connection of its own; it commits at the end, the audit log with it.
+
+        Raises Unavailable when PostgreSQL can't do it now.
+        """
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection on which each statement is a transaction of its own.
+
+        Raises Unavailable when PostgreSQL can't do it now.
+        """
+        if self._pool is None:
+            raise Unavailable("The server is starting")
+        try:
+            async with self._pool.acquire(timeout=self._patience) as connection:
+                yield connection
+                if (act := ACT.get()) and not act.written:
+                    await note(connection, act)
+        except UNAVAILABLE_ERRORS as error:
+            raise to_unavailable(error) from error
+
+
+async def note(connection: asyncpg.Connection, act: Act) -> None:
+    """Writes it to the audit log."""
+    act.written = True
+    values = act.role, act.name, act.operation, act.path, act.detail
+    await connection.execute(_INSERT_ACT, *values)
+
+
+_INSERT_ACT = """
+    INSERT INTO audit_log (role, name, operation, path, detail) VALUES ($1, $2, $3, $4, $5)
+"""
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Nothing to reset between uses: no session state but staging tables, which are wanted."""
+
+
+async def prepare(pool: asyncpg.Pool) -> None:
+    """Brings the schema up to date. Raises Unavailable when PostgreSQL can't be reached now."""
+    try:
+        async with pool.acquire() as connection:
+            await apply_schema(connection)
+    except UNAVAILABLE_ERRORS as error:
+        raise to_unavailable(error) from error
+
+
+async def apply_schema(connection: asyncpg.Connection) -> None:
+    """Applies each file of `sql/` that the database has not seen in its present form."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS applied_sql (file text PRIMARY KEY, sha256 text NOT NULL)"
+        )
+        applied = dict(await connection.fetch("SELECT file, sha256 FROM applied_sql"))
+        for path in sorted(SCHEMA.glob("*.sql")):
+            text = path.read_text()
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if applied.get(path.name) != digest:
+                logger.info("Applying %s", path.name)
+                await connection.execute(text, timeout=600)
+                await connection.execute(
+                    "INSERT INTO applied_sql VALUES ($1, $2)"
+                    " ON CONFLICT (file) DO UPDATE SET sha256 = EXCLUDED.sha256",
+                    path.name,
+                    digest,
+                )

@@ -1,0 +1,121 @@
+"""Reads: from a standby where there is one, and from the primary while it is away."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from monitor.database.pool import Database
+from monitor.errors import Unavailable
+from monitor.tasks import cancel_and_wait
+
+logger = logging.getLogger(__name__)
+
+MAX_LAG = 10.0  # seconds behind the primary, after which a standby counts as away
+_PERIOD = 1.0  # seconds between two looks at the standby
+
+
+class Reads:
+    """Queries that change nothing. `error` is why the standby is not used, if so."""
+
+    def __init__(
+        self,
+        primary: Database,
+        standby: Database | None,
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._primary = primary
+        self._standby = standby
+        self._catch_up = catch_up
+        self._positions: deque[tuple[float, int]] = deque()  # the primary's that are not seen yet
+        self._task: asyncio.Task[None] | None = None
+        self.error: str | None = "Not connected yet"
+        self.lag = 0.0  # seconds
+
+    @property
+    def has_standby(self) -> bool:
+        return self._standby is not None
+
+    async def open(self) -> None:
+        if self._standby:
+            await self._standby.open()
+            self._task = asyncio.create_task(self._watch(self._standby))
+
+    async def close(self, patience: float) -> None:
+        await cancel_and_wait(self._task)
+        if self._standby:
+            await self._standby.close(patience)
+
+    async def counted(self) -> None:
+        """Sees to it that what is counted includes all that is committed.
+
+        A standby is behind in any case: there it does nothing. Raises Unavailable.
+        """
+        if not self._standby or self.error:
+            await self._catch_up()
+
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows. Raises Unavailable."""
+        if self._standby and not self.error:
+            try:
+                async with self._standby.connection() as connection:
+                    return await connection.fetch(query, *arguments)  # type: ignore[no-any-return]
+            except Unavailable as error:
+                self._lose(str(error))
+            except asyncpg.PostgresError as error:  # such as a table that it doesn't have yet
+                logger.warning("The standby could not answer: %s", error)
+        async with self._primary.connection() as connection:
+            return await connection.fetch(query, *arguments)  # type: ignore[no-any-return]
+
+    async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row. Raises Unavailable."""
+        return next(iter(await self.fetch(query, *arguments)), None)
+
+    async def fetchval(self, query: str, *arguments: Any) -> Any:
+        """The first value of the first row. Raises Unavailable."""
+        row = await self.fetchrow(query, *arguments)
+        return None if row is None else row[0]
+
+    async def _watch(self, standby: Database) -> None:
+        while True:
+            try:
+                await self._look(standby)
+            except (Unavailable, asyncpg.PostgresError) as error:
+                self._lose(str(error))
+            await asyncio.sleep(_PERIOD)
+
+    async def _look(self, standby: Database) -> None:
+        """A standby that nothing reaches any more would answer for ever, and be wrong."""
+        async with standby.connection() as connection:
+            seen = await connection.fetchval(_SELECT_SEEN)
+        now = time.monotonic()
+        while self._positions and self._positions[0][1] <= seen:
+            self._positions.popleft()
+        self.lag = now - self._positions[0][0] if self._positions else 0.0
+        if self.lag > MAX_LAG:
+            self._lose(f"The standby is {self.lag:.0f} s behind")
+        elif self.error:
+            self.error = None
+            logger.info("Reading from the standby")
+        try:
+            async with self._primary.connection() as connection:
+                self._positions.append((now, await connection.fetchval(_SELECT_WRITTEN)))
+        except Unavailable:
+            return  # then the standby is all there is
+
+    def _lose(self, reason: str) -> None:
+        if self.error is None:
+            logger.warning("Reading from the primary: %s", reason)
+        self.error = reason
+
+
+_SELECT_WRITTEN = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
+
+_SELECT_SEEN = """
+    SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+            ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint
+"""

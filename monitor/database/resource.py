@@ -1,0 +1,166 @@
+"""What all resources do alike: their rows are listed, found, made, changed and deleted."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+
+import asyncpg
+import msgspec
+
+from monitor.database.paging import Listing, Page
+from monitor.errors import Conflict, Detail, InvalidBody, MonitorError, NotFound
+from monitor.events.event import in_utc
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+
+_PAGE = frozenset(Page.__struct_fields__)
+_DEPENDENTS = {
+    "class_assignments": "assignments: delete them first",
+    "assignment_submissions": "submissions: delete them first",
+}
+
+
+class InUse(MonitorError):
+    """Another one has this code, path or user_id already."""
+
+
+class Unknown(InvalidBody):
+    """A field refers to something that doesn't exist."""
+
+    def __init__(self, field: str, value: object) -> None:
+        noun = field.removesuffix("_id")
+        super().__init__(Detail(("body", field), f"There is no {noun} {value}", "reference_error"))
+
+
+class Invalid(InvalidBody):
+    """A field has a value that makes no sense."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(Detail(("body", field), reason, "value_error"))
+
+
+class Fixed(Invalid):
+    """A field that never changes was to be changed."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field, f"{field} can't be changed")
+
+
+def values(body: msgspec.Struct) -> dict[str, Any]:
+    """The fields that were sent, null among them, by their names."""
+    return {
+        name: in_utc(value) if isinstance(value, datetime) else value
+        for name, value in msgspec.structs.asdict(body).items()
+        if value is not msgspec.UNSET
+    }
+
+
+class Condition(NamedTuple):
+    """A condition on rows. `{0}` in `sql` stands for the parameter whose value is `argument`."""
+
+    sql: str
+    argument: Any
+
+
+class Resource(Generic[T]):
+    """A table. `kind` has the columns that are shown; `joins` bring those of other tables."""
+
+    def __init__(self, kind: type[T], table: str, noun: str, joins: str = "") -> None:
+        self._kind = kind
+        self.table = table
+        self._noun = noun
+        self._columns = ", ".join(kind.__struct_fields__)
+        self._joins = joins
+
+    async def find(
+        self, connection: asyncpg.Connection, page: Page, condition: Condition
+    ) -> Listing[T]:
+        """A page of the rows that meet the condition and have the values of `page`, by id."""
+        given = {name: value for name, value in values(page).items() if name not in _PAGE}
+        tests = [f"{name} = ${number}" for number, name in enumerate(given, 1)]
+        given["condition"] = condition.argument
+        where = " AND ".join([*tests, condition.sql.format(f"${len(given)}")])
+        parts = {"table": self.table, "joins": self._joins, "where": where}
+        total = await connection.fetchval(_COUNT.format(**parts), *given.values())
+        query = _LIST.format(
+            columns=self._columns, skip=len(given) + 1, limit=len(given) + 2, **parts
+        )
+        rows = await connection.fetch(query, *given.values(), page.skip, page.limit)
+        return Listing([self._kind(**row) for row in rows], total)
+
+    async def get(self, connection: asyncpg.Connection, row_id: int) -> T:
+        """Raises NotFound."""
+        query = _GET.format(table=self.table, joins=self._joins, columns=self._columns)
+        return self._shown(await connection.fetchrow(query, row_id), row_id)
+
+    async def insert(self, connection: asyncpg.Connection, given: Mapping[str, Any]) -> T:
+        """Raises InUse, Unknown."""
+        places = ", ".join(f"${number}" for number in range(1, len(given) + 1))
+        insert = _INSERT.format(table=self.table, columns=", ".join(given), places=places)
+        return self._shown(await self._change(connection, insert, given), 0)
+
+    async def update(
+        self, connection: asyncpg.Connection, row_id: int, given: Mapping[str, Any]
+    ) -> T:
+        """Raises NotFound, InUse, Unknown."""
+        if not given:
+            return await self.get(connection, row_id)
+        changes = ", ".join(f"{name} = ${number}" for number, name in enumerate(given, 1))
+        update = _UPDATE.format(table=self.table, changes=changes, id=len(given) + 1)
+        return self._shown(await self._change(connection, update, given, row_id), row_id)
+
+    async def delete(self, connection: asyncpg.Connection, row_id: int) -> T:
+        """Raises NotFound, and Conflict when something hangs on it that no delete takes along."""
+        try:
+            row = await self._run(connection, _DELETE.format(table=self.table), row_id)
+        except asyncpg.ForeignKeyViolationError as error:
+            # Of events the schema's own trigger tells, which names no table.
+            what = _DEPENDENTS.get(error.table_name or "", "events, which stay")
+            raise Conflict(f"The {self._noun} {row_id} has {what}") from None
+        return self._shown(row, row_id)
+
+    async def _change(
+        self, connection: asyncpg.Connection, statement: str, given: Mapping[str, Any], *more: Any
+    ) -> asyncpg.Record | None:
+        try:
+            return await self._run(connection, statement, *given.values(), *more)
+        except asyncpg.UniqueViolationError as error:
+            field = self._field(error, "key")
+            raise InUse(f"Another {self._noun} has this {field} already") from None
+        except asyncpg.ForeignKeyViolationError as error:
+            field = self._field(error, "fkey")
+            raise Unknown(field, given[field]) from None
+
+    def _field(self, error: asyncpg.PostgresError, kind: str) -> str:
+        """The column of a constraint that has the name which PostgreSQL gives it."""
+        return (error.constraint_name or "").removeprefix(f"{self.table}_").removesuffix(f"_{kind}")
+
+    async def _run(
+        self, connection: asyncpg.Connection, statement: str, *arguments: Any
+    ) -> asyncpg.Record | None:
+        query = _CHANGE.format(statement=statement, columns=self._columns, joins=self._joins)
+        return await connection.fetchrow(query, *arguments)
+
+    def _shown(self, row: asyncpg.Record | None, row_id: int) -> T:
+        if row is None:
+            raise NotFound(f"There is no {self._noun} {row_id}")
+        return self._kind(**row)
+
+
+_COUNT = "SELECT count(*) FROM {table} {joins} WHERE {where}"
+
+_LIST = """
+    SELECT {columns} FROM {table} {joins} WHERE {where} ORDER BY id OFFSET ${skip} LIMIT ${limit}
+"""
+
+_GET = "SELECT {columns} FROM {table} {joins} WHERE id = $1"
+
+_CHANGE = "WITH changed AS ({statement} RETURNING *) SELECT {columns} FROM changed {joins}"
+
+_INSERT = "INSERT INTO {table} ({columns}) VALUES ({places})"
+
+_UPDATE = "UPDATE {table} SET {changes} WHERE id = ${id}"
+
+_DELETE = "DELETE FROM {table} WHERE id = $1"

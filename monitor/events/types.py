@@ -1,0 +1,41 @@
+"""What each type of event means: its home table, and the status of the cell that it is about."""
+
+from monitor.events.event import Event
+
+EXECUTIONS = frozenset({"cell_execution_complete", "cell_executed", "cell_execution"})
+FAILURES = frozenset({"cell_execution_error", "cell_error"})
+ACTIONS = {
+    "notebook_open": "open",
+    "notebook_opened": "open",
+    "notebook_save": "save",
+    "notebook_saved": "save",
+    "notebook_close": "close",
+    "notebook_closed": "close",
+}
+
+
+class Table:
+    """A home of events. Its first three columns are its key: student, time, event id."""
+
+    def __init__(self, name: str, columns: str) -> None:
+        self.name = name
+        self.columns = columns.split()
+        self.key = self.columns[:3]
+
+
+_HEAD = "event_id received_at event_type session_id notebook_id cell_id cell_type"
+CELL_EXECUTIONS = Table(
+    "cell_executions",
+    f"student_id executed_at {_HEAD} execution_count status duration_ms code output error metadata",
+)
+NOTEBOOK_ACCESSES = Table("notebook_accesses", f"student_id accessed_at {_HEAD} action metadata")
+EVENTS_TABLE = Table("events", f"student_id event_time {_HEAD} metadata")
+
+
+def status(event: Event) -> str | None:
+    """`running`, `success` or `error`; None for events that are not about a cell's execution."""
+    if event.type in EXECUTIONS:
+        return "error" if event.failed else "success"
+    if event.type in FAILURES:
+        return "error"
+    return "running" if event.type == "cell_execution_start" else None

@@ -1,0 +1,124 @@
+"""The OpenAPI 3.1 document, made from the operations and their types."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from monitor.auth.permissions import ROUTES
+from monitor.http.body import JSON
+from monitor.http.operations import Answer, Api, Operation
+
+_REFERENCE = "#/components/schemas/{name}"
+
+_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "query", "name": "key", "description": "To post events only"},
+}
+
+
+def declare(api: Api, title: str, version: str, is_open: bool) -> None:
+    """Adds the operation that answers with the document of all others; the last to be declared."""
+
+    described: dict[str, Any] = {}
+
+    @api.operation("GET", "/openapi.json")
+    async def get_openapi() -> dict[str, Any]:
+        """This document."""
+        return described
+
+    described.update(document(title, version, api, is_open))
+
+
+def document(title: str, version: str, api: Api, is_open: bool) -> dict[str, Any]:
+    """The document, as JSON's types. Of an open server no operation needs a credential."""
+    schemas = Schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for each in api.operations:
+        described = _operation(each, schemas)
+        if not is_open:
+            described["security"] = _security(each, api.prefix)
+        paths.setdefault(each.path, {})[each.method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version},
+        "paths": paths,
+        "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
+    }
+
+
+class Schemas:
+    """JSON Schemas of types, or of tuples of them; those with names are kept as components."""
+
+    def __init__(self) -> None:
+        self.components: dict[str, Any] = {}
+
+    def of(self, kind: Any, media: str = JSON) -> dict[str, Any]:
+        if media != JSON:
+            return {"type": "string"}
+        if isinstance(kind, tuple):  # of structs, which msgspec couldn't tell apart
+            return {"anyOf": [self.of(each) for each in kind]}
+        (schema,), components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+        for name, component in components.items():
+            # What a type forbids, a slower decoder takes: no call refuses unknown fields.
+            component.pop("additionalProperties", None)
+            if self.components.setdefault(name, component) != component:
+                raise ValueError(f"Two types of the API are called {name}")
+        return schema
+
+
+def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    summary, _, description = operation.summary.partition("\n")
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": summary,
+        "description": inspect.cleandoc(description),
+        "tags": [operation.tag],
+        "parameters": list(_parameters(operation, schemas)),
+        "responses": {
+            str(status): _answer(answer, schemas) for status, answer in operation.answers.items()
+        },
+    }
+    if operation.body is not None:
+        content = _content({operation.body_media: operation.body}, schemas)
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _security(operation: Operation, prefix: str) -> list[dict[str, list[str]]]:
+    """Any of these credentials is needed."""
+    row = ROUTES[f"{operation.method} {operation.path.removeprefix(prefix)}"]
+    key = [{"key": list[str]()}] if row.key else []
+    return [{"token": []}, *key, *([{}] if row.anyone else [])]
+
+
+def _parameters(operation: Operation, schemas: Schemas) -> Iterator[dict[str, Any]]:
+    for name, kind in operation.parameters.items():
+        yield {"name": name, "in": "path", "required": True, "schema": schemas.of(kind)}
+    for field in msgspec.structs.fields(operation.query) if operation.query else ():
+        schema = schemas.of(field.type)
+        if not field.required and field.default is not msgspec.UNSET:
+            schema = {**schema, "default": field.default}
+        yield {
+            "name": field.encode_name,
+            "in": "query",
+            "required": field.required,
+            "schema": schema,
+        }
+
+
+def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
+    headers = {
+        name: {"schema": {"type": "integer"}, "description": text}
+        for name, text in answer.headers.items()
+    }
+    return {
+        "description": answer.description,
+        "headers": headers,
+        "content": _content(answer.content, schemas),
+    }
+
+
+def _content(types: Mapping[str, Any], schemas: Schemas) -> dict[str, Any]:
+    return {media: {"schema": schemas.of(kind, media)} for media, kind in types.items()}

@@ -1,0 +1,79 @@
+"""InfluxDB's line protocol: the point of an event."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from monitor.events.event import Event
+from monitor.events.types import status
+
+MEASUREMENT = "student_progress"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_TAG_ESCAPES = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ ", "\n": r"\n", "\r": r"\r"})
+_STRING_ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
+
+
+def line(event: Event) -> str:
+    """The event's point in line protocol, without its newline."""
+    ran = status(event) in ("success", "error")
+    return point(
+        event.id,
+        event.type,
+        event.time,
+        event.student,
+        event.session,
+        event.notebook,
+        event.cell,
+        event.cell_type,
+        event.execution_count if ran else None,
+        status(event) if ran else None,
+        event.duration_ms if ran else None,
+    )
+
+
+def point(
+    event_id: uuid.UUID,
+    event_type: str,
+    time: datetime,
+    student: str,
+    session: str | None,
+    notebook: str | None,
+    cell: str | None,
+    cell_type: str | None,
+    execution_count: int | None,
+    outcome: str | None,
+    duration_ms: float | None,
+) -> str:
+    """A point of `student_progress`; its time is in ns.
+
+    That is the event's time in ms, and below that nanoseconds that follow from its id: two events
+    of one millisecond stay two points, and a point that is written again meets itself.
+    """
+    tags = {
+        "cellType": cell_type,
+        "event": event_type,
+        "notebook": notebook and notebook.rpartition("/")[2],
+        "sessionId": session,
+        "userId": student,
+    }
+    series = "".join(f",{name}={tag}" for name, value in tags.items() if (tag := _tag(value)))
+    fields = f"notebookPath={_string(notebook or '')}"
+    if cell:
+        fields += f",cellId={_string(cell)}"
+    if execution_count is not None:
+        fields += f",executionCount={execution_count}i"
+    if outcome:
+        fields += f",success={'true' if outcome == 'success' else 'false'}"
+    if duration_ms is not None:
+        fields += f",duration={duration_ms!r}"
+    nanoseconds = (time - _EPOCH) // _MILLISECOND * 1_000_000 + event_id.int % 1_000_000
+    return f"{MEASUREMENT}{series} {fields} {nanoseconds}"
+
+
+def _tag(value: str | None) -> str:
+    # Line protocol has no way to end a tag with a backslash: it would escape what follows.
+    return value.translate(_TAG_ESCAPES).rstrip("\\") if value else ""
+
+
+def _string(value: str) -> str:
+    return f'"{value.translate(_STRING_ESCAPES)}"'

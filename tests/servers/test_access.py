@@ -1,0 +1,439 @@
+"""Who may do what: each route and channel, with each role and each credential that is none."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from starlette.routing import Route
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from monitor.app import create_app
+from monitor.auth.gate import guarded
+from monitor.auth.permissions import CHANNELS, OWN, ROUTES, table
+from monitor.auth.principal import Role
+from monitor.settings import Settings
+from tests.support.lms import fresh
+from tests.support.paths import ROOT
+from tests.support.replicas import Replica
+from tests.support.tokens import CLAIMS, SECRET, bearer, client, token, unsigned
+
+DOCS = ROOT / "docs" / "security.md"
+PEOPLE = ("student", "instructor", "admin")
+SETTINGS = Settings(jwt_secret=SECRET, test_events="on")
+
+
+class World:
+    """Two classes, each with a teacher, a student, and something of everything."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.ids: dict[str, Any] = {}
+        self.key = self.other_key = ""
+
+    async def make(self, teacher: str, student: str) -> tuple[dict[str, Any], str]:
+        async with client(self.url, token(teacher, "instructor")) as api:
+
+            async def made(path: str, /, **body: Any) -> dict[str, Any]:
+                answer = await api.post(path, json=body)
+                assert answer.status_code == 201, (path, answer.text)
+                found: dict[str, Any] = answer.json()
+                return found
+
+            class_id = (await made("/classes", name="x", class_code=fresh()))["id"]
+            enrolled = await made(f"/classes/{class_id}/students", user_id=student)
+            notebook = await made("/notebooks", path=fresh())
+            assignment = await made(
+                "/assignments", class_id=class_id, notebook_id=notebook["id"], title="x"
+            )
+            handed_in = await made("/submissions", assignment_id=assignment["id"], user_id=student)
+            key = await made("/ingest-keys", name="x", class_id=class_id)
+            ids = {
+                "class_id": class_id,
+                "student_id": enrolled["student_id"],
+                "notebook_id": notebook["id"],
+                "assignment_id": assignment["id"],
+                "submission_id": handed_in["id"],
+                "key_id": key["id"],
+                "user_id": student,
+            }
+            return ids, key["key"]
+
+
+@pytest.fixture(scope="module")
+async def world(guarded_school: Replica) -> World:
+    world = World(guarded_school.url)
+    world.ids, world.key = await world.make("sensei", "hanako")
+    _, world.other_key = await world.make("kyoju", "taro")
+    return world
+
+
+def credentials_of(role: str, ours: bool) -> dict[str, str]:
+    names = {
+        "student": "hanako" if ours else "taro",
+        "instructor": "sensei" if ours else "kyoju",
+        "admin": "root",
+    }
+    return bearer(token(names[role], role))
+
+
+def filled(path: str, ids: dict[str, Any]) -> str:
+    given = {"letter_id": 0, "test_id": "t", **ids}
+    return path.replace("{path:path}", "main.js").format(**given)
+
+
+def body_of(call: str, ids: dict[str, Any]) -> Any:
+    """A body that names what is ours, and is refused as such by nothing but access."""
+    return {
+        "POST /assignments": {k: ids[k] for k in ("class_id", "notebook_id")} | {"title": "x"},
+        "POST /submissions": {"assignment_id": ids["assignment_id"], "user_id": ids["user_id"]},
+        "POST /notices": {"message": "x", "class_id": ids["class_id"]},
+        "POST /ingest-keys": {"name": "x", "class_id": ids["class_id"]},
+        "POST /classes": {"name": "x", "class_code": fresh()},
+        "POST /students": {"user_id": fresh()},
+        "POST /notebooks": {"path": fresh()},
+        "POST /classes/{class_id}/help/{student_id}/take": {"name": "x"},
+        "POST /classes/{class_id}/help/{student_id}/resolve": {"name": "x"},
+        "POST /classes/{class_id}/students": {"user_id": ids["user_id"]},
+    }.get(call, [] if "events" in call or "progress" in call or "monitor" in call else {})
+
+
+async def ask(world: World, call: str, headers: dict[str, str], query: str = "") -> httpx.Response:
+    method, path = call.split()
+    csv = path.endswith("/roster")
+    async with httpx.AsyncClient(base_url=world.url, timeout=15) as api:
+        for prefix in ("/api/v1", ""):
+            answer = await api.request(
+                method,
+                prefix + filled(path, world.ids) + query,
+                headers={**headers, **({"Content-Type": "text/csv"} if csv else {})},
+                content=f"user_id\n{world.ids['user_id']}\n".encode() if csv else None,
+                json=None if csv or method == "GET" else body_of(call, world.ids),
+            )
+            if answer.status_code != 404 or "Not Found" not in answer.text:
+                return answer
+    return answer
+
+
+PAGE = ("GET /", "GET /page/{path:path}")  # which tells nothing of anybody
+CALLS = sorted(call for call in ROUTES if not call.startswith("WS"))
+CHANGES = ("DELETE",)  # walked by those who are refused only: the world has to last
+
+
+def told_nothing(call: str, answer: httpx.Response) -> bool:
+    return answer.status_code == 200 and (call in PAGE or bool(answer.json() == {"status": "ok"}))
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    for route in create_app(SETTINGS, {}).routes:
+        path = getattr(route, "path", "").removeprefix("/api/v1")
+        for method in getattr(route, "methods", None) or {"WS"}:
+            yield "GET" if method == "HEAD" else method, path
+
+
+def test_each_route_has_a_row_and_each_row_a_route() -> None:
+    assert {f"{method} {path}" for method, path in routes()} == set(ROUTES)
+
+
+async def test_a_route_without_a_row_is_refused() -> None:
+    app = create_app(SETTINGS, {})
+
+    async def endpoint(request: Any) -> Any:
+        raise AssertionError("it was let through")
+
+    gate = app.routes[0].app._gate  # type: ignore[attr-defined]
+    app.router.routes += guarded(gate, "", [Route("/unlisted", endpoint)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as api:
+        answer = await api.get("/unlisted", headers=bearer(token("root", "admin")))
+    assert answer.status_code == 403
+
+
+def test_the_docs_show_the_table() -> None:
+    assert table() in DOCS.read_text()
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_roles_are_let_through_as_the_table_says(world: World, call: str) -> None:
+    for role in PEOPLE:
+        if ROUTES[call].rule(role) is None:  # type: ignore[arg-type]
+            answer = await ask(world, call, credentials_of(role, True))
+            assert answer.status_code == 403, (role, answer.text)
+        elif not call.startswith("DELETE"):
+            answer = await ask(world, call, credentials_of(role, True))
+            assert answer.status_code not in (401, 403, 429, 500), (role, answer.text)
+
+
+@pytest.mark.parametrize(
+    "call", [c for c in CALLS if ("{" in c and c not in PAGE) or c == "POST /submissions"]
+)
+async def test_of_another_class_nobody_sees_or_changes_anything(world: World, call: str) -> None:
+    for role in ("student", "instructor"):
+        answer = await ask(world, call, credentials_of(role, False))
+        assert answer.status_code == 403, (role, answer.text)
+
+
+LISTS = ["/classes", "/students", "/assignments", "/submissions"]
+
+
+@pytest.mark.parametrize(
+    ("role", "path"),
+    [
+        ("instructor", "/ingest-keys"),
+        ("student", "/notebooks"),
+        *((r, path) for r in ("student", "instructor") for path in LISTS),
+    ],
+)
+async def test_lists_have_nothing_of_another_class(world: World, role: str, path: str) -> None:
+    async with httpx.AsyncClient(base_url=f"{world.url}/api/v1") as api:
+        mine = (await api.get(path, headers=credentials_of(role, True))).json()
+        theirs = (await api.get(path, headers=credentials_of(role, False))).json()
+    assert mine
+    assert theirs
+    assert not {each["id"] for each in mine} & {each["id"] for each in theirs}
+
+
+@pytest.mark.parametrize("role", ["student", "instructor"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "students?user_id={user_id}",
+        "assignments?class_id={class_id}",
+        "submissions?assignment_id={assignment_id}",
+        "submissions?student_id={student_id}",
+        "submissions?user_id={user_id}",
+        "submissions?user_id=taro&student_id={student_id}",
+        "ingest-keys?class_id={class_id}",
+    ],
+)
+async def test_filters_find_nothing_of_another_class(world: World, role: str, query: str) -> None:
+    async with httpx.AsyncClient(base_url=f"{world.url}/api/v1") as api:
+        answer = await api.get(f"/{query.format(**world.ids)}", headers=credentials_of(role, False))
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("role", ["instructor", "admin"])
+async def test_who_may_delete_does(world: World, role: str) -> None:
+    teacher, student = (fresh("sensei"), fresh("pupil"))
+    ids, _ = await world.make(teacher, student)
+    async with client(world.url, token(teacher if role == "instructor" else "root", role)) as api:
+        for path in (
+            "/submissions/{submission_id}",
+            "/assignments/{assignment_id}",
+            "/ingest-keys/{key_id}",
+            "/classes/{class_id}/students/{student_id}",
+            "/classes/{class_id}",
+        ):
+            answer = await api.delete(path.format(**ids))
+            assert answer.status_code == 200, (path, answer.text)
+        for path in ("/notebooks/{notebook_id}", "/students/{student_id}"):
+            answer = await api.delete(path.format(**ids))
+            assert answer.status_code == (403 if role == "instructor" else 200), path
+    async with client(world.url, token("root", "admin")) as api:
+        for path, status in (("/test/events/none", 404), ("/rejected-events/999999", 404)):
+            assert (await api.delete(path)).status_code == status
+
+
+def bad_credentials(world_key: str) -> dict[str, dict[str, str]]:
+    claims = {**CLAIMS, "sub": "root", "role": "admin"}
+    soon = int(time.time()) + 600
+    return {
+        "absent": {},
+        "expired": bearer(token("root", "admin", exp=1)),
+        "never expires": bearer(jwt.encode(claims, SECRET, "HS256")),
+        "unsigned": bearer(unsigned("root", "admin")),
+        "wrong key": bearer(jwt.encode({**claims, "exp": soon}, "x" * 40, "HS256")),
+        "other algorithm": bearer(jwt.encode({**claims, "exp": soon}, SECRET * 2, "HS512")),
+        "other issuer": bearer(token("root", "admin", iss="https://elsewhere")),
+        "other audience": bearer(token("root", "admin", aud="grafana")),
+        "never ends": bearer(token("root", "admin", exp=10**400)),
+        "no role": bearer(token("root", "king")),
+        "nobody": bearer(token("", "admin")),
+        "a key as a token": bearer(world_key),
+        "unknown key": {"X-Ingest-Key": "cmk_" + "x" * 43},
+        "noise": {"Authorization": "Basic cm9vdDpyb290"},
+    }
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_without_a_good_credential_nothing_is_told(world: World, call: str) -> None:
+    public = ROUTES[call].anyone is not None
+    for what, headers in bad_credentials(world.key).items():
+        answer = await ask(world, call, headers)
+        if public and what == "absent":
+            assert told_nothing(call, answer)
+        else:
+            assert answer.status_code == 401, (what, answer.text)
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_with_a_key_events_are_posted_and_nothing_else(world: World, call: str) -> None:
+    answer = await ask(world, call, {}, f"?key={world.key}")
+    row = ROUTES[call]
+    if row.ingest:
+        assert answer.status_code in (202, 422)
+    elif row.key:
+        assert told_nothing(call, answer)
+    else:
+        assert answer.status_code == 403
+
+
+async def test_a_revoked_key_is_refused_and_a_rotated_one_is_not(world: World) -> None:
+    events = [{"eventType": "help", "userId": "hanako"}]
+    async with client(world.url, token("sensei", "instructor")) as api:
+        body = {"name": "y", "class_id": world.ids["class_id"]}
+        first = (await api.post("/ingest-keys", json=body)).json()
+        second = (await api.post(f"/ingest-keys/{first['id']}/rotate")).json()
+        async with client(world.url, None) as extension:
+            for key in (first, second):
+                answer = await extension.post("/events", json=events, params={"key": key["key"]})
+                assert answer.status_code == 202
+        await api.delete(f"/ingest-keys/{first['id']}")
+        listed = (await api.get("/ingest-keys")).json()
+    assert not any("key" in each or "sha256" in each for each in listed)
+    async with client(world.url, None) as api:
+        for key, status in ((first, 401), (second, 202)):
+            answer = await api.post("/events", json=events, params={"key": key["key"]})
+            assert answer.status_code == status
+
+
+async def test_who_posts_with_the_key_of_a_class_is_enrolled(world: World) -> None:
+    name = fresh("student")
+    async with client(world.url, None) as api:
+        for _ in range(2):
+            body = [{"eventType": "help", "userId": name}]
+            answer = await api.post("/events", json=body, params={"key": world.key})
+            assert answer.status_code == 202
+    async with client(world.url, token("sensei", "instructor")) as api:
+        roster = (await api.get(f"/classes/{world.ids['class_id']}/students")).json()
+    assert [each["role"] for each in roster if each["user_id"] == name] == ["student"]
+
+
+async def test_with_a_personal_token_events_are_ones_own(world: World) -> None:
+    async with client(world.url, token("hanako")) as api:
+        for name, status in (("hanako", 202), ("taro", 403)):
+            answer = await api.post("/events", json=[{"eventType": "help", "userId": name}])
+            assert answer.status_code == status
+
+
+async def test_a_student_sets_no_grade(world: World) -> None:
+    body = {"assignment_id": world.ids["assignment_id"], "user_id": "hanako"}
+    async with client(world.url, token("hanako")) as api:
+        for extra in ({"grade": 100}, {"feedback": "good"}, {"status": "graded"}):
+            assert (await api.post("/submissions", json=body | extra)).status_code == 403
+        assert (await api.post("/submissions", json=body)).status_code == 201
+
+
+async def test_only_an_administrator_does_without_a_class(world: World) -> None:
+    async with client(world.url, token("sensei", "instructor")) as api:
+        for path, body in (("/notices", {"message": "x"}), ("/ingest-keys", {"name": "x"})):
+            assert (await api.post(path, json=body)).status_code == 403
+
+
+async def test_what_people_with_power_did_is_on_record(world: World) -> None:
+    path = f"/submissions/{world.ids['submission_id']}"
+    async with client(world.url, token("sensei", "instructor")) as api:
+        graded = await api.put(path, json={"grade": 91, "feedback": "private words"})
+        assert graded.status_code == 200
+    async with client(world.url, token("root", "admin")) as api:
+        total = int((await api.get("/audit")).headers["X-Total-Count"])
+        entries = (await api.get("/audit", params={"skip": total - 1})).json()
+    (entry,) = entries
+    assert (entry["role"], entry["name"]) == ("instructor", "sensei")
+    assert (entry["operation"], entry["path"]) == (
+        "PUT /api/v1/submissions/{submission_id}",
+        f"/api/v1{path}",
+    )
+    assert entry["detail"] == {"grade": 91}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_exports_are_on_record(world: World, method: str) -> None:
+    async with client(world.url, token("root", "admin")) as admin:
+        total = int((await admin.get("/audit")).headers["X-Total-Count"])
+        paths = [
+            f"/classes/{world.ids['class_id']}/now",
+            f"/students/{world.ids['student_id']}/timeline",
+        ]
+        async with client(world.url, token("sensei", "instructor")) as api:
+            for path in paths:
+                for form in ("json", "csv"):
+                    answer = await api.request(method, path, params={"format": form})
+                    assert answer.status_code == 200
+        async with client(world.url, token("hanako")) as api:
+            assert (await api.get(paths[1], params={"format": "csv"})).status_code == 200
+        entries = (await admin.get("/audit", params={"skip": total})).json()
+    assert [(each["name"], each["path"]) for each in entries] == [
+        ("sensei", f"/api/v1{path}") for path in paths
+    ]
+
+
+def channel_of(template: str, ids: dict[str, Any]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: str(ids[found[1]]), template)
+
+
+@pytest.mark.parametrize("template", CHANNELS)
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("role", PEOPLE)
+async def test_channels_are_for_whom_the_table_says(
+    world: World, guarded_school: Replica, template: str, ours: bool, role: Role
+) -> None:
+    rule = CHANNELS[template].rule(role)
+    allowed = rule is not None and rule is not OWN and (ours or not rule.theirs)
+    credential = credentials_of(role, ours)["Authorization"].removeprefix("Bearer ")
+    url = f"ws://127.0.0.1:{guarded_school.port}/ws?channels={channel_of(template, world.ids)}"
+    protocols: Any = ["cell-monitor", f"bearer.{credential}"]
+    async with connect(url, proxy=None, subprotocols=protocols) as socket:
+        assert socket.subprotocol == "cell-monitor"
+        text = str(await socket.recv())
+    assert ('"subscribed"' in text) is allowed, text
+    assert ('"forbidden"' in text) is not allowed
+
+
+@pytest.mark.parametrize("what", [name for name in bad_credentials("x") if "key" not in name])
+async def test_a_socket_needs_a_good_credential(guarded_school: Replica, what: str) -> None:
+    url = f"ws://127.0.0.1:{guarded_school.port}/ws"
+    with pytest.raises(InvalidStatus):
+        async with connect(url, proxy=None, additional_headers=bad_credentials("x")[what]):
+            pass
+
+
+@pytest.mark.parametrize("query", ["?key={}", "?token={}"])
+async def test_a_key_opens_no_socket(world: World, guarded_school: Replica, query: str) -> None:
+    url = f"ws://127.0.0.1:{guarded_school.port}/ws{query.format(world.key)}"
+    with pytest.raises(InvalidStatus):
+        async with connect(url, proxy=None):
+            pass
+
+
+async def test_a_socket_ends_with_its_token(guarded_school: Replica) -> None:
+    credential = token("hanako", exp=int(time.time()) + 2)
+    url = f"ws://127.0.0.1:{guarded_school.port}/ws?token={credential}"
+    async with connect(url, proxy=None) as socket:
+        await socket.recv()
+        await socket.wait_closed()
+        assert socket.close_code == 4401
+    assert credential not in guarded_school.output()
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null"])
+async def test_a_page_of_elsewhere_opens_no_socket(shared_replica: Replica, origin: Any) -> None:
+    url = f"ws://127.0.0.1:{shared_replica.port}/ws"
+    with pytest.raises(InvalidStatus):
+        async with connect(url, proxy=None, origin=origin):
+            pass
+    async with connect(url, proxy=None, origin=shared_replica.url):  # type: ignore[arg-type]
+        pass
+
+
+async def test_an_open_server_is_called_by_a_name_of_this_machine(shared_replica: Replica) -> None:
+    async with httpx.AsyncClient(base_url=shared_replica.url) as api:
+        url = "/api/v1/classes"
+        assert (await api.get(url, headers={"Host": "evil.example"})).status_code == 403
+        assert (await api.get(url, headers={"Host": "localhost:8000"})).status_code == 200
+        evil = {"Origin": "https://evil.example"}
+        assert (await api.post(url, json={}, headers=evil)).status_code == 403

@@ -1,0 +1,265 @@
+"""Handlers of custom types of event, from outside the package."""
+
+import asyncio
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import ModuleType
+
+import asyncpg
+import pytest
+import tenacity
+
+from monitor.database.dead_letters import DeadLetters
+from monitor.errors import HandlersError
+from monitor.events.decoding import decode
+from monitor.events.event import Event
+from monitor.pipeline import handlers as custom
+from monitor.pipeline.handlers import Handler, HandlerRunner, Handlers, load_handlers
+from monitor.pipeline.id_cache import IdCache
+from monitor.pipeline.postgres import PostgresSink
+from tests.support.factories import made, soon
+
+RETRIES = 3
+REPLICA = uuid.uuid4()
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(custom.with_retry, "wait", tenacity.wait_none())
+
+
+@asynccontextmanager
+async def running(handlers: Handlers, pool: asyncpg.Pool) -> AsyncIterator[HandlerRunner]:
+    """All handlers have run, and their failures are recorded, when this ends."""
+    runner = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA))
+    runner.start()
+    try:
+        yield runner
+        async with asyncio.timeout(10):
+            while await pool.fetchval("SELECT count(*) FROM unhandled"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        await runner.stop(5)
+
+
+async def stored(pool: asyncpg.Pool, handlers: Handlers, event: Event) -> Event:
+    sink = PostgresSink(pool, IdCache(10), REPLICA, outbox=False, handlers=handlers)
+    await sink.write([event], soon())
+    return event
+
+
+async def letters(pool: asyncpg.Pool) -> list[asyncpg.Record]:
+    found: list[asyncpg.Record] = await pool.fetch("SELECT * FROM rejected_events")
+    return found
+
+
+async def test_a_handler_runs_after_the_commit_in_a_transaction_that_lasts(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers = Handlers()
+
+    @handlers.on("quiz_answered")
+    async def quiz_answered(event: Event, connection: asyncpg.Connection) -> None:
+        assert connection.is_in_transaction()
+        query = "INSERT INTO quizzes SELECT event_id FROM events WHERE event_id = $1"
+        await connection.execute(query, event.id)
+
+    await pool.execute("CREATE TABLE quizzes (id uuid)")
+    async with running(handlers, pool) as runner:
+        event = await stored(pool, handlers, made(type="quiz_answered"))
+        runner.wake([event, await stored(pool, handlers, made(type="other"))])
+    assert [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")] == [event.id]
+    assert await letters(pool) == []
+
+
+async def test_a_handler_that_fails_three_times_is_run_once_more(pool: asyncpg.Pool) -> None:
+    handlers, runs = Handlers(), []
+
+    @handlers.on("quiz")
+    async def unlucky(event: Event, connection: asyncpg.Connection) -> None:
+        runs.append(event)
+        await connection.execute("CREATE TABLE traces ()")
+        if len(runs) <= RETRIES:
+            raise ConnectionError("not yet")
+
+    async with running(handlers, pool) as runner:
+        runner.wake([await stored(pool, handlers, made(type="quiz"))])
+    assert len(runs) == 1 + RETRIES
+    assert await letters(pool) == []
+    assert await pool.fetchval("SELECT to_regclass('traces')") is not None
+
+
+async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers, runs, later = Handlers(), [], []
+
+    @handlers.on("quiz")
+    async def hopeless(event: Event, connection: asyncpg.Connection) -> None:
+        runs.append(event)
+        await connection.execute("CREATE TABLE traces ()")
+        raise ValueError("no such quiz")
+
+    @handlers.on("quiz")
+    @handlers.on("exam")
+    async def fine(event: Event, connection: asyncpg.Connection) -> None:
+        later.append(event.type)
+
+    event = await stored(pool, handlers, made(type="quiz"))
+    async with running(handlers, pool) as runner:
+        runner.wake([event, await stored(pool, handlers, made(type="exam"))])
+    assert len(runs) == 1 + RETRIES
+    assert later == ["quiz", "exam"]
+    (letter,) = await letters(pool)
+    assert letter["source"] == "handler"
+    assert (letter["path"], letter["reason"]) == ("hopeless", "ValueError: no such quiz")
+    (again,) = decode(f"[{letter['raw']}]".encode(), event.received_at, 1).events
+    assert again.id == event.id
+    assert await pool.fetchval("SELECT count(*) FROM events") == 2
+    assert await pool.fetchval("SELECT to_regclass('traces')") is None
+
+
+async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers, seen = Handlers(), []
+
+    @handlers.on("quiz")
+    async def fine(event: Event, connection: asyncpg.Connection) -> None:
+        seen.append(event.class_id)
+
+    await stored(pool, handlers, made(type="quiz"))
+    await pool.execute("""UPDATE unhandled SET event = '{"from": "another version"}'""")
+    await stored(pool, handlers, made(type="quiz", class_id=7))
+    async with running(handlers, pool):
+        pass
+    assert seen == [7]
+    (letter,) = await letters(pool)
+    assert (letter["path"], letter["raw"]) == ("fine", '{"from": "another version"}')
+
+
+async def test_that_postgresql_went_away_is_not_the_handlers_fault(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custom, "_PAUSE", 0.01)
+    handlers, runs = Handlers(), 0
+
+    @handlers.on("quiz")
+    async def cut_off(event: Event, connection: asyncpg.Connection) -> None:
+        nonlocal runs
+        runs += 1
+        if runs <= 2 * (1 + RETRIES):
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    await stored(pool, handlers, made(type="quiz"))
+    async with running(handlers, pool):
+        pass
+    assert runs == 2 * (1 + RETRIES) + 1
+    assert await letters(pool) == []
+
+
+async def test_a_handler_whose_commit_fails_is_recorded_and_stops_nobody(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers, later = Handlers(), []
+    await pool.execute("CREATE TABLE once (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+
+    @handlers.on("quiz")
+    async def twice(event: Event, connection: asyncpg.Connection) -> None:
+        await connection.execute("INSERT INTO once VALUES (1), (1)")
+
+    @handlers.on("exam")
+    async def fine(event: Event, connection: asyncpg.Connection) -> None:
+        later.append(event)
+
+    await stored(pool, handlers, made(type="quiz"))
+    await stored(pool, handlers, made(type="exam"))
+    async with running(handlers, pool):
+        pass
+    assert len(later) == 1
+    (letter,) = await letters(pool)
+    assert letter["reason"].startswith("UniqueViolationError")
+
+
+def test_two_handlers_of_one_name_are_refused() -> None:
+    handlers = Handlers()
+
+    def named() -> Handler:
+        async def handler(event: Event, connection: asyncpg.Connection) -> None: ...
+
+        return handler
+
+    handlers.on("quiz")(named())
+    with pytest.raises(HandlersError, match="rename one"):
+        handlers.on("exam")(named())
+
+
+async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_come(
+    pool: asyncpg.Pool,
+) -> None:
+    handlers, begun = Handlers(), 0
+
+    @handlers.on("quiz")
+    async def slow(event: Event, connection: asyncpg.Connection) -> None:
+        nonlocal begun
+        begun += 1
+        await connection.execute("INSERT INTO quizzes VALUES ($1)", event.id)
+        if begun == 1:
+            await asyncio.Future()
+
+    await pool.execute("CREATE TABLE quizzes (id uuid)")
+    events = [await stored(pool, handlers, made(type="quiz")) for _ in range(3)]
+    crashed = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA))
+    crashed.start()
+    while not begun:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await crashed.stop(0)
+    async with running(handlers, pool), running(handlers, pool):
+        pass
+    ids = [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")]
+    assert sorted(ids) == sorted(event.id for event in events)
+    assert begun == 1 + 3
+
+
+async def test_a_repeated_event_is_not_handled_again(pool: asyncpg.Pool) -> None:
+    handlers = Handlers()
+
+    @handlers.on("quiz")
+    async def quiz(event: Event, connection: asyncpg.Connection) -> None: ...
+
+    event = await stored(pool, handlers, made(type="quiz"))
+    await stored(pool, handlers, made(type="quiz", id=event.id, time=event.time))
+    assert await pool.fetchval("SELECT count(*) FROM unhandled") == 1
+
+
+def module(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: object) -> str:
+    made_up = ModuleType(name)
+    vars(made_up).update(attributes)
+    monkeypatch.setitem(sys.modules, name, made_up)
+    return name
+
+
+def test_the_handlers_of_all_modules_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handler(event: Event, connection: asyncpg.Connection) -> None: ...
+
+    one, other = Handlers(), Handlers()
+    for handlers in (one, other):
+        handlers.on("quiz")(handler)
+    names = [module(monkeypatch, "one", handlers=one), module(monkeypatch, "two", handlers=other)]
+    assert list(load_handlers(names).of("quiz")) == [handler, handler]
+    assert list(load_handlers([]).of("quiz")) == []
+
+
+def test_a_module_that_is_missing_or_has_no_handlers_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [
+        "no_such_module_anywhere",
+        module(monkeypatch, "without"),
+        module(monkeypatch, "wrong", handlers=[]),
+    ]
+    for name in names:
+        with pytest.raises(HandlersError, match=f"^HANDLERS: .*{name}"):
+            load_handlers([name])

@@ -1,0 +1,348 @@
+"""An event's whole way: posted as the real extension does, stored, drawn and shown."""
+
+import asyncio
+import gzip
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.conftest import Address
+from tests.support.replicas import Replica
+from tests.support.servers import InfluxServer, RedisServer
+
+COUNTS = """
+    SELECT (SELECT count(*) FROM students) AS students,
+           (SELECT count(*) FROM sessions) AS sessions,
+           (SELECT count(*) FROM notebooks) AS notebooks,
+           (SELECT count(*) FROM cells) AS cells,
+           (SELECT count(*) FROM cell_executions) AS executions,
+           (SELECT count(*) FROM cell_executions WHERE status = 'error') AS errors,
+           (SELECT count(*) FROM notebook_accesses) AS accesses,
+           (SELECT count(*) FROM events) AS events,
+           (SELECT count(*) FROM rejected_events) AS rejected
+"""
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def event(**fields: Any) -> dict[str, Any]:
+    return {
+        "eventId": str(uuid.uuid4()),
+        "eventType": "cell_executed",
+        "eventTime": now(),
+        "userId": "hanako",
+        "sessionId": "session-1",
+        "notebookPath": "lesson.ipynb",
+        "cellId": "cell-1",
+        "cellIndex": 0,
+        "cellType": "code",
+        "code": "1 + 1",
+        "result": "2",
+    } | fields
+
+
+async def counts(postgres: Address) -> dict[str, int]:
+    connection = await asyncpg.connect(**postgres)
+    try:
+        return dict(await connection.fetchrow(COUNTS))
+    finally:
+        await connection.close()
+
+
+async def fetch(postgres: Address, query: str) -> list[dict[str, Any]]:
+    connection = await asyncpg.connect(**postgres)
+    try:
+        return [dict(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def post(replica: Replica, *events: Any, **options: Any) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=15) as client:
+        return await client.post(replica.events_url, json=list(events), **options)
+
+
+@pytest.fixture
+def full_replica(
+    environment: dict[str, str], influx_server: InfluxServer, redis_server: RedisServer
+) -> Iterator[Replica]:
+    """A replica with InfluxDB and Redis."""
+    more = {
+        "INFLUXDB_URL": influx_server.url,
+        "INFLUXDB_BUCKET": environment["POSTGRES_DB"],
+        "REDIS_HOST": redis_server.host,
+        "REDIS_PORT": str(redis_server.port),
+    }
+    with Replica(environment | more) as replica:
+        yield replica
+
+
+async def points(influx: InfluxServer, bucket: str) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient() as client:
+        query = {"db": bucket, "q": "SELECT * FROM student_progress"}
+        answer = (await client.get(f"{influx.url}/query", params=query)).json()
+    series = answer["results"][0].get("series", [])
+    return (
+        [dict(zip(series[0]["columns"], row, strict=True)) for row in series[0]["values"]]
+        if series
+        else []
+    )
+
+
+async def test_the_captured_lesson_is_stored_drawn_and_shown_once(
+    full_replica: Replica, postgres: Address, influx_server: InfluxServer, captured: list[str]
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    expected = {
+        "students": 1,
+        "sessions": 1,
+        "notebooks": 1,
+        "cells": 4,
+        "executions": 4,
+        "errors": 1,
+        "accesses": 1,
+        "events": 3,
+        "rejected": 0,
+    }
+    async with httpx.AsyncClient() as client, full_replica.listen() as dashboard:
+        for stored in (1, 0):
+            for body in captured:
+                answer = await client.post(full_replica.events_url, content=body, headers=headers)
+                assert answer.status_code == 202
+                assert answer.json() == {
+                    "message": "1 events received and queued for processing.",
+                    "received": 1,
+                    "stored": stored,
+                    "duplicates": 1 - stored,
+                    "rejected": [],
+                }
+            assert await counts(postgres) == expected
+        messages = [await dashboard.next() for _ in captured]
+        assert await dashboard.silent()
+    assert [message["data"]["eventId"] for message in messages] == [
+        json.loads(body)[0]["eventId"] for body in captured
+    ]
+    assert {message["event"] for message in messages} == {"execution_update"}
+    assert {message["channel"] for message in messages} == {"progress:hanako@example.com"}
+    assert messages[-1]["data"]["executions"] == 4
+    assert messages[-1]["data"]["errors"] == 1
+    (student,) = await fetch(postgres, "SELECT * FROM students")
+    assert student["name"] == "花子"
+    assert student["team"] == "チーム7"
+    assert student["help_active"] is False
+    for _ in range(50):
+        if len(drawn := await points(influx_server, postgres["database"])) == len(captured):
+            break
+        await asyncio.sleep(0.1)
+    assert len(drawn) == len(captured)
+    assert {point["userId"] for point in drawn} == {"hanako@example.com"}
+    assert sorted(point["success"] for point in drawn if point["success"] is not None) == [
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+async def test_a_message_says_what_happened(replica: Replica) -> None:
+    async with replica.listen("?channels=progress:hanako") as dashboard:
+        failed = event(hasError=True, errorMessage="NameError: name 'x' is not defined")
+        await post(replica, event(eventType="cell_execution_start"), failed)
+        started, ended = await dashboard.next(), await dashboard.next()
+    assert started["data"]["status"] == "running"
+    assert ended["id"] != started["id"]
+    assert datetime.fromisoformat(ended["timestamp"]) == datetime.fromisoformat(failed["eventTime"])
+    assert ended["channel"] == "progress:hanako"
+    assert ended["data"] == {
+        "eventId": failed["eventId"],
+        "eventType": "cell_executed",
+        "userId": "hanako",
+        "notebookPath": "lesson.ipynb",
+        "cellId": "cell-1",
+        "cellIndex": 0,
+        "status": "error",
+        "executions": 1,
+        "errors": 1,
+    }
+
+
+async def test_sockets_hear_only_their_channels_and_each_message_once(
+    replica: Replica, postgres: Address
+) -> None:
+    await post(replica, event(userId="hanako"), event(userId="taro"))
+    await fetch(postgres, "INSERT INTO classes (class_code, name) VALUES ('A', 'A')")
+    await fetch(
+        postgres,
+        "INSERT INTO student_classes SELECT s.id, c.id FROM students s, classes c"
+        " WHERE s.user_id = 'taro'",
+    )
+    (row,) = await fetch(postgres, "SELECT id FROM classes")
+    async with (
+        replica.listen("?channels=progress:taro,progress:*") as both,
+        replica.listen(f"?channels=class:{row['id']}") as of_class,
+        replica.listen() as everything,
+    ):
+        await post(replica, event(userId="hanako"), event(userId="taro"))
+        assert [(await both.next())["data"]["userId"] for _ in "12"] == ["hanako", "taro"]
+        assert (await of_class.next())["data"]["userId"] == "taro"
+        assert [(await everything.next())["data"]["userId"] for _ in "12"] == ["hanako", "taro"]
+        for socket in (both, of_class, everything):
+            assert await socket.silent()
+
+
+async def test_commands_on_the_socket(replica: Replica) -> None:
+    async with replica.listen() as socket:
+        assert (await socket.send(action="ping"))["event"] == "pong"
+        answer = await socket.send(action="subscribe", channels=["progress:taro"])
+        assert answer["data"] == {"channels": ["progress:taro"], "recovered": True}
+        await post(replica, event(userId="hanako"))  # no longer everything
+        assert await socket.silent()
+        answer = await socket.send(action="unsubscribe", channels=["progress:taro"])
+        assert answer["data"] == {"channels": ["progress:taro"]}
+        assert (await socket.send(action="dance"))["data"]["code"] == "invalid_command"
+        await socket.socket.send("{")
+        error = await socket.next()
+        assert error["data"]["code"] == "invalid_json"
+        assert error.keys() == {"event", "channel", "id", "timestamp", "data"}
+        answer = await socket.send(action="subscribe", channels=["x"], since="from-before")
+        assert answer["data"]["recovered"] is False
+
+
+async def test_a_frame_nested_too_deep_is_an_error_like_others(replica: Replica) -> None:
+    async with replica.listen() as socket:
+        await socket.socket.send('{"x":' + "[" * 30_000)
+        assert (await socket.next())["data"]["code"] == "invalid_json"
+        assert (await socket.send(action="ping"))["event"] == "pong"
+
+
+async def test_a_client_that_reads_nothing_is_closed_and_delays_nobody(replica: Replica) -> None:
+    async with replica.listen() as lazy, replica.listen("?channels=progress:hanako") as other:
+        lazy.socket.transport.pause_reading()
+        echo = json.dumps({"action": "unsubscribe", "channels": ["x" * 2000] * 30})
+        with suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(3):
+                for _ in range(1000):
+                    await lazy.socket.send(echo)
+        await post(replica, event())
+        assert (await other.next(2))["event"] == "execution_update"
+        async with httpx.AsyncClient() as client:
+            for _ in range(50):
+                if (await client.get(f"{replica.url}/health")).json()["sockets"] == 1:
+                    break
+                await asyncio.sleep(0.1)
+            else:
+                pytest.fail("the client that reads nothing is still connected")
+        lazy.socket.transport.abort()
+
+
+async def test_a_bad_item_does_not_take_the_others_with_it(
+    replica: Replica, postgres: Address
+) -> None:
+    answer = await post(replica, event(), event(cellIndex="first"), 5, event())
+    assert answer.status_code == 202
+    assert answer.json()["stored"] == 2
+    assert [(each["index"], each["path"]) for each in answer.json()["rejected"]] == [
+        (1, "cellIndex"),
+        (2, ""),
+    ]
+    assert (await counts(postgres))["rejected"] == 2
+
+
+async def test_a_row_that_postgresql_refuses_is_rejected_alone(
+    replica: Replica, postgres: Address
+) -> None:
+    poison = event(metadata={"n": 1})
+    digits = "1" * 140_000  # more than PostgreSQL's numeric holds
+    body = json.dumps([event(), poison, event()]).replace('{"n": 1}', f'{{"n": {digits}}}')
+    async with httpx.AsyncClient() as client:
+        headers = {"Content-Type": "application/json"}
+        answer = await client.post(replica.events_url, content=body, headers=headers)
+    assert answer.status_code == 202
+    assert answer.json()["stored"] == 2
+    assert [each["index"] for each in answer.json()["rejected"]] == [1]
+    (letter,) = await fetch(postgres, "SELECT * FROM rejected_events")
+    assert poison["eventId"] in letter["raw"]
+
+
+async def test_only_bad_items_are_422_and_kept(replica: Replica, postgres: Address) -> None:
+    for _ in "12":
+        answer = await post(replica, {"userId": "hanako"}, event(code=1))
+        assert answer.status_code == 422
+        assert [each["loc"] for each in answer.json()["detail"]] == [
+            ["body", 0, "eventType"],
+            ["body", 1, "code"],
+        ]
+        assert answer.json()["detail"][0]["type"] == "missing"
+    assert (await counts(postgres))["rejected"] <= 3  # a retry adds no second row but event(code)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "word"),
+    [
+        (b"[{", {}, 422, "truncated"),
+        (b"{}", {}, 422, "array"),
+        (b'[{"eventType": "\xff"}]', {}, 422, "UTF-8"),
+        (b"[" * 100_000, {}, 422, "deep"),
+        (b"[]", {"Content-Type": "text/plain"}, 415, "application/json"),
+        (b"[]", {"Content-Encoding": "br"}, 415, "gzip"),
+        (b"nonsense", {"Content-Encoding": "gzip"}, 400, "gzip"),
+        (gzip.compress(b"[]", mtime=0)[:-4], {"Content-Encoding": "gzip"}, 400, "whole"),
+        (gzip.compress(b" ") * 100_000, {"Content-Encoding": "gzip"}, 400, "members"),
+        (b"[" + b"1," * 2000 + b"1]", {}, 413, "1000"),
+        (b" " * (16 * 1024 * 1024 + 1), {}, 413, "16777216"),
+        (gzip.compress(b" " * 200_000_000, 1), {"Content-Encoding": "gzip"}, 413, "16777216"),
+    ],
+)
+async def test_a_body_that_is_no_batch_gets_a_clear_error(
+    shared_replica: Replica, body: bytes, headers: dict[str, str], status: int, word: str
+) -> None:
+    async with httpx.AsyncClient(timeout=30) as client:
+        headers = {"Content-Type": "application/json"} | headers
+        answer = await client.post(shared_replica.events_url, content=body, headers=headers)
+    assert answer.status_code == status
+    assert word in json.dumps(answer.json()["detail"])
+
+
+async def test_an_empty_batch_gzip_and_a_trailing_slash_are_welcome(replica: Replica) -> None:
+    async with httpx.AsyncClient() as client:
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        answer = await client.post(replica.events_url + "/", content=b"[]", headers=headers)
+        assert (answer.status_code, answer.json()["received"]) == (202, 0)
+        body = gzip.compress(json.dumps([event(), event()]).encode())
+        headers["Content-Encoding"] = "gzip"
+        answer = await client.post(replica.events_url, content=body, headers=headers)
+        assert (answer.status_code, answer.json()["stored"]) == (202, 2)
+
+
+async def test_browsers_may_post_from_anywhere(replica: Replica) -> None:
+    async with httpx.AsyncClient() as client:
+        preflight = await client.options(
+            replica.events_url,
+            headers={
+                "Origin": "http://localhost:8888",
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "content-type",
+            },
+        )
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "*"
+        assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
+    answer = await post(replica, event(), headers={"Origin": "http://localhost:8888"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+async def test_unknown_paths_and_methods_are_json_errors(shared_replica: Replica) -> None:
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{shared_replica.url}/nothing")).json() == {"detail": "Not Found"}
+        answer = await client.get(shared_replica.events_url)
+        assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})

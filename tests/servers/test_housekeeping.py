@@ -1,0 +1,55 @@
+"""What each replica sees to from time to time."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from monitor.jobs import housekeeping as module
+from monitor.jobs.housekeeping import Housekeeping
+from monitor.pipeline.ledger import Ledger
+from monitor.pipeline.queue import EventQueue
+from monitor.pipeline.spool.entries import Spool
+from tests.conftest import Address
+from tests.servers.test_postgres import psql_of
+
+COPYING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE 'COPY classes%'
+"""
+
+
+@contextmanager
+def copying(postgres: Address) -> Iterator[None]:
+    """Somebody who has begun to copy, and says no more."""
+    command, environment = psql_of(postgres)
+    with subprocess.Popen(
+        [*command, "-c", "COPY classes (name, class_code) FROM STDIN"],
+        env=environment | {"PGAPPNAME": "cell-monitor"},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as client:
+        yield
+        client.kill()
+
+
+async def test_a_copy_whose_client_stands_still_lets_go_of_its_locks(
+    pool: asyncpg.Pool, postgres: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ABANDONED", 0.2)
+    monkeypatch.setattr(module, "_REPORT_EVERY", 0.3)
+    spool = Spool.open(tmp_path, 1_000_000)
+    keeper = Housekeeping(pool, Ledger(EventQueue(1, 1), spool), 1)
+    with copying(postgres):
+        async with asyncio.timeout(10):
+            while not await pool.fetchval(COPYING):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            keeper.start()
+            while await pool.fetchval(COPYING):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    await keeper.stop()
+    await spool.close()

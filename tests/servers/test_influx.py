@@ -1,0 +1,236 @@
+"""The sink of points. InfluxDB 1.x is real; of 2.x, which is not to be had, its wire is checked."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from aiohttp import web
+
+from monitor.database.dead_letters import DeadLetters
+from monitor.events.event import Event
+from monitor.pipeline.handlers import Handlers
+from monitor.pipeline.id_cache import IdCache
+from monitor.pipeline.postgres import PostgresSink
+from monitor.timeseries.influx import InfluxSink, PointBatch, Target
+from monitor.timeseries.line_protocol import line
+from monitor.timeseries.outbox import Outbox
+from tests.support.factories import made, now, soon
+from tests.support.servers import InfluxServer
+
+REPLICA = uuid.uuid4()
+
+
+@asynccontextmanager
+async def endpoint(
+    answers: list[int], blamed: str | None = None
+) -> AsyncIterator[tuple[str, list[web.Request], list[bytes]]]:
+    """An HTTP server that answers as told, then 204, and what it was sent.
+
+    Of several points with the one that it blames it takes none, as a 2.x server does.
+    """
+    requests: list[web.Request] = []
+    bodies: list[bytes] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        requests.append(request)
+        bodies.append(await request.read())
+        status = answers.pop(0) if answers else 204
+        if blamed and blamed.encode() in bodies[-1]:
+            status = 400
+        return (
+            web.json_response({"message": "because"}, status=status)
+            if status != 204
+            else (web.Response(status=204))
+        )
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}", requests, bodies
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def sink_of(
+    target: Target, pool: asyncpg.Pool, max_pending: int = 1000
+) -> AsyncIterator[InfluxSink]:
+    """A sink that has nothing to catch up."""
+    sink = InfluxSink(target, Outbox(pool), DeadLetters(pool, REPLICA), max_pending)
+    sink.start()
+    try:
+        await eventually(lambda: not sink.behind)
+        yield sink
+    finally:
+        await sink.stop(10)
+
+
+async def noted(pool: asyncpg.Pool, *events: Event) -> PointBatch:
+    """Commits the events, and returns what is to be drawn of them."""
+    sink = PostgresSink(pool, IdCache(1000), REPLICA, outbox=True, handlers=Handlers())
+    stored = await sink.write(list(events), soon())
+    assert stored.outbox_id is not None
+    return PointBatch([line(event) for event in stored.events], stored.outbox_id)
+
+
+async def notes(pool: asyncpg.Pool) -> int:
+    return int(await pool.fetchval("SELECT count(*) FROM outbox"))
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_2x_server_gets_token_organisation_and_bucket(pool: asyncpg.Pool) -> None:
+    async with (
+        endpoint([]) as (url, requests, bodies),
+        sink_of(Target(url, "progress_bucket", "secret", "my-org"), pool) as sink,
+    ):
+        batch = await noted(pool, made(), made())
+        sink.put(batch)
+    (request,) = requests
+    assert request.path == "/api/v2/write"
+    assert dict(request.query) == {"org": "my-org", "bucket": "progress_bucket", "precision": "ns"}
+    assert request.headers["Authorization"] == "Token secret"
+    assert bodies == ["\n".join(batch.lines).encode()]
+    assert await notes(pool) == 0
+
+
+async def test_an_error_that_will_pass_is_retried(pool: asyncpg.Pool) -> None:
+    async with (
+        endpoint([503, 500]) as (url, requests, _),
+        sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
+    ):
+        sink.put(await noted(pool, made()))
+    assert len(requests) == 3
+    assert (sink.written, sink.failure) == (1, None)
+
+
+async def test_after_an_outage_the_points_are_caught_up_from_postgresql(
+    pool: asyncpg.Pool, influx_server: InfluxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.pipeline.influx._PAUSE", 0.05)
+    old = now() - timedelta(hours=5)
+    events = [
+        made(time=old, duration_ms=3.5),
+        made(type="notebook_opened", cell_type="markdown"),
+        made(type="help", session=None, notebook=None),
+        made(failed=True, cell_type=None, execution_count=None, notebook="別/花 1.ipynb"),
+    ]
+    expected = {line(event) for event in events}
+    async with (
+        endpoint([500] * 9) as (url, _, bodies),
+        sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
+    ):
+        sink.put(await noted(pool, *events[:2]))
+        await eventually(lambda: bool(sink.failure))
+        sink.put(await noted(pool, *events[2:]))
+        assert sink.pending == 0
+        await eventually(lambda: not sink.behind)
+        assert sink.failure is None
+    assert set(b"\n".join(bodies[-3:]).decode().split("\n")) == expected
+    assert await notes(pool) == 0
+
+
+async def test_what_a_replica_that_never_returns_has_committed_is_drawn_by_another(
+    pool: asyncpg.Pool, influx_server: InfluxServer
+) -> None:
+    batch = await noted(pool, made(), made())
+    async with (
+        endpoint([]) as (url, _, bodies),
+        sink_of(Target(url, "bucket", "", "my-org"), pool),
+    ):
+        pass
+    assert sorted(bodies[0].decode().split("\n")) == sorted(batch.lines)
+    assert await notes(pool) == 0
+
+
+async def test_points_that_influxdb_blames_are_found_and_listed(pool: asyncpg.Pool) -> None:
+    events = [made() for _ in range(3)]
+    guilty = line(events[1])
+    async with (
+        endpoint([], blamed=guilty) as (url, _, bodies),
+        sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
+    ):
+        batch = await noted(pool, *events)
+        sink.put(batch)
+    assert {batch.lines[0], batch.lines[2]} <= set(b"\n".join(bodies).decode().split("\n"))
+    assert sink.refused == 1
+    (letter,) = await pool.fetch("SELECT source, reason, raw FROM rejected_events")
+    assert (letter["source"], letter["raw"]) == ("influxdb", guilty)
+    assert "because" in letter["reason"]
+    assert await notes(pool) == 0
+
+
+async def test_a_1x_database_is_made_when_it_is_missing(
+    pool: asyncpg.Pool, influx_server: InfluxServer
+) -> None:
+    async with sink_of(Target(influx_server.url, "made_by_the_sink", "", ""), pool) as sink:
+        sink.put(await noted(pool, made()))
+    assert (sink.written, sink.pending) == (1, 0)
+
+
+async def test_beyond_its_bound_points_are_caught_up_later(pool: asyncpg.Pool) -> None:
+    async with (
+        endpoint([]) as (url, _, bodies),
+        sink_of(Target(url, "bucket", "", "my-org"), pool, max_pending=2) as sink,
+    ):
+        batch = await noted(pool, made(), made(), made())
+        sink.put(batch)
+        assert (sink.pending, sink.behind) == (0, True)
+    assert sorted(b"\n".join(bodies).decode().split("\n")) == sorted(batch.lines)
+
+
+async def test_a_busy_replica_draws_too_what_another_has_left(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.pipeline.influx._SWEEP", 0.3)
+    async with (
+        endpoint([]) as (url, _, _),
+        sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
+        asyncio.timeout(10),
+    ):
+        left = await noted(pool, made())
+        await pool.execute("UPDATE outbox SET created_at = now() - interval '1 hour'")
+        while await pool.fetchval("SELECT count(*) FROM outbox WHERE id = $1", left.note):
+            sink.put(await noted(pool, made()))
+            await asyncio.sleep(0.05)
+        assert sink.failure is None
+
+
+async def test_what_comes_while_the_last_note_is_looked_for_is_drawn(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with endpoint([]) as (url, _, bodies):
+        sink = InfluxSink(
+            Target(url, "bucket", "", "my-org"), Outbox(pool), DeadLetters(pool, REPLICA), 1000
+        )
+        look = Outbox.catch_up
+
+        async def slowly(outbox: Outbox, write: Any, min_age: float) -> bool:
+            found = await look(outbox, write, min_age)
+            if not came:
+                came.append(await noted(pool, made()))
+                sink.put(came[0])
+            return found
+
+        came: list[PointBatch] = []
+        monkeypatch.setattr(Outbox, "catch_up", slowly)
+        sink.start()
+        async with asyncio.timeout(5):
+            while not came or await notes(pool):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await sink.stop(5)
+    assert came[0].lines == b"\n".join(bodies).decode().split("\n")

@@ -1,0 +1,425 @@
+"""What teachers ask, on a real PostgreSQL."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+from msgspec.structs import asdict, replace
+
+from monitor.database.pool import Database
+from monitor.database.reads import Reads
+from monitor.errors import InvalidBody, NotFound
+from monitor.events.event import Event
+from monitor.insight import timeline
+from monitor.insight.activity import Activity, ActivityQuery, class_activity
+from monitor.insight.cells import CellError, CellsQuery, assignment_progress, notebook_progress
+from monitor.insight.class_replay import class_then
+from monitor.insight.class_state import NowQuery, StudentNow, class_now
+from monitor.insight.pages import PageOf, Span
+from monitor.insight.student import sessions, submissions
+from monitor.insight.timeline import TimelineSpan, accesses, executions
+from monitor.jobs.counting import Counting
+from monitor.pipeline.handlers import Handlers
+from monitor.pipeline.id_cache import IdCache
+from monitor.pipeline.postgres import PostgresSink
+from tests.conftest import Address
+from tests.support.factories import made, now, soon
+
+
+class School(NamedTuple):
+    """A class `1` with two students and a teacher, a class `2` with one of them, an empty one."""
+
+    pool: asyncpg.Pool
+    sink: PostgresSink
+    reads: Reads
+
+    async def now(self, class_id: int = 1) -> dict[str, StudentNow]:
+        return {each.user_id: each for each in await class_now(self.reads, class_id, NowQuery())}
+
+    async def then(self, at: datetime) -> dict[str, StudentNow]:
+        found = await class_then(self.reads, 1, at, NowQuery())
+        return {each.user_id: each for each in found}
+
+    async def write(self, *events: Event) -> None:
+        await self.sink.write(list(events), soon())
+
+
+@pytest.fixture
+async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]:
+    await pool.execute(
+        """
+        INSERT INTO students (user_id) VALUES ('hanako'), ('taro'), ('sensei');
+        INSERT INTO classes (class_code, name) VALUES ('A', 'A'), ('B', 'B'), ('empty', 'empty');
+        INSERT INTO student_classes (student_id, class_id, role) VALUES
+            (1, 1, 'student'), (2, 1, 'student'), (3, 1, 'teacher'), (1, 2, 'student');
+        """
+    )
+    database = Database(postgres, 5, 5.0)
+    await database.open()
+    progress = Counting(database, lambda: False)
+    progress.start()
+    yield School(
+        pool,
+        PostgresSink(pool, IdCache(1_000), uuid.uuid4(), outbox=False, handlers=Handlers()),
+        Reads(database, None, progress.catch_up),
+    )
+    await progress.stop()
+    await database.close(5.0)
+
+
+def ago(**span: float) -> datetime:
+    return now() - timedelta(**span)
+
+
+async def test_who_did_nothing_is_idle(school: School) -> None:
+    found = await school.now()
+    assert list(found) == ["hanako", "taro"]
+    assert asdict(found["taro"]) == {
+        **dict.fromkeys(asdict(found["taro"])),
+        "student_id": 2,
+        "user_id": "taro",
+        "state": "idle",
+        "executions": 0,
+        "errors": 0,
+        "errors_in_a_row": 0,
+    }
+
+
+async def test_an_empty_class_is_empty_and_an_unknown_one_is_not_found(school: School) -> None:
+    assert await class_now(school.reads, 3, NowQuery()) == []
+    with pytest.raises(NotFound):
+        await class_now(school.reads, 4, NowQuery())
+
+
+async def test_a_class_shows_where_each_student_is_and_how_it_goes(school: School) -> None:
+    await school.write(
+        made(time=ago(seconds=9), cell="c1", failed=True),
+        made(time=ago(seconds=5), cell="c2", failed=True, notebook="b/x.ipynb", cell_index=4),
+        made(time=ago(seconds=20), cell="c3"),
+        made(student="taro", type="notebook_open", cell=None),
+        made(student="sensei"),
+    )
+    found = await school.now()
+    hanako, taro = found["hanako"], found["taro"]
+    assert (hanako.state, hanako.executions, hanako.errors) == ("error", 3, 2)
+    assert (hanako.notebook_path, hanako.cell_id, hanako.cell_position) == ("b/x.ipynb", "c2", 4)
+    assert hanako.errors_in_a_row == 2
+    assert (taro.state, taro.notebook_path, taro.cell_id) == ("active", "units/lesson.ipynb", None)
+    assert taro.last_heard_at is not None
+    assert set(found) == {"hanako", "taro"}
+    assert set(await school.now(2)) == {"hanako"}
+
+
+async def test_errors_in_a_row_do_not_depend_on_the_order_of_arrival(school: School) -> None:
+    await school.write(made(time=ago(hours=1), failed=True), made(time=ago(hours=3), failed=True))
+    assert (await school.now())["hanako"].errors_in_a_row == 2
+    await school.write(made(time=ago(hours=2)))
+    assert (await school.now())["hanako"].errors_in_a_row == 1
+    await school.write(made(time=ago(minutes=1)))
+    assert (await school.now())["hanako"].errors_in_a_row == 0
+    many = [made(student="taro", failed=True, time=ago(minutes=n)) for n in range(120)]
+    await school.write(*many)
+    assert (await school.now())["taro"].errors_in_a_row == 100
+
+
+async def test_who_was_not_heard_from_for_long_is_idle(school: School) -> None:
+    old = {"received_at": ago(minutes=4), "time": ago(minutes=4)}
+    await school.write(made(**old, failed=True), made(**old, student="taro", type="help"))
+    assert [each.state for each in (await school.now()).values()] == ["error", "active"]
+    found = await class_now(school.reads, 1, NowQuery(idle_after=200))
+    assert [each.state for each in found] == ["idle", "idle"]
+
+
+@pytest.mark.parametrize(
+    ("pressed", "received", "state"),
+    [
+        (1, 0, "help"),
+        (29, 1, "help"),
+        (-3_600, 0, "help"),  # a clock that is ahead
+        (35, 34, "active"),  # no heartbeat since
+        (7_200, 0, "active"),  # out of an offline queue
+        (-3_600, 34, "active"),
+    ],
+)
+async def test_who_presses_the_help_button_asks_for_help_as_long_as_it_repeats(
+    school: School, pressed: int, received: int, state: str
+) -> None:
+    await school.write(
+        made(type="help", time=ago(seconds=pressed), received_at=ago(seconds=received)),
+        made(time=ago(seconds=9_000)),
+    )
+    assert (await school.now())["hanako"].state == state
+    await school.write(made(type="help_stop", time=ago(seconds=pressed) + timedelta(seconds=1)))
+    assert (await school.now())["hanako"].state == "active"
+
+
+def then(at: datetime, **fields: Any) -> Event:
+    """What was received when it happened."""
+    return made(time=at, received_at=at, **fields)
+
+
+async def test_a_class_is_shown_as_it_was(school: School) -> None:
+    await school.write(
+        then(ago(days=3), cell="c9"),
+        then(ago(hours=5), cell="c1", failed=True),
+        then(ago(hours=4), cell="c2", failed=True, notebook="b/x.ipynb", cell_index=4),
+        then(ago(hours=4) + timedelta(seconds=20), type="help", cell=None, notebook="b/x.ipynb"),
+        then(ago(hours=4) + timedelta(seconds=30), type="help_stop", cell=None, notebook=None),
+        then(ago(hours=3), cell="c3"),
+        then(ago(hours=3), student="taro", type="notebook_open", cell=None),
+        then(ago(hours=3), student="sensei"),
+    )
+
+    async def hanako(**span: float) -> StudentNow:
+        return (await school.then(ago(hours=4) + timedelta(**span)))["hanako"]
+
+    before = await hanako(minutes=-1)
+    assert (before.state, before.executions, before.errors) == ("idle", 2, 1)
+    assert (before.notebook_path, before.cell_id) == ("units/lesson.ipynb", "c1")
+    failed = await hanako(seconds=10)
+    assert (failed.state, failed.executions, failed.errors, failed.errors_in_a_row) == (
+        ("error", 3, 2, 2)
+    )
+    assert (failed.notebook_path, failed.cell_id, failed.cell_position) == ("b/x.ipynb", "c2", 4)
+    assert (await hanako(seconds=25)).state == "help"
+    assert (await hanako(seconds=40)).state == "error"
+    later = await hanako(hours=1, seconds=10)
+    assert (later.state, later.executions, later.errors_in_a_row) == ("active", 4, 0)
+    found = await school.then(ago(hours=2, minutes=59))
+    assert (found["taro"].state, found["taro"].notebook_path) == ("active", "units/lesson.ipynb")
+    assert set(found) == {"hanako", "taro"}
+    long_ago = (await school.then(datetime(1, 1, 1, tzinfo=UTC)))["hanako"]
+    assert (long_ago.state, long_ago.executions, long_ago.last_heard_at) == ("idle", 0, None)
+
+
+async def test_as_it_is_and_as_it_was_a_moment_ago_are_the_same(school: School) -> None:
+    for number in range(60):
+        at = ago(minutes=number * 7 % 61, seconds=number)
+        failed = number % 3 > 0
+        await school.write(then(at, failed=failed, cell=f"c{number % 5}", cell_index=number % 5))
+    told, found = await school.now(), await school.then(now())
+    assert found == told
+
+
+async def test_a_call_that_was_resolved_is_none_from_then_on(school: School) -> None:
+    calls = [then(ago(minutes=9, seconds=-10 * n), type="help") for n in range(6)]
+    await school.write(then(ago(minutes=20), type="help_stop"), *calls)
+    await school.pool.execute(
+        "INSERT INTO help_requests (student_id, after_stop, resolved_by, resolved_at)"
+        " SELECT id, help_stop_at, 'Sato', now() - interval '8 minutes 30 seconds' FROM students"
+        " WHERE user_id = 'hanako'"
+    )
+
+    async def state(**span: float) -> str:
+        return (await school.then(ago(**span)))["hanako"].state
+
+    assert await state(minutes=8, seconds=40) == "help"
+    assert await state(minutes=8, seconds=20) == "active"
+    await school.write(
+        then(ago(minutes=7), type="help_stop"), then(ago(minutes=6, seconds=59), type="help")
+    )
+    assert await state(minutes=6, seconds=50) == "help"
+
+
+async def test_a_notebook_cell_by_cell(school: School) -> None:
+    name = {"error": "NameError: name 'x' is not defined", "failed": True}
+    await school.write(
+        made(cell="c1", time=ago(seconds=50), duration_ms=10, **name),
+        made(cell="c1", time=ago(seconds=40), duration_ms=100, failed=True, error="KeyError: 1"),
+        made(cell="c1", time=ago(seconds=30), duration_ms=1_000),
+        made(cell="c1", time=ago(seconds=20), duration_ms=10, **name),
+        made(cell="c2", time=ago(seconds=10), type="cell_execution_start", cell_index=1),
+        made(
+            cell="c1",
+            student="taro",
+            duration_ms=10,
+            **name | {"error": "NameError: name 'y' is not defined"},
+        ),
+        made(cell="c1", student="sensei", duration_ms=10, **name),
+        made(cell="other", notebook="other.ipynb"),
+    )
+    notebook = await school.pool.fetchval("SELECT id FROM notebooks WHERE name = 'lesson.ipynb'")
+    found = await notebook_progress(school.reads, 1, notebook, CellsQuery(errors=1))
+    assert (found.notebook_path, found.students) == ("units/lesson.ipynb", 2)
+    first, second = found.cells
+    assert (first.cell_id, first.type, first.position) == ("c1", "code", 0)
+    assert (first.reached, first.ran, first.failed, first.succeeded) == (2, 2, 2, 1)
+    assert (first.executions, first.errors) == (5, 4)
+    assert (first.attempts_mean, first.attempts_median) == (3.0, 3.0)
+    assert first.duration_median_ms == pytest.approx(10, rel=0.05)
+    assert first.duration_p90_ms == pytest.approx(1_000, rel=0.05)
+    assert first.frequent_errors == [
+        CellError("NameError: name … is not defined", 3, ["hanako", "taro"])
+    ]
+    assert (second.cell_id, second.reached, second.ran) == ("c2", 1, 0)
+    assert (second.attempts_mean, second.duration_median_ms) == (None, None)
+    (alone, _) = (await notebook_progress(school.reads, 2, notebook, CellsQuery(errors=0))).cells
+    assert (alone.executions, alone.frequent_errors) == (4, [])
+    (nobody, _) = (await notebook_progress(school.reads, 3, notebook, CellsQuery())).cells
+    assert (nobody.reached, nobody.executions, nobody.frequent_errors) == (0, 0, [])
+
+
+async def test_cells_of_what_is_unknown_are_not_found(school: School) -> None:
+    await school.write(made())
+    for class_id, notebook_id in ((9, 1), (1, 9)):
+        with pytest.raises(NotFound):
+            await notebook_progress(school.reads, class_id, notebook_id, CellsQuery())
+    with pytest.raises(NotFound):
+        await assignment_progress(school.reads, 1, CellsQuery())
+
+
+async def test_an_assignment_is_its_notebook_in_its_class(school: School) -> None:
+    await school.write(made(), made(student="taro"))
+    await school.pool.execute(
+        "INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (2, 1, '課題')"
+    )
+    found = await assignment_progress(school.reads, 1, CellsQuery())
+    assert found == await notebook_progress(school.reads, 2, 1, CellsQuery())
+    assert found.cells[0].reached == 1
+
+
+async def test_activity_is_told_interval_by_interval(school: School) -> None:
+    start = datetime(2026, 3, 1, 22, 58, tzinfo=UTC)
+    start = start.replace(year=ago(days=200).year, month=ago(days=200).month)
+    kinds = ["cell_executed", "cell_error", "help", "cell_executed", "notebook_open"]
+    await school.write(
+        *(made(type=kind, time=start + timedelta(seconds=50 * n)) for n, kind in enumerate(kinds)),
+        made(type="cell_error", student="taro", time=start + timedelta(hours=1)),
+        made(student="sensei", time=start),
+    )
+
+    async def asked(**query: Any) -> list[Activity]:
+        return await class_activity(school.reads, 1, ActivityQuery(since=start, **query))
+
+    end = start + timedelta(minutes=4)
+    assert await asked(interval=60, until=end) == [
+        Activity(start, 2, 1, 0),
+        Activity(start + timedelta(minutes=1), 0, 0, 1),
+        Activity(start + timedelta(minutes=2), 1, 0, 0),
+        Activity(start + timedelta(minutes=3), 0, 0, 0),
+    ]
+    hours = await asked(interval=3_600, until=start + timedelta(hours=1))
+    assert [(each.executions, each.errors, each.helps) for each in hours] == [(2, 1, 1), (2, 1, 0)]
+    assert hours[0].start == start.replace(minute=0)
+    (day,) = await asked(interval=86_400, until=start + timedelta(hours=20))
+    assert (day.executions, day.errors, day.helps) == (4, 2, 1)
+    assert len(await class_activity(school.reads, 3, ActivityQuery())) == 60
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"interval": 3_660},
+        {"since": datetime(2026, 1, 1, tzinfo=UTC), "until": datetime(2025, 1, 1, tzinfo=UTC)},
+        {"since": datetime(2026, 1, 1, tzinfo=UTC), "until": datetime(2027, 1, 1, tzinfo=UTC)},
+        {"until": datetime(1, 1, 1, tzinfo=UTC)},
+    ],
+)
+async def test_activity_has_bounds(school: School, query: dict[str, Any]) -> None:
+    with pytest.raises(InvalidBody):
+        await class_activity(school.reads, 1, ActivityQuery(**query))
+
+
+async def all_of(question: Any, school: School, span: Span) -> list[PageOf[Any]]:
+    pages = [await question(school.reads, 1, span)]
+    while pages[-1].next:
+        pages.append(await question(school.reads, 1, replace(span, cursor=pages[-1].next)))
+    return pages
+
+
+async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> None:
+    time = now()
+    events = [made(time=time - timedelta(days=20 * (n // 3)), cell=f"c{n}") for n in range(10)]
+    await school.write(*events, made(student="taro"), made(type="help"))
+    pages = await all_of(executions, school, TimelineSpan(limit=3))
+    assert [len(page.items) for page in pages] == [3, 3, 3, 1]
+    expected = sorted(events, key=lambda event: (event.time, event.id), reverse=True)
+    assert [item.event_id for page in pages for item in page.items] == [e.id for e in expected]
+    (item,) = (await executions(school.reads, 2, TimelineSpan())).items
+    assert asdict(item) | {"event_id": None, "executed_at": None, "received_at": None} == {
+        "event_id": None,
+        "executed_at": None,
+        "received_at": None,
+        "session_id": "session-1",
+        "notebook_id": 1,
+        "notebook_path": "units/lesson.ipynb",
+        "cell_id": "cell-1",
+        "cell_position": 0,
+        "execution_count": 1,
+        "status": "success",
+        "duration_ms": 1.5,
+        "code": "1 + 1",
+        "output": "2",
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize("scanned", [3, 2_000])
+async def test_a_time_line_is_filtered(
+    school: School, scanned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "SCANNED", scanned)
+    time = now()
+    await school.write(
+        *(
+            made(
+                time=time - timedelta(hours=n),
+                notebook="rare.ipynb" if n in (1, 7) else "often.ipynb",
+                failed=n in (7, 8),
+                cell=None,
+            )
+            for n in range(11)
+        )
+    )
+    rare = await school.pool.fetchval("SELECT id FROM notebooks WHERE path = 'rare.ipynb'")
+
+    async def hours(**filters: Any) -> list[int]:
+        pages = await all_of(executions, school, TimelineSpan(limit=2, **filters))
+        return [(time - item.executed_at) // timedelta(hours=1) for p in pages for item in p.items]
+
+    assert await hours(notebook_id=rare) == [1, 7]
+    assert await hours(notebook_id=rare, status="error") == [7]
+    assert await hours(status="error") == [7, 8]
+    assert await hours(notebook_id=999) == []
+    since, until = time - timedelta(hours=8), time - timedelta(hours=5)
+    assert await hours(since=since, until=until) == [6, 7, 8]
+    assert await hours(since=since, until=until, status="error") == [7, 8]
+
+
+async def test_accesses_and_sessions_and_submissions_are_read_page_by_page(school: School) -> None:
+    time = now()
+    for n, kind in enumerate(["notebook_open", "notebook_save", "notebook_close"]):
+        at = time - timedelta(minutes=n // 2)
+        await school.write(made(type=kind, time=at, session=f"s{n}"))
+    await school.pool.execute(
+        """
+        INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (1, 1, '課題');
+        INSERT INTO assignment_submissions (assignment_id, student_id, attempt, late)
+        SELECT 1, 1, n, false FROM generate_series(1, 3) AS n;
+        """
+    )
+    pages = await all_of(accesses, school, Span(limit=2))
+    assert sorted(item.action for page in pages for item in page.items) == ["close", "open", "save"]
+    assert pages[-1].items[0].action == "close"
+    pages = await all_of(sessions, school, Span(limit=1))
+    assert [item.session_id for page in pages for item in page.items] == ["s1", "s0", "s2"]
+    assert pages[0].items[0].is_active
+    pages = await all_of(submissions, school, Span(limit=2))
+    assert [item.attempt for page in pages for item in page.items] == [3, 2, 1]
+    assert pages[0].items[0].title == "課題"
+    assert (await submissions(school.reads, 2, Span())).items == []
+
+
+@pytest.mark.parametrize("question", [executions, accesses, sessions, submissions])
+async def test_of_an_unknown_student_nothing_is_found(school: School, question: Any) -> None:
+    with pytest.raises(NotFound):
+        await question(school.reads, 99, TimelineSpan())
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1", "1.x", f"{10**30}.{'0' * 32}"])
+async def test_a_cursor_is_that_of_a_page(school: School, cursor: str) -> None:
+    with pytest.raises(InvalidBody):
+        await executions(school.reads, 1, TimelineSpan(cursor=cursor))

@@ -1,0 +1,145 @@
+"""What a killed server leaves of its PostgreSQL blocks no later start."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import threading
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import psutil
+import pytest
+
+from monitor.database.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from tests.support.embedded import (
+    WATCHDOGS,
+    assert_starts_with,
+    await_true,
+    has_gone,
+    head_of,
+    launched,
+    serving,
+    sleeping,
+    write,
+)
+
+
+async def write_and_crash(directory: Path) -> str:
+    """Leave what a power cut leaves: a pid file and a log to recover from."""
+    with serving(directory) as (server, host):
+        word = await write(host)
+        head = head_of(directory)
+        family = [head, *head.children()]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):  # a worker that has just ended by itself
+                process.kill()
+        await_true(lambda: all(has_gone(process) for process in family))
+        server.kill()
+    return word
+
+
+def replace_first_line(file: Path, line: str) -> None:
+    """Replace the pid in a lock file; no line at all empties the file."""
+    _, _, rest = file.read_text().partition("\n")
+    file.write_text(f"{line}\n{rest}" if line else "")
+
+
+@pytest.mark.parametrize("watchdog", WATCHDOGS)
+async def test_a_restart_right_after_sigkill_waits_for_the_old_one(
+    postgres_directory: Path, watchdog: bool
+) -> None:
+    with serving(postgres_directory, watchdog=watchdog) as (server, host):
+        word = await write(host)
+        server.kill()
+        server.wait()
+        await assert_starts_with(postgres_directory, word)
+
+
+async def test_a_server_killed_while_starting_blocks_nothing(copied_directory: Path) -> None:
+    for delay in (0.1, 0.15, 0.2, 0.25):
+        with launched(copied_directory, watchdog=WATCHDOGS[0]) as server:
+            await asyncio.sleep(delay)
+            server.kill()
+    with EmbeddedPostgres(copied_directory) as postgres:
+        await write(postgres.host)
+
+
+async def test_a_start_broken_off_while_a_backup_changes_hands_blocks_nothing(
+    copied_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's copy, that is; another user's is theirs already, and this start goes through."""
+    give, given = os.chown, count()
+
+    def give_some(path: Path, *user: int, follow_symlinks: bool) -> None:
+        if next(given) == 20:
+            raise OSError("broken off")
+        give(path, *user, follow_symlinks=follow_symlinks)
+
+    with monkeypatch.context() as broken, suppress(EmbeddedPostgresError):
+        broken.setattr(os, "chown", give_some)
+        with EmbeddedPostgres(copied_directory):
+            pass
+    with EmbeddedPostgres(copied_directory) as postgres:
+        await write(postgres.host)
+
+
+def test_a_lock_that_a_dying_child_still_has_is_waited_for(copied_directory: Path) -> None:
+    lock = os.open(copied_directory, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    threading.Timer(0.3, os.close, [lock]).start()
+    with EmbeddedPostgres(copied_directory):
+        assert head_of(copied_directory).is_running()
+
+
+async def test_an_orphan_is_shut_down_before_the_next_start(copied_directory: Path) -> None:
+    with serving(copied_directory, watchdog=True) as (server, host):
+        word = await write(host)
+        head = head_of(copied_directory)
+        for child in psutil.Process(server.pid).children():
+            if child.name() != "postgres":
+                child.kill()
+        server.kill()
+        server.wait()
+        assert not has_gone(head)
+        await assert_starts_with(copied_directory, word)
+        assert has_gone(head)
+
+
+@pytest.mark.parametrize("first_line", ["2147483646", "garbage", "-7", "0", ""])
+async def test_a_stale_pid_file_blocks_nothing(copied_directory: Path, first_line: str) -> None:
+    word = await write_and_crash(copied_directory)
+    replace_first_line(copied_directory / "data" / "postmaster.pid", first_line)
+    await assert_starts_with(copied_directory, word)
+
+
+async def test_the_recycled_pid_of_a_bystander_blocks_nothing(copied_directory: Path) -> None:
+    word = await write_and_crash(copied_directory)
+    with sleeping(owner_of=copied_directory / "data") as bystander:
+        for lock in ("data/postmaster.pid", "socket/.s.PGSQL.5432.lock"):
+            replace_first_line(copied_directory / lock, str(bystander.pid))
+        await assert_starts_with(copied_directory, word)
+        assert bystander.poll() is None
+
+
+async def test_the_recycled_pid_of_another_postgres_blocks_nothing(
+    postgres_directory: Path, open_directory: Path
+) -> None:
+    with EmbeddedPostgres(open_directory) as other:
+        shutil.copy(open_directory / "data" / "postmaster.pid", postgres_directory / "data")
+        with EmbeddedPostgres(postgres_directory) as postgres:
+            await write(postgres.host)
+        await write(other.host)
+
+
+def test_a_first_start_that_was_killed_blocks_nothing(tmp_path: Path) -> None:
+    with launched(tmp_path, watchdog=WATCHDOGS[0]) as server:
+        await_true(lambda: any(tmp_path.glob("initdb-*/PG_VERSION")))
+        server.kill()
+    assert not (tmp_path / "data").exists()
+    # The killed initdb may still be writing during the first of these.
+    for _ in range(2):
+        with EmbeddedPostgres(tmp_path):
+            assert head_of(tmp_path).is_running()
+    assert not list(tmp_path.glob("initdb-*"))

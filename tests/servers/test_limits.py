@@ -1,0 +1,105 @@
+"""How much a caller and an address may do in a minute."""
+
+import json
+from collections.abc import AsyncIterator
+from itertools import count
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.conftest import Address, database, environment_of
+from tests.support.lms import make
+from tests.support.replicas import Listener, Replica
+from tests.support.tokens import SECRET, bearer, client, token
+
+REQUESTS, EVENTS, BYTES = 150, 150, 100_000
+SMALL = {"eventType": "help", "userId": "hanako"}
+BODIES = {
+    "requests": b"[]",
+    "events": json.dumps([SMALL] * 40).encode(),
+    "bytes": json.dumps([SMALL | {"code": "x" * 30_000}]).encode(),
+}
+_addresses = count(2)
+
+
+@pytest.fixture(scope="module")
+async def counting(
+    postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Replica]:
+    async with database(postgres_server) as address:
+        environment = environment_of(address, tmp_path_factory.mktemp("counting"))
+        little = {
+            "JWT_SECRET": SECRET,
+            "MINUTE_REQUESTS": str(REQUESTS),
+            "MINUTE_EVENTS": str(EVENTS),
+            "MINUTE_BYTES": str(BYTES),
+        }
+        with Replica({**environment, **little}) as replica:
+            yield replica
+
+
+class Place:
+    """Somewhere with an address of its own."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.address = f"127.0.0.{next(_addresses)}"
+        transport = httpx.AsyncHTTPTransport(local_address=self.address)
+        self._api = httpx.AsyncClient(base_url=f"{replica.url}/api/v1", transport=transport)
+
+    async def __aenter__(self) -> "Place":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._api.aclose()
+
+    async def post(self, body: bytes, key: str) -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        return await self._api.post("/events", content=body, headers=headers, params={"key": key})
+
+    async def exhaust(self, body: bytes, key: str) -> httpx.Response:
+        for _ in range(REQUESTS + 1):
+            answer = await self.post(body, key)
+            if answer.status_code != 202:
+                return answer
+        raise AssertionError("there is no limit")
+
+    async def get(self, credential: str) -> httpx.Response:
+        return await self._api.get("/classes", headers=bearer(credential))
+
+
+@pytest.mark.parametrize("what", BODIES)
+async def test_a_key_and_an_address_have_limits_of_their_own(counting: Replica, what: str) -> None:
+    body = BODIES[what]
+    async with client(counting.url, token(f"root of {what}", "admin")) as api:
+        key, other = [(await make(api, "/ingest-keys", name="x"))["key"] for _ in range(2)]
+    async with Place(counting) as here, Place(counting) as there:
+        refused = await here.exhaust(body, key)
+        assert refused.status_code == 503
+        assert what in refused.json()["detail"]
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        assert (await there.post(body, key)).status_code == 503
+        assert (await here.post(body, other)).status_code == 503
+        assert (await there.post(body, other)).status_code == 202
+
+
+async def test_what_is_no_ingest_is_refused_by_429(counting: Replica) -> None:
+    async with Place(counting) as here:
+        statuses = [(await here.get(token("jiro"))).status_code for _ in range(REQUESTS + 1)]
+        assert statuses == [200] * REQUESTS + [429]
+        refused = await here.get(token("saburo"))
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+
+
+async def test_commands_on_a_socket_are_counted(counting: Replica) -> None:
+    address = f"127.0.0.{next(_addresses)}"
+    url = f"ws://127.0.0.1:{counting.port}/ws?token={token('shiro')}"
+    async with connect(url, proxy=None, local_addr=(address, 0)) as socket:
+        listener = Listener(socket)
+        await listener.next()
+        for _ in range(REQUESTS - 1):
+            assert (await listener.send(action="ping"))["event"] == "pong"
+        told = await listener.send(action="ping")
+        assert (told["event"], told["data"]["code"]) == ("error", "over_limit")
+        assert "noise" not in (await listener.send(action="noise"))["data"]["message"]

@@ -1,0 +1,160 @@
+"""The OpenAPI document: valid, complete, readable without the internet, and true."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from monitor.app import create_app
+from monitor.settings import Settings
+from tests.support.replicas import Replica
+from tests.support.tokens import client, token
+
+UNDESCRIBED = ("/docs", "/page")  # pages for people, and their files
+SECONDS = 10  # for schemathesis to try to prove the document wrong
+CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
+
+
+@pytest.fixture(scope="module")
+async def document() -> dict[str, Any]:
+    transport = httpx.ASGITransport(create_app(Settings(), {}))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        found: dict[str, Any] = (await client.get("/api/v1/openapi.json")).json()
+        return found
+
+
+def routes(given: list[Any]) -> Iterator[Route]:
+    for route in given:
+        assert isinstance(route, Route | WebSocketRoute | Mount)
+        assert not isinstance(route, Mount) or route.path in UNDESCRIBED
+        if (
+            isinstance(route, Route)
+            and route.path != "/"
+            and not route.path.startswith(UNDESCRIBED)
+        ):
+            yield route
+
+
+def test_it_is_valid(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["info"] == {"title": "Student Counting Tracker API", "version": "0.1.0"}
+
+
+def test_it_has_each_route_and_each_route_has_it(document: dict[str, Any]) -> None:
+    described = {
+        (method.upper(), path) for path, item in document["paths"].items() for method in item
+    }
+    served = {
+        (method, route.path)
+        for route in routes(create_app(Settings(), {}).routes)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    assert described == served
+
+
+def test_each_operation_has_a_name_of_its_own_and_a_summary(document: dict[str, Any]) -> None:
+    operations = [each for item in document["paths"].values() for each in item.values()]
+    names = [each["operationId"] for each in operations]
+    assert len(set(names)) == len(names)
+    assert all(each["summary"] and each["tags"] for each in operations)
+
+
+async def test_it_says_which_credential_a_call_needs(
+    document: dict[str, Any], guarded_school: Replica
+) -> None:
+    async with client(guarded_school.url, token("hanako")) as api:
+        guarded = (await api.get("/openapi.json")).json()["paths"]
+    said: dict[str, Any] = {
+        f"{method} {path}": each.get("security")
+        for path, item in guarded.items()
+        for method, each in item.items()
+    }
+    assert said["post /api/v1/events"] == [{"token": []}, {"key": []}]
+    assert said["get /api/v1/classes"] == [{"token": []}]
+    assert said["get /api/v1/health"] == [{"token": []}, {"key": []}, {}]
+    operations = [each for item in document["paths"].values() for each in item.values()]
+    assert not any("security" in each for each in operations)
+
+
+def test_a_prefix_moves_all(document: dict[str, Any]) -> None:
+    app = create_app(Settings(api_v1_str="/other"), {})
+    moved = {route.path for route in routes(app.routes)}
+    expected = {path.replace("/api/v1", "/other") for path in document["paths"]}
+    assert moved == expected
+
+
+class Links(HTMLParser):
+    """What a page loads, and whether it has scripts or styles of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.found += [each for each in (given.get("src"), given.get("href")) if each]
+        if tag == "style" or (tag == "script" and "src" not in given):
+            self.inline.append(tag)
+        self.inline += [name for name in given if name.startswith("on") or name == "style"]
+
+
+async def test_the_docs_load_nothing_from_elsewhere(shared_replica: Replica) -> None:
+    async with httpx.AsyncClient(base_url=shared_replica.url) as client:
+        page = await client.get("/docs")
+        assert page.status_code == 200
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self';" in policy
+        links = Links()
+        links.feed(page.text)
+        assert links.inline == []
+        assert len(links.found) == 4
+        for link in links.found:
+            assert "//" not in link
+            file = await client.get(f"/{link}")
+            assert file.status_code == 200
+            assert file.headers["X-Content-Type-Options"] == "nosniff"
+        start = (await client.get("/docs/start.js")).text
+        assert '"api/v1/openapi.json"' in start
+        assert (await client.get("/docs/index.html")).status_code == 404
+
+
+async def faults(replica: Replica, folder: Path, *options: str) -> str:
+    """What schemathesis has to say against the document; nothing, if all is well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION),
+        "run", f"{replica.url}/api/v1/openapi.json", "--max-time", str(SECONDS),
+        "--max-examples", "10", "--continue-on-failure", "--no-shrink", "--no-color", *options,
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output = (await process.communicate())[0].decode()
+    assert "Stateful" in output, output
+    return "" if process.returncode == 0 else output
+
+
+async def test_schemathesis_finds_no_fault(school: Replica, tmp_path: Path) -> None:
+    assert not await faults(school, tmp_path)
+    assert "Internal Server Error" not in school.output()
+
+
+async def test_schemathesis_finds_no_fault_whoever_calls(
+    guarded_school: Replica, tmp_path: Path
+) -> None:
+    """Nor that a call that needs a credential does without."""
+    people = [token("root", "admin"), token("sensei", "instructor"), token("hanako")]
+    headers = [f"Authorization: Bearer {each}" for each in people]
+    found = await asyncio.gather(
+        *(faults(guarded_school, tmp_path, "--header", header) for header in headers)
+    )
+    assert not any(found), "".join(found)
+    assert "Internal Server Error" not in guarded_school.output()

@@ -1,0 +1,205 @@
+"""Declaring an operation: its arguments, its answers, its description."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.types import Scope
+
+from monitor.database.paging import Id, Listing, Page
+from monitor.errors import Conflict, NotFound
+from monitor.http.body import BodyReader
+from monitor.http.openapi import declare
+from monitor.http.operations import Api
+from monitor.http.responses import EXCEPTION_HANDLERS
+
+
+class Thing(msgspec.Struct):
+    name: str
+    size: int | msgspec.UnsetType = msgspec.UNSET
+    content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Filter(Page, frozen=True, kw_only=True):
+    owner: Id | msgspec.UnsetType = msgspec.UNSET
+    text: str = ""
+
+
+async def anybody(scope: Scope, found: Mapping[str, Any]) -> None:
+    """Refuses nobody."""
+
+
+def made() -> Api:
+    api = Api("/api", BodyReader(10_000, 20_000), anybody)
+
+    @api.operation("GET", "/things")
+    async def list_things(query: Filter) -> Listing[str]:
+        """Things."""
+        owner = "all" if query.owner is msgspec.UNSET else str(query.owner)
+        return Listing([owner, query.text, f"{query.skip}/{query.limit}"], 7)
+
+    @api.operation("POST", "/things", status=201)
+    async def create_thing(body: Thing) -> Thing:
+        """Creates a thing.
+
+        And more of it.
+        """
+        return body
+
+    @api.operation("PUT", "/things/{id}", raises=(NotFound, Conflict))
+    async def update_thing(id: Id, body: Thing) -> Thing:  # noqa: A002
+        """Changes a thing."""
+        if id == 1:
+            raise NotFound("No thing 1")
+        if id == 2:
+            raise Conflict("Somebody has it")
+        return body
+
+    @api.operation("POST", "/table", body_media="text/csv", media={"text/csv": str})
+    async def post_table(body: bytes) -> Thing | Response:
+        """Takes a table."""
+        return Response(body, media_type="text/csv") if body else Thing("nothing")
+
+    declare(api, "Things", "1", is_open=True)
+    return api
+
+
+@pytest.fixture(scope="module")
+def client() -> httpx.AsyncClient:
+    app = Starlette(routes=made().routes(), exception_handlers=EXCEPTION_HANDLERS)
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://server/api")
+
+
+def only(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 422, answer.text
+    (detail,) = answer.json()["detail"]
+    assert isinstance(detail["msg"], str)
+    found: dict[str, Any] = detail
+    return found
+
+
+async def test_a_listing_says_the_total(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/things?skip=3&limit=500&text=null&owner=9&other=x")
+    assert answer.json() == ["9", "null", "3/500"]
+    assert answer.headers["X-Total-Count"] == "7"
+    assert (await client.get("/things?text=a%00b")).json() == ["all", "a\ufffdb", "0/100"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=501", "limit=0", "skip=-1", "limit=", "owner=null", "skip=9999999999999999999"]
+)
+async def test_a_parameter_is_of_its_type(client: httpx.AsyncClient, query: str) -> None:
+    detail = only(await client.get(f"/things?{query}"))
+    assert detail["loc"] == ["query", query.split("=")[0]]
+
+
+async def test_errors_say_where_and_why(client: httpx.AsyncClient) -> None:
+    assert only(await client.post("/things", json={})) == {
+        "loc": ["body", "name"],
+        "msg": "Field required",
+        "type": "missing",
+    }
+    assert only(await client.post("/things", json={"name": 1}))["loc"] == ["body", "name"]
+    assert only(await client.post("/things", json={"name": "", "size": None}))["loc"][1] == "size"
+    assert only(await client.put("/things/x", json={"name": ""}))["loc"] == ["path", "id"]
+    assert only(await client.put(f"/things/{2**63}", json={"name": ""}))["loc"] == ["path", "id"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"name": "\xff"}', b'{"content": ' + b"[" * 9_000])
+async def test_what_is_no_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+    detail = only(await client.post("/things", content=body))
+    assert detail["loc"] == ["body"]
+    assert detail["type"] == "json_invalid"
+
+
+async def test_other_bodies_get_their_own_status(client: httpx.AsyncClient) -> None:
+    large = await client.post("/things", content=b" " * 10_001)
+    assert large.status_code == 413
+    kind = {"Content-Type": "text/plain"}
+    assert (await client.post("/things", content=b"{}", headers=kind)).status_code == 415
+    broken = await client.post("/things", content=b"{}", headers={"Content-Encoding": "gzip"})
+    assert broken.status_code == 400
+
+
+async def test_raw_json_stays_as_it_was_sent(client: httpx.AsyncClient) -> None:
+    content = rb'{ "a":  "\u0000\ud800" }'
+    answer = await client.post("/things", content=b'{"content":%s, "name": "\\u0000"}' % content)
+    assert answer.content == b'{"name":"\xef\xbf\xbd","content":%s}' % content
+    assert "content" not in (await client.post("/things", content=rb'{"name": "\u0000"}')).json()
+
+
+async def test_a_raised_error_has_its_status(client: httpx.AsyncClient) -> None:
+    body = {"name": "x"}
+    missing = await client.put("/things/1", json=body)
+    assert (missing.status_code, missing.json()) == (404, {"detail": "No thing 1"})
+    assert (await client.put("/things/2", json=body)).status_code == 409
+    assert (await client.put("/things/3", json=body)).json() == body
+
+
+async def test_a_body_and_an_answer_may_be_of_another_type(client: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "text/csv"}
+    answer = await client.post("/table", content=b"a,b\n", headers=headers)
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert answer.content == b"a,b\n"
+    assert (await client.post("/table", headers=headers)).json() == {"name": "nothing"}
+
+
+async def test_a_method_that_is_missing_is_answered_with_those_there_are(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.patch("/things")
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+async def test_the_document_describes_operations_by_their_types(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert set(document["paths"]) == {
+        "/api/things", "/api/things/{id}", "/api/table", "/api/openapi.json"
+    }  # fmt: skip
+    things = document["paths"]["/api/things"]
+    assert things["post"]["summary"] == "Creates a thing."
+    assert things["post"]["description"] == "And more of it."
+    assert set(things["post"]["responses"]) == {
+        "201",
+        "400",
+        "401",
+        "403",
+        "413",
+        "415",
+        "422",
+        "429",
+        "503",
+    }
+    names = [parameter["name"] for parameter in things["get"]["parameters"]]
+    assert names == ["skip", "limit", "owner", "text"]
+    assert things["get"]["parameters"][1]["schema"]["maximum"] == 500
+    assert "X-Total-Count" in things["get"]["responses"]["200"]["headers"]
+    changed = document["paths"]["/api/things/{id}"]["put"]["responses"]
+    assert set(changed) == {
+        "200",
+        "400",
+        "401",
+        "403",
+        "404",
+        "409",
+        "413",
+        "415",
+        "422",
+        "429",
+        "503",
+    }
+    table = document["paths"]["/api/table"]["post"]
+    assert set(table["requestBody"]["content"]) == {"text/csv"}
+    assert set(table["responses"]["200"]["content"]) == {"application/json", "text/csv"}
+    assert set(document["components"]["schemas"]) == {
+        "Thing",
+        "Problem",
+        "InvalidRequest",
+        "Detail",
+    }

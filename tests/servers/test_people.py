@@ -1,0 +1,153 @@
+"""Credentials that others vouch for, the two modes, and the command line."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from monitor.settings import SettingsError, from_environment
+from tests.support.paths import ROOT
+from tests.support.provider import EC, RSA, a_provider, confused, signed
+from tests.support.replicas import Replica
+from tests.support.tokens import SECRET, bearer, client
+
+
+async def status(replica: Replica, credential: str, path: str = "/audit") -> int:
+    async with client(replica.url, credential) as api:
+        return (await api.get(path)).status_code
+
+
+async def status_in_url(replica: Replica, credential: str) -> int:
+    async with client(replica.url, None, "") as api:
+        return (await api.get("/docs", params={"token": credential})).status_code
+
+
+async def test_an_openid_provider_and_a_hub_say_who_somebody_is(
+    environment: dict[str, str],
+) -> None:
+    with a_provider() as provider:
+        secured = {**environment, **provider.settings, "JWT_SECRET": SECRET}
+        with Replica(secured) as replica:
+            assert await status(replica, signed(RSA, "RS256", "r")) == 200
+            assert await status(replica, signed(EC, "ES256", "e")) == 200
+            assert await status(replica, signed(EC, "ES256", "e", role="student")) == 403
+            stranger = rsa.generate_private_key(65537, 2048)
+            for forged in (
+                signed(stranger, "RS256", "r"),
+                signed(RSA, "RS256", "unknown"),
+                signed(EC, "ES256", "r"),
+                signed(RSA, "RS512", "r"),
+                signed("x" * 40, "HS256", "r"),
+                confused(),
+                signed(RSA, "RS256", "r", iss="https://elsewhere"),
+                signed(RSA, "RS256", "r", aud="another"),
+                signed(RSA, "RS256", "r", exp=1),
+                "a\r\nX-Admin: true",
+                "\0",
+            ):
+                assert await status_in_url(replica, forged) == 401, forged
+            assert await status(replica, "hub-admin") == 200
+            assert await status(replica, "hub-teacher") == 403
+            assert await status(replica, "hub-teacher", "/ingest-keys") == 200
+            assert await status(replica, "hub-student", "/ingest-keys") == 403
+            assert await status(replica, "hub-student", "/classes") == 200
+            assert await status(replica, "hub-service") == 401
+            assert await status(replica, "hub-nobody") == 401
+
+
+async def test_tokens_with_unknown_keys_are_no_flood_at_the_provider(
+    environment: dict[str, str],
+) -> None:
+    with a_provider() as provider, Replica({**environment, **provider.settings}) as replica:
+        provider.is_down = True
+        tokens = [signed(RSA, "RS256", f"r{number}") for number in range(50)]
+        found = await asyncio.gather(*(status(replica, token) for token in tokens))
+        assert set(found) == {503}
+        assert provider.asked == ["/jwks"]
+
+
+async def test_who_cannot_be_asked_now_is_a_matter_of_time(environment: dict[str, str]) -> None:
+    away = {"JUPYTERHUB_API_URL": "http://127.0.0.1:9/hub/api"}
+    with Replica({**environment, **away}) as replica:
+        assert await status(replica, "hub-admin") == 503
+
+
+def command(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+async def test_the_command_line_makes_the_first_administrator_and_keys(
+    environment: dict[str, str],
+) -> None:
+    secured = {**environment, "JWT_SECRET": SECRET}
+    with Replica(secured) as replica:
+        minted = command(secured, "mint-token", "root").stdout.strip()
+        assert await status(replica, minted) == 200
+        key = json.loads(command(secured, "keys", "create", "初めての鍵").stdout)
+        rotated = json.loads(command(secured, "keys", "rotate", str(key["id"])).stdout)
+        events = [{"eventType": "help", "userId": "hanako"}]
+        async with httpx.AsyncClient() as api:
+            for each in (key, rotated):
+                url = f"{replica.events_url}?key={each['key']}"
+                assert (await api.post(url, json=events)).status_code == 202
+            command(secured, "keys", "revoke", str(key["id"]))
+            deadline = time.monotonic() + 10  # seconds; another process has done it
+            url = f"{replica.events_url}?key={key['key']}"
+            while (await api.post(url, json=events)).status_code != 401:
+                assert time.monotonic() < deadline
+            entries = (await api.get(f"{replica.url}/api/v1/audit", headers=bearer(minted))).json()
+    listed = json.loads(command(secured, "keys", "list").stdout)
+    assert [each["name"] for each in listed] == ["初めての鍵"] * 2
+    assert [each["operation"] for each in entries] == ["keys create", "keys rotate", "keys revoke"]
+
+
+def test_what_a_command_lacks_is_said(environment: dict[str, str]) -> None:
+    done = command(environment, "mint-token", "root")
+    assert done.returncode == 1
+    assert "JWT_SECRET" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "school.example"])
+def test_an_open_server_listens_on_this_machine_only(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"^HOST .*JWT_SECRET.*OPEN_TO_ALL"):
+        from_environment({"HOST": host})
+    assert from_environment({"HOST": host, "OPEN_TO_ALL": "I know"}).open_to_all
+    assert from_environment({"HOST": host, "JWT_SECRET": SECRET}).has_credentials
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_this_machine_is_no_elsewhere(host: str) -> None:
+    assert not from_environment({"HOST": host}).has_credentials
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"JWT_SECRET": "short"},
+        {"OPEN_TO_ALL": "yes"},
+        {"JWT_JWKS_URL": "login.example"},
+        {"JWT_JWKS_URL": "https://login.example/keys"},
+    ],
+)
+def test_settings_that_would_only_seem_to_secure_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(SettingsError):
+        from_environment(wrong)
+
+
+def test_a_run_that_would_be_open_to_all_does_not_start(environment: dict[str, str]) -> None:
+    done = command({**environment, "HOST": "0.0.0.0"})
+    assert done.returncode == 2
+    assert "JWT_SECRET" in done.stderr

@@ -1,0 +1,98 @@
+"""What can't be stored though PostgreSQL is well: it holds up nobody, and an operator sees it."""
+
+import asyncio
+
+import asyncpg
+import msgspec
+import pytest
+
+from monitor.events.decoding import EVENT_DIALECTS, decode
+from monitor.events.event import Event, Payload
+from monitor.pipeline.ledger import Counts
+from monitor.pipeline.spool import drain as fallback
+from monitor.pipeline.spool import quarantine
+from tests.servers.test_consumer import Running, eventually, ids, running, stored_ids
+from tests.support.factories import made, now
+
+# As an operator may have made one; PostgreSQL's own errors of both kinds look the same.
+TRIGGER = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.code = 'odd' THEN RAISE EXCEPTION 'an odd one' USING ERRCODE = '{code}'; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON cell_executions FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fallback, "_PATIENCE", 1.0)
+    monkeypatch.setattr(fallback, "_MOST_PATIENCE", 1.0)
+    monkeypatch.setattr(fallback, "_LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(quarantine, "_TRIAL", 0.0)
+    monkeypatch.setattr(quarantine, "_TRIES", 2)
+
+
+async def drained(server: Running) -> list[Event]:
+    """The events that were stored meanwhile, as a class goes on."""
+    live = []
+    async with asyncio.timeout(60):
+        while server.spool.events:
+            live.append(made())
+            await server.put(live[-1])
+            await asyncio.sleep(0.05)
+    return live
+
+
+@pytest.mark.parametrize("code", ["P0001", "53400"])
+async def test_what_is_refused_again_and_again_becomes_a_dead_letter_and_holds_up_nobody(
+    pool: asyncpg.Pool, code: str
+) -> None:
+    await pool.execute(TRIGGER.format(code=code))
+    first, second, third, last = (made() for _ in range(4))
+    odd = [made(code="odd") for _ in range(3)]
+    async with running(pool) as server:
+        await server.spool.append(
+            [
+                Payload([odd[0]], []),
+                Payload([first, odd[1], second], []),
+                Payload([third], []),
+                Payload([odd[2]], []),
+                Payload([last], []),
+            ]
+        )
+        server.fallback.activate(RuntimeError("for the test"))
+        live = await drained(server)
+        account = server.ledger.account()
+    assert (account.stored, account.rejected) == (4 + len(live), 3)
+    assert await stored_ids(pool) == ids(first, second, third, last, *live)
+    assert await pool.fetchval("SELECT sum(rejected) FROM ledger") == 3
+    letters = await pool.fetch("SELECT raw FROM rejected_events WHERE reason LIKE '%an odd one%'")
+    items = decode(
+        f"[{','.join(letter['raw'] for letter in letters)}]".encode(), now(), 9, EVENT_DIALECTS
+    )
+    assert ids(*items.events) == ids(*odd)
+
+
+async def test_what_another_version_has_spooled_becomes_dead_letters(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = iter([[[{"of": "yore"}, {"n": 2}], []], "nothing", [[], [], 3]])
+
+    def encode(parcel: Payload) -> bytes:
+        return msgspec.msgpack.encode(next(forms))
+
+    event = made()
+    async with running(pool) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr("monitor.pipeline.spool._encode", encode)
+            await server.spool.append([Payload([made(), made()], []) for _ in range(3)])
+        await server.spool.append([Payload([event], [])])
+        server.fallback.activate(RuntimeError("for the test"))
+        await eventually(lambda: not server.spool.events)
+        account = server.ledger.account()
+    assert account == Counts(0, 1, 0, 6, 0, 0)
+    assert await stored_ids(pool) == ids(event)
+    raw = [row["raw"] for row in await pool.fetch("SELECT raw FROM rejected_events")]
+    assert {'{"of":"yore"}', '{"n":2}', msgspec.msgpack.encode("nothing").hex()} <= set(raw)

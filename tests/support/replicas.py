@@ -1,0 +1,121 @@
+"""The server as an operator runs it: a process of its own, made from `run.py`."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.support.paths import ROOT
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+class Replica:
+    """One running server."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.events_url = f"{self.url}/api/v1/events"
+        self.environment = {**_clean_environment(), **environment, "PORT": str(self.port)}
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the replica
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self.log.close()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py")],
+            env=self.environment,
+            cwd=ROOT,
+            stdout=self.log,
+            stderr=self.log,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_up():
+            assert self.process.poll() is None, self.output()
+            assert time.monotonic() < deadline, self.output()
+            time.sleep(0.05)
+
+    def stop(self, signum: int = signal.SIGTERM) -> None:
+        if self.process is not None:
+            process, self.process = self.process, None
+            process.send_signal(signum)
+            try:
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()
+
+    def output(self) -> str:
+        self.log.seek(0)
+        return self.log.read().decode()
+
+    def _is_up(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/live").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @asynccontextmanager
+    async def listen(self, query: str = "") -> AsyncIterator["Listener"]:
+        async with connect(f"ws://127.0.0.1:{self.port}/ws{query}", proxy=None) as socket:
+            listener = Listener(socket)
+            listener.subscribed = await listener.next()
+            assert listener.subscribed["event"] == "subscribed"
+            yield listener
+
+
+class Listener:
+    """A dashboard's end of a WebSocket."""
+
+    subscribed: dict[str, Any]  # the first message
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def next(self, patience: float = 5.0) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), patience))
+        return message
+
+    async def send(self, **command: Any) -> dict[str, Any]:
+        await self.socket.send(json.dumps(command))
+        return await self.next()
+
+    async def silent(self, seconds: float = 0.3) -> bool:
+        try:
+            await self.next(seconds)
+        except TimeoutError:
+            return True
+        return False
+
+
+def _clean_environment() -> dict[str, str]:
+    """The machine's environment without what would set the server up otherwise."""
+    kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ}

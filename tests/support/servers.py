@@ -1,0 +1,212 @@
+"""Redis, InfluxDB and HAProxy for the tests, started and ended with them."""
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar, Self
+
+from tests.support.paths import ROOT
+from tests.support.programs import find_haproxy, find_influxd, find_redis
+
+LOCALHOST = "127.0.0.1"
+ATTEMPTS = 3
+READY_SECONDS = 20
+STOP_SECONDS = 15
+LOG_TAIL = 3000
+
+# The shell becomes the server; what it leaves behind waits on a pipe that only the test process
+# holds open. Linux's death signal would strike when the thread that started the server ends.
+TIED_TO_PARENT = 'exec 3<&0; (read _ <&3; kill -KILL $$) & exec "$@" 3<&- </dev/null'
+
+
+class ServerError(RuntimeError):
+    """A server that can't be handled, with what to do about it."""
+
+
+class Server(ABC):
+    """A server on a port of its own, or the one that an environment variable names."""
+
+    variable: ClassVar[str]
+    question: ClassVar[bytes]
+    answer: ClassVar[bytes]
+
+    def __init__(self, directory: Path) -> None:
+        self.host, self.port = LOCALHOST, 0
+        self._directory = directory
+        self._log = directory / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._named = os.environ.get(self.variable)
+        if self._named:
+            self.host, self.port = self._address(self._named)
+
+    def __enter__(self) -> Self:
+        if not self._named:
+            self.start()
+        elif not self._answers(self.port):
+            raise ServerError(f"{self.variable}={self._named} does not answer")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._named:
+            self.stop()
+
+    def start(self) -> None:
+        """Start the server, on the port it had before, unless it is there and answers."""
+        if self._process and self._answers(self.port):
+            return
+        self._end(signal.SIGKILL)
+        for _ in range(ATTEMPTS):
+            port = self.port or free_port()
+            self._process = self._spawn(port)
+            if self._becomes_ready(self._process, port):
+                self.port = port
+                return
+            self._end(signal.SIGKILL)
+        raise ServerError(f"The server does not start:\n{self._log_tail()}")
+
+    def stop(self) -> None:
+        """End the server in order, if it is running."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the server at once, if it is running."""
+        self._end(signal.SIGKILL)
+
+    @abstractmethod
+    def command(self, port: int) -> list[str]:
+        """The program and its arguments."""
+
+    def _address(self, named: str) -> tuple[str, int]:
+        match = re.fullmatch(r"(?:http://)?([^:/]+):(\d+)/?", named)
+        if not match:
+            raise ServerError(f"{self.variable}={named} is no address of host and port")
+        return match[1], int(match[2])
+
+    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", TIED_TO_PARENT, "sh", *self.command(port)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the tests, which then stop the server
+            )
+
+    def _becomes_ready(self, process: subprocess.Popen[bytes], port: int) -> bool:
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._answers(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return process.poll() is None  # on a port just taken it is another one that answers
+
+    def _answers(self, port: int) -> bool:
+        try:
+            with socket.create_connection((self.host, port), timeout=1) as connection:
+                connection.sendall(self.question)
+                return connection.recv(len(self.answer)) == self.answer
+        except OSError:
+            return False
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._named:
+            raise ServerError(f"The server {self.variable} names can't be started or stopped here")
+        if not self._process:
+            return
+        with self._process as process:
+            self._process = None
+            os.killpg(process.pid, how)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            process.kill()
+
+    def _log_tail(self) -> str:
+        return self._log.read_text(errors="replace")[-LOG_TAIL:]
+
+
+class RedisServer(Server):
+    """Redis, or Valkey, that keeps nothing on disk."""
+
+    variable = "TEST_REDIS"
+    question = b"PING\r\n"
+    answer = b"+PONG"
+
+    def command(self, port: int) -> list[str]:
+        """The server with no configuration file."""
+        options = ["--bind", LOCALHOST, "--port", str(port), "--dir", str(self._directory)]
+        return [find_redis(), *options, "--save", "", "--appendonly", "no"]
+
+
+class InfluxServer(Server):
+    """InfluxDB 1.x that keeps its data in the given directory."""
+
+    variable = "TEST_INFLUXDB"
+    question = b"GET /ping HTTP/1.0\r\n\r\n"
+    answer = b"HTTP/1.0 204"
+
+    @property
+    def url(self) -> str:
+        """The address of its HTTP interface."""
+        return f"http://{self.host}:{self.port}"
+
+    def command(self, port: int) -> list[str]:
+        """The server with this configuration, and nothing of the user's or the machine's own."""
+        settings = (
+            f"BIND_ADDRESS={LOCALHOST}:0",
+            f"DATA_DIR={self._directory}/data",
+            "DATA_MAX_VALUES_PER_TAG=0",
+            "DATA_QUERY_LOG_ENABLED=false",
+            f"DATA_WAL_DIR={self._directory}/wal",
+            f"HTTP_BIND_ADDRESS={LOCALHOST}:{port}",
+            "HTTP_LOG_ENABLED=false",
+            f"META_DIR={self._directory}/meta",
+            "MONITOR_STORE_ENABLED=false",
+            "REPORTING_DISABLED=true",
+        )
+        program = [find_influxd(), "-config", os.devnull]
+        return ["env", "-i", *(f"INFLUXDB_{setting}" for setting in settings), *program]
+
+
+class HaproxyServer(Server):
+    """HAProxy with the configuration of deploy/, for replicas on these ports."""
+
+    variable = ""  # none: a running one would not know the replicas
+    question = b"GET /balancer HTTP/1.0\r\n\r\n"
+    answer = b"HTTP/1.1 200"
+
+    def __init__(self, directory: Path, replicas: Sequence[int]) -> None:
+        super().__init__(directory)
+        self._replicas = replicas
+
+    def command(self, port: int) -> list[str]:
+        """The server in the foreground."""
+        configuration = self._directory / "haproxy.cfg"
+        configuration.write_text(self._configuration(port))
+        return [find_haproxy(), "-db", "-f", str(configuration)]
+
+    def _configuration(self, port: int) -> str:
+        text = (ROOT / "deploy" / "haproxy.cfg").read_text()
+        text = re.sub(r"(?s)# Docker's own.*?\n\n", "", text)
+        text = re.sub(r" resolvers docker.*", "", text)
+        text = text.replace("maxconn 10000", "maxconn 1000")  # for which limits need not be raised
+        text = text.replace("bind :8080", f"bind {LOCALHOST}:{port}")
+        for number, replica in enumerate(self._replicas, 1):
+            text = text.replace(f"server{number}:8000", f"{LOCALHOST}:{replica}")
+        return text
+
+
+def free_port() -> int:
+    """A port where nobody listens, below those that outgoing connections are given."""
+    while True:
+        port = random.randrange(20000, 32768)
+        with socket.socket() as probe:
+            if probe.connect_ex((LOCALHOST, port)):
+                return port

@@ -1,0 +1,42 @@
+"""Payload as clients send them, and what the decoder makes of them."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from monitor.events.decoding import decode
+from monitor.events.event import Event, Payload
+
+NOW = datetime(2026, 7, 23, 3, 0, tzinfo=UTC)
+TIME = "2026-07-23T01:02:03.004Z"
+ID = "30029b44-d926-4d3a-903f-0991ec79f54a"
+INVALID = {"eventType": 1}
+
+
+def item(**fields: Any) -> dict[str, Any]:
+    return {"eventId": ID, "eventType": "help", "eventTime": TIME, "userId": "花子"} | fields
+
+
+def decoded(*items: Any, limit: int = 100) -> Payload:
+    return decode(json.dumps(items).encode(), NOW, limit)
+
+
+def event(**fields: Any) -> Event:
+    return only(json.dumps([item(**fields)]).encode())
+
+
+def only(body: bytes) -> Event:
+    items = decode(body, NOW, 100)
+    assert items.rejected == []
+    (found,) = items.events
+    return found
+
+
+def without(name: str, **fields: Any) -> dict[str, Any]:
+    return {key: value for key, value in item(**fields).items() if key != name}
+
+
+def fields_of(found: Event) -> dict[str, Any]:
+    return msgspec.structs.asdict(found)

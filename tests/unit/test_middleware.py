@@ -1,0 +1,94 @@
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from monitor.http.middleware import CrossOrigin, WithoutTrailingSlash
+
+SCHOOL, STRANGER = "https://school.example", "https://elsewhere.example"
+
+
+async def hello(request: Request) -> Response:
+    return PlainTextResponse("hello", headers={"X-Total-Count": "1"})
+
+
+def client(origins: list[str]) -> httpx.AsyncClient:
+    app = Starlette(
+        routes=[Route("/hello", hello)],
+        middleware=[
+            Middleware(CrossOrigin, origins, ["X-Total-Count"], ["/hello"]),
+            Middleware(WithoutTrailingSlash),
+        ],
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server")
+
+
+@pytest.fixture
+async def open_to_all() -> AsyncIterator[httpx.AsyncClient]:
+    async with client(["*"]) as open_client:
+        yield open_client
+
+
+@pytest.fixture
+async def open_to_one() -> AsyncIterator[httpx.AsyncClient]:
+    async with client([SCHOOL]) as open_client:
+        yield open_client
+
+
+@pytest.mark.parametrize("path", ["/hello", "/hello/"])
+async def test_any_origin_may_read_answers_of_ingest(
+    open_to_all: httpx.AsyncClient, path: str
+) -> None:
+    answer = await open_to_all.get(path, headers={"Origin": STRANGER})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-expose-headers"] == "X-Total-Count"
+
+
+async def test_any_origin_is_for_ingest_alone(open_to_all: httpx.AsyncClient) -> None:
+    answer = await open_to_all.get("/nothing", headers={"Origin": STRANGER})
+    assert "access-control-allow-origin" not in answer.headers
+    asked = {"Origin": STRANGER, "Access-Control-Request-Method": "PUT"}
+    assert (await open_to_all.options("/nothing", headers=asked)).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/hello", "/nothing"])
+async def test_each_answer_is_secured(open_to_one: httpx.AsyncClient, path: str) -> None:
+    for origin in ({}, {"Origin": SCHOOL}, {"Origin": STRANGER}):
+        headers = (await open_to_one.get(path, headers=origin)).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Cache-Control"] == "no-store"
+
+
+async def test_without_an_origin_nothing_is_added(open_to_all: httpx.AsyncClient) -> None:
+    answer = await open_to_all.get("/hello")
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_only_a_listed_origin_may_read(open_to_one: httpx.AsyncClient) -> None:
+    ours = await open_to_one.get("/hello", headers={"Origin": SCHOOL})
+    assert ours.headers["access-control-allow-origin"] == SCHOOL
+    theirs = await open_to_one.get("/hello", headers={"Origin": STRANGER})
+    assert "access-control-allow-origin" not in theirs.headers
+    # A cache must not give the one the answer to the other.
+    assert ours.headers["vary"] == theirs.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize(("origin", "status"), [(SCHOOL, 200), (STRANGER, 400)])
+async def test_a_preflight_is_answered(
+    open_to_one: httpx.AsyncClient, origin: str, status: int
+) -> None:
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    answer = await open_to_one.options("/hello", headers=asked)
+    assert answer.status_code == status
+    assert answer.headers.get("access-control-allow-origin") == (SCHOOL if status == 200 else None)

@@ -1,0 +1,88 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from monitor.http.protocol import CorkedTransport
+
+
+class Recorded(asyncio.Transport):
+    """A real transport that tells how often it was written to."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self.writes: list[int] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(len(data))
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def write_eof(self) -> None:
+        self._transport.write_eof()
+
+
+async def served(
+    serve: Callable[[CorkedTransport], Awaitable[None] | None],
+) -> tuple[bytes, list[int]]:
+    """What a client receives from a server that does this with its connection, and its writes."""
+    loop = asyncio.get_running_loop()
+    recorded: list[Recorded] = []
+
+    class Protocol(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            recorded.append(Recorded(transport))
+            serve(CorkedTransport(recorded[0], loop))
+
+    async with await loop.create_server(Protocol, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        received = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        await writer.wait_closed()
+    return received, recorded[0].writes
+
+
+async def test_what_one_turn_of_the_loop_writes_is_one_write() -> None:
+    def serve(transport: CorkedTransport) -> None:
+        transport.write(b"head ")
+        transport.writelines([b"body ", b"tail"])
+        asyncio.get_running_loop().call_later(0.05, later, transport)
+
+    def later(transport: CorkedTransport) -> None:
+        transport.write(b" later")
+        transport.close()
+
+    assert await served(serve) == (b"head body tail later", [14, 6])
+
+
+async def test_closing_writes_first_what_is_held() -> None:
+    def serve(transport: CorkedTransport) -> None:
+        transport.write(b"last words")
+        transport.close()
+        assert transport.is_closing()
+
+    assert await served(serve) == (b"last words", [10])
+
+
+async def test_the_end_of_what_is_sent_comes_after_what_is_held() -> None:
+    def serve(transport: CorkedTransport) -> None:
+        transport.write(b"last words")
+        transport.write_eof()
+
+    assert await served(serve) == (b"last words", [10])
+
+
+async def test_much_is_not_held() -> None:
+    piece = b"x" * 40_000
+
+    def serve(transport: CorkedTransport) -> None:
+        for _ in range(3):
+            transport.write(piece)
+        transport.close()
+
+    assert await served(serve) == (3 * piece, [80_000, 40_000])
