@@ -420,7 +420,7 @@ async def test_a_connection_that_was_told_to_end_costs_no_event(pool: asyncpg.Po
 async def test_what_is_spooled_comes_in_though_postgresql_is_slow(
     pool: asyncpg.Pool, postgres: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.pipeline.fallback._PATIENCE", 1.0)
+    monkeypatch.setattr("monitor.pipeline.spool.drain._PATIENCE", 1.0)
     await pool.execute(
         "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql"
         " AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END'"
@@ -461,7 +461,7 @@ async def test_the_spool_leaves_the_disk_what_it_takes_to_empty_it(
 ) -> None:
     async with running(pool) as server:
         await server.spool.append([Payload([made()], [])])
-        monkeypatch.setattr("monitor.pipeline.spool._RESERVE", 2**62)
+        monkeypatch.setattr("monitor.pipeline.spool.entries._RESERVE", 2**62)
         with pytest.raises(SpoolFull, match="are free"):
             await server.spool.append([Payload([made()], [])])
         server.fallback.activate(Unavailable("for the test"))

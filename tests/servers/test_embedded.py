@@ -242,6 +242,6 @@ async def test_programs_below_a_closed_directory_work(
 ) -> None:
     """As in an environment below root's home: pytest's directories have mode 0700."""
     installed = shutil.copytree(binaries().parent, tmp_path / "pginstall")
-    monkeypatch.setattr("monitor.embedded.binaries", lambda: installed / "bin")
+    monkeypatch.setattr("monitor.database.embedded.server.binaries", lambda: installed / "bin")
     with EmbeddedPostgres(postgres_directory) as postgres:
         await write(postgres.host)

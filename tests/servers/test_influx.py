@@ -121,7 +121,7 @@ async def test_an_error_that_will_pass_is_retried(pool: asyncpg.Pool) -> None:
 async def test_after_an_outage_the_points_are_caught_up_from_postgresql(
     pool: asyncpg.Pool, influx_server: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.pipeline.influx._PAUSE", 0.05)
+    monkeypatch.setattr("monitor.timeseries.influx._PAUSE", 0.05)
     old = now() - timedelta(hours=5)
     events = [
         made(time=old, duration_ms=3.5),
@@ -196,7 +196,7 @@ async def test_beyond_its_bound_points_are_caught_up_later(pool: asyncpg.Pool) -
 async def test_a_busy_replica_draws_too_what_another_has_left(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.pipeline.influx._SWEEP", 0.3)
+    monkeypatch.setattr("monitor.timeseries.influx._SWEEP", 0.3)
     async with (
         endpoint([]) as (url, _, _),
         sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,

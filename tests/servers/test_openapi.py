@@ -44,7 +44,7 @@ def routes(given: list[Any]) -> Iterator[Route]:
 
 def test_it_is_valid(document: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(document).validate()
-    assert document["info"] == {"title": "Student Counting Tracker API", "version": "0.1.0"}
+    assert document["info"] == {"title": "Student Progress Tracker API", "version": "0.1.0"}
 
 
 def test_it_has_each_route_and_each_route_has_it(document: dict[str, Any]) -> None:

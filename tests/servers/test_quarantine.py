@@ -86,7 +86,7 @@ async def test_what_another_version_has_spooled_becomes_dead_letters(
     event = made()
     async with running(pool) as server:
         with monkeypatch.context() as patch:
-            patch.setattr("monitor.pipeline.spool._encode", encode)
+            patch.setattr("monitor.pipeline.spool.entries._encode", encode)
             await server.spool.append([Payload([made(), made()], []) for _ in range(3)])
         await server.spool.append([Payload([event], [])])
         server.fallback.activate(RuntimeError("for the test"))

@@ -160,7 +160,7 @@ def test_a_server_outlives_the_thread_that_started_it(kind: type[Server], tmp_pa
 @each_kind
 def test_nothing_outlives_a_killed_test_process(kind: type[Server], tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from tests.servers import *\n"
+        "import sys, time; from pathlib import Path; from tests.support.servers import *\n"
         f"with {kind.__name__}(Path(sys.argv[1])): print('ready', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -15,7 +15,7 @@ NAMES = [field.name.upper() for field in msgspec.structs.fields(Settings)]
 def test_without_any_variable_all_defaults_hold() -> None:
     settings = from_environment({})
     assert settings == Settings()
-    assert settings.project_name == "Student Counting Tracker API"
+    assert settings.project_name == "Student Progress Tracker API"
     assert (settings.host, settings.port, settings.api_v1_str) == ("127.0.0.1", 8000, "/api/v1")
     assert (settings.max_request_events, settings.max_request_bytes) == (1_000, 16 * 1024 * 1024)
     assert settings.backend_cors_origins == ["*"]
