@@ -1,4 +1,4 @@
-"""Redis Pub/Sub between replicas: it carries what they tell each other, and nothing else."""
+"""Redis Pub/Sub: carries the messages between replicas, and nothing else."""
 
 import asyncio
 import logging
@@ -13,13 +13,13 @@ from redis.exceptions import RedisError
 
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
-from monitor.live.replicas import PULSE, ReplicaMessage, Replicas
+from monitor.live.replicas import HEARTBEAT_INTERVAL, ReplicaMessage, Replicas
 from monitor.tasks import cancel_and_wait
 
 CHANNEL = "student_progress_notifications"
-_MAX_PAUSE = 2.0  # seconds between attempts to connect
-_QUIET = 5.0  # seconds without even our own pulse: the connection is dead
-_SYNC = 4.0  # seconds to learn what happened before; more than the others' back-off
+_MAX_BACKOFF = 2.0  # seconds between attempts to connect
+_READ_TIMEOUT = 5.0  # seconds without even our own heartbeat: the connection is dead
+_GREETING_TIMEOUT = 4.0  # seconds for the others' greetings; more than their back-off
 logger = logging.getLogger(__name__)
 
 _ENCODER = msgspec.json.Encoder()
@@ -27,9 +27,9 @@ _DECODER = msgspec.json.Decoder(ReplicaMessage)
 
 
 class RedisBroker:
-    """Takes what this replica tells to the others, and what they tell to it.
+    """Sends this replica's messages to the others, and receives theirs.
 
-    Without Redis it goes on trying. What could not be sent meanwhile, the others will ask for.
+    Reconnects by itself. Others fetch what could not be sent meanwhile.
     """
 
     def __init__(self, host: str, port: int, hub: Hub, queue_limit: int) -> None:
@@ -37,31 +37,31 @@ class RedisBroker:
             host=host,
             port=port,
             socket_connect_timeout=3,
-            socket_timeout=_QUIET,
-            retry=Retry(NoBackoff(), 0),  # not unseen: what came meanwhile would be missing
+            socket_timeout=_READ_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),  # no silent reconnect: it would lose messages
         )
         self._hub = hub
         self._replicas = Replicas(hub, self._queue)
-        self._own = b'["batch","%b",' % hub.origin.encode()
-        self._outbox: asyncio.Queue[tuple[str, ReplicaMessage]] = asyncio.Queue(queue_limit)
+        self._own_prefix = b'["batch","%b",' % hub.replica_id.encode()
+        self._outgoing: asyncio.Queue[tuple[str, ReplicaMessage]] = asyncio.Queue(queue_limit)
         self._tasks: list[asyncio.Task[None]] = []
-        self._tried = asyncio.Event()  # to connect and to learn what happened before
+        self._tried = asyncio.Event()  # to connect and to catch up
         self.connected = False
         self.dropped = 0
 
     async def start(self) -> None:
-        """Returns once this replica knows what the others know, or can't for now."""
+        """Returns once this replica has caught up with the others, or can't connect for now."""
         self._hub.relay = self.relay
         self._hub.stale = True
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._send())]
         await self._tried.wait()
 
-    async def stop(self, patience: float) -> None:
-        """Sends what is left, and that there will be no more."""
+    async def stop(self, timeout: float) -> None:
+        """Sends the queued messages and a farewell, for at most `timeout` seconds."""
         if self.connected:
             self._replicas.farewell()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._outbox.join(), patience)
+                await asyncio.wait_for(self._outgoing.join(), timeout)
         await cancel_and_wait(*self._tasks)
         await self._redis.aclose()
 
@@ -69,72 +69,76 @@ class RedisBroker:
         """Queues a batch for the other replicas."""
         self._queue(batch, None)
 
-    def _queue(self, told: ReplicaMessage, whom: str | None) -> None:
-        if self.connected and not self._outbox.full():
-            self._outbox.put_nowait((f"{CHANNEL}:{whom}" if whom else CHANNEL, told))
-        elif isinstance(told, MessageBatch):
-            self.dropped += told.count
+    def _queue(self, message: ReplicaMessage, replica_id: str | None) -> None:
+        if self.connected and not self._outgoing.full():
+            self._outgoing.put_nowait(
+                (f"{CHANNEL}:{replica_id}" if replica_id else CHANNEL, message)
+            )
+        elif isinstance(message, MessageBatch):
+            self.dropped += message.count
 
     async def _send(self) -> None:
         while True:
-            channel, told = await self._outbox.get()
+            channel, message = await self._outgoing.get()
             try:
-                await self._redis.publish(channel, _ENCODER.encode(told))
+                await self._redis.publish(channel, _ENCODER.encode(message))
             except (RedisError, OSError) as error:
-                if isinstance(told, MessageBatch):
-                    self.dropped += told.count
-                logger.warning("Nothing can be told to the other replicas: %s", error)
+                if isinstance(message, MessageBatch):
+                    self.dropped += message.count
+                logger.warning("A message could not be sent to the other replicas: %s", error)
             finally:
-                self._outbox.task_done()
+                self._outgoing.task_done()
 
     async def _listen(self) -> None:
-        pause = 0.1
+        backoff = 0.1
         while True:
             try:
-                await self._redis.connection_pool.disconnect()  # those of the time before
+                await self._redis.connection_pool.disconnect()  # left from before the outage
                 async with self._redis.pubsub() as subscription:
-                    await subscription.subscribe(CHANNEL, f"{CHANNEL}:{self._hub.origin}")
-                    pause = 0.1
+                    await subscription.subscribe(CHANNEL, f"{CHANNEL}:{self._hub.replica_id}")
+                    backoff = 0.1
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._receive(subscription))
                         tasks.create_task(self._greet())
-                        tasks.create_task(self._beat())
+                        tasks.create_task(self._send_heartbeats())
             except* (RedisError, OSError) as errors:
-                logger.warning("Redis is away, next try in %.1f s: %s", pause, errors.exceptions[0])
+                logger.warning(
+                    "Redis is away, next try in %.1f s: %s", backoff, errors.exceptions[0]
+                )
             finally:
                 if self.connected:
                     self.connected = False
                     self._hub.cut_off()
             self._tried.set()
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _MAX_PAUSE)
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, _MAX_BACKOFF)
 
     async def _greet(self) -> None:
-        """Learns what happened before."""
-        self.connected = True  # from now on the others' questions are answered
-        hearers = await self._redis.publish(CHANNEL, _ENCODER.encode(self._replicas.hello()))
-        logger.info("Connected to Redis and %d other replicas", hearers - 1)
-        whole = await self._replicas.greeted(hearers - 1, _SYNC)
-        self._hub.resume(whole)
+        """Catches up with the other replicas."""
+        self.connected = True  # from now on backfill requests are answered
+        receivers = await self._redis.publish(CHANNEL, _ENCODER.encode(self._replicas.hello()))
+        logger.info("Connected to Redis and %d other replicas", receivers - 1)
+        complete = await self._replicas.wait_for_greetings(receivers - 1, _GREETING_TIMEOUT)
+        self._hub.resume(complete)
         self._tried.set()
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
-            await asyncio.sleep(PULSE)
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
             self._replicas.tick()
 
     async def _receive(self, subscription: PubSub) -> None:
         while True:
-            message = await subscription.get_message(timeout=_QUIET)
+            message = await subscription.get_message(timeout=_READ_TIMEOUT)
             if message is None:
-                raise ConnectionError("nothing comes any more")
-            if message["type"] == "message" and not message["data"].startswith(self._own):
+                raise ConnectionError(f"nothing received for {_READ_TIMEOUT:.0f} s")
+            if message["type"] == "message" and not message["data"].startswith(self._own_prefix):
                 self._take(message["data"])
 
     def _take(self, data: bytes) -> None:
         try:
             self._replicas.receive(_DECODER.decode(data))
         except msgspec.DecodeError as error:
-            logger.warning("Something else publishes on %s: %s", CHANNEL, error)
-        except Exception:  # the listener outlives a fault of ours: what is missing is asked for
+            logger.warning("Ignored a malformed message on %s: %s", CHANNEL, error)
+        except Exception:  # keep listening: a backfill fetches what is missing
             logger.exception("A message of another replica could not be delivered")

@@ -1,4 +1,4 @@
-"""What has been delivered lately, by this replica and others, for clients that were away."""
+"""The latest messages of all replicas, for clients that were away."""
 
 import time
 from collections import deque
@@ -24,7 +24,7 @@ class Message(msgspec.Struct, gc=False):
 
 
 class Publication(msgspec.Struct, array_like=True, gc=False):
-    """A message before it has its id. It names itself after the first of its channels."""
+    """A message before it has its id. Its own `channel` is the first of its channels."""
 
     event: str
     channels: list[str]
@@ -33,7 +33,7 @@ class Publication(msgspec.Struct, array_like=True, gc=False):
 
 
 class Delivery(msgspec.Struct, array_like=True, gc=False):
-    """A message read back from its batch."""
+    """A publication as it is read back from its batch."""
 
     event: str
     channels: list[str]
@@ -45,9 +45,9 @@ _DELIVERIES = msgspec.json.Decoder(list[Delivery])
 
 
 class MessageBatch(msgspec.Struct, array_like=True, tag="batch", dict=True):
-    """Messages published together, numbered from `first` on among all of their origin."""
+    """Messages published together, numbered from `first` on among all of that replica."""
 
-    origin: str
+    replica_id: str
     first: int
     count: int
     messages: msgspec.Raw  # a list of Publication
@@ -68,8 +68,8 @@ class MessageBatch(msgspec.Struct, array_like=True, tag="batch", dict=True):
 class History:
     """Batches in the order of their arrival, bounded by their messages and their bytes.
 
-    `seen` is the number of the last message of each origin; what came up to the number in
-    `floors` is not, or no longer, here.
+    `high_water` is a version vector: the number of the last message of each replica. Messages
+    numbered up to `low_water` were dropped, or never arrived.
     """
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
@@ -79,59 +79,64 @@ class History:
         self._bytes = 0
         self.batches: deque[MessageBatch] = deque()
         self.position = 0  # batches so far
-        self.seen: dict[str, int] = {}
-        self.floors: dict[str, int] = {}
-        self.known_since = now()  # of origins that ended before, this replica knows nothing
-        self.lost_at = 0  # when a replica was last lost, with what it may have been about to send
+        self.high_water: dict[str, int] = {}
+        self.low_water: dict[str, int] = {}
+        self.known_since = now()  # ms since 1970; nothing is known of replicas that ended before
+        self.lost_at = (
+            0  # ms since 1970; when a replica, and perhaps unsent messages, were last lost
+        )
 
     def append(self, batch: MessageBatch) -> None:
-        """Takes the batch that follows what is seen of its origin."""
+        """Adds the batch that follows the last one of its replica."""
         self.batches.append(batch)
         self.position += 1
-        self.seen[batch.origin] = batch.last
+        self.high_water[batch.replica_id] = batch.last
         self._messages += batch.count
         self._bytes += batch.size
         while self._messages > self._max_messages or self._bytes > self._max_bytes:
             self._evict()
 
-    def skip(self, origin: str, offset: int) -> None:
-        """Gives up what is missing of an origin, up to a number."""
-        self.seen[origin] = self.floors[origin] = offset
+    def skip(self, replica_id: str, offset: int) -> None:
+        """Gives up the missing messages of a replica, up to a number."""
+        self.high_water[replica_id] = self.low_water[replica_id] = offset
 
-    def forget(self, origin: str, ended: int) -> None:
-        """Drops an origin that ended at that time, what came before, and cursors from before."""
-        while self.seen[origin] > self.floors.get(origin, 0):
+    def forget(self, replica_id: str, ended: int) -> None:
+        """Drops a replica that ended at that time (ms), all older messages, and older cursors."""
+        while self.high_water[replica_id] > self.low_water.get(replica_id, 0):
             self._evict()
-        del self.seen[origin]
-        self.floors.pop(origin, None)
+        del self.high_water[replica_id]
+        self.low_water.pop(replica_id, None)
         self.known_since = max(self.known_since, ended)
 
-    def prefix(self, origin: str) -> str:
-        """The cursor of a message of that origin, but for its number."""
-        return prefix(self._time(), self.seen, origin)
+    def prefix(self, replica_id: str) -> str:
+        """The cursor prefix of that replica's messages; append the message number."""
+        return prefix(self._time(), self.high_water, replica_id)
 
     def lacks(self, offsets: dict[str, int]) -> bool:
-        """Whether somebody has seen messages that have not arrived here."""
-        return any(offset > self.seen.get(origin, 0) for origin, offset in offsets.items())
+        """Whether these offsets include messages that have not arrived here."""
+        return any(
+            offset > self.high_water.get(replica_id, 0) for replica_id, offset in offsets.items()
+        )
 
     def covers(self, cursor: StreamPosition) -> bool:
-        """Whether all that came after the cursor is here."""
+        """Whether every message after the cursor is here."""
         if cursor.time < max(self.known_since, self.lost_at) or self.lacks(cursor.offsets):
             return False
-        return all(cursor.offsets.get(each, 0) >= floor for each, floor in self.floors.items())
+        return all(cursor.offsets.get(each, 0) >= floor for each, floor in self.low_water.items())
 
     def since(
         self, cursor: StreamPosition, wanted: Callable[[list[str]], bool], until: int
     ) -> Iterator[bytes]:
-        """The encoded messages on wanted channels from the cursor to a position, as of now.
+        """The encoded messages on wanted channels, from the cursor to the position `until`.
 
-        Each has the cursor of a client that has got this far. They are made as they are taken.
+        Each carries the cursor of a client that has received everything before it. They are encoded
+        lazily, as the caller iterates.
         """
         first = self.position - len(self.batches)
         batches = [
             batch
-            for place, batch in enumerate(self.batches, first)
-            if place < until and batch.last > cursor.offsets.get(batch.origin, 0)
+            for position, batch in enumerate(self.batches, first)
+            if position < until and batch.last > cursor.offsets.get(batch.replica_id, 0)
         ]
         return _replay(cursor, batches, wanted)
 
@@ -139,7 +144,7 @@ class History:
         batch = self.batches.popleft()
         self._messages -= batch.count
         self._bytes -= batch.size
-        self.floors[batch.origin] = max(batch.last, self.floors.get(batch.origin, 0))
+        self.low_water[batch.replica_id] = max(batch.last, self.low_water.get(batch.replica_id, 0))
 
     def _time(self) -> int:
         return max(now(), self.lost_at)
@@ -163,11 +168,14 @@ def _replay(
 ) -> Iterator[bytes]:
     offsets = dict(cursor.offsets)
     for batch in batches:
-        head, seen = prefix(cursor.time, offsets, batch.origin), offsets.get(batch.origin, 0)
+        head, received = (
+            prefix(cursor.time, offsets, batch.replica_id),
+            offsets.get(batch.replica_id, 0),
+        )
         for offset, each in enumerate(batch.deliveries, batch.first):
-            if offset > seen and wanted(each.channels):
-                place = f"{head}{offset:x}"
+            if offset > received and wanted(each.channels):
+                cursor_text = f"{head}{offset:x}"
                 yield encode(
-                    Message(each.event, each.channels[0], place, each.timestamp, each.data)
+                    Message(each.event, each.channels[0], cursor_text, each.timestamp, each.data)
                 )
-        offsets[batch.origin] = batch.last
+        offsets[batch.replica_id] = batch.last

@@ -1,4 +1,4 @@
-"""Fan-out: messages from this replica's pipeline, or another's, to the sockets that want them."""
+"""Fan-out: sends messages of this replica and of others to the subscribed sockets."""
 
 import asyncio
 import secrets
@@ -14,28 +14,28 @@ from monitor.live.history import Delivery, History, Message, MessageBatch, Publi
 from monitor.live.presence import Presence
 from monitor.live.subscriber import SocketLimits, Subscriber, Wire, frame
 
-_CATCH_UP = 1.0  # seconds for messages that a client has seen to arrive here as well
-_TICK = 0.1  # a whole school may be waiting
+_CATCH_UP_TIMEOUT = 1.0  # seconds to wait for messages that a client has read elsewhere
+_CATCH_UP_INTERVAL = 0.1  # seconds between two checks; a whole school may be waiting
 
 
 class Stale(msgspec.Struct):
-    """The `data` of `stale`: what other replicas publish does not arrive for now."""
+    """The `data` of `stale`: messages of other replicas don't arrive for now."""
 
 
 class Resumed(msgspec.Struct):
-    """The `data` of `resumed`: whether what is before it is complete."""
+    """The `data` of `resumed`: whether no message before it is missing."""
 
     recovered: bool
 
 
 class Hub:
-    """Knows who listens to which channel, and gives each subscriber a message once."""
+    """Knows the subscribers of each channel, and sends each of them a message once."""
 
     def __init__(self, history: History, limits: SocketLimits) -> None:
         self._limits = limits
         self._listeners: dict[str, set[Subscriber]] = {}
         self._sockets: set[Subscriber] = set()
-        self.origin = secrets.token_hex(4)
+        self.replica_id = secrets.token_hex(4)
         self.history = history
         self.presence = Presence()
         self.stale = False
@@ -47,10 +47,13 @@ class Hub:
 
     @property
     def cursor(self) -> str:
-        return f"{self.history.prefix(self.origin)}{self.history.seen.get(self.origin, 0):x}"
+        """The id of the latest message."""
+        offset = self.history.high_water.get(self.replica_id, 0)
+        return f"{self.history.prefix(self.replica_id)}{offset:x}"
 
     @contextmanager
     def join(self, wire: Wire, name: str = "") -> Iterator[Subscriber]:
+        """A subscriber for this socket, without channels; removed at the end of the block."""
         subscriber = Subscriber(wire, self._limits, name)
         self._sockets.add(subscriber)
         try:
@@ -61,12 +64,14 @@ class Hub:
             subscriber.leave()
 
     def subscribe(self, subscriber: Subscriber, channels: Iterable[str]) -> None:
+        """Adds channels (such as `class:7`); those it has already are left alone."""
         for channel in set(channels) - subscriber.channels:
             subscriber.channels.add(channel)
             self._listeners.setdefault(channel, set()).add(subscriber)
             self.presence.enter(channel, subscriber.name)
 
     def unsubscribe(self, subscriber: Subscriber, channels: Iterable[str]) -> None:
+        """Removes channels; those it doesn't have are left alone."""
         for channel in subscriber.channels.intersection(channels):
             subscriber.channels.discard(channel)
             listeners = self._listeners[channel]
@@ -76,44 +81,44 @@ class Hub:
             self.presence.leave(channel, subscriber.name)
 
     async def catch_up(self, cursor: StreamPosition) -> None:
-        """Waits a moment for messages on their way here that a client has seen elsewhere."""
+        """Waits briefly for messages that a client has read at another replica."""
         if self.relay is None or self.stale:
             return
-        deadline = asyncio.get_running_loop().time() + _CATCH_UP
+        deadline = asyncio.get_running_loop().time() + _CATCH_UP_TIMEOUT
         while self.history.lacks(cursor.offsets):
             if asyncio.get_running_loop().time() > deadline:
                 return
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_CATCH_UP_INTERVAL)
 
     def missed(
         self, subscriber: Subscriber, channels: list[str], cursor: StreamPosition, until: int
     ) -> Iterator[bytes]:
-        """What came on these channels since the cursor, but for what the subscriber got."""
-        names, followed = set(channels), set(subscriber.channels)
+        """Messages on these channels since the cursor, except those already delivered."""
+        names, delivered = set(channels), set(subscriber.channels)
 
         def wanted(carriers: list[str]) -> bool:
             if ALL not in names and names.isdisjoint(carriers):
                 return False
-            return ALL not in followed and followed.isdisjoint(carriers)
+            return ALL not in delivered and delivered.isdisjoint(carriers)
 
         return self.history.since(cursor, wanted, until)
 
     def publish(self, messages: Iterable[Publication]) -> None:
-        """Sends messages to this replica's sockets and, in one piece, to the other replicas."""
-        outgoing = list(messages)
-        if not outgoing:
+        """Sends messages to this replica's sockets and, as one batch, to the other replicas."""
+        publications = list(messages)
+        if not publications:
             return
-        first = self.history.seen.get(self.origin, 0) + 1
-        batch = MessageBatch(self.origin, first, len(outgoing), pack(outgoing))
+        first = self.history.high_water.get(self.replica_id, 0) + 1
+        batch = MessageBatch(self.replica_id, first, len(publications), pack(publications))
         self.history.append(batch)
-        self._fan_out(batch, outgoing)
+        self._fan_out(batch, publications)
         if self.relay:
             self.relay(batch)
 
     def deliver(self, batch: MessageBatch) -> None:
         """Sends another replica's messages to this one's sockets.
 
-        Raises msgspec.DecodeError, and keeps nothing, when they are none.
+        Raises msgspec.DecodeError, and keeps nothing, when the batch is malformed.
         """
         deliveries = batch.deliveries
         self.history.append(batch)
@@ -127,24 +132,24 @@ class Hub:
         channel: str | None = None,
         cursor: str | None = None,
     ) -> None:
-        """Sends a control message to one subscriber, in its turn."""
+        """Sends a control message to one subscriber, after the messages queued for it."""
         message = Message(event, channel, cursor or self.cursor, datetime.now(UTC), data)
         text = encode(message)
         subscriber.put(text, frame(text))
 
     def cut_off(self) -> None:
-        """Tells all sockets, now and when they join, that other replicas are out of reach."""
+        """Notifies all sockets, present and future, that other replicas can't be reached."""
         self.presence.elsewhere.clear()
         if not self.stale:
             self.stale = True
-            self._tell("stale", Stale())
+            self._notify_all("stale", Stale())
 
     def resume(self, recovered: bool) -> None:
-        """Tells all sockets whether they have got all up to now."""
+        """Notifies all sockets that other replicas are back, and whether messages are missing."""
         self.stale = False
-        self._tell("resumed", Resumed(recovered))
+        self._notify_all("resumed", Resumed(recovered))
 
-    def _tell(self, event: str, data: msgspec.Struct) -> None:
+    def _notify_all(self, event: str, data: msgspec.Struct) -> None:
         text = encode(Message(event, None, self.cursor, datetime.now(UTC), data))
         ready = frame(text)
         for subscriber in self._sockets:
@@ -153,20 +158,20 @@ class Hub:
     def _fan_out(self, batch: MessageBatch, messages: Iterable[Publication | Delivery]) -> None:
         if not self._listeners:
             return
-        head = self.history.prefix(batch.origin)
+        head = self.history.prefix(batch.replica_id)
         for offset, each in enumerate(messages, batch.first):
-            if found := self._found(each.channels):
-                place = f"{head}{offset:x}"
+            if subscribers := self._subscribers(each.channels):
+                cursor = f"{head}{offset:x}"
                 text = encode(
-                    Message(each.event, each.channels[0], place, each.timestamp, each.data)
+                    Message(each.event, each.channels[0], cursor, each.timestamp, each.data)
                 )
                 ready = frame(text)
-                for subscriber in found:
+                for subscriber in subscribers:
                     subscriber.put(text, ready)
 
-    def _found(self, channels: list[str]) -> set[Subscriber]:
+    def _subscribers(self, channels: list[str]) -> set[Subscriber]:
         listeners = self._listeners
-        found = [listeners[name] for name in (ALL, *channels) if name in listeners]
-        if len(found) == 1:
-            return found[0]
-        return set().union(*found)
+        sets = [listeners[name] for name in (ALL, *channels) if name in listeners]
+        if len(sets) == 1:
+            return sets[0]
+        return set().union(*sets)

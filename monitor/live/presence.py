@@ -26,7 +26,7 @@ class Attendance(msgspec.Struct):
 
 
 class Presence:
-    """Counts sockets by class channel and name; other replicas' counts are theirs to tell."""
+    """Counts the sockets of each class channel by name; other replicas report their own counts."""
 
     def __init__(self) -> None:
         self.here: Present = {}
@@ -50,6 +50,7 @@ class Presence:
                 del self.here[channel]
 
     def of(self, channel: str) -> Attendance:
+        """The sockets on a channel `class:{id}` at all replicas, by name in alphabetical order."""
         total: Counter[str] = Counter()
         replicas: list[Mapping[str, Mapping[str, int]]] = [self.here, *self.elsewhere.values()]
         for present in replicas:

@@ -1,7 +1,27 @@
-"""What replicas tell each other, so that each has the messages of all, in order and without gaps.
+"""The protocol between replicas, by which each gets the messages of all, in order, without gaps.
 
-Messages of one origin are numbered without a gap, and Redis keeps the order of what it carries.
-So a replica that hears another's pulse knows at once what it has missed, and asks that one for it.
+Every replica numbers its own messages without gaps, and Redis keeps the order of what it carries.
+A version vector (the last message number of each replica) in every heartbeat therefore shows a
+receiver at once what it lacks, and it asks the sender for it: a backfill.
+
+| event here                       | what follows                                                 |
+|----------------------------------|--------------------------------------------------------------|
+| connected to Redis               | heartbeat with `hello`; wait until all have answered it      |
+| heartbeat with `hello`           | answer with a heartbeat that says who is present             |
+| heartbeat ahead of this replica  | request a backfill from its sender                           |
+| heartbeat with a newer `lost_at` | messages may be missing here as well: sockets get `resumed`  |
+| heartbeat with `farewell`        | remove the replica; nothing of it is missing                 |
+| batch, the next one              | deliver it, then the held ones that follow                   |
+| batch behind a gap               | hold it, request a backfill                                  |
+| batch seen before                | ignore it                                                    |
+| backfill request                 | answer with the batches beyond it, and the low-water marks   |
+| backfill response                | skip what no longer exists, deliver its batches, settle      |
+| no response in time              | settle                                                       |
+| settle                           | skip the gaps that are left, request from the next one ahead |
+| no heartbeat of a replica        | lost, perhaps with unsent messages: sockets get `resumed`    |
+| long after a replica has ended   | forget its numbers, and cursors from before                  |
+
+One backfill is requested at a time: what one replica answers, the others would answer too.
 """
 
 import asyncio
@@ -14,20 +34,23 @@ from monitor.live.history import MessageBatch, now
 from monitor.live.hub import Hub
 from monitor.live.presence import Present
 
-PULSE = 1.0  # seconds
-_SILENCE = 3.5  # seconds after which a replica is lost
-_ANSWER = 1.0  # seconds to wait for an answer
-_REPEAT = 5  # pulses after which one tells again who is present
-_MEMORY = 600_000  # ms for which the numbers of a replica that has ended are kept
-_SKEW = 60_000  # ms that the clocks of replicas may differ then
+HEARTBEAT_INTERVAL = 1.0  # seconds
+_LOST_AFTER = 3.5  # seconds without a heartbeat
+_BACKFILL_TIMEOUT = 1.0  # seconds
+_PRESENCE_EVERY = 5  # heartbeats, even if nobody has come or gone
+_REPLICA_TTL = 600_000  # ms for which the numbers of an ended replica are kept
+_MAX_CLOCK_SKEW = 60_000  # ms between the clocks of two replicas
 logger = logging.getLogger(__name__)
 
 
-class Heartbeat(msgspec.Struct, array_like=True, tag="pulse"):
-    """That a replica is there, and how far it has got; `new` to the receiver, or about to stop."""
+class Heartbeat(msgspec.Struct, array_like=True, tag="heartbeat"):
+    """A replica lives, and has the messages up to `high_water`.
 
-    origin: str
-    seen: dict[str, int]
+    `hello`: it has just connected and wants an answer. `farewell`: it is about to stop.
+    """
+
+    replica_id: str
+    high_water: dict[str, int]
     known_since: int
     lost_at: int
     present: Present | None = None
@@ -35,18 +58,18 @@ class Heartbeat(msgspec.Struct, array_like=True, tag="pulse"):
     farewell: bool = False
 
 
-class BackfillRequest(msgspec.Struct, array_like=True, tag="ask"):
-    """What one replica has; it wants what another has beyond it."""
+class BackfillRequest(msgspec.Struct, array_like=True, tag="backfill_request"):
+    """Asks for all messages beyond `high_water`."""
 
-    origin: str
-    seen: dict[str, int]
+    replica_id: str
+    high_water: dict[str, int]
 
 
-class BackfillResponse(msgspec.Struct, array_like=True, tag="past"):
-    """The answer: batches, and up to which number there can't be any."""
+class BackfillResponse(msgspec.Struct, array_like=True, tag="backfill_response"):
+    """The batches asked for; those numbered up to `low_water` no longer exist."""
 
-    origin: str
-    floors: dict[str, int]
+    replica_id: str
+    low_water: dict[str, int]
     known_since: int
     batches: list[MessageBatch]
 
@@ -55,194 +78,210 @@ ReplicaMessage = MessageBatch | Heartbeat | BackfillRequest | BackfillResponse
 
 
 class Replicas:
-    """The other replicas, by what they tell. `send` is given what to tell all or one of them."""
+    """The other replicas, as known from their messages.
+
+    `send` is called with a message and the id of the replica it is for, or None for all.
+    """
 
     def __init__(self, hub: Hub, send: Callable[[ReplicaMessage, str | None], None]) -> None:
         self._hub = hub
         self._history = hub.history
         self._send = send
-        self._heard: dict[str, int] = {}  # when, of each origin with a number
-        self._alive: dict[str, int] = {}  # when, of each replica
-        self._held: dict[str, list[MessageBatch]] = {}  # what came behind a gap
-        self._ahead: dict[str, dict[str, int]] = {}  # who has seen what is not here
-        self._asked: tuple[str, float] | None = None  # who, and until when an answer may come
+        self._last_batch: dict[str, int] = {}  # ms since 1970, of each replica with messages
+        self._alive: dict[str, int] = {}  # ms since 1970, of each replica's last heartbeat
+        self._held: dict[str, list[MessageBatch]] = {}  # batches behind a gap, by replica
+        self._ahead: dict[str, dict[str, int]] = {}  # version vectors with messages not here
+        self._requested: tuple[str, float] | None = None  # the replica asked, and the deadline
         self._forgotten: set[str] = set()
         self._greeting = False
-        self._greeted: set[str] = set()  # who has answered the hello
-        self._whole = True
-        self._told = -1  # the version of who is present that was sent last
-        self._pulses = 0
+        self._greeted: set[str] = set()  # replicas that have answered the hello
+        self._complete = True
+        self._presence_sent = -1  # the version that was sent last
+        self._heartbeats = 0
         self._ticked = now()
 
     def hello(self) -> Heartbeat:
-        """What to tell all when they can be reached, again."""
+        """The first message to all after connecting."""
         self._greeting, self._greeted = True, set()
-        self._whole, self._asked = True, None
+        self._complete, self._requested = True, None
         self._alive = dict.fromkeys(self._alive, now())
-        return self._pulse(hello=True)
+        return self._heartbeat(hello=True)
 
-    async def greeted(self, others: int, patience: float) -> bool:
-        """Waits for answers of so many and of all known before; whether nothing is missing."""
-        deadline = asyncio.get_running_loop().time() + patience
-        greeted = self._greeted
-        while len(greeted) < others or self._alive.keys() - greeted or self._asked or self._held:
+    async def wait_for_greetings(self, others: int, timeout: float) -> bool:
+        """Waits (s) until `others` replicas, and all known ones, have answered the hello.
+
+        False when messages are missing.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout
+        while self._is_waiting(others):
             if asyncio.get_running_loop().time() > deadline:
-                self._whole = False
+                self._complete = False
                 break
             await asyncio.sleep(0.01)
         self._greeting = False
-        return self._whole
+        return self._complete
+
+    def _is_waiting(self, others: int) -> bool:
+        greeted = self._greeted
+        missing = len(greeted) < others or bool(self._alive.keys() - greeted)
+        return missing or self._requested is not None or bool(self._held)
 
     def farewell(self) -> None:
-        self._send(self._pulse(farewell=True), None)
+        self._send(self._heartbeat(farewell=True), None)
 
     def tick(self) -> None:
-        """To be called every PULSE while the others can be reached."""
-        self._send(self._pulse(), None)
-        time, late = now(), now() - self._ticked > 2000 * PULSE
+        """Must be called every HEARTBEAT_INTERVAL while connected."""
+        self._send(self._heartbeat(), None)
+        time, late = now(), now() - self._ticked > 2000 * HEARTBEAT_INTERVAL
         self._ticked = time
-        if late:  # it was this replica that was silent
+        if late:  # this replica was the silent one
             self._alive = dict.fromkeys(self._alive, time)
-        for origin, heard in list(self._alive.items()):
-            if time - heard > 1000 * _SILENCE:
-                self._lose(origin, heard)
-        for origin, heard in list(self._heard.items()):
-            if origin not in self._alive and time - heard > _MEMORY + _SKEW:
-                self._forget(origin, heard + _SKEW)
-        if self._asked and self._asked[1] < asyncio.get_running_loop().time():
-            self._whole = False
-            self._settle(self._asked[0])
+        for replica_id, heard_at in list(self._alive.items()):
+            if time - heard_at > 1000 * _LOST_AFTER:
+                self._lose(replica_id, heard_at)
+        for replica_id, heard_at in list(self._last_batch.items()):
+            if replica_id not in self._alive and time - heard_at > _REPLICA_TTL + _MAX_CLOCK_SKEW:
+                self._forget(replica_id, heard_at + _MAX_CLOCK_SKEW)
+        if self._requested and self._requested[1] < asyncio.get_running_loop().time():
+            self._complete = False
+            self._settle(self._requested[0])
 
-    def receive(self, told: ReplicaMessage) -> None:
-        if told.origin == self._hub.origin:
+    def receive(self, message: ReplicaMessage) -> None:
+        if message.replica_id == self._hub.replica_id:
             return
-        match told:
+        match message:
             case MessageBatch():
-                self._take(told)
+                self._take(message)
             case Heartbeat():
-                self._hear(told)
+                self._on_heartbeat(message)
             case BackfillRequest():
-                self._answer(told)
+                self._respond(message)
             case BackfillResponse():
-                self._fill(told)
+                self._fill(message)
 
-    def _pulse(self, *, hello: bool = False, farewell: bool = False) -> Heartbeat:
+    def _heartbeat(self, *, hello: bool = False, farewell: bool = False) -> Heartbeat:
         presence, history = self._hub.presence, self._history
-        self._pulses += 1
-        tells = hello or self._told != presence.version or self._pulses % _REPEAT == 0
-        self._told = presence.version
-        present = presence.here if tells else None
+        self._heartbeats += 1
+        is_due = self._heartbeats % _PRESENCE_EVERY == 0
+        with_presence = hello or self._presence_sent != presence.version or is_due
+        self._presence_sent = presence.version
         return Heartbeat(
-            self._hub.origin,
-            dict(history.seen),
-            history.known_since,
-            history.lost_at,
-            present,
-            hello,
-            farewell,
+            replica_id=self._hub.replica_id,
+            high_water=dict(history.high_water),
+            known_since=history.known_since,
+            lost_at=history.lost_at,
+            present=presence.here if with_presence else None,
+            hello=hello,
+            farewell=farewell,
         )
 
-    def _hear(self, pulse: Heartbeat) -> None:
-        origin, history = pulse.origin, self._history
-        self._alive[origin] = now()
-        if pulse.present is not None:
-            self._hub.presence.elsewhere[origin] = pulse.present
-        if pulse.hello:
-            self._told = -1
-            self._send(self._pulse(), None)
-        if pulse.lost_at > history.lost_at:
-            history.lost_at = pulse.lost_at
-            self._miss()
-        news = {each: seen for each, seen in pulse.seen.items() if each not in self._forgotten}
-        if history.lacks(news):
-            self._ahead[origin] = news
-            self._ask(origin)
+    def _on_heartbeat(self, heartbeat: Heartbeat) -> None:
+        replica_id, history = heartbeat.replica_id, self._history
+        self._alive[replica_id] = now()
+        if heartbeat.present is not None:
+            self._hub.presence.elsewhere[replica_id] = heartbeat.present
+        if heartbeat.hello:
+            self._presence_sent = -1
+            self._send(self._heartbeat(), None)
+        if heartbeat.lost_at > history.lost_at:
+            history.lost_at = heartbeat.lost_at
+            self._report_missing()
+        offsets = {
+            each: offset
+            for each, offset in heartbeat.high_water.items()
+            if each not in self._forgotten
+        }
+        if history.lacks(offsets):
+            self._ahead[replica_id] = offsets
+            self._request_backfill(replica_id)
         elif self._greeting:
-            history.known_since = min(history.known_since, pulse.known_since)
-        self._greeted.add(origin)
-        if pulse.farewell:
-            self._leave(origin)
+            history.known_since = min(history.known_since, heartbeat.known_since)
+        self._greeted.add(replica_id)
+        if heartbeat.farewell:
+            self._remove(replica_id)
 
     def _take(self, batch: MessageBatch) -> None:
         """Delivers a batch in its turn, once."""
-        origin = batch.origin
-        self._heard[origin] = now()
-        seen = self._history.seen.get(origin, 0)
-        if batch.last <= seen:
+        replica_id = batch.replica_id
+        self._last_batch[replica_id] = now()
+        delivered = self._history.high_water.get(replica_id, 0)
+        if batch.last <= delivered:
             return
-        if batch.first > seen + 1:
-            self._held.setdefault(origin, []).append(batch)
-            self._ask(origin if origin in self._alive else next(iter(self._alive), origin))
+        if batch.first > delivered + 1:
+            self._held.setdefault(replica_id, []).append(batch)
+            alive = replica_id in self._alive
+            self._request_backfill(replica_id if alive else next(iter(self._alive), replica_id))
             return
         self._hub.deliver(batch)
-        for held in self._held.pop(origin, ()):
+        for held in self._held.pop(replica_id, ()):
             self._take(held)
 
-    def _ask(self, whom: str) -> None:
-        """One at a time: what one answers, the others would too."""
-        if not self._asked:
-            self._asked = whom, asyncio.get_running_loop().time() + _ANSWER
-            self._send(BackfillRequest(self._hub.origin, dict(self._history.seen)), whom)
+    def _request_backfill(self, replica_id: str) -> None:
+        if not self._requested:
+            deadline = asyncio.get_running_loop().time() + _BACKFILL_TIMEOUT
+            self._requested = replica_id, deadline
+            request = BackfillRequest(self._hub.replica_id, dict(self._history.high_water))
+            self._send(request, replica_id)
 
-    def _answer(self, ask: BackfillRequest) -> None:
-        history = self._history
-        batches = [each for each in history.batches if each.last > ask.seen.get(each.origin, 0)]
-        past = BackfillResponse(
-            self._hub.origin, dict(history.floors), history.known_since, batches
+    def _respond(self, request: BackfillRequest) -> None:
+        history, known = self._history, request.high_water
+        batches = [each for each in history.batches if each.last > known.get(each.replica_id, 0)]
+        response = BackfillResponse(
+            self._hub.replica_id, dict(history.low_water), history.known_since, batches
         )
-        self._send(past, ask.origin)
+        self._send(response, request.replica_id)
 
-    def _fill(self, past: BackfillResponse) -> None:
+    def _fill(self, response: BackfillResponse) -> None:
         history = self._history
-        for origin, floor in past.floors.items():
-            if floor > history.seen.get(origin, 0):
-                self._skip(origin, floor)
-        for batch in past.batches:
+        for replica_id, low_water in response.low_water.items():
+            if low_water > history.high_water.get(replica_id, 0):
+                self._skip(replica_id, low_water)
+        for batch in response.batches:
             self._take(batch)
         if self._greeting:
-            history.known_since = min(history.known_since, past.known_since)
-        self._settle(past.origin)
+            history.known_since = min(history.known_since, response.known_since)
+        self._settle(response.replica_id)
 
     def _settle(self, asked: str) -> None:
-        """Goes on without what was not in the answer, or for want of one, and asks the next."""
-        for origin, held in list(self._held.items()):
-            self._skip(origin, held[0].first - 1)
-            for batch in self._held.pop(origin):
+        """Gives up on gaps the reply (or its absence) left open; asks the next replica."""
+        for replica_id, held in list(self._held.items()):
+            self._skip(replica_id, held[0].first - 1)
+            for batch in self._held.pop(replica_id):
                 self._take(batch)
-        self._asked = None
+        self._requested = None
         self._ahead.pop(asked, None)
-        for origin, seen in list(self._ahead.items()):
-            if self._history.lacks(seen):
-                self._ask(origin)
+        for replica_id, offsets in list(self._ahead.items()):
+            if self._history.lacks(offsets):
+                self._request_backfill(replica_id)
             else:
-                del self._ahead[origin]
+                del self._ahead[replica_id]
 
-    def _skip(self, origin: str, offset: int) -> None:
-        """Messages are missing for good."""
-        logger.warning("Messages of replica %s up to %d are missing", origin, offset)
-        self._history.skip(origin, offset)
-        self._heard[origin] = now()
-        self._miss()
+    def _skip(self, replica_id: str, offset: int) -> None:
+        """Messages up to this number are missing for good."""
+        logger.warning("Messages of replica %s up to %d are missing", replica_id, offset)
+        self._history.skip(replica_id, offset)
+        self._last_batch[replica_id] = now()
+        self._report_missing()
 
-    def _lose(self, origin: str, heard: int) -> None:
-        """It may have had messages that it could not send."""
-        logger.warning("Replica %s is silent", origin)
-        self._leave(origin)
-        if self._history.lost_at < heard:
+    def _lose(self, replica_id: str, heard_at: int) -> None:
+        """Removes a silent replica, which may have had messages that it could not send."""
+        logger.warning("Replica %s is silent", replica_id)
+        self._remove(replica_id)
+        if self._history.lost_at < heard_at:
             self._history.lost_at = now() + 1  # after all cursors so far
-            self._miss()
+            self._report_missing()
 
-    def _miss(self) -> None:
-        self._whole = False
+    def _report_missing(self) -> None:
+        self._complete = False
         if not self._hub.stale:
             self._hub.resume(recovered=False)
 
-    def _leave(self, origin: str) -> None:
-        self._alive.pop(origin, None)
-        self._ahead.pop(origin, None)
-        self._hub.presence.elsewhere.pop(origin, None)
+    def _remove(self, replica_id: str) -> None:
+        self._alive.pop(replica_id, None)
+        self._ahead.pop(replica_id, None)
+        self._hub.presence.elsewhere.pop(replica_id, None)
 
-    def _forget(self, origin: str, ended: int) -> None:
-        self._forgotten.add(origin)
-        del self._heard[origin]
-        self._history.forget(origin, ended)
+    def _forget(self, replica_id: str, ended: int) -> None:
+        self._forgotten.add(replica_id)
+        del self._last_batch[replica_id]
+        self._history.forget(replica_id, ended)

@@ -1,4 +1,4 @@
-"""One socket's end of the hub: what waits for it is bounded, and it delays nobody."""
+"""One socket: its queue is bounded, so that a slow reader delays nobody else."""
 
 import asyncio
 from collections import deque
@@ -11,12 +11,12 @@ _COALESCED = 200  # messages in one frame at most
 
 
 class Wire(Protocol):
-    """A WebSocket that takes ready-made frames."""
+    """A WebSocket that accepts encoded frames."""
 
     def write(self, frame: bytes, /) -> None: ...
 
     def drop(self, code: int, reason: str) -> None:
-        """Closes it, without the peer's help if need be."""
+        """Closes the socket, even if the peer doesn't answer."""
 
 
 class SocketLimits(NamedTuple):
@@ -29,7 +29,7 @@ class SocketLimits(NamedTuple):
 class Subscriber:
     """A socket's channels, and its bounded queue of frames, empty as long as the peer reads.
 
-    With an interval (s) it sends what has come in it as one frame, an array.
+    With an interval (s), the messages of that interval are sent as one frame, a JSON array.
     """
 
     def __init__(self, wire: Wire, limits: SocketLimits, name: str = "") -> None:
@@ -39,7 +39,7 @@ class Subscriber:
         self._write = wire.write
         self._limits = limits
         self._writable = True
-        self._flowing = True  # nothing waits: what comes may be written at once
+        self._flowing = True  # nothing is queued, so a message may be written at once
         self._backlog: Iterator[bytes] = iter(())
         self._pending: deque[bytes] = deque()
         self._bytes = 0
@@ -48,7 +48,10 @@ class Subscriber:
         self._timer: asyncio.TimerHandle | None = None
 
     def put(self, text: bytes, frame: bytes) -> None:
-        """Sends a message: its text, and the same as a frame."""
+        """Sends a message: `text` is its JSON, `frame` the same as a complete WebSocket frame.
+
+        The frame is built once for all subscribers; the text is for those that coalesce.
+        """
         if self._interval:
             self._gather(text)
         elif self._flowing:
@@ -57,18 +60,19 @@ class Subscriber:
             self._queue(frame)
 
     def coalesce(self, interval: float) -> None:
+        """Sets the interval (s) in which messages are gathered into one frame; 0 for none."""
         self._send_gathered()
         self._interval = interval
 
     def replay(self, texts: Iterator[bytes]) -> None:
-        """Sends these messages before any that come later, as fast as the peer reads."""
+        """Sends these messages before any later one, as fast as the peer reads."""
         self._send_gathered()
         more = map(frame, _arrays(texts) if self._interval else texts)
         self._backlog = chain(self._backlog, more)
         self._pump()
 
     def set_writable(self, writable: bool) -> None:
-        """The wire tells when it is full, and when there is room again."""
+        """Called when the transport's buffer is full, and when it has room again."""
         self._writable = writable
         self._pump()
 

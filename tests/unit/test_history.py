@@ -121,4 +121,4 @@ def test_forgetting_an_origin_ends_the_cursors_from_before() -> None:
     assert not history.covers(cursor(49, b=1))
     assert not history.covers(cursor(60, a=2, b=1))
     assert history.covers(cursor(60, b=1))
-    assert [each.origin for each in history.batches] == []
+    assert [each.replica_id for each in history.batches] == []

@@ -172,7 +172,7 @@ async def test_messages_are_relayed_in_one_piece_even_when_nobody_listens_here()
     hub.publish([outgoing("progress:a"), outgoing("progress:b")])
     hub.publish([])
     (batch,) = relayed
-    assert (batch.origin, batch.first, batch.last) == (hub.origin, 1, 2)
+    assert (batch.replica_id, batch.first, batch.last) == (hub.replica_id, 1, 2)
     assert [each.channels for each in batch.deliveries] == [["progress:a"], ["progress:b"]]
 
 
@@ -181,7 +181,7 @@ def test_what_is_no_batch_is_not_kept() -> None:
     with pytest.raises(msgspec.DecodeError):
         hub.deliver(MessageBatch("x", 1, 1, msgspec.Raw(b"[5]")))
     assert not hub.history.batches
-    assert "x" not in hub.history.seen
+    assert "x" not in hub.history.high_water
 
 
 @pytest.mark.parametrize(

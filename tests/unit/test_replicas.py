@@ -25,7 +25,7 @@ class Wire:
         self._carried: deque[tuple[str | None, bytes]] = deque()
 
     def send(self, told: ReplicaMessage, whom: str | None) -> None:
-        if told.origin in self.ends:
+        if told.replica_id in self.ends:
             self._carried.append((whom, _ENCODER.encode(told)))
 
     def run(self) -> None:
@@ -52,13 +52,13 @@ class Node:
 
     async def connect(self) -> bool:
         others = len(self.wire.ends)
-        self.wire.ends[self.hub.origin] = self.end
+        self.wire.ends[self.hub.replica_id] = self.end
         self.wire.send(self.end.hello(), None)
         self.wire.run()
-        return await self.end.greeted(others, 0.2)
+        return await self.end.wait_for_greetings(others, 0.2)
 
     def disconnect(self) -> None:
-        del self.wire.ends[self.hub.origin]
+        del self.wire.ends[self.hub.replica_id]
 
     def say(self, *words: str) -> None:
         self.hub.publish(
@@ -107,7 +107,7 @@ async def test_a_new_replica_learns_what_was_before_it() -> None:
     two.say("2")
     three = Node(one.wire)
     assert await three.connect()
-    assert three.hub.history.seen == one.hub.history.seen
+    assert three.hub.history.high_water == one.hub.history.high_water
     assert three.heard == ["1", "2"]
     one.end.farewell()
     one.wire.run()
@@ -141,7 +141,7 @@ async def test_a_pulse_shows_what_got_lost_on_the_way() -> None:
     one, two = await nodes(2)
     two.disconnect()
     one.say("1")
-    two.wire.ends[two.hub.origin] = two.end
+    two.wire.ends[two.hub.replica_id] = two.end
     one.end.tick()
     one.wire.run()
     assert two.heard == ["1"]
@@ -151,7 +151,7 @@ async def test_what_follows_a_gap_waits_for_what_was_lost() -> None:
     one, two = await nodes(2)
     two.disconnect()
     one.say("1")
-    two.wire.ends[two.hub.origin] = two.end
+    two.wire.ends[two.hub.replica_id] = two.end
     one.say("2")
     assert two.heard == ["1", "2"]
     assert two.told == []
@@ -165,7 +165,7 @@ async def test_clients_are_told_of_what_nobody_has_any_more() -> None:
     two.disconnect()
     for word in "12345":
         one.say(word)
-    two.wire.ends[two.hub.origin] = two.end
+    two.wire.ends[two.hub.replica_id] = two.end
     one.end.tick()
     one.wire.run()
     assert two.heard == ["4", "5"]
@@ -178,7 +178,7 @@ async def test_clients_are_told_of_a_replica_that_fell_silent() -> None:
     since = two.hub.cursor
     assert two.hub.presence.of("class:7").count == 2
     one.disconnect()
-    two.end._alive[one.hub.origin] -= 10_000
+    two.end._alive[one.hub.replica_id] -= 10_000
     two.end.tick()
     assert two.told == [False]
     assert not two.vouches(since)
@@ -204,10 +204,10 @@ async def test_an_ended_replica_is_forgotten_in_time_and_not_learned_anew() -> N
     one.end.farewell()
     one.wire.run()
     one.disconnect()
-    two.end._heard[one.hub.origin] -= replicas._MEMORY + replicas._SKEW + 1
+    two.end._last_batch[one.hub.replica_id] -= replicas._REPLICA_TTL + replicas._MAX_CLOCK_SKEW + 1
     two.end.tick()
     three.end.tick()
     one.wire.run()
-    assert one.hub.origin not in two.hub.history.seen
-    assert one.hub.origin in three.hub.history.seen
+    assert one.hub.replica_id not in two.hub.history.high_water
+    assert one.hub.replica_id in three.hub.history.high_water
     assert two.heard == ["1"]
