@@ -16,7 +16,7 @@ import uvloop
 from asyncpg.pgproto.pgproto import UUID
 
 from bench.places import STUDENTS, student
-from monitor.database.pool import apply_schema
+from monitor.database.migrations import migrate
 from monitor.events.types import CELL_EXECUTIONS, NOTEBOOK_ACCESSES
 
 NOTEBOOKS, CELLS = 50, 40
@@ -172,7 +172,7 @@ async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) ->
 
 
 _MARK = """
-    INSERT INTO uncounted (received_at, student_ids, first_times, last_times)
+    INSERT INTO outbox_counts (received_at, student_ids, first_times, last_times)
     SELECT min(at), $1, $2, $3 FROM unnest($2::timestamptz[]) AS at
 """
 
@@ -229,7 +229,7 @@ _UPDATE_STUDENTS = """
 async def main(executions: int, dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     start = time.perf_counter()
-    await apply_schema(connection)
+    await migrate(connection)
     await fill(connection, executions)
     print(f"{executions:,} executions in {time.perf_counter() - start:.0f} s")
     await connection.close()

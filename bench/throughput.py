@@ -80,7 +80,7 @@ async def _drained(connection: asyncpg.Connection) -> None:
 
 
 async def _uncounted(connection: asyncpg.Connection) -> int:
-    return int(await connection.fetchval("SELECT count(*) FROM uncounted"))
+    return int(await connection.fetchval("SELECT count(*) FROM outbox_counts"))
 
 
 async def _check(connection: asyncpg.Connection) -> None:

@@ -16,7 +16,8 @@ from monitor.auth.principal import Principal
 from monitor.auth.tokens import mint
 from monitor.auth.visibility import visible
 from monitor.components import trust
-from monitor.database.pool import ACT, Act, Database, apply_schema
+from monitor.database.migrations import migrate
+from monitor.database.pool import ACT, Act, Database
 from monitor.errors import CommandError
 from monitor.settings import Settings
 
@@ -70,8 +71,8 @@ def _mint(given: argparse.Namespace, settings: Settings) -> str:
 async def _keys(given: argparse.Namespace, database: Database) -> Any:
     await database.open()
     try:
-        async with database.transaction() as connection:
-            await apply_schema(connection)
+        async with database.connection() as connection:
+            await migrate(connection)
         if given.action != "list":
             detail = json.dumps({k: v for k, v in vars(given).items() if k not in ("command",)})
             ACT.set(Act(_OPERATOR.role, _OPERATOR.name, f"keys {given.action}", "", detail))

@@ -20,7 +20,8 @@ from monitor.auth.limits import Limiter, Rates
 from monitor.auth.origins import Origins
 from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetter, DeadLetters
-from monitor.database.pool import Database, close_pool, open_pool, prepare
+from monitor.database.migrations import Schema, SchemaError
+from monitor.database.pool import Database, close_pool, open_pool
 from monitor.database.reads import Reads
 from monitor.errors import Unavailable
 from monitor.jobs.clustering import Clustering
@@ -90,7 +91,8 @@ class Components:
 
         publish = Publisher(self.hub, runner, influx).publish
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
-        fallback = SpoolDrain(spool, store, ledger, partial(self._probe, pool), publish)
+        schema = Schema(pool)
+        fallback = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
         consumers = Consumers(queue, store, fallback, ledger, publish, limits)
         housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
         clustering = Clustering(self.database, self._busy)
@@ -111,7 +113,7 @@ class Components:
         )
 
         try:
-            await prepare(pool)
+            await schema.ensure()
         except Unavailable as error:
             fallback.activate(error)
         await self.keyring.start()
@@ -168,10 +170,13 @@ class Components:
             raise Unavailable("The server is starting")
         return await self._replay.run(letter)
 
-    async def _probe(self, pool: asyncpg.Pool) -> None:
+    async def _probe(self, pool: asyncpg.Pool, schema: Schema) -> None:
         await pool.expire_connections()  # after a loss of the network they would fail one by one
         await self.database.renew()
-        await prepare(pool)
+        try:
+            await schema.ensure()
+        except SchemaError as error:  # a running server keeps spooling, rather than stopping
+            raise Unavailable(str(error)) from error
 
     def _busy(self) -> bool:
         return self.queue.events >= self._settings.batch_max_events

@@ -7,7 +7,8 @@ from typing import Any
 
 from monitor.components import influx_target
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.pool import close_pool, open_pool, prepare
+from monitor.database.migrations import Schema
+from monitor.database.pool import close_pool, open_pool
 from monitor.errors import Unavailable
 from monitor.settings import Settings, SettingsError
 from monitor.timeseries.backfill import lines_between
@@ -35,7 +36,7 @@ async def rebuild_influxdb(
     pool = await open_pool(postgres, 4, _LONGEST)
     sink = InfluxSink(target, Outbox(pool), DeadLetters(pool, uuid.UUID(int=0)), 0)
     try:
-        await prepare(pool)
+        await Schema(pool).ensure()
         async with pool.acquire() as connection, connection.transaction():
             async for lines in lines_between(connection, first, last):
                 await sink.write(lines)

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from monitor.database.embedded.server import EmbeddedPostgres
-from monitor.database.pool import Database, close_pool, open_pool, prepare
+from monitor.database.migrations import Schema
+from monitor.database.pool import Database, close_pool, open_pool
 from tests.support.embedded import ask
 from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer, RedisServer
@@ -103,7 +104,7 @@ async def postgres(postgres_server: Address) -> AsyncIterator[Address]:
 async def pool(postgres: Address) -> AsyncIterator[asyncpg.Pool]:
     """Connections to a database with the schema."""
     pool = await open_pool(postgres, 5, 5.0)
-    await prepare(pool)
+    await Schema(pool).ensure()
     yield pool
     await close_pool(pool, 5.0)
 

@@ -1,24 +1,15 @@
-"""PostgreSQL: the pool of connections, and the schema, whose only authority is `sql/`."""
+"""Connections to PostgreSQL, in pools, and the errors that a caller may survive."""
 
 import asyncio
-import hashlib
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from monitor.errors import Unavailable
-
-logger = logging.getLogger(__name__)
-
-SCHEMA = Path(__file__).parent.parent.parent / "sql"
-_LOCK = 0x63656C6C  # replicas that start at once take turns
-
 
 # What may pass: the same statement can succeed later. asyncpg's internal errors are those of a
 # connection that was told to end and is used before it has been closed.
@@ -178,34 +169,3 @@ _INSERT_ACT = """
 
 async def _keep(connection: asyncpg.Connection) -> None:
     """Nothing to reset between uses: no session state but staging tables, which are wanted."""
-
-
-async def prepare(pool: asyncpg.Pool) -> None:
-    """Brings the schema up to date. Raises Unavailable when PostgreSQL can't be reached now."""
-    try:
-        async with pool.acquire() as connection:
-            await apply_schema(connection)
-    except UNAVAILABLE_ERRORS as error:
-        raise to_unavailable(error) from error
-
-
-async def apply_schema(connection: asyncpg.Connection) -> None:
-    """Applies each file of `sql/` that the database has not seen in its present form."""
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS applied_sql (file text PRIMARY KEY, sha256 text NOT NULL)"
-        )
-        applied = dict(await connection.fetch("SELECT file, sha256 FROM applied_sql"))
-        for path in sorted(SCHEMA.glob("*.sql")):
-            text = path.read_text()
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            if applied.get(path.name) != digest:
-                logger.info("Applying %s", path.name)
-                await connection.execute(text, timeout=600)
-                await connection.execute(
-                    "INSERT INTO applied_sql VALUES ($1, $2)"
-                    " ON CONFLICT (file) DO UPDATE SET sha256 = EXCLUDED.sha256",
-                    path.name,
-                    digest,
-                )

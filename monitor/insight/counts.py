@@ -1,4 +1,4 @@
-"""Columns of counts: one number whose decimal digits hold many counts (`sql/005_progress.sql`)."""
+"""Packed counters, as `sql/0001_first_version.sql` defines them."""
 
 _DIGITS = 8  # of each count
 _GROWTH = 1.1  # from one bucket of durations to the next

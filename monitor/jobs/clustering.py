@@ -17,7 +17,7 @@ _PERIOD = 60.0  # seconds until the next look whether a day is over
 
 
 class Clustering:
-    """Keeps the executions in the order of `sql/007_clustering.sql`; replicas take turns.
+    """Keeps the executions clustered (see `sql/0001_first_version.sql`); replicas take turns.
 
     `busy` says whether storing has no time to spare, and moving had better wait.
     """

@@ -19,7 +19,7 @@ _TIMEOUT = 120.0  # seconds for one transaction; after a bulk load a batch may b
 
 
 class Counting:
-    """Keeps the tables of `sql/005_progress.sql` up to date.
+    """Keeps the counters (see `sql/0001_first_version.sql`) up to date.
 
     `busy` says whether storing has no time to spare, and counting had better wait.
     """

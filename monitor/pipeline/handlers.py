@@ -114,8 +114,8 @@ def load_handlers(modules: Iterable[str]) -> Handlers:
 class HandlerRunner:
     """Runs custom handlers in the background, so that neither answers nor other events wait.
 
-    What is to be run stands in the table `unhandled` since the event was committed. A handler's
-    transaction removes it from there: through crashes, it is run until it has committed once.
+    Pending calls are rows of `outbox_handlers`, committed with the event. A handler's transaction
+    removes its row: through crashes, it is run until it has committed once.
     """
 
     def __init__(self, handlers: Handlers, pool: asyncpg.Pool, dead_letters: DeadLetters) -> None:
@@ -237,19 +237,19 @@ async def leave_notes(
 
 
 _INSERT_UNHANDLED = """
-    INSERT INTO unhandled (handler, received_at, class_id, event)
+    INSERT INTO outbox_handlers (handler, received_at, class_id, event)
     SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[])
 """
 
 _SELECT_UNHANDLED = """
-    SELECT id, handler, received_at, class_id, event FROM unhandled
+    SELECT id, handler, received_at, class_id, event FROM outbox_handlers
     WHERE handler = ANY($1::text[]) AND id > $2 ORDER BY id LIMIT 100
 """
 
 _TAKE = """
-    DELETE FROM unhandled WHERE id = (
-        SELECT id FROM unhandled WHERE id = $1 FOR UPDATE SKIP LOCKED
+    DELETE FROM outbox_handlers WHERE id = (
+        SELECT id FROM outbox_handlers WHERE id = $1 FOR UPDATE SKIP LOCKED
     ) RETURNING id
 """
 
-_REMOVE = "DELETE FROM unhandled WHERE id = $1"
+_REMOVE = "DELETE FROM outbox_handlers WHERE id = $1"

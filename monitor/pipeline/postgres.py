@@ -1,12 +1,13 @@
 """The sink that is the truth: a batch of events into PostgreSQL, by COPY, in one transaction."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import asyncpg
 import msgspec
 
+from monitor.database.partitions import ensure_partitions, month_of
 from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
 from monitor.errors import RowRefused
 from monitor.events.event import Event
@@ -23,6 +24,7 @@ _DATA_ERRORS = (
     ValueError,  # asyncpg's encoders, its own DataError among them
     OverflowError,
 )
+_NEVER = (datetime.max.replace(tzinfo=UTC),) * 2
 
 
 class Totals(NamedTuple):
@@ -65,7 +67,8 @@ class PostgresSink:
         self._replica = replica
         self._outbox = outbox
         self._handlers = handlers
-        self._months: tuple[datetime, datetime] | None = None
+        self._months: set[datetime] = set()  # that are known to have partitions
+        self._month = _NEVER  # the one of them that the last batch was of
 
     async def write(self, events: list[Event], deadline: float) -> Stored:
         """Commits the events that are new.
@@ -83,7 +86,7 @@ class PostgresSink:
         except DATABASE_ERRORS as error:
             # Whatever it was, what we remember of the database may no longer hold.
             self._references.forget()
-            self._months = None
+            self._months, self._month = set(), _NEVER
             raise to_unavailable(error) from error
 
     async def _write(self, connection: asyncpg.Connection, events: list[Event]) -> Stored:
@@ -132,18 +135,17 @@ class PostgresSink:
     async def _cover(self, connection: asyncpg.Connection, events: list[Event]) -> None:
         """Sees to it that there is a partition for each of the events' months."""
         times = [event.time for event in events]
-        first, last = _month(min(times)), _month(max(times))
-        if self._months is not None:
-            if self._months[0] <= first and last <= self._months[1]:
-                return
-            first, last = min(first, self._months[0]), max(last, self._months[1])
-        await connection.execute("SELECT ensure_partitions($1, $2)", first, last)
-        self._months = first, last
+        if self._month[0] <= min(times) and max(times) < self._month[1]:
+            return
+        months = set(map(month_of, times))
+        await ensure_partitions(connection, months - self._months)
+        self._months |= months
+        self._month = _span(max(months))
 
 
-def _month(time: datetime) -> datetime:
-    time = time.astimezone(UTC)
-    return datetime(time.year, time.month, 1, tzinfo=UTC)
+def _span(month: datetime) -> tuple[datetime, datetime]:
+    """Its start, and that of the next one."""
+    return month, month_of(month + timedelta(days=31))
 
 
 def _distinct(entries: list[PendingRow]) -> list[PendingRow]:
@@ -223,7 +225,7 @@ _UPDATE_STUDENTS = """
         FROM told HAVING count(*) > 0
     ),
     noted AS (
-        INSERT INTO outbox (student_ids, first_times, last_times)
+        INSERT INTO outbox_points (student_ids, first_times, last_times)
         SELECT * FROM batch WHERE $2
         RETURNING id
     ),
@@ -233,7 +235,7 @@ _UPDATE_STUDENTS = """
             stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates
     ),
     marked AS (
-        INSERT INTO uncounted (received_at, student_ids, first_times, last_times)
+        INSERT INTO outbox_counts (received_at, student_ids, first_times, last_times)
         SELECT $6, batch.* FROM batch
     )
     UPDATE students AS s SET

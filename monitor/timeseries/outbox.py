@@ -12,7 +12,7 @@ _MOST = 500  # notes at once
 
 
 class Outbox:
-    """The table `outbox`, which all replicas work off together."""
+    """The table `outbox_points`, which all replicas work off together."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -20,7 +20,7 @@ class Outbox:
 
     async def done(self, notes: Sequence[int]) -> None:
         """Removes the notes of batches whose points are written."""
-        await self._pool.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", notes)
+        await self._pool.execute("DELETE FROM outbox_points WHERE id = ANY($1::bigint[])", notes)
 
     async def catch_up(
         self, write: Callable[[Sequence[str]], Awaitable[None]], min_age: float
@@ -53,13 +53,14 @@ class Outbox:
             async for lines in lines_of(connection, spans):
                 await write(lines)
             await connection.execute(
-                "DELETE FROM outbox WHERE id = ANY($1::bigint[])", [note["id"] for note in notes]
+                "DELETE FROM outbox_points WHERE id = ANY($1::bigint[])",
+                [note["id"] for note in notes],
             )
         return True
 
 
 _CLAIM = """
-    SELECT id, student_ids, first_times, last_times FROM outbox
+    SELECT id, student_ids, first_times, last_times FROM outbox_points
     WHERE created_at <= now() - make_interval(secs => $1)
     ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 """

@@ -240,7 +240,7 @@ async def never_returns(site: Site, outage: float) -> None:
     site.replicas.remove(replica)
     try:
         left = await _notes(site)
-        await site.execute("UPDATE outbox SET created_at = created_at - interval '1 hour'")
+        await site.execute("UPDATE outbox_points SET created_at = created_at - interval '1 hour'")
         async with asyncio.timeout(60):
             while left & await _notes(site):  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
@@ -311,7 +311,7 @@ async def _spools_empty(site: Site) -> None:
 async def _notes(site: Site) -> set[int]:
     connection = await site.connect()
     try:
-        return {row["id"] for row in await connection.fetch("SELECT id FROM outbox")}
+        return {row["id"] for row in await connection.fetch("SELECT id FROM outbox_points")}
     finally:
         await connection.close()
 

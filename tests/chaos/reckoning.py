@@ -64,7 +64,7 @@ async def recovered(site: Site) -> None:
     while not await _is_whole(site):
         assert time.monotonic() < deadline, await site.states()
         await asyncio.sleep(0.1)
-    await site.execute("UPDATE outbox SET created_at = created_at - interval '1 hour'")
+    await site.execute("UPDATE outbox_points SET created_at = created_at - interval '1 hour'")
 
 
 async def totals_differ(site: Site) -> list[str]:

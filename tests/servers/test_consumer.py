@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.pool import close_pool, open_pool, prepare
+from monitor.database.migrations import Schema
+from monitor.database.pool import close_pool, open_pool
 from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events.event import Event, Payload, Rejected
 from monitor.events.types import Table
@@ -47,7 +47,7 @@ class Running:
         sink = PostgresSink(pool, IdCache(1_000), spool.replica, outbox=False, handlers=Handlers())
         store = Store(sink, letters)
         self.fallback = SpoolDrain(
-            spool, store, self.ledger, partial(prepare, pool), self.published.extend
+            spool, store, self.ledger, Schema(pool).ensure, self.published.extend
         )
         self.consumers = Consumers(
             self.queue,

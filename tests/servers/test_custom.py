@@ -38,7 +38,7 @@ async def running(handlers: Handlers, pool: asyncpg.Pool) -> AsyncIterator[Handl
     try:
         yield runner
         async with asyncio.timeout(10):
-            while await pool.fetchval("SELECT count(*) FROM unhandled"):  # noqa: ASYNC110
+            while await pool.fetchval("SELECT count(*) FROM outbox_handlers"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:
         await runner.stop(5)
@@ -131,7 +131,7 @@ async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
         seen.append(event.class_id)
 
     await stored(pool, handlers, made(type="quiz"))
-    await pool.execute("""UPDATE unhandled SET event = '{"from": "another version"}'""")
+    await pool.execute("""UPDATE outbox_handlers SET event = '{"from": "another version"}'""")
     await stored(pool, handlers, made(type="quiz", class_id=7))
     async with running(handlers, pool):
         pass
@@ -231,7 +231,7 @@ async def test_a_repeated_event_is_not_handled_again(pool: asyncpg.Pool) -> None
 
     event = await stored(pool, handlers, made(type="quiz"))
     await stored(pool, handlers, made(type="quiz", id=event.id, time=event.time))
-    assert await pool.fetchval("SELECT count(*) FROM unhandled") == 1
+    assert await pool.fetchval("SELECT count(*) FROM outbox_handlers") == 1
 
 
 def module(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: object) -> str:

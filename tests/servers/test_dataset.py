@@ -23,4 +23,4 @@ async def test_the_school_is_as_the_server_would_have_stored_it(pool: asyncpg.Po
         assert await pool.fetchval(f"SELECT {failed}") == await pool.fetchval(
             "SELECT sum(errors) FROM cell_progress"
         ), failed
-    assert await pool.fetchval("SELECT count(*) FROM uncounted") == 0
+    assert await pool.fetchval("SELECT count(*) FROM outbox_counts") == 0

@@ -6,7 +6,8 @@ import subprocess
 import asyncpg
 
 from monitor.database.embedded.server import binaries
-from monitor.database.pool import close_pool, open_pool, prepare
+from monitor.database.migrations import Schema
+from monitor.database.pool import close_pool, open_pool
 from tests.conftest import Address, database
 from tests.servers.test_progress import ACTIVITY, CELLS, rows, sink_on
 from tests.support.factories import made, now, soon
@@ -37,7 +38,7 @@ async def test_a_dump_may_be_taken_while_batches_wait_to_be_counted(
     async with database(postgres_server) as address:
         run("psql", address, "-X", "-q", "-v", "ON_ERROR_STOP=1", given=dump)
         restored = await open_pool(address, 5, 5.0)
-        await prepare(restored)
+        await Schema(restored).ensure()
         for each in (pool, restored):
             await sink_on(each).write([made(time=time)], soon())
             await each.execute("SELECT count_batches(10)")

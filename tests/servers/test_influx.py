@@ -84,7 +84,7 @@ async def noted(pool: asyncpg.Pool, *events: Event) -> PointBatch:
 
 
 async def notes(pool: asyncpg.Pool) -> int:
-    return int(await pool.fetchval("SELECT count(*) FROM outbox"))
+    return int(await pool.fetchval("SELECT count(*) FROM outbox_points"))
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -203,8 +203,8 @@ async def test_a_busy_replica_draws_too_what_another_has_left(
         asyncio.timeout(10),
     ):
         left = await noted(pool, made())
-        await pool.execute("UPDATE outbox SET created_at = now() - interval '1 hour'")
-        while await pool.fetchval("SELECT count(*) FROM outbox WHERE id = $1", left.note):
+        await pool.execute("UPDATE outbox_points SET created_at = now() - interval '1 hour'")
+        while await pool.fetchval("SELECT count(*) FROM outbox_points WHERE id = $1", left.note):
             sink.put(await noted(pool, made()))
             await asyncio.sleep(0.05)
         assert sink.failure is None

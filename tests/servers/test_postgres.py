@@ -14,7 +14,8 @@ import asyncpg
 import pytest
 
 from monitor.database.embedded.server import binaries
-from monitor.database.pool import SCHEMA, close_pool, open_pool
+from monitor.database.migrations import SQL
+from monitor.database.pool import close_pool, open_pool
 from monitor.errors import RowRefused
 from monitor.events.decoding import decode
 from monitor.events.event import Event
@@ -307,7 +308,7 @@ def psql(postgres: Address, *arguments: str) -> None:
 
 
 def schema_files() -> list[str]:
-    return [word for path in sorted(SCHEMA.glob("*.sql")) for word in ("-f", str(path))]
+    return [word for path in sorted(SQL.glob("*.sql")) for word in ("-f", str(path))]
 
 
 def test_psql_applies_the_schema_to_an_empty_database_and_again(postgres: Address) -> None:

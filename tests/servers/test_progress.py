@@ -146,7 +146,7 @@ async def test_several_writers_and_counters_at_once_count_each_event_once(
     await counters[0].catch_up()
     for each in counters:
         await each.stop()
-    assert await pool.fetchval("SELECT count(*) FROM uncounted") == 0
+    assert await pool.fetchval("SELECT count(*) FROM outbox_counts") == 0
     assert {row[:8] for row in await rows(pool, CELLS)} == expected_cells(events)
     assert sum(row[3] for row in await rows(pool, ERRORS)) == sum(
         status(event) == "error" for event in events if event.cell and event.notebook
@@ -200,7 +200,7 @@ async def test_a_batch_that_is_refused_is_not_counted(
         await sink_on(pool).write([made(), made(metadata="no json")], soon())
     await progress.catch_up()
     assert await rows(pool, CELLS) == set()
-    assert await pool.fetchval("SELECT count(*) FROM uncounted") == 0
+    assert await pool.fetchval("SELECT count(*) FROM outbox_counts") == 0
 
 
 async def test_what_a_dump_has_brought_is_not_counted_again(pool: asyncpg.Pool) -> None:
@@ -213,7 +213,7 @@ async def test_what_a_dump_has_brought_is_not_counted_again(pool: asyncpg.Pool) 
     await sink.write(events, soon())
     # Where it is restored, transactions are numbered anew.
     for table in ("cell_executions", "events"):
-        await pool.execute(f"UPDATE {table} SET batch = (SELECT batch FROM uncounted)")
+        await pool.execute(f"UPDATE {table} SET batch = (SELECT batch FROM outbox_counts)")
     await pool.execute("SELECT count_batches(10)")
     assert await activity(pool, 60) == {"executions": 4, "errors": 1, "helps": 1}
     assert {row[2:4] for row in await rows(pool, CELLS)} == {(4, 1)}

@@ -86,7 +86,7 @@ class SpoolDrain:
         if self._spool.failure:
             await self._spool.look()
         if self.active:
-            await self._probe()
+            await self._probe_or_report()
         if self._spool.events:
             await self._drain()
         else:
@@ -95,6 +95,15 @@ class SpoolDrain:
             raise SpoolFull(self._spool.failure)  # it will be looked at again
         if not self.active and not self._spool.events:
             self._wanted.clear()
+
+    async def _probe_or_report(self) -> None:
+        try:
+            await self._probe()
+        except Unavailable as error:
+            if str(error) != self.reason:
+                logger.warning("Events still go to the spool: %s", error)
+                self.reason = str(error)
+            raise
 
     def _deactivate(self) -> None:
         if self.active:

@@ -1,110 +1,48 @@
--- What teachers ask, counted as events are stored: no question has to scan the firehose.
+-- The three transactional outboxes get names of one form: outbox_points, outbox_handlers, outbox_counts.
+
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL lock_timeout = '5s';
+SELECT pg_advisory_xact_lock(1667591276);
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 2) AS wanted \gset
+\if :wanted
+
+-- In the order in which a batch locks them: no deadlock with servers that are still writing.
+LOCK TABLE outbox, uncounted, unhandled;
+
+ALTER TABLE outbox RENAME TO outbox_points;
+ALTER TABLE uncounted RENAME TO outbox_counts;
+ALTER TABLE unhandled RENAME TO outbox_handlers;
+ALTER SEQUENCE outbox_id_seq RENAME TO outbox_points_id_seq;
+ALTER SEQUENCE unhandled_id_seq RENAME TO outbox_handlers_id_seq;
+
+-- Primary keys with their indexes and, from PostgreSQL 18 on, NOT NULL constraints.
+DO $$
+DECLARE
+    renamed record;
+BEGIN
+    FOR renamed IN
+        SELECT c.conrelid::regclass AS relation, c.conname AS old_name,
+            t.new_name || substr(c.conname, length(t.old_name) + 1) AS new_name
+        FROM (VALUES
+            ('outbox', 'outbox_points'),
+            ('uncounted', 'outbox_counts'),
+            ('unhandled', 'outbox_handlers')
+        ) AS t (old_name, new_name)
+        JOIN pg_constraint AS c
+            ON c.conrelid = t.new_name::regclass AND starts_with(c.conname, t.old_name || '_')
+    LOOP
+        EXECUTE format(
+            'ALTER TABLE %s RENAME CONSTRAINT %I TO %I',
+            renamed.relation, renamed.old_name, renamed.new_name);
+    END LOOP;
+END $$;
+
+-- Counts up to `most` batches; false when none is left. Serialised by an advisory lock, so that one
+-- caller at a time writes to the counters.
 --
--- The transaction that stores a batch leaves a mark of it, and count_batches adds what is marked to
--- the tables below, every few seconds and before a question is answered. So each event is counted
--- exactly once, and many batches at once cost less each: counting every one by itself, in its own
--- transaction, took longer than storing it. What is kept does not depend on the order in which
--- events arrive. All keys are led by the student, like those of the firehose.
---
--- A column of counts is one number: each eight of its decimal digits are one count. Such columns
--- are added up by sum(), whoever's they are, and take no room for leading and trailing zeros.
-
--- A batch that is not counted yet: its students, the time that each one's events span, and since when
--- they were received: where a dump has been restored, transactions are numbered anew, and an older
--- event may have the number of this batch.
-CREATE TABLE IF NOT EXISTS uncounted (
-    batch       xid8 PRIMARY KEY DEFAULT pg_current_xact_id(),
-    received_at timestamptz NOT NULL,
-    student_ids bigint[] NOT NULL,
-    first_times timestamptz[] NOT NULL,
-    last_times  timestamptz[] NOT NULL
-);
-
--- A student in a cell: there is a row as soon as an event has named the cell.
-CREATE TABLE IF NOT EXISTS cell_progress (
-    student_id            bigint NOT NULL,
-    notebook_id           bigint NOT NULL,
-    cell_id               bigint NOT NULL,
-    executions            bigint NOT NULL,
-    errors                bigint NOT NULL,
-    first_error_at        timestamptz,
-    last_error_at         timestamptz,
-    first_success_at      timestamptz,
-    errors_before_success bigint,            -- all errors as long as there is no success
-    durations             numeric NOT NULL,  -- counts by duration_bucket
-    PRIMARY KEY (student_id, notebook_id, cell_id)
-) WITH (fillfactor = 70);
-
--- A student's errors in a cell, by their normalised text.
-CREATE TABLE IF NOT EXISTS cell_errors (
-    student_id  bigint NOT NULL,
-    notebook_id bigint NOT NULL,
-    cell_id     bigint NOT NULL,
-    error       text NOT NULL,
-    count       bigint NOT NULL,
-    last_at     timestamptz NOT NULL,
-    PRIMARY KEY (student_id, notebook_id, cell_id, error)
-) WITH (fillfactor = 80);
-
--- A student over time: an hour by its 60 minutes, and a day (UTC) by its 24 hours. Each kind lies by
--- itself: the days of half a year are few pages, among the hours they were on thousands.
-CREATE TABLE IF NOT EXISTS student_activity (
-    student_id bigint NOT NULL,
-    step       integer NOT NULL,  -- seconds of each count: 60 or 3600
-    start      timestamptz NOT NULL,
-    executions numeric NOT NULL,
-    errors     numeric NOT NULL,
-    helps      numeric NOT NULL,
-    PRIMARY KEY (student_id, step, start)
-) PARTITION BY LIST (step);
-CREATE TABLE IF NOT EXISTS student_activity_minutes PARTITION OF student_activity
-    FOR VALUES IN (60) WITH (fillfactor = 70);
-CREATE TABLE IF NOT EXISTS student_activity_hours PARTITION OF student_activity
-    FOR VALUES IN (3600) WITH (fillfactor = 70);
-
--- Where a student is: the notebook and the cell that were named last.
-CREATE TABLE IF NOT EXISTS student_progress (
-    student_id      bigint PRIMARY KEY,
-    last_success_at timestamptz,
-    notebook_at     timestamptz,
-    notebook_id     bigint,
-    cell_at         timestamptz,
-    cell_id         bigint
-) WITH (fillfactor = 50);
-
--- Buckets grow by a tenth, from 1 ms: what is read from them is off by at most 5 %.
-CREATE OR REPLACE FUNCTION duration_bucket(ms double precision) RETURNS integer
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT LEAST(floor(ln(GREATEST(ms, 1)) / ln(1.1::double precision)), 255)::integer
-$$;
-
--- One in the given place of a column of counts.
-CREATE OR REPLACE FUNCTION one_at(place integer) RETURNS numeric
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT ('1e' || (8 * place)::text)::numeric $$;
-
--- How many of these errors came before a time; null when only the executions can tell.
-CREATE OR REPLACE FUNCTION errors_before(
-    until timestamptz, errors bigint, first_error_at timestamptz, last_error_at timestamptz,
-    first_success_at timestamptz, errors_before_success bigint
-) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE
-        WHEN errors = 0 OR first_error_at >= until THEN 0
-        WHEN until IS NULL OR last_error_at < until THEN errors
-        WHEN until = first_success_at THEN errors_before_success
-    END
-$$;
-
--- The first line of an error, without what differs from student to student.
-CREATE OR REPLACE FUNCTION normalised_error(error text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT COALESCE(NULLIF(left(regexp_replace(
-        split_part(btrim(error, E' \t\r\n'), E'\n', 1),
-        '(?<!\w)(''[^'']*''|"[^"]*"|`[^`]*`|0x[0-9a-fA-F]+|[-+]?\d+(\.\d+)?)(?!\w)', '…', 'g'),
-        200), ''), 'Error')
-$$;
-
--- Counts up to `most` of the marked batches; false when there were no more than that. Callers take
--- turns, so that only one at a time writes to the tables above.
+-- Two statements: the first takes the batches and merges their time spans by student, the second reads
+-- their events once (`fresh`) and adds them to all counters. It is one statement because temporary
+-- tables in its place would fill the system catalogs at one call a second.
 CREATE OR REPLACE FUNCTION count_batches(most integer) RETURNS boolean LANGUAGE plpgsql
 SET jit = off AS $$
 DECLARE
@@ -118,8 +56,8 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('cell-monitor progress'));
     WITH taken AS (
-        DELETE FROM uncounted AS u
-        USING (SELECT batch FROM uncounted ORDER BY batch LIMIT most) AS next
+        DELETE FROM outbox_counts AS u
+        USING (SELECT batch FROM outbox_counts ORDER BY batch LIMIT most) AS next
         WHERE u.batch = next.batch RETURNING u.*
     ), spans AS (
         SELECT student_id, min(first_at) AS first_at, max(last_at) AS last_at
@@ -136,7 +74,9 @@ BEGIN
 
     WITH spans AS (
         SELECT * FROM unnest(students, first_times, last_times) AS s (student_id, first_at, last_at)
-    ), fresh AS MATERIALIZED (  -- OFFSET 0: by the key, student by student, whatever the estimates
+    ), fresh AS MATERIALIZED (
+        -- OFFSET 0 keeps each branch a look-up by the primary key, student by student: with wrong
+        -- estimates the planner would scan whole partitions.
         SELECT e.* FROM spans AS s CROSS JOIN LATERAL (
             SELECT e.student_id, e.executed_at AS at, e.notebook_id, e.cell_id,
                 true AS ran, e.status = 'error' AS failed, false AS helped,
@@ -165,7 +105,7 @@ BEGIN
                 AND e.accessed_at BETWEEN s.first_at AND s.last_at
                 AND e.received_at >= since OFFSET 0
         ) AS e
-    ), told AS (
+    ), totals AS (
         SELECT student_id, notebook_id, cell_id,
             count(*) FILTER (WHERE ran) AS executions,
             count(*) FILTER (WHERE failed) AS errors,
@@ -177,13 +117,13 @@ BEGIN
             COALESCE(sum(one_at(duration_bucket(duration))) FILTER (WHERE duration >= 0), 0)
                 AS durations
         FROM fresh GROUP BY student_id, notebook_id, cell_id
-    ), cells_told AS (
+    ), counted_cells AS (
         INSERT INTO cell_progress AS p
         SELECT student_id, notebook_id, cell_id, executions, errors,
             first_error_at, last_error_at, first_success_at,
             errors_before(first_success_at, errors, first_error_at, last_error_at, NULL, NULL),
             durations
-        FROM told WHERE cell_id IS NOT NULL
+        FROM totals WHERE cell_id IS NOT NULL
         ORDER BY student_id, notebook_id, cell_id  -- they are read together
         ON CONFLICT (student_id, notebook_id, cell_id) DO UPDATE SET
             executions = p.executions + EXCLUDED.executions,
@@ -201,7 +141,7 @@ BEGIN
             ),
             durations = p.durations + EXCLUDED.durations
         RETURNING p.student_id, p.cell_id, p.errors_before_success
-    ), errors_told AS (
+    ), counted_errors AS (
         INSERT INTO cell_errors AS e
         SELECT student_id, notebook_id, cell_id, normalised_error(error) AS normalised,
             sum(count), max(last_at)
@@ -229,7 +169,7 @@ BEGIN
         SELECT *, 3600, date_trunc('day', minute) AT TIME ZONE 'UTC',
             one_at(extract(hour FROM minute)::integer)
         FROM minutes
-    ), activity_told AS (
+    ), counted_activity AS (
         INSERT INTO student_activity AS a
         SELECT student_id, step, start, sum(executions * one), sum(errors * one), sum(helps * one)
         FROM placed GROUP BY student_id, step, start
@@ -238,18 +178,18 @@ BEGIN
             executions = a.executions + EXCLUDED.executions,
             errors = a.errors + EXCLUDED.errors,
             helps = a.helps + EXCLUDED.helps
-    ), students_told AS (
+    ), counted_students AS (
         INSERT INTO student_progress AS p
         SELECT student_id, succeeded.at, named.at, notebook_id, reached.at, cell_id
         FROM (
-            SELECT student_id, max(last_success_at) AS at FROM told GROUP BY student_id
+            SELECT student_id, max(last_success_at) AS at FROM totals GROUP BY student_id
         ) AS succeeded LEFT JOIN (
             SELECT DISTINCT ON (student_id) student_id, last_at AS at, notebook_id
-            FROM told WHERE notebook_id IS NOT NULL
+            FROM totals WHERE notebook_id IS NOT NULL
             ORDER BY student_id, last_at DESC, notebook_id DESC
         ) AS named USING (student_id) LEFT JOIN (
             SELECT DISTINCT ON (student_id) student_id, last_at AS at, cell_id
-            FROM told WHERE cell_id IS NOT NULL
+            FROM totals WHERE cell_id IS NOT NULL
             ORDER BY student_id, last_at DESC, cell_id DESC
         ) AS reached USING (student_id)
         ON CONFLICT (student_id) DO UPDATE SET
@@ -264,15 +204,15 @@ BEGIN
             cell_at = GREATEST(p.cell_at, EXCLUDED.cell_at)
     )
     SELECT array_agg(student_id), array_agg(cell_id) INTO unclear_students, unclear_cells
-    FROM cells_told WHERE errors_before_success IS NULL;
+    FROM counted_cells WHERE errors_before_success IS NULL;
 
-    -- Rare: a success became known that is older than some of the errors.
+    -- Rare: a success arrived that is older than some of the errors.
     UPDATE cell_progress AS p SET errors_before_success = (
         SELECT count(*) FROM cell_executions AS e
         WHERE e.student_id = p.student_id AND e.cell_id = p.cell_id AND e.status = 'error'
             AND e.executed_at >= p.first_error_at AND e.executed_at < p.first_success_at
             AND NOT EXISTS (
-                SELECT FROM uncounted AS u
+                SELECT FROM outbox_counts AS u
                 WHERE u.batch = e.batch AND e.received_at >= u.received_at
             )
     )
@@ -281,3 +221,30 @@ BEGIN
         AND p.errors_before_success IS NULL;
     RETURN cardinality(batches) = most;
 END $$;
+
+-- The packed counters of student_activity, one row for each minute or hour with activity: for queries
+-- by hand. The server's own reads add up packed columns first and unpack the sums.
+CREATE VIEW student_activity_counts AS
+    SELECT student_id, step, start + make_interval(secs => step * place) AS at,
+        mod(div(executions, one_at(place)), 100000000)::bigint AS executions,
+        mod(div(errors, one_at(place)), 100000000)::bigint AS errors,
+        mod(div(helps, one_at(place)), 100000000)::bigint AS helps
+    FROM student_activity
+    CROSS JOIN LATERAL generate_series(0, CASE step WHEN 60 THEN 59 ELSE 23 END) AS place
+    WHERE mod(div(executions + helps, one_at(place)), 100000000) > 0;
+
+-- Servers before schema_migrations compared hashes in applied_sql and put their own files back where
+-- they differed. One that is still running, or is started again, gets this error instead and spools.
+DROP TABLE IF EXISTS applied_sql;
+
+CREATE FUNCTION refuse_servers_without_migrations() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the database has been upgraded: this version of the server is too old for it'
+        USING HINT = 'Start the version that upgraded it, or a later one.';
+END $$;
+
+CREATE VIEW applied_sql AS SELECT refuse_servers_without_migrations() AS file, '' AS sha256;
+
+INSERT INTO schema_migrations (number, name) VALUES (2, 'outboxes');
+\endif
+COMMIT;

@@ -1,0 +1,174 @@
+"""Migrations: the numbered files of `sql/`, each applied once and in order, by the server or psql.
+
+The files decide themselves whether they are wanted, so that psql can run them: see the first one.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+
+from monitor.database import psql
+from monitor.database.pool import UNAVAILABLE_ERRORS, to_unavailable
+from monitor.errors import MonitorError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+SQL = Path(__file__).parent.parent.parent / "sql"
+COMMAND = "run.py migrate"
+
+_STATEMENT_TIMEOUT = 600.0  # seconds; a later migration may rewrite large tables
+_LOCK = 1667591276  # the advisory lock that each file takes
+
+
+class SchemaError(MonitorError):
+    """The server can't use this schema: it is newer, or a migration failed. Says what to do."""
+
+
+class SchemaBehind(Unavailable):
+    """Migrations are missing that this server may not apply. Says who has to run what."""
+
+
+class Migration(NamedTuple):
+    """A file of `sql/`, called `<number>_<name>.sql`."""
+
+    number: int
+    path: Path
+
+
+@cache
+def all_migrations() -> tuple[Migration, ...]:
+    """In order. Their numbers count up from 1."""
+    paths = sorted(SQL.glob("[0-9]*_*.sql"))
+    return tuple(Migration(int(path.name.partition("_")[0]), path) for path in paths)
+
+
+async def missing_migrations(connection: asyncpg.Connection) -> Sequence[Migration]:
+    """The migrations that the database lacks, in order; writes and locks nothing.
+
+    Raises SchemaError if the schema is newer than this server.
+    """
+    recorded = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
+    query = "SELECT COALESCE(max(number), 0) FROM schema_migrations"
+    applied = await connection.fetchval(query) if recorded else 0
+    latest = all_migrations()[-1]
+    if applied > latest.number:
+        raise SchemaError(
+            f"The database has migration {applied}, and this server knows {latest.path.name} as the"
+            " latest: start the version that migrated the database, or a later one"
+        )
+    return [migration for migration in all_migrations() if migration.number > applied]
+
+
+async def migrate(
+    connection: asyncpg.Connection, report: Callable[[str], None] = logger.info
+) -> None:
+    """Applies the missing migrations, each in a transaction of its own.
+
+    `connection` must not be in a transaction. Raises SchemaError, SchemaBehind and, when PostgreSQL
+    can't be used or another session holds a lock for too long, Unavailable. The failing migration
+    then has changed nothing.
+    """
+    missing = await missing_migrations(connection)
+    for migration in missing:
+        report(f"Applying {migration.path.name}")
+        try:
+            await psql.run(connection, migration.path.read_text(), _STATEMENT_TIMEOUT)
+        except psql.StatementFailed as failure:
+            raise await _explain(connection, failure, migration) from failure.__cause__
+
+
+class Schema:
+    """The schema as one process sees it: migrated once, at its first connection, then compared."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._has_tried = False
+        self._failure: MonitorError | None = None
+
+    async def ensure(self) -> None:
+        """Returns if the schema is the one this server needs.
+
+        Raises SchemaError if the server can never use it, and Unavailable if it can't now.
+        """
+        try:
+            async with self._pool.acquire() as connection:
+                await self._ensure(connection)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise Unavailable(
+                f"PostgreSQL: {error}: grant the server's user SELECT, INSERT, UPDATE and DELETE on"
+                " all tables of the schema"
+            ) from error
+        except UNAVAILABLE_ERRORS as error:
+            raise to_unavailable(error) from error
+
+    async def _ensure(self, connection: asyncpg.Connection) -> None:
+        missing = await missing_migrations(connection)
+        if missing and self._has_tried:
+            raise self._failure or await _behind(connection, missing, "the database was replaced")
+        if missing:
+            try:
+                await migrate(connection)
+            except (SchemaError, SchemaBehind) as error:
+                self._failure, self._has_tried = error, True
+                raise
+        self._failure, self._has_tried = None, True
+
+
+async def _explain(
+    connection: asyncpg.Connection, failure: psql.StatementFailed, migration: Migration
+) -> MonitorError:
+    """The error to raise for a statement that failed."""
+    error, step, name = failure.__cause__, failure.step, migration.path.name
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return await _behind(connection, [migration], f"this user may not apply it, {error}")
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return Unavailable(f"{name} waited too long for a lock. {await _holder(connection)}")
+    if isinstance(error, UNAVAILABLE_ERRORS):
+        return to_unavailable(error)
+    hint = getattr(error, "hint", None)
+    statement = step.text.partition("\n")[0]
+    return SchemaError(
+        f"{name} failed and changed nothing. Line {step.line}, `{statement}`: {error}"
+        + (f". {hint}" if hint else "")
+    )
+
+
+async def _behind(
+    connection: asyncpg.Connection, missing: Sequence[Migration], reason: str
+) -> SchemaBehind:
+    owner = await connection.fetchval(_SELECT_OWNER)
+    files = ", ".join(migration.path.name for migration in missing)
+    return SchemaBehind(
+        f"The schema lacks {files} ({reason}): run `{COMMAND}` with POSTGRES_USER={owner}"
+    )
+
+
+async def _holder(connection: asyncpg.Connection) -> str:
+    """Who holds it, and what to do."""
+    row = await connection.fetchrow(_SELECT_HOLDER, _LOCK)
+    if row is None:
+        return "Another session uses the tables: look at pg_stat_activity, and try again"
+    return (
+        f"Another session ({row['application_name']}, process {row['pid']}) migrates this database:"
+        f" wait and try again, or end it with SELECT pg_terminate_backend({row['pid']})"
+    )
+
+
+_SELECT_OWNER = """
+    SELECT pg_get_userbyid(COALESCE(
+        (SELECT relowner FROM pg_class WHERE oid = to_regclass('students')),
+        (SELECT datdba FROM pg_database WHERE datname = current_database())
+    ))
+"""
+
+_SELECT_HOLDER = """
+    SELECT l.pid, a.application_name
+    FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND l.classid = 0 AND l.objid::bigint = $1 AND l.objsubid = 1
+"""

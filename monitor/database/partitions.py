@@ -1,0 +1,78 @@
+"""Monthly partitions of the event tables."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import asyncpg
+
+from monitor.errors import Unavailable
+from monitor.events.event import OLDEST
+
+DAYS_BACK = OLDEST.days
+MONTHS_AHEAD = 12
+
+
+class PartitionMissing(Unavailable):
+    """A month has no partition, and the server's user may not create one."""
+
+
+def month_of(time: datetime) -> datetime:
+    """The start of its month, in UTC."""
+    time = time.astimezone(UTC)
+    return datetime(time.year, time.month, 1, tzinfo=UTC)
+
+
+async def ensure_partitions(connection: asyncpg.Connection, months: Iterable[datetime]) -> None:
+    """Creates those partitions of these months that do not exist. Raises PartitionMissing."""
+    for month in sorted(months):
+        try:
+            await connection.execute("SELECT ensure_partitions($1, $1)", month)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise PartitionMissing(
+                f"There is no partition for {month:%Y-%m}, and this user may not create one: run"
+                " `run.py migrate` as the owner of the schema"
+            ) from error
+
+
+async def missing_partitions(connection: asyncpg.Connection) -> list[str]:
+    """The names of partitions that `create_partitions` would create, by month."""
+    rows = await connection.fetch(_SELECT_MISSING, DAYS_BACK, MONTHS_AHEAD)
+    return [row["name"] for row in rows]
+
+
+async def create_partitions(connection: asyncpg.Connection) -> None:
+    """Creates all missing partitions from DAYS_BACK to MONTHS_AHEAD."""
+    await connection.execute(_CREATE, DAYS_BACK, MONTHS_AHEAD)
+
+
+async def months_ahead(connection: asyncpg.Connection, timeout: float) -> int:
+    """How many months after this one have partitions without a gap, up to MONTHS_AHEAD."""
+    value = await connection.fetchval(_SELECT_AHEAD, MONTHS_AHEAD, timeout=timeout)
+    return int(value)
+
+
+_PARENTS = "unnest(ARRAY['cell_executions', 'notebook_accesses', 'events']) AS parent"
+
+# Months and names are those of the SQL function ensure_partitions.
+_SELECT_MISSING = f"""
+    SELECT name FROM (
+        SELECT month, parent || to_char(month, '_YYYY_MM') AS name
+        FROM {_PARENTS}, generate_series(
+            date_trunc('month', (now() - make_interval(days => $1)) AT TIME ZONE 'UTC'),
+            (now() + make_interval(months => $2)) AT TIME ZONE 'UTC', '1 month'
+        ) AS month
+    ) AS partitions
+    WHERE to_regclass(name) IS NULL ORDER BY month, name
+"""  # noqa: S608 - constants
+
+_CREATE = """
+    SELECT ensure_partitions(now() - make_interval(days => $1), now() + make_interval(months => $2))
+"""
+
+_SELECT_AHEAD = f"""
+    SELECT COALESCE(min(number), $1 + 1) - 1
+    FROM {_PARENTS}, generate_series(1, $1::integer) AS number
+    WHERE to_regclass(parent || to_char(
+        date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => number), '_YYYY_MM'
+    )) IS NULL
+"""  # noqa: S608 - constants
