@@ -229,7 +229,11 @@ async def test_replicas_show_each_others_events_once_and_outlive_redis(
                 assert (await dashboard.next())["data"]["eventId"] == sent["eventId"]
                 assert await dashboard.silent()
             with Redis(host=redis_server.host, port=redis_server.port) as stranger:
-                for noise in ("nonsense", '["batch","x",1,1,5]', '["backfill_response","x",{},0,[5]]'):
+                for noise in (
+                    "nonsense",
+                    '["batch","x",1,1,5]',
+                    '["backfill_response","x",{},0,[5]]',
+                ):
                     assert stranger.publish(CHANNEL, noise) == 2
             await post(one, sent := event())
             for dashboard in (near, far):
