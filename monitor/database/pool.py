@@ -16,7 +16,9 @@ from monitor.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = Path(__file__).parent.parent.parent / "sql"
+_PACKAGE = Path(__file__).parent.parent
+# A wheel has sql/ inside the package, a checkout beside it.
+SCHEMA = next(path / "sql" for path in (_PACKAGE, _PACKAGE.parent) if (path / "sql").is_dir())
 _LOCK = 0x63656C6C  # replicas that start at once take turns
 
 
