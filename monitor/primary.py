@@ -1,0 +1,60 @@
+"""The PostgreSQL that the settings name: the embedded one, or one that runs already."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from monitor.database.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from monitor.settings import Settings
+
+_SOCKET_LINE = 4  # of postmaster.pid, counted from 0
+
+
+@contextmanager
+def postgres_for_server(
+    settings: Settings,
+) -> Iterator[tuple[EmbeddedPostgres | None, Mapping[str, Any]]]:
+    """The embedded PostgreSQL (or None) and asyncpg's connection arguments.
+
+    Raises EmbeddedPostgresError if the embedded one is needed and can't be run.
+    """
+    if settings.postgres_server:
+        yield (
+            None,
+            {
+                "host": settings.postgres_server,
+                "port": settings.postgres_port,
+                "user": settings.postgres_user,
+                "password": settings.postgres_password or None,
+                "database": settings.postgres_db,
+            },
+        )
+        return
+    with EmbeddedPostgres(settings.data_dir / "postgres") as embedded:
+        yield (
+            embedded,
+            {
+                "host": embedded.host,
+                "port": embedded.port,
+                "user": embedded.user,
+                "database": embedded.database,
+            },
+        )
+
+
+@contextmanager
+def postgres_for_commands(settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """asyncpg's connection arguments, for a command that may run beside a server.
+
+    If a server runs on this DATA_DIR, its embedded PostgreSQL is used. Raises
+    EmbeddedPostgresError if the embedded one is needed and can't be run.
+    """
+    try:
+        with postgres_for_server(settings) as (_, address):
+            yield address
+    except EmbeddedPostgresError:
+        pid_file = settings.data_dir / "postgres" / "data" / "postmaster.pid"
+        if not pid_file.exists():
+            raise
+        host = pid_file.read_text().splitlines()[_SOCKET_LINE]
+        yield {"host": host, "port": 5432, "user": "postgres", "database": "postgres"}
