@@ -54,8 +54,9 @@ def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
     for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api, server.database)
     insight.declare(api, server.reads)
-    for telling in (submissions, notices, help_queue):
+    for telling in (submissions, notices):
         telling.declare(api, server.database, server.hub.publish)
+    help_queue.declare(api, server.database, server.reads, server.hub.publish)
     ingest_keys.declare(api, server.database, server.keyring.look)
     audit.declare(api, server.database)
     live_routes.declare(api, server.hub)

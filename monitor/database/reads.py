@@ -68,6 +68,13 @@ class Reads:
                 self._lose(str(error))
             except asyncpg.PostgresError as error:  # such as a table that it doesn't have yet
                 logger.warning("The standby could not answer: %s", error)
+        return await self.fetch_current(query, *arguments)
+
+    async def fetch_current(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows as of the latest commit: from the primary, never from a standby, which lags.
+
+        Raises Unavailable.
+        """
         async with self._primary.connection() as connection:
             return await connection.fetch(query, *arguments)  # type: ignore[no-any-return]
 

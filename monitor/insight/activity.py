@@ -1,4 +1,4 @@
-"""A class over time: executions, errors and calls for help in each interval."""
+"""A class over time: executions, errors and help requests in each interval."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -9,18 +9,17 @@ from msgspec import UNSET, UnsetType
 from monitor.database.reads import Reads
 from monitor.errors import Detail, InvalidBody
 from monitor.events.event import in_utc
-from monitor.insight.counts import counts
-from monitor.insight.question import Question
-from monitor.insight.roster import members
+from monitor.insight.packed_counts import unpack
+from monitor.insight.query import Query, class_students
 
 MAX_INTERVALS = 500
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # seconds
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_NARROW = "`interval` must be whole minutes, or from an hour on whole hours"
-_MANY = f"From `since` to `until` there may be 1 to {MAX_INTERVALS} intervals"
+_UNEVEN_INTERVAL = "`interval` must be whole minutes, or from an hour on whole hours"
+_INTERVAL_COUNT = f"From `since` to `until` there may be 1 to {MAX_INTERVALS} intervals"
 
 
-class ActivityQuery(Question, frozen=True, kw_only=True):
+class ActivityQuery(Query, frozen=True, kw_only=True):
     """`interval` in seconds; the first starts at `since`, rounded down to the minute or hour.
 
     Without `until` up to now, without `since` the last 60 intervals. A time without a zone is UTC.
@@ -31,8 +30,8 @@ class ActivityQuery(Question, frozen=True, kw_only=True):
     until: datetime | UnsetType = UNSET
 
 
-class Activity(msgspec.Struct):
-    """What a class did in an interval. `helps` counts the button's repetitions, every 10 s, too."""
+class ActivityInterval(msgspec.Struct):
+    """A class in one interval. `helps` counts all `help` events: the button repeats every 10 s."""
 
     start: datetime
     executions: int = 0
@@ -40,30 +39,33 @@ class Activity(msgspec.Struct):
     helps: int = 0
 
 
-async def class_activity(reads: Reads, class_id: int, query: ActivityQuery) -> list[Activity]:
+async def class_activity(
+    reads: Reads, class_id: int, query: ActivityQuery
+) -> list[ActivityInterval]:
     """All intervals in order, also those without activity. Raises NotFound, InvalidBody."""
     step = _MINUTE if query.interval < _HOUR else _HOUR
     since, count = _range(query, step)
     await reads.counted()
-    students = await members(reads, class_id)
+    students = await class_students(reads, class_id)
     width = timedelta(seconds=query.interval)
     until = since + count * width
-    found = [Activity(since + number * width) for number in range(count)]
-    span = _HOUR if step == _MINUTE else _DAY
-    first = since - (since - _EPOCH) % timedelta(seconds=span)
+    intervals = [ActivityInterval(since + number * width) for number in range(count)]
+    row_span = timedelta(seconds=_HOUR if step == _MINUTE else _DAY)  # of a row's packed counts
+    first = since - (since - _EPOCH) % row_span
     for row in await reads.fetch(_SELECT_ACTIVITY, list(students), step, first, until):
         for name in ("executions", "errors", "helps"):
-            for place, number in enumerate(counts(row[name])):
-                at = row["start"] + timedelta(seconds=place * step)
-                if number and since <= at < until:
-                    interval = found[(at - since) // width]
-                    setattr(interval, name, getattr(interval, name) + number)
-    return found
+            for index, count_at in enumerate(unpack(row[name])):
+                at = row["start"] + timedelta(seconds=index * step)
+                if count_at and since <= at < until:
+                    interval = intervals[(at - since) // width]
+                    setattr(interval, name, getattr(interval, name) + count_at)
+    return intervals
 
 
 def _range(query: ActivityQuery, step: int) -> tuple[datetime, int]:
+    """The start of the first interval, a multiple of `step` (s), and how many there are."""
     if query.interval % step:
-        raise InvalidBody(Detail(("query", "interval"), _NARROW, "value_error"))
+        raise InvalidBody(Detail(("query", "interval"), _UNEVEN_INTERVAL, "value_error"))
     width, whole = timedelta(seconds=query.interval), timedelta(seconds=step)
     try:
         until = datetime.now(UTC) if query.until is UNSET else in_utc(query.until)
@@ -77,7 +79,7 @@ def _range(query: ActivityQuery, step: int) -> tuple[datetime, int]:
     except OverflowError:
         count = 0
     if not 1 <= count <= MAX_INTERVALS:
-        raise InvalidBody(Detail(("query", "since"), _MANY, "value_error"))
+        raise InvalidBody(Detail(("query", "since"), _INTERVAL_COUNT, "value_error"))
     return since, count
 
 

@@ -1,4 +1,4 @@
-"""A notebook in a class, cell by cell: who got how far, and what stops them."""
+"""A notebook in a class, cell by cell: how far the students got, and their errors."""
 
 import asyncio
 from collections import defaultdict
@@ -8,34 +8,32 @@ import msgspec
 
 from monitor.database.reads import Reads
 from monitor.errors import NotFound
-from monitor.insight.counts import counts, percentile
-from monitor.insight.question import Question
-from monitor.insight.roster import members
+from monitor.insight.packed_counts import percentile, unpack
+from monitor.insight.query import Query, class_students
 
 
-class CellsQuery(Question, frozen=True, kw_only=True):
+class CellsQuery(Query, frozen=True, kw_only=True):
     """`errors`: how many of a cell's most frequent errors to show."""
 
     errors: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
 
 
 class CellError(msgspec.Struct):
-    """An error of a cell, without what differs from student to student, and who has met it."""
+    """An error of a cell, its variable parts as `…`, how often it was met, and by whom."""
 
     error: str
     count: int
     students: list[str]  # user_ids
 
-    def __str__(self) -> str:
-        return f"{self.error} ({self.count}: {', '.join(self.students)})"
-
 
 class CellProgress(msgspec.Struct):
-    """How a class gets on with a cell.
+    """A class's progress in a cell.
 
-    Students who reached it (any event named it), ran it, failed in it, succeeded in it. `attempts`
-    are the runs until a student's first success, that one included. Durations are in ms, right
-    within 5 %; those below 1 ms count as 1.
+    `reached`, `ran`, `failed` and `succeeded` are numbers of students: those with any event of
+    the cell, an execution, a failed one, a successful one. `executions` and `errors` are those of
+    all students. `attempts` are a student's executions up to the first success, included.
+    Durations are in ms, within 5 %; those below 1 ms count as 1. `position` is the cell's index in
+    the notebook, from 0.
     """
 
     cell_id: str
@@ -55,7 +53,7 @@ class CellProgress(msgspec.Struct):
 
 
 class NotebookProgress(msgspec.Struct):
-    """A notebook in a class. `students` is how many the class has; cells are in their order."""
+    """A notebook in a class. `students` is their number; the cells are in the notebook's order."""
 
     class_id: int
     notebook_id: int
@@ -69,7 +67,7 @@ async def notebook_progress(
 ) -> NotebookProgress:
     """Raises NotFound."""
     await reads.counted()
-    students = await members(reads, class_id)
+    students = await class_students(reads, class_id)
     path = await reads.fetchval("SELECT path FROM notebooks WHERE id = $1", notebook_id)
     if path is None:
         raise NotFound(f"There is no notebook {notebook_id}")
@@ -80,9 +78,9 @@ async def notebook_progress(
     )
     errors: defaultdict[int, list[CellError]] = defaultdict(list)
     for row in error_rows:
-        who = sorted(students[student_id] for student_id in row["students"])
-        errors[row["id"]].append(CellError(row["error"], row["count"], who))
-    cells = [_cell(dict(row), errors[row["id"]]) for row in rows]
+        user_ids = sorted(students[student_id] for student_id in row["students"])
+        errors[row["id"]].append(CellError(row["error"], row["count"], user_ids))
+    cells = [_progress(dict(row), errors[row["id"]]) for row in rows]
     return NotebookProgress(class_id, notebook_id, path, len(students), cells)
 
 
@@ -96,8 +94,8 @@ async def assignment_progress(
     return await notebook_progress(reads, row["class_id"], row["notebook_id"], query)
 
 
-def _cell(row: dict[str, Any], errors: list[CellError]) -> CellProgress:
-    buckets = counts(row.pop("durations"))
+def _progress(row: dict[str, Any], errors: list[CellError]) -> CellProgress:
+    buckets = unpack(row.pop("durations"))
     del row["id"]
     return CellProgress(
         **row,
@@ -140,10 +138,10 @@ _SELECT_ERRORS = """
         SELECT cell_id, error, sum(count)::bigint AS count, array_agg(student_id) AS students,
             row_number() OVER (
                 PARTITION BY cell_id ORDER BY count(*) DESC, sum(count) DESC, error
-            ) AS place
+            ) AS rank
         FROM cell_errors
         WHERE student_id = ANY ($1::bigint[]) AND notebook_id = $2
         GROUP BY cell_id, error
     ) AS ranked
-    WHERE place <= $3 ORDER BY cell_id, place
+    WHERE rank <= $3 ORDER BY cell_id, rank
 """

@@ -1,58 +1,64 @@
-"""A class at an earlier moment, as it was: the lesson is gone through again by it."""
+"""The state of a class at an earlier time: teachers replay a lesson with it."""
 
 from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.database.reads import Reads
 from monitor.events.event import in_utc
-from monitor.insight.class_state import HELP_LASTS, MAX_ERRORS_IN_A_ROW, NowQuery, StudentNow
-from monitor.insight.counts import counts
-from monitor.insight.roster import members
+from monitor.insight.class_state import (
+    HELP_TIMEOUT,
+    MAX_ERRORS_IN_A_ROW,
+    ClassStateQuery,
+    StudentState,
+)
+from monitor.insight.packed_counts import unpack
+from monitor.insight.query import class_students
 
-_LESSON = timedelta(hours=12)  # how far back is looked for where a student was
+_LOOK_BACK = timedelta(hours=12)  # to find where a student was
 
 
-async def class_then(
-    reads: Reads, class_id: int, at: datetime, query: NowQuery
-) -> list[StudentNow]:
-    """What `class_now` told at that time, of those who are in the class now. Raises NotFound."""
+async def class_state_at(
+    reads: Reads, class_id: int, at: datetime, query: ClassStateQuery
+) -> list[StudentState]:
+    """What `class_state` answered at that time, for today's students. Raises NotFound."""
     await reads.counted()
-    students = await members(reads, class_id)
+    students = await class_students(reads, class_id)
     rows = await reads.fetch(
-        _SELECT_THEN,
+        _SELECT_STATES,
         list(students),
         in_utc(at),
-        HELP_LASTS,
+        HELP_TIMEOUT,
         timedelta(seconds=query.idle_after),
-        _LESSON,
+        _LOOK_BACK,
         MAX_ERRORS_IN_A_ROW,
     )
-    return [_student(dict(row)) for row in rows]
+    return [_state(dict(row)) for row in rows]
 
 
-def _student(row: dict[str, Any]) -> StudentNow:
+def _state(row: dict[str, Any]) -> StudentState:
     for name in ("executions", "errors"):
-        row[name] -= sum(counts(row.pop(f"later_{name}")))
-    return StudentNow(**row)
+        row[name] -= sum(unpack(row.pop(f"later_{name}")))
+    return StudentState(**row)
 
 
-# Of each student a few rows, by the tables' keys. What was run later is taken off the total: whole
-# days, hours of that day, minutes of that hour, and the rest of that minute; `div(…, one)` leaves
-# out the counts up to that hour or minute.
-_SELECT_THEN = """
+# Reads a few rows per student, by the tables' keys. Executions after `at` are subtracted from the
+# total: those of later days, later hours of its day, later minutes of its hour (packed counts;
+# `div(…, one)` drops the counts up to that hour or minute), and the rest of its minute.
+_SELECT_STATES = """
     SELECT s.id AS student_id, s.user_id, s.name, s.team,
-        CASE WHEN help.asks THEN 'help'
-            WHEN told.heard IS NULL OR told.heard < $2 - $4::interval THEN 'idle'
-            WHEN failed.in_a_row > 0 THEN 'error'
+        CASE WHEN help.is_active THEN 'help'
+            WHEN latest.heard_at IS NULL OR latest.heard_at < $2 - $4::interval THEN 'idle'
+            WHEN failures.in_a_row > 0 THEN 'error'
             ELSE 'active' END AS state,
-        told.notebook_id, n.path AS notebook_path, c.cell_id, c.position AS cell_position,
-        s.executions - soon.executions AS executions, s.errors - soon.errors AS errors,
+        latest.notebook_id, n.path AS notebook_path, c.cell_id, c.position AS cell_position,
+        s.executions - rest_of_minute.executions AS executions,
+        s.errors - rest_of_minute.errors AS errors,
         later.executions AS later_executions, later.errors AS later_errors,
-        failed.in_a_row AS errors_in_a_row,
-        told.heard AS last_heard_at
+        failures.in_a_row AS errors_in_a_row,
+        latest.heard_at AS last_heard_at
     FROM students AS s
     CROSS JOIN LATERAL (
-        SELECT max(at) AS heard,
+        SELECT max(at) AS heard_at,
             (array_agg(e.notebook_id ORDER BY at DESC)
                 FILTER (WHERE e.notebook_id IS NOT NULL))[1] AS notebook_id,
             (array_agg(e.cell_id ORDER BY at DESC)
@@ -71,9 +77,9 @@ _SELECT_THEN = """
              WHERE student_id = s.id AND accessed_at BETWEEN $2 - $5 AND $2
              ORDER BY accessed_at DESC LIMIT 1)
         ) AS e
-    ) AS told
-    LEFT JOIN notebooks AS n ON n.id = told.notebook_id
-    LEFT JOIN cells AS c ON c.id = told.cell_id AND c.notebook_id = told.notebook_id
+    ) AS latest
+    LEFT JOIN notebooks AS n ON n.id = latest.notebook_id
+    LEFT JOIN cells AS c ON c.id = latest.cell_id AND c.notebook_id = latest.notebook_id
     CROSS JOIN LATERAL (
         SELECT count(*)::integer AS in_a_row FROM (
             SELECT FROM cell_executions
@@ -85,7 +91,7 @@ _SELECT_THEN = """
             ), $2 - $5)
             LIMIT $6
         ) AS e
-    ) AS failed
+    ) AS failures
     CROSS JOIN LATERAL (
         SELECT COALESCE(sum(executions), 0)::text AS executions,
             COALESCE(sum(errors), 0)::text AS errors
@@ -108,7 +114,7 @@ _SELECT_THEN = """
         FROM cell_executions
         WHERE student_id = s.id AND executed_at > $2
             AND executed_at < date_trunc('minute', $2, 'UTC') + interval '1 minute'
-    ) AS soon
+    ) AS rest_of_minute
     CROSS JOIN LATERAL (
         SELECT EXISTS (
             SELECT FROM events AS e
@@ -128,7 +134,7 @@ _SELECT_THEN = """
                     AND stop.event_time > GREATEST(h.after_stop, $2 - $5)
                     AND stop.event_time <= $2
             )
-        ) AS asks
+        ) AS is_active
     ) AS help
     WHERE s.id = ANY ($1::bigint[])
     ORDER BY s.user_id

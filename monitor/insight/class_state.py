@@ -1,4 +1,4 @@
-"""A class now: each student's state, where they are, how it goes."""
+"""The state of a class now: what each student is doing, where, and how it goes."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -7,30 +7,30 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from monitor.database.reads import Reads
-from monitor.insight.question import Question
-from monitor.insight.roster import members
+from monitor.insight.query import Query, class_students
 
 MAX_ERRORS_IN_A_ROW = 100  # more are not counted
-HELP_LASTS = timedelta(seconds=30)  # after the last sign that a student asks for help
+HELP_TIMEOUT = timedelta(seconds=30)  # a request ends this long after its last `help` event
 
 
-class NowQuery(Question, frozen=True, kw_only=True):
+class ClassStateQuery(Query, frozen=True, kw_only=True):
     """`idle_after`: seconds without an event after which a student is idle.
 
-    `at`: an earlier moment instead of now; without a zone it is UTC.
+    `at`: an earlier time instead of now; without a zone it is UTC.
     """
 
     idle_after: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 300
     at: datetime | UnsetType = UNSET
 
 
-class StudentNow(msgspec.Struct):
-    """A student of a class now.
+class StudentState(msgspec.Struct):
+    """A student of a class.
 
-    `help`: the help button is on, was pressed, or repeated by the extension, within 30 s, and no
-    teacher has resolved it.
-    `idle`: nothing was received for a while. `error`: the last execution failed. Else `active`.
-    Errors in a row are counted up to 100. Times are the server's.
+    `state` is `help` if the help button is on, which the extension has confirmed within 30 s, and
+    no teacher has resolved the request; otherwise `idle` without an event for `idle_after`
+    seconds, `error` if the last execution failed, and `active` in all other cases. Notebook and
+    cell are where the student was last; `cell_position` is the cell's index, from 0. `executions`
+    and `errors` are totals. Errors in a row are counted up to 100. Times are the server's.
     """
 
     student_id: int
@@ -48,28 +48,28 @@ class StudentNow(msgspec.Struct):
     last_heard_at: datetime | None
 
 
-async def class_now(reads: Reads, class_id: int, query: NowQuery) -> list[StudentNow]:
+async def class_state(reads: Reads, class_id: int, query: ClassStateQuery) -> list[StudentState]:
     """In the order of their user_id. Raises NotFound."""
     await reads.counted()
-    students = await members(reads, class_id)
+    students = await class_students(reads, class_id)
     rows = await reads.fetch(
-        _SELECT_NOW,
+        _SELECT_STATES,
         list(students),
         MAX_ERRORS_IN_A_ROW,
-        HELP_LASTS,
+        HELP_TIMEOUT,
         timedelta(seconds=query.idle_after),
     )
-    return [StudentNow(**row) for row in rows]
+    return [StudentState(**row) for row in rows]
 
 
-_SELECT_NOW = """
+_SELECT_STATES = """
     SELECT s.id AS student_id, s.user_id, s.name, s.team,
-        CASE WHEN help.asks THEN 'help'
+        CASE WHEN help.is_active THEN 'help'
             WHEN s.last_received_at IS NULL OR s.last_received_at < now() - $4::interval THEN 'idle'
-            WHEN failed.in_a_row > 0 THEN 'error'
+            WHEN failures.in_a_row > 0 THEN 'error'
             ELSE 'active' END AS state,
         p.notebook_id, n.path AS notebook_path, c.cell_id, c.position AS cell_position,
-        s.executions, s.errors, failed.in_a_row AS errors_in_a_row,
+        s.executions, s.errors, failures.in_a_row AS errors_in_a_row,
         s.last_received_at AS last_heard_at
     FROM students AS s
     LEFT JOIN student_progress AS p ON p.student_id = s.id
@@ -82,7 +82,7 @@ _SELECT_NOW = """
                 AND e.executed_at > COALESCE(p.last_success_at, '-infinity')
             LIMIT $2
         ) AS e
-    ) AS failed
+    ) AS failures
     CROSS JOIN LATERAL (
         SELECT s.help_active AND EXISTS (
             SELECT FROM events AS e
@@ -93,7 +93,7 @@ _SELECT_NOW = """
             SELECT FROM help_requests AS h
             WHERE h.student_id = s.id AND h.after_stop = COALESCE(s.help_stop_at, '-infinity')
                 AND h.resolved_at IS NOT NULL
-        ) AS asks
+        ) AS is_active
     ) AS help
     WHERE s.id = ANY ($1::bigint[])
     ORDER BY s.user_id

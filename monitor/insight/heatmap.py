@@ -1,14 +1,14 @@
-"""A notebook in a class, student by student: who got how far in which cell."""
+"""A notebook in a class, student by student and cell by cell."""
 
 import msgspec
 
 from monitor.database.reads import Reads
 from monitor.errors import NotFound
-from monitor.insight.roster import members
+from monitor.insight.query import class_students
 
 
 class StudentCell(msgspec.Struct):
-    """A cell that a student has reached. `attempts` are the runs until the first success."""
+    """A cell that a student has reached. `attempts` are the executions up to the first success."""
 
     student_id: int
     cell_id: str
@@ -19,9 +19,9 @@ class StudentCell(msgspec.Struct):
 
 
 async def student_cells(reads: Reads, class_id: int, notebook_id: int) -> list[StudentCell]:
-    """Only cells that were reached, student by student. Raises NotFound."""
+    """Only cells that were reached, by student and the notebook's order. Raises NotFound."""
     await reads.counted()
-    students = await members(reads, class_id)
+    students = await class_students(reads, class_id)
     if await reads.fetchval("SELECT id FROM notebooks WHERE id = $1", notebook_id) is None:
         raise NotFound(f"There is no notebook {notebook_id}")
     rows = await reads.fetch(_SELECT, list(students), notebook_id)

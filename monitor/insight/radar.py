@@ -1,4 +1,4 @@
-"""The error radar: what errors a class has met in the last minutes, widespread ones first."""
+"""The error radar: the errors of a class in the last minutes, widespread ones first."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -6,24 +6,24 @@ from typing import Annotated
 import msgspec
 
 from monitor.database.reads import Reads
-from monitor.insight.question import Question
-from monitor.insight.roster import members
+from monitor.insight.query import Query, class_students
 
-_TENTHS = 10  # of the time looked at, for the trend
-_MOST = 20  # groups
+_TREND_STEPS = 10
+_MAX_GROUPS = 20
 
 
-class RadarQuery(Question, frozen=True, kw_only=True):
+class RadarQuery(Query, frozen=True, kw_only=True):
     """`minutes`: how far to look back."""
 
     minutes: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
 
 
 class ErrorGroup(msgspec.Struct, kw_only=True):
-    """Errors of one kind in one cell, without what differs from student to student.
+    """Errors of one kind in one cell, their variable parts as `…`.
 
-    `students` are user_ids. `trend` are the errors in each tenth of the time, the oldest first.
-    `example` is the text of the last of them and `code` what raised it, up to 2,000 characters.
+    `students` are user_ids. `trend` has the number of errors in each tenth of the time, the oldest
+    first. `example` is the text of the latest error, `code` the code that raised it (up to 2,000
+    characters each), `example_of` the user_id. `cell_position` is the cell's index, from 0.
     """
 
     notebook_id: int | None
@@ -41,7 +41,7 @@ class ErrorGroup(msgspec.Struct, kw_only=True):
 
 
 class Radar(msgspec.Struct):
-    """`students` is how many the class has."""
+    """Groups of errors, widespread ones first; `students` is how many the class has."""
 
     students: int
     minutes: int
@@ -49,15 +49,16 @@ class Radar(msgspec.Struct):
 
 
 async def error_radar(reads: Reads, class_id: int, query: RadarQuery) -> Radar:
-    """The 20 groups that most students have met, at most. Raises NotFound."""
-    students = await members(reads, class_id)
+    """Up to 20 groups, those of most students first. Raises NotFound."""
+    students = await class_students(reads, class_id)
     window = timedelta(minutes=query.minutes)
-    rows = await reads.fetch(_SELECT, list(students), window, window / _TENTHS, _TENTHS, _MOST)
+    step = window / _TREND_STEPS
+    rows = await reads.fetch(_SELECT, list(students), window, step, _TREND_STEPS, _MAX_GROUPS)
     groups = [
         ErrorGroup(
-            **{name: row[name] for name in _AS_THEY_ARE},
-            students=sorted(students[each] for each in row["student_ids"]),
-            trend=[row["tenths"].count(tenth) for tenth in range(_TENTHS)],
+            **{name: row[name] for name in _COPIED_COLUMNS},
+            students=sorted(students[student_id] for student_id in row["student_ids"]),
+            trend=[row["steps"].count(number) for number in range(_TREND_STEPS)],
             example_of=students[row["example_id"]],
         )
         for row in rows
@@ -65,7 +66,7 @@ async def error_radar(reads: Reads, class_id: int, query: RadarQuery) -> Radar:
     return Radar(len(students), query.minutes, groups)
 
 
-_AS_THEY_ARE = (
+_COPIED_COLUMNS = (
     "notebook_id",
     "notebook_path",
     "cell_id",
@@ -77,7 +78,9 @@ _AS_THEY_ARE = (
     "code",
 )
 
-# By the server's clock: the student's is put right by what it was off at their last batch.
+# By the server's clock: each student's times are corrected by the skew of their last batch.
+# OFFSET 0 keeps the planner from flattening the lateral query, so that each student's errors are
+# read by the table's key, however wrong the estimates are.
 _SELECT = """
     WITH recent AS MATERIALIZED (
         SELECT e.*, normalised_error(left(e.error, 500)) AS kind FROM students AS s
@@ -94,14 +97,14 @@ _SELECT = """
             array_agg(DISTINCT student_id) AS student_ids,
             array_agg(GREATEST(0, LEAST($4::integer - 1, floor(
                 extract(epoch FROM at - (now() - $2::interval)) / extract(epoch FROM $3::interval)
-            )::integer))) AS tenths,
+            )::integer))) AS steps,
             (array_agg(event_id ORDER BY at DESC))[1] AS example_event,
             (array_agg(student_id ORDER BY at DESC))[1] AS example_id
         FROM recent GROUP BY notebook_id, cell_id, kind
         ORDER BY cardinality(array_agg(DISTINCT student_id)) DESC, count(*) DESC, kind LIMIT $5
     )
     SELECT g.notebook_id, n.path AS notebook_path, c.cell_id, c.position AS cell_position,
-        COALESCE(g.kind, 'Error') AS error, g.count, g.last_at, g.student_ids, g.tenths,
+        COALESCE(g.kind, 'Error') AS error, g.count, g.last_at, g.student_ids, g.steps,
         g.example_id, left(e.error, 2000) AS example, left(e.code, 2000) AS code
     FROM grouped AS g
     JOIN recent AS e ON e.event_id = g.example_event AND e.student_id = g.example_id

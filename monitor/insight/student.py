@@ -6,11 +6,13 @@ from datetime import datetime
 import msgspec
 
 from monitor.database.reads import Reads
-from monitor.insight.pages import PageCursor, PageOf, Span, check_student
+from monitor.insight.query import CursorPage, PageCursor, PageQuery, check_student, full_page
+
+_MAX_ID = 2**63 - 1
 
 
-class SessionOf(msgspec.Struct):
-    """A JupyterLab session. `start_time` is that of its earliest event."""
+class StudentSession(msgspec.Struct):
+    """A JupyterLab session. `start_time` is the time of its earliest event."""
 
     id: int
     session_id: str
@@ -19,8 +21,8 @@ class SessionOf(msgspec.Struct):
     is_active: bool
 
 
-class SubmissionOf(msgspec.Struct):
-    """What a student handed in, without its content."""
+class StudentSubmission(msgspec.Struct):
+    """A student's submission without its content. `title` is the assignment's."""
 
     id: int
     submitted_at: datetime
@@ -35,34 +37,34 @@ class SubmissionOf(msgspec.Struct):
     graded_at: datetime | None
 
 
-async def sessions(reads: Reads, student_id: int, span: Span) -> PageOf[SessionOf]:
-    """Raises NotFound, InvalidBody."""
+async def sessions(reads: Reads, student_id: int, query: PageQuery) -> CursorPage[StudentSession]:
+    """Newest first. Raises NotFound, InvalidBody."""
     await check_student(reads, student_id)
-    items = [
-        SessionOf(**row) for row in await reads.fetch(_SELECT_SESSIONS, student_id, *_bounds(span))
-    ]
-    full = len(items) == span.limit
-    return PageOf(items, _cursor(items[-1].start_time, items[-1].id) if full else None)
+    rows = await reads.fetch(_SELECT_SESSIONS, student_id, *_bounds(query))
+    items = [StudentSession(**row) for row in rows]
+    return full_page(items, query, lambda item: _cursor(item.start_time, item.id))
 
 
 async def submissions(
-    reads: Reads, student_id: int, span: Span, teacher: str | None = None
-) -> PageOf[SubmissionOf]:
-    """With a teacher only what was handed in to their classes. Raises NotFound, InvalidBody."""
+    reads: Reads, student_id: int, query: PageQuery, teacher: str | None = None
+) -> CursorPage[StudentSubmission]:
+    """Newest first; with `teacher`, a user_id, only those in their classes.
+
+    Raises NotFound, InvalidBody.
+    """
     await check_student(reads, student_id)
-    rows = await reads.fetch(_SELECT_SUBMISSIONS, student_id, *_bounds(span), teacher)
-    items = [SubmissionOf(**row) for row in rows]
-    full = len(items) == span.limit
-    return PageOf(items, _cursor(items[-1].submitted_at, items[-1].id) if full else None)
+    rows = await reads.fetch(_SELECT_SUBMISSIONS, student_id, *_bounds(query), teacher)
+    items = [StudentSubmission(**row) for row in rows]
+    return full_page(items, query, lambda item: _cursor(item.submitted_at, item.id))
 
 
-def _bounds(span: Span) -> tuple[datetime, int, datetime, int]:
-    place = span.place()
-    return place.time, min(place.id.int, 2**63 - 1), span.start(), span.limit
+def _bounds(query: PageQuery) -> tuple[datetime, int, datetime, int]:
+    bound = query.upper_bound()
+    return bound.time, min(bound.id.int, _MAX_ID), query.lower_bound(), query.limit
 
 
-def _cursor(time: datetime, row_id: int) -> str:
-    return str(PageCursor(time, uuid.UUID(int=row_id)))
+def _cursor(time: datetime, row_id: int) -> PageCursor:
+    return PageCursor(time, uuid.UUID(int=row_id))
 
 
 _SELECT_SESSIONS = """

@@ -1,4 +1,4 @@
-"""A student's executions, and their notebooks opened, saved and closed."""
+"""A student's executions, and when they opened, saved and closed notebooks."""
 
 import uuid
 from datetime import datetime
@@ -10,20 +10,20 @@ from msgspec import UNSET, UnsetType
 
 from monitor.database.paging import Id
 from monitor.database.reads import Reads
-from monitor.insight.pages import PageCursor, PageOf, Span, check_student
+from monitor.insight.query import CursorPage, PageCursor, PageQuery, check_student, full_page
 
-SCANNED = 2_000  # executions that are looked at for one page, whatever the filters
+SCANNED = 2_000  # executions read for one page at most, whatever the filters
 
 
-class TimelineSpan(Span, frozen=True, kw_only=True):
-    """The page of a time line, and what it is restricted to."""
+class TimelineQuery(PageQuery, frozen=True, kw_only=True):
+    """A page of executions, only those of a notebook or with a status if given."""
 
     notebook_id: Id | UnsetType = UNSET
     status: Literal["success", "error"] | UnsetType = UNSET
 
 
 class Execution(msgspec.Struct):
-    """A cell that was run. Of long texts it has the first 10,000 characters."""
+    """An execution of a cell. `code`, `output` and `error` are cut at 10,000 characters."""
 
     event_id: uuid.UUID
     executed_at: datetime
@@ -41,8 +41,8 @@ class Execution(msgspec.Struct):
     error: str | None
 
 
-class Access(msgspec.Struct):
-    """A notebook that was opened, saved or closed."""
+class NotebookAccess(msgspec.Struct):
+    """A notebook was opened, saved or closed: `action` is `open`, `save` or `close`."""
 
     event_id: uuid.UUID
     accessed_at: datetime
@@ -53,43 +53,46 @@ class Access(msgspec.Struct):
     action: str
 
 
-async def executions(reads: Reads, student_id: int, span: TimelineSpan) -> PageOf[Execution]:
-    """Raises NotFound, InvalidBody."""
+async def executions(reads: Reads, student_id: int, query: TimelineQuery) -> CursorPage[Execution]:
+    """Newest first. Raises NotFound, InvalidBody."""
     await check_student(reads, student_id)
-    place, start = span.place(), span.start()
-    notebook = None if span.notebook_id is UNSET else span.notebook_id
-    status = None if span.status is UNSET else span.status
+    bound, since = query.upper_bound(), query.lower_bound()
+    notebook = None if query.notebook_id is UNSET else query.notebook_id
+    status = None if query.status is UNSET else query.status
     keys = await reads.fetch(
-        _SELECT_KEYS, student_id, *place, start, SCANNED, notebook, status, span.limit
+        _SELECT_KEYS, student_id, *bound, since, SCANNED, notebook, status, query.limit
     )
-    items = await _executions(reads, student_id, keys)
-    if len(items) == span.limit:
-        return PageOf(items, str(PageCursor(items[-1].executed_at, items[-1].event_id)))
-    if notebook is None and status is None:
-        return PageOf(items, None)
-    last = await reads.fetchrow(_SELECT_LAST_SCANNED, student_id, *place, start, SCANNED - 1)
-    return PageOf(items, None if last is None else str(PageCursor(*last)))
+    page = full_page(await _executions(reads, student_id, keys), query, _execution_cursor)
+    if page.next is None and (notebook is not None or status is not None):
+        last = await reads.fetchrow(_SELECT_LAST_SCANNED, student_id, *bound, since, SCANNED - 1)
+        if last is not None:
+            page.next = str(PageCursor(last["executed_at"], last["event_id"]))
+    return page
 
 
 async def _executions(reads: Reads, student_id: int, keys: list[asyncpg.Record]) -> list[Execution]:
     if not keys:
         return []
-    rows = await reads.fetch(_SELECT_EXECUTIONS, student_id, *zip(*keys, strict=True))
+    times, event_ids = ([key[name] for key in keys] for name in ("executed_at", "event_id"))
+    rows = await reads.fetch(_SELECT_EXECUTIONS, student_id, times, event_ids)
     return [Execution(**row) for row in rows]
 
 
-async def accesses(reads: Reads, student_id: int, span: Span) -> PageOf[Access]:
-    """Raises NotFound, InvalidBody."""
+def _execution_cursor(execution: Execution) -> PageCursor:
+    return PageCursor(execution.executed_at, execution.event_id)
+
+
+async def accesses(reads: Reads, student_id: int, query: PageQuery) -> CursorPage[NotebookAccess]:
+    """Newest first. Raises NotFound, InvalidBody."""
     await check_student(reads, student_id)
-    rows = await reads.fetch(_SELECT_ACCESSES, student_id, *span.place(), span.start(), span.limit)
-    items = [Access(**row) for row in rows]
-    full = len(items) == span.limit
-    return PageOf(
-        items, str(PageCursor(items[-1].accessed_at, items[-1].event_id)) if full else None
+    rows = await reads.fetch(
+        _SELECT_ACCESSES, student_id, *query.upper_bound(), query.lower_bound(), query.limit
     )
+    items = [NotebookAccess(**row) for row in rows]
+    return full_page(items, query, lambda item: PageCursor(item.accessed_at, item.event_id))
 
 
-# From the index alone, but for what PostgreSQL has not vacuumed yet.
+# Read from the index alone, except pages of the table that PostgreSQL has not vacuumed yet.
 _SELECT_KEYS = """
     SELECT executed_at, event_id FROM (
         SELECT executed_at, event_id, notebook_id, status FROM cell_executions

@@ -1,7 +1,7 @@
-"""What teachers ask: a class now, its notebooks cell by cell, its activity, one student's story."""
+"""Class analytics: a class now, its notebooks cell by cell, its activity, one student's history."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from functools import partial, wraps
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -12,30 +12,36 @@ from monitor.auth.principal import Principal
 from monitor.database.paging import Id
 from monitor.database.reads import Reads
 from monitor.errors import NotFound
-from monitor.http.csv import CSV, csv_response, csv_stream
+from monitor.http.csv import CSV, Converters, csv_response, csv_stream
 from monitor.http.operations import Api
-from monitor.insight.activity import Activity, ActivityQuery, class_activity
+from monitor.insight.activity import ActivityInterval, ActivityQuery, class_activity
 from monitor.insight.cells import (
+    CellError,
     CellProgress,
     CellsQuery,
     NotebookProgress,
     assignment_progress,
     notebook_progress,
 )
-from monitor.insight.class_replay import class_then
-from monitor.insight.class_state import NowQuery, StudentNow, class_now
+from monitor.insight.class_replay import class_state_at
+from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
 from monitor.insight.heatmap import StudentCell, student_cells
-from monitor.insight.pages import PageOf, Span
-from monitor.insight.question import Question
+from monitor.insight.query import CursorPage, PageQuery, Query
 from monitor.insight.radar import ErrorGroup, Radar, RadarQuery, error_radar
-from monitor.insight.student import SessionOf, SubmissionOf, sessions, submissions
-from monitor.insight.timeline import Access, Execution, TimelineSpan, accesses, executions
+from monitor.insight.student import StudentSession, StudentSubmission, sessions, submissions
+from monitor.insight.timeline import (
+    Execution,
+    NotebookAccess,
+    TimelineQuery,
+    accesses,
+    executions,
+)
 
-F = TypeVar("F")
-S = TypeVar("S", bound=Span)
+A = TypeVar("A")
+Q = TypeVar("Q", bound=PageQuery)
 T = TypeVar("T", bound=msgspec.Struct)
 
-_TABLE = {CSV: str}
+_MEDIA = {CSV: str}
 
 
 def declare(api: Api, reads: Reads) -> None:
@@ -45,27 +51,29 @@ def declare(api: Api, reads: Reads) -> None:
 
 
 def _declare_classes(api: Api, reads: Reads) -> None:
-    @api.operation("GET", "/classes/{class_id}/now", raises=(NotFound,), media=_TABLE)
-    async def get_class_now(class_id: Id, query: NowQuery) -> list[StudentNow] | Response:
-        """A class now, or at an earlier moment: the state of each of its students."""
-        found = await (
-            class_now(reads, class_id, query)
-            if query.at is UNSET
-            else class_then(reads, class_id, query.at, query)
-        )
-        return _as_asked(query, found, f"class-{class_id}-now", StudentNow, found)
+    @api.operation("GET", "/classes/{class_id}/now", raises=(NotFound,), media=_MEDIA)
+    async def get_class_now(class_id: Id, query: ClassStateQuery) -> list[StudentState] | Response:
+        """The state of each student of a class, now or at an earlier time, by user_id."""
+        if query.at is UNSET:
+            states = await class_state(reads, class_id, query)
+        else:
+            states = await class_state_at(reads, class_id, query.at, query)
+        return _as_requested(query, states, f"class-{class_id}-now", StudentState, states)
 
-    @api.operation("GET", "/classes/{class_id}/activity", raises=(NotFound,), media=_TABLE)
-    async def get_class_activity(class_id: Id, query: ActivityQuery) -> list[Activity] | Response:
-        """A class over time: executions, errors and calls for help in each interval."""
-        found = await class_activity(reads, class_id, query)
-        return _as_asked(query, found, f"class-{class_id}-activity", Activity, found)
+    @api.operation("GET", "/classes/{class_id}/activity", raises=(NotFound,), media=_MEDIA)
+    async def get_class_activity(
+        class_id: Id, query: ActivityQuery
+    ) -> list[ActivityInterval] | Response:
+        """A class over time: executions, errors and `help` events in each interval (seconds)."""
+        intervals = await class_activity(reads, class_id, query)
+        name = f"class-{class_id}-activity"
+        return _as_requested(query, intervals, name, ActivityInterval, intervals)
 
-    @api.operation("GET", "/classes/{class_id}/errors", raises=(NotFound,), media=_TABLE)
+    @api.operation("GET", "/classes/{class_id}/errors", raises=(NotFound,), media=_MEDIA)
     async def get_class_errors(class_id: Id, query: RadarQuery) -> Radar | Response:
-        """The errors of the last minutes, by cell and kind: what many are stuck at."""
-        found = await error_radar(reads, class_id, query)
-        return _as_asked(query, found, f"class-{class_id}-errors", ErrorGroup, found.groups)
+        """The errors of the last minutes, grouped by cell and kind; the most widespread first."""
+        radar = await error_radar(reads, class_id, query)
+        return _as_requested(query, radar, f"class-{class_id}-errors", ErrorGroup, radar.groups)
 
 
 def _declare_cells(api: Api, reads: Reads) -> None:
@@ -73,93 +81,115 @@ def _declare_cells(api: Api, reads: Reads) -> None:
         "GET",
         "/classes/{class_id}/notebooks/{notebook_id}/students",
         raises=(NotFound,),
-        media=_TABLE,
+        media=_MEDIA,
     )
     async def get_notebook_students(
-        class_id: Id, notebook_id: Id, query: Question
+        class_id: Id, notebook_id: Id, query: Query
     ) -> list[StudentCell] | Response:
         """A notebook in a class, student by student: the cells that each has reached."""
-        found = await student_cells(reads, class_id, notebook_id)
+        cells = await student_cells(reads, class_id, notebook_id)
         name = f"class-{class_id}-notebook-{notebook_id}-students"
-        return _as_asked(query, found, name, StudentCell, found)
+        return _as_requested(query, cells, name, StudentCell, cells)
 
     @api.operation(
         "GET",
         "/classes/{class_id}/notebooks/{notebook_id}/cells",
         raises=(NotFound,),
-        media=_TABLE,
+        media=_MEDIA,
     )
     async def get_notebook_cells(
         class_id: Id, notebook_id: Id, query: CellsQuery
     ) -> NotebookProgress | Response:
-        """A notebook in a class, cell by cell: who got how far, and what stops them."""
-        return answer(await notebook_progress(reads, class_id, notebook_id, query), query)
+        """A notebook in a class, cell by cell: how far the students got, and their errors."""
+        return _notebook(query, await notebook_progress(reads, class_id, notebook_id, query))
 
-    @api.operation("GET", "/assignments/{assignment_id}/cells", raises=(NotFound,), media=_TABLE)
+    @api.operation("GET", "/assignments/{assignment_id}/cells", raises=(NotFound,), media=_MEDIA)
     async def get_assignment_cells(
         assignment_id: Id, query: CellsQuery
     ) -> NotebookProgress | Response:
         """An assignment's notebook in its class, cell by cell."""
-        return answer(await assignment_progress(reads, assignment_id, query), query)
-
-    def answer(found: NotebookProgress, query: CellsQuery) -> NotebookProgress | Response:
-        name = f"class-{found.class_id}-notebook-{found.notebook_id}"
-        return _as_asked(query, found, name, CellProgress, found.cells)
+        return _notebook(query, await assignment_progress(reads, assignment_id, query))
 
 
 def _declare_students(api: Api, reads: Reads) -> None:
-    def path(what: str) -> str:
-        return f"/students/{{student_id}}/{what}"
+    def path(name: str) -> str:
+        return f"/students/{{student_id}}/{name}"
 
-    @api.operation("GET", path("timeline"), raises=(NotFound,), media=_TABLE)
-    async def get_timeline(student_id: Id, query: TimelineSpan) -> PageOf[Execution] | Response:
+    @api.operation("GET", path("timeline"), raises=(NotFound,), media=_MEDIA)
+    async def get_timeline(
+        student_id: Id, query: TimelineQuery
+    ) -> CursorPage[Execution] | Response:
         """A student's executions, newest first."""
-        return await _pages(reads, executions, Execution, student_id, query)
+        fetch_page = partial(executions, reads, student_id)
+        return await _pages(query, fetch_page, f"student-{student_id}-executions", Execution)
 
-    @api.operation("GET", path("accesses"), raises=(NotFound,), media=_TABLE)
-    async def get_accesses(student_id: Id, query: Span) -> PageOf[Access] | Response:
-        """A student's notebooks opened, saved and closed, newest first."""
-        return await _pages(reads, accesses, Access, student_id, query)
+    @api.operation("GET", path("accesses"), raises=(NotFound,), media=_MEDIA)
+    async def get_accesses(
+        student_id: Id, query: PageQuery
+    ) -> CursorPage[NotebookAccess] | Response:
+        """When a student opened, saved and closed notebooks, newest first."""
+        fetch_page = partial(accesses, reads, student_id)
+        return await _pages(query, fetch_page, f"student-{student_id}-accesses", NotebookAccess)
 
-    @api.operation("GET", path("sessions"), raises=(NotFound,), media=_TABLE)
-    async def get_sessions(student_id: Id, query: Span) -> PageOf[SessionOf] | Response:
+    @api.operation("GET", path("sessions"), raises=(NotFound,), media=_MEDIA)
+    async def get_sessions(
+        student_id: Id, query: PageQuery
+    ) -> CursorPage[StudentSession] | Response:
         """A student's JupyterLab sessions, newest first."""
-        return await _pages(reads, sessions, SessionOf, student_id, query)
+        fetch_page = partial(sessions, reads, student_id)
+        return await _pages(query, fetch_page, f"student-{student_id}-sessions", StudentSession)
 
-    @api.operation("GET", path("submissions"), raises=(NotFound,), media=_TABLE)
+    @api.operation("GET", path("submissions"), raises=(NotFound,), media=_MEDIA)
     async def get_submissions(
-        student_id: Id, query: Span, caller: Principal
-    ) -> PageOf[SubmissionOf] | Response:
-        """What a student handed in, newest first; an instructor sees what is of their classes."""
+        student_id: Id, query: PageQuery, caller: Principal
+    ) -> CursorPage[StudentSubmission] | Response:
+        """A student's submissions, newest first; instructors see those in their own classes."""
         teacher = caller.name if caller.role == "instructor" else None
-        question = wraps(submissions)(partial(submissions, teacher=teacher))
-        return await _pages(reads, question, SubmissionOf, student_id, query)
+        fetch_page = partial(submissions, reads, student_id, teacher=teacher)
+        name = f"student-{student_id}-submissions"
+        return await _pages(query, fetch_page, name, StudentSubmission)
 
 
-def _as_asked(
-    query: Question, found: F, name: str, kind: type[T], rows: Iterable[T]
-) -> F | Response:
-    return csv_response(name, kind, rows) if query.format == "csv" else found
+def _as_requested(
+    query: Query,
+    answer: A,
+    name: str,
+    row_type: type[T],
+    rows: Iterable[T],
+    converters: Converters | None = None,
+) -> A | Response:
+    """The answer, for JSON, or its rows as the CSV file `name`."""
+    return csv_response(name, row_type, rows, converters) if query.format == "csv" else answer
+
+
+def _notebook(query: CellsQuery, progress: NotebookProgress) -> NotebookProgress | Response:
+    name = f"class-{progress.class_id}-notebook-{progress.notebook_id}"
+    converters = {"frequent_errors": _errors_as_text}
+    return _as_requested(
+        query, progress, name, CellProgress, rows=progress.cells, converters=converters
+    )
+
+
+def _errors_as_text(errors: list[CellError]) -> str:
+    return "; ".join(f"{each.error} ({each.count}: {', '.join(each.students)})" for each in errors)
 
 
 async def _pages(
-    reads: Reads,
-    question: Callable[[Reads, int, S], Awaitable[PageOf[T]]],
-    kind: type[T],
-    student_id: int,
-    query: S,
-) -> PageOf[T] | Response:
-    """The page that is asked for, or as CSV all from there on."""
-    page = await question(reads, student_id, query)
+    query: Q,
+    fetch_page: Callable[[Q], Awaitable[CursorPage[T]]],
+    name: str,
+    row_type: type[T],
+) -> CursorPage[T] | Response:
+    """The requested page or, as the CSV file `name`, the rows of this page and all after it."""
+    page = await fetch_page(query)
     if query.format == "json":
         return page
 
     async def items() -> AsyncIterator[list[T]]:
-        shown = page
-        yield shown.items
-        while shown.next:
-            following = msgspec.structs.replace(query, cursor=shown.next)
-            shown = await question(reads, student_id, following)
-            yield shown.items
+        current = page
+        yield current.items
+        while current.next:
+            current = await fetch_page(msgspec.structs.replace(query, cursor=current.next))
+            yield current.items
 
-    return csv_stream(f"student-{student_id}-{question.__name__}", kind, items())
+    return csv_stream(name, row_type, items())

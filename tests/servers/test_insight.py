@@ -14,13 +14,13 @@ from monitor.database.reads import Reads
 from monitor.errors import InvalidBody, NotFound
 from monitor.events.event import Event
 from monitor.insight import timeline
-from monitor.insight.activity import Activity, ActivityQuery, class_activity
+from monitor.insight.activity import ActivityInterval, ActivityQuery, class_activity
 from monitor.insight.cells import CellError, CellsQuery, assignment_progress, notebook_progress
-from monitor.insight.class_replay import class_then
-from monitor.insight.class_state import NowQuery, StudentNow, class_now
-from monitor.insight.pages import PageOf, Span
+from monitor.insight.class_replay import class_state_at
+from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
+from monitor.insight.query import CursorPage, PageQuery
 from monitor.insight.student import sessions, submissions
-from monitor.insight.timeline import TimelineSpan, accesses, executions
+from monitor.insight.timeline import TimelineQuery, accesses, executions
 from monitor.jobs.counting import Counting
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
@@ -36,11 +36,14 @@ class School(NamedTuple):
     sink: PostgresSink
     reads: Reads
 
-    async def now(self, class_id: int = 1) -> dict[str, StudentNow]:
-        return {each.user_id: each for each in await class_now(self.reads, class_id, NowQuery())}
+    async def now(self, class_id: int = 1) -> dict[str, StudentState]:
+        return {
+            each.user_id: each
+            for each in await class_state(self.reads, class_id, ClassStateQuery())
+        }
 
-    async def then(self, at: datetime) -> dict[str, StudentNow]:
-        found = await class_then(self.reads, 1, at, NowQuery())
+    async def then(self, at: datetime) -> dict[str, StudentState]:
+        found = await class_state_at(self.reads, 1, at, ClassStateQuery())
         return {each.user_id: each for each in found}
 
     async def write(self, *events: Event) -> None:
@@ -89,9 +92,9 @@ async def test_who_did_nothing_is_idle(school: School) -> None:
 
 
 async def test_an_empty_class_is_empty_and_an_unknown_one_is_not_found(school: School) -> None:
-    assert await class_now(school.reads, 3, NowQuery()) == []
+    assert await class_state(school.reads, 3, ClassStateQuery()) == []
     with pytest.raises(NotFound):
-        await class_now(school.reads, 4, NowQuery())
+        await class_state(school.reads, 4, ClassStateQuery())
 
 
 async def test_a_class_shows_where_each_student_is_and_how_it_goes(school: School) -> None:
@@ -129,7 +132,7 @@ async def test_who_was_not_heard_from_for_long_is_idle(school: School) -> None:
     old = {"received_at": ago(minutes=4), "time": ago(minutes=4)}
     await school.write(made(**old, failed=True), made(**old, student="taro", type="help"))
     assert [each.state for each in (await school.now()).values()] == ["error", "active"]
-    found = await class_now(school.reads, 1, NowQuery(idle_after=200))
+    found = await class_state(school.reads, 1, ClassStateQuery(idle_after=200))
     assert [each.state for each in found] == ["idle", "idle"]
 
 
@@ -173,7 +176,7 @@ async def test_a_class_is_shown_as_it_was(school: School) -> None:
         then(ago(hours=3), student="sensei"),
     )
 
-    async def hanako(**span: float) -> StudentNow:
+    async def hanako(**span: float) -> StudentState:
         return (await school.then(ago(hours=4) + timedelta(**span)))["hanako"]
 
     before = await hanako(minutes=-1)
@@ -291,15 +294,15 @@ async def test_activity_is_told_interval_by_interval(school: School) -> None:
         made(student="sensei", time=start),
     )
 
-    async def asked(**query: Any) -> list[Activity]:
+    async def asked(**query: Any) -> list[ActivityInterval]:
         return await class_activity(school.reads, 1, ActivityQuery(since=start, **query))
 
     end = start + timedelta(minutes=4)
     assert await asked(interval=60, until=end) == [
-        Activity(start, 2, 1, 0),
-        Activity(start + timedelta(minutes=1), 0, 0, 1),
-        Activity(start + timedelta(minutes=2), 1, 0, 0),
-        Activity(start + timedelta(minutes=3), 0, 0, 0),
+        ActivityInterval(start, 2, 1, 0),
+        ActivityInterval(start + timedelta(minutes=1), 0, 0, 1),
+        ActivityInterval(start + timedelta(minutes=2), 1, 0, 0),
+        ActivityInterval(start + timedelta(minutes=3), 0, 0, 0),
     ]
     hours = await asked(interval=3_600, until=start + timedelta(hours=1))
     assert [(each.executions, each.errors, each.helps) for each in hours] == [(2, 1, 1), (2, 1, 0)]
@@ -323,7 +326,7 @@ async def test_activity_has_bounds(school: School, query: dict[str, Any]) -> Non
         await class_activity(school.reads, 1, ActivityQuery(**query))
 
 
-async def all_of(question: Any, school: School, span: Span) -> list[PageOf[Any]]:
+async def all_of(question: Any, school: School, span: PageQuery) -> list[CursorPage[Any]]:
     pages = [await question(school.reads, 1, span)]
     while pages[-1].next:
         pages.append(await question(school.reads, 1, replace(span, cursor=pages[-1].next)))
@@ -334,11 +337,11 @@ async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> 
     time = now()
     events = [made(time=time - timedelta(days=20 * (n // 3)), cell=f"c{n}") for n in range(10)]
     await school.write(*events, made(student="taro"), made(type="help"))
-    pages = await all_of(executions, school, TimelineSpan(limit=3))
+    pages = await all_of(executions, school, TimelineQuery(limit=3))
     assert [len(page.items) for page in pages] == [3, 3, 3, 1]
     expected = sorted(events, key=lambda event: (event.time, event.id), reverse=True)
     assert [item.event_id for page in pages for item in page.items] == [e.id for e in expected]
-    (item,) = (await executions(school.reads, 2, TimelineSpan())).items
+    (item,) = (await executions(school.reads, 2, TimelineQuery())).items
     assert asdict(item) | {"event_id": None, "executed_at": None, "received_at": None} == {
         "event_id": None,
         "executed_at": None,
@@ -377,7 +380,7 @@ async def test_a_time_line_is_filtered(
     rare = await school.pool.fetchval("SELECT id FROM notebooks WHERE path = 'rare.ipynb'")
 
     async def hours(**filters: Any) -> list[int]:
-        pages = await all_of(executions, school, TimelineSpan(limit=2, **filters))
+        pages = await all_of(executions, school, TimelineQuery(limit=2, **filters))
         return [(time - item.executed_at) // timedelta(hours=1) for p in pages for item in p.items]
 
     assert await hours(notebook_id=rare) == [1, 7]
@@ -401,25 +404,25 @@ async def test_accesses_and_sessions_and_submissions_are_read_page_by_page(schoo
         SELECT 1, 1, n, false FROM generate_series(1, 3) AS n;
         """
     )
-    pages = await all_of(accesses, school, Span(limit=2))
+    pages = await all_of(accesses, school, PageQuery(limit=2))
     assert sorted(item.action for page in pages for item in page.items) == ["close", "open", "save"]
     assert pages[-1].items[0].action == "close"
-    pages = await all_of(sessions, school, Span(limit=1))
+    pages = await all_of(sessions, school, PageQuery(limit=1))
     assert [item.session_id for page in pages for item in page.items] == ["s1", "s0", "s2"]
     assert pages[0].items[0].is_active
-    pages = await all_of(submissions, school, Span(limit=2))
+    pages = await all_of(submissions, school, PageQuery(limit=2))
     assert [item.attempt for page in pages for item in page.items] == [3, 2, 1]
     assert pages[0].items[0].title == "課題"
-    assert (await submissions(school.reads, 2, Span())).items == []
+    assert (await submissions(school.reads, 2, PageQuery())).items == []
 
 
 @pytest.mark.parametrize("question", [executions, accesses, sessions, submissions])
 async def test_of_an_unknown_student_nothing_is_found(school: School, question: Any) -> None:
     with pytest.raises(NotFound):
-        await question(school.reads, 99, TimelineSpan())
+        await question(school.reads, 99, TimelineQuery())
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "1.x", f"{10**30}.{'0' * 32}"])
 async def test_a_cursor_is_that_of_a_page(school: School, cursor: str) -> None:
     with pytest.raises(InvalidBody):
-        await executions(school.reads, 1, TimelineSpan(cursor=cursor))
+        await executions(school.reads, 1, TimelineQuery(cursor=cursor))

@@ -16,7 +16,7 @@ from monitor.database.pool import Database
 from monitor.errors import RowRefused, Unavailable
 from monitor.events.event import Event
 from monitor.events.types import status
-from monitor.insight.counts import counts, percentile
+from monitor.insight.packed_counts import percentile, unpack
 from monitor.jobs import counting as module
 from monitor.jobs.counting import Counting
 from monitor.pipeline.handlers import Handlers
@@ -103,7 +103,7 @@ async def test_what_is_counted_does_not_depend_on_the_order_of_arrival(
     (in_cell, at_help) = sorted({row[1:] for row in await rows(pool, CELLS)})
     times = [fields["time"] for fields in told]
     assert in_cell[:7] == ("cell-1", 5, 3, times[0], times[3], times[2], 2)
-    assert sum(counts(in_cell[7])) == 3
+    assert sum(unpack(in_cell[7])) == 3
     assert at_help[:3] == ("cell-2", 0, 0)
     assert {row[1:] for row in await rows(pool, ERRORS)} == {("cell-1", "KeyError: …", 3, times[3])}
     assert len({row[1:] for row in await rows(pool, ACTIVITY)}) == len({60, 3600})
@@ -182,13 +182,13 @@ def expected_cells(events: list[Event]) -> set[tuple[Any, ...]]:
 
 
 async def timed(pool: asyncpg.Pool) -> int:
-    return sum(counts(await pool.fetchval("SELECT sum(durations)::text FROM cell_progress")))
+    return sum(unpack(await pool.fetchval("SELECT sum(durations)::text FROM cell_progress")))
 
 
 async def activity(pool: asyncpg.Pool, step: int) -> dict[str, int]:
     query = "SELECT sum({0})::text FROM student_activity WHERE step = $1"
     return {
-        name: sum(counts(await pool.fetchval(query.format(name), step)))
+        name: sum(unpack(await pool.fetchval(query.format(name), step)))
         for name in ("executions", "errors", "helps")
     }
 
@@ -284,7 +284,7 @@ async def test_a_duration_is_read_back_within_five_percent(
     pool: asyncpg.Pool, duration: float
 ) -> None:
     query = "SELECT (one_at(duration_bucket($1)) * 3)::text"
-    buckets = counts(await pool.fetchval(query, duration))
+    buckets = unpack(await pool.fetchval(query, duration))
     assert sum(buckets) == 3
     for share in (0.5, 0.9):
         assert percentile(buckets, share) == pytest.approx(duration, rel=0.05)
@@ -297,10 +297,10 @@ async def test_an_absurd_duration_has_a_bucket(pool: asyncpg.Pool, duration: flo
 
 
 def test_percentiles_of_nothing_are_none() -> None:
-    assert percentile(counts("0"), 0.5) is None
+    assert percentile(unpack("0"), 0.5) is None
 
 
 def test_counts_are_read_from_the_digits() -> None:
-    assert counts("0") == [0]
-    assert counts("500000012") == [12, 5]
-    assert counts(str(7 + 99_999_999 * 10**8 + 3 * 10**16)) == [7, 99_999_999, 3]
+    assert unpack("0") == [0]
+    assert unpack("500000012") == [12, 5]
+    assert unpack(str(7 + 99_999_999 * 10**8 + 3 * 10**16)) == [7, 99_999_999, 3]

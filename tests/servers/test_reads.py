@@ -107,6 +107,11 @@ async def test_reads_go_to_the_standby(reading: Reading) -> None:
     assert reading.counted.times == 0
 
 
+async def test_current_rows_come_from_the_primary(reading: Reading) -> None:
+    ((in_recovery,),) = await reading.reads.fetch_current(IN_RECOVERY)
+    assert in_recovery is False
+
+
 async def test_reads_go_to_the_primary_while_the_standby_is_away(
     reading: Reading, pair: Pair
 ) -> None:

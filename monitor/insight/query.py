@@ -1,0 +1,111 @@
+"""What the class analytics share: query parameters, pages by time, and lookups of ids."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from monitor.database.paging import Limit
+from monitor.database.reads import Reads
+from monitor.errors import Detail, InvalidBody, NotFound
+from monitor.events.event import in_utc
+
+T = TypeVar("T")
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_END = datetime(9999, 1, 1, tzinfo=UTC)
+_LOWEST_ID = uuid.UUID(int=0)
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """`format`: `json`, or `csv` for spreadsheets."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class PageCursor(NamedTuple):
+    """A position in a student's history: the rows after it are older."""
+
+    time: datetime
+    id: uuid.UUID
+
+    def __str__(self) -> str:
+        return f"{(self.time - _EPOCH) // timedelta(microseconds=1)}.{self.id.hex}"
+
+    @classmethod
+    def parse(cls, text: str) -> "PageCursor":
+        """Raises InvalidBody."""
+        time, _, key = text.partition(".")
+        try:
+            return cls(_EPOCH + timedelta(microseconds=int(time)), uuid.UUID(hex=key))
+        except (ValueError, OverflowError):
+            detail = Detail(("query", "cursor"), "Not the `next` of a page", "value_error")
+            raise InvalidBody(detail) from None
+
+
+class PageQuery(Query, frozen=True, kw_only=True):
+    """Rows from `since` (included) to `until` (excluded), newest first, `limit` at most.
+
+    `cursor` is the `next` of the page before. A time without a zone is UTC.
+    """
+
+    since: datetime | msgspec.UnsetType = msgspec.UNSET
+    until: datetime | msgspec.UnsetType = msgspec.UNSET
+    cursor: Annotated[str, msgspec.Meta(max_length=100)] | msgspec.UnsetType = msgspec.UNSET
+    limit: Limit = 100
+
+    def lower_bound(self) -> datetime:
+        """The earliest time of a row, included."""
+        return _EPOCH if self.since is msgspec.UNSET else in_utc(self.since)
+
+    def upper_bound(self) -> PageCursor:
+        """The position before which all rows of this page are. Raises InvalidBody."""
+        until = _END if self.until is msgspec.UNSET else in_utc(self.until)
+        bound = PageCursor(until, _LOWEST_ID)
+        return bound if self.cursor is msgspec.UNSET else min(bound, PageCursor.parse(self.cursor))
+
+
+class CursorPage(msgspec.Struct, Generic[T]):
+    """Items, newest first, and the cursor of the next page; null if this is the last one.
+
+    With filters a page may be short, or even empty, and still have a next one.
+    """
+
+    items: list[T]
+    next: str | None
+
+
+def full_page(
+    items: list[T], query: PageQuery, cursor_of: Callable[[T], PageCursor]
+) -> CursorPage[T]:
+    """The items as a page; it has a next one if it is full."""
+    is_full = len(items) == query.limit
+    return CursorPage(items, str(cursor_of(items[-1])) if is_full else None)
+
+
+async def check_student(reads: Reads, student_id: int) -> None:
+    """Raises NotFound."""
+    if not await reads.fetchval("SELECT true FROM students WHERE id = $1", student_id):
+        raise NotFound(f"There is no student {student_id}")
+
+
+async def class_students(reads: Reads, class_id: int) -> dict[int, str]:
+    """The user_id of each student of a class by id, without teachers and assistants.
+
+    Raises NotFound.
+    """
+    rows = await reads.fetch(_SELECT_STUDENTS, class_id)
+    if not rows:
+        raise NotFound(f"There is no class {class_id}")
+    return {row["id"]: row["user_id"] for row in rows if row["id"] is not None}
+
+
+# A class without students is one row of NULLs, an unknown class no row.
+_SELECT_STUDENTS = """
+    SELECT s.id, s.user_id FROM classes AS c
+    LEFT JOIN student_classes AS m ON m.class_id = c.id AND m.role = 'student'
+    LEFT JOIN students AS s ON s.id = m.student_id
+    WHERE c.id = $1 ORDER BY s.user_id
+"""
