@@ -11,7 +11,7 @@ import psutil
 
 from bench.figures import Figure
 from bench.server import monitor
-from tests.support.browser import chromium, tab
+from tests.support.browser import launch_chromium, open_tab
 
 STUDENTS, RATE, WARM_UP, SECONDS = 200, 100, 3.0, 15.0
 LEAST_FRAMES, MOST_MEMORY = 30.0, 150.0  # a second; MB
@@ -31,10 +31,13 @@ COUNT_FRAMES = """seconds => new Promise((done) => {
 async def measure() -> list[Figure]:
     with monitor() as server:
         url = f"http://127.0.0.1:{server.port}"
-        async with httpx.AsyncClient(base_url=f"{url}/api/v1") as client, chromium() as browser:
+        async with (
+            httpx.AsyncClient(base_url=f"{url}/api/v1") as client,
+            launch_chromium() as browser,
+        ):
             class_id = await _enrol(client)
             load = asyncio.create_task(_load(client))
-            async with tab(browser, f"{url}/#/class/{class_id}") as page:
+            async with open_tab(browser, f"{url}/#/class/{class_id}") as page:
                 await page.locator(".tile").nth(STUDENTS - 1).wait_for()
                 await asyncio.sleep(WARM_UP)
                 frames: float = await page.evaluate(COUNT_FRAMES, SECONDS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.async_api import Page
 
-from tests.support.browser import chromium, tab
+from tests.support.browser import launch_chromium, open_tab
 from tests.support.paths import ROOT
 from tests.support.replicas import Replica
 
@@ -28,7 +28,7 @@ async def shoot(page: Page, url: str, name: str, view: str) -> None:
 
 
 async def take(replica: Replica) -> None:
-    async with chromium() as browser, tab(browser, replica.url) as page:
+    async with launch_chromium() as browser, open_tab(browser, replica.url) as page:
         await page.set_viewport_size(SIZE)  # type: ignore[arg-type]
         await page.wait_for_timeout(SETTLE)
         await shoot(page, f"{replica.url}/", "class", "students")
@@ -45,7 +45,7 @@ async def take(replica: Replica) -> None:
         await shoot(page, f"{replica.url}/", "activity", "activity")
         await shoot(page, f"{replica.url}/", "submission", "submission/1")
     dark = {"locale": "ja-JP", "color_scheme": "dark"}
-    async with chromium() as browser, tab(browser, replica.url, **dark) as page:
+    async with launch_chromium() as browser, open_tab(browser, replica.url, **dark) as page:
         await page.set_viewport_size(SIZE)  # type: ignore[arg-type]
         await shoot(page, f"{replica.url}/", "class-ja-dark", "students")
 

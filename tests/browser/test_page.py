@@ -12,11 +12,10 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from monitor.app import create_app
 from monitor.settings import Settings
-from tests.servers.test_flow import event, post
-from tests.servers.test_help_queue import a_class_of, act, send
-from tests.support.browser import chromium, tab
-from tests.support.lms import an_assignment, fresh, make
-from tests.support.network import link
+from tests.support.browser import launch_chromium, open_tab
+from tests.support.events import event, post, post_as
+from tests.support.lms import act_on_help, create, create_assignment, create_class_of, unique
+from tests.support.network import cuttable_link
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, client, token
 
@@ -26,7 +25,7 @@ HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>'\"&amp;"
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
+    async with launch_chromium() as browser:
         yield browser
 
 
@@ -64,29 +63,29 @@ async def test_it_loads_nothing_from_elsewhere_and_has_no_script_of_its_own(pref
 async def test_a_tile_shows_what_just_happened(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user,), (student,) = await a_class_of(api, "hanako")
-    async with tab(browser, at(school, class_id)) as page:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    async with open_tab(browser, at(school, class_id)) as page:
         hanako = tile(page, user)
         await expect(hanako).to_have_attribute("data-state", "idle")
         await live(page)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        await send(school, user, "cell_executed", cellIndex=4)
+        await post_as(school, user, "cell_executed", cellIndex=4)
         await expect(hanako).to_have_attribute("data-state", "active")
         await expect(hanako).to_contain_text("lesson.ipynb · cell 5")
         await expect(hanako).to_contain_text("runs 1")
         for state in ("error", "error", "stuck"):
-            await send(school, user, "cell_executed", hasError=True)
+            await post_as(school, user, "cell_executed", hasError=True)
             await expect(hanako).to_have_attribute("data-state", state)
-        await send(school, user, "help")
+        await post_as(school, user, "help")
         await expect(hanako).to_have_attribute("data-state", "help")
         await expect(hanako).not_to_have_class(re.compile("is-taken"))
-        await act(api, class_id, student, "take", "Sato")
+        await act_on_help(api, class_id, student, "take", "Sato")
         await expect(hanako).to_have_class(re.compile("is-taken"))
         await expect(hanako).to_contain_text("Sato is there")
-        await send(school, user, "help_stop")
+        await post_as(school, user, "help_stop")
         await expect(hanako).to_have_attribute("data-state", "stuck")
-        await send(school, user, "cell_executed")
+        await post_as(school, user, "cell_executed")
         await expect(hanako).to_have_attribute("data-state", "active")
         assert [url for url in asked if url.endswith("/now")] == []
 
@@ -94,19 +93,19 @@ async def test_a_tile_shows_what_just_happened(
 async def test_a_broken_connection_recovers_without_a_gap(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (one, two), _ = await a_class_of(api, "one", "two")
-    async with link(school.port) as network:
+    class_id, (one, two), _ = await create_class_of(api, "one", "two")
+    async with cuttable_link(school.port) as network:
         url = f"http://127.0.0.1:{network.port}/#/class/{class_id}"
-        async with tab(browser, url) as page:
+        async with open_tab(browser, url) as page:
             await live(page)
-            await send(school, one, "cell_executed")
+            await post_as(school, one, "cell_executed")
             await expect(tile(page, one)).to_contain_text("runs 1")
             asked: list[str] = []
             page.on("request", lambda request: asked.append(request.url))
             await network.cut()
             await expect(page.locator(".connection")).not_to_have_attribute("data-state", "live")
             for _ in range(3):
-                await send(school, two, "cell_executed", hasError=True)
+                await post_as(school, two, "cell_executed", hasError=True)
             await network.mend()
             await live(page)
             await expect(tile(page, two)).to_have_attribute("data-state", "stuck")
@@ -118,15 +117,15 @@ async def test_after_the_servers_restart_the_class_is_fetched_again(
     replica: Replica, browser: Browser
 ) -> None:
     async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1") as api:
-        class_id, (user,), _ = await a_class_of(api, "hanako")
-    async with tab(browser, at(replica, class_id)) as page:
+        class_id, (user,), _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, at(replica, class_id)) as page:
         await live(page)
-        await send(replica, user, "cell_executed")
+        await post_as(replica, user, "cell_executed")
         await expect(tile(page, user)).to_contain_text("runs 1")
         replica.stop()
         await expect(page.locator(".connection")).not_to_have_attribute("data-state", "live")
         replica.start()
-        await send(replica, user, "cell_executed")
+        await post_as(replica, user, "cell_executed")
         await expect(tile(page, user)).to_contain_text("runs 2")
         await live(page)
 
@@ -134,13 +133,13 @@ async def test_after_the_servers_restart_the_class_is_fetched_again(
 async def test_two_teachers_and_one_request(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user,), _ = await a_class_of(api, "hanako")
+    class_id, (user,), _ = await create_class_of(api, "hanako")
     url = at(school, class_id, "help")
-    async with tab(browser, url) as one, tab(browser, url) as two:
+    async with open_tab(browser, url) as one, open_tab(browser, url) as two:
         await live(one)
         await live(two)
-        await send(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
-        await send(school, user, "help")
+        await post_as(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
+        await post_as(school, user, "help")
         for page, name in ((one, "Sato"), (two, "Suzuki")):
             await page.get_by_label("Your name").fill(name)
             await expect(page.locator(".queue .card")).to_contain_text("KeyError: 'x'")
@@ -151,10 +150,10 @@ async def test_two_teachers_and_one_request(
         await one.get_by_role("button", name="Resolved").click()
         for page in (one, two):
             await expect(page.locator(".queue .card")).to_have_count(0)
-        await send(school, user, "help")
-        await send(school, user, "cell_executed", cellIndex=8)
-        await send(school, user, "help_stop")
-        await send(school, user, "help")
+        await post_as(school, user, "help")
+        await post_as(school, user, "cell_executed", cellIndex=8)
+        await post_as(school, user, "help_stop")
+        await post_as(school, user, "help")
         for page in (one, two):
             await expect(page.locator(".queue .card")).to_have_count(1)
 
@@ -162,8 +161,8 @@ async def test_two_teachers_and_one_request(
 async def test_an_error_that_many_have_is_announced_once(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, users, _ = await a_class_of(api, "one", "two", "three", "four")
-    async with tab(browser, at(school, class_id, "errors")) as page:
+    class_id, users, _ = await create_class_of(api, "one", "two", "three", "four")
+    async with open_tab(browser, at(school, class_id, "errors")) as page:
         await live(page)
         failed = {"hasError": True, "errorMessage": "KeyError: 'x'", "cellIndex": 6}
         told = [event(userId=user, **failed) for user in users[:3]]
@@ -172,7 +171,7 @@ async def test_an_error_that_many_have_is_announced_once(
         await expect(page.locator(".toast")).to_contain_text(said)
         await expect(page.locator(".radar .card h2")).to_have_text(said)
         await page.locator(".toast .close").click()
-        await send(school, users[3], "cell_executed", **failed)
+        await post_as(school, users[3], "cell_executed", **failed)
         await expect(page.locator(".radar .card h2")).to_contain_text("4 of 4")
         await expect(page.locator(".toast")).to_have_count(0)
 
@@ -180,20 +179,20 @@ async def test_an_error_that_many_have_is_announced_once(
 async def test_names_code_and_output_stay_text(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user,), (student,) = await a_class_of(api, HOSTILE)
+    class_id, (user,), (student,) = await create_class_of(api, HOSTILE)
     told = {"userName": HOSTILE, "teamName": HOSTILE, "notebookPath": HOSTILE, "code": HOSTILE}
     failed = {"hasError": True, "errorMessage": HOSTILE, "result": HOSTILE}
-    await send(school, user, "cell_executed", **told, **failed)
-    await send(school, user, "help", **told)
+    await post_as(school, user, "cell_executed", **told, **failed)
+    await post_as(school, user, "help", **told)
     source = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": HOSTILE}
     content = {"cells": [source], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    assignment = (await an_assignment(api, class_id=class_id, title=HOSTILE))["id"]
-    handed = await make(
+    assignment = (await create_assignment(api, class_id=class_id, title=HOSTILE))["id"]
+    handed = await create(
         api, "/submissions", assignment_id=assignment, student_id=student, notebook_content=content
     )
     places = (*VIEWS, f"student/{student}", f"submission/{handed['id']}")
     for view in places:
-        async with tab(browser, at(school, class_id, view)) as page:
+        async with open_tab(browser, at(school, class_id, view)) as page:
             await live(page)
             if view != "activity":
                 await expect(page.locator("#view")).to_contain_text("<script>alert(2)</script>")
@@ -216,8 +215,8 @@ async def test_it_speaks_japanese_and_english(
     query: str,
     words: list[str],
 ) -> None:
-    class_id, _, _ = await a_class_of(api, "花子")
-    async with tab(browser, at(school, class_id, query=query), **context) as page:
+    class_id, _, _ = await create_class_of(api, "花子")
+    async with open_tab(browser, at(school, class_id, query=query), **context) as page:
         await live(page)
         for word in words:
             await expect(page.locator("body")).to_contain_text(word)
@@ -227,15 +226,15 @@ async def test_it_speaks_japanese_and_english(
 async def test_axe_finds_nothing_serious(
     school: Replica, api: httpx.AsyncClient, browser: Browser, scheme: str
 ) -> None:
-    class_id, (user, other), (student, _) = await a_class_of(api, "hanako", "taro")
-    await send(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
-    await send(school, user, "help")
-    await send(school, other, "cell_executed")
-    assignment = (await an_assignment(api, class_id=class_id))["id"]
-    handed = await make(api, "/submissions", assignment_id=assignment, student_id=student)
+    class_id, (user, other), (student, _) = await create_class_of(api, "hanako", "taro")
+    await post_as(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
+    await post_as(school, user, "help")
+    await post_as(school, other, "cell_executed")
+    assignment = (await create_assignment(api, class_id=class_id))["id"]
+    handed = await create(api, "/submissions", assignment_id=assignment, student_id=student)
     places = (*VIEWS, f"student/{student}", f"submission/{handed['id']}")
     url = at(school, class_id)
-    async with tab(browser, url, color_scheme=scheme) as page:
+    async with open_tab(browser, url, color_scheme=scheme) as page:
         for view in places:
             await page.goto(at(school, class_id, view))
             await live(page)
@@ -248,19 +247,19 @@ async def test_axe_finds_nothing_serious(
 async def test_a_lesson_can_be_looked_at_in_all_ways(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user, other), _ = await a_class_of(api, "hanako", "taro")
+    class_id, (user, other), _ = await create_class_of(api, "hanako", "taro")
     notebook = f"{user}.ipynb"
     for failed in (True, False):
         told = {"notebookPath": notebook, "hasError": failed, "cellIndex": 0, "code": "1 / 0"}
-        await send(school, user, "cell_executed", **told)
-    await send(school, other, "cell_executed", notebookPath=notebook, hasError=True)
+        await post_as(school, user, "cell_executed", **told)
+    await post_as(school, other, "cell_executed", notebookPath=notebook, hasError=True)
     (known,) = (await api.get("/notebooks", params={"path": notebook})).json()
-    async with tab(browser, at(school, class_id)) as page:
+    async with open_tab(browser, at(school, class_id)) as page:
         await live(page)
         await page.get_by_role("link", name=user, exact=False).filter(has_text="runs 2").click()
         await expect(page.locator(".runs .card")).to_have_count(2)
         await expect(page.locator(".runs")).to_contain_text("1 / 0")
-        await send(school, user, "cell_executed", code="later")
+        await post_as(school, user, "cell_executed", code="later")
         await expect(page.locator(".runs .card").first).to_contain_text("later")
         await page.goto(at(school, class_id, f"notebooks/{known['id']}"))
         row = page.locator(".heatmap tbody tr")
@@ -276,16 +275,16 @@ async def test_a_lesson_can_be_looked_at_in_all_ways(
 async def test_the_class_is_shown_as_it_was(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user, other), _ = await a_class_of(api, "hanako", "taro")
+    class_id, (user, other), _ = await create_class_of(api, "hanako", "taro")
 
     def ago(minutes: float) -> str:
         return (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
 
     for minutes in (8.5, 8.4, 8.3):
-        await send(school, user, "cell_executed", eventTime=ago(minutes), hasError=True)
-    await send(school, user, "cell_executed", eventTime=ago(4), cellId="c7", cellIndex=6)
-    await send(school, other, "cell_executed", eventTime=ago(2), hasError=True)
-    async with tab(browser, at(school, class_id, "activity")) as page:
+        await post_as(school, user, "cell_executed", eventTime=ago(minutes), hasError=True)
+    await post_as(school, user, "cell_executed", eventTime=ago(4), cellId="c7", cellIndex=6)
+    await post_as(school, other, "cell_executed", eventTime=ago(2), hasError=True)
+    async with open_tab(browser, at(school, class_id, "activity")) as page:
         then = page.locator(".then .tile")
         hanako, taro = then.filter(has_text=user), then.filter(has_text=other)
         await expect(hanako).to_have_attribute("data-state", "active")
@@ -311,11 +310,14 @@ async def test_the_class_is_shown_as_it_was(
 async def test_heat_map_and_activity_follow_what_happens_and_ask_nothing_else(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user,), _ = await a_class_of(api, "hanako")
+    class_id, (user,), _ = await create_class_of(api, "hanako")
     notebook = {"notebookPath": f"{user}.ipynb", "cellId": "a", "cellIndex": 0}
-    await send(school, user, "cell_executed", **notebook, hasError=True)
+    await post_as(school, user, "cell_executed", **notebook, hasError=True)
     url = at(school, class_id, "notebooks")
-    async with tab(browser, url) as page, tab(browser, at(school, class_id, "activity")) as other:
+    async with (
+        open_tab(browser, url) as page,
+        open_tab(browser, at(school, class_id, "activity")) as other,
+    ):
         cell = page.locator(".heatmap tbody .heat")
         await expect(cell).to_contain_text("✗1")
         await expect(other.locator(".told")).to_contain_text("1 executions")
@@ -328,19 +330,19 @@ async def test_heat_map_and_activity_follow_what_happens_and_ask_nothing_else(
         await page.evaluate("document.querySelector('.heatmap .heat').id = 'kept'")
         await page.wait_for_timeout(6_500)
         assert asked == []
-        await send(school, user, "cell_executed", **notebook)
+        await post_as(school, user, "cell_executed", **notebook)
         await expect(cell).to_contain_text("✓2")
         await expect(cell).to_have_id("kept")
         await expect(other.locator(".told")).to_contain_text("2 executions")
-        await send(school, user, "cell_executed", **notebook | {"cellId": "b", "cellIndex": 1})
+        await post_as(school, user, "cell_executed", **notebook | {"cellId": "b", "cellIndex": 1})
         await expect(cell).to_have_count(2)
 
 
 async def test_a_class_is_made_filled_given_work_and_graded(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user,), (student,) = await a_class_of(api, "hanako")
-    async with tab(browser, at(school, class_id, "manage")) as page:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    async with open_tab(browser, at(school, class_id, "manage")) as page:
         handing = page.locator("form").filter(has=page.get_by_role("heading", name="Hand out"))
         await handing.get_by_label("Title").fill("第1回")
         await handing.get_by_label("Notebook path").fill(f"{user}.ipynb")
@@ -352,7 +354,7 @@ async def test_a_class_is_made_filled_given_work_and_graded(
         await expect(page.locator(".toast").last).to_contain_text("1 enrolled.")
         (assignment,) = (await api.get("/assignments", params={"class_id": class_id})).json()
         handed = [
-            await make(api, "/submissions", assignment_id=assignment["id"], student_id=student)
+            await create(api, "/submissions", assignment_id=assignment["id"], student_id=student)
             for _ in range(2)
         ]
         await page.goto(at(school, class_id, f"submission/{handed[0]['id']}"))
@@ -373,13 +375,13 @@ async def test_a_class_is_made_filled_given_work_and_graded(
 async def test_a_class_and_its_assignments_are_changed_and_deleted(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, _, (student,) = await a_class_of(api, "hanako")
-    kept = await an_assignment(
+    class_id, _, (student,) = await create_class_of(api, "hanako")
+    kept = await create_assignment(
         api, class_id=class_id, title="kept", due_date="2030-04-01T03:00:00Z"
     )
-    await an_assignment(api, class_id=class_id, title="gone")
-    handed = await make(api, "/submissions", assignment_id=kept["id"], student_id=student)
-    async with tab(browser, at(school, class_id, "manage")) as page:
+    await create_assignment(api, class_id=class_id, title="gone")
+    handed = await create(api, "/submissions", assignment_id=kept["id"], student_id=student)
+    async with open_tab(browser, at(school, class_id, "manage")) as page:
         asked = page.get_by_role("dialog")
 
         async def delete(title: str) -> None:
@@ -423,8 +425,8 @@ async def test_a_class_and_its_assignments_are_changed_and_deleted(
 async def test_people_are_taken_off_and_given_roles(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (one, two), _ = await a_class_of(api, "one", "two")
-    async with tab(browser, at(school, class_id, "manage")) as page:
+    class_id, (one, two), _ = await create_class_of(api, "one", "two")
+    async with open_tab(browser, at(school, class_id, "manage")) as page:
         row = page.locator(".people tbody tr")
         await row.filter(has_text=one).get_by_role("combobox").select_option("Assistant")
         await expect(row.filter(has_text=one).get_by_role("combobox")).to_have_value("assistant")
@@ -438,7 +440,7 @@ async def test_people_are_taken_off_and_given_roles(
 async def test_a_notebook_that_was_handed_in_is_rendered_without_danger(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, _, (student,) = await a_class_of(api, "hanako")
+    class_id, _, (student,) = await create_class_of(api, "hanako")
     sources = [
         "# 見出し\n\n**太字** [危険](javascript:alert(1)) ![絵](https://evil.example/x.png)",
         f"{HOSTILE}\n\n[text](data:text/html;base64,PHNjcmlwdD4=)",
@@ -448,11 +450,11 @@ async def test_a_notebook_that_was_handed_in_is_rendered_without_danger(
         for n, source in enumerate(sources)
     ]
     content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    assignment = (await an_assignment(api, class_id=class_id))["id"]
-    handed = await make(
+    assignment = (await create_assignment(api, class_id=class_id))["id"]
+    handed = await create(
         api, "/submissions", assignment_id=assignment, student_id=student, notebook_content=content
     )
-    async with tab(browser, at(school, class_id, f"submission/{handed['id']}")) as page:
+    async with open_tab(browser, at(school, class_id, f"submission/{handed['id']}")) as page:
         shown = page.locator(".markdown")
         await expect(shown.first.get_by_role("heading", name="見出し")).to_be_visible()
         await expect(shown.first.locator("strong")).to_have_text("太字")
@@ -463,7 +465,7 @@ async def test_a_notebook_that_was_handed_in_is_rendered_without_danger(
 
 
 async def test_a_first_start_says_what_to_do(replica: Replica, browser: Browser) -> None:
-    async with tab(browser, replica.url) as page:
+    async with open_tab(browser, replica.url) as page:
         await expect(page.locator("#view")).to_contain_text(f"curl {replica.events_url}")
         await page.get_by_label("Code").fill("M1")
         await page.get_by_label("Name").fill("数学")
@@ -475,8 +477,8 @@ async def test_a_first_start_says_what_to_do(replica: Replica, browser: Browser)
 async def test_it_is_found_by_keyboard(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user, _), _ = await a_class_of(api, "hanako", "taro")
-    async with tab(browser, at(school, class_id)) as page:
+    class_id, (user, _), _ = await create_class_of(api, "hanako", "taro")
+    async with open_tab(browser, at(school, class_id)) as page:
         await live(page)
         await page.get_by_label("Search").focus()
         await page.keyboard.type(user)
@@ -494,8 +496,8 @@ async def test_where_credentials_are_wanted_it_asks_for_a_token(
     with Replica(environment | secret) as guarded:
         root = token("root", "admin")
         async with client(guarded.url, root) as api:
-            class_id = (await make(api, "/classes", name="数学", class_code="M1"))["id"]
-        async with tab(browser, at(guarded, class_id)) as page:
+            class_id = (await create(api, "/classes", name="数学", class_code="M1"))["id"]
+        async with open_tab(browser, at(guarded, class_id)) as page:
             asked = page.get_by_role("dialog")
             await asked.get_by_label("Your token").fill("no token")
             await asked.get_by_role("button").click()
@@ -508,13 +510,13 @@ async def test_where_credentials_are_wanted_it_asks_for_a_token(
 async def test_who_is_in_anothers_class_is_named_and_not_shown(
     guarded_school: Replica, browser: Browser
 ) -> None:
-    names = fresh("sensei"), fresh("kyoju")
-    user = fresh("hanako")
+    names = unique("sensei"), unique("kyoju")
+    user = unique("hanako")
     for name in names:
         async with client(guarded_school.url, token(name, "instructor")) as api:
-            class_id = (await make(api, "/classes", name="数学", class_code=fresh()))["id"]
-            await make(api, f"/classes/{class_id}/students", user_id=user)
-    async with tab(browser, at(guarded_school, class_id, "manage")) as page:
+            class_id = (await create(api, "/classes", name="数学", class_code=unique()))["id"]
+            await create(api, f"/classes/{class_id}/students", user_id=user)
+    async with open_tab(browser, at(guarded_school, class_id, "manage")) as page:
         await page.get_by_role("textbox", name="Your token").fill(token(names[1], "instructor"))
         await page.get_by_role("button", name="Continue").click()
         hint = page.locator(".hint").filter(has_text="another teacher's class")
@@ -527,11 +529,11 @@ async def test_who_is_in_anothers_class_is_named_and_not_shown(
 async def test_tiles_are_filtered_sorted_and_grouped(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (one, two, three), _ = await a_class_of(api, "one", "two", "three")
+    class_id, (one, two, three), _ = await create_class_of(api, "one", "two", "three")
     for user, team in ((one, "班B"), (two, "班A"), (three, "班A")):
-        await send(school, user, "cell_executed", teamName=team)
-    await send(school, three, "cell_executed", hasError=True)
-    async with tab(browser, at(school, class_id)) as page:
+        await post_as(school, user, "cell_executed", teamName=team)
+    await post_as(school, three, "cell_executed", hasError=True)
+    async with open_tab(browser, at(school, class_id)) as page:
         names = page.locator(".tile strong")
         await expect(names).to_have_text([three, one, two])
         await page.get_by_label("Sort by").select_option("Name")
@@ -551,10 +553,10 @@ async def test_tiles_are_filtered_sorted_and_grouped(
 async def test_by_keyboard_a_call_is_taken_and_an_assignment_deleted(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, (user,), _ = await a_class_of(api, "hanako")
-    await an_assignment(api, class_id=class_id, title="gone")
-    await send(school, user, "help")
-    async with tab(browser, at(school, class_id, "help")) as page:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    await create_assignment(api, class_id=class_id, title="gone")
+    await post_as(school, user, "help")
+    async with open_tab(browser, at(school, class_id, "help")) as page:
         await page.get_by_label("Your name").focus()
         await page.keyboard.type("Sato")
         await page.get_by_role("button", name="I go there").focus()
@@ -580,13 +582,13 @@ async def test_by_keyboard_a_call_is_taken_and_an_assignment_deleted(
 async def test_the_focus_stays_where_the_radar_is_renewed(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, users, _ = await a_class_of(api, "one", "two")
+    class_id, users, _ = await create_class_of(api, "one", "two")
     failed = {"hasError": True, "errorMessage": "KeyError: 'x'", "cellIndex": 6}
-    await send(school, users[0], "cell_executed", **failed)
-    async with tab(browser, at(school, class_id, "errors")) as page:
+    await post_as(school, users[0], "cell_executed", **failed)
+    async with open_tab(browser, at(school, class_id, "errors")) as page:
         await page.locator(".radar summary").focus()
         await page.keyboard.press("Enter")
-        await send(school, users[1], "cell_executed", **failed)
+        await post_as(school, users[1], "cell_executed", **failed)
         await expect(page.locator(".radar h2")).to_contain_text("2 of 2")
         await expect(page.locator(".radar summary")).to_be_focused()
         await expect(page.locator(".radar pre").last).to_be_visible()

@@ -17,7 +17,7 @@ from monitor.auth.gate import guarded
 from monitor.auth.permissions import CHANNELS, OWN, ROUTES, table
 from monitor.auth.principal import Role
 from monitor.settings import Settings
-from tests.support.lms import fresh
+from tests.support.lms import unique
 from tests.support.paths import ROOT
 from tests.support.replicas import Replica
 from tests.support.tokens import CLAIMS, SECRET, bearer, client, token, unsigned
@@ -44,9 +44,9 @@ class World:
                 found: dict[str, Any] = answer.json()
                 return found
 
-            class_id = (await made("/classes", name="x", class_code=fresh()))["id"]
+            class_id = (await made("/classes", name="x", class_code=unique()))["id"]
             enrolled = await made(f"/classes/{class_id}/students", user_id=student)
-            notebook = await made("/notebooks", path=fresh())
+            notebook = await made("/notebooks", path=unique())
             assignment = await made(
                 "/assignments", class_id=class_id, notebook_id=notebook["id"], title="x"
             )
@@ -93,9 +93,9 @@ def body_of(call: str, ids: dict[str, Any]) -> Any:
         "POST /submissions": {"assignment_id": ids["assignment_id"], "user_id": ids["user_id"]},
         "POST /notices": {"message": "x", "class_id": ids["class_id"]},
         "POST /ingest-keys": {"name": "x", "class_id": ids["class_id"]},
-        "POST /classes": {"name": "x", "class_code": fresh()},
-        "POST /students": {"user_id": fresh()},
-        "POST /notebooks": {"path": fresh()},
+        "POST /classes": {"name": "x", "class_code": unique()},
+        "POST /students": {"user_id": unique()},
+        "POST /notebooks": {"path": unique()},
         "POST /classes/{class_id}/help/{student_id}/take": {"name": "x"},
         "POST /classes/{class_id}/help/{student_id}/resolve": {"name": "x"},
         "POST /classes/{class_id}/students": {"user_id": ids["user_id"]},
@@ -217,7 +217,7 @@ async def test_filters_find_nothing_of_another_class(world: World, role: str, qu
 
 @pytest.mark.parametrize("role", ["instructor", "admin"])
 async def test_who_may_delete_does(world: World, role: str) -> None:
-    teacher, student = (fresh("sensei"), fresh("pupil"))
+    teacher, student = (unique("sensei"), unique("pupil"))
     ids, _ = await world.make(teacher, student)
     async with client(world.url, token(teacher if role == "instructor" else "root", role)) as api:
         for path in (
@@ -302,7 +302,7 @@ async def test_a_revoked_key_is_refused_and_a_rotated_one_is_not(world: World) -
 
 
 async def test_who_posts_with_the_key_of_a_class_is_enrolled(world: World) -> None:
-    name = fresh("student")
+    name = unique("student")
     async with client(world.url, None) as api:
         for _ in range(2):
             body = [{"eventType": "help", "userId": name}]

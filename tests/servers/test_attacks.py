@@ -4,36 +4,28 @@ import asyncio
 import gzip
 import json
 import socket
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from monitor.auth.credentials import _remembered, find
-from tests.conftest import Address, database, environment_of
+from tests.support.fixtures import replica_fixture
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, client, token
 
 MAX_BYTES = 100_000
 
 
-@pytest.fixture(scope="module")
-async def strict(
-    postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Replica]:
-    """A replica with credentials and little patience."""
-    async with database(postgres_server) as address:
-        environment = environment_of(address, tmp_path_factory.mktemp("strict"))
-        little = {
-            "JWT_SECRET": SECRET,
-            "REQUEST_TIMEOUT": "1",
-            "MAX_HEADER_BYTES": "8192",
-            "MAX_REQUEST_BYTES": str(MAX_BYTES),
-            "MAX_SOCKETS": "2",
-            "DAILY_EVENTS": "5",
-        }
-        with Replica({**environment, **little}) as replica:
-            yield replica
+# A replica with credentials and short deadlines.
+strict = replica_fixture(
+    "module",
+    JWT_SECRET=SECRET,
+    REQUEST_TIMEOUT="1",
+    MAX_HEADER_BYTES="8192",
+    MAX_REQUEST_BYTES=str(MAX_BYTES),
+    MAX_SOCKETS="2",
+    DAILY_EVENTS="5",
+)
 
 
 async def exchange(port: int, *parts: bytes, pause: float = 0.0) -> bytes:

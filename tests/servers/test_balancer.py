@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from docs.follow import follow
-from tests.conftest import Address
-from tests.servers.test_flow import event, fetch
-from tests.servers.test_outages import eventually
+from tests.support.events import event
+from tests.support.postgres import Address, fetch
 from tests.support.replicas import Replica
 from tests.support.servers import HaproxyServer, RedisServer
+from tests.support.waiting import eventually
 
 CLIENTS = 6
 
@@ -148,7 +148,7 @@ async def test_clients_on_every_replica_see_every_event_once(
     async def all_present() -> bool:
         return await present() == [CLIENTS] * 3
 
-    await eventually(all_present, 5)
+    await eventually(all_present, within=5)
 
 
 async def test_a_rolling_restart_loses_no_message(

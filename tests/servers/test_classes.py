@@ -6,15 +6,22 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.lms import a_class, a_student, an_assignment, at_fault, fresh, make
+from tests.support.lms import (
+    create,
+    create_assignment,
+    create_class,
+    create_student,
+    error_location,
+    unique,
+)
 
 ALL = ["classes", "assignments", "students", "notebooks", "submissions"]
 NUL = "\0"
 
 
 async def test_a_class_is_made_found_changed_and_deleted(api: httpx.AsyncClient) -> None:
-    code = fresh()
-    made = await make(api, "/classes", name="数学", class_code=code)
+    code = unique()
+    made = await create(api, "/classes", name="数学", class_code=code)
     assert made["description"] is None
     assert made["is_active"] is True
     assert set(made) == {
@@ -36,7 +43,7 @@ async def test_a_class_is_made_found_changed_and_deleted(api: httpx.AsyncClient)
 
 
 async def test_an_assignment_is_made_found_changed_and_deleted(api: httpx.AsyncClient) -> None:
-    made = await an_assignment(api, due_date="2026-12-01T09:00:00", points=100)
+    made = await create_assignment(api, due_date="2026-12-01T09:00:00", points=100)
     assert made["due_date"] == "2026-12-01T09:00:00Z"
     assert made["points"] == 100
     path = f"/assignments/{made['id']}"
@@ -51,22 +58,22 @@ async def test_an_assignment_is_made_found_changed_and_deleted(api: httpx.AsyncC
 
 
 async def test_a_student_keeps_the_user_id(api: httpx.AsyncClient) -> None:
-    made = await a_student(api, name="花子", team="チームA")
+    made = await create_student(api, name="花子", team="チームA")
     path = f"/students/{made['id']}"
     same = {"user_id": made["user_id"], "name": None, "email": "h@example.com"}
     changed = (await api.put(path, json=same)).json()
     assert changed == made | {"name": None, "email": "h@example.com"}
-    assert at_fault(await api.put(path, json={"user_id": "another"})) == ["body", "user_id"]
+    assert error_location(await api.put(path, json={"user_id": "another"})) == ["body", "user_id"]
     assert (await api.delete(path)).json() == changed
 
 
 async def test_a_notebook_keeps_the_path(api: httpx.AsyncClient) -> None:
-    made = await make(api, "/notebooks", path=f"{fresh()}/第1回.ipynb")
+    made = await create(api, "/notebooks", path=f"{unique()}/第1回.ipynb")
     assert made["name"] == "第1回.ipynb"
     path = f"/notebooks/{made['id']}"
     changed = (await api.put(path, json={"name": "はじめに", "path": made["path"]})).json()
     assert changed == made | {"name": "はじめに"}
-    assert at_fault(await api.put(path, json={"path": "other.ipynb"})) == ["body", "path"]
+    assert error_location(await api.put(path, json={"path": "other.ipynb"})) == ["body", "path"]
     assert (await api.delete(path)).json() == changed
 
 
@@ -84,7 +91,7 @@ async def test_an_unknown_id_is_not_found(
 @pytest.mark.parametrize("resource", ALL)
 async def test_what_is_no_id_is_invalid(api: httpx.AsyncClient, resource: str) -> None:
     for row_id in ("x", "1.5", str(2**63), "9" * 400, "%00"):
-        where = at_fault(await api.get(f"/{resource}/{row_id}"))
+        where = error_location(await api.get(f"/{resource}/{row_id}"))
         assert where[0] == "path"
 
 
@@ -107,54 +114,56 @@ async def test_what_is_no_id_is_invalid(api: httpx.AsyncClient, resource: str) -
 async def test_a_field_that_is_missing_or_wrong_is_named(
     api: httpx.AsyncClient, resource: str, body: dict[str, Any], field: str
 ) -> None:
-    assert at_fault(await api.post(f"/{resource}", json=body)) == ["body", field]
+    assert error_location(await api.post(f"/{resource}", json=body)) == ["body", field]
 
 
 @pytest.mark.parametrize("field", ["name", "class_code", "is_active"])
 async def test_null_is_refused_where_there_must_be_a_value(
     api: httpx.AsyncClient, field: str
 ) -> None:
-    made = await a_class(api)
+    made = await create_class(api)
     answer = await api.put(f"/classes/{made['id']}", json={field: None})
-    assert at_fault(answer) == ["body", field]
+    assert error_location(answer) == ["body", field]
     assert (await api.get(f"/classes/{made['id']}")).json() == made
 
 
 @pytest.mark.parametrize("field", ["class_id", "notebook_id"])
 async def test_a_reference_to_nothing_is_named(api: httpx.AsyncClient, field: str) -> None:
-    made = await an_assignment(api)
+    made = await create_assignment(api)
     unknown = {field: 999_999_999}
     changed = await api.put(f"/assignments/{made['id']}", json=unknown)
-    assert at_fault(changed) == ["body", field]
+    assert error_location(changed) == ["body", field]
     again = {name: made[name] for name in ("class_id", "notebook_id", "title")} | unknown
-    assert at_fault(await api.post("/assignments", json=again)) == ["body", field]
+    assert error_location(await api.post("/assignments", json=again)) == ["body", field]
 
 
 async def test_a_code_in_use_is_refused(api: httpx.AsyncClient) -> None:
-    one, other = await a_class(api), await a_class(api)
+    one, other = await create_class(api), await create_class(api)
     code = {"class_code": one["class_code"]}
     again = await api.post("/classes", json={"name": "x", **code})
     changed = await api.put(f"/classes/{other['id']}", json=code)
     for answer in (again, changed):
         assert answer.status_code == 400
         assert "class_code" in answer.json()["detail"]
-    student = await a_student(api)
+    student = await create_student(api)
     assert (await api.post("/students", json={"user_id": student["user_id"]})).status_code == 400
 
 
 async def test_of_many_who_make_the_same_class_at_once_one_succeeds(
     api: httpx.AsyncClient,
 ) -> None:
-    body = {"name": "x", "class_code": fresh()}
+    body = {"name": "x", "class_code": unique()}
     answers = await asyncio.gather(*(api.post("/classes", json=body) for _ in range(8)))
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == [201] + [400] * 7
 
 
 async def test_a_list_is_ordered_bounded_and_counted(api: httpx.AsyncClient) -> None:
-    class_id = (await a_class(api))["id"]
-    notebook_id = (await make(api, "/notebooks", path=fresh()))["id"]
-    made = [await an_assignment(api, class_id=class_id, notebook_id=notebook_id) for _ in range(3)]
+    class_id = (await create_class(api))["id"]
+    notebook_id = (await create(api, "/notebooks", path=unique()))["id"]
+    made = [
+        await create_assignment(api, class_id=class_id, notebook_id=notebook_id) for _ in range(3)
+    ]
     query = {"class_id": class_id}
     answer = await api.get("/assignments", params=query)
     assert answer.json() == made
@@ -165,15 +174,15 @@ async def test_a_list_is_ordered_bounded_and_counted(api: httpx.AsyncClient) -> 
     beyond = await api.get("/assignments", params=query | {"skip": 2**63 - 1})
     assert (beyond.json(), beyond.headers["X-Total-Count"]) == ([], "3")
     assert (await api.get("/assignments", params={"class_id": 2**62})).json() == []
-    assert at_fault(await api.get("/assignments?limit=501")) == ["query", "limit"]
-    assert at_fault(await api.get("/assignments?class_id=null")) == ["query", "class_id"]
+    assert error_location(await api.get("/assignments?limit=501")) == ["query", "limit"]
+    assert error_location(await api.get("/assignments?class_id=null")) == ["query", "class_id"]
 
 
 async def test_lists_are_filtered_by_names(api: httpx.AsyncClient) -> None:
     for resource, field, made in (
-        ("classes", "class_code", await a_class(api)),
-        ("students", "user_id", await a_student(api)),
-        ("notebooks", "path", await make(api, "/notebooks", path=fresh())),
+        ("classes", "class_code", await create_class(api)),
+        ("students", "user_id", await create_student(api)),
+        ("notebooks", "path", await create(api, "/notebooks", path=unique())),
     ):
         found = await api.get(f"/{resource}", params={field: made[field]})
         assert found.json() == [made]
@@ -181,14 +190,14 @@ async def test_lists_are_filtered_by_names(api: httpx.AsyncClient) -> None:
 
 
 async def test_the_total_is_shown(api: httpx.AsyncClient) -> None:
-    made = await a_class(api)
+    made = await create_class(api)
     answer = await api.get("/classes", params={"class_code": made["class_code"]})
     assert answer.headers["X-Total-Count"] == "1"
 
 
 async def test_what_stands_in_the_way_of_a_delete_is_named(api: httpx.AsyncClient) -> None:
-    assignment, student = await an_assignment(api), await a_student(api)
-    submission = await make(
+    assignment, student = await create_assignment(api), await create_student(api)
+    submission = await create(
         api, "/submissions", assignment_id=assignment["id"], student_id=student["id"]
     )
     for path, what in (
@@ -211,7 +220,7 @@ async def test_what_stands_in_the_way_of_a_delete_is_named(api: httpx.AsyncClien
 
 
 async def test_what_events_have_named_stays(api: httpx.AsyncClient) -> None:
-    user_id, path = fresh(), fresh()
+    user_id, path = unique(), unique()
     event = {"eventType": "cell_executed", "userId": user_id, "notebookPath": path}
     assert (await api.post("/events", json=[event])).json()["stored"] == 1
     (student,) = (await api.get("/students", params={"user_id": user_id})).json()
@@ -223,7 +232,7 @@ async def test_what_events_have_named_stays(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_student_made_ahead_is_that_of_later_events(api: httpx.AsyncClient) -> None:
-    made = await a_student(api, name="花子")
+    made = await create_student(api, name="花子")
     old = {"eventTime": "2026-01-01T00:00:00Z", "userName": "old"}
     event = {"eventType": "help", "userId": made["user_id"]}
     await api.post("/events", json=[event | old])
@@ -233,9 +242,9 @@ async def test_a_student_made_ahead_is_that_of_later_events(api: httpx.AsyncClie
 
 
 async def test_text_that_postgresql_cannot_hold_is_mended(api: httpx.AsyncClient) -> None:
-    made = await a_class(api, name=f"a{NUL}b", class_code=fresh() + NUL)
+    made = await create_class(api, name=f"a{NUL}b", class_code=unique() + NUL)
     assert made["name"] == "a\ufffdb"
-    body = b'{"name": "\\ud800", "class_code": "%s"}' % fresh().encode()
+    body = b'{"name": "\\ud800", "class_code": "%s"}' % unique().encode()
     headers = {"Content-Type": "application/json"}
     answer = await api.post("/classes", content=body, headers=headers)
     assert answer.json()["name"] == "\ufffd"
@@ -247,12 +256,12 @@ async def test_text_that_postgresql_cannot_hold_is_mended(api: httpx.AsyncClient
 async def test_times_at_either_end_of_the_calendar_are_kept(
     api: httpx.AsyncClient, time: str
 ) -> None:
-    made = await an_assignment(api, due_date=time)
+    made = await create_assignment(api, due_date=time)
     assert made["due_date"][:4] == time[:4]
 
 
 @pytest.mark.parametrize("time", ["99999-01-01T00:00:00Z", "tomorrow", 5, "2026-02-30T00:00:00Z"])
 async def test_what_is_no_time_is_refused(api: httpx.AsyncClient, time: Any) -> None:
-    made = await an_assignment(api)
+    made = await create_assignment(api)
     answer = await api.put(f"/assignments/{made['id']}", json={"due_date": time})
-    assert at_fault(answer) == ["body", "due_date"]
+    assert error_location(answer) == ["body", "due_date"]

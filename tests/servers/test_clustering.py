@@ -10,8 +10,8 @@ from monitor.database.pool import Database
 from monitor.events.event import Event
 from monitor.jobs import clustering as module
 from monitor.jobs.clustering import Clustering
-from tests.servers.test_postgres import again, sink_on
-from tests.support.factories import made, now, soon
+from tests.support.factories import deadline_soon, make_event, now
+from tests.support.sinks import retry_of, sink_on
 
 DAY = timedelta(days=1)
 STUDENTS, EACH = 25, 20
@@ -31,7 +31,7 @@ def midnight() -> datetime:
 def day_of(start: datetime) -> list[Event]:
     """What all have executed on a day, each in turn, as it comes."""
     return [
-        made(
+        make_event(
             student=f"学生{who}",
             time=start + timedelta(minutes=number, seconds=who),
             code="x" * 400,
@@ -59,7 +59,7 @@ async def test_a_student_of_a_day_lies_together_and_nothing_else_has_changed(
 ) -> None:
     sink, events = sink_on(pool), day_of(day)
     for minute in range(EACH):
-        await sink.write(events[minute * STUDENTS :][:STUDENTS], soon())
+        await sink.write(events[minute * STUDENTS :][:STUDENTS], deadline_soon())
     stored = await pool.fetch(ALL)
     scattered = [await pool.fetchval(PAGES, who + 1) for who in range(STUDENTS)]
     await cluster(pool, day + DAY)
@@ -73,7 +73,7 @@ async def test_a_student_of_a_day_lies_together_and_nothing_else_has_changed(
 async def test_a_day_is_moved_when_it_has_ended_and_only_once(
     pool: asyncpg.Pool, day: datetime
 ) -> None:
-    await sink_on(pool).write([*day_of(day), *day_of(day + DAY)], soon())
+    await sink_on(pool).write([*day_of(day), *day_of(day + DAY)], deadline_soon())
     await cluster(pool, day + 2 * DAY - timedelta(seconds=1))
     assert tuple(await pool.fetchrow(PLACE)) == (day + DAY, 0)
     places = "SELECT ctid, event_id FROM cell_executions WHERE executed_at < $1 ORDER BY event_id"
@@ -92,13 +92,13 @@ async def test_a_new_database_begins_with_its_first_day(pool: asyncpg.Pool) -> N
 async def test_a_retry_during_a_move_is_still_known(pool: asyncpg.Pool, day: datetime) -> None:
     events = day_of(day)
     sink = sink_on(pool)
-    await sink.write(events, soon())
+    await sink.write(events, deadline_soon())
     async with pool.acquire() as mover:
         move = mover.transaction()
         await move.start()
         await mover.fetchval(CLUSTER, day + DAY, STUDENTS)
-        fresh = made(time=day)
-        retry = asyncio.create_task(sink.write([*map(again, events), fresh], soon(30)))
+        fresh = make_event(time=day)
+        retry = asyncio.create_task(sink.write([*map(retry_of, events), fresh], deadline_soon(30)))
         waits = """
             SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -115,7 +115,7 @@ async def test_a_retry_during_a_move_is_still_known(pool: asyncpg.Pool, day: dat
 async def test_no_question_misses_an_execution_or_sees_it_twice(
     pool: asyncpg.Pool, day: datetime
 ) -> None:
-    await sink_on(pool).write(day_of(day), soon())
+    await sink_on(pool).write(day_of(day), deadline_soon())
     moving = asyncio.create_task(cluster(pool, day + DAY, 1))
     asked = 0
     while not moving.done():
@@ -129,7 +129,7 @@ async def test_no_question_misses_an_execution_or_sees_it_twice(
 async def test_what_is_not_counted_yet_is_counted_once_moved(
     pool: asyncpg.Pool, day: datetime
 ) -> None:
-    await sink_on(pool).write(day_of(day), soon())
+    await sink_on(pool).write(day_of(day), deadline_soon())
     await cluster(pool, day + DAY)
     while await pool.fetchval("SELECT count_batches(10)"):
         pass
@@ -137,7 +137,7 @@ async def test_what_is_not_counted_yet_is_counted_once_moved(
 
 
 async def test_replicas_take_turns(pool: asyncpg.Pool, day: datetime) -> None:
-    await sink_on(pool).write(day_of(day), soon())
+    await sink_on(pool).write(day_of(day), deadline_soon())
     async with pool.acquire() as one, one.transaction():
         assert await one.fetchval(CLUSTER, day + DAY, 5)
         assert not await pool.fetchval(CLUSTER, day + DAY, 5)
@@ -150,7 +150,7 @@ async def test_the_server_moves_while_it_is_not_busy_and_what_fails_is_tried_aga
 ) -> None:
     monkeypatch.setattr(module, "_PAUSE", 0.01)
     monkeypatch.setattr(module, "_PERIOD", 0.01)
-    await sink_on(pool).write(day_of(day), soon())
+    await sink_on(pool).write(day_of(day), deadline_soon())
     busy = True
     clustering = Clustering(database, lambda: busy)
     clustering.start()

@@ -3,9 +3,8 @@
 import asyncio
 import json
 import resource
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,54 +12,22 @@ import asyncpg
 import pytest
 
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.migrations import Schema
 from monitor.database.pool import close_pool, open_pool
 from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events.event import Event, Payload, Rejected
 from monitor.events.types import Table
-from monitor.pipeline.consumer import Consumers, Limits
-from monitor.pipeline.handlers import Handlers
-from monitor.pipeline.id_cache import IdCache, ResolvedIds
-from monitor.pipeline.ledger import Counts, Ledger
+from monitor.pipeline.id_cache import ResolvedIds
+from monitor.pipeline.ledger import Counts
 from monitor.pipeline.postgres import PostgresSink, Stored
-from monitor.pipeline.queue import EventQueue, Receipt
+from monitor.pipeline.queue import EventQueue
 from monitor.pipeline.rows import Row, home_row
-from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.spool.entries import Spool
-from monitor.pipeline.store import Store
-from tests.conftest import Address
-from tests.support.factories import made, now, soon
+from tests.support.consumers import ids_of, run_consumers, stored_ids
+from tests.support.factories import deadline_soon, make_event, now
+from tests.support.postgres import Address
+from tests.support.waiting import eventually
 
 POISON = '{"n":1e200000}'
-
-
-class Running:
-    """A queue with its consumers, the spool behind them, and what they have published."""
-
-    def __init__(self, pool: asyncpg.Pool, spool: Spool, patience: float) -> None:
-        self.published: list[Stored] = []
-        self.wal: Path
-        self.spool = spool
-        self.queue = EventQueue(100, 10_000)
-        self.ledger = Ledger(self.queue, spool)
-        letters = DeadLetters(pool, spool.replica)
-        sink = PostgresSink(pool, IdCache(1_000), spool.replica, outbox=False, handlers=Handlers())
-        store = Store(sink, letters)
-        self.fallback = SpoolDrain(
-            spool, store, self.ledger, Schema(pool).ensure, self.published.extend
-        )
-        self.consumers = Consumers(
-            self.queue,
-            store,
-            self.fallback,
-            self.ledger,
-            self.published.extend,
-            Limits(50, 0.01, patience),
-        )
-
-    async def put(self, *events: Event, size: int = 1) -> Receipt:
-        receipt = self.queue.put(Payload(list(events), []), size)
-        return await asyncio.wait_for(receipt, 10)
 
 
 @contextmanager
@@ -74,42 +41,9 @@ def no_more_disk(file: Path) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@asynccontextmanager
-async def running(
-    pool: asyncpg.Pool, patience: float = 5.0, spool_bytes: int = 1_000_000
-) -> AsyncIterator[Running]:
-    with tempfile.TemporaryDirectory() as directory:
-        spool = Spool.open(Path(directory), spool_bytes)
-        started = Running(pool, spool, patience)
-        started.wal = Path(directory) / "spool.sqlite-wal"
-        started.fallback.start()
-        started.consumers.start(2)
-        try:
-            yield started
-        finally:
-            await started.consumers.stop()
-            await started.fallback.stop()
-            await spool.close()
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-async def stored_ids(pool: asyncpg.Pool) -> list[str]:
-    rows = await pool.fetch("SELECT event_id FROM cell_executions")
-    return sorted(str(row["event_id"]) for row in rows)
-
-
-def ids(*events: Event) -> list[str]:
-    return sorted(str(event.id) for event in events)
-
-
 async def test_only_the_poison_among_good_events_is_rejected(pool: asyncpg.Pool) -> None:
-    good, poison = [made() for _ in range(9)], made(metadata=POISON, code="花")
-    async with running(pool) as server:
+    good, poison = [make_event() for _ in range(9)], make_event(metadata=POISON, code="花")
+    async with run_consumers(pool) as server:
         receipts = await asyncio.gather(
             server.put(*good[:3]), server.put(*good[3:5], poison, *good[5:7]), server.put(*good[7:])
         )
@@ -118,7 +52,7 @@ async def test_only_the_poison_among_good_events_is_rejected(pool: asyncpg.Pool)
         assert receipts[1].rejected[0].index == 2
         assert (server.ledger.account().stored, server.ledger.account().rejected) == (9, 1)
         await eventually(lambda: sum(len(each.events) for each in server.published) == 9)
-    assert await stored_ids(pool) == ids(*good)
+    assert await stored_ids(pool) == ids_of(*good)
     (letter,) = await pool.fetch("SELECT source, reason, raw FROM rejected_events")
     assert letter["source"] == "ingest"
     assert letter["reason"]
@@ -131,8 +65,8 @@ async def test_the_index_of_a_refused_event_is_its_place_in_the_request(
     pool: asyncpg.Pool,
 ) -> None:
     no_event = Rejected(0, "eventType", "missing", "{}")
-    events = [made(), made(metadata=POISON)]
-    async with running(pool) as server:
+    events = [make_event(), make_event(metadata=POISON)]
+    async with run_consumers(pool) as server:
         receipt = await server.queue.put(Payload(events, [no_event]), 1)
     assert [item.index for item in receipt.rejected] == [0, 2]
     assert receipt.stored == 1
@@ -140,8 +74,8 @@ async def test_the_index_of_a_refused_event_is_its_place_in_the_request(
 
 
 async def test_poison_that_is_sent_again_is_recorded_once(pool: asyncpg.Pool) -> None:
-    poison = made(metadata=POISON)
-    async with running(pool) as server:
+    poison = make_event(metadata=POISON)
+    async with run_consumers(pool) as server:
         for _ in range(2):
             assert len((await server.put(poison)).rejected) == 1
     assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 1
@@ -156,39 +90,39 @@ async def test_a_dead_letter_is_counted_once_though_the_answer_to_its_commit_was
     first = [Rejected(index, "", "no event", "{}", now()) for index in range(2)]
     again = Rejected(0, "", "no event", "{}", now() + timedelta(seconds=1))
     for _ in range(2):
-        await letters.add("ingest", first, soon())
+        await letters.add("ingest", first, deadline_soon())
         assert await pool.fetchval(counted) == 2
     for _ in range(2):
-        await letters.add("ingest", [again], soon())
+        await letters.add("ingest", [again], deadline_soon())
         assert await pool.fetchval(counted) == 3
-    await letters.add("handler", [again], soon())
+    await letters.add("handler", [again], deadline_soon())
     assert await pool.fetchval(counted) == 3
     assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 1
     await spool.close()
 
 
 async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) -> None:
-    event, other = made(), made()
-    async with running(pool) as server:
+    event, other = make_event(), make_event()
+    async with run_consumers(pool) as server:
         await server.put(event)
-        copy = made(id=event.id, time=event.time, received_at=made().received_at)
-        receipts = await asyncio.gather(server.put(copy, other), server.put(made()))
+        copy = make_event(id=event.id, time=event.time, received_at=make_event().received_at)
+        receipts = await asyncio.gather(server.put(copy, other), server.put(make_event()))
     assert [(each.stored, each.duplicates) for each in receipts] == [(1, 1), (1, 0)]
 
 
 async def test_a_full_queue_refuses_by_events_and_by_bytes() -> None:
     queue = EventQueue(3, 100)
-    queue.put(Payload([made(), made()], []), 10)
+    queue.put(Payload([make_event(), make_event()], []), 10)
     with pytest.raises(QueueFull, match="2 events"):
-        queue.put(Payload([made(), made()], []), 10)
+        queue.put(Payload([make_event(), make_event()], []), 10)
     with pytest.raises(QueueFull, match="10 bytes"):
-        queue.put(Payload([made()], []), 91)
-    queue.put(Payload([made()], []), 90)
+        queue.put(Payload([make_event()], []), 91)
+    queue.put(Payload([make_event()], []), 90)
     assert queue.full
     (one, other) = await queue.take(10, 0)
     queue.release(one)
     assert not queue.full
-    queue.put(Payload([made()], []), 10)
+    queue.put(Payload([make_event()], []), 10)
     queue.release(other)
     assert queue.events == 1
 
@@ -196,10 +130,14 @@ async def test_a_full_queue_refuses_by_events_and_by_bytes() -> None:
 async def test_what_postgresql_cant_take_is_spooled_and_comes_in_later(
     pool: asyncpg.Pool, postgres: Address, postgres_server: Address
 ) -> None:
-    name, events, untimed = postgres["database"], [made() for _ in range(3)], made(untimed=True)
+    name, events, untimed = (
+        postgres["database"],
+        [make_event() for _ in range(3)],
+        make_event(untimed=True),
+    )
     admin = await asyncpg.connect(**postgres_server)
     try:
-        async with running(pool, patience=0.3) as server:
+        async with run_consumers(pool, patience=0.3) as server:
             await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             await admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
@@ -216,7 +154,7 @@ async def test_what_postgresql_cant_take_is_spooled_and_comes_in_later(
             shown = [event.id for stored in server.published for event in stored.events]
             assert shown == [event.id for event in (*events, untimed)]
             assert not server.fallback.active
-            assert (await server.put(made())).stored == 1
+            assert (await server.put(make_event())).stored == 1
     finally:
         await admin.close()
     assert len(await stored_ids(pool)) == 5
@@ -225,24 +163,24 @@ async def test_what_postgresql_cant_take_is_spooled_and_comes_in_later(
 async def test_a_retry_that_overtakes_the_spool_is_stored_once(
     pool: asyncpg.Pool, postgres: Address
 ) -> None:
-    event = made()
-    async with running(pool) as server:
+    event = make_event()
+    async with run_consumers(pool) as server:
         await server.spool.append([Payload([event], [])])
-        retry = made(id=event.id, time=event.time)
+        retry = make_event(id=event.id, time=event.time)
         await server.put(retry)
         server.fallback.activate(Unavailable("for the test"))
         await eventually(lambda: not server.spool.events)
         account = server.ledger.account()
         assert (account.stored, account.duplicates) == (1, 1)
-    assert await stored_ids(pool) == ids(event)
+    assert await stored_ids(pool) == ids_of(event)
     assert await pool.fetchval("SELECT executions FROM students") == 1
 
 
 async def test_what_was_committed_before_a_crash_is_drained_without_counting_again(
     pool: asyncpg.Pool,
 ) -> None:
-    event = made()
-    async with running(pool) as server:
+    event = make_event()
+    async with run_consumers(pool) as server:
         await server.put(event)
         await server.spool.append([Payload([event], [])])  # as if it had not been removed in time
         server.fallback.activate(Unavailable("for the test"))
@@ -260,28 +198,28 @@ async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
 ) -> None:
     async with (
         asyncpg.create_pool(host="127.0.0.1", port=unused_port, user="x", min_size=0) as closed,
-        running(closed, patience=0.2, spool_bytes=150_000) as server,
+        run_consumers(closed, patience=0.2, spool_bytes=150_000) as server,
     ):
         large = "x" * 40_000
-        assert (await server.put(made(output=large))).spooled == 1
-        answers = [server.put(made(output=large)) for _ in range(5)]
+        assert (await server.put(make_event(output=large))).spooled == 1
+        answers = [server.put(make_event(output=large)) for _ in range(5)]
         *_, last = await asyncio.gather(*answers, return_exceptions=True)
         assert isinstance(last, SpoolFull)
         held = server.spool.events
         assert server.ledger.account() == Counts(held, 0, 0, 0, held, 0)
         assert server.consumers.alive == 2
         assert (server.queue.events, server.queue.bytes) == (0, 0)
-        assert (await server.put(made())).spooled == 1
+        assert (await server.put(make_event())).spooled == 1
 
 
 async def test_that_the_disk_takes_events_again_is_seen_while_none_come(unused_port: int) -> None:
     async with (
         asyncpg.create_pool(host="127.0.0.1", port=unused_port, user="x", min_size=0) as closed,
-        running(closed, patience=0.2) as server,
+        run_consumers(closed, patience=0.2) as server,
     ):
-        assert (await server.put(made())).spooled == 1
+        assert (await server.put(make_event())).spooled == 1
         with no_more_disk(server.wal), pytest.raises(SpoolFull):
-            await server.put(made())
+            await server.put(make_event())
         assert server.spool.failure
         await eventually(lambda: server.spool.failure is None)
         assert server.fallback.active
@@ -301,10 +239,10 @@ async def test_after_the_deadline_nothing_is_tried(
     monkeypatch.setattr(PostgresSink, "write", write)
     admin = await asyncpg.connect(**postgres)
     try:
-        async with running(pool, patience=1.0) as server, admin.transaction():
+        async with run_consumers(pool, patience=1.0) as server, admin.transaction():
             await admin.execute("LOCK TABLE cell_executions IN EXCLUSIVE MODE")
             server.consumers.start(1)
-            assert (await server.put(made())).spooled == 1
+            assert (await server.put(make_event())).spooled == 1
             assert tries == 1
     finally:
         await admin.close()
@@ -315,11 +253,11 @@ async def test_a_postgresql_that_hangs_is_not_waited_for(
 ) -> None:
     admin = await asyncpg.connect(**postgres)
     try:
-        async with running(pool, patience=1.0) as server:
-            await server.put(made(type="help"))
+        async with run_consumers(pool, patience=1.0) as server:
+            await server.put(make_event(type="help"))
             async with admin.transaction():
                 await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
-                assert (await server.put(made())).spooled == 1
+                assert (await server.put(make_event())).spooled == 1
             await eventually(lambda: not server.spool.events)
             assert server.ledger.account().stored == 2
     finally:
@@ -335,8 +273,8 @@ async def test_an_event_that_can_not_be_handled_stops_no_other(
         return home_row(event, place)
 
     monkeypatch.setattr("monitor.pipeline.postgres.home_row", handle)
-    async with running(pool) as server:
-        receipt = await server.put(made(), made(code="odd"), made())
+    async with run_consumers(pool) as server:
+        receipt = await server.put(make_event(), make_event(code="odd"), make_event())
     assert (receipt.stored, [item.index for item in receipt.rejected]) == (2, [1])
     assert "a fault of ours" in await pool.fetchval("SELECT reason FROM rejected_events")
 
@@ -353,11 +291,11 @@ async def test_a_connection_lost_midway_costs_nothing_and_stores_once(
         SELECT pid FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'
     """
-    events = [made() for _ in range(5)]
+    events = [make_event() for _ in range(5)]
     admin = await asyncpg.connect(**postgres)
     try:
-        async with running(pool) as server, asyncio.timeout(10):
-            await server.put(made(type="help"))
+        async with run_consumers(pool) as server, asyncio.timeout(10):
+            await server.put(make_event(type="help"))
             async with admin.transaction():
                 await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
                 answer = asyncio.create_task(server.put(*events))
@@ -368,23 +306,23 @@ async def test_a_connection_lost_midway_costs_nothing_and_stores_once(
             assert server.ledger.account().stored == 6
     finally:
         await admin.close()
-    assert await stored_ids(pool) == ids(*events)
+    assert await stored_ids(pool) == ids_of(*events)
 
 
 async def test_closing_waits_for_what_is_pending(pool: asyncpg.Pool) -> None:
-    async with running(pool) as server:
-        receipts = [server.queue.put(Payload([made()], []), 1) for _ in range(60)]
+    async with run_consumers(pool) as server:
+        receipts = [server.queue.put(Payload([make_event()], []), 1) for _ in range(60)]
         server.queue.closed = True
         assert await server.queue.drained(5)
         assert server.queue.events == 0
         assert [(await receipt).stored for receipt in receipts] == [1] * 60
         with pytest.raises(QueueFull, match="stopping"):
-            server.queue.put(Payload([made()], []), 1)
+            server.queue.put(Payload([make_event()], []), 1)
 
 
 async def test_closing_gives_up_after_its_patience() -> None:
     queue = EventQueue(10, 10)
-    queue.put(Payload([made()], []), 1)
+    queue.put(Payload([make_event()], []), 1)
     async with asyncio.timeout(2):
         assert not await queue.drained(0.05)
     assert queue.events == 1
@@ -393,9 +331,9 @@ async def test_closing_gives_up_after_its_patience() -> None:
 async def test_stopping_answers_those_who_wait(pool: asyncpg.Pool, postgres: Address) -> None:
     admin = await asyncpg.connect(**postgres)
     try:
-        async with running(pool) as server, admin.transaction():
+        async with run_consumers(pool) as server, admin.transaction():
             await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
-            answer = server.queue.put(Payload([made()], []), 1)
+            answer = server.queue.put(Payload([make_event()], []), 1)
             await asyncio.sleep(0.2)
             await server.consumers.stop()
             with pytest.raises(Unavailable):
@@ -406,15 +344,15 @@ async def test_stopping_answers_those_who_wait(pool: asyncpg.Pool, postgres: Add
 
 async def test_a_connection_that_was_told_to_end_costs_no_event(pool: asyncpg.Pool) -> None:
     fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0"
-    event = made()
-    async with running(pool) as server:
-        await server.put(made(type="help"))
+    event = make_event()
+    async with run_consumers(pool) as server:
+        await server.put(make_event(type="help"))
         async with pool.acquire() as connection:
             told = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
             connection._protocol.data_received(told)
         receipt = await server.put(event)
     assert (receipt.stored, receipt.rejected) == (1, [])
-    assert await stored_ids(pool) == ids(event)
+    assert await stored_ids(pool) == ids_of(event)
 
 
 async def test_what_is_spooled_comes_in_though_postgresql_is_slow(
@@ -429,20 +367,20 @@ async def test_what_is_spooled_comes_in_though_postgresql_is_slow(
         "CREATE TRIGGER slow BEFORE INSERT ON cell_executions FOR EACH ROW EXECUTE FUNCTION doze()"
     )
     hasty = await open_pool(postgres, 3, 0.5)
-    events = [made() for _ in range(60)]
-    async with running(hasty) as server, asyncio.timeout(30):
+    events = [make_event() for _ in range(60)]
+    async with run_consumers(hasty) as server, asyncio.timeout(30):
         await server.spool.append([Payload([event], []) for event in events])
         server.fallback.activate(Unavailable("for the test"))
         while server.spool.events:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         assert server.ledger.account().stored == 60
     await close_pool(hasty, 5)
-    assert await stored_ids(pool) == ids(*events)
+    assert await stored_ids(pool) == ids_of(*events)
 
 
 async def test_a_full_disk_holds_up_no_event_once_postgresql_is_back(pool: asyncpg.Pool) -> None:
-    spooled, event = made(), made()
-    async with running(pool) as server:
+    spooled, event = make_event(), make_event()
+    async with run_consumers(pool) as server:
         await server.spool.append([Payload([spooled], [])])
         with no_more_disk(server.wal):
             server.fallback.activate(Unavailable("for the test"))
@@ -452,18 +390,18 @@ async def test_a_full_disk_holds_up_no_event_once_postgresql_is_back(pool: async
         await eventually(lambda: not server.spool.events)
         account = server.ledger.account()
         assert (account.stored, account.duplicates, account.spooled) == (2, 0, 0)
-    assert await stored_ids(pool) == ids(spooled, event)
+    assert await stored_ids(pool) == ids_of(spooled, event)
     assert await pool.fetchval("SELECT sum(stored) FROM ledger") == 2
 
 
 async def test_the_spool_leaves_the_disk_what_it_takes_to_empty_it(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(pool) as server:
-        await server.spool.append([Payload([made()], [])])
+    async with run_consumers(pool) as server:
+        await server.spool.append([Payload([make_event()], [])])
         monkeypatch.setattr("monitor.pipeline.spool.entries._RESERVE", 2**62)
         with pytest.raises(SpoolFull, match="are free"):
-            await server.spool.append([Payload([made()], [])])
+            await server.spool.append([Payload([make_event()], [])])
         server.fallback.activate(Unavailable("for the test"))
         await eventually(lambda: not server.spool.events)
         assert server.spool.failure is None

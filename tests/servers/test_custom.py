@@ -19,7 +19,7 @@ from monitor.pipeline import handlers as custom
 from monitor.pipeline.handlers import Handler, HandlerRunner, Handlers, load_handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
-from tests.support.factories import made, soon
+from tests.support.factories import deadline_soon, make_event
 
 RETRIES = 3
 REPLICA = uuid.uuid4()
@@ -46,7 +46,7 @@ async def running(handlers: Handlers, pool: asyncpg.Pool) -> AsyncIterator[Handl
 
 async def stored(pool: asyncpg.Pool, handlers: Handlers, event: Event) -> Event:
     sink = PostgresSink(pool, IdCache(10), REPLICA, outbox=False, handlers=handlers)
-    await sink.write([event], soon())
+    await sink.write([event], deadline_soon())
     return event
 
 
@@ -68,8 +68,8 @@ async def test_a_handler_runs_after_the_commit_in_a_transaction_that_lasts(
 
     await pool.execute("CREATE TABLE quizzes (id uuid)")
     async with running(handlers, pool) as runner:
-        event = await stored(pool, handlers, made(type="quiz_answered"))
-        runner.wake([event, await stored(pool, handlers, made(type="other"))])
+        event = await stored(pool, handlers, make_event(type="quiz_answered"))
+        runner.wake([event, await stored(pool, handlers, make_event(type="other"))])
     assert [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")] == [event.id]
     assert await letters(pool) == []
 
@@ -85,7 +85,7 @@ async def test_a_handler_that_fails_three_times_is_run_once_more(pool: asyncpg.P
             raise ConnectionError("not yet")
 
     async with running(handlers, pool) as runner:
-        runner.wake([await stored(pool, handlers, made(type="quiz"))])
+        runner.wake([await stored(pool, handlers, make_event(type="quiz"))])
     assert len(runs) == 1 + RETRIES
     assert await letters(pool) == []
     assert await pool.fetchval("SELECT to_regclass('traces')") is not None
@@ -107,9 +107,9 @@ async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
     async def fine(event: Event, connection: asyncpg.Connection) -> None:
         later.append(event.type)
 
-    event = await stored(pool, handlers, made(type="quiz"))
+    event = await stored(pool, handlers, make_event(type="quiz"))
     async with running(handlers, pool) as runner:
-        runner.wake([event, await stored(pool, handlers, made(type="exam"))])
+        runner.wake([event, await stored(pool, handlers, make_event(type="exam"))])
     assert len(runs) == 1 + RETRIES
     assert later == ["quiz", "exam"]
     (letter,) = await letters(pool)
@@ -130,9 +130,9 @@ async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
     async def fine(event: Event, connection: asyncpg.Connection) -> None:
         seen.append(event.class_id)
 
-    await stored(pool, handlers, made(type="quiz"))
+    await stored(pool, handlers, make_event(type="quiz"))
     await pool.execute("""UPDATE outbox_handlers SET event = '{"from": "another version"}'""")
-    await stored(pool, handlers, made(type="quiz", class_id=7))
+    await stored(pool, handlers, make_event(type="quiz", class_id=7))
     async with running(handlers, pool):
         pass
     assert seen == [7]
@@ -153,7 +153,7 @@ async def test_that_postgresql_went_away_is_not_the_handlers_fault(
         if runs <= 2 * (1 + RETRIES):
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    await stored(pool, handlers, made(type="quiz"))
+    await stored(pool, handlers, make_event(type="quiz"))
     async with running(handlers, pool):
         pass
     assert runs == 2 * (1 + RETRIES) + 1
@@ -174,8 +174,8 @@ async def test_a_handler_whose_commit_fails_is_recorded_and_stops_nobody(
     async def fine(event: Event, connection: asyncpg.Connection) -> None:
         later.append(event)
 
-    await stored(pool, handlers, made(type="quiz"))
-    await stored(pool, handlers, made(type="exam"))
+    await stored(pool, handlers, make_event(type="quiz"))
+    await stored(pool, handlers, make_event(type="exam"))
     async with running(handlers, pool):
         pass
     assert len(later) == 1
@@ -210,7 +210,7 @@ async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_c
             await asyncio.Future()
 
     await pool.execute("CREATE TABLE quizzes (id uuid)")
-    events = [await stored(pool, handlers, made(type="quiz")) for _ in range(3)]
+    events = [await stored(pool, handlers, make_event(type="quiz")) for _ in range(3)]
     crashed = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA))
     crashed.start()
     while not begun:  # noqa: ASYNC110
@@ -229,8 +229,8 @@ async def test_a_repeated_event_is_not_handled_again(pool: asyncpg.Pool) -> None
     @handlers.on("quiz")
     async def quiz(event: Event, connection: asyncpg.Connection) -> None: ...
 
-    event = await stored(pool, handlers, made(type="quiz"))
-    await stored(pool, handlers, made(type="quiz", id=event.id, time=event.time))
+    event = await stored(pool, handlers, make_event(type="quiz"))
+    await stored(pool, handlers, make_event(type="quiz", id=event.id, time=event.time))
     assert await pool.fetchval("SELECT count(*) FROM outbox_handlers") == 1
 
 

@@ -22,16 +22,16 @@ from tests.support.embedded import (
     AS_ROOT,
     SERVER,
     WATCHDOGS,
-    ask,
     assert_starts_with,
     assert_written,
-    await_true,
-    has_gone,
-    head_of,
-    serving,
-    write,
+    has_ended,
+    postmaster_of,
+    run_query,
+    serve,
+    write_word,
 )
 from tests.support.paths import ROOT
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("watchdog", WATCHDOGS)
@@ -39,12 +39,12 @@ from tests.support.paths import ROOT
 async def test_it_ends_with_the_server(
     postgres_directory: Path, signum: signal.Signals, watchdog: bool
 ) -> None:
-    with serving(postgres_directory, watchdog=watchdog) as (server, host):
-        word = await write(host)
-        head = head_of(postgres_directory)
+    with serve(postgres_directory, watchdog=watchdog) as (server, host):
+        word = await write_word(host)
+        head = postmaster_of(postgres_directory)
         server.send_signal(signum)
         server.wait(10)
-        await_true(lambda: has_gone(head))
+        await eventually(lambda: has_ended(head))
     assert not (postgres_directory / "data" / "postmaster.pid").exists(), (
         "a clean shutdown removes it"
     )
@@ -52,43 +52,45 @@ async def test_it_ends_with_the_server(
 
 
 @pytest.mark.parametrize("watchdog", WATCHDOGS)
-def test_it_ends_with_the_server_where_every_user_can_reach_it(
+async def test_it_ends_with_the_server_where_every_user_can_reach_it(
     open_directory: Path, watchdog: bool
 ) -> None:
-    with serving(open_directory, watchdog=watchdog) as (server, _):
-        head = head_of(open_directory)
+    with serve(open_directory, watchdog=watchdog) as (server, _):
+        head = postmaster_of(open_directory)
         server.kill()
-        await_true(lambda: has_gone(head))
+        await eventually(lambda: has_ended(head))
 
 
 async def test_a_killed_head_is_replaced_under_the_same_address(postgres_directory: Path) -> None:
     with EmbeddedPostgres(postgres_directory) as postgres:
-        host, head = postgres.host, head_of(postgres_directory)
-        word = await write(host)
+        host, head = postgres.host, postmaster_of(postgres_directory)
+        word = await write_word(host)
         postgres.ensure_running()
-        assert head_of(postgres_directory) == head
+        assert postmaster_of(postgres_directory) == head
         head.kill()
-        await_true(lambda: has_gone(head))
+        await eventually(lambda: has_ended(head))
         postgres.ensure_running()
         assert postgres.host == host
         await assert_written(host, word)
 
 
 @pytest.mark.parametrize("watchdog", WATCHDOGS)
-def test_a_replaced_head_ends_with_the_server_too(postgres_directory: Path, watchdog: bool) -> None:
-    with serving(postgres_directory, watchdog=watchdog) as (server, _):
+async def test_a_replaced_head_ends_with_the_server_too(
+    postgres_directory: Path, watchdog: bool
+) -> None:
+    with serve(postgres_directory, watchdog=watchdog) as (server, _):
         assert server.stdin
         assert server.stdout
-        first = head_of(postgres_directory)
+        first = postmaster_of(postgres_directory)
         first.kill()
-        await_true(lambda: has_gone(first))
+        await eventually(lambda: has_ended(first))
         server.stdin.write("\n")
         server.stdin.flush()
         assert server.stdout.readline() == "running\n"
-        second = head_of(postgres_directory)
+        second = postmaster_of(postgres_directory)
         assert second != first
         server.kill()
-        await_true(lambda: has_gone(second))
+        await eventually(lambda: has_ended(second))
 
 
 def test_it_runs_between_start_and_stop_only(postgres_directory: Path) -> None:
@@ -118,7 +120,7 @@ async def test_a_second_server_on_the_directory_is_refused(postgres_directory: P
         with pytest.raises(EmbeddedPostgresError, match="DATA_DIR") as refusal:
             EmbeddedPostgres(postgres_directory).start()
         assert str(postgres_directory) in str(refusal.value)
-        await write(first.host)
+        await write_word(first.host)
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "一, 二 \"三\" '四'"], ids=["long", "awkward"])
@@ -142,12 +144,12 @@ async def test_nothing_weakens_durability(postgres_directory: Path) -> None:
     }
     with EmbeddedPostgres(postgres_directory) as postgres:
         for setting, value in wanted.items():
-            assert await ask(postgres.host, f"SHOW {setting}") == value
+            assert await run_query(postgres.host, f"SHOW {setting}") == value
 
 
 def test_it_has_a_session_of_its_own(postgres_directory: Path) -> None:
     with EmbeddedPostgres(postgres_directory):
-        head = head_of(postgres_directory)
+        head = postmaster_of(postgres_directory)
         assert os.getsid(head.pid) == head.pid != os.getsid(0)
 
 
@@ -155,7 +157,7 @@ def test_it_runs_as_an_unprivileged_user_and_opens_nothing(postgres_directory: P
     """As root below pytest's 0700 directories, as another user simply as that user."""
     modes = {path: path.stat().st_mode for path in postgres_directory.parents}
     with EmbeddedPostgres(postgres_directory):
-        uid = head_of(postgres_directory).uids().effective
+        uid = postmaster_of(postgres_directory).uids().effective
     assert (uid != 0) if AS_ROOT else (uid == os.geteuid())
     assert (postgres_directory / "data").stat().st_uid == uid
     assert stat.S_IMODE((postgres_directory / "data").stat().st_mode) == 0o700
@@ -174,7 +176,7 @@ def test_of_roots_powers_it_keeps_one_at_most(
 
 
 def powers(directory: Path) -> int:
-    status = Path(f"/proc/{head_of(directory).pid}/status")
+    status = Path(f"/proc/{postmaster_of(directory).pid}/status")
     if not status.exists():
         return 0
     sets = dict(line.split(":\t") for line in status.read_text().splitlines())
@@ -193,7 +195,7 @@ def test_a_broken_data_directory_is_reported_with_the_log(copied_directory: Path
     assert "incompatible" in str(failure.value)
     (copied_directory / "data" / "PG_VERSION").write_text("18\n")
     with EmbeddedPostgres(copied_directory):
-        assert head_of(copied_directory).is_running()
+        assert postmaster_of(copied_directory).is_running()
 
 
 def test_a_directory_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
@@ -244,4 +246,4 @@ async def test_programs_below_a_closed_directory_work(
     installed = shutil.copytree(binaries().parent, tmp_path / "pginstall")
     monkeypatch.setattr("monitor.database.embedded.server.binaries", lambda: installed / "bin")
     with EmbeddedPostgres(postgres_directory) as postgres:
-        await write(postgres.host)
+        await write_word(postgres.host)

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.lms import a_class, a_student, at_fault, fresh
+from tests.support.lms import create_class, create_student, error_location, unique
 from tests.support.replicas import Replica
 
 
@@ -24,7 +24,7 @@ async def upload(api: httpx.AsyncClient, class_id: int, body: bytes) -> httpx.Re
 
 
 async def test_one_is_enrolled_and_taken_off(api: httpx.AsyncClient) -> None:
-    class_id, student = (await a_class(api))["id"], await a_student(api, name="花子")
+    class_id, student = (await create_class(api))["id"], await create_student(api, name="花子")
     path = f"/classes/{class_id}/students"
     enrolled = await api.post(path, json={"student_id": student["id"]})
     assert enrolled.status_code == 201
@@ -49,8 +49,11 @@ async def test_one_is_enrolled_and_taken_off(api: httpx.AsyncClient) -> None:
 
 
 async def test_many_are_enrolled_at_once_and_made_where_need_be(api: httpx.AsyncClient) -> None:
-    class_id, known = (await a_class(api))["id"], await a_student(api, name="old", team="A")
-    others = [fresh("s") for _ in range(300)]
+    class_id, known = (
+        (await create_class(api))["id"],
+        await create_student(api, name="old", team="A"),
+    )
+    others = [unique("s") for _ in range(300)]
     body = [{"user_id": user_id} for user_id in others]
     body += [{"user_id": known["user_id"], "name": "新", "role": "teacher"}]
     enrolled = await api.post(f"/classes/{class_id}/students", json=body)
@@ -65,10 +68,10 @@ async def test_many_are_enrolled_at_once_and_made_where_need_be(api: httpx.Async
 
 
 async def test_nobody_is_enrolled_when_one_is_unknown(api: httpx.AsyncClient) -> None:
-    class_id = (await a_class(api))["id"]
-    body = [{"user_id": fresh()}, {"student_id": 999_999_999}]
+    class_id = (await create_class(api))["id"]
+    body = [{"user_id": unique()}, {"student_id": 999_999_999}]
     answer = await api.post(f"/classes/{class_id}/students", json=body)
-    assert at_fault(answer) == ["body", "student_id"]
+    assert error_location(answer) == ["body", "student_id"]
     assert await roster(api, class_id) == {}
 
 
@@ -77,8 +80,8 @@ async def test_nobody_is_enrolled_when_one_is_unknown(api: httpx.AsyncClient) ->
     [{}, {"student_id": 1, "user_id": "x"}, {"user_id": "x", "role": "king"}, [{}], [1], "x", None],
 )
 async def test_what_is_no_enrolment_is_refused(api: httpx.AsyncClient, body: Any) -> None:
-    class_id = (await a_class(api))["id"]
-    assert at_fault(await api.post(f"/classes/{class_id}/students", json=body))[0] == "body"
+    class_id = (await create_class(api))["id"]
+    assert error_location(await api.post(f"/classes/{class_id}/students", json=body))[0] == "body"
 
 
 async def test_an_unknown_class_is_not_found(api: httpx.AsyncClient) -> None:
@@ -95,7 +98,7 @@ async def test_an_unknown_class_is_not_found(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_deleted_class_takes_its_roster_along(api: httpx.AsyncClient) -> None:
-    class_id, student = (await a_class(api))["id"], await a_student(api)
+    class_id, student = (await create_class(api))["id"], await create_student(api)
     one = {"student_id": student["id"]}
     await api.post(f"/classes/{class_id}/students", json=one)
     assert (await api.delete(f"/classes/{class_id}")).status_code == 200
@@ -103,7 +106,7 @@ async def test_a_deleted_class_takes_its_roster_along(api: httpx.AsyncClient) ->
 
 
 async def test_a_deleted_student_leaves_the_roster(api: httpx.AsyncClient) -> None:
-    class_id, student = (await a_class(api))["id"], await a_student(api)
+    class_id, student = (await create_class(api))["id"], await create_student(api)
     await api.post(f"/classes/{class_id}/students", json={"student_id": student["id"]})
     assert (await api.delete(f"/students/{student['id']}")).status_code == 200
     assert await roster(api, class_id) == {}
@@ -115,7 +118,7 @@ HEADED = '学籍番号,氏名,クラス,役割\n{0},花子,1-A,\n\n{1},"太郎, 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932"])
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 async def test_a_spreadsheet_is_a_roster(api: httpx.AsyncClient, encoding: str, ends: str) -> None:
-    class_id, (one, other) = (await a_class(api))["id"], sorted((fresh(), fresh()))
+    class_id, (one, other) = (await create_class(api))["id"], sorted((unique(), unique()))
     text = HEADED.format(one, other).replace("\n", ends)
     answer = await upload(api, class_id, text.encode(encoding))
     assert answer.status_code == 201, answer.text
@@ -129,7 +132,7 @@ async def test_a_spreadsheet_is_a_roster(api: httpx.AsyncClient, encoding: str, 
 async def test_other_separators_and_english_headings_will_do(
     api: httpx.AsyncClient, mark: str
 ) -> None:
-    class_id, user_id = (await a_class(api))["id"], fresh()
+    class_id, user_id = (await create_class(api))["id"], unique()
     lines = [["User_ID", "email", "team"], [user_id, "a@example.com", "チームA"]]
     body = "\n".join(mark.join(cells) for cells in lines).encode()
     (entry,) = (await upload(api, class_id, body)).json()
@@ -153,9 +156,9 @@ async def test_other_separators_and_english_headings_will_do(
 async def test_a_line_that_is_wrong_is_named_and_nobody_enrolled(
     api: httpx.AsyncClient, body: bytes, line: int, reason: str
 ) -> None:
-    class_id = (await a_class(api))["id"]
+    class_id = (await create_class(api))["id"]
     answer = await upload(api, class_id, body)
-    assert at_fault(answer) == ["body", line]
+    assert error_location(answer) == ["body", line]
     assert reason in answer.json()["detail"][0]["msg"]
     assert await roster(api, class_id) == {}
 
@@ -163,8 +166,8 @@ async def test_a_line_that_is_wrong_is_named_and_nobody_enrolled(
 async def test_enrolling_and_posting_at_once_hinder_each_other_in_nothing(
     api: httpx.AsyncClient, school: Replica
 ) -> None:
-    class_id = (await a_class(api))["id"]
-    names = [fresh("s") for _ in range(60)]
+    class_id = (await create_class(api))["id"]
+    names = [unique("s") for _ in range(60)]
     enrolments = [{"user_id": name, "name": "先生が書いた"} for name in names]
     events = [{"eventType": "help", "userId": name, "userName": "x"} for name in reversed(names)]
     answers = await asyncio.gather(
@@ -178,7 +181,7 @@ async def test_enrolling_and_posting_at_once_hinder_each_other_in_nothing(
 async def test_the_events_of_the_enrolled_reach_their_class(
     api: httpx.AsyncClient, school: Replica
 ) -> None:
-    class_id, user_id = (await a_class(api))["id"], fresh()
+    class_id, user_id = (await create_class(api))["id"], unique()
     await api.post(f"/classes/{class_id}/students", json={"user_id": user_id})
     async with school.listen(f"?channels=class:{class_id}") as dashboard:
         await api.post("/events", json=[{"eventType": "help", "userId": user_id}])

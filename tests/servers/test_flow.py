@@ -3,73 +3,19 @@
 import asyncio
 import gzip
 import json
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-import asyncpg
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.conftest import Address
+from tests.support.events import event, post
+from tests.support.influx import read_points
+from tests.support.postgres import Address, fetch, row_counts
 from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer, RedisServer
-
-COUNTS = """
-    SELECT (SELECT count(*) FROM students) AS students,
-           (SELECT count(*) FROM sessions) AS sessions,
-           (SELECT count(*) FROM notebooks) AS notebooks,
-           (SELECT count(*) FROM cells) AS cells,
-           (SELECT count(*) FROM cell_executions) AS executions,
-           (SELECT count(*) FROM cell_executions WHERE status = 'error') AS errors,
-           (SELECT count(*) FROM notebook_accesses) AS accesses,
-           (SELECT count(*) FROM events) AS events,
-           (SELECT count(*) FROM rejected_events) AS rejected
-"""
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat()
-
-
-def event(**fields: Any) -> dict[str, Any]:
-    return {
-        "eventId": str(uuid.uuid4()),
-        "eventType": "cell_executed",
-        "eventTime": now(),
-        "userId": "hanako",
-        "sessionId": "session-1",
-        "notebookPath": "lesson.ipynb",
-        "cellId": "cell-1",
-        "cellIndex": 0,
-        "cellType": "code",
-        "code": "1 + 1",
-        "result": "2",
-    } | fields
-
-
-async def counts(postgres: Address) -> dict[str, int]:
-    connection = await asyncpg.connect(**postgres)
-    try:
-        return dict(await connection.fetchrow(COUNTS))
-    finally:
-        await connection.close()
-
-
-async def fetch(postgres: Address, query: str) -> list[dict[str, Any]]:
-    connection = await asyncpg.connect(**postgres)
-    try:
-        return [dict(row) for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
-
-
-async def post(replica: Replica, *events: Any, **options: Any) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=15) as client:
-        return await client.post(replica.events_url, json=list(events), **options)
 
 
 @pytest.fixture
@@ -85,18 +31,6 @@ def full_replica(
     }
     with Replica(environment | more) as replica:
         yield replica
-
-
-async def points(influx: InfluxServer, bucket: str) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient() as client:
-        query = {"db": bucket, "q": "SELECT * FROM student_progress"}
-        answer = (await client.get(f"{influx.url}/query", params=query)).json()
-    series = answer["results"][0].get("series", [])
-    return (
-        [dict(zip(series[0]["columns"], row, strict=True)) for row in series[0]["values"]]
-        if series
-        else []
-    )
 
 
 async def test_the_captured_lesson_is_stored_drawn_and_shown_once(
@@ -126,7 +60,7 @@ async def test_the_captured_lesson_is_stored_drawn_and_shown_once(
                     "duplicates": 1 - stored,
                     "rejected": [],
                 }
-            assert await counts(postgres) == expected
+            assert await row_counts(postgres) == expected
         messages = [await dashboard.next() for _ in captured]
         assert await dashboard.silent()
     assert [message["data"]["eventId"] for message in messages] == [
@@ -141,7 +75,7 @@ async def test_the_captured_lesson_is_stored_drawn_and_shown_once(
     assert student["team"] == "チーム7"
     assert student["help_active"] is False
     for _ in range(50):
-        if len(drawn := await points(influx_server, postgres["database"])) == len(captured):
+        if len(drawn := await read_points(influx_server, postgres["database"])) == len(captured):
             break
         await asyncio.sleep(0.1)
     assert len(drawn) == len(captured)
@@ -255,7 +189,7 @@ async def test_a_bad_item_does_not_take_the_others_with_it(
         (1, "cellIndex"),
         (2, ""),
     ]
-    assert (await counts(postgres))["rejected"] == 2
+    assert (await row_counts(postgres))["rejected"] == 2
 
 
 async def test_a_row_that_postgresql_refuses_is_rejected_alone(
@@ -283,7 +217,9 @@ async def test_only_bad_items_are_422_and_kept(replica: Replica, postgres: Addre
             ["body", 1, "code"],
         ]
         assert answer.json()["detail"][0]["type"] == "missing"
-    assert (await counts(postgres))["rejected"] <= 3  # a retry adds no second row but event(code)
+    assert (await row_counts(postgres))[
+        "rejected"
+    ] <= 3  # a retry adds no second row but event(code)
 
 
 @pytest.mark.parametrize(

@@ -6,25 +6,11 @@ from typing import Any
 
 import httpx
 
-from tests.conftest import Address, environment_of
-from tests.servers.test_flow import event, post
-from tests.support.lms import a_class, fresh, make
+from tests.support.events import post_as
+from tests.support.lms import act_on_help, create, create_class_of, unique
+from tests.support.postgres import Address, environment_of
 from tests.support.replicas import Replica
 from tests.support.servers import RedisServer
-
-
-async def a_class_of(api: httpx.AsyncClient, *names: str) -> tuple[int, list[str], list[int]]:
-    class_id = (await a_class(api))["id"]
-    users = [fresh(name) for name in names]
-    rows = [{"user_id": user} for user in users]
-    answer = await api.post(f"/classes/{class_id}/students", json=rows)
-    ids = {each["user_id"]: each["student_id"] for each in answer.json()}
-    return class_id, users, [ids[user] for user in users]
-
-
-async def send(school: Replica, user: str, kind: str, **fields: Any) -> None:
-    told = event(eventType=kind, userId=user, **fields)
-    assert (await post(school, told)).status_code == 202
 
 
 async def waiting(api: httpx.AsyncClient, class_id: int) -> list[dict[str, Any]]:
@@ -32,27 +18,23 @@ async def waiting(api: httpx.AsyncClient, class_id: int) -> list[dict[str, Any]]
     return found
 
 
-async def act(
-    api: httpx.AsyncClient, class_id: int, student: int, what: str, name: str
-) -> httpx.Response:
-    return await api.post(f"/classes/{class_id}/help/{student}/{what}", json={"name": name})
-
-
 async def test_who_has_waited_longest_comes_first_and_who_is_helped_last(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
-    class_id, (one, two, _), (one_id, *_) = await a_class_of(api, "one", "two", "three")
-    await send(school, one, "cell_executed", hasError=True, errorMessage="KeyError: 'x'", code="d")
-    await send(school, one, "help")
-    await send(school, two, "help")
-    await send(school, one, "help")
+    class_id, (one, two, _), (one_id, *_) = await create_class_of(api, "one", "two", "three")
+    await post_as(
+        school, one, "cell_executed", hasError=True, errorMessage="KeyError: 'x'", code="d"
+    )
+    await post_as(school, one, "help")
+    await post_as(school, two, "help")
+    await post_as(school, one, "help")
     first, second = await waiting(api, class_id)
     assert (first["user_id"], second["user_id"]) == (one, two)
     assert first["asked_at"] < second["asked_at"] < first["repeated_at"]
     assert first["notebook_path"] == "lesson.ipynb"
     assert first["last_error"]["error"] == "KeyError: 'x'"
     assert first["last_error"]["code"] == "d"
-    assert (await act(api, class_id, one_id, "take", "先生")).status_code == 200
+    assert (await act_on_help(api, class_id, one_id, "take", "先生")).status_code == 200
     first, second = await waiting(api, class_id)
     assert (second["user_id"], second["taken_by"]) == (one, "先生")
 
@@ -60,11 +42,11 @@ async def test_who_has_waited_longest_comes_first_and_who_is_helped_last(
 async def test_of_two_teachers_one_gets_the_request(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
-    class_id, (user,), (student,) = await a_class_of(api, "student")
-    await send(school, user, "help")
+    class_id, (user,), (student,) = await create_class_of(api, "student")
+    await post_as(school, user, "help")
     async with school.listen(f"?channels=class:{class_id}") as dashboard:
         answers = await asyncio.gather(
-            *(act(api, class_id, student, "take", name) for name in ("Sato", "Suzuki"))
+            *(act_on_help(api, class_id, student, "take", name) for name in ("Sato", "Suzuki"))
         )
         assert sorted(answer.status_code for answer in answers) == [200, 409]
         (winner,) = (answer.json() for answer in answers if answer.status_code == 200)
@@ -74,49 +56,51 @@ async def test_of_two_teachers_one_gets_the_request(
         assert (told["event"], told["data"]) == ("help_request", winner)
         assert winner["status"] == "taken"
         assert await dashboard.silent()
-    again = await act(api, class_id, student, "take", winner["name"])
+    again = await act_on_help(api, class_id, student, "take", winner["name"])
     assert again.json() == winner
 
 
 async def test_a_resolved_request_is_reopened_only_by_a_new_call(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
-    class_id, (user,), (student,) = await a_class_of(api, "student")
-    await send(school, user, "help")
-    assert (await act(api, class_id, student, "resolve", "Sato")).json()["status"] == "resolved"
-    await send(school, user, "help")
+    class_id, (user,), (student,) = await create_class_of(api, "student")
+    await post_as(school, user, "help")
+    assert (await act_on_help(api, class_id, student, "resolve", "Sato")).json()[
+        "status"
+    ] == "resolved"
+    await post_as(school, user, "help")
     assert await waiting(api, class_id) == []
     (now,) = (await api.get(f"/classes/{class_id}/now")).json()
     assert now["state"] == "active"
     for what in ("take", "resolve"):
-        refused = await act(api, class_id, student, what, "Suzuki")
+        refused = await act_on_help(api, class_id, student, what, "Suzuki")
         assert (refused.status_code, refused.json()["detail"]) == (
             409,
             "Sato has resolved it already",
         )
-    await send(school, user, "help_stop")
-    refused = await act(api, class_id, student, "take", "Suzuki")
+    await post_as(school, user, "help_stop")
+    refused = await act_on_help(api, class_id, student, "take", "Suzuki")
     assert refused.status_code == 409
-    await send(school, user, "help")
+    await post_as(school, user, "help")
     (request,) = await waiting(api, class_id)
     assert request["taken_by"] is None
-    assert (await act(api, class_id, student, "take", "Suzuki")).status_code == 200
+    assert (await act_on_help(api, class_id, student, "take", "Suzuki")).status_code == 200
 
 
 async def test_a_call_that_was_old_when_it_arrived_opens_nothing(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
-    class_id, (user,), _ = await a_class_of(api, "student")
+    class_id, (user,), _ = await create_class_of(api, "student")
     old = datetime.now(UTC) - timedelta(seconds=40)
-    await send(school, user, "help", eventTime=old.isoformat())
+    await post_as(school, user, "help", eventTime=old.isoformat())
     assert await waiting(api, class_id) == []
 
 
 async def test_unknown_classes_and_students_are_not_found(api: httpx.AsyncClient) -> None:
-    class_id, _, _ = await a_class_of(api, "student")
-    stranger = (await make(api, "/students", user_id=fresh()))["id"]
+    class_id, _, _ = await create_class_of(api, "student")
+    stranger = (await create(api, "/students", user_id=unique()))["id"]
     assert (await api.get("/classes/999999/help")).status_code == 404
-    assert (await act(api, class_id, stranger, "take", "Sato")).status_code == 404
+    assert (await act_on_help(api, class_id, stranger, "take", "Sato")).status_code == 404
     assert (await api.get("/classes/999999/errors")).status_code == 404
     assert (await api.get(f"/classes/{class_id}/notebooks/999999/students")).status_code == 404
 
@@ -130,27 +114,27 @@ async def test_another_replica_tells_who_took_a_request(
 
     with Replica(environment("one")) as one, Replica(environment("two")) as two:
         async with httpx.AsyncClient(base_url=f"{one.url}/api/v1") as api:
-            class_id, (user,), (student,) = await a_class_of(api, "student")
+            class_id, (user,), (student,) = await create_class_of(api, "student")
             async with two.listen(f"?channels=class:{class_id}") as dashboard:
-                await send(one, user, "help")
+                await post_as(one, user, "help")
                 assert (await dashboard.next())["data"]["eventType"] == "help"
-                await act(api, class_id, student, "take", "Sato")
+                await act_on_help(api, class_id, student, "take", "Sato")
                 assert (await dashboard.next())["data"]["name"] == "Sato"
 
 
 async def test_the_radar_groups_the_errors_of_the_last_minutes(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
-    class_id, (one, two, three), _ = await a_class_of(api, "one", "two", "three")
+    class_id, (one, two, three), _ = await create_class_of(api, "one", "two", "three")
     long_ago = (datetime.now(UTC) - timedelta(minutes=20)).isoformat()
 
     async def fail(user: str, error: str, **fields: Any) -> None:
-        await send(school, user, "cell_executed", hasError=True, errorMessage=error, **fields)
+        await post_as(school, user, "cell_executed", hasError=True, errorMessage=error, **fields)
 
-    notebook = fresh("radar") + ".ipynb"
+    notebook = unique("radar") + ".ipynb"
     place = {"notebookPath": notebook, "cellId": "c7", "cellIndex": 6}
     await fail(three, "KeyError: 'old'", eventTime=long_ago, notebookPath=notebook)
-    await send(school, three, "cell_executed")
+    await post_as(school, three, "cell_executed")
     await fail(one, "KeyError: 'a'", **place)
     await fail(one, "KeyError: 'b'", **place)
     await fail(two, "KeyError: 'c'\nmore", **place, code="d['c']")
@@ -171,9 +155,9 @@ async def test_the_radar_groups_the_errors_of_the_last_minutes(
 async def test_an_error_of_a_clock_that_is_off_counts_from_when_it_arrived(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
-    class_id, (user,), _ = await a_class_of(api, "student")
+    class_id, (user,), _ = await create_class_of(api, "student")
     behind = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
-    await send(school, user, "cell_executed", hasError=True, errorMessage="E", eventTime=behind)
+    await post_as(school, user, "cell_executed", hasError=True, errorMessage="E", eventTime=behind)
     (group,) = (await api.get(f"/classes/{class_id}/errors")).json()["groups"]
     assert group["students"] == [user]
 
@@ -181,11 +165,11 @@ async def test_an_error_of_a_clock_that_is_off_counts_from_when_it_arrived(
 async def test_a_notebook_shows_what_each_student_reached(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
-    class_id, (one, two), (one_id, two_id) = await a_class_of(api, "one", "two")
-    notebook = fresh("heat") + ".ipynb"
+    class_id, (one, two), (one_id, two_id) = await create_class_of(api, "one", "two")
+    notebook = unique("heat") + ".ipynb"
     for failed in (True, True, False):
-        await send(school, one, "cell_executed", notebookPath=notebook, hasError=failed)
-    await send(school, two, "cell_executed", notebookPath=notebook, cellId="c2", hasError=True)
+        await post_as(school, one, "cell_executed", notebookPath=notebook, hasError=failed)
+    await post_as(school, two, "cell_executed", notebookPath=notebook, cellId="c2", hasError=True)
     (known,) = (await api.get("/notebooks", params={"path": notebook})).json()
     path = f"/classes/{class_id}/notebooks/{known['id']}/students"
     kept = {"executions": 3, "errors": 2, "succeeded": True, "attempts": 3}

@@ -14,8 +14,7 @@ from monitor.jobs.housekeeping import Housekeeping
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.queue import EventQueue
 from monitor.pipeline.spool.entries import Spool
-from tests.conftest import Address
-from tests.servers.test_postgres import psql_of
+from tests.support.postgres import PSQL_OPTIONS, Address, client_command, client_environment
 
 COPYING = """
     SELECT count(*) FROM pg_stat_activity
@@ -26,10 +25,10 @@ COPYING = """
 @contextmanager
 def copying(postgres: Address) -> Iterator[None]:
     """Somebody who has begun to copy, and says no more."""
-    command, environment = psql_of(postgres)
+    copy = "COPY classes (name, class_code) FROM STDIN"
     with subprocess.Popen(
-        [*command, "-c", "COPY classes (name, class_code) FROM STDIN"],
-        env=environment | {"PGAPPNAME": "cell-monitor"},
+        client_command("psql", postgres, *PSQL_OPTIONS, "-c", copy),
+        env=client_environment(postgres) | {"PGAPPNAME": "cell-monitor"},
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as client:

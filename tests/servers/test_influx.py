@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -19,8 +19,9 @@ from monitor.pipeline.postgres import PostgresSink
 from monitor.timeseries.influx import InfluxSink, PointBatch, Target
 from monitor.timeseries.line_protocol import line
 from monitor.timeseries.outbox import Outbox
-from tests.support.factories import made, now, soon
+from tests.support.factories import deadline_soon, make_event, now
 from tests.support.servers import InfluxServer
+from tests.support.waiting import eventually
 
 REPLICA = uuid.uuid4()
 
@@ -78,7 +79,7 @@ async def sink_of(
 async def noted(pool: asyncpg.Pool, *events: Event) -> PointBatch:
     """Commits the events, and returns what is to be drawn of them."""
     sink = PostgresSink(pool, IdCache(1000), REPLICA, outbox=True, handlers=Handlers())
-    stored = await sink.write(list(events), soon())
+    stored = await sink.write(list(events), deadline_soon())
     assert stored.outbox_id is not None
     return PointBatch([line(event) for event in stored.events], stored.outbox_id)
 
@@ -87,18 +88,12 @@ async def notes(pool: asyncpg.Pool) -> int:
     return int(await pool.fetchval("SELECT count(*) FROM outbox_points"))
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
 async def test_a_2x_server_gets_token_organisation_and_bucket(pool: asyncpg.Pool) -> None:
     async with (
         endpoint([]) as (url, requests, bodies),
         sink_of(Target(url, "progress_bucket", "secret", "my-org"), pool) as sink,
     ):
-        batch = await noted(pool, made(), made())
+        batch = await noted(pool, make_event(), make_event())
         sink.put(batch)
     (request,) = requests
     assert request.path == "/api/v2/write"
@@ -113,7 +108,7 @@ async def test_an_error_that_will_pass_is_retried(pool: asyncpg.Pool) -> None:
         endpoint([503, 500]) as (url, requests, _),
         sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
     ):
-        sink.put(await noted(pool, made()))
+        sink.put(await noted(pool, make_event()))
     assert len(requests) == 3
     assert (sink.written, sink.failure) == (1, None)
 
@@ -124,10 +119,10 @@ async def test_after_an_outage_the_points_are_caught_up_from_postgresql(
     monkeypatch.setattr("monitor.timeseries.influx._PAUSE", 0.05)
     old = now() - timedelta(hours=5)
     events = [
-        made(time=old, duration_ms=3.5),
-        made(type="notebook_opened", cell_type="markdown"),
-        made(type="help", session=None, notebook=None),
-        made(failed=True, cell_type=None, execution_count=None, notebook="別/花 1.ipynb"),
+        make_event(time=old, duration_ms=3.5),
+        make_event(type="notebook_opened", cell_type="markdown"),
+        make_event(type="help", session=None, notebook=None),
+        make_event(failed=True, cell_type=None, execution_count=None, notebook="別/花 1.ipynb"),
     ]
     expected = {line(event) for event in events}
     async with (
@@ -147,7 +142,7 @@ async def test_after_an_outage_the_points_are_caught_up_from_postgresql(
 async def test_what_a_replica_that_never_returns_has_committed_is_drawn_by_another(
     pool: asyncpg.Pool, influx_server: InfluxServer
 ) -> None:
-    batch = await noted(pool, made(), made())
+    batch = await noted(pool, make_event(), make_event())
     async with (
         endpoint([]) as (url, _, bodies),
         sink_of(Target(url, "bucket", "", "my-org"), pool),
@@ -158,7 +153,7 @@ async def test_what_a_replica_that_never_returns_has_committed_is_drawn_by_anoth
 
 
 async def test_points_that_influxdb_blames_are_found_and_listed(pool: asyncpg.Pool) -> None:
-    events = [made() for _ in range(3)]
+    events = [make_event() for _ in range(3)]
     guilty = line(events[1])
     async with (
         endpoint([], blamed=guilty) as (url, _, bodies),
@@ -178,7 +173,7 @@ async def test_a_1x_database_is_made_when_it_is_missing(
     pool: asyncpg.Pool, influx_server: InfluxServer
 ) -> None:
     async with sink_of(Target(influx_server.url, "made_by_the_sink", "", ""), pool) as sink:
-        sink.put(await noted(pool, made()))
+        sink.put(await noted(pool, make_event()))
     assert (sink.written, sink.pending) == (1, 0)
 
 
@@ -187,7 +182,7 @@ async def test_beyond_its_bound_points_are_caught_up_later(pool: asyncpg.Pool) -
         endpoint([]) as (url, _, bodies),
         sink_of(Target(url, "bucket", "", "my-org"), pool, max_pending=2) as sink,
     ):
-        batch = await noted(pool, made(), made(), made())
+        batch = await noted(pool, make_event(), make_event(), make_event())
         sink.put(batch)
         assert (sink.pending, sink.behind) == (0, True)
     assert sorted(b"\n".join(bodies).decode().split("\n")) == sorted(batch.lines)
@@ -202,10 +197,10 @@ async def test_a_busy_replica_draws_too_what_another_has_left(
         sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
         asyncio.timeout(10),
     ):
-        left = await noted(pool, made())
+        left = await noted(pool, make_event())
         await pool.execute("UPDATE outbox_points SET created_at = now() - interval '1 hour'")
         while await pool.fetchval("SELECT count(*) FROM outbox_points WHERE id = $1", left.note):
-            sink.put(await noted(pool, made()))
+            sink.put(await noted(pool, make_event()))
             await asyncio.sleep(0.05)
         assert sink.failure is None
 
@@ -222,7 +217,7 @@ async def test_what_comes_while_the_last_note_is_looked_for_is_drawn(
         async def slowly(outbox: Outbox, write: Any, min_age: float) -> bool:
             found = await look(outbox, write, min_age)
             if not came:
-                came.append(await noted(pool, made()))
+                came.append(await noted(pool, make_event()))
                 sink.put(came[0])
             return found
 

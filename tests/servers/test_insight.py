@@ -25,8 +25,8 @@ from monitor.jobs.counting import Counting
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
-from tests.conftest import Address
-from tests.support.factories import made, now, soon
+from tests.support.factories import deadline_soon, make_event, now
+from tests.support.postgres import Address
 
 
 class School(NamedTuple):
@@ -47,7 +47,7 @@ class School(NamedTuple):
         return {each.user_id: each for each in found}
 
     async def write(self, *events: Event) -> None:
-        await self.sink.write(list(events), soon())
+        await self.sink.write(list(events), deadline_soon())
 
 
 @pytest.fixture
@@ -99,11 +99,11 @@ async def test_an_empty_class_is_empty_and_an_unknown_one_is_not_found(school: S
 
 async def test_a_class_shows_where_each_student_is_and_how_it_goes(school: School) -> None:
     await school.write(
-        made(time=ago(seconds=9), cell="c1", failed=True),
-        made(time=ago(seconds=5), cell="c2", failed=True, notebook="b/x.ipynb", cell_index=4),
-        made(time=ago(seconds=20), cell="c3"),
-        made(student="taro", type="notebook_open", cell=None),
-        made(student="sensei"),
+        make_event(time=ago(seconds=9), cell="c1", failed=True),
+        make_event(time=ago(seconds=5), cell="c2", failed=True, notebook="b/x.ipynb", cell_index=4),
+        make_event(time=ago(seconds=20), cell="c3"),
+        make_event(student="taro", type="notebook_open", cell=None),
+        make_event(student="sensei"),
     )
     found = await school.now()
     hanako, taro = found["hanako"], found["taro"]
@@ -117,20 +117,24 @@ async def test_a_class_shows_where_each_student_is_and_how_it_goes(school: Schoo
 
 
 async def test_errors_in_a_row_do_not_depend_on_the_order_of_arrival(school: School) -> None:
-    await school.write(made(time=ago(hours=1), failed=True), made(time=ago(hours=3), failed=True))
+    await school.write(
+        make_event(time=ago(hours=1), failed=True), make_event(time=ago(hours=3), failed=True)
+    )
     assert (await school.now())["hanako"].errors_in_a_row == 2
-    await school.write(made(time=ago(hours=2)))
+    await school.write(make_event(time=ago(hours=2)))
     assert (await school.now())["hanako"].errors_in_a_row == 1
-    await school.write(made(time=ago(minutes=1)))
+    await school.write(make_event(time=ago(minutes=1)))
     assert (await school.now())["hanako"].errors_in_a_row == 0
-    many = [made(student="taro", failed=True, time=ago(minutes=n)) for n in range(120)]
+    many = [make_event(student="taro", failed=True, time=ago(minutes=n)) for n in range(120)]
     await school.write(*many)
     assert (await school.now())["taro"].errors_in_a_row == 100
 
 
 async def test_who_was_not_heard_from_for_long_is_idle(school: School) -> None:
     old = {"received_at": ago(minutes=4), "time": ago(minutes=4)}
-    await school.write(made(**old, failed=True), made(**old, student="taro", type="help"))
+    await school.write(
+        make_event(**old, failed=True), make_event(**old, student="taro", type="help")
+    )
     assert [each.state for each in (await school.now()).values()] == ["error", "active"]
     found = await class_state(school.reads, 1, ClassStateQuery(idle_after=200))
     assert [each.state for each in found] == ["idle", "idle"]
@@ -151,17 +155,19 @@ async def test_who_presses_the_help_button_asks_for_help_as_long_as_it_repeats(
     school: School, pressed: int, received: int, state: str
 ) -> None:
     await school.write(
-        made(type="help", time=ago(seconds=pressed), received_at=ago(seconds=received)),
-        made(time=ago(seconds=9_000)),
+        make_event(type="help", time=ago(seconds=pressed), received_at=ago(seconds=received)),
+        make_event(time=ago(seconds=9_000)),
     )
     assert (await school.now())["hanako"].state == state
-    await school.write(made(type="help_stop", time=ago(seconds=pressed) + timedelta(seconds=1)))
+    await school.write(
+        make_event(type="help_stop", time=ago(seconds=pressed) + timedelta(seconds=1))
+    )
     assert (await school.now())["hanako"].state == "active"
 
 
 def then(at: datetime, **fields: Any) -> Event:
     """What was received when it happened."""
-    return made(time=at, received_at=at, **fields)
+    return make_event(time=at, received_at=at, **fields)
 
 
 async def test_a_class_is_shown_as_it_was(school: School) -> None:
@@ -230,19 +236,21 @@ async def test_a_call_that_was_resolved_is_none_from_then_on(school: School) -> 
 async def test_a_notebook_cell_by_cell(school: School) -> None:
     name = {"error": "NameError: name 'x' is not defined", "failed": True}
     await school.write(
-        made(cell="c1", time=ago(seconds=50), duration_ms=10, **name),
-        made(cell="c1", time=ago(seconds=40), duration_ms=100, failed=True, error="KeyError: 1"),
-        made(cell="c1", time=ago(seconds=30), duration_ms=1_000),
-        made(cell="c1", time=ago(seconds=20), duration_ms=10, **name),
-        made(cell="c2", time=ago(seconds=10), type="cell_execution_start", cell_index=1),
-        made(
+        make_event(cell="c1", time=ago(seconds=50), duration_ms=10, **name),
+        make_event(
+            cell="c1", time=ago(seconds=40), duration_ms=100, failed=True, error="KeyError: 1"
+        ),
+        make_event(cell="c1", time=ago(seconds=30), duration_ms=1_000),
+        make_event(cell="c1", time=ago(seconds=20), duration_ms=10, **name),
+        make_event(cell="c2", time=ago(seconds=10), type="cell_execution_start", cell_index=1),
+        make_event(
             cell="c1",
             student="taro",
             duration_ms=10,
             **name | {"error": "NameError: name 'y' is not defined"},
         ),
-        made(cell="c1", student="sensei", duration_ms=10, **name),
-        made(cell="other", notebook="other.ipynb"),
+        make_event(cell="c1", student="sensei", duration_ms=10, **name),
+        make_event(cell="other", notebook="other.ipynb"),
     )
     notebook = await school.pool.fetchval("SELECT id FROM notebooks WHERE name = 'lesson.ipynb'")
     found = await notebook_progress(school.reads, 1, notebook, CellsQuery(errors=1))
@@ -266,7 +274,7 @@ async def test_a_notebook_cell_by_cell(school: School) -> None:
 
 
 async def test_cells_of_what_is_unknown_are_not_found(school: School) -> None:
-    await school.write(made())
+    await school.write(make_event())
     for class_id, notebook_id in ((9, 1), (1, 9)):
         with pytest.raises(NotFound):
             await notebook_progress(school.reads, class_id, notebook_id, CellsQuery())
@@ -275,7 +283,7 @@ async def test_cells_of_what_is_unknown_are_not_found(school: School) -> None:
 
 
 async def test_an_assignment_is_its_notebook_in_its_class(school: School) -> None:
-    await school.write(made(), made(student="taro"))
+    await school.write(make_event(), make_event(student="taro"))
     await school.pool.execute(
         "INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (2, 1, '課題')"
     )
@@ -289,9 +297,12 @@ async def test_activity_is_told_interval_by_interval(school: School) -> None:
     start = start.replace(year=ago(days=200).year, month=ago(days=200).month)
     kinds = ["cell_executed", "cell_error", "help", "cell_executed", "notebook_open"]
     await school.write(
-        *(made(type=kind, time=start + timedelta(seconds=50 * n)) for n, kind in enumerate(kinds)),
-        made(type="cell_error", student="taro", time=start + timedelta(hours=1)),
-        made(student="sensei", time=start),
+        *(
+            make_event(type=kind, time=start + timedelta(seconds=50 * n))
+            for n, kind in enumerate(kinds)
+        ),
+        make_event(type="cell_error", student="taro", time=start + timedelta(hours=1)),
+        make_event(student="sensei", time=start),
     )
 
     async def asked(**query: Any) -> list[ActivityInterval]:
@@ -335,8 +346,10 @@ async def all_of(question: Any, school: School, span: PageQuery) -> list[CursorP
 
 async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> None:
     time = now()
-    events = [made(time=time - timedelta(days=20 * (n // 3)), cell=f"c{n}") for n in range(10)]
-    await school.write(*events, made(student="taro"), made(type="help"))
+    events = [
+        make_event(time=time - timedelta(days=20 * (n // 3)), cell=f"c{n}") for n in range(10)
+    ]
+    await school.write(*events, make_event(student="taro"), make_event(type="help"))
     pages = await all_of(executions, school, TimelineQuery(limit=3))
     assert [len(page.items) for page in pages] == [3, 3, 3, 1]
     expected = sorted(events, key=lambda event: (event.time, event.id), reverse=True)
@@ -368,7 +381,7 @@ async def test_a_time_line_is_filtered(
     time = now()
     await school.write(
         *(
-            made(
+            make_event(
                 time=time - timedelta(hours=n),
                 notebook="rare.ipynb" if n in (1, 7) else "often.ipynb",
                 failed=n in (7, 8),
@@ -396,7 +409,7 @@ async def test_accesses_and_sessions_and_submissions_are_read_page_by_page(schoo
     time = now()
     for n, kind in enumerate(["notebook_open", "notebook_save", "notebook_close"]):
         at = time - timedelta(minutes=n // 2)
-        await school.write(made(type=kind, time=at, session=f"s{n}"))
+        await school.write(make_event(type=kind, time=at, session=f"s{n}"))
     await school.pool.execute(
         """
         INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (1, 1, '課題');

@@ -16,26 +16,26 @@ from monitor.database.embedded.server import EmbeddedPostgres, EmbeddedPostgresE
 from tests.support.embedded import (
     WATCHDOGS,
     assert_starts_with,
-    await_true,
-    has_gone,
-    head_of,
-    launched,
-    serving,
-    sleeping,
-    write,
+    has_ended,
+    launch,
+    postmaster_of,
+    run_sleep,
+    serve,
+    write_word,
 )
+from tests.support.waiting import eventually
 
 
 async def write_and_crash(directory: Path) -> str:
     """Leave what a power cut leaves: a pid file and a log to recover from."""
-    with serving(directory) as (server, host):
-        word = await write(host)
-        head = head_of(directory)
+    with serve(directory) as (server, host):
+        word = await write_word(host)
+        head = postmaster_of(directory)
         family = [head, *head.children()]
         for process in family:
             with suppress(psutil.NoSuchProcess):  # a worker that has just ended by itself
                 process.kill()
-        await_true(lambda: all(has_gone(process) for process in family))
+        await eventually(lambda: all(has_ended(process) for process in family))
         server.kill()
     return word
 
@@ -50,8 +50,8 @@ def replace_first_line(file: Path, line: str) -> None:
 async def test_a_restart_right_after_sigkill_waits_for_the_old_one(
     postgres_directory: Path, watchdog: bool
 ) -> None:
-    with serving(postgres_directory, watchdog=watchdog) as (server, host):
-        word = await write(host)
+    with serve(postgres_directory, watchdog=watchdog) as (server, host):
+        word = await write_word(host)
         server.kill()
         server.wait()
         await assert_starts_with(postgres_directory, word)
@@ -59,11 +59,11 @@ async def test_a_restart_right_after_sigkill_waits_for_the_old_one(
 
 async def test_a_server_killed_while_starting_blocks_nothing(copied_directory: Path) -> None:
     for delay in (0.1, 0.15, 0.2, 0.25):
-        with launched(copied_directory, watchdog=WATCHDOGS[0]) as server:
+        with launch(copied_directory, watchdog=WATCHDOGS[0]) as server:
             await asyncio.sleep(delay)
             server.kill()
     with EmbeddedPostgres(copied_directory) as postgres:
-        await write(postgres.host)
+        await write_word(postgres.host)
 
 
 async def test_a_start_broken_off_while_a_backup_changes_hands_blocks_nothing(
@@ -82,7 +82,7 @@ async def test_a_start_broken_off_while_a_backup_changes_hands_blocks_nothing(
         with EmbeddedPostgres(copied_directory):
             pass
     with EmbeddedPostgres(copied_directory) as postgres:
-        await write(postgres.host)
+        await write_word(postgres.host)
 
 
 def test_a_lock_that_a_dying_child_still_has_is_waited_for(copied_directory: Path) -> None:
@@ -90,21 +90,21 @@ def test_a_lock_that_a_dying_child_still_has_is_waited_for(copied_directory: Pat
     fcntl.flock(lock, fcntl.LOCK_EX)
     threading.Timer(0.3, os.close, [lock]).start()
     with EmbeddedPostgres(copied_directory):
-        assert head_of(copied_directory).is_running()
+        assert postmaster_of(copied_directory).is_running()
 
 
 async def test_an_orphan_is_shut_down_before_the_next_start(copied_directory: Path) -> None:
-    with serving(copied_directory, watchdog=True) as (server, host):
-        word = await write(host)
-        head = head_of(copied_directory)
+    with serve(copied_directory, watchdog=True) as (server, host):
+        word = await write_word(host)
+        head = postmaster_of(copied_directory)
         for child in psutil.Process(server.pid).children():
             if child.name() != "postgres":
                 child.kill()
         server.kill()
         server.wait()
-        assert not has_gone(head)
+        assert not has_ended(head)
         await assert_starts_with(copied_directory, word)
-        assert has_gone(head)
+        assert has_ended(head)
 
 
 @pytest.mark.parametrize("first_line", ["2147483646", "garbage", "-7", "0", ""])
@@ -116,7 +116,7 @@ async def test_a_stale_pid_file_blocks_nothing(copied_directory: Path, first_lin
 
 async def test_the_recycled_pid_of_a_bystander_blocks_nothing(copied_directory: Path) -> None:
     word = await write_and_crash(copied_directory)
-    with sleeping(owner_of=copied_directory / "data") as bystander:
+    with run_sleep(owner_of=copied_directory / "data") as bystander:
         for lock in ("data/postmaster.pid", "socket/.s.PGSQL.5432.lock"):
             replace_first_line(copied_directory / lock, str(bystander.pid))
         await assert_starts_with(copied_directory, word)
@@ -129,17 +129,22 @@ async def test_the_recycled_pid_of_another_postgres_blocks_nothing(
     with EmbeddedPostgres(open_directory) as other:
         shutil.copy(open_directory / "data" / "postmaster.pid", postgres_directory / "data")
         with EmbeddedPostgres(postgres_directory) as postgres:
-            await write(postgres.host)
-        await write(other.host)
+            await write_word(postgres.host)
+        await write_word(other.host)
 
 
-def test_a_first_start_that_was_killed_blocks_nothing(tmp_path: Path) -> None:
-    with launched(tmp_path, watchdog=WATCHDOGS[0]) as server:
-        await_true(lambda: any(tmp_path.glob("initdb-*/PG_VERSION")))
+def unfinished(directory: Path) -> list[Path]:
+    """Data directories that initdb has not finished, and that nobody removed."""
+    return list(directory.glob("initdb-*"))
+
+
+async def test_a_first_start_that_was_killed_blocks_nothing(tmp_path: Path) -> None:
+    with launch(tmp_path, watchdog=WATCHDOGS[0]) as server:
+        await eventually(lambda: any(tmp_path.glob("initdb-*/PG_VERSION")))
         server.kill()
     assert not (tmp_path / "data").exists()
     # The killed initdb may still be writing during the first of these.
     for _ in range(2):
         with EmbeddedPostgres(tmp_path):
-            assert head_of(tmp_path).is_running()
-    assert not list(tmp_path.glob("initdb-*"))
+            assert postmaster_of(tmp_path).is_running()
+    assert unfinished(tmp_path) == []

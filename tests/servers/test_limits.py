@@ -1,15 +1,14 @@
 """How much a caller and an address may do in a minute."""
 
 import json
-from collections.abc import AsyncIterator
 from itertools import count
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.conftest import Address, database, environment_of
-from tests.support.lms import make
+from tests.support.fixtures import replica_fixture
+from tests.support.lms import create
 from tests.support.replicas import Listener, Replica
 from tests.support.tokens import SECRET, bearer, client, token
 
@@ -23,20 +22,13 @@ BODIES = {
 _addresses = count(2)
 
 
-@pytest.fixture(scope="module")
-async def counting(
-    postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Replica]:
-    async with database(postgres_server) as address:
-        environment = environment_of(address, tmp_path_factory.mktemp("counting"))
-        little = {
-            "JWT_SECRET": SECRET,
-            "MINUTE_REQUESTS": str(REQUESTS),
-            "MINUTE_EVENTS": str(EVENTS),
-            "MINUTE_BYTES": str(BYTES),
-        }
-        with Replica({**environment, **little}) as replica:
-            yield replica
+counting = replica_fixture(
+    "module",
+    JWT_SECRET=SECRET,
+    MINUTE_REQUESTS=str(REQUESTS),
+    MINUTE_EVENTS=str(EVENTS),
+    MINUTE_BYTES=str(BYTES),
+)
 
 
 class Place:
@@ -72,7 +64,7 @@ class Place:
 async def test_a_key_and_an_address_have_limits_of_their_own(counting: Replica, what: str) -> None:
     body = BODIES[what]
     async with client(counting.url, token(f"root of {what}", "admin")) as api:
-        key, other = [(await make(api, "/ingest-keys", name="x"))["key"] for _ in range(2)]
+        key, other = [(await create(api, "/ingest-keys", name="x"))["key"] for _ in range(2)]
     async with Place(counting) as here, Place(counting) as there:
         refused = await here.exhaust(body, key)
         assert refused.status_code == 503

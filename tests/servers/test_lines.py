@@ -9,7 +9,7 @@ import pytest
 
 from monitor.events.event import Event
 from monitor.timeseries.line_protocol import line
-from tests.support.factories import made, now
+from tests.support.factories import make_event, now
 from tests.support.servers import InfluxServer
 
 BUCKET = "lines"
@@ -60,7 +60,7 @@ async def read(influx: InfluxServer, event: Event) -> list[dict[str, Any]]:
 
 
 def test_a_point_has_the_tags_and_fields_of_the_contract() -> None:
-    event = made(id=uuid.UUID(int=7), duration_ms=2.5)
+    event = make_event(id=uuid.UUID(int=7), duration_ms=2.5)
     ms = int(event.time.timestamp() * 1000)
     assert line(event) == (
         "student_progress,cellType=code,event=cell_executed,notebook=lesson.ipynb,"
@@ -70,19 +70,19 @@ def test_a_point_has_the_tags_and_fields_of_the_contract() -> None:
 
 
 def test_empty_tags_are_left_out() -> None:
-    event = made(type="help", session=None, notebook=None, cell=None, cell_type=None)
+    event = make_event(type="help", session=None, notebook=None, cell=None, cell_type=None)
     assert line(event).startswith("student_progress,event=help,userId=hanako notebookPath=")
     assert "success" not in line(event)
 
 
 def test_two_events_of_one_millisecond_have_two_times_and_one_event_always_the_same() -> None:
     time = now()
-    events = [made(time=time) for _ in range(20)]
+    events = [make_event(time=time) for _ in range(20)]
     times = list(map(time_of, events))
     assert len(set(times)) == 20
     assert {each // 1_000_000 for each in times} == {int(time.timestamp() * 1000)}
     assert list(map(time_of, events)) == times
-    later = made(id=events[0].id, time=time + timedelta(microseconds=999))
+    later = make_event(id=events[0].id, time=time + timedelta(microseconds=999))
     assert time_of(later) == times[0]
 
 
@@ -90,7 +90,9 @@ def test_two_events_of_one_millisecond_have_two_times_and_one_event_always_the_s
 async def test_text_comes_back_from_influxdb_as_it_was(
     influx_server: InfluxServer, text: str
 ) -> None:
-    event = made(student=text, session=text, notebook=text, cell=text, type=text, cell_type=text)
+    event = make_event(
+        student=text, session=text, notebook=text, cell=text, type=text, cell_type=text
+    )
     await write(influx_server, event)
     (point,) = await read(influx_server, event)
     names = ("userId", "sessionId", "notebook", "event", "cellType", "notebookPath", "cellId")
@@ -101,8 +103,8 @@ async def test_text_comes_back_from_influxdb_as_it_was(
 async def test_what_a_tag_cannot_hold_breaks_neither_its_point_nor_the_next(
     influx_server: InfluxServer, text: str
 ) -> None:
-    event = made(student=text, session=text, cell=text, type=text, cell_type=text)
-    following = made()
+    event = make_event(student=text, session=text, cell=text, type=text, cell_type=text)
+    following = make_event()
     await write(influx_server, event, following)
     (point,) = await read(influx_server, event)
     assert point["cellId"] == text
@@ -115,7 +117,7 @@ async def test_what_a_tag_cannot_hold_breaks_neither_its_point_nor_the_next(
 async def test_numbers_come_back_from_influxdb_as_they_were(
     influx_server: InfluxServer, duration: float
 ) -> None:
-    event = made(duration_ms=duration, execution_count=-(2**31), failed=True)
+    event = make_event(duration_ms=duration, execution_count=-(2**31), failed=True)
     await write(influx_server, event)
     (point,) = await read(influx_server, event)
     assert (point["duration"], point["executionCount"]) == (duration, -(2**31))
@@ -123,7 +125,7 @@ async def test_numbers_come_back_from_influxdb_as_they_were(
 
 
 async def test_a_point_written_again_meets_itself(influx_server: InfluxServer) -> None:
-    event = made()
+    event = make_event()
     for _ in range(2):
         await write(influx_server, event, event)
     assert len(await read(influx_server, event)) == 1

@@ -15,12 +15,12 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.servers.test_flow import event, post
-from tests.servers.test_outages import eventually
-from tests.support.network import link
+from tests.support.events import event, post
+from tests.support.network import cuttable_link
 from tests.support.paths import ROOT
 from tests.support.programs import find_node
 from tests.support.replicas import Listener, Replica
+from tests.support.waiting import eventually
 
 DOCS = ROOT / "docs"
 
@@ -231,7 +231,7 @@ async def has_sockets(replica: Replica, count: int, seconds: float = 10) -> None
     async def so_many() -> bool:
         return await sockets(replica) == count
 
-    await eventually(so_many, seconds)
+    await eventually(so_many, within=seconds)
 
 
 async def test_a_client_that_reads_nothing_is_gone_when_it_falls_behind(
@@ -299,7 +299,7 @@ async def test_the_examples_show_all_once_over_a_broken_connection(
             return [json.loads(await output.readline()) for _ in range(count)]
 
     async with (
-        link(replica.port) as network,
+        cuttable_link(replica.port) as network,
         running(DOCS / name, f"ws://127.0.0.1:{network.port}/ws") as output,
     ):
         await has_sockets(replica, 1)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.lms.markdown import MAX_LENGTH, markdown_cells
-from tests.support.lms import a_student, an_assignment, make
+from tests.support.lms import create, create_assignment, create_student
 
 TAG = re.compile(r"<[a-z][^>]*>")
 HARMLESS = re.compile(
@@ -101,11 +101,11 @@ def test_only_markdown_and_not_without_end_is_rendered() -> None:
 
 
 async def test_a_submissions_markdown_is_asked_for_by_itself(api: httpx.AsyncClient) -> None:
-    assignment, student = (await an_assignment(api))["id"], (await a_student(api))["id"]
+    assignment, student = (await create_assignment(api))["id"], (await create_student(api))["id"]
     handed = {"assignment_id": assignment, "student_id": student}
-    made = await make(api, "/submissions", **handed, notebook_content=notebook("# 答え"))
+    made = await create(api, "/submissions", **handed, notebook_content=notebook("# 答え"))
     answer = await api.get(f"/submissions/{made['id']}/markdown")
     assert answer.json() == ["<h1>答え</h1>\n"]
-    made = await make(api, "/submissions", **handed)
+    made = await create(api, "/submissions", **handed)
     assert (await api.get(f"/submissions/{made['id']}/markdown")).json() == []
     assert (await api.get("/submissions/999999999/markdown")).status_code == 404

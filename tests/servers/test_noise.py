@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import ClientConnection, connect
 
-from tests.conftest import CAPTURED
+from tests.support.paths import CAPTURED
 from tests.support.replicas import Replica
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "1000"))  # 100000 in the long form

@@ -3,12 +3,12 @@
 import httpx
 import pytest
 
-from tests.support.lms import a_class, at_fault
+from tests.support.lms import create_class, error_location
 from tests.support.replicas import Replica
 
 
 async def test_a_notice_reaches_whom_it_is_for(api: httpx.AsyncClient, school: Replica) -> None:
-    class_id = (await a_class(api))["id"]
+    class_id = (await create_class(api))["id"]
     async with (
         school.listen("?channels=broadcast") as everybody,
         school.listen(f"?channels=class:{class_id}") as in_class,
@@ -51,4 +51,4 @@ async def test_a_notice_reaches_whom_it_is_for(api: httpx.AsyncClient, school: R
 async def test_a_notice_says_something_to_somebody(
     api: httpx.AsyncClient, body: dict[str, object], field: str
 ) -> None:
-    assert at_fault(await api.post("/notices", json=body)) == ["body", field]
+    assert error_location(await api.post("/notices", json=body)) == ["body", field]

@@ -10,9 +10,8 @@ import pytest
 
 from monitor.events.decoding import CELL_MONITOR, decode
 from monitor.events.event import Event
-from tests.conftest import Address
-from tests.servers.test_flow import counts, fetch
-from tests.support.lms import fresh
+from tests.support.lms import unique
+from tests.support.postgres import Address, fetch, row_counts
 from tests.support.replicas import Replica
 
 NOW = datetime(2026, 7, 23, 3, 0, tzinfo=UTC)
@@ -135,19 +134,19 @@ async def test_cells_are_stored_once_whether_alone_or_in_an_array(
         assert (both["received"], both["stored"], both["duplicates"]) == (3, 1, 1)
         assert [item["index"] for item in both["rejected"]] == [2]
         assert (await client.post("/cell-monitor", json=[])).json()["received"] == 0
-    found = await counts(postgres)
+    found = await row_counts(postgres)
     assert (found["executions"], found["errors"], found["rejected"]) == (2, 1, 1)
     rows = await fetch(postgres, "SELECT code, duration_ms FROM cell_executions")
     assert {(row["code"], row["duration_ms"]) for row in rows} == {("1 + 1", 250.0)}
 
 
 async def test_student_progress_takes_one_event(api: httpx.AsyncClient) -> None:
-    event = {"eventType": "help", "userId": fresh(), "eventTime": datetime.now(UTC).isoformat()}
+    event = {"eventType": "help", "userId": unique(), "eventTime": datetime.now(UTC).isoformat()}
     for stored in (1, 0):
         answer = await api.post("/student-progress", json=event)
         assert answer.status_code == 202
         assert (answer.json()["stored"], answer.json()["duplicates"]) == (stored, 1 - stored)
-    snake = {"event_type": "help", "student_id": fresh()}
+    snake = {"event_type": "help", "student_id": unique()}
     assert (await api.post("/student-progress/", json=snake)).json()["stored"] == 1
 
 
@@ -164,6 +163,6 @@ async def test_what_is_not_one_object_is_refused(
 
 
 async def test_one_that_is_no_event_is_kept_as_a_dead_letter(api: httpx.AsyncClient) -> None:
-    answer = await api.post("/student-progress", json={"eventType": 5, "userId": fresh()})
+    answer = await api.post("/student-progress", json={"eventType": 5, "userId": unique()})
     assert answer.status_code == 422
     assert [item["path"] for item in answer.json()["rejected"]] == ["eventType"]

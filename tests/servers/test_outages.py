@@ -15,10 +15,12 @@ from redis import Redis
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.live.broker import CHANNEL
 from tests.chaos.network import Network
-from tests.conftest import Address, environment_of
-from tests.servers.test_flow import counts, event, fetch, points, post
+from tests.support.events import event, post
+from tests.support.influx import read_points
+from tests.support.postgres import Address, address_of, environment_of, fetch, row_counts
 from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer, RedisServer
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -28,33 +30,16 @@ def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-def address(server: EmbeddedPostgres) -> Address:
-    return {
-        "host": server.host,
-        "port": server.port,
-        "user": server.user,
-        "password": None,
-        "database": server.database,
-    }
-
-
 async def health(replica: Replica, path: str = "/health") -> tuple[int, dict[str, Any]]:
     async with httpx.AsyncClient() as client:
         answer = await client.get(replica.url + path)
         return answer.status_code, answer.json()
 
 
-async def eventually(condition: Any, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        await asyncio.sleep(0.1)
-
-
 async def test_without_postgresql_events_are_kept_and_come_in_when_it_is_back(
     own_postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    with Replica(environment_of(address(own_postgres), tmp_path / "data")) as replica:
+    with Replica(environment_of(address_of(own_postgres), tmp_path / "data")) as replica:
         first, second = event(), event()
         assert (await post(replica, first)).json()["stored"] == 1
         own_postgres.stop()
@@ -87,13 +72,13 @@ async def test_without_postgresql_events_are_kept_and_come_in_when_it_is_back(
             "pending": 0,
         }
         assert (await post(replica, second)).json()["duplicates"] == 1
-    assert (await counts(address(own_postgres)))["executions"] == 2
+    assert (await row_counts(address_of(own_postgres)))["executions"] == 2
 
 
 async def test_what_is_spooled_survives_kill_9_and_a_start_without_postgresql(
     own_postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    with Replica(environment_of(address(own_postgres), tmp_path / "data")) as replica:
+    with Replica(environment_of(address_of(own_postgres), tmp_path / "data")) as replica:
         own_postgres.stop()
         sent = [event() for _ in range(3)]
         assert (await post(replica, *sent)).json()["spooled"] == 3
@@ -108,14 +93,14 @@ async def test_what_is_spooled_survives_kill_9_and_a_start_without_postgresql(
             return bool(state["status"] == "ok" and state["ledger"]["process"]["stored"] == 4)
 
         await eventually(drained)
-    assert (await counts(address(own_postgres)))["executions"] == 4
+    assert (await row_counts(address_of(own_postgres)))["executions"] == 4
 
 
 async def test_after_a_loss_of_the_network_no_dead_connection_is_tried(
     own_postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     async with Network(f"{own_postgres.host}/.s.PGSQL.{own_postgres.port}") as network:
-        environment = environment_of(address(own_postgres), tmp_path / "data")
+        environment = environment_of(address_of(own_postgres), tmp_path / "data")
         environment |= {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": str(network.port)}
         replica = Replica(environment)
         await asyncio.to_thread(replica.start)
@@ -138,7 +123,7 @@ async def test_after_a_loss_of_the_network_no_dead_connection_is_tried(
 
 
 async def test_a_full_queue_is_503_at_once(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    environment = environment_of(address(own_postgres), tmp_path / "data")
+    environment = environment_of(address_of(own_postgres), tmp_path / "data")
     with Replica(environment | {"QUEUE_MAX_EVENTS": "1000", "CONSUMERS": "1"}) as replica:
         own_postgres.stop()
         events = [event() for _ in range(990)]
@@ -202,7 +187,7 @@ async def test_stopping_answers_what_is_pending_and_tells_sockets_to_come_back(
         isinstance(answer, httpx.Response) and answer.status_code == 202 for answer in answers
     )
     await asyncio.to_thread(replica.process.wait, 20)
-    assert acknowledged <= (await counts(postgres))["executions"] <= 50
+    assert acknowledged <= (await row_counts(postgres))["executions"] <= 50
 
 
 async def test_replicas_show_each_others_events_once_and_outlive_redis(
@@ -270,11 +255,11 @@ async def test_influxdb_may_be_away_for_a_while(
             return code == 200 and bool(state["status"] == "degraded")
 
         async def drawn() -> bool:
-            return len(await points(influx_server, bucket)) == 2
+            return len(await read_points(influx_server, bucket)) == 2
 
         await eventually(degraded)
         influx_server.start()
-        await eventually(drawn, 20)
+        await eventually(drawn, within=20)
 
 
 async def test_custom_handlers_come_from_outside_the_package(
@@ -297,7 +282,7 @@ async def test_custom_handlers_come_from_outside_the_package(
 
         await eventually(handled)
     assert await fetch(postgres, "SELECT * FROM answers") == [{"by": "hanako"}]
-    assert (await counts(postgres))["events"] == 1
+    assert (await row_counts(postgres))["events"] == 1
 
 
 async def test_a_setting_that_makes_no_sense_stops_the_start_and_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from monitor.settings import SettingsError, from_environment
 from tests.support.paths import ROOT
-from tests.support.provider import EC, RSA, a_provider, confused, signed
+from tests.support.provider import EC, RSA, confused_token, run_provider, signed_token
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, client
 
@@ -31,23 +31,23 @@ async def status_in_url(replica: Replica, credential: str) -> int:
 async def test_an_openid_provider_and_a_hub_say_who_somebody_is(
     environment: dict[str, str],
 ) -> None:
-    with a_provider() as provider:
+    with run_provider() as provider:
         secured = {**environment, **provider.settings, "JWT_SECRET": SECRET}
         with Replica(secured) as replica:
-            assert await status(replica, signed(RSA, "RS256", "r")) == 200
-            assert await status(replica, signed(EC, "ES256", "e")) == 200
-            assert await status(replica, signed(EC, "ES256", "e", role="student")) == 403
+            assert await status(replica, signed_token(RSA, "RS256", "r")) == 200
+            assert await status(replica, signed_token(EC, "ES256", "e")) == 200
+            assert await status(replica, signed_token(EC, "ES256", "e", role="student")) == 403
             stranger = rsa.generate_private_key(65537, 2048)
             for forged in (
-                signed(stranger, "RS256", "r"),
-                signed(RSA, "RS256", "unknown"),
-                signed(EC, "ES256", "r"),
-                signed(RSA, "RS512", "r"),
-                signed("x" * 40, "HS256", "r"),
-                confused(),
-                signed(RSA, "RS256", "r", iss="https://elsewhere"),
-                signed(RSA, "RS256", "r", aud="another"),
-                signed(RSA, "RS256", "r", exp=1),
+                signed_token(stranger, "RS256", "r"),
+                signed_token(RSA, "RS256", "unknown"),
+                signed_token(EC, "ES256", "r"),
+                signed_token(RSA, "RS512", "r"),
+                signed_token("x" * 40, "HS256", "r"),
+                confused_token(),
+                signed_token(RSA, "RS256", "r", iss="https://elsewhere"),
+                signed_token(RSA, "RS256", "r", aud="another"),
+                signed_token(RSA, "RS256", "r", exp=1),
                 "a\r\nX-Admin: true",
                 "\0",
             ):
@@ -64,9 +64,9 @@ async def test_an_openid_provider_and_a_hub_say_who_somebody_is(
 async def test_tokens_with_unknown_keys_are_no_flood_at_the_provider(
     environment: dict[str, str],
 ) -> None:
-    with a_provider() as provider, Replica({**environment, **provider.settings}) as replica:
+    with run_provider() as provider, Replica({**environment, **provider.settings}) as replica:
         provider.is_down = True
-        tokens = [signed(RSA, "RS256", f"r{number}") for number in range(50)]
+        tokens = [signed_token(RSA, "RS256", f"r{number}") for number in range(50)]
         found = await asyncio.gather(*(status(replica, token) for token in tokens))
         assert set(found) == {503}
         assert provider.asked == ["/jwks"]

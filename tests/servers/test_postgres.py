@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import random
-import subprocess
 import uuid
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -13,17 +11,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitor.database.embedded.server import binaries
 from monitor.database.migrations import SQL
 from monitor.database.pool import close_pool, open_pool
 from monitor.errors import RowRefused
 from monitor.events.decoding import decode
-from monitor.events.event import Event
-from monitor.pipeline.handlers import Handlers
-from monitor.pipeline.id_cache import IdCache
-from monitor.pipeline.postgres import PostgresSink
-from tests.conftest import Address
-from tests.support.factories import made, now, soon
+from tests.support.factories import deadline_soon, make_event, now
+from tests.support.postgres import Address, psql
+from tests.support.sinks import retry_of, sink_on
 
 HOMES = ("cell_executions", "notebook_accesses", "events")
 EXECUTED = {
@@ -54,10 +48,6 @@ SESSIONS = """
 """
 
 
-def sink_on(pool: asyncpg.Pool) -> PostgresSink:
-    return PostgresSink(pool, IdCache(1_000), uuid.uuid4(), outbox=False, handlers=Handlers())
-
-
 async def counts(pool: asyncpg.Pool) -> dict[str, int]:
     return {table: await pool.fetchval(f"SELECT count(*) FROM {table}") for table in HOMES}
 
@@ -66,17 +56,10 @@ async def total(pool: asyncpg.Pool) -> int:
     return sum((await counts(pool)).values())
 
 
-def again(event: Event, **fields: Any) -> Event:
-    """The same event as a retry brings it."""
-    kept = {name: getattr(event, name) for name in event.__struct_fields__}
-    later = {"received_at": event.received_at + timedelta(milliseconds=1)}
-    return Event(**kept | later | fields)
-
-
 async def test_an_event_repeated_in_a_batch_is_stored_once(pool: asyncpg.Pool) -> None:
-    event, other = made(), made(type="help")
+    event, other = make_event(), make_event(type="help")
     stored = await sink_on(pool).write(
-        [event, again(event), other, again(other), again(event)], soon()
+        [event, retry_of(event), other, retry_of(other), retry_of(event)], deadline_soon()
     )
     assert {id(each) for each in stored.events} == {id(event), id(other)}
     assert len(stored.duplicates) == 3
@@ -85,11 +68,16 @@ async def test_an_event_repeated_in_a_batch_is_stored_once(pool: asyncpg.Pool) -
 
 
 async def test_an_event_repeated_in_a_later_batch_is_stored_once(pool: asyncpg.Pool) -> None:
-    events = [made(), made(type="help"), made(type="notebook_saved"), made(type="cell_error")]
-    await sink_on(pool).write(events, soon())
-    new = made()
+    events = [
+        make_event(),
+        make_event(type="help"),
+        make_event(type="notebook_saved"),
+        make_event(type="cell_error"),
+    ]
+    await sink_on(pool).write(events, deadline_soon())
+    new = make_event()
     for sink in (sink_on(pool), sink_on(pool)):
-        stored = await sink.write([*map(again, events), again(new)], soon())
+        stored = await sink.write([*map(retry_of, events), retry_of(new)], deadline_soon())
         assert len(stored.duplicates) == len(events) + (not stored.events)
     assert await total(pool) == 5
     assert dict(await pool.fetchrow("SELECT executions, errors FROM students")) == {
@@ -105,31 +93,35 @@ async def test_whatever_its_offset_an_event_of_a_usable_time_is_stored(
     time = f"{now():%Y-%m-%dT%H:%M:%S}"
     body = f'[{{"eventType": "help", "userId": "hanako", "eventTime": "{time}{offset}"}}]'
     items = decode(body.encode(), now(), 1)
-    stored = await sink_on(pool).write(items.events, soon())
+    stored = await sink_on(pool).write(items.events, deadline_soon())
     assert len(stored.events) == 1
     (kept,) = await pool.fetch("SELECT event_time FROM events")
     assert kept["event_time"] == datetime.fromisoformat(time + offset)
 
 
 async def test_one_id_of_two_students_is_two_events(pool: asyncpg.Pool) -> None:
-    event = made()
-    stored = await sink_on(pool).write([event, again(event, student="taro")], soon())
+    event = make_event()
+    stored = await sink_on(pool).write([event, retry_of(event, student="taro")], deadline_soon())
     assert len(stored.events) == 2
     assert await total(pool) == 2
 
 
 async def test_events_written_by_several_at_once_are_stored_once(pool: asyncpg.Pool) -> None:
     types = ("cell_executed", "help", "notebook_open", "session_start")
-    events = [made(student=f"s{n % 7}", type=types[n % 4], cell=f"c{n % 5}") for n in range(200)]
+    events = [
+        make_event(student=f"s{n % 7}", type=types[n % 4], cell=f"c{n % 5}") for n in range(200)
+    ]
     sent = [
         [
-            again(event, received_at=event.received_at + timedelta(seconds=second))
+            retry_of(event, received_at=event.received_at + timedelta(seconds=second))
             for event in events
         ]
         for second in range(4)
     ]
     batches = [random.sample(each, len(events)) for each in sent]
-    written = await asyncio.gather(*(sink_on(pool).write(batch, soon()) for batch in batches))
+    written = await asyncio.gather(
+        *(sink_on(pool).write(batch, deadline_soon()) for batch in batches)
+    )
     assert sum(len(stored.events) for stored in written) == 200
     assert sum(len(stored.duplicates) for stored in written) == 600
     assert await total(pool) == 200
@@ -137,11 +129,11 @@ async def test_events_written_by_several_at_once_are_stored_once(pool: asyncpg.P
 
 
 async def test_an_event_without_a_time_keeps_that_of_its_first_receipt(pool: asyncpg.Pool) -> None:
-    first = made(untimed=True)
+    first = make_event(untimed=True)
     received_at = first.received_at
-    retry = again(first, received_at=received_at + timedelta(seconds=5))
-    assert len((await sink_on(pool).write([first], soon())).events) == 1
-    assert len((await sink_on(pool).write([retry], soon())).duplicates) == 1
+    retry = retry_of(first, received_at=received_at + timedelta(seconds=5))
+    assert len((await sink_on(pool).write([first], deadline_soon())).events) == 1
+    assert len((await sink_on(pool).write([retry], deadline_soon())).duplicates) == 1
     assert first.time == retry.time == received_at
     assert await pool.fetchval("SELECT executed_at FROM cell_executions") == received_at
 
@@ -149,9 +141,11 @@ async def test_an_event_without_a_time_keeps_that_of_its_first_receipt(pool: asy
 async def test_an_event_without_a_time_written_by_two_at_once_is_stored_once(
     pool: asyncpg.Pool,
 ) -> None:
-    first = made(untimed=True)
-    copies = [again(first, received_at=now() + timedelta(seconds=n)) for n in range(4)]
-    await asyncio.gather(*(sink_on(pool).write([each, again(each)], soon()) for each in copies))
+    first = make_event(untimed=True)
+    copies = [retry_of(first, received_at=now() + timedelta(seconds=n)) for n in range(4)]
+    await asyncio.gather(
+        *(sink_on(pool).write([each, retry_of(each)], deadline_soon()) for each in copies)
+    )
     assert await total(pool) == 1
 
 
@@ -176,11 +170,11 @@ async def test_students_and_sessions_do_not_depend_on_the_order_of_arrival(
     sink, found = sink_on(pool), set()
     for number, order in enumerate(permutations(lesson())):
         student = f"student-{number}"
-        events = [made(student=student, **fields) for fields in order]
+        events = [make_event(student=student, **fields) for fields in order]
         cut = number % 5
         for batch in [events[:cut], *([event] for event in events[cut:])]:
             if batch:
-                await sink.write(batch, soon())
+                await sink.write(batch, deadline_soon())
         row, sessions = await pool.fetchrow(STUDENT, student), await pool.fetch(SESSIONS, student)
         found.add((tuple(row), tuple(map(tuple, sessions))))
     ((student_row, session_rows),) = found
@@ -197,7 +191,9 @@ async def test_of_what_was_said_at_one_time_the_order_of_arrival_does_not_decide
     for number, order in enumerate(permutations(names)):
         sink = sink_on(pool)
         for name in order:
-            await sink.write([made(student=f"s{number}", name=name, time=time)], soon())
+            await sink.write(
+                [make_event(student=f"s{number}", name=name, time=time)], deadline_soon()
+            )
         found.add(await pool.fetchval("SELECT name FROM students WHERE user_id = $1", f"s{number}"))
     assert len(found) == 1
 
@@ -225,7 +221,7 @@ async def test_cells_do_not_depend_on_the_order_of_arrival(
     sink, found = sink_on(pool), set()
     for number, order in enumerate(permutations(said)):
         for fields in order:
-            await sink.write([made(notebook=f"{number}.ipynb", **fields)], soon())
+            await sink.write([make_event(notebook=f"{number}.ipynb", **fields)], deadline_soon())
         query = "SELECT type, position FROM cells JOIN notebooks n ON n.id = notebook_id"
         found.add(tuple(await pool.fetchrow(f"{query} WHERE path = $1", f"{number}.ipynb")))
     assert len(found) == 1
@@ -233,10 +229,10 @@ async def test_cells_do_not_depend_on_the_order_of_arrival(
 
 async def test_an_old_event_makes_the_partition_of_its_month(pool: asyncpg.Pool) -> None:
     sink = sink_on(pool)
-    await sink.write([made()], soon())
+    await sink.write([make_event()], deadline_soon())
     old = now() - timedelta(days=390)
     for kind in ("cell_executed", "help", "notebook_open"):
-        await sink.write([made(type=kind, time=old)], soon())
+        await sink.write([make_event(type=kind, time=old)], deadline_soon())
     for table, column in zip(HOMES, ("executed_at", "accessed_at", "event_time"), strict=True):
         query = f"SELECT tableoid::regclass::text FROM {table} WHERE {column} = $1"
         assert await pool.fetchval(query, old) == f"{table}_{old:%Y_%m}"
@@ -266,12 +262,12 @@ async def test_partitions_are_made_ahead_and_there_is_no_default_one(pool: async
 async def test_a_row_that_postgresql_refuses_leaves_nothing_of_its_batch(
     pool: asyncpg.Pool, fields: dict[str, Any]
 ) -> None:
-    sink, good = sink_on(pool), made(type="help")
+    sink, good = sink_on(pool), make_event(type="help")
     with pytest.raises(RowRefused):
-        await sink.write([good, made(**fields)], soon())
+        await sink.write([good, make_event(**fields)], deadline_soon())
     assert await total(pool) == 0
     assert await pool.fetchval("SELECT coalesce(sum(executions), 0) FROM students") == 0
-    assert len((await sink.write([good], soon())).events) == 1
+    assert len((await sink.write([good], deadline_soon())).events) == 1
 
 
 @pytest.mark.parametrize("table", ["students", "sessions", "notebooks", "cells"])
@@ -279,7 +275,7 @@ async def test_a_row_that_postgresql_refuses_leaves_nothing_of_its_batch(
 async def test_what_events_named_is_not_deleted(
     pool: asyncpg.Pool, table: str, statement: str
 ) -> None:
-    await sink_on(pool).write([made()], soon())
+    await sink_on(pool).write([make_event()], deadline_soon())
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await pool.execute(statement.format(table))
     assert await pool.fetchval(f"SELECT count(*) FROM {table}") == 1
@@ -292,43 +288,28 @@ async def test_students_and_notebooks_that_no_event_named_are_deleted(pool: asyn
         assert await pool.execute(f"DELETE FROM {table}") == "DELETE 1"
 
 
-def psql_of(postgres: Address) -> tuple[list[str], dict[str, str]]:
-    """The command, and its environment."""
-    command = [str(binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1"]
-    command += ["-h", str(postgres["host"]), "-p", str(postgres["port"])]
-    command += ["-U", str(postgres["user"]), "-d", str(postgres["database"])]
-    return command, os.environ | {"PGPASSWORD": postgres["password"] or ""}
-
-
-def psql(postgres: Address, *arguments: str) -> None:
-    command, environment = psql_of(postgres)
-    command += arguments
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def schema_files() -> list[str]:
     return [word for path in sorted(SQL.glob("*.sql")) for word in ("-f", str(path))]
 
 
-def test_psql_applies_the_schema_to_an_empty_database_and_again(postgres: Address) -> None:
+async def test_psql_applies_the_schema_to_an_empty_database_and_again(postgres: Address) -> None:
     for _ in range(2):
-        psql(postgres, *schema_files())
+        await psql(postgres, *schema_files())
 
 
 async def test_psql_applies_the_schema_to_one_in_use(pool: asyncpg.Pool, postgres: Address) -> None:
     sink = sink_on(pool)
-    await sink.write([made()], soon())
-    await asyncio.to_thread(psql, postgres, *schema_files())
-    await sink.write([made()], soon())
+    await sink.write([make_event()], deadline_soon())
+    await psql(postgres, *schema_files())
+    await sink.write([make_event()], deadline_soon())
     assert await total(pool) == 2
 
 
 @pytest.mark.parametrize("kind", [*EXECUTED, *ACCESSED, *OTHERS])
 async def test_each_type_of_event_has_one_row_at_home(pool: asyncpg.Pool, kind: str) -> None:
     home = HOMES[0] if kind in EXECUTED else HOMES[1] if kind in ACCESSED else HOMES[2]
-    event = made(type=kind, metadata='{"room":7}', received_at=now() + timedelta(seconds=3))
-    await sink_on(pool).write([event], soon())
+    event = make_event(type=kind, metadata='{"room":7}', received_at=now() + timedelta(seconds=3))
+    await sink_on(pool).write([event], deadline_soon())
     assert await counts(pool) == dict.fromkeys(HOMES, 0) | {home: 1}
     row = await pool.fetchrow(f"SELECT * FROM {home}")
     assert (row["event_id"], row["event_type"]) == (event.id, kind)
@@ -342,7 +323,7 @@ async def test_each_type_of_event_has_one_row_at_home(pool: asyncpg.Pool, kind: 
 
 
 async def test_an_execution_that_failed_is_an_error(pool: asyncpg.Pool) -> None:
-    stored = await sink_on(pool).write([made(failed=True, error="E: m")], soon())
+    stored = await sink_on(pool).write([make_event(failed=True, error="E: m")], deadline_soon())
     assert stored.totals["hanako"].errors == 1
     row = await pool.fetchrow("SELECT status, error FROM cell_executions")
     assert tuple(row) == ("error", "E: m")
@@ -351,10 +332,10 @@ async def test_an_execution_that_failed_is_an_error(pool: asyncpg.Pool) -> None:
 async def test_an_event_from_the_future_keeps_the_time_of_its_first_receipt(
     pool: asyncpg.Pool,
 ) -> None:
-    untimed = made(untimed=True)
-    stored = await sink_on(pool).write([untimed], soon())
-    ahead = made(id=untimed.id, time=now() + timedelta(hours=23))
-    again_received = await sink_on(pool).write([ahead], soon())
+    untimed = make_event(untimed=True)
+    stored = await sink_on(pool).write([untimed], deadline_soon())
+    ahead = make_event(id=untimed.id, time=now() + timedelta(hours=23))
+    again_received = await sink_on(pool).write([ahead], deadline_soon())
     assert len(stored.events) == 1
     assert again_received.duplicates == [ahead]
     assert ahead.time == untimed.time

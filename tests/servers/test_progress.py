@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -19,27 +18,15 @@ from monitor.events.types import status
 from monitor.insight.packed_counts import percentile, unpack
 from monitor.jobs import counting as module
 from monitor.jobs.counting import Counting
-from monitor.pipeline.handlers import Handlers
-from monitor.pipeline.id_cache import IdCache
-from monitor.pipeline.postgres import PostgresSink
-from tests.conftest import Address
-from tests.servers.test_postgres import again
-from tests.support.factories import made, now, soon
+from tests.support.counters import ACTIVITY, CELLS, rows_of
+from tests.support.factories import deadline_soon, make_event, now
+from tests.support.postgres import Address
+from tests.support.sinks import retry_of, sink_on
 
-CELLS = """
-    SELECT s.user_id, c.cell_id, p.executions, p.errors, p.first_error_at, p.last_error_at,
-        p.first_success_at, p.errors_before_success, p.durations::text
-    FROM cell_progress AS p JOIN students AS s ON s.id = p.student_id
-    JOIN cells AS c ON c.id = p.cell_id AND c.notebook_id = p.notebook_id
-"""
 ERRORS = """
     SELECT s.user_id, c.cell_id, e.error, e.count, e.last_at
     FROM cell_errors AS e JOIN students AS s ON s.id = e.student_id
     JOIN cells AS c ON c.id = e.cell_id
-"""
-ACTIVITY = """
-    SELECT user_id, step, start, a.executions::text, a.errors::text, a.helps::text
-    FROM student_activity AS a JOIN students AS s ON s.id = a.student_id
 """
 PLACES = """
     SELECT s.user_id, last_success_at, notebook_at, n.path, cell_at, c.cell_id
@@ -58,16 +45,6 @@ async def progress(database: Database) -> AsyncIterator[Counting]:
 
 def idle() -> bool:
     return False
-
-
-def sink_on(pool: asyncpg.Pool) -> PostgresSink:
-    return PostgresSink(pool, IdCache(1_000), uuid.uuid4(), outbox=False, handlers=Handlers())
-
-
-async def rows(pool: asyncpg.Pool, query: str) -> set[tuple[Any, ...]]:
-    found = await pool.fetch(query)
-    assert len(set(found)) == len(found)
-    return set(map(tuple, found))
 
 
 def story() -> list[dict[str, Any]]:
@@ -92,22 +69,24 @@ async def test_what_is_counted_does_not_depend_on_the_order_of_arrival(
     for number, order in enumerate(permutations(told)):
         if number % 7:  # a seventh of them shows it as well
             continue
-        events = [made(student=f"s{number}", **fields) for fields in order]
+        events = [make_event(student=f"s{number}", **fields) for fields in order]
         cut = number % 3
         for batch in (events[:cut], events[cut:-1], events[-1:]):
             if batch:
-                await sink.write(batch, soon())
+                await sink.write(batch, deadline_soon())
             if when == "after each batch":
                 await progress.catch_up()
     await progress.catch_up()
-    (in_cell, at_help) = sorted({row[1:] for row in await rows(pool, CELLS)})
+    (in_cell, at_help) = sorted({row[1:] for row in await rows_of(pool, CELLS)})
     times = [fields["time"] for fields in told]
     assert in_cell[:7] == ("cell-1", 5, 3, times[0], times[3], times[2], 2)
     assert sum(unpack(in_cell[7])) == 3
     assert at_help[:3] == ("cell-2", 0, 0)
-    assert {row[1:] for row in await rows(pool, ERRORS)} == {("cell-1", "KeyError: …", 3, times[3])}
-    assert len({row[1:] for row in await rows(pool, ACTIVITY)}) == len({60, 3600})
-    assert {row[1:] for row in await rows(pool, PLACES)} == {
+    assert {row[1:] for row in await rows_of(pool, ERRORS)} == {
+        ("cell-1", "KeyError: …", 3, times[3])
+    }
+    assert len({row[1:] for row in await rows_of(pool, ACTIVITY)}) == len({60, 3600})
+    assert {row[1:] for row in await rows_of(pool, PLACES)} == {
         (times[4], times[5], "units/lesson.ipynb", times[5], "cell-2")
     }
 
@@ -118,7 +97,7 @@ async def test_several_writers_and_counters_at_once_count_each_event_once(
     chance = random.Random(7)
     start = now() - timedelta(days=40)
     events = [
-        made(
+        make_event(
             student=f"s{chance.randrange(5)}",
             type=chance.choice(["cell_executed", "cell_error", "help", "cell_execution_start"]),
             time=start + timedelta(minutes=chance.randrange(60 * 24 * 40)),
@@ -134,7 +113,9 @@ async def test_several_writers_and_counters_at_once_count_each_event_once(
         sink, order = sink_on(pool), random.Random(seed)
         for batch in range(6):
             chosen = events[batch * 100 : batch * 100 + 100]
-            await sink.write([again(event) for event in order.sample(chosen, 100)], soon())
+            await sink.write(
+                [retry_of(event) for event in order.sample(chosen, 100)], deadline_soon()
+            )
 
     counters = [Counting(database, idle), Counting(database, idle)]
     for each in counters:
@@ -147,8 +128,8 @@ async def test_several_writers_and_counters_at_once_count_each_event_once(
     for each in counters:
         await each.stop()
     assert await pool.fetchval("SELECT count(*) FROM outbox_counts") == 0
-    assert {row[:8] for row in await rows(pool, CELLS)} == expected_cells(events)
-    assert sum(row[3] for row in await rows(pool, ERRORS)) == sum(
+    assert {row[:8] for row in await rows_of(pool, CELLS)} == expected_cells(events)
+    assert sum(row[3] for row in await rows_of(pool, ERRORS)) == sum(
         status(event) == "error" for event in events if event.cell and event.notebook
     )
     assert await timed(pool) == sum(
@@ -197,9 +178,9 @@ async def test_a_batch_that_is_refused_is_not_counted(
     pool: asyncpg.Pool, progress: Counting
 ) -> None:
     with pytest.raises(RowRefused):
-        await sink_on(pool).write([made(), made(metadata="no json")], soon())
+        await sink_on(pool).write([make_event(), make_event(metadata="no json")], deadline_soon())
     await progress.catch_up()
-    assert await rows(pool, CELLS) == set()
+    assert await rows_of(pool, CELLS) == set()
     assert await pool.fetchval("SELECT count(*) FROM outbox_counts") == 0
 
 
@@ -207,22 +188,26 @@ async def test_what_a_dump_has_brought_is_not_counted_again(pool: asyncpg.Pool) 
     sink, time = sink_on(pool), now()
     hour, second = timedelta(hours=1), timedelta(seconds=1)
     for kind in ("cell_error", "help"):
-        await sink.write([made(type=kind, time=time, received_at=time - hour)], soon())
+        await sink.write(
+            [make_event(type=kind, time=time, received_at=time - hour)], deadline_soon()
+        )
     await pool.execute("SELECT count_batches(10)")
-    events = [made(time=time + n * second, received_at=time + abs(n) * second) for n in (-1, 0, 1)]
-    await sink.write(events, soon())
+    events = [
+        make_event(time=time + n * second, received_at=time + abs(n) * second) for n in (-1, 0, 1)
+    ]
+    await sink.write(events, deadline_soon())
     # Where it is restored, transactions are numbered anew.
     for table in ("cell_executions", "events"):
         await pool.execute(f"UPDATE {table} SET batch = (SELECT batch FROM outbox_counts)")
     await pool.execute("SELECT count_batches(10)")
     assert await activity(pool, 60) == {"executions": 4, "errors": 1, "helps": 1}
-    assert {row[2:4] for row in await rows(pool, CELLS)} == {(4, 1)}
+    assert {row[2:4] for row in await rows_of(pool, CELLS)} == {(4, 1)}
 
 
 async def test_batches_are_counted_even_if_nobody_asks(
     pool: asyncpg.Pool, progress: Counting
 ) -> None:
-    await sink_on(pool).write([made()], soon())
+    await sink_on(pool).write([make_event()], deadline_soon())
     await counted(pool, 1)
 
 
@@ -232,12 +217,12 @@ async def test_counting_gives_way_to_storing_but_not_for_ever(
     monkeypatch.setattr(module, "_PERIOD", 0.01)
     progress = Counting(database, lambda: True)
     progress.start()
-    await sink_on(pool).write([made()], soon())
+    await sink_on(pool).write([make_event()], deadline_soon())
     await asyncio.sleep(0.5)
-    assert not await rows(pool, CELLS)
+    assert not await rows_of(pool, CELLS)
     await progress.catch_up()
-    assert await rows(pool, CELLS)
-    await sink_on(pool).write([made(cell="cell-2")], soon())
+    assert await rows_of(pool, CELLS)
+    await sink_on(pool).write([make_event(cell="cell-2")], deadline_soon())
     monkeypatch.setattr(module, "_PUT_OFF", 0.0)
     await counted(pool, 2)
     await progress.stop()
@@ -246,7 +231,7 @@ async def test_counting_gives_way_to_storing_but_not_for_ever(
 async def counted(pool: asyncpg.Pool, cells: int) -> None:
     for _ in range(200):
         await asyncio.sleep(0.05)
-        if len(await rows(pool, CELLS)) == cells:
+        if len(await rows_of(pool, CELLS)) == cells:
             return
     pytest.fail("The batch was not counted")
 

@@ -11,8 +11,9 @@ from monitor.events.event import Event, Payload
 from monitor.pipeline.ledger import Counts
 from monitor.pipeline.spool import drain as fallback
 from monitor.pipeline.spool import quarantine
-from tests.servers.test_consumer import Running, eventually, ids, running, stored_ids
-from tests.support.factories import made, now
+from tests.support.consumers import RunningConsumers, ids_of, run_consumers, stored_ids
+from tests.support.factories import make_event, now
+from tests.support.waiting import eventually
 
 # As an operator may have made one; PostgreSQL's own errors of both kinds look the same.
 TRIGGER = """
@@ -34,12 +35,12 @@ def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quarantine, "_TRIES", 2)
 
 
-async def drained(server: Running) -> list[Event]:
+async def drained(server: RunningConsumers) -> list[Event]:
     """The events that were stored meanwhile, as a class goes on."""
     live = []
     async with asyncio.timeout(60):
         while server.spool.events:
-            live.append(made())
+            live.append(make_event())
             await server.put(live[-1])
             await asyncio.sleep(0.05)
     return live
@@ -50,9 +51,9 @@ async def test_what_is_refused_again_and_again_becomes_a_dead_letter_and_holds_u
     pool: asyncpg.Pool, code: str
 ) -> None:
     await pool.execute(TRIGGER.format(code=code))
-    first, second, third, last = (made() for _ in range(4))
-    odd = [made(code="odd") for _ in range(3)]
-    async with running(pool) as server:
+    first, second, third, last = (make_event() for _ in range(4))
+    odd = [make_event(code="odd") for _ in range(3)]
+    async with run_consumers(pool) as server:
         await server.spool.append(
             [
                 Payload([odd[0]], []),
@@ -66,13 +67,13 @@ async def test_what_is_refused_again_and_again_becomes_a_dead_letter_and_holds_u
         live = await drained(server)
         account = server.ledger.account()
     assert (account.stored, account.rejected) == (4 + len(live), 3)
-    assert await stored_ids(pool) == ids(first, second, third, last, *live)
+    assert await stored_ids(pool) == ids_of(first, second, third, last, *live)
     assert await pool.fetchval("SELECT sum(rejected) FROM ledger") == 3
     letters = await pool.fetch("SELECT raw FROM rejected_events WHERE reason LIKE '%an odd one%'")
     items = decode(
         f"[{','.join(letter['raw'] for letter in letters)}]".encode(), now(), 9, EVENT_DIALECTS
     )
-    assert ids(*items.events) == ids(*odd)
+    assert ids_of(*items.events) == ids_of(*odd)
 
 
 async def test_what_another_version_has_spooled_becomes_dead_letters(
@@ -83,16 +84,16 @@ async def test_what_another_version_has_spooled_becomes_dead_letters(
     def encode(parcel: Payload) -> bytes:
         return msgspec.msgpack.encode(next(forms))
 
-    event = made()
-    async with running(pool) as server:
+    event = make_event()
+    async with run_consumers(pool) as server:
         with monkeypatch.context() as patch:
             patch.setattr("monitor.pipeline.spool.entries._encode", encode)
-            await server.spool.append([Payload([made(), made()], []) for _ in range(3)])
+            await server.spool.append([Payload([make_event(), make_event()], []) for _ in range(3)])
         await server.spool.append([Payload([event], [])])
         server.fallback.activate(RuntimeError("for the test"))
         await eventually(lambda: not server.spool.events)
         account = server.ledger.account()
     assert account == Counts(0, 1, 0, 6, 0, 0)
-    assert await stored_ids(pool) == ids(event)
+    assert await stored_ids(pool) == ids_of(event)
     raw = [row["raw"] for row in await pool.fetch("SELECT raw FROM rejected_events")]
     assert {'{"of":"yore"}', '{"n":2}', msgspec.msgpack.encode("nothing").hex()} <= set(raw)

@@ -5,9 +5,10 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
-from tests.conftest import Address
-from tests.servers.test_flow import event, points, post
+from tests.support.events import event, post
+from tests.support.influx import read_points
 from tests.support.paths import ROOT
+from tests.support.postgres import Address
 from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer
 
@@ -39,10 +40,10 @@ async def test_a_bucket_is_rebuilt_from_postgresql(
     since = (recent - hour).isoformat()
     done = rebuild(environment | influx, "--since", since)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Done: 2 points")
-    assert len(await points(influx_server, postgres["database"])) == 2
+    assert len(await read_points(influx_server, postgres["database"])) == 2
     for _ in range(2):
         assert rebuild(environment | influx).returncode == 0
-        assert len(await points(influx_server, postgres["database"])) == 3
+        assert len(await read_points(influx_server, postgres["database"])) == 3
 
 
 def test_without_influxdb_it_says_what_to_set(environment: dict[str, str]) -> None:

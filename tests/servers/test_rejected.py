@@ -9,8 +9,9 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.conftest import Address
-from tests.servers.test_flow import event, fetch, points, post
+from tests.support.events import event, post
+from tests.support.influx import read_points
+from tests.support.postgres import Address, fetch
 from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer
 
@@ -134,7 +135,7 @@ async def test_a_point_is_written_again_unless_influxdb_still_refuses(
     good = await letter(postgres, "influxdb", LATE)
     answer = await api.post(f"/rejected-events/{good}/replay")
     assert answer.json() == {"id": good, "outcome": "written"}
-    assert len(await points(influx_server, postgres["database"])) == 1
+    assert len(await read_points(influx_server, postgres["database"])) == 1
     bad = await letter(postgres, "influxdb", "no line protocol")
     answer = await api.post(f"/rejected-events/{bad}/replay")
     assert answer.status_code == 409

@@ -16,7 +16,9 @@ from redis import Redis
 
 from tests.support import servers
 from tests.support.paths import ROOT
+from tests.support.scripts import add_to_path
 from tests.support.servers import InfluxServer, RedisServer, Server, ServerError
+from tests.support.waiting import eventually
 
 KINDS: list[type[Server]] = [RedisServer, InfluxServer]
 # With an empty PATH it is the wheel's server, on the platforms that the wheel is made for.
@@ -63,21 +65,6 @@ def ended(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return held
-
-
-def on_the_path(monkeypatch: pytest.MonkeyPatch, directory: Path, **scripts: str) -> None:
-    for name, script in scripts.items():
-        program = directory / name.replace("_", "-")
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -137,12 +124,14 @@ def test_start_and_stop_may_be_repeated(kind: type[Server], tmp_path: Path) -> N
 
 
 @each_kind
-def test_a_server_that_ended_by_itself_is_started_again(kind: type[Server], tmp_path: Path) -> None:
+async def test_a_server_that_ended_by_itself_is_started_again(
+    kind: type[Server], tmp_path: Path
+) -> None:
     others = psutil.Process().children()
     with kind(tmp_path) as server:
         (process,) = set(psutil.Process().children()) - set(others)
         process.kill()
-        assert eventually(lambda: ended(process))
+        await eventually(lambda: ended(process))
         server.start()
         assert listens(server.port)
 
@@ -157,20 +146,26 @@ def test_a_server_outlives_the_thread_that_started_it(kind: type[Server], tmp_pa
         assert listens(server.port)
 
 
-@each_kind
-def test_nothing_outlives_a_killed_test_process(kind: type[Server], tmp_path: Path) -> None:
+def start_and_kill(kind: type[Server], directory: Path) -> list[psutil.Process]:
+    """What a test process had started when it was killed."""
     code = (
         "import sys, time; from pathlib import Path; from tests.support.servers import *\n"
         f"with {kind.__name__}(Path(sys.argv[1])): print('ready', flush=True); time.sleep(60)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    command = [sys.executable, "-c", code, str(directory)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         assert parent.stdout.readline() == "ready\n"
         started = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
+    return started
+
+
+@each_kind
+async def test_nothing_outlives_a_killed_test_process(kind: type[Server], tmp_path: Path) -> None:
+    started = start_and_kill(kind, tmp_path)
     assert started
-    assert eventually(lambda: all(map(ended, started)))
+    await eventually(lambda: all(map(ended, started)))
 
 
 def test_a_port_just_taken_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +181,7 @@ def test_a_port_just_taken_is_replaced(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_server_that_does_not_start_shows_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_the_path(monkeypatch, tmp_path, redis_server="echo no memory left >&2; exit 1")
+    add_to_path(monkeypatch, tmp_path, redis_server="echo no memory left >&2; exit 1")
     with pytest.raises(ServerError, match="no memory left"):
         RedisServer(tmp_path).start()
 

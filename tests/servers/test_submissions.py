@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.lms import a_student, an_assignment, at_fault, make
+from tests.support.lms import create, create_assignment, create_student, error_location
 from tests.support.replicas import Listener, Replica
 
 JSON = {"Content-Type": "application/json"}
@@ -36,14 +36,14 @@ VERBATIM = (
 
 async def handed_in(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
     if "assignment_id" not in fields:
-        fields["assignment_id"] = (await an_assignment(api))["id"]
+        fields["assignment_id"] = (await create_assignment(api))["id"]
     if not fields.keys() & {"student_id", "user_id"}:
-        fields["student_id"] = (await a_student(api))["id"]
-    return await make(api, "/submissions", **fields)
+        fields["student_id"] = (await create_student(api))["id"]
+    return await create(api, "/submissions", **fields)
 
 
 async def test_a_submission_says_all_about_itself(api: httpx.AsyncClient) -> None:
-    assignment, student = await an_assignment(api), await a_student(api)
+    assignment, student = await create_assignment(api), await create_student(api)
     before = datetime.now(UTC)
     made = await handed_in(
         api,
@@ -75,7 +75,10 @@ async def test_a_submission_says_all_about_itself(api: httpx.AsyncClient) -> Non
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 async def test_the_content_stays_byte_for_byte(api: httpx.AsyncClient, encoding: str) -> None:
-    assignment_id, student_id = (await an_assignment(api))["id"], (await a_student(api))["id"]
+    assignment_id, student_id = (
+        (await create_assignment(api))["id"],
+        (await create_student(api))["id"],
+    )
     body = b'{"notebook_content":%s,"feedback": "\\u0000", "assignment_id":%d,"student_id":%d}' % (
         VERBATIM, assignment_id, student_id
     )  # fmt: skip
@@ -125,12 +128,15 @@ async def test_a_large_notebook_is_taken_and_lists_leave_it_out(api: httpx.Async
 )
 async def test_what_is_no_notebook_is_refused(api: httpx.AsyncClient, content: Any) -> None:
     body = {"assignment_id": 1, "student_id": 1, "notebook_content": content}
-    assert at_fault(await api.post("/submissions", json=body)) == ["body", "notebook_content"]
+    assert error_location(await api.post("/submissions", json=body)) == ["body", "notebook_content"]
 
 
 @pytest.mark.parametrize("depth", [900, 1500, 200_000])
 async def test_deep_nesting_is_refused_or_stored(api: httpx.AsyncClient, depth: int) -> None:
-    assignment_id, student_id = (await an_assignment(api))["id"], (await a_student(api))["id"]
+    assignment_id, student_id = (
+        (await create_assignment(api))["id"],
+        (await create_student(api))["id"],
+    )
     deep = b'{"cells":[],"nbformat":4,"nbformat_minor":5,"metadata":{"a":%s%s}}' % (
         b"[" * depth, b"]" * depth
     )  # fmt: skip
@@ -142,7 +148,7 @@ async def test_deep_nesting_is_refused_or_stored(api: httpx.AsyncClient, depth: 
 
 async def test_bytes_that_are_no_utf8_are_refused(api: httpx.AsyncClient) -> None:
     body = b'{"assignment_id":1,"student_id":1,"notebook_content":{"cells":["\xff"]}}'
-    assert at_fault(await api.post("/submissions", content=body, headers=JSON)) == ["body"]
+    assert error_location(await api.post("/submissions", content=body, headers=JSON)) == ["body"]
 
 
 async def test_a_notebook_that_jupyter_opens_is_taken(api: httpx.AsyncClient) -> None:
@@ -161,8 +167,8 @@ async def test_handing_in_nothing_leaves_the_content_null(api: httpx.AsyncClient
 
 
 async def test_attempts_are_counted_whoever_hands_in_at_once(api: httpx.AsyncClient) -> None:
-    assignment_id = (await an_assignment(api))["id"]
-    students = [(await a_student(api))["id"] for _ in range(2)]
+    assignment_id = (await create_assignment(api))["id"]
+    students = [(await create_student(api))["id"] for _ in range(2)]
     bodies = [
         {"assignment_id": assignment_id, "student_id": student_id}
         for student_id in students
@@ -179,7 +185,7 @@ async def test_attempts_are_counted_whoever_hands_in_at_once(api: httpx.AsyncCli
 @pytest.mark.parametrize(("hours", "late"), [(-1, True), (1, False)])
 async def test_late_is_by_the_servers_clock(api: httpx.AsyncClient, hours: int, late: bool) -> None:
     due = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
-    assignment = await an_assignment(api, due_date=due)
+    assignment = await create_assignment(api, due_date=due)
     claimed = {"submitted_at": "2001-01-01T00:00:00Z"}
     made = await handed_in(api, assignment_id=assignment["id"], **claimed)
     assert made["late"] is late
@@ -209,19 +215,19 @@ async def test_submissions_are_filtered(api: httpx.AsyncClient) -> None:
 async def test_a_reference_to_nothing_is_named(
     api: httpx.AsyncClient, fields: dict[str, Any], name: str
 ) -> None:
-    usual = {"assignment_id": (await an_assignment(api))["id"]}
+    usual = {"assignment_id": (await create_assignment(api))["id"]}
     if not fields.keys() & {"student_id", "user_id"}:
-        usual["student_id"] = (await a_student(api))["id"]
+        usual["student_id"] = (await create_student(api))["id"]
     answer = await api.post("/submissions", json=usual | fields)
-    assert at_fault(answer) == ["body", name]
+    assert error_location(answer) == ["body", name]
 
 
 async def test_a_student_is_named_and_by_one_name(api: httpx.AsyncClient) -> None:
-    assert at_fault(await api.post("/submissions", json={"assignment_id": 1})) == ["body"]
-    one, other = await a_student(api), await a_student(api)
-    body = {"assignment_id": (await an_assignment(api))["id"], "student_id": one["id"]}
+    assert error_location(await api.post("/submissions", json={"assignment_id": 1})) == ["body"]
+    one, other = await create_student(api), await create_student(api)
+    body = {"assignment_id": (await create_assignment(api))["id"], "student_id": one["id"]}
     mismatch = await api.post("/submissions", json=body | {"user_id": other["user_id"]})
-    assert at_fault(mismatch) == ["body", "user_id"]
+    assert error_location(mismatch) == ["body", "user_id"]
     await handed_in(api, **body, user_id=one["user_id"])
 
 
@@ -229,9 +235,9 @@ async def test_what_was_handed_in_never_changes(api: httpx.AsyncClient) -> None:
     made = await handed_in(api, notebook_content=NOTEBOOK)
     path = f"/submissions/{made['id']}"
     changed = await api.put(path, json={"notebook_content": NOTEBOOK, "grade": 5})
-    assert at_fault(changed) == ["body", "notebook_content"]
-    assert at_fault(await api.put(path, json={"student_id": 999})) == ["body", "student_id"]
-    assert at_fault(await api.put(path, json={"status": None})) == ["body", "status"]
+    assert error_location(changed) == ["body", "notebook_content"]
+    assert error_location(await api.put(path, json={"student_id": 999})) == ["body", "student_id"]
+    assert error_location(await api.put(path, json={"status": None})) == ["body", "status"]
     assert (await api.get(path)).json() == made
     same = {name: made[name] for name in ("assignment_id", "student_id", "user_id", "status")}
     assert (await api.put(path, json=same)).json() == made
@@ -246,8 +252,8 @@ async def graded(listener: Listener) -> dict[str, Any]:
 async def test_a_grade_is_told_once_for_each_change(
     api: httpx.AsyncClient, school: Replica
 ) -> None:
-    assignment = await an_assignment(api, points=100)
-    student = await a_student(api, user_id="*,花子%")
+    assignment = await create_assignment(api, points=100)
+    student = await create_student(api, user_id="*,花子%")
     made = await handed_in(api, assignment_id=assignment["id"], student_id=student["id"])
     path = f"/submissions/{made['id']}"
     channel = "notifications:%2A%2C花子%25"

@@ -6,8 +6,8 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.conftest import Address
-from tests.support.lms import at_fault, fresh
+from tests.support.lms import error_location, unique
+from tests.support.postgres import Address
 from tests.support.replicas import Replica
 
 
@@ -51,7 +51,7 @@ async def test_after_ten_minutes_they_are_gone(replica: Replica, postgres: Addre
 
 
 async def test_there_is_a_limit(api: httpx.AsyncClient) -> None:
-    path = f"/test/events/{fresh()}"
+    path = f"/test/events/{unique()}"
     for _ in range(10):
         assert (await api.post(path, json=[{}] * 1000)).status_code == 200
     refused = await api.post(path, json=[{}])
@@ -59,7 +59,7 @@ async def test_there_is_a_limit(api: httpx.AsyncClient) -> None:
     assert "10000" in refused.json()["detail"]
     assert (await api.get(path)).json()["count"] == 10_000
     assert (await api.delete(path)).status_code == 200
-    assert at_fault(await api.post(path, json=[{}] * 1001)) == ["body"]
+    assert error_location(await api.post(path, json=[{}] * 1001)) == ["body"]
     large = [{"x": "x" * 15_000_000}]
     statuses = [(await api.post(path, json=large)).status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 200, 413]
@@ -68,7 +68,7 @@ async def test_there_is_a_limit(api: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("body", [{}, [1], "x", [[]], None])
 async def test_what_is_no_array_of_objects_is_refused(api: httpx.AsyncClient, body: Any) -> None:
-    assert at_fault(await api.post("/test/events/x", json=body))[0] == "body"
+    assert error_location(await api.post("/test/events/x", json=body))[0] == "body"
 
 
 async def test_a_name_may_be_any_text(api: httpx.AsyncClient) -> None:
@@ -77,7 +77,7 @@ async def test_a_name_may_be_any_text(api: httpx.AsyncClient) -> None:
         assert (await api.post(path, json=[{}])).status_code == 200
         assert (await api.get(path)).json()["count"] == 1
         assert (await api.delete(path)).status_code == 200
-    assert at_fault(await api.get("/test/events/" + "x" * 513)) == ["path", "test_id"]
+    assert error_location(await api.get("/test/events/" + "x" * 513)) == ["path", "test_id"]
 
 
 async def test_they_can_be_switched_off(environment: dict[str, str]) -> None:

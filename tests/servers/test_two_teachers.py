@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.support.lms import a_class, an_assignment, fresh, make
+from tests.support.lms import create, create_assignment, create_class, unique
 from tests.support.replicas import Listener, Replica
 from tests.support.tokens import client, token
 
@@ -27,7 +27,7 @@ class Teacher:
 
     async def enrol(self, user_id: str, **said: Any) -> dict[str, Any]:
         path = f"/classes/{self.class_id}/students"
-        return await make(self.api, path, user_id=user_id, **said)
+        return await create(self.api, path, user_id=user_id, **said)
 
     async def roster(self) -> dict[str, dict[str, Any]]:
         entries = (await self.api.get(f"/classes/{self.class_id}/students")).json()
@@ -47,16 +47,16 @@ class Teacher:
 
 @asynccontextmanager
 async def a_teacher(replica: Replica) -> AsyncIterator[Teacher]:
-    name = fresh("teacher")
+    name = unique("teacher")
     async with client(replica.url, token(name, "instructor")) as api:
         teacher = Teacher(replica, api, name)
-        teacher.class_id = (await a_class(api))["id"]
+        teacher.class_id = (await create_class(api))["id"]
         teacher.key = await a_key(teacher, teacher.class_id)
         yield teacher
 
 
 async def a_key(teacher: Teacher, class_id: int) -> str:
-    made = await make(teacher.api, "/ingest-keys", name="x", class_id=class_id)
+    made = await create(teacher.api, "/ingest-keys", name="x", class_id=class_id)
     return str(made["key"])
 
 
@@ -83,7 +83,7 @@ async def stranger(guarded_school: Replica) -> AsyncIterator[Teacher]:
 @pytest.fixture
 async def pupil(owner: Teacher) -> dict[str, Any]:
     """A student of the owner's class, who has worked there."""
-    name = fresh("pupil")
+    name = unique("pupil")
     await post(owner.replica, owner.key, name, userName="花子")
     return (await owner.roster())[name]
 
@@ -164,7 +164,7 @@ async def test_an_administrator_lets_a_student_into_a_second_class(
     await post(stranger.replica, stranger.key, pupil["user_id"])
     async with client(owner.replica.url, token("root", "admin")) as api:
         path = f"/classes/{stranger.class_id}/students"
-        assert (await make(api, path, user_id=pupil["user_id"]))["role"] == "student"
+        assert (await create(api, path, user_id=pupil["user_id"]))["role"] == "student"
     assert await stranger.sees(pupil["student_id"]) == {200}
     assert await owner.sees(pupil["student_id"]) == {200}
     async with stranger.listening(f"class:{stranger.class_id}") as listener:
@@ -177,11 +177,11 @@ async def test_what_was_handed_in_to_another_class_stays_there(
     owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
     async with client(owner.replica.url, token("root", "admin")) as api:
-        await make(api, f"/classes/{stranger.class_id}/students", user_id=pupil["user_id"])
+        await create(api, f"/classes/{stranger.class_id}/students", user_id=pupil["user_id"])
         for teacher in (owner, stranger):
-            assignment = await an_assignment(teacher.api, class_id=teacher.class_id)
+            assignment = await create_assignment(teacher.api, class_id=teacher.class_id)
             given = {"assignment_id": assignment["id"], "user_id": pupil["user_id"], "grade": 1}
-            await make(teacher.api, "/submissions", **given)
+            await create(teacher.api, "/submissions", **given)
         path = f"/students/{pupil['student_id']}/submissions"
         assert len((await api.get(path)).json()["items"]) == 2
     (item,) = (await stranger.api.get(path)).json()["items"]
@@ -195,7 +195,7 @@ async def test_what_was_handed_in_to_another_class_stays_there(
 async def test_a_teacher_has_the_same_students_in_two_classes(
     owner: Teacher, pupil: dict[str, Any]
 ) -> None:
-    second = (await a_class(owner.api))["id"]
+    second = (await create_class(owner.api))["id"]
     await post(owner.replica, await a_key(owner, second), pupil["user_id"])
     entries = (await owner.api.get(f"/classes/{second}/students")).json()
     assert {entry["user_id"]: entry["role"] for entry in entries} == {
@@ -208,14 +208,14 @@ async def test_a_key_shows_a_student_to_no_colleague_who_does_not_teach_them(
     owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
     """Who knows the key of a class is not known to be the student, or their teacher."""
-    second = (await a_class(owner.api))["id"]
+    second = (await create_class(owner.api))["id"]
     path = f"/classes/{second}/students"
-    await make(owner.api, path, user_id=stranger.name, role="assistant")
+    await create(owner.api, path, user_id=stranger.name, role="assistant")
     await post(owner.replica, await a_key(owner, second), pupil["user_id"])
     assert await stranger.sees(pupil["student_id"]) == {403}
-    assert (await make(owner.api, path, user_id=pupil["user_id"]))["role"] == "student"
+    assert (await create(owner.api, path, user_id=pupil["user_id"]))["role"] == "student"
     assert await stranger.sees(pupil["student_id"]) == {200}
 
 
 async def test_who_is_in_no_class_yet_is_enrolled_at_once(stranger: Teacher) -> None:
-    assert (await stranger.enrol(fresh("new")))["role"] == "student"
+    assert (await stranger.enrol(unique("new")))["role"] == "student"

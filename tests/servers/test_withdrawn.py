@@ -1,8 +1,7 @@
 """What held and holds no more: keys and tokens that end or are withdrawn, roles that are lost."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,20 +11,14 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.conftest import Address
-from tests.support.lms import a_class, fresh, make
-from tests.support.provider import Provider, a_provider
+from tests.support.lms import create, create_class, unique
+from tests.support.postgres import Address
+from tests.support.provider import Provider, run_provider
 from tests.support.replicas import Listener, Replica
 from tests.support.tokens import SECRET, client, token
+from tests.support.waiting import eventually
 
-PATIENCE = 15.0  # seconds
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await holds():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.1)
+TIMEOUT = 15.0  # seconds
 
 
 async def change(postgres: Address, statement: str, *arguments: Any) -> None:
@@ -46,8 +39,8 @@ async def test_a_rotated_key_ends_after_24_hours(
 ) -> None:
     with Replica({**environment, "JWT_SECRET": SECRET}) as replica:
         async with client(replica.url, token("root", "admin")) as api:
-            old = await make(api, "/ingest-keys", name="x")
-            new = await make(api, f"/ingest-keys/{old['id']}/rotate")
+            old = await create(api, "/ingest-keys", name="x")
+            new = await create(api, f"/ingest-keys/{old['id']}/rotate")
             listed = {each["id"]: each for each in (await api.get("/ingest-keys")).json()}
         rotated_at = datetime.fromisoformat(listed[new["id"]]["created_at"])
         valid_to = datetime.fromisoformat(listed[old["id"]]["valid_to"])
@@ -61,7 +54,7 @@ async def test_a_rotated_key_ends_after_24_hours(
         async def is_refused() -> bool:
             return await posted(replica, old["key"]) == 401
 
-        await until(is_refused)
+        await eventually(is_refused)
         assert datetime.now(valid_to.tzinfo) >= soon
         assert await posted(replica, new["key"]) == 202
 
@@ -72,7 +65,7 @@ async def test_a_quota_is_of_a_day_and_of_all_replicas(
     secured = {**environment, "JWT_SECRET": SECRET, "DAILY_EVENTS": "5"}
     with Replica(secured) as replica:
         async with client(replica.url, token("root", "admin")) as api:
-            key, other = [(await make(api, "/ingest-keys", name="x"))["key"] for _ in range(2)]
+            key, other = [(await create(api, "/ingest-keys", name="x"))["key"] for _ in range(2)]
         assert await posted(replica, key, 5) == 202
         assert await posted(replica, key) == 503
         assert await posted(replica, other) == 202
@@ -83,12 +76,12 @@ async def test_a_quota_is_of_a_day_and_of_all_replicas(
         async def is_another_day() -> bool:
             return await posted(replica, key) == 202
 
-        await until(is_another_day)
+        await eventually(is_another_day)
 
 
 @pytest.fixture
 def hub() -> Any:
-    with a_provider() as provider:
+    with run_provider() as provider:
         yield provider
 
 
@@ -112,7 +105,7 @@ async def listening(replica: Replica, credential: str, channels: str) -> AsyncIt
 async def test_a_socket_ends_when_its_token_is_withdrawn(watched: Replica, hub: Provider) -> None:
     async with listening(watched, "hub-student", "progress:hanako") as listener:
         del hub.users["hub-student"]
-        await asyncio.wait_for(listener.socket.wait_closed(), PATIENCE)
+        await asyncio.wait_for(listener.socket.wait_closed(), TIMEOUT)
         assert listener.socket.close_code == 4401
     async with client(watched.url, "hub-student") as api:
         assert (await api.get("/classes")).status_code == 401
@@ -126,16 +119,16 @@ async def test_a_socket_outlives_a_hub_that_is_away(watched: Replica, hub: Provi
         async def was_asked() -> bool:
             return len(hub.asked) > asked + 1
 
-        await until(was_asked)
+        await eventually(was_asked)
         assert (await listener.send(action="ping"))["event"] == "pong"
 
 
 @pytest.mark.parametrize("lost", ["the role", "the class"])
 async def test_a_channel_ends_with_what_gave_it(watched: Replica, hub: Provider, lost: str) -> None:
     async with client(watched.url, "hub-teacher") as api:
-        class_id = (await a_class(api))["id"]
-        student = await make(api, f"/classes/{class_id}/students", user_id=fresh("pupil"))
-        key = (await make(api, "/ingest-keys", name="x", class_id=class_id))["key"]
+        class_id = (await create_class(api))["id"]
+        student = await create(api, f"/classes/{class_id}/students", user_id=unique("pupil"))
+        key = (await create(api, "/ingest-keys", name="x", class_id=class_id))["key"]
         mine = (await api.get("/students", params={"user_id": "sensei"})).json()
     assert [each["user_id"] for each in mine] == ["sensei"]
     async with listening(watched, "hub-teacher", f"class:{class_id}") as listener:
@@ -145,7 +138,7 @@ async def test_a_channel_ends_with_what_gave_it(watched: Replica, hub: Provider,
             async with client(watched.url, "hub-admin") as api:
                 path = f"/classes/{class_id}/students/{mine[0]['id']}"
                 assert (await api.delete(path)).status_code == 200
-        told = await listener.next(PATIENCE)
+        told = await listener.next(TIMEOUT)
         assert (told["event"], told["data"]["code"]) == ("error", "forbidden")
         events = [{"eventType": "help", "userId": student["user_id"]}]
         async with httpx.AsyncClient() as api:

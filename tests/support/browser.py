@@ -21,7 +21,7 @@ expect.set_options(timeout=PATIENCE)
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def launch_chromium() -> AsyncIterator[Browser]:
     os.environ["PLAYWRIGHT_NODEJS_PATH"] = find_node()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -34,7 +34,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def tab(browser: Browser, url: str, **context: str) -> AsyncIterator[Page]:
+async def open_tab(browser: Browser, url: str, **context: str) -> AsyncIterator[Page]:
     """The page, as a new visitor has it. Fails if a script fails or the policy stops something."""
     visitor = await browser.new_context(**{"locale": "en-US"} | context)  # type: ignore[arg-type]
     page = await visitor.new_page()

@@ -3,9 +3,8 @@
 import os
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ with EmbeddedPostgres(Path(sys.argv[1]), watchdog=sys.argv[2] == "True") as post
 """
 
 
-async def ask(host: str, query: str, *values: str) -> Any:
+async def run_query(host: str, query: str, *values: str) -> Any:
     connection = await asyncpg.connect(host=host, port=5432, user="postgres", database="postgres")
     try:
         return await connection.fetchval(query, *values)
@@ -41,15 +40,15 @@ async def ask(host: str, query: str, *values: str) -> Any:
         await connection.close()
 
 
-async def write(host: str) -> str:
+async def write_word(host: str) -> str:
     """Commit a word that was never there before."""
     word = uuid.uuid4().hex
-    await ask(host, "INSERT INTO words VALUES ($1)", word)
+    await run_query(host, "INSERT INTO words VALUES ($1)", word)
     return word
 
 
 async def assert_written(host: str, word: str) -> None:
-    assert await ask(host, "SELECT count(*) FROM words WHERE word = $1", word) == 1
+    assert await run_query(host, "SELECT count(*) FROM words WHERE word = $1", word) == 1
 
 
 async def assert_starts_with(directory: Path, word: str) -> None:
@@ -57,18 +56,11 @@ async def assert_starts_with(directory: Path, word: str) -> None:
         await assert_written(postgres.host, word)
 
 
-def head_of(directory: Path) -> psutil.Process:
+def postmaster_of(directory: Path) -> psutil.Process:
     return psutil.Process(int((directory / "data" / "postmaster.pid").read_text().split("\n")[0]))
 
 
-def await_true(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def has_gone(process: psutil.Process) -> bool:
+def has_ended(process: psutil.Process) -> bool:
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -76,7 +68,7 @@ def has_gone(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def launched(directory: Path, *, watchdog: bool) -> Iterator["subprocess.Popen[str]"]:
+def launch(directory: Path, *, watchdog: bool) -> Iterator["subprocess.Popen[str]"]:
     """A server in a process of its own; ended at the latest when the test is."""
     with subprocess.Popen(
         [sys.executable, "-c", SERVER, str(directory), str(watchdog)],
@@ -93,10 +85,10 @@ def launched(directory: Path, *, watchdog: bool) -> Iterator["subprocess.Popen[s
 
 
 @contextmanager
-def serving(
+def serve(
     directory: Path, *, watchdog: bool = WATCHDOGS[0]
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    with launched(directory, watchdog=watchdog) as server:
+    with launch(directory, watchdog=watchdog) as server:
         assert server.stdout
         host = server.stdout.readline().strip()
         assert host, "the server did not start"
@@ -104,7 +96,7 @@ def serving(
 
 
 @contextmanager
-def sleeping(*, owner_of: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def run_sleep(*, owner_of: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A process of the user that PostgreSQL runs as: another user's would not trouble it."""
     with subprocess.Popen(["sleep", "60"], user=owner_of.stat().st_uid) as process:
         try:

@@ -14,7 +14,7 @@ def now() -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-def made(**fields: Any) -> Event:
+def make_event(**fields: Any) -> Event:
     """A cell that has been executed, but for what `fields` say otherwise."""
     time = now()
     usual: dict[str, Any] = {
@@ -43,6 +43,6 @@ def made(**fields: Any) -> Event:
     return Event(**usual | fields)
 
 
-def soon(seconds: float = 5.0) -> float:
+def deadline_soon(seconds: float = 5.0) -> float:
     """A deadline by the event loop's clock."""
     return asyncio.get_running_loop().time() + seconds

@@ -6,35 +6,52 @@ from typing import Any
 import httpx
 
 
-def fresh(prefix: str = "x") -> str:
+def unique(prefix: str = "x") -> str:
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
-async def make(api: httpx.AsyncClient, resource: str, /, **fields: Any) -> dict[str, Any]:
+async def create(api: httpx.AsyncClient, resource: str, /, **fields: Any) -> dict[str, Any]:
     answer = await api.post(resource, json=fields)
     assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
-    return made
+    created: dict[str, Any] = answer.json()
+    return created
 
 
-async def a_class(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    return await make(api, "/classes", **{"name": "数学", "class_code": fresh("M")} | fields)
+async def create_class(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    return await create(api, "/classes", **{"name": "数学", "class_code": unique("M")} | fields)
 
 
-async def a_student(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    return await make(api, "/students", **{"user_id": fresh("student")} | fields)
+async def create_student(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    return await create(api, "/students", **{"user_id": unique("student")} | fields)
 
 
-async def an_assignment(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+async def create_assignment(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {"title": "第1回"}
     if "class_id" not in fields:
-        usual["class_id"] = (await a_class(api))["id"]
+        usual["class_id"] = (await create_class(api))["id"]
     if "notebook_id" not in fields:
-        usual["notebook_id"] = (await make(api, "/notebooks", path=fresh("a") + ".ipynb"))["id"]
-    return await make(api, "/assignments", **usual | fields)
+        usual["notebook_id"] = (await create(api, "/notebooks", path=unique("a") + ".ipynb"))["id"]
+    return await create(api, "/assignments", **usual | fields)
 
 
-def at_fault(answer: httpx.Response) -> list[Any]:
+async def create_class_of(api: httpx.AsyncClient, *names: str) -> tuple[int, list[str], list[int]]:
+    """A class of students with these names: its id, the students' user ids and their ids."""
+    class_id = (await create_class(api))["id"]
+    users = [unique(name) for name in names]
+    rows = [{"user_id": user} for user in users]
+    answer = await api.post(f"/classes/{class_id}/students", json=rows)
+    ids = {each["user_id"]: each["student_id"] for each in answer.json()}
+    return class_id, users, [ids[user] for user in users]
+
+
+async def act_on_help(
+    api: httpx.AsyncClient, class_id: int, student: int, action: str, name: str
+) -> httpx.Response:
+    """Take or resolve a request for help as the teacher of that name."""
+    return await api.post(f"/classes/{class_id}/help/{student}/{action}", json={"name": name})
+
+
+def error_location(answer: httpx.Response) -> list[Any]:
     """Where the one thing wrong with a request is."""
     assert answer.status_code == 422, answer.text
     (detail,) = answer.json()["detail"]

@@ -43,7 +43,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def link(target: int) -> AsyncIterator[Link]:
+async def cuttable_link(target: int) -> AsyncIterator[Link]:
     made = Link(target)
     await made.mend()
     try:

@@ -70,7 +70,7 @@ class Provider:
 
 
 @contextmanager
-def a_provider() -> Iterator[Provider]:
+def run_provider() -> Iterator[Provider]:
     provider = Provider()
     threading.Thread(target=provider.server.serve_forever, daemon=True).start()
     try:
@@ -80,11 +80,11 @@ def a_provider() -> Iterator[Provider]:
         provider.server.server_close()
 
 
-def signed(key: Any, algorithm: str, kid: str, **claims: Any) -> str:
+def signed_token(key: Any, algorithm: str, kid: str, **claims: Any) -> str:
     return jwt.encode(_claims(claims), key, algorithm, headers={"kid": kid})
 
 
-def confused() -> str:
+def confused_token() -> str:
     """A token whose HMAC is made with the published RSA key, as text."""
     public = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     said = f"{_part({'alg': 'HS256', 'kid': 'r'})}.{_part(_claims({}))}"

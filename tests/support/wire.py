@@ -19,22 +19,22 @@ def item(**fields: Any) -> dict[str, Any]:
     return {"eventId": ID, "eventType": "help", "eventTime": TIME, "userId": "花子"} | fields
 
 
-def decoded(*items: Any, limit: int = 100) -> Payload:
+def decode_items(*items: Any, limit: int = 100) -> Payload:
     return decode(json.dumps(items).encode(), NOW, limit)
 
 
-def event(**fields: Any) -> Event:
-    return only(json.dumps([item(**fields)]).encode())
+def decode_fields(**fields: Any) -> Event:
+    return decode_one(json.dumps([item(**fields)]).encode())
 
 
-def only(body: bytes) -> Event:
+def decode_one(body: bytes) -> Event:
     items = decode(body, NOW, 100)
     assert items.rejected == []
     (found,) = items.events
     return found
 
 
-def without(name: str, **fields: Any) -> dict[str, Any]:
+def item_without(name: str, **fields: Any) -> dict[str, Any]:
     return {key: value for key, value in item(**fields).items() if key != name}
 
 

@@ -16,12 +16,12 @@ from tests.support.wire import (
     INVALID,
     NOW,
     TIME,
-    decoded,
-    event,
+    decode_fields,
+    decode_items,
+    decode_one,
     fields_of,
     item,
-    only,
-    without,
+    item_without,
 )
 
 
@@ -60,18 +60,18 @@ def test_both_dialects_mean_the_same() -> None:
         "duration_ms": 1.5,
         **common,
     }
-    one, other = decoded(camel).events[0], decoded(snake).events[0]
+    one, other = decode_items(camel).events[0], decode_items(snake).events[0]
     assert fields_of(one) == fields_of(other)
     assert one.failed
     assert one.duration_ms == 1.5
-    mixed = decoded(camel, snake)
+    mixed = decode_items(camel, snake)
     assert [fields_of(each) for each in mixed.events] == [fields_of(one)] * 2
 
 
 def test_an_error_of_the_second_dialect_keeps_its_traceback() -> None:
     error = {"name": "E", "message": "m", "traceback": ["line 1"]}
     fields = {"event_type": "cell_error", "student_id": "a", "error": error}
-    (found,) = decoded(fields | {"metadata": {"traceback": 1}}).events
+    (found,) = decode_items(fields | {"metadata": {"traceback": 1}}).events
     assert found.failed
     assert json.loads(found.metadata) == {"traceback": ["line 1"], "metadata": {"traceback": 1}}
 
@@ -90,18 +90,18 @@ def test_null_means_absent(dialect: str) -> None:
         "camel": item(),
         "snake": {"event_id": ID, "event_type": "help", "timestamp": TIME, "student_id": "花子"},
     }[dialect]
-    expected = fields_of(decoded(base).events[0])
-    assert fields_of(decoded(base | nulls).events[0]) == expected
-    assert fields_of(decoded(base | nulls, INVALID).events[0]) == expected
+    expected = fields_of(decode_items(base).events[0])
+    assert fields_of(decode_items(base | nulls).events[0]) == expected
+    assert fields_of(decode_items(base | nulls, INVALID).events[0]) == expected
 
 
 def test_unknown_fields_are_kept_in_metadata() -> None:
-    found = event(kernel="python3", metadata={"room": 7})
+    found = decode_fields(kernel="python3", metadata={"room": 7})
     assert json.loads(found.metadata) == {"kernel": "python3", "room": 7}
 
 
 def test_unknown_fields_named_like_metadata_lose_nothing() -> None:
-    found = event(kernel="python3", metadata={"kernel": "r", "room": 7})
+    found = decode_fields(kernel="python3", metadata={"kernel": "r", "room": 7})
     assert json.loads(found.metadata) == {
         "kernel": "python3",
         "metadata": {"kernel": "r", "room": 7},
@@ -135,7 +135,7 @@ def test_an_invalid_item_is_rejected_with_the_reason_and_the_others_are_kept(
     fields: dict[str, Any], path: str
 ) -> None:
     bad = item(**fields)
-    events, (rejected,) = astuple(decoded(item(), bad, item()))
+    events, (rejected,) = astuple(decode_items(item(), bad, item()))
     assert len(events) == 2
     assert (rejected.index, rejected.path) == (1, path)
     assert rejected.reason
@@ -144,13 +144,13 @@ def test_an_invalid_item_is_rejected_with_the_reason_and_the_others_are_kept(
 
 @pytest.mark.parametrize("bad", [5, "text", None, [], True])
 def test_an_item_that_is_no_object_is_rejected(bad: Any) -> None:
-    events, (rejected,) = astuple(decoded(item(), bad))
+    events, (rejected,) = astuple(decode_items(item(), bad))
     assert len(events) == 1
     assert (rejected.index, rejected.path, json.loads(rejected.raw)) == (1, "", bad)
 
 
 def test_a_missing_event_type_is_named() -> None:
-    _, (rejected,) = astuple(decoded(without("eventType")))
+    _, (rejected,) = astuple(decode_items(item_without("eventType")))
     assert rejected.path == "eventType"
 
 
@@ -163,13 +163,13 @@ def test_a_number_beyond_all_columns_blocks_no_other_event(number: str) -> None:
 
 
 def test_512_characters_and_int32_are_allowed() -> None:
-    found = event(sessionId="あ" * 512, cellIndex=2**31 - 1, executionCount=-(2**31))
+    found = decode_fields(sessionId="あ" * 512, cellIndex=2**31 - 1, executionCount=-(2**31))
     assert (found.session, found.cell_index) == ("あ" * 512, 2**31 - 1)
 
 
 def test_the_student_is_the_user_else_the_address_verbatim() -> None:
-    assert event(userId=" Ａ ", emailAddress="a@b").student == " Ａ "
-    assert event(userId="", emailAddress="A@b").student == "A@b"
+    assert decode_fields(userId=" Ａ ", emailAddress="a@b").student == " Ａ "
+    assert decode_fields(userId="", emailAddress="A@b").student == "A@b"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_the_student_is_the_user_else_the_address_verbatim() -> None:
 )
 def test_what_is_no_text_is_replaced_and_what_looks_like_it_stays(written: str, read: str) -> None:
     body = json.dumps([item(code="CODE", other="CODE")]).replace("CODE", written).encode()
-    found = only(body)
+    found = decode_one(body)
     assert found.code == read
     assert json.loads(found.metadata) == {"other": read}
 
@@ -226,11 +226,11 @@ def test_a_body_that_is_no_json_array_is_refused_with_the_reason(body: bytes) ->
 
 
 def test_more_items_than_the_limit_are_refused_whatever_they_are() -> None:
-    assert len(decoded(*[item()] * 3, limit=3).events) == 3
+    assert len(decode_items(*[item()] * 3, limit=3).events) == 3
     bodies: list[list[Any]] = [[item()] * 4, [1] * 4, [item(), 1, [], None], [{}] * 4]
     for items in bodies:
         with pytest.raises(TooLarge, match="3"):
-            decoded(*items, limit=3)
+            decode_items(*items, limit=3)
 
 
 def test_five_million_items_are_refused_without_being_held() -> None:
@@ -246,8 +246,8 @@ def test_an_empty_array_has_no_events() -> None:
 
 
 def test_a_result_in_several_strings_is_joined() -> None:
-    assert event(result=["a\n", "b"]).output == "a\nb"
-    assert event(result=[]).output == ""
+    assert decode_fields(result=["a\n", "b"]).output == "a\nb"
+    assert decode_fields(result=[]).output == ""
 
 
 @pytest.mark.parametrize(
@@ -263,12 +263,12 @@ def test_a_result_in_several_strings_is_joined() -> None:
     ],
 )
 def test_an_event_written_as_json_is_read_as_the_same_event(fields: dict[str, Any]) -> None:
-    found = event(**fields)
-    assert fields_of(only(f"[{as_json(found)}]".encode())) == fields_of(found)
+    found = decode_fields(**fields)
+    assert fields_of(decode_one(f"[{as_json(found)}]".encode())) == fields_of(found)
 
 
 def test_what_the_real_extension_sends_is_read(captured: list[str]) -> None:
-    found = [only(body.encode()) for body in captured]
+    found = [decode_one(body.encode()) for body in captured]
     assert {each.student for each in found} == {"hanako@example.com"}
     assert {each.team for each in found} == {"チーム7"}
 

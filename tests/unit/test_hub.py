@@ -1,7 +1,5 @@
 """The fan-out of messages to subscribers."""
 
-import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,40 +11,9 @@ from monitor.live.hub import Hub
 from monitor.live.subscriber import SLOW, SocketLimits, Subscriber, frame
 from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import Stored, Totals
-from tests.support.factories import made
-
-
-class Said(msgspec.Struct):
-    what: Any
-
-
-class Peer:
-    """The far end of a wire: what it got, and whether it was dropped."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.dropped: tuple[int, str] | None = None
-
-    def write(self, frame: bytes, /) -> None:
-        self.frames.append(frame)
-
-    def drop(self, code: int, reason: str) -> None:
-        self.dropped = code, reason
-
-    @property
-    def messages(self) -> list[Any]:
-        return [msgspec.json.decode(text_of(each)) for each in self.frames]
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
-
-
-def text_of(frame: bytes) -> bytes:
-    sizes = {126: 4, 127: 10}
-    return frame[sizes.get(frame[1], 2) :]
+from tests.support.factories import make_event
+from tests.support.subscribers import Message, Peer, text_of
+from tests.support.waiting import eventually
 
 
 def a_hub(messages: int = 100, pending: int = 10) -> Hub:
@@ -54,7 +21,7 @@ def a_hub(messages: int = 100, pending: int = 10) -> Hub:
 
 
 def outgoing(*channels: str, what: Any = "hello") -> Publication:
-    return Publication("system_message", list(channels), datetime.now(UTC), Said(what))
+    return Publication("system_message", list(channels), datetime.now(UTC), Message(what))
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
@@ -73,7 +40,7 @@ async def test_a_subscriber_gets_a_message_once_however_many_channels_match() ->
         hub.subscribe(two, ["progress:a", "progress:*", "class:1"])
         hub.subscribe(three, ["progress:b"])
         hub.publish([outgoing("progress:a", "progress:*", "class:1")])
-        hub.reply(three, "pong", Said(None))
+        hub.reply(three, "pong", Message(None))
     assert len(every.frames) == len(several.frames) == 1
     assert every.frames[0] is several.frames[0]  # encoded once
     assert [message["event"] for message in other.messages] == ["pong"]
@@ -144,7 +111,7 @@ async def test_a_subscriber_may_have_its_messages_in_arrays() -> None:
         hub.subscribe(subscriber, ["broadcast"])
         subscriber.coalesce(0.01)
         hub.publish([outgoing("broadcast", what=number) for number in range(450)])
-        hub.reply(subscriber, "pong", Said(None))
+        hub.reply(subscriber, "pong", Message(None))
         await eventually(lambda: len(peer.frames) == 3)
         subscriber.coalesce(0)
         hub.publish([outgoing("broadcast", what="alone")])
@@ -195,7 +162,7 @@ def test_what_is_no_batch_is_not_kept() -> None:
     ],
 )
 def test_a_students_channel_is_escaped(student: str, channel: str) -> None:
-    event = made(student=student)
+    event = make_event(student=student)
     (message,) = execution_updates(Stored([event], [], {student: Totals(1, 0, [7])}))
     assert message.channels == [channel, "progress:*", "class:7"]
     data = msgspec.json.decode(msgspec.json.encode(message.data))

@@ -8,45 +8,53 @@ import pytest
 from msgspec.structs import astuple
 
 from monitor.events.decoding import decode
-from tests.support.wire import INVALID, NOW, decoded, event, item, only, without
+from tests.support.wire import (
+    INVALID,
+    NOW,
+    decode_fields,
+    decode_items,
+    decode_one,
+    item,
+    item_without,
+)
 
 
 def test_an_id_that_is_no_uuid_becomes_the_same_one_each_time() -> None:
-    ids = {event(eventId="run-1").id, event(eventId="run-1", code="other").id}
+    ids = {decode_fields(eventId="run-1").id, decode_fields(eventId="run-1", code="other").id}
     assert len(ids) == 1
     assert ids.pop().version == 5
-    assert event(eventId="run-1").id != event(eventId="run-2").id
+    assert decode_fields(eventId="run-1").id != decode_fields(eventId="run-2").id
 
 
 def test_an_item_with_a_time_but_no_id_gets_the_same_one_each_time() -> None:
-    fields = without("eventId", code="1 + 1")
+    fields = item_without("eventId", code="1 + 1")
     shuffled = dict(reversed(fields.items()))
     ids = {
-        only(json.dumps([fields]).encode()).id,
-        only(json.dumps([shuffled], indent=4).encode()).id,
-        only(json.dumps([fields | {"cellId": None, "eventId": ""}]).encode()).id,
-        decoded(INVALID, fields).events[0].id,
+        decode_one(json.dumps([fields]).encode()).id,
+        decode_one(json.dumps([shuffled], indent=4).encode()).id,
+        decode_one(json.dumps([fields | {"cellId": None, "eventId": ""}]).encode()).id,
+        decode_items(INVALID, fields).events[0].id,
     }
     assert len(ids) == 1
     assert ids.pop().version == 5
-    assert decoded(fields | {"code": "1 + 2"}).events[0].id not in ids
+    assert decode_items(fields | {"code": "1 + 2"}).events[0].id not in ids
 
 
 @pytest.mark.parametrize("time", ["2026-07-23T01:02:03", "2026-07-23T10:02:03+09:00"])
 def test_the_id_that_an_item_gets_does_not_depend_on_its_companions(time: str) -> None:
-    fields = without("eventId", eventTime=time)
-    assert decoded(fields).events[0].id == decoded(INVALID, fields).events[0].id
+    fields = item_without("eventId", eventTime=time)
+    assert decode_items(fields).events[0].id == decode_items(INVALID, fields).events[0].id
 
 
 def test_the_id_that_an_item_gets_does_not_depend_on_its_metadatas_layout() -> None:
-    fields = without("eventId", metadata={"a": 1, "b": {"c": 2}}, other=1)
-    ids = {only(json.dumps([fields], indent=indent).encode()).id for indent in (None, 2)}
+    fields = item_without("eventId", metadata={"a": 1, "b": {"c": 2}}, other=1)
+    ids = {decode_one(json.dumps([fields], indent=indent).encode()).id for indent in (None, 2)}
     assert len(ids) == 1
 
 
 def test_an_item_with_neither_id_nor_time_gets_a_random_id() -> None:
     fields = {"eventType": "help", "userId": "a"}
-    one, other = decoded(fields, fields).events
+    one, other = decode_items(fields, fields).events
     assert one.id != other.id
     assert one.id.version == 4
 
@@ -65,12 +73,15 @@ def test_an_item_with_neither_id_nor_time_gets_a_random_id() -> None:
     ],
 )
 def test_every_way_to_write_a_time_is_understood_and_no_zone_is_utc(text: str) -> None:
-    assert event(eventTime=text).time == datetime(2026, 7, 23, 1, 2, 3, tzinfo=UTC)
-    assert decoded(item(eventTime=text), INVALID).events[0].time == event(eventTime=text).time
+    assert decode_fields(eventTime=text).time == datetime(2026, 7, 23, 1, 2, 3, tzinfo=UTC)
+    assert (
+        decode_items(item(eventTime=text), INVALID).events[0].time
+        == decode_fields(eventTime=text).time
+    )
 
 
 def test_a_date_is_its_midnight() -> None:
-    assert event(eventTime="2026-07-22").time == datetime(2026, 7, 22, tzinfo=UTC)
+    assert decode_fields(eventTime="2026-07-22").time == datetime(2026, 7, 22, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +98,7 @@ def test_a_date_is_its_midnight() -> None:
     ],
 )
 def test_an_absurd_time_is_left_to_the_first_receipt_and_kept(text: str) -> None:
-    found = event(eventTime=text, metadata={"eventTime": "its own"})
+    found = decode_fields(eventTime=text, metadata={"eventTime": "its own"})
     assert found.untimed
     assert found.time == NOW
     kept = json.loads(found.metadata)
@@ -97,11 +108,11 @@ def test_an_absurd_time_is_left_to_the_first_receipt_and_kept(text: str) -> None
 
 @pytest.mark.parametrize("away", [timedelta(days=-400), timedelta(days=1)])
 def test_the_clients_time_is_believed_up_to_the_limits(away: timedelta) -> None:
-    assert event(eventTime=(NOW + away).isoformat()).time == NOW + away
+    assert decode_fields(eventTime=(NOW + away).isoformat()).time == NOW + away
 
 
 def test_an_absurd_time_without_an_id_is_the_same_event_when_it_is_sent_again() -> None:
-    body = json.dumps([without("eventId", eventTime="1999-01-01T00:00:00Z")]).encode()
+    body = json.dumps([item_without("eventId", eventTime="1999-01-01T00:00:00Z")]).encode()
     (first,), _ = astuple(decode(body, NOW, 1))
     (again,), _ = astuple(decode(body, NOW + timedelta(seconds=1), 1))
     assert first.id == again.id

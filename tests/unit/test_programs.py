@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.servers.test_servers import on_the_path
 from tests.support import programs
 from tests.support.programs import ProgramError
+from tests.support.scripts import add_to_path
 
 # In place of the network: a package, and another one that it needs.
 FAKE_FETCH = """
@@ -71,7 +71,7 @@ def test_what_is_missing_is_an_error_that_says_what_to_do(
 def test_a_package_runs_with_the_libraries_and_fonts_that_came_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_the_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
+    add_to_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
     starter = greet()
     said = subprocess.check_output([starter, "a b", "c"], env={}, text=True)
     root = tmp_path / "cache dir" / "greeting"
@@ -79,7 +79,7 @@ def test_a_package_runs_with_the_libraries_and_fonts_that_came_with_it(
 
 
 def test_a_package_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_the_path(monkeypatch, tmp_path, apt_get=f"sleep 0.1; {FAKE_FETCH}", dpkg=FAKE_UNPACK)
+    add_to_path(monkeypatch, tmp_path, apt_get=f"sleep 0.1; {FAKE_FETCH}", dpkg=FAKE_UNPACK)
     with ThreadPoolExecutor() as threads:
         first, second = threads.map(lambda _: greet(), range(2))
     assert first == second == greet()
@@ -97,10 +97,10 @@ def test_a_package_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_failed_fetch_says_so_and_is_tried_again(
     apt_get: str, dpkg: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_the_path(monkeypatch, tmp_path, apt_get=apt_get, dpkg=dpkg)
+    add_to_path(monkeypatch, tmp_path, apt_get=apt_get, dpkg=dpkg)
     with pytest.raises(ProgramError, match=r"No greeting[^\0]*Fetching it failed"):
         greet()
-    on_the_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
+    add_to_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
     assert subprocess.check_output([greet()])
 
 
@@ -156,12 +156,12 @@ def test_node_gets_the_library_that_a_small_debian_lacks(
     package = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr(programs, "find_spec", lambda name: package)
     (tmp_path / "driver").mkdir()
-    on_the_path(monkeypatch, tmp_path / "driver", node='test "$LD_LIBRARY_PATH" && echo "runs $1"')
+    add_to_path(monkeypatch, tmp_path / "driver", node='test "$LD_LIBRARY_PATH" && echo "runs $1"')
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("PATH", "")
         with pytest.raises(ProgramError, match="apt-get install libatomic1"):
             programs.find_node()
-    on_the_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
+    add_to_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
     assert subprocess.check_output([programs.find_node(), "here"], text=True) == "runs here\n"
 
 

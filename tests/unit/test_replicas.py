@@ -12,7 +12,7 @@ from monitor.live.history import History, MessageBatch, Publication
 from monitor.live.hub import Hub
 from monitor.live.replicas import ReplicaMessage, Replicas
 from monitor.live.subscriber import SocketLimits
-from tests.unit.test_hub import Peer, Said
+from tests.support.subscribers import Message, Peer
 
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(ReplicaMessage)
 
@@ -62,7 +62,7 @@ class Node:
 
     def say(self, *words: str) -> None:
         self.hub.publish(
-            Publication("system_message", ["broadcast"], datetime.now(UTC), Said(word))
+            Publication("system_message", ["broadcast"], datetime.now(UTC), Message(word))
             for word in words
         )
         self.wire.run()
