@@ -1,4 +1,4 @@
-"""The commands besides `serve`: ingest keys, tokens, InfluxDB rebuilt from PostgreSQL."""
+"""The commands besides `serve`: migrations, ingest keys, tokens, InfluxDB rebuilt."""
 
 import argparse
 import asyncio
@@ -15,7 +15,8 @@ from monitor.auth.principal import Principal
 from monitor.auth.tokens import mint
 from monitor.auth.visibility import visible
 from monitor.components import trust
-from monitor.database.migrations import migrate
+from monitor.database.migrations import migrate, missing_migrations
+from monitor.database.partitions import create_partitions, missing_partitions
 from monitor.database.pool import ACT, Act, Database
 from monitor.errors import CommandError
 from monitor.primary import postgres_for_commands
@@ -24,6 +25,7 @@ from monitor.settings import Settings
 
 _OPERATOR = Principal("admin", "command line")
 _MAX_LISTED = 500
+_MIGRATE_TIMEOUT = 60.0  # seconds for each statement but those of migrations
 
 
 def declare(subparsers: Any) -> None:
@@ -32,9 +34,18 @@ def declare(subparsers: Any) -> None:
     Each sets `run` to its function, which gets the parsed arguments and the settings and returns
     the exit code.
     """
+    _declare_migrate(subparsers)
     _declare_keys(subparsers)
     _declare_mint_token(subparsers)
     _declare_rebuild_influxdb(subparsers)
+
+
+def _declare_migrate(subparsers: Any) -> None:
+    command = subparsers.add_parser(
+        "migrate", help="apply missing migrations and create partitions, as the schema's owner"
+    )
+    command.set_defaults(run=_migrate)
+    command.add_argument("--dry-run", action="store_true", help="only print what would be done")
 
 
 def _declare_keys(subparsers: Any) -> None:
@@ -75,6 +86,32 @@ def _declare_rebuild_influxdb(subparsers: Any) -> None:
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
+    with postgres_for_commands(settings) as address:
+        asyncio.run(_migrate_database(Database(address, 1, _MIGRATE_TIMEOUT), arguments.dry_run))
+    return 0
+
+
+async def _migrate_database(database: Database, dry_run: bool) -> None:
+    await database.open()
+    try:
+        async with database.connection() as connection:
+            migrations = await missing_migrations(connection)
+            partitions = await missing_partitions(connection)
+            verb = "Would apply" if dry_run else "Applying"
+            for migration in migrations:
+                print(verb, migration.path.name)
+            verb = "Would create" if dry_run else "Creating"
+            for partition in partitions:
+                print(verb, "partition", partition)
+            if not dry_run:
+                await migrate(connection)
+                await create_partitions(connection)
+            print("Nothing was changed" if dry_run else "The schema is up to date")
+    finally:
+        await database.close(5.0)
 
 
 def _mint_token(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -4,8 +4,7 @@ The files decide themselves whether they are wanted, so that psql can run them: 
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +40,6 @@ class Migration(NamedTuple):
     path: Path
 
 
-@cache
 def all_migrations() -> tuple[Migration, ...]:
     """In order. Their numbers count up from 1."""
     paths = sorted(SQL.glob("[0-9]*_*.sql"))
@@ -59,24 +57,21 @@ async def missing_migrations(connection: asyncpg.Connection) -> Sequence[Migrati
     latest = all_migrations()[-1]
     if applied > latest.number:
         raise SchemaError(
-            f"The database has migration {applied}, and this server knows {latest.path.name} as the"
-            " latest: start the version that migrated the database, or a later one"
+            f"The database has migration {applied}, and the latest that this server knows is"
+            f" {latest.path.name}: start the version that migrated the database, or a later one"
         )
     return [migration for migration in all_migrations() if migration.number > applied]
 
 
-async def migrate(
-    connection: asyncpg.Connection, report: Callable[[str], None] = logger.info
-) -> None:
+async def migrate(connection: asyncpg.Connection) -> None:
     """Applies the missing migrations, each in a transaction of its own.
 
     `connection` must not be in a transaction. Raises SchemaError, SchemaBehind and, when PostgreSQL
     can't be used or another session holds a lock for too long, Unavailable. The failing migration
     then has changed nothing.
     """
-    missing = await missing_migrations(connection)
-    for migration in missing:
-        report(f"Applying {migration.path.name}")
+    for migration in await missing_migrations(connection):
+        logger.info("Applying %s", migration.path.name)
         try:
             await psql.run(connection, migration.path.read_text(), _STATEMENT_TIMEOUT)
         except psql.StatementFailed as failure:

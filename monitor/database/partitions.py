@@ -10,6 +10,8 @@ from monitor.events.event import OLDEST
 
 DAYS_BACK = OLDEST.days
 MONTHS_AHEAD = 12
+MIN_MONTHS_AHEAD = 2  # below this, /health warns
+RUN_MIGRATE = "run `run.py migrate` as the owner of the schema"
 
 
 class PartitionMissing(Unavailable):
@@ -29,8 +31,8 @@ async def ensure_partitions(connection: asyncpg.Connection, months: Iterable[dat
             await connection.execute("SELECT ensure_partitions($1, $1)", month)
         except asyncpg.InsufficientPrivilegeError as error:
             raise PartitionMissing(
-                f"There is no partition for {month:%Y-%m}, and this user may not create one: run"
-                " `run.py migrate` as the owner of the schema"
+                f"There is no partition for {month:%Y-%m}, and this user may not create one:"
+                f" {RUN_MIGRATE}"
             ) from error
 
 
@@ -46,9 +48,17 @@ async def create_partitions(connection: asyncpg.Connection) -> None:
 
 
 async def months_ahead(connection: asyncpg.Connection, timeout: float) -> int:
-    """How many months after this one have partitions without a gap, up to MONTHS_AHEAD."""
+    """How many months after this one have partitions without a gap, at most MONTHS_AHEAD."""
     value = await connection.fetchval(_SELECT_AHEAD, MONTHS_AHEAD, timeout=timeout)
     return int(value)
+
+
+async def partition_warning(connection: asyncpg.Connection, timeout: float) -> str | None:
+    """What an operator has to do if partitions are about to run out; None if there are enough."""
+    ahead = await months_ahead(connection, timeout)
+    if ahead >= MIN_MONTHS_AHEAD:
+        return None
+    return f"Partitions exist for {ahead} more months only: {RUN_MIGRATE}"
 
 
 _PARENTS = "unnest(ARRAY['cell_executions', 'notebook_accesses', 'events']) AS parent"
