@@ -78,7 +78,7 @@ def test_command_and_module_are_the_same(programs: Path, tmp_path: Path) -> None
 
 
 def test_wheel_has_each_file_of_the_schema(programs: Path, tmp_path: Path) -> None:
-    code = "from monitor.database.pool import SCHEMA; print(SCHEMA)"
+    code = "from monitor.database.migrations import SQL; print(SQL)"
     installed = Path(run(programs / "python", "-c", code, cwd=tmp_path).strip())
     assert installed.is_relative_to(programs.parent)
     files = {path.name: path.read_bytes() for path in installed.iterdir()}
