@@ -12,7 +12,8 @@ from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
 from monitor.errors import RowRefused
 from monitor.events.event import Event
 from monitor.pipeline.copying import Copied, PendingRow, copy, copy_new
-from monitor.pipeline.handlers import Handlers, leave_notes
+from monitor.pipeline.handler_runner import queue_runs
+from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.rows import home_row, session_changes, student_deltas
 
@@ -129,7 +130,7 @@ class PostgresSink:
         if len(rows) < len(found):
             raise asyncpg.ForeignKeyViolationError("a student of the batch has been deleted")
         if self._handlers:
-            await leave_notes(connection, self._handlers, (entry.event for entry in new))
+            await queue_runs(connection, self._handlers, (entry.event for entry in new))
         return rows
 
     async def _cover(self, connection: asyncpg.Connection, events: list[Event]) -> None:
