@@ -98,7 +98,14 @@ class Components:
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
         schema = Schema(pool)
         fallback = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
-        consumers = Consumers(queue, store, fallback, ledger, publish, limits)
+        consumers = Consumers(
+            queue=queue,
+            store=store,
+            drain=fallback,
+            ledger=ledger,
+            publish=publish,
+            limits=limits,
+        )
         housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
         clustering = Clustering(self.database, self._busy)
         self._replay = Replay(queue, runner, influx)
@@ -144,10 +151,10 @@ class Components:
                 return max(0.5, deadline - time.monotonic())
 
             queue.closed = True
-            if not await queue.drained(remaining()):
+            if not await queue.wait_drained(remaining()):
                 fallback.activate(Unavailable("The server is stopping"))
                 pool.terminate()  # what hangs goes to the spool
-                await queue.drained(2.0)
+                await queue.wait_drained(2.0)
             await consumers.stop()
             await fallback.stop()
             await housekeeping.stop()

@@ -62,7 +62,7 @@ async def running(
 
 
 async def stored(pool: asyncpg.Pool, handlers: Handlers, event: Event) -> Event:
-    sink = PostgresSink(pool, IdCache(10), REPLICA, outbox=False, handlers=handlers)
+    sink = PostgresSink(pool, IdCache(10), REPLICA, has_influx=False, handlers=handlers)
     await sink.write([event], deadline_soon())
     return event
 

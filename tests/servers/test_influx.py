@@ -78,7 +78,7 @@ async def sink_of(
 
 async def noted(pool: asyncpg.Pool, *events: Event) -> PointBatch:
     """Commits the events, and returns what is to be drawn of them."""
-    sink = PostgresSink(pool, IdCache(1000), REPLICA, outbox=True, handlers=Handlers())
+    sink = PostgresSink(pool, IdCache(1000), REPLICA, has_influx=True, handlers=Handlers())
     stored = await sink.write(list(events), deadline_soon())
     assert stored.outbox_id is not None
     return PointBatch([line(event) for event in stored.events], stored.outbox_id)
