@@ -99,10 +99,10 @@ class InfluxSink:
     """Writes points in the background, so that nobody waits for InfluxDB.
 
     Usually from memory, up to `max_pending` points. With more, or while InfluxDB is unavailable,
-    it is `behind`: it keeps nothing in memory, and catches up from the outbox. So it does for
-    replicas that never came back.
+    it is `behind`: it keeps no points in memory, and catches up from the outbox. The outbox also
+    has the points that replicas left behind when they died.
 
-    `written`, `refused` and `pending` count points; `failure` says why none are written now.
+    `written`, `refused` and `pending` count points.
     """
 
     def __init__(
@@ -131,6 +131,7 @@ class InfluxSink:
 
     @property
     def failure(self) -> str | None:
+        """Why points can't be written now, if so."""
         return self._job.failure
 
     def start(self) -> None:

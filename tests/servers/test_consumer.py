@@ -3,6 +3,7 @@
 import asyncio
 import json
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -392,6 +393,15 @@ async def test_a_full_disk_holds_up_no_event_once_postgresql_is_back(pool: async
         assert (account.stored, account.duplicates, account.spooled) == (2, 0, 0)
     assert await stored_ids(pool) == ids_of(spooled, event)
     assert await pool.fetchval("SELECT sum(stored) FROM ledger") == 2
+
+
+async def test_a_data_dir_that_was_removed_is_a_full_spool(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path / "data", 1_000_000)
+    shutil.rmtree(tmp_path / "data")
+    with pytest.raises(SpoolFull, match="data"):
+        await spool.append([Payload([make_event()], [])])
+    assert spool.failure
+    await spool.close()
 
 
 async def test_a_batch_committed_in_part_and_spooled_is_published_once(

@@ -26,7 +26,7 @@ class SpoolDrain:
     """Takes events that PostgreSQL can't, and stores them, in order, when it can again.
 
     `probe` returns once PostgreSQL is usable, or raises Unavailable. `publish` is called with what
-    was stored. While `active`, PostgreSQL is taken to be unavailable, for the `reason` given:
+    was stored. While `active`, PostgreSQL counts as unavailable (`reason` says why), and
     consumers spool events without trying it.
     """
 
