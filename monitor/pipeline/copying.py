@@ -20,11 +20,11 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
     event: Event
     ids: ResolvedIds
     table: Table
-    row: Row
+    values: Row
 
     @property
     def key(self) -> tuple[object, ...]:
-        return (self.table.name, *self.row[:3])
+        return (self.table.name, *self.values[:3])
 
 
 class Copied(NamedTuple):
@@ -41,7 +41,7 @@ def _by_table(pending: list[PendingRow]) -> Iterable[tuple[Table, list[Row]]]:
     """The rows of each table: same lock order everywhere, to avoid deadlocks."""
     rows: defaultdict[Table, list[Row]] = defaultdict(list)
     for row in pending:
-        rows[row.table].append(row.row)
+        rows[row.table].append(row.values)
     for table in sorted(rows, key=lambda table: table.name):
         yield table, sorted(rows[table])
 
