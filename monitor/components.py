@@ -21,7 +21,7 @@ from monitor.auth.origins import Origins
 from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetter, DeadLetters
 from monitor.database.migrations import Schema, SchemaError
-from monitor.database.pool import Database, close_pool, open_pool
+from monitor.database.pool import Database, close_pool, open_pool, open_single_use_pool
 from monitor.database.reads import Reads
 from monitor.errors import Unavailable
 from monitor.jobs.clustering import Clustering
@@ -32,7 +32,8 @@ from monitor.live.history import History
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SocketLimits
 from monitor.pipeline.consumer import Consumers, Limits
-from monitor.pipeline.handlers import HandlerRunner, load_handlers
+from monitor.pipeline.handler_runner import HandlerRunner
+from monitor.pipeline.handlers import load_handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import PostgresSink
@@ -44,12 +45,13 @@ from monitor.pipeline.spool.entries import Spool
 from monitor.pipeline.store import Store
 from monitor.settings import Settings
 from monitor.timeseries.influx import InfluxSink, Target
-from monitor.timeseries.outbox import Outbox
+from monitor.timeseries.outbox import PointsOutbox
 
 logger = logging.getLogger(__name__)
 
 
 _API_CONNECTIONS = 8  # to PostgreSQL, beside the pipeline's
+_HANDLER_CONNECTIONS = 4  # of custom handlers: one runs, others may be replayed
 
 
 class Components:
@@ -87,13 +89,23 @@ class Components:
         noted = influx is not None
         sink = PostgresSink(pool, references, spool.replica, noted, self._handlers)
         store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
-        runner = HandlerRunner(self._handlers, pool, dead_letters)
+        handler_pool = await open_single_use_pool(
+            self._postgres, _HANDLER_CONNECTIONS, settings.store_timeout
+        )
+        runner = HandlerRunner(self._handlers, pool, handler_pool, dead_letters)
 
         publish = Publisher(self.hub, runner, influx).publish
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
         schema = Schema(pool)
         fallback = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
-        consumers = Consumers(queue, store, fallback, ledger, publish, limits)
+        consumers = Consumers(
+            queue=queue,
+            store=store,
+            drain=fallback,
+            ledger=ledger,
+            publish=publish,
+            limits=limits,
+        )
         housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
         clustering = Clustering(self.database, self._busy)
         self._replay = Replay(queue, runner, influx)
@@ -139,10 +151,10 @@ class Components:
                 return max(0.5, deadline - time.monotonic())
 
             queue.closed = True
-            if not await queue.drained(remaining()):
+            if not await queue.wait_drained(remaining()):
                 fallback.activate(Unavailable("The server is stopping"))
                 pool.terminate()  # what hangs goes to the spool
-                await queue.drained(2.0)
+                await queue.wait_drained(2.0)
             await consumers.stop()
             await fallback.stop()
             await housekeeping.stop()
@@ -156,6 +168,7 @@ class Components:
             await self.keyring.stop()
             await self.reads.close(remaining())
             await self.database.close(remaining())
+            await close_pool(handler_pool, remaining())
             await close_pool(pool, remaining())
             await spool.close()
             logger.info("Stopped")
@@ -191,7 +204,7 @@ class Components:
     def _influx(self, pool: asyncpg.Pool, dead_letters: DeadLetters) -> InfluxSink | None:
         if target := influx_target(self._settings):
             max_pending = self._settings.influxdb_max_pending
-            return InfluxSink(target, Outbox(pool), dead_letters, max_pending)
+            return InfluxSink(target, PointsOutbox(pool), dead_letters, max_pending)
         return None
 
     def _broker(self) -> RedisBroker | None:

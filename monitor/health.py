@@ -135,7 +135,7 @@ async def check(parts: Parts) -> Health:
 
 
 async def _postgres(parts: Parts) -> tuple[PostgresHealth, LedgerHealth]:
-    own = parts.ledger.account()
+    own = parts.ledger.counts()
     if parts.fallback.active:
         return PostgresHealth("down", parts.fallback.reason), LedgerHealth(own, None)
     try:

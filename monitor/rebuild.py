@@ -13,7 +13,7 @@ from monitor.errors import Unavailable
 from monitor.settings import Settings, SettingsError
 from monitor.timeseries.backfill import lines_between
 from monitor.timeseries.influx import WRITE_ERRORS, InfluxSink
-from monitor.timeseries.outbox import Outbox
+from monitor.timeseries.outbox import PointsOutbox
 
 _STATEMENT_TIMEOUT = 3600.0  # seconds
 
@@ -36,7 +36,7 @@ async def rebuild_influxdb(
     if target is None:
         raise SettingsError("INFLUXDB_URL: name the InfluxDB to write to")
     pool = await open_pool(postgres, 4, _STATEMENT_TIMEOUT)
-    sink = InfluxSink(target, Outbox(pool), DeadLetters(pool, uuid.UUID(int=0)), 0)
+    sink = InfluxSink(target, PointsOutbox(pool), DeadLetters(pool, uuid.UUID(int=0)), 0)
     try:
         await Schema(pool).ensure()
         async with pool.acquire() as connection, connection.transaction():

@@ -83,6 +83,24 @@ async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> a
     )
 
 
+async def open_single_use_pool(
+    address: Mapping[str, Any], size: int, timeout: float
+) -> asyncpg.Pool:
+    """A pool for custom code: each connection is closed after one use, with all its state.
+
+    No reset undoes everything: asyncpg's, for instance, keeps type codecs.
+    """
+    return await asyncpg.create_pool(
+        **address,
+        min_size=0,
+        max_size=size,
+        max_queries=1,  # BEGIN is one already
+        timeout=timeout,
+        command_timeout=timeout,
+        server_settings=_SESSION,
+    )
+
+
 async def close_pool(pool: asyncpg.Pool, patience: float) -> None:
     try:
         await asyncio.wait_for(pool.close(), patience)

@@ -1,49 +1,51 @@
-"""Consumers: take a batch, store it, acknowledge it, publish what is new."""
+"""Consumers: take a batch, store it, answer its requests, publish what is new."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from monitor.errors import Unavailable
+from monitor.errors import SpoolFull, Unavailable
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.queue import EventQueue, PendingRequest, Receipt
 from monitor.pipeline.spool.drain import SpoolDrain
-from monitor.pipeline.store import Outcome, Store
+from monitor.pipeline.store import Store, StoreInterrupted
 from monitor.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 
-_LEAST_PATIENCE = 1.0  # seconds for a batch that has waited long: slow is not away
+# A batch that waited long in the queue gets this long to commit: slow is not unavailable.
+_MIN_COMMIT_TIMEOUT = 1.0  # seconds
 
 
 class Limits(NamedTuple):
-    """How large a batch grows, how long it waits to grow, how long an event waits to commit (s)."""
+    """How large a batch grows, how long it waits to grow, how long an event may wait (s)."""
 
     max_events: int
     linger: float
-    patience: float
+    timeout: float
 
 
 class Consumers:
-    """A pool of tasks that drain the queue into PostgreSQL or, while that is away, the spool.
+    """Tasks that store the queue's requests in PostgreSQL or, while it is down, in the spool.
 
-    `publish` is called with what has been committed, after the requests have been answered.
+    `publish` is called with what was committed, after the requests have been answered.
     """
 
     def __init__(
         self,
+        *,
         queue: EventQueue,
         store: Store,
-        fallback: SpoolDrain,
+        drain: SpoolDrain,
         ledger: Ledger,
         publish: Callable[[list[Stored]], None],
         limits: Limits,
     ) -> None:
         self._queue = queue
         self._store = store
-        self._fallback = fallback
+        self._drain = drain
         self._ledger = ledger
         self._publish = publish
         self._limits = limits
@@ -57,53 +59,61 @@ class Consumers:
         return sum(not task.done() for task in self._tasks)
 
     async def stop(self) -> None:
-        """Ends the tasks at once. Whoever wants the queue drained waits for that first."""
+        """Cancels the tasks. To drain the queue, wait for that first."""
         await cancel_and_wait(*self._tasks)
 
     async def _consume(self) -> None:
         while True:
             batch = await self._queue.take(self._limits.max_events, self._limits.linger)
-            outcome = Outcome()
+            stored: list[Stored] = []
             try:
-                await self._acknowledge(batch, outcome)
-            except Unavailable as error:
-                self._refuse(batch, error)
+                stored = await self._store_and_answer(batch)
             except asyncio.CancelledError:
                 self._refuse(batch, Unavailable("The server is stopping"))
                 raise
-            except Exception:  # a consumer outlives a fault of ours: its clients try again
-                logger.exception("A batch of %d submissions could not be stored", len(batch))
+            except Exception:  # a bug must not end the consumer: the clients retry
+                logger.exception("A batch of %d requests could not be stored", len(batch))
                 self._refuse(batch, Unavailable("The events could not be stored"))
             finally:
-                for submission in batch:
-                    self._queue.release(submission)
-            self._publish(outcome.stored)
+                for request in batch:
+                    self._queue.release(request)
+            self._publish(stored)
 
-    async def _acknowledge(self, batch: list[PendingRequest], outcome: Outcome) -> None:
-        if not self._fallback.active:
+    async def _store_and_answer(self, batch: list[PendingRequest]) -> list[Stored]:
+        """Returns what is to be published."""
+        committed: list[Stored] = []
+        if not self._drain.active:
             try:
-                return await self._commit(batch, outcome)
-            except Unavailable as error:
-                self._fallback.activate(error)
-        await self._fallback.take([submission.items for submission in batch])
-        outcome.stored.clear()  # the spool brings it all in once more, and publishes it then
-        for submission in batch:
-            events = len(submission.items.events)
-            submission.answer(Receipt(spooled=events, rejected=submission.items.rejected))
-        return None
+                return await self._commit(batch)
+            except StoreInterrupted as error:
+                self._drain.activate(error)
+                committed = error.stored
+        try:
+            await self._spool(batch)
+        except SpoolFull as error:
+            self._refuse(batch, error)
+            return committed
+        return []  # the drain stores the whole batch again, and publishes it then
 
-    async def _commit(self, batch: list[PendingRequest], outcome: Outcome) -> None:
-        deadline = batch[0].arrived + self._limits.patience
-        receipts = await self._store.put(
-            [submission.items for submission in batch],
-            outcome,
-            max(deadline, asyncio.get_running_loop().time() + _LEAST_PATIENCE),
+    async def _commit(self, batch: list[PendingRequest]) -> list[Stored]:
+        deadline = max(
+            batch[0].arrived + self._limits.timeout,
+            asyncio.get_running_loop().time() + _MIN_COMMIT_TIMEOUT,
         )
-        for submission, receipt in zip(batch, receipts, strict=True):
-            submission.answer(receipt)
+        result = await self._store.put([request.payload for request in batch], deadline)
+        for request, receipt in zip(batch, result.receipts, strict=True):
+            request.answer(receipt)
             self._ledger.add(receipt)
+        return result.stored
+
+    async def _spool(self, batch: list[PendingRequest]) -> None:
+        """Raises SpoolFull."""
+        await self._drain.take([request.payload for request in batch])
+        for request in batch:
+            payload = request.payload
+            request.answer(Receipt(spooled=len(payload.events), rejected=payload.rejected))
 
     def _refuse(self, batch: list[PendingRequest], error: Unavailable) -> None:
-        for submission in batch:
-            self._queue.received -= len(submission)
-            submission.answer(error)
+        for request in batch:
+            self._queue.received -= len(request)
+            request.answer(error)

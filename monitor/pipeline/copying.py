@@ -1,4 +1,4 @@
-"""How rows get into their tables: by COPY, and by a detour where some are there already."""
+"""Rows into their tables: by COPY, or through staging tables if some are there already."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,42 +14,49 @@ from monitor.pipeline.rows import Row
 
 
 class PendingRow(msgspec.Struct, frozen=True, gc=False):
+    """A row to copy, of the event at `position` in its batch."""
+
+    position: int
     event: Event
-    place: ResolvedIds
+    ids: ResolvedIds
     table: Table
-    row: Row
+    values: Row
 
     @property
     def key(self) -> tuple[object, ...]:
-        return (self.table.name, *self.row[:3])
+        return (self.table.name, *self.values[:3])
 
 
 class Copied(NamedTuple):
-    """The entries of a batch that are in their tables now."""
+    """The rows of a batch that are in their tables now, and are its own.
+
+    Those in `recommitted` were committed by an earlier attempt whose reply was lost.
+    """
 
     new: list[PendingRow]
-    before: list[PendingRow]  # this very receipt was committed by a try that didn't live to tell
+    recommitted: list[PendingRow]
 
 
-def _by_table(entries: list[PendingRow]) -> Iterable[tuple[Table, list[Row]]]:
-    """The rows for each table, both in an order that all writers share: none waits in a circle."""
+def _by_table(pending: list[PendingRow]) -> Iterable[tuple[Table, list[Row]]]:
+    """The rows of each table: same lock order everywhere, to avoid deadlocks."""
     rows: defaultdict[Table, list[Row]] = defaultdict(list)
-    for entry in entries:
-        rows[entry.table].append(entry.row)
+    for row in pending:
+        rows[row.table].append(row.values)
     for table in sorted(rows, key=lambda table: table.name):
         yield table, sorted(rows[table])
 
 
-async def copy(connection: asyncpg.Connection, entries: list[PendingRow]) -> None:
-    for table, rows in _by_table(entries):
+async def copy(connection: asyncpg.Connection, pending: list[PendingRow]) -> None:
+    """Raises UniqueViolationError if one of the rows is there already."""
+    for table, rows in _by_table(pending):
         await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
 
 
-async def copy_new(connection: asyncpg.Connection, entries: list[PendingRow]) -> Copied:
-    """Copies what is not there yet, by way of a staging table: COPY knows no ON CONFLICT."""
+async def copy_new(connection: asyncpg.Connection, pending: list[PendingRow]) -> Copied:
+    """Copies the rows that are not there yet, through staging: COPY has no ON CONFLICT."""
     inserted: set[tuple[object, ...]] = set()
-    ours: set[tuple[object, ...]] = set()
-    for table, rows in _by_table(entries):
+    same_receipt: set[tuple[object, ...]] = set()
+    for table, rows in _by_table(pending):
         names = {
             "staging": f"staged_{table.name}",
             "table": table.name,
@@ -66,10 +73,10 @@ async def copy_new(connection: asyncpg.Connection, entries: list[PendingRow]) ->
         inserted.update((table.name, *row) for row in new)
         if len(new) < len(rows):
             same = await connection.fetch(_SELECT_SAME_RECEIPT.format(**names))
-            ours.update((table.name, *row) for row in same)
+            same_receipt.update((table.name, *row) for row in same)
     return Copied(
-        [entry for entry in entries if entry.key in inserted],
-        [entry for entry in entries if entry.key in ours - inserted],
+        [row for row in pending if row.key in inserted],
+        [row for row in pending if row.key in same_receipt - inserted],
     )
 
 

@@ -1,67 +1,66 @@
-"""Handlers of custom types of event, registered from outside the package.
+"""Custom handlers: code from outside the package that runs for events of certain types.
 
-    from monitor.pipeline.handlers import Handlers
-
-    handlers = Handlers()
-
-    @handlers.on("quiz_answered")
-    async def quiz_answered(event, connection): ...
-
-A handler runs after its event has been committed, with a connection to PostgreSQL, in a
-transaction of its own, which commits once, though the server may crash meanwhile; what it does
-elsewhere it does twice then. What it raises is retried; if it still fails the event stays, and the
-failure is recorded in `rejected_events`.
+This module imports no third-party package, so that `from monitor import Handlers` is cheap.
 """
 
-import asyncio
 import importlib
-import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import asyncpg
-import tenacity
+from monitor.errors import HandlersError
 
-from monitor.database.dead_letters import DeadLetters
-from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, to_unavailable
-from monitor.errors import HandlersError, Unavailable
-from monitor.events.decoding import decode
-from monitor.events.dialects import as_json
-from monitor.events.event import Event, Rejected
-from monitor.tasks import cancel_and_wait
+if TYPE_CHECKING:
+    import asyncpg
 
-logger = logging.getLogger(__name__)
+    from monitor.events.event import Event
 
-Handler = Callable[[Event, asyncpg.Connection], Awaitable[None]]
+Handler = Callable[["Event", "asyncpg.Connection"], Awaitable[None]]
 H = TypeVar("H", bound=Handler)
-
-_TIMEOUT = 30.0  # seconds for one run of a handler
-_PAUSE = 2.0  # seconds between tries while PostgreSQL is away
-_SWEEP = 20.0  # seconds between looks for what others have left
-
-with_retry = tenacity.AsyncRetrying(
-    wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
-    stop=tenacity.stop_after_attempt(4),  # once, and three times more
-    reraise=True,
-)
-
-
-class _Failed(Exception):
-    """A handler has; its error is the cause."""
 
 
 class Handlers:
-    """A registry: which coroutine functions to call for which types of event."""
+    """A registry of custom handlers, by type of event.
+
+    Make one named `handlers` in a module of yours, and name the module in the setting HANDLERS
+    (several are separated by commas; they must be importable, for instance through PYTHONPATH).
+    """
 
     def __init__(self) -> None:
         self._by_type: defaultdict[str, list[Handler]] = defaultdict(list)
 
     def on(self, event_type: str) -> Callable[[H], H]:
+        """Registers the decorated coroutine function for each new event of this type.
+
+            from monitor import Handlers
+
+            handlers = Handlers()
+
+            @handlers.on("quiz_answered")
+            async def quiz_answered(event, connection):
+                await connection.execute("INSERT INTO answers VALUES ($1)", event.student)
+
+        `event_type` is the `eventType` of the wire, matched exactly; a function may be registered
+        for several types. The function is called with
+
+        - `event`, a monitor.events.event.Event: for instance `event.id` (UUID), `event.time`
+          (datetime in UTC), `event.student` (the `userId`), `event.metadata` (the text of a JSON
+          object);
+        - `connection`, an asyncpg.Connection that is in a transaction and used for this call only:
+          its settings, type codecs, listeners and temporary tables end with the call.
+
+        It runs after its event has been committed, and after the request has been answered. What it
+        does on `connection` is committed once, even if the server crashes meanwhile; any other side
+        effect may then happen twice. It is cancelled after 30 seconds. If it raises, its
+        transaction is rolled back and it is run again, three times with increasing pauses; then
+        the failure becomes a dead letter (`GET /rejected-events`), and the event stays.
+
+        Raises HandlersError when another function of the same module and name is registered.
+        """
+
         def register(handler: H) -> H:
-            if any(known is not handler for known in self._named(full_name(handler))):
+            if any(other is not handler for other in self._named(full_name(handler))):
                 raise HandlersError(f"Two handlers are called {full_name(handler)}: rename one")
             self._by_type[event_type].append(handler)
             return handler
@@ -69,6 +68,7 @@ class Handlers:
         return register
 
     def update(self, other: "Handlers") -> None:
+        """Adds the handlers of another registry."""
         for event_type, handlers in other._by_type.items():
             self._by_type[event_type] += handlers
 
@@ -76,13 +76,16 @@ class Handlers:
         return bool(self._by_type)
 
     def of(self, event_type: str) -> Sequence[Handler]:
+        """The handlers of a type, in the order of their registration."""
         return self._by_type.get(event_type, ())
 
     @property
     def names(self) -> list[str]:
+        """The full names of all handlers."""
         return [full_name(handler) for handlers in self._by_type.values() for handler in handlers]
 
     def named(self, name: str) -> Handler:
+        """The handler with this full name, one of `names`."""
         return next(self._named(name))
 
     def _named(self, name: str) -> Iterator[Handler]:
@@ -91,6 +94,7 @@ class Handlers:
 
 
 def full_name(handler: Handler) -> str:
+    """The module and the name of a handler, which identify it across restarts."""
     return f"{handler.__module__}.{handler.__qualname__}"
 
 
@@ -99,157 +103,13 @@ def load_handlers(modules: Iterable[str]) -> Handlers:
 
     Raises HandlersError when a module is missing, fails, or has none.
     """
-    found = Handlers()
+    loaded = Handlers()
     for name in modules:
         try:
             handlers = importlib.import_module(name).handlers
-        except Exception as error:
+        except Exception as error:  # whatever the module raises
             raise HandlersError(f"HANDLERS: the module {name!r} can't be used: {error}") from error
         if not isinstance(handlers, Handlers):
-            raise HandlersError(f"HANDLERS: {name}.handlers is no monitor.Handlers")
-        found.update(handlers)
-    return found
-
-
-class HandlerRunner:
-    """Runs custom handlers in the background, so that neither answers nor other events wait.
-
-    Pending calls are rows of `outbox_handlers`, committed with the event. A handler's transaction
-    removes its row: through crashes, it is run until it has committed once.
-    """
-
-    def __init__(self, handlers: Handlers, pool: asyncpg.Pool, dead_letters: DeadLetters) -> None:
-        self._handlers = handlers
-        self._pool = pool
-        self._dead_letters = dead_letters
-        self._wanted = asyncio.Event()
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        if self._handlers:
-            self._task = asyncio.create_task(self._work())
-
-    async def stop(self, patience: float) -> None:
-        """Ends the task once the present handler has run, or after `patience` seconds."""
-        if self._task:
-            self._stopping = True
-            self._wanted.set()
-            await asyncio.wait([self._task], timeout=patience)
-            await cancel_and_wait(self._task)
-
-    def wake(self, events: Iterable[Event]) -> None:
-        if any(self._handlers.of(event.type) for event in events):
-            self._wanted.set()
-
-    async def replay(self, name: str, event: Event) -> None:
-        """Runs the handler of that name once more. Raises HandlersError when there is none."""
-        for handler in self._handlers.of(event.type):
-            if handler.__name__ == name:
-                async with asyncio.timeout(_TIMEOUT), self._transaction() as connection:
-                    return await handler(event, connection)
-        raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
-
-    async def _work(self) -> None:
-        while not self._stopping:
-            self._wanted.clear()
-            try:
-                await self._work_off()
-            except (Unavailable, *DATABASE_ERRORS) as error:
-                logger.warning("Handlers wait for PostgreSQL: %s", error)
-                await asyncio.sleep(_PAUSE)
-            except Exception:  # a fault of ours must not end all handlers for good
-                logger.exception("Handlers could not be run")
-                await asyncio.sleep(_PAUSE)
-            else:
-                with suppress(TimeoutError):  # others may leave some behind
-                    await asyncio.wait_for(self._wanted.wait(), _SWEEP)
-
-    async def _work_off(self) -> None:
-        last = 0
-        while notes := await self._pool.fetch(_SELECT_UNHANDLED, self._handlers.names, last):
-            for note in notes:
-                if self._stopping:
-                    return
-                last = note["id"]
-                await self._handle(note)
-
-    async def _handle(self, note: asyncpg.Record) -> None:
-        handler, text = self._handlers.named(note["handler"]), note["event"]
-        try:
-            (event,) = decode(f"[{text}]".encode(), note["received_at"], 1).events
-            event.class_id = note["class_id"]
-            await with_retry(self._run, note["id"], handler, event)
-        except (Unavailable, *UNAVAILABLE_ERRORS):
-            raise  # not the handler's fault: the note waits until PostgreSQL is back
-        except Exception as failure:
-            logger.exception("The handler %s failed", note["handler"])
-            error = failure.__cause__ if isinstance(failure, _Failed) else failure
-            reason = f"{type(error).__name__}: {error}"
-            letter = Rejected(0, handler.__name__, reason, text)
-            deadline = asyncio.get_running_loop().time() + _TIMEOUT
-            await self._dead_letters.add("handler", [letter], deadline)
-            await self._pool.execute(_REMOVE, note["id"])
-
-    async def _run(self, note: int, handler: Handler, event: Event) -> None:
-        async with self._transaction() as connection:
-            if await connection.fetchval(_TAKE, note):  # else another replica has
-                await _call(handler, event, connection)
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        async with self._pool.acquire() as connection, connection.transaction():
-            yield connection
-
-
-async def _call(handler: Handler, event: Event, connection: asyncpg.Connection) -> None:
-    """Raises _Failed, or Unavailable when PostgreSQL went away meanwhile."""
-    try:
-        async with asyncio.timeout(_TIMEOUT):
-            await handler(event, connection)
-    except Exception as error:
-        if await _answers(connection):
-            raise _Failed from error
-        raise to_unavailable(error) from error
-
-
-async def _answers(connection: asyncpg.Connection) -> bool:
-    try:
-        await connection.execute("SELECT 1")
-    except UNAVAILABLE_ERRORS:
-        return False
-    except asyncpg.PostgresError:  # the handler's statement has failed
-        return True
-    return True
-
-
-async def leave_notes(
-    connection: asyncpg.Connection, handlers: Handlers, events: Iterable[Event]
-) -> None:
-    """Notes which handlers are to be run, in the transaction that stores the events."""
-    notes = [
-        (full_name(handler), event.received_at, event.class_id, as_json(event))
-        for event in events
-        for handler in handlers.of(event.type)
-    ]
-    if notes:
-        await connection.execute(_INSERT_UNHANDLED, *zip(*notes, strict=True))
-
-
-_INSERT_UNHANDLED = """
-    INSERT INTO outbox_handlers (handler, received_at, class_id, event)
-    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[])
-"""
-
-_SELECT_UNHANDLED = """
-    SELECT id, handler, received_at, class_id, event FROM outbox_handlers
-    WHERE handler = ANY($1::text[]) AND id > $2 ORDER BY id LIMIT 100
-"""
-
-_TAKE = """
-    DELETE FROM outbox_handlers WHERE id = (
-        SELECT id FROM outbox_handlers WHERE id = $1 FOR UPDATE SKIP LOCKED
-    ) RETURNING id
-"""
-
-_REMOVE = "DELETE FROM outbox_handlers WHERE id = $1"
+            raise HandlersError(f"HANDLERS: {name}.handlers must be a monitor.Handlers")
+        loaded.update(handlers)
+    return loaded

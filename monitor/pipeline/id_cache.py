@@ -1,4 +1,4 @@
-"""Finds the ids of what events name, making the rows that don't exist yet."""
+"""Ids of the students, sessions, notebooks and cells that events name; upserts missing rows."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ class Session(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell as it is known, or as a batch tells of it. Each value has the time it was said at."""
+    """A cell as PostgreSQL or a batch has it; each value with the time of its event."""
 
     id: int
     type_at: datetime
@@ -32,33 +32,35 @@ class Cell(NamedTuple):
     position_at: datetime
     position: int
 
-    def told(self, event: Event) -> "Cell":
-        """The cell after this event; the same object if the event tells nothing new."""
-        cell, at = self, event.time
-        kind, position = event.cell_type, event.cell_index
-        if kind and kind != cell.type and (at, kind) > (cell.type_at, cell.type):
-            cell = cell._replace(type_at=at, type=kind)
+    def updated(self, event: Event) -> "Cell | None":
+        """The cell after this event; None if the event changes nothing."""
+        at, kind, position = event.time, event.cell_type, event.cell_index
+        changes: dict[str, Any] = {}
+        if kind and kind != self.type and (at, kind) > (self.type_at, self.type):
+            changes |= {"type_at": at, "type": kind}
         if (
             position is not None
-            and position != cell.position
-            and (at, position) > (cell.position_at, cell.position)
+            and position != self.position
+            and (at, position) > (self.position_at, self.position)
         ):
-            cell = cell._replace(position_at=at, position=position)
-        return cell
+            changes |= {"position_at": at, "position": position}
+        return self._replace(**changes) if changes else None
 
 
-# An event this far ahead may have been too far ahead, hence untimed, when it was first received.
+# Still this far ahead: at its first receipt it may have been over the limit, so look its time up.
 _AHEAD = timedelta(hours=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNKNOWN = Cell(0, _EPOCH, "", _EPOCH, -(2**31))
 
 
 class IdCache:
-    """Ids by name, from memory where they are known.
+    """Ids by name, in memory; missing ones are upserted.
 
-    Rows are upserted outside the batch's transaction, in the order of their keys: no lock is held
-    while events are copied, and no two batches wait for each other in a circle. A remembered id
-    stays true because the schema refuses to delete what events have named.
+    Rows are upserted outside the batch's transaction, so that no lock is held while events are
+    copied; same lock order everywhere, to avoid deadlocks. A cached id stays valid because the
+    schema refuses to delete what events have named.
+
+    With more than `limit` names it starts again, empty.
     """
 
     def __init__(self, limit: int) -> None:
@@ -75,7 +77,7 @@ class IdCache:
     async def resolve(
         self, connection: asyncpg.Connection, events: list[Event]
     ) -> list[ResolvedIds]:
-        """The place of each event. Gives events without a time that of their first receipt."""
+        """The ids of each event. Gives events without a time that of their first receipt."""
         if len(self._sessions) + len(self._cells) + len(self._students) > self._limit:
             self.forget()
         students = await self._resolve_students(connection, events)
@@ -88,22 +90,22 @@ class IdCache:
     async def _resolve_students(
         self, connection: asyncpg.Connection, events: list[Event]
     ) -> list[int]:
-        known = self._students
-        if missing := {event.student for event in events if event.student not in known}:
+        ids = self._students
+        if missing := {event.student for event in events if event.student not in ids}:
             rows = await connection.fetch(_UPSERT_STUDENTS, sorted(missing))
-            known.update((row["user_id"], row["id"]) for row in rows)
-        return [known[event.student] for event in events]
+            ids.update((row["user_id"], row["id"]) for row in rows)
+        return [ids[event.student] for event in events]
 
     async def _resolve_sessions(
         self, connection: asyncpg.Connection, events: list[Event], students: list[int]
     ) -> list[int | None]:
-        known = self._sessions
+        sessions = self._sessions
         starts: dict[tuple[int, str], datetime] = {}
         for event, student in zip(events, students, strict=True):
             if not event.session:
                 continue
             key, time = (student, event.session), event.time
-            session = known.get(key)
+            session = sessions.get(key)
             if session is None or time < session.start_time:
                 starts[key] = min(time, starts.get(key, time))
         if starts:
@@ -112,45 +114,55 @@ class IdCache:
                 _UPSERT_SESSIONS, *_columns(keys, 2), [starts[key] for key in keys]
             )
             for row in rows:
-                known[row["student_id"], row["session_id"]] = Session(row["id"], row["start_time"])
+                sessions[row["student_id"], row["session_id"]] = Session(
+                    row["id"], row["start_time"]
+                )
         return [
-            known[student, event.session].id if event.session else None
+            sessions[student, event.session].id if event.session else None
             for event, student in zip(events, students, strict=True)
         ]
 
     async def _resolve_notebooks(
         self, connection: asyncpg.Connection, events: list[Event]
     ) -> list[int | None]:
-        known = self._notebooks
+        ids = self._notebooks
         paths = {event.notebook for event in events}
-        if missing := {path for path in paths if path and path not in known}:
+        if missing := {path for path in paths if path and path not in ids}:
             rows = await connection.fetch(_UPSERT_NOTEBOOKS, sorted(missing))
-            known.update((row["path"], row["id"]) for row in rows)
-        return [known[event.notebook] if event.notebook else None for event in events]
+            ids.update((row["path"], row["id"]) for row in rows)
+        return [ids[event.notebook] if event.notebook else None for event in events]
 
     async def _resolve_cells(
         self, connection: asyncpg.Connection, events: list[Event], notebooks: list[int | None]
     ) -> list[int | None]:
-        known = self._cells
+        cells = self._cells
         changes: dict[tuple[int, str], Cell] = {}
         for event, notebook in zip(events, notebooks, strict=True):
             if not event.cell or not notebook:
                 continue
             key = (notebook, event.cell)
-            cell = changes.get(key) or known.get(key)
+            cell = changes.get(key) or cells.get(key)
             if cell and event.cell_type == cell.type and event.cell_index == cell.position:
                 continue
-            told = (cell or _UNKNOWN).told(event)
-            if told is not cell:
-                changes[key] = told
+            if updated := (cell or _UNKNOWN).updated(event):
+                changes[key] = updated
+            elif cell is None:
+                changes[key] = _UNKNOWN
         if changes:
             keys = sorted(changes)
             values = [changes[key][1:] for key in keys]
             rows = await connection.fetch(_UPSERT_CELLS, *_columns(keys, 2), *_columns(values, 4))
             for row in rows:
-                known[row["notebook_id"], row["cell_id"]] = Cell(*row[2:])
+                cell = Cell(
+                    id=row["id"],
+                    type_at=row["type_at"],
+                    type=row["type"],
+                    position_at=row["position_at"],
+                    position=row["position"],
+                )
+                cells[row["notebook_id"], row["cell_id"]] = cell
         return [
-            known[notebook, event.cell].id if event.cell and notebook else None
+            cells[notebook, event.cell].id if event.cell and notebook else None
             for event, notebook in zip(events, notebooks, strict=True)
         ]
 
@@ -162,7 +174,7 @@ def _columns(keys: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
 async def _fix_times(
     connection: asyncpg.Connection, events: list[Event], students: list[int]
 ) -> None:
-    """Gives each event that brought no usable time the time of its first receipt."""
+    """Gives each event without a usable time the time of its first receipt."""
     doubtful = [
         (student, event.id, event.received_at, event)
         for event, student in zip(events, students, strict=True)
@@ -207,7 +219,7 @@ _UPSERT_CELLS = """
         position_at, NULLIF(position, -2147483648)
     FROM unnest(
         $1::bigint[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::integer[]
-    ) AS told (notebook_id, cell_id, type_at, type, position_at, position)
+    ) AS batch (notebook_id, cell_id, type_at, type, position_at, position)
     ON CONFLICT (notebook_id, cell_id) DO UPDATE SET
         type = CASE WHEN (EXCLUDED.type_at, EXCLUDED.type) > (c.type_at, COALESCE(c.type, ''))
                THEN EXCLUDED.type ELSE c.type END,
@@ -216,8 +228,8 @@ _UPSERT_CELLS = """
                              > (c.position_at, COALESCE(c.position, -2147483648))
                    THEN EXCLUDED.position ELSE c.position END,
         position_at = GREATEST(EXCLUDED.position_at, c.position_at)
-    RETURNING notebook_id, cell_id, id, type_at, COALESCE(type, ''), position_at,
-        COALESCE(position, -2147483648)
+    RETURNING notebook_id, cell_id, id, type_at, COALESCE(type, '') AS type, position_at,
+        COALESCE(position, -2147483648) AS position
 """
 
 _INSERT_FIRST_RECEIPTS = """
@@ -228,6 +240,6 @@ _INSERT_FIRST_RECEIPTS = """
 
 _SELECT_FIRST_RECEIPTS = """
     SELECT student_id, event_id, received_at
-    FROM unnest($1::bigint[], $2::uuid[]) AS asked (student_id, event_id)
+    FROM unnest($1::bigint[], $2::uuid[]) AS doubtful (student_id, event_id)
     JOIN first_receipts USING (student_id, event_id)
 """

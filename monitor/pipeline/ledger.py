@@ -1,4 +1,4 @@
-"""The ledger: what has become of everything that was received."""
+"""The ledger: what became of every item received."""
 
 import uuid
 
@@ -21,15 +21,12 @@ class Counts(msgspec.Struct):
 
 
 class Ledger:
-    """The account of this process, and the sum of all replicas'.
-
-    What the spool held when the process started counts as received by it.
-    """
+    """This process's counts. What the spool held when it started counts as received by it."""
 
     def __init__(self, queue: EventQueue, spool: Spool) -> None:
         self._queue = queue
         self._spool = spool
-        self._taken_over = spool.events
+        self._spooled_before = spool.events
         self._stored = self._duplicates = self._rejected = 0
 
     def add(self, receipt: Receipt) -> None:
@@ -37,34 +34,35 @@ class Ledger:
         self._duplicates += receipt.duplicates
         self._rejected += len(receipt.rejected)
 
-    def account(self) -> Counts:
+    def counts(self) -> Counts:
         return Counts(
-            self._taken_over + self._queue.received,
-            self._stored,
-            self._duplicates,
-            self._rejected,
-            self._spool.events,
-            self._queue.events,
+            received=self._spooled_before + self._queue.received,
+            stored=self._stored,
+            duplicates=self._duplicates,
+            rejected=self._rejected,
+            spooled=self._spool.events,
+            pending=self._queue.events,
         )
 
     async def report(self, pool: asyncpg.Pool) -> None:
-        """Tells the other replicas what is spooled and pending here."""
+        """Publishes what is spooled and pending here, for the other replicas' totals."""
         await pool.execute(_REPORT, self._spool.replica, self._spool.events, self._queue.events)
 
 
 async def total(
-    connection: asyncpg.Connection, replica: uuid.UUID, own: Counts, patience: float
+    connection: asyncpg.Connection, replica: uuid.UUID, own: Counts, timeout: float
 ) -> Counts:
-    """The account of all replicas since the first; what is spooled and pending here is `own`'s.
+    """The counts of all replicas ever; `spooled` and `pending` of this one are `own`'s.
 
-    Of the others that is some seconds old. What is pending in a replica that is gone was never
-    acknowledged; what is in its spool waits for its return.
+    Other replicas' numbers lag a few seconds. Items pending in a dead replica were never
+    acknowledged; those in its spool wait for its return. `timeout` is in seconds.
     """
-    row = await connection.fetchrow(_TOTAL, replica, timeout=patience)
-    stored, duplicates, rejected, spooled, pending = row
-    spooled, pending = spooled + own.spooled, pending + own.pending
-    received = stored + duplicates + rejected + spooled + pending
-    return Counts(received, stored, duplicates, rejected, spooled, pending)
+    row = await connection.fetchrow(_TOTAL, replica, timeout=timeout)
+    counts = Counts(received=0, **row)
+    counts.spooled += own.spooled
+    counts.pending += own.pending
+    counts.received = sum(msgspec.structs.astuple(counts))
+    return counts
 
 
 _REPORT = """
@@ -74,10 +72,11 @@ _REPORT = """
 """
 
 _TOTAL = """
-    SELECT COALESCE(sum(stored), 0)::bigint, COALESCE(sum(duplicates), 0)::bigint,
-        COALESCE(sum(rejected), 0)::bigint,
-        COALESCE(sum(spooled) FILTER (WHERE replica <> $1), 0)::bigint,
+    SELECT COALESCE(sum(stored), 0)::bigint AS stored,
+        COALESCE(sum(duplicates), 0)::bigint AS duplicates,
+        COALESCE(sum(rejected), 0)::bigint AS rejected,
+        COALESCE(sum(spooled) FILTER (WHERE replica <> $1), 0)::bigint AS spooled,
         COALESCE(sum(pending) FILTER (
-            WHERE replica <> $1 AND seen_at > now() - interval '15 seconds'), 0)::bigint
+            WHERE replica <> $1 AND seen_at > now() - interval '15 seconds'), 0)::bigint AS pending
     FROM ledger
 """

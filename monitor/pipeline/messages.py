@@ -1,4 +1,4 @@
-"""What the dashboards are told of stored events."""
+"""The messages that dashboards get about stored events."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from monitor.live.history import Publication
 from monitor.pipeline.postgres import Stored, Totals
 
 
-class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
+class ExecutionUpdate(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     """The `data` of an `execution_update`. `executions` and `errors` are the student's totals."""
 
     event_id: uuid.UUID
@@ -25,7 +25,7 @@ class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
 
 
 def execution_updates(stored: Stored) -> list[Publication]:
-    """One message for each new event, on its student's and their classes' channels."""
+    """A message per new event, on the channels of its student and the student's classes."""
     channels = {student: _channels(student, totals) for student, totals in stored.totals.items()}
     return [
         Publication(
@@ -33,15 +33,15 @@ def execution_updates(stored: Stored) -> list[Publication]:
             channels[event.student],
             event.time,
             ExecutionUpdate(
-                event.id,
-                event.type,
-                event.student,
-                event.notebook,
-                event.cell,
-                event.cell_index,
-                status(event),
-                stored.totals[event.student].executions,
-                stored.totals[event.student].errors,
+                event_id=event.id,
+                event_type=event.type,
+                user_id=event.student,
+                notebook_path=event.notebook,
+                cell_id=event.cell,
+                cell_index=event.cell_index,
+                status=status(event),
+                executions=stored.totals[event.student].executions,
+                errors=stored.totals[event.student].errors,
             ),
         )
         for event in stored.events

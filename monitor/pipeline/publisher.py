@@ -1,10 +1,10 @@
-"""Tells all who want to know what has been committed."""
+"""Publishes committed events: to InfluxDB, the dashboards and custom handlers."""
 
 import logging
 from collections.abc import Iterable
 
 from monitor.live.hub import Hub
-from monitor.pipeline.handlers import HandlerRunner
+from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.messages import execution_updates
 from monitor.pipeline.postgres import Stored
 from monitor.timeseries.influx import InfluxSink, PointBatch
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Passes new events on to InfluxDB, to the dashboards, and to custom handlers."""
+    """Passes new events on, each consumer independently of the others."""
 
     def __init__(self, hub: Hub, runner: HandlerRunner, influx: InfluxSink | None) -> None:
         self._hub = hub
@@ -22,20 +22,20 @@ class Publisher:
         self._influx = influx
 
     def publish(self, batches: Iterable[Stored]) -> None:
-        """Never raises: the events are stored, whoever could not be told."""
+        """Never raises: the events are stored, and their requests answered."""
         for stored in batches:
-            for tell in (self._draw, self._show, self._handle):
+            for step in (self._write_points, self._notify, self._wake_handlers):
                 try:
-                    tell(stored)
-                except Exception:  # who can't be told must not keep the others from hearing
-                    logger.exception("%d events: %s failed", len(stored.events), tell.__name__)
+                    step(stored)
+                except Exception:  # one failing consumer must not block the others
+                    logger.exception("%d events: %s failed", len(stored.events), step.__name__)
 
-    def _draw(self, stored: Stored) -> None:
+    def _write_points(self, stored: Stored) -> None:
         if self._influx and stored.outbox_id is not None:
             self._influx.put(PointBatch([line(event) for event in stored.events], stored.outbox_id))
 
-    def _show(self, stored: Stored) -> None:
+    def _notify(self, stored: Stored) -> None:
         self._hub.publish(execution_updates(stored))
 
-    def _handle(self, stored: Stored) -> None:
+    def _wake_handlers(self, stored: Stored) -> None:
         self._runner.wake(stored.events)

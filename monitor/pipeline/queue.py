@@ -8,8 +8,8 @@ import msgspec
 from monitor.errors import QueueFull
 from monitor.events.event import Payload, Rejected
 
-_FEW = 16  # submissions; where more wait already, a batch doesn't wait for others
-_LARGE = 4 * 1024 * 1024  # bytes; a batch of that size takes in no more
+_LINGER_BELOW = 16  # requests; where more wait already, a batch doesn't linger
+_MAX_BATCH_BYTES = 4 * 1024 * 1024  # a batch this large is closed
 
 
 class Receipt(msgspec.Struct):
@@ -22,23 +22,23 @@ class Receipt(msgspec.Struct):
 
 
 class PendingRequest:
-    """A request's items on their way, when they came, and the future of their receipt."""
+    """A request's payload, size in bytes, arrival (event loop's clock), and future receipt."""
 
-    __slots__ = ("arrived", "bytes", "items", "receipt")
+    __slots__ = ("arrived", "bytes", "payload", "receipt")
 
     def __init__(
-        self, items: Payload, size: int, arrived: float, receipt: asyncio.Future[Receipt]
+        self, payload: Payload, size: int, arrived: float, receipt: asyncio.Future[Receipt]
     ) -> None:
-        self.items = items
+        self.payload = payload
         self.bytes = size
         self.arrived = arrived
         self.receipt = receipt
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.payload)
 
     def answer(self, outcome: Receipt | Exception) -> None:
-        """Does nothing when it has been answered, or the client has gone away meanwhile."""
+        """Does nothing if it has been answered already, or the client has disconnected."""
         if self.receipt.done():
             return
         if isinstance(outcome, Exception):
@@ -48,14 +48,13 @@ class PendingRequest:
 
 
 class EventQueue:
-    """Submissions that wait or are being stored, bounded by their events and by their bytes."""
+    """Requests that wait or are being stored, bounded by their events and by their bytes."""
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._queue: asyncio.Queue[PendingRequest] = asyncio.Queue(max_events)
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._taking = asyncio.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._empty = asyncio.Event()
         self._empty.set()
         self.events = 0
@@ -67,60 +66,58 @@ class EventQueue:
     def full(self) -> bool:
         return self.events >= self._max_events or self.bytes >= self._max_bytes
 
-    def put(self, items: Payload, size: int) -> Awaitable[Receipt]:
-        """Accepts a request's items at once; their receipt comes when they are on disk.
+    def put(self, payload: Payload, size: int) -> Awaitable[Receipt]:
+        """Accepts a request of `size` bytes at once; its receipt comes when it is on disk.
 
         Raises QueueFull, and the receipt raises Unavailable: the same request may succeed later.
         """
         if self.closed:
             raise QueueFull("The server is stopping")
-        count = len(items)
+        count = len(payload)
         if self.events + count > self._max_events:
             raise QueueFull(f"{self.events} events are waiting to be stored")
         if self.bytes + size > self._max_bytes:
             raise QueueFull(f"{self.bytes} bytes of events are waiting to be stored")
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()  # a system call, each time
-        loop = self._loop
-        submission = PendingRequest(items, size, loop.time(), loop.create_future())
+        loop = asyncio.get_running_loop()
+        request = PendingRequest(payload, size, loop.time(), loop.create_future())
         self.received += count
         self.events += count
         self.bytes += size
         self._empty.clear()
-        self._queue.put_nowait(submission)
-        return submission.receipt
+        self._queue.put_nowait(request)
+        return request.receipt
 
     async def take(self, max_events: int, linger: float) -> list[PendingRequest]:
-        """At least one submission, and more until `max_events` are reached.
+        """Waits for a request, and takes more until the batch has `max_events` events.
 
-        Where few are waiting, waits `linger` seconds for others to join: a larger batch costs less
-        per event.
+        If few are waiting, lingers for `linger` seconds so that others join: a larger batch costs
+        less per event.
         """
-        async with self._taking:  # one at a time, or idle consumers would share what is one batch
+        async with self._taking:  # one at a time, or idle consumers would split a batch
             return await self._take(max_events, linger)
 
     async def _take(self, max_events: int, linger: float) -> list[PendingRequest]:
         batch = [await self._queue.get()]
-        if self._queue.qsize() < _FEW:
+        if self._queue.qsize() < _LINGER_BELOW:
             await asyncio.sleep(linger)
         events, size = len(batch[0]), batch[0].bytes
-        while events < max_events and size < _LARGE and not self._queue.empty():
+        while events < max_events and size < _MAX_BATCH_BYTES and not self._queue.empty():
             batch.append(self._queue.get_nowait())
             events += len(batch[-1])
             size += batch[-1].bytes
         return batch
 
-    def release(self, submission: PendingRequest) -> None:
-        """Makes room again for what has been answered."""
-        self.events -= len(submission)
-        self.bytes -= submission.bytes
+    def release(self, request: PendingRequest) -> None:
+        """Frees the room of a request that has been answered."""
+        self.events -= len(request)
+        self.bytes -= request.bytes
         if not self.events:
             self._empty.set()
 
-    async def drained(self, patience: float) -> bool:
-        """Whether all has been answered within `patience` seconds."""
+    async def wait_drained(self, timeout: float) -> bool:
+        """Whether all requests have been answered within `timeout` seconds."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await self._empty.wait()
         except TimeoutError:
             return False

@@ -1,19 +1,19 @@
-"""Gives a dead letter another try, as what gave up on it."""
+"""Retries a dead letter through the stage that rejected it."""
 
 from monitor.database.dead_letters import DeadLetter
 from monitor.errors import Conflict, MonitorError, Unavailable
 from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, decode
-from monitor.pipeline.handlers import HandlerRunner
+from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.queue import EventQueue
 from monitor.timeseries.influx import InfluxError, InfluxSink
 
 
 class ReplayFailed(Conflict):
-    """It failed again; the letter stays."""
+    """The retry failed as well; the dead letter stays."""
 
 
 class Replay:
-    """Tries letters of the sources `ingest`, `handler` and `influxdb`."""
+    """Retries dead letters of the sources `ingest`, `handler` and `influxdb`."""
 
     def __init__(self, queue: EventQueue, runner: HandlerRunner, influx: InfluxSink | None) -> None:
         self._queue = queue
@@ -21,9 +21,9 @@ class Replay:
         self._influx = influx
 
     async def run(self, letter: DeadLetter) -> str:
-        """What has become of it: `stored`, `duplicate`, `spooled`, `handled` or `written`.
+        """The outcome: `stored`, `duplicate`, `spooled`, `handled` or `written`.
 
-        Raises ReplayFailed, or Unavailable when it can't be tried now.
+        Raises ReplayFailed, or Unavailable if it can't be retried now.
         """
         if letter.source == "handler":
             return await self._handle(letter)
@@ -33,10 +33,10 @@ class Replay:
 
     async def _ingest(self, letter: DeadLetter) -> str:
         body = f"[{letter.raw}]".encode()
-        items = decode(body, letter.received_at, 1, (*EVENT_DIALECTS, CELL_MONITOR))
-        if items.rejected:
-            raise ReplayFailed(items.rejected[0].reason)
-        receipt = await self._queue.put(items, len(body))
+        payload = decode(body, letter.received_at, 1, (*EVENT_DIALECTS, CELL_MONITOR))
+        if payload.rejected:
+            raise ReplayFailed(payload.rejected[0].reason)
+        receipt = await self._queue.put(payload, len(body))
         if receipt.rejected:
             raise ReplayFailed(receipt.rejected[0].reason)
         if receipt.spooled:
@@ -49,7 +49,7 @@ class Replay:
             await self._runner.replay(letter.path, event)
         except MonitorError as error:
             raise ReplayFailed(str(error)) from error
-        except Exception as error:  # whatever a handler of others raises
+        except Exception as error:  # a custom handler may raise anything
             raise ReplayFailed(f"{type(error).__name__}: {error}") from error
         return "handled"
 
@@ -59,7 +59,7 @@ class Replay:
         try:
             await self._influx.send(letter.raw.encode())
         except InfluxError as error:
-            kind = ReplayFailed if error.blames_points else Unavailable
+            kind = ReplayFailed if error.is_points_fault else Unavailable
             raise kind(str(error)) from error
         except (TimeoutError, OSError) as error:
             raise Unavailable(f"InfluxDB: {error}") from error

@@ -1,4 +1,4 @@
-"""What each type of event means: its home row, and what it tells of its student and session.
+"""What an event is stored as: its home row, and the changes to its student and session.
 
 All of it is pure: events and ids in, rows out.
 """
@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
-# Where an event's home has no column for a field, the field is kept in its metadata.
+# Fields that have no column in an event's home table are kept in its metadata.
 _NONE: dict[str, str] = {}
 _CELL_FIELDS = {"cellId": "cell", "cellIndex": "cell_index"}
 _RUN_FIELDS = {
@@ -40,17 +40,17 @@ _RUN_FIELDS = {
 }
 
 
-def home_row(event: Event, place: ResolvedIds) -> tuple[Table, Row]:
-    """The one row of an event, and the table that it belongs in."""
-    kind, cell = event.type, place.cell
+def home_row(event: Event, ids: ResolvedIds) -> tuple[Table, Row]:
+    """The one row of an event, and its table."""
+    kind, cell = event.type, ids.cell
     head = (
-        place.student,
+        ids.student,
         event.time,
         event.id,
         event.received_at,
         kind,
-        place.session,
-        place.notebook,
+        ids.session,
+        ids.notebook,
         cell,
         event.cell_type,
     )
@@ -83,12 +83,12 @@ def _metadata(event: Event, homeless: dict[str, str]) -> str:
 
 
 class StudentDelta(msgspec.Struct, omit_defaults=True):
-    """What a batch tells of one student. Texts are those said last, with the times they have."""
+    """What a batch changes of one student. Each text is the latest, with its event's time."""
 
     id: int
     first_at: datetime
     last_at: datetime
-    heard_at: datetime  # when the event of `last_at` was received
+    last_event_received_at: datetime  # receipt of the event of `last_at`
     received_at: datetime
     executions: int
     errors: int
@@ -104,19 +104,27 @@ class StudentDelta(msgspec.Struct, omit_defaults=True):
     @classmethod
     def of(cls, event: Event, student: int) -> "StudentDelta":
         at, received_at = event.time, event.received_at
-        return cls(student, at, at, received_at, received_at, 0, 0)
+        return cls(
+            id=student,
+            first_at=at,
+            last_at=at,
+            last_event_received_at=received_at,
+            received_at=received_at,
+            executions=0,
+            errors=0,
+        )
 
-    def add(self, event: Event, counted: bool) -> None:
+    def add(self, event: Event, is_new: bool) -> None:
+        """Adds an event; one that is not new was counted when it was first committed."""
         at = event.time
         if at < self.first_at:
             self.first_at = at
         if at > self.last_at:
-            self.last_at, self.heard_at = at, event.received_at
+            self.last_at, self.last_event_received_at = at, event.received_at
         if event.received_at > self.received_at:
             self.received_at = event.received_at
-        if event.type in EXECUTIONS or event.type in FAILURES:
-            self.executions += counted
-            self.errors += counted and status(event) == "error"
+        if is_new and (event.type in EXECUTIONS or event.type in FAILURES):
+            self._count(event)
         elif event.type == "help":
             self.help_at = max(self.help_at or at, at)
         elif event.type == "help_stop":
@@ -128,24 +136,29 @@ class StudentDelta(msgspec.Struct, omit_defaults=True):
         if event.team and (at, event.team) > (self.team_at, self.team):
             self.team_at, self.team = at, event.team
 
+    def _count(self, execution: Event) -> None:
+        self.executions += 1
+        if status(execution) == "error":
+            self.errors += 1
+
 
 def student_deltas(
-    events: Iterable[tuple[Event, ResolvedIds]],
-    counted_before: Iterable[tuple[Event, ResolvedIds]] = (),
+    new: Iterable[tuple[Event, ResolvedIds]],
+    recommitted: Iterable[tuple[Event, ResolvedIds]] = (),
 ) -> list[StudentDelta]:
-    """What the events tell of each student."""
-    found: dict[int, StudentDelta] = {}
-    for pairs, counted in ((events, True), (counted_before, False)):
-        for event, place in pairs:
-            activity = found.get(place.student)
-            if activity is None:
-                found[place.student] = activity = StudentDelta.of(event, place.student)
-            activity.add(event, counted)
-    return list(found.values())
+    """What the events change of each student."""
+    deltas: dict[int, StudentDelta] = {}
+    for pairs, is_new in ((new, True), (recommitted, False)):
+        for event, ids in pairs:
+            delta = deltas.get(ids.student)
+            if delta is None:
+                deltas[ids.student] = delta = StudentDelta.of(event, ids.student)
+            delta.add(event, is_new)
+    return list(deltas.values())
 
 
 class SessionChange(NamedTuple):
-    """The start or end of a session."""
+    """The start or the end of a session."""
 
     session: int
     started_at: datetime | None
@@ -153,12 +166,13 @@ class SessionChange(NamedTuple):
 
 
 def session_changes(events: Iterable[tuple[Event, ResolvedIds]]) -> list[SessionChange]:
-    """The starts and ends of sessions that the events tell of."""
-    found = []
-    for event, place in events:
-        if place.session is not None and event.type in ("session_start", "session_end"):
-            starts, at = event.type == "session_start", event.time
-            found.append(
-                SessionChange(place.session, at if starts else None, None if starts else at)
-            )
-    return sorted(found, key=lambda turn: turn.session)
+    """The starts and ends of sessions among the events, in the order of the sessions' ids."""
+    changes = []
+    for event, ids in events:
+        if ids.session is None:
+            continue
+        if event.type == "session_start":
+            changes.append(SessionChange(ids.session, event.time, None))
+        elif event.type == "session_end":
+            changes.append(SessionChange(ids.session, None, event.time))
+    return sorted(changes, key=lambda change: change.session)

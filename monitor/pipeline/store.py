@@ -1,9 +1,10 @@
-"""From items to receipts: stores events and dead letters, and finds the rows that can't be."""
+"""Stores batches: events in PostgreSQL, refused ones as dead letters, a receipt per request."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import tenacity
 
@@ -17,43 +18,43 @@ from monitor.pipeline.queue import Receipt
 
 logger = logging.getLogger(__name__)
 
-_FEW_TRIES = 3
+_REFUSED_ATTEMPTS = 3  # a PostgreSQL that is up and refuses a batch is not asked more often
 
 
-class _Refused(tenacity.stop.stop_base):
-    """Stops where PostgreSQL is there, and has said no to these events several times."""
+class BatchResult(NamedTuple):
+    """The receipt of each payload of a batch, and what was committed: one part, or several."""
+
+    receipts: list[Receipt]
+    stored: list[Stored]
+
+
+class StoreInterrupted(Unavailable):
+    """PostgreSQL became unavailable midway; `stored` was committed before, if anything was."""
+
+    def __init__(self, message: str, stored: list[Stored]) -> None:
+        super().__init__(message)
+        self.stored = stored
+
+
+class _Written(NamedTuple):
+    """What became of a batch's events; duplicates and refused ones by position in the batch."""
+
+    stored: list[Stored]
+    duplicates: set[int]
+    refused: dict[int, str]
+
+
+class _StopWhenRefused(tenacity.stop.stop_base):
+    """Stops retrying when PostgreSQL is available and has refused the events several times."""
 
     def __call__(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
-        absent = error is None or isinstance(error.__cause__, UNAVAILABLE_ERRORS)
-        return state.attempt_number >= _FEW_TRIES and not absent
-
-
-class Outcome:
-    """What became of a batch's events, as far as it has got."""
-
-    def __init__(self) -> None:
-        self.stored: list[Stored] = []
-        self.refused: dict[Event, str] = {}
-
-    def receipts(self, batch: Sequence[Payload]) -> list[Receipt]:
-        duplicates = {event for stored in self.stored for event in stored.duplicates}
-        if not duplicates and not self.refused:
-            return [Receipt(len(each.events), 0, 0, each.rejected) for each in batch]
-        return [self._receipt(items, duplicates) for items in batch]
-
-    def _receipt(self, items: Payload, duplicates: set[Event]) -> Receipt:
-        rejected = items.rejected + [
-            Rejected(index, "", self.refused[event], as_json(event), event.received_at)
-            for index, event in items.numbered()
-            if event in self.refused
-        ]
-        repeated = sum(event in duplicates for event in items.events)
-        return Receipt(len(items) - repeated - len(rejected), repeated, 0, rejected)
+        unavailable = error is None or isinstance(error.__cause__, UNAVAILABLE_ERRORS)
+        return state.attempt_number >= _REFUSED_ATTEMPTS and not unavailable
 
 
 class Store:
-    """Puts all items of a batch where they belong: events, or dead letters.
+    """Stores batches of payloads; what can't be stored as an event becomes a dead letter.
 
     `committed_at` is when events were last committed, by the event loop's clock.
     """
@@ -68,49 +69,80 @@ class Store:
             reraise=True,
         )
 
-    async def put(
-        self, batch: Sequence[Payload], outcome: Outcome, deadline: float
-    ) -> list[Receipt]:
-        """The receipt of each of the batch's items; `outcome` tells what has been committed.
+    async def put(self, batch: Sequence[Payload], deadline: float) -> BatchResult:
+        """Stores the batch until `deadline`, by the event loop's clock.
 
-        Raises Unavailable when PostgreSQL couldn't do it until `deadline`, by the event loop's
-        clock. Part of it may have been committed then, and is found to be when it is put again.
+        Raises StoreInterrupted when PostgreSQL could not store all of it by then. The batch may be
+        put again: what the first attempt committed is recognised.
         """
-        if events := [event for items in batch for event in items.events]:
-            await self._write(events, outcome, deadline)
-        receipts = outcome.receipts(batch)
-        if dead := [item for receipt in receipts for item in receipt.rejected]:
-            await self._retried(deadline)(self._dead_letters.add, "ingest", dead, deadline)
-        return receipts
+        written = await self._write([event for each in batch for event in each.events], deadline)
+        receipts = _receipts(batch, written)
+        if rejected := [item for receipt in receipts for item in receipt.rejected]:
+            try:
+                await self._retried(deadline)(self._dead_letters.add, "ingest", rejected, deadline)
+            except Unavailable as error:
+                raise StoreInterrupted(str(error), written.stored) from error.__cause__
+        return BatchResult(receipts, written.stored)
+
+    async def _write(self, events: list[Event], deadline: float) -> _Written:
+        """Stores all storable events; isolates bad ones by bisection."""
+        stored: list[Stored] = []
+        duplicates: set[int] = set()
+        refused: dict[int, str] = {}
+        spans = [(0, len(events))] if events else []
+        while spans:
+            first, end = spans.pop()
+            try:
+                part = await self._write_or_retry(events[first:end], deadline)
+            except Unavailable as error:
+                raise StoreInterrupted(str(error), stored) from error.__cause__
+            except Exception as error:  # a bug in handling one event must not stop the others
+                if end - first > 1:
+                    middle = (first + end) // 2
+                    spans += [(middle, end), (first, middle)]
+                    continue
+                if not isinstance(error, RowRefused):
+                    logger.exception("Event %s could not be handled", events[first].id)
+                refused[first] = str(error) or type(error).__name__
+            else:
+                self.committed_at = asyncio.get_running_loop().time()
+                stored.append(part)
+                duplicates.update(first + position for position in part.duplicates)
+        return _Written(stored, duplicates, refused)
 
     async def _write_or_retry(self, events: list[Event], deadline: float) -> Stored:
         try:
             return await self._sink.write(events, deadline)
-        except Unavailable:  # tenacity takes a while to get going: only where there is need
+        except Unavailable:  # only here, because tenacity costs time even where nothing fails
             if asyncio.get_running_loop().time() < deadline:
                 retried = self._retried(deadline)
-                with suppress(Unavailable):  # which may say no more than that the time is over
+                with suppress(Unavailable):  # the first error says more than "timed out"
                     stored: Stored = await retried(self._sink.write, events, deadline)
                     return stored
             raise
 
     def _retried(self, deadline: float) -> tenacity.AsyncRetrying:
         remaining = deadline - asyncio.get_running_loop().time()
-        return self._retry.copy(stop=_Refused() | tenacity.stop_after_delay(remaining))
+        return self._retry.copy(stop=_StopWhenRefused() | tenacity.stop_after_delay(remaining))
 
-    async def _write(self, events: list[Event], outcome: Outcome, deadline: float) -> None:
-        """Stores the events but for those that can't be stored, which it finds by halving."""
-        try:
-            outcome.stored.append(await self._write_or_retry(events, deadline))
-            self.committed_at = asyncio.get_running_loop().time()
-        except Unavailable:
-            raise
-        except Exception as error:  # a fault of ours in handling one event must not stop the others
-            if len(events) > 1:
-                middle = len(events) // 2
-                await self._write(events[:middle], outcome, deadline)
-                await self._write(events[middle:], outcome, deadline)
-                return
-            if not isinstance(error, RowRefused):
-                logger.exception("Event %s could not be handled", events[0].id)
-            outcome.refused[events[0]] = str(error) or type(error).__name__
+
+def _receipts(batch: Sequence[Payload], written: _Written) -> list[Receipt]:
+    if not written.duplicates and not written.refused:
+        return [Receipt(len(each.events), 0, 0, each.rejected) for each in batch]
+    receipts, first = [], 0
+    for payload in batch:
+        receipts.append(_receipt(payload, first, written))
+        first += len(payload.events)
+    return receipts
+
+
+def _receipt(payload: Payload, first: int, written: _Written) -> Receipt:
+    """The receipt of a payload whose events are those of the batch from position `first` on."""
+    rejected = payload.rejected + [
+        Rejected(index, "", written.refused[position], as_json(event), event.received_at)
+        for position, (index, event) in enumerate(payload.numbered(), first)
+        if position in written.refused
+    ]
+    positions = range(first, first + len(payload.events))
+    duplicates = sum(position in written.duplicates for position in positions)
+    return Receipt(len(payload) - duplicates - len(rejected), duplicates, 0, rejected)

@@ -1,4 +1,4 @@
-"""The points of events, made from the rows that PostgreSQL holds of them."""
+"""Backfill: points of events, made from their rows in PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -9,11 +9,11 @@ import asyncpg
 from monitor.events.types import CELL_EXECUTIONS, EVENTS_TABLE, NOTEBOOK_ACCESSES
 from monitor.timeseries.line_protocol import point
 
-_AT_ONCE = 5_000  # points
+_MAX_LINES = 5_000  # in one list
 
 
 class Spans(NamedTuple):
-    """Stretches of time of single students, column by column; both ends are included."""
+    """Students' spans of time, as three columns; both ends are included."""
 
     students: list[int]
     first_times: list[datetime]
@@ -21,9 +21,9 @@ class Spans(NamedTuple):
 
 
 def lines_of(connection: asyncpg.Connection, spans: Spans) -> AsyncIterator[list[str]]:
-    """The points of the students' events in these spans, some thousands at a time.
+    """The points of the students' events in these spans, in lists of up to 5,000 lines.
 
-    To be called in a transaction.
+    Call it in a transaction.
     """
     return _lines(connection, _OF_SPANS, *spans)
 
@@ -31,7 +31,7 @@ def lines_of(connection: asyncpg.Connection, spans: Spans) -> AsyncIterator[list
 def lines_between(
     connection: asyncpg.Connection, first: datetime, last: datetime
 ) -> AsyncIterator[list[str]]:
-    """The points of all events from `first` to before `last`. To be called in a transaction."""
+    """The points of all events from `first` to before `last`. Call it in a transaction."""
     return _lines(connection, _BETWEEN, first, last)
 
 
@@ -45,17 +45,17 @@ async def _lines(
             source=source.format(table=table.name, time=time), time=time, run=run
         )
         lines = []
-        async for row in connection.cursor(query, *arguments, prefetch=_AT_ONCE):
-            lines.append(point(*row))
-            if len(lines) == _AT_ONCE:
+        async for row in connection.cursor(query, *arguments, prefetch=_MAX_LINES):
+            lines.append(point(**row))
+            if len(lines) == _MAX_LINES:
                 yield lines
                 lines = []
         if lines:
             yield lines
 
 
-_RUN = "e.execution_count, e.status, e.duration_ms"
-_NO_RUN = "NULL, NULL, NULL"
+_RUN = "e.execution_count, e.status AS outcome, e.duration_ms"
+_NO_RUN = "NULL AS execution_count, NULL AS outcome, NULL AS duration_ms"
 
 # OFFSET 0 keeps the planner from reading whole partitions: each span is a piece of the key.
 _OF_SPANS = """
@@ -69,8 +69,9 @@ _OF_SPANS = """
 _BETWEEN = "(SELECT * FROM {table} AS t WHERE t.{time} >= $1 AND t.{time} < $2) AS e"
 
 _SELECT = """
-    SELECT e.event_id, e.event_type, e.{time}, students.user_id, sessions.session_id,
-        notebooks.path, COALESCE(cells.cell_id, e.metadata->>'cellId'), e.cell_type, {run}
+    SELECT e.event_id, e.event_type, e.{time} AS time, students.user_id AS student,
+        sessions.session_id AS session, notebooks.path AS notebook,
+        COALESCE(cells.cell_id, e.metadata->>'cellId') AS cell, e.cell_type, {run}
     FROM {source}
     JOIN students ON students.id = e.student_id
     LEFT JOIN sessions ON sessions.id = e.session_id

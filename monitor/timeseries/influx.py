@@ -17,20 +17,20 @@ from monitor.database.dead_letters import DeadLetters
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.errors import Unavailable
 from monitor.events.event import Rejected
-from monitor.tasks import cancel_and_wait
-from monitor.timeseries.outbox import Outbox
+from monitor.tasks import Job
+from monitor.timeseries.outbox import PointsOutbox
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it warns that it does without pandas
+    warnings.simplefilter("ignore")  # it warns that pandas is missing, which is not needed
     import aioinflux
 
 logger = logging.getLogger(__name__)
 
-_MAX_LINES = 5000
-_TIMEOUT = 10.0  # seconds for one request
-_PAUSE = 2.0  # seconds between tries while InfluxDB is away
-_SWEEP = 20.0  # seconds between looks for what others have left
-_ABANDONED = 60.0  # seconds after which a note is taken to be nobody's
+_MAX_LINES = 5000  # in one request
+_REQUEST_TIMEOUT = 10.0  # seconds
+_RETRY_INTERVAL = 2.0  # seconds, at most, between attempts while InfluxDB is unavailable
+_SWEEP_INTERVAL = 20.0  # seconds between looks for what other replicas have left
+_ABANDONED_AGE = 60.0  # seconds after which another replica may claim a row of the outbox
 
 
 class Target(NamedTuple):
@@ -47,7 +47,7 @@ class InfluxError(Exception):
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"InfluxDB answered {status}: {body.strip()[:1000]}")
-        self.blames_points = status in (400, 413, 422)
+        self.is_points_fault = status in (400, 413, 422)
         self.lacks_database = status == 404
 
 
@@ -62,7 +62,7 @@ class _Client(aioinflux.InfluxDBClient):  # type: ignore[misc]
             path=url.path.rstrip("/") + "/",
             ssl=url.scheme == "https",
             db=target.bucket,
-            timeout=_TIMEOUT,
+            timeout=_REQUEST_TIMEOUT,
             headers={"Authorization": f"Token {target.token}"} if target.token else {},
         )
         self._endpoint, self._params = "write", {"db": target.bucket}
@@ -89,23 +89,26 @@ WRITE_ERRORS = (
 
 
 class PointBatch(NamedTuple):
-    """Points in line protocol, and the note of them in the outbox."""
+    """The points of a batch of events, in line protocol, and the batch's row of the outbox."""
 
     lines: list[str]
-    note: int
+    outbox_id: int
 
 
 class InfluxSink:
-    """Sends points in the background, so that nobody waits for InfluxDB.
+    """Writes points in the background, so that nobody waits for InfluxDB.
 
-    While it can't be reached, nothing is kept in memory: the outbox knows what is to be caught up.
-    So it does for what is more than `max_pending` points, and for replicas that never came back.
+    Usually from memory, up to `max_pending` points. With more, or while InfluxDB is unavailable,
+    it is `behind`: it keeps no points in memory, and catches up from the outbox. The outbox also
+    has the points that replicas left behind when they died.
+
+    `written`, `refused` and `pending` count points.
     """
 
     def __init__(
         self,
         target: Target,
-        outbox: Outbox,
+        outbox: PointsOutbox,
         dead_letters: DeadLetters,
         max_pending: int,
     ) -> None:
@@ -114,25 +117,32 @@ class InfluxSink:
         self._dead_letters = dead_letters
         self._max_pending = max_pending
         self._pending: deque[PointBatch] = deque()
-        self._waiting = asyncio.Event()
         self._idle = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._job = Job(
+            "Writing points",
+            self._work,
+            max_backoff=_RETRY_INTERVAL,
+            expected=WRITE_ERRORS,
+        )
         self._client = _Client(target)
         self._swept_at = 0.0
-        self.behind = True  # an earlier run may have left notes
-        self.failure: str | None = None
+        self.behind = True  # an earlier run may have left rows in the outbox
         self.written = self.refused = self.pending = 0
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+    @property
+    def failure(self) -> str | None:
+        """Why points can't be written now, if so."""
+        return self._job.failure
 
-    async def stop(self, patience: float) -> None:
-        """Ends the task once all points are written, or after `patience` seconds."""
-        if self._task:
-            if not self.failure:
-                with suppress(TimeoutError):  # the outbox knows what is still to be written
-                    await asyncio.wait_for(self._idle.wait(), patience)
-            await cancel_and_wait(self._task)
+    def start(self) -> None:
+        self._job.start()
+
+    async def stop(self, timeout: float) -> None:
+        """Ends the task once all points are written, or after `timeout` seconds."""
+        if self._job.running and not self.failure:
+            with suppress(TimeoutError):  # what is not written stays in the outbox
+                await asyncio.wait_for(self._idle.wait(), timeout)
+        await self._job.stop()
         await self._client.close()
 
     def put(self, batch: PointBatch) -> None:
@@ -142,24 +152,24 @@ class InfluxSink:
             self._pending.append(batch)
             self.pending += len(batch.lines)
         self._idle.clear()
-        self._waiting.set()
+        self._job.wake()
 
     async def write(self, lines: Sequence[str]) -> None:
-        """Writes points; those that InfluxDB refuses become dead letters.
+        """Writes points, given as lines; those that InfluxDB refuses become dead letters.
 
-        Raises InfluxError, or what aiohttp raises, when it can't be reached.
+        Raises InfluxError or aiohttp.ClientError if InfluxDB is unavailable.
         """
         try:
             await self.send("\n".join(lines).encode())
         except InfluxError as error:
-            if not error.blames_points:
+            if not error.is_points_fault:
                 raise
             await self._find_refused(lines, error)
         else:
             self.written += len(lines)
 
     async def _find_refused(self, lines: Sequence[str], error: InfluxError) -> None:
-        """By halving: the answer tells of one point at most, and to write a point again is safe."""
+        """By bisection: the answer names one point at most; writing a point again is safe."""
         if len(lines) > 1:
             await self.write(lines[: len(lines) // 2])
             await self.write(lines[len(lines) // 2 :])
@@ -174,59 +184,57 @@ class InfluxSink:
         self._pending.clear()
         self.pending = 0
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self._work()
-                self.failure = None
-            except WRITE_ERRORS as error:
-                self._fall_behind()
-                self.failure = str(error) or type(error).__name__
-                logger.warning("Points are not written: %s", self.failure)
-                await asyncio.sleep(_PAUSE)
-            except Exception:  # points come later than they should, but they must come
-                self._fall_behind()
-                logger.exception("Points could not be written")
-                await asyncio.sleep(_PAUSE)
+    async def _work(self) -> float:
+        """Does what is due; returns the seconds until there may be more."""
+        try:
+            return await self._catch_up_or_write()
+        except Exception:
+            self._fall_behind()
+            raise
 
-    async def _work(self) -> None:
-        due = self._swept_at + _SWEEP - time.monotonic()
+    async def _catch_up_or_write(self) -> float:
         if self.behind:
             await self._catch_up()
-        elif due <= 0:
-            if not await self._outbox.catch_up(self.write, _ABANDONED):
+            return 0.0
+        if self._until_sweep <= 0:
+            if not await self._outbox.catch_up(self.write, _ABANDONED_AGE):
                 self._swept_at = time.monotonic()
-        elif self._pending:
+            return 0.0
+        while self._pending and self._until_sweep > 0:
             await self._write_pending()
-        else:
+        if self.behind:
+            return 0.0
+        if not self._pending:
             self._idle.set()
-            self._waiting.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._waiting.wait(), due)
+        return self._until_sweep
+
+    @property
+    def _until_sweep(self) -> float:
+        return self._swept_at + _SWEEP_INTERVAL - time.monotonic()
 
     async def _catch_up(self) -> None:
         if await self._outbox.catch_up(self.write, 0):
             return
-        self.behind = False  # from now on points are taken; look for what came just before
+        self.behind = False  # from now on points are kept in memory; those just before were not
         if await self._outbox.catch_up(self.write, 0):
             self.behind = True
 
     async def _write_pending(self) -> None:
         lines: list[str] = []
-        notes = []
+        outbox_ids = []
         while self._pending and len(lines) < _MAX_LINES:
             batch = self._pending.popleft()
             lines += batch.lines
-            notes.append(batch.note)
+            outbox_ids.append(batch.outbox_id)
         self.pending -= len(lines)
         await self.write(lines)
-        await self._outbox.done(notes)
+        await self._outbox.delete(outbox_ids)
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception(
             lambda error: (
                 isinstance(error, WRITE_ERRORS)
-                and not (isinstance(error, InfluxError) and error.blames_points)
+                and not (isinstance(error, InfluxError) and error.is_points_fault)
             )
         ),
         wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=2),
@@ -234,7 +242,7 @@ class InfluxSink:
         reraise=True,
     )
     async def send(self, lines: bytes) -> None:
-        """Raises InfluxError, or what aiohttp raises, after four tries."""
+        """Writes lines as they are. Raises InfluxError or aiohttp.ClientError after 4 attempts."""
         try:
             await self._client.write(lines)
         except InfluxError as error:

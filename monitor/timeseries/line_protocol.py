@@ -17,21 +17,22 @@ def line(event: Event) -> str:
     """The event's point in line protocol, without its newline."""
     ran = status(event) in ("success", "error")
     return point(
-        event.id,
-        event.type,
-        event.time,
-        event.student,
-        event.session,
-        event.notebook,
-        event.cell,
-        event.cell_type,
-        event.execution_count if ran else None,
-        status(event) if ran else None,
-        event.duration_ms if ran else None,
+        event_id=event.id,
+        event_type=event.type,
+        time=event.time,
+        student=event.student,
+        session=event.session,
+        notebook=event.notebook,
+        cell=event.cell,
+        cell_type=event.cell_type,
+        execution_count=event.execution_count if ran else None,
+        outcome=status(event) if ran else None,
+        duration_ms=event.duration_ms if ran else None,
     )
 
 
 def point(
+    *,
     event_id: uuid.UUID,
     event_type: str,
     time: datetime,
@@ -44,10 +45,12 @@ def point(
     outcome: str | None,
     duration_ms: float | None,
 ) -> str:
-    """A point of `student_progress`; its time is in ns.
+    """A point of `student_progress`; its time is in ns, `duration_ms` in ms.
 
-    That is the event's time in ms, and below that nanoseconds that follow from its id: two events
-    of one millisecond stay two points, and a point that is written again meets itself.
+    `outcome` is the status of an execution that ended (`success` or `error`), or None.
+
+    That is the event's time in ms, and below that nanoseconds derived from its id: two events
+    of one millisecond stay two points, and rewriting a point overwrites it.
     """
     tags = {
         "cellType": cell_type,
@@ -71,7 +74,7 @@ def point(
 
 
 def _tag(value: str | None) -> str:
-    # Line protocol has no way to end a tag with a backslash: it would escape what follows.
+    # A tag can't end with a backslash in line protocol: it would escape the next character.
     return value.translate(_TAG_ESCAPES).rstrip("\\") if value else ""
 
 

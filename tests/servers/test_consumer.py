@@ -3,6 +3,7 @@
 import asyncio
 import json
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -50,7 +51,7 @@ async def test_only_the_poison_among_good_events_is_rejected(pool: asyncpg.Pool)
         assert [receipt.stored for receipt in receipts] == [3, 4, 2]
         assert [len(receipt.rejected) for receipt in receipts] == [0, 1, 0]
         assert receipts[1].rejected[0].index == 2
-        assert (server.ledger.account().stored, server.ledger.account().rejected) == (9, 1)
+        assert (server.ledger.counts().stored, server.ledger.counts().rejected) == (9, 1)
         await eventually(lambda: sum(len(each.events) for each in server.published) == 9)
     assert await stored_ids(pool) == ids_of(*good)
     (letter,) = await pool.fetch("SELECT source, reason, raw FROM rejected_events")
@@ -137,23 +138,23 @@ async def test_what_postgresql_cant_take_is_spooled_and_comes_in_later(
     )
     admin = await asyncpg.connect(**postgres_server)
     try:
-        async with run_consumers(pool, patience=0.3) as server:
+        async with run_consumers(pool, timeout=0.3) as server:
             await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             await admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
             )
             for event in (*events, untimed):
                 assert (await server.put(event)).spooled == 1
-            assert server.fallback.active
-            account = server.ledger.account()
+            assert server.drain.active
+            account = server.ledger.counts()
             assert (account.received, account.spooled, account.pending) == (4, 4, 0)
             assert server.published == []
             await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
             await eventually(lambda: not server.spool.events)
-            assert server.ledger.account() == Counts(4, 4, 0, 0, 0, 0)
+            assert server.ledger.counts() == Counts(4, 4, 0, 0, 0, 0)
             shown = [event.id for stored in server.published for event in stored.events]
             assert shown == [event.id for event in (*events, untimed)]
-            assert not server.fallback.active
+            assert not server.drain.active
             assert (await server.put(make_event())).stored == 1
     finally:
         await admin.close()
@@ -168,9 +169,9 @@ async def test_a_retry_that_overtakes_the_spool_is_stored_once(
         await server.spool.append([Payload([event], [])])
         retry = make_event(id=event.id, time=event.time)
         await server.put(retry)
-        server.fallback.activate(Unavailable("for the test"))
+        server.drain.activate(Unavailable("for the test"))
         await eventually(lambda: not server.spool.events)
-        account = server.ledger.account()
+        account = server.ledger.counts()
         assert (account.stored, account.duplicates) == (1, 1)
     assert await stored_ids(pool) == ids_of(event)
     assert await pool.fetchval("SELECT executions FROM students") == 1
@@ -183,9 +184,9 @@ async def test_what_was_committed_before_a_crash_is_drained_without_counting_aga
     async with run_consumers(pool) as server:
         await server.put(event)
         await server.spool.append([Payload([event], [])])  # as if it had not been removed in time
-        server.fallback.activate(Unavailable("for the test"))
+        server.drain.activate(Unavailable("for the test"))
         await eventually(lambda: not server.spool.events)
-        assert server.ledger.account().duplicates == 0
+        assert server.ledger.counts().duplicates == 0
     assert await pool.fetchval("SELECT executions FROM students") == 1
     assert dict(await pool.fetchrow("SELECT stored, duplicates FROM ledger")) == {
         "stored": 1,
@@ -198,7 +199,7 @@ async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
 ) -> None:
     async with (
         asyncpg.create_pool(host="127.0.0.1", port=unused_port, user="x", min_size=0) as closed,
-        run_consumers(closed, patience=0.2, spool_bytes=150_000) as server,
+        run_consumers(closed, timeout=0.2, spool_bytes=150_000) as server,
     ):
         large = "x" * 40_000
         assert (await server.put(make_event(output=large))).spooled == 1
@@ -206,7 +207,7 @@ async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
         *_, last = await asyncio.gather(*answers, return_exceptions=True)
         assert isinstance(last, SpoolFull)
         held = server.spool.events
-        assert server.ledger.account() == Counts(held, 0, 0, 0, held, 0)
+        assert server.ledger.counts() == Counts(held, 0, 0, 0, held, 0)
         assert server.consumers.alive == 2
         assert (server.queue.events, server.queue.bytes) == (0, 0)
         assert (await server.put(make_event())).spooled == 1
@@ -215,14 +216,14 @@ async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
 async def test_that_the_disk_takes_events_again_is_seen_while_none_come(unused_port: int) -> None:
     async with (
         asyncpg.create_pool(host="127.0.0.1", port=unused_port, user="x", min_size=0) as closed,
-        run_consumers(closed, patience=0.2) as server,
+        run_consumers(closed, timeout=0.2) as server,
     ):
         assert (await server.put(make_event())).spooled == 1
         with no_more_disk(server.wal), pytest.raises(SpoolFull):
             await server.put(make_event())
         assert server.spool.failure
         await eventually(lambda: server.spool.failure is None)
-        assert server.fallback.active
+        assert server.drain.active
 
 
 async def test_after_the_deadline_nothing_is_tried(
@@ -239,7 +240,7 @@ async def test_after_the_deadline_nothing_is_tried(
     monkeypatch.setattr(PostgresSink, "write", write)
     admin = await asyncpg.connect(**postgres)
     try:
-        async with run_consumers(pool, patience=1.0) as server, admin.transaction():
+        async with run_consumers(pool, timeout=1.0) as server, admin.transaction():
             await admin.execute("LOCK TABLE cell_executions IN EXCLUSIVE MODE")
             server.consumers.start(1)
             assert (await server.put(make_event())).spooled == 1
@@ -253,13 +254,13 @@ async def test_a_postgresql_that_hangs_is_not_waited_for(
 ) -> None:
     admin = await asyncpg.connect(**postgres)
     try:
-        async with run_consumers(pool, patience=1.0) as server:
+        async with run_consumers(pool, timeout=1.0) as server:
             await server.put(make_event(type="help"))
             async with admin.transaction():
                 await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
                 assert (await server.put(make_event())).spooled == 1
             await eventually(lambda: not server.spool.events)
-            assert server.ledger.account().stored == 2
+            assert server.ledger.counts().stored == 2
     finally:
         await admin.close()
 
@@ -303,7 +304,7 @@ async def test_a_connection_lost_midway_costs_nothing_and_stores_once(
                     await asyncio.sleep(0.01)
                 assert await admin.fetchval("SELECT pg_terminate_backend($1)", pid)
             assert (await answer).stored == 5
-            assert server.ledger.account().stored == 6
+            assert server.ledger.counts().stored == 6
     finally:
         await admin.close()
     assert await stored_ids(pool) == ids_of(*events)
@@ -313,18 +314,18 @@ async def test_closing_waits_for_what_is_pending(pool: asyncpg.Pool) -> None:
     async with run_consumers(pool) as server:
         receipts = [server.queue.put(Payload([make_event()], []), 1) for _ in range(60)]
         server.queue.closed = True
-        assert await server.queue.drained(5)
+        assert await server.queue.wait_drained(5)
         assert server.queue.events == 0
         assert [(await receipt).stored for receipt in receipts] == [1] * 60
         with pytest.raises(QueueFull, match="stopping"):
             server.queue.put(Payload([make_event()], []), 1)
 
 
-async def test_closing_gives_up_after_its_patience() -> None:
+async def test_closing_gives_up_after_its_timeout() -> None:
     queue = EventQueue(10, 10)
     queue.put(Payload([make_event()], []), 1)
     async with asyncio.timeout(2):
-        assert not await queue.drained(0.05)
+        assert not await queue.wait_drained(0.05)
     assert queue.events == 1
 
 
@@ -358,7 +359,7 @@ async def test_a_connection_that_was_told_to_end_costs_no_event(pool: asyncpg.Po
 async def test_what_is_spooled_comes_in_though_postgresql_is_slow(
     pool: asyncpg.Pool, postgres: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.pipeline.spool.drain._PATIENCE", 1.0)
+    monkeypatch.setattr("monitor.pipeline.spool.drain._COMMIT_TIMEOUT", 1.0)
     await pool.execute(
         "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql"
         " AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END'"
@@ -370,10 +371,10 @@ async def test_what_is_spooled_comes_in_though_postgresql_is_slow(
     events = [make_event() for _ in range(60)]
     async with run_consumers(hasty) as server, asyncio.timeout(30):
         await server.spool.append([Payload([event], []) for event in events])
-        server.fallback.activate(Unavailable("for the test"))
+        server.drain.activate(Unavailable("for the test"))
         while server.spool.events:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-        assert server.ledger.account().stored == 60
+        assert server.ledger.counts().stored == 60
     await close_pool(hasty, 5)
     assert await stored_ids(pool) == ids_of(*events)
 
@@ -383,15 +384,60 @@ async def test_a_full_disk_holds_up_no_event_once_postgresql_is_back(pool: async
     async with run_consumers(pool) as server:
         await server.spool.append([Payload([spooled], [])])
         with no_more_disk(server.wal):
-            server.fallback.activate(Unavailable("for the test"))
-            await eventually(lambda: not server.fallback.active)
+            server.drain.activate(Unavailable("for the test"))
+            await eventually(lambda: not server.drain.active)
             assert (await server.put(event)).stored == 1
             assert server.spool.events == 1
         await eventually(lambda: not server.spool.events)
-        account = server.ledger.account()
+        account = server.ledger.counts()
         assert (account.stored, account.duplicates, account.spooled) == (2, 0, 0)
     assert await stored_ids(pool) == ids_of(spooled, event)
     assert await pool.fetchval("SELECT sum(stored) FROM ledger") == 2
+
+
+async def test_a_data_dir_that_was_removed_is_a_full_spool(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path / "data", 1_000_000)
+    shutil.rmtree(tmp_path / "data")
+    with pytest.raises(SpoolFull, match="data"):
+        await spool.append([Payload([make_event()], [])])
+    assert spool.failure
+    await spool.close()
+
+
+async def test_a_batch_committed_in_part_and_spooled_is_published_once(
+    pool: asyncpg.Pool, postgres: Address
+) -> None:
+    good, poison = make_event(), make_event(metadata=POISON)
+    admin = await asyncpg.connect(**postgres)
+    try:
+        async with run_consumers(pool, timeout=1.0) as server:
+            async with admin.transaction():
+                await admin.execute("LOCK TABLE rejected_events IN EXCLUSIVE MODE")
+                assert (await server.put(good, poison)).spooled == 2
+                assert await stored_ids(pool) == ids_of(good)
+                assert server.published == []
+            await eventually(lambda: not server.spool.events)
+            assert server.ledger.counts() == Counts(2, 1, 0, 1, 0, 0)
+    finally:
+        await admin.close()
+    assert [stored.events[0].id for stored in server.published] == [good.id]
+
+
+async def test_a_batch_committed_in_part_and_refused_is_published(
+    pool: asyncpg.Pool, postgres: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.pipeline.spool.entries._RESERVED_BYTES", 2**62)
+    good, poison = make_event(), make_event(metadata=POISON)
+    admin = await asyncpg.connect(**postgres)
+    try:
+        async with run_consumers(pool, timeout=1.0) as server, admin.transaction():
+            await admin.execute("LOCK TABLE rejected_events IN EXCLUSIVE MODE")
+            with pytest.raises(SpoolFull):
+                await server.put(good, poison)
+            await eventually(lambda: bool(server.published))
+    finally:
+        await admin.close()
+    assert [stored.events for stored in server.published] == [[good]]
 
 
 async def test_the_spool_leaves_the_disk_what_it_takes_to_empty_it(
@@ -399,9 +445,9 @@ async def test_the_spool_leaves_the_disk_what_it_takes_to_empty_it(
 ) -> None:
     async with run_consumers(pool) as server:
         await server.spool.append([Payload([make_event()], [])])
-        monkeypatch.setattr("monitor.pipeline.spool.entries._RESERVE", 2**62)
+        monkeypatch.setattr("monitor.pipeline.spool.entries._RESERVED_BYTES", 2**62)
         with pytest.raises(SpoolFull, match="are free"):
             await server.spool.append([Payload([make_event()], [])])
-        server.fallback.activate(Unavailable("for the test"))
+        server.drain.activate(Unavailable("for the test"))
         await eventually(lambda: not server.spool.events)
         assert server.spool.failure is None

@@ -11,14 +11,14 @@ import asyncpg
 import pytest
 from aiohttp import web
 
+from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
 from monitor.events.event import Event
-from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 from monitor.timeseries.influx import InfluxSink, PointBatch, Target
 from monitor.timeseries.line_protocol import line
-from monitor.timeseries.outbox import Outbox
+from monitor.timeseries.outbox import PointsOutbox
 from tests.support.factories import deadline_soon, make_event, now
 from tests.support.servers import InfluxServer
 from tests.support.waiting import eventually
@@ -67,7 +67,7 @@ async def sink_of(
     target: Target, pool: asyncpg.Pool, max_pending: int = 1000
 ) -> AsyncIterator[InfluxSink]:
     """A sink that has nothing to catch up."""
-    sink = InfluxSink(target, Outbox(pool), DeadLetters(pool, REPLICA), max_pending)
+    sink = InfluxSink(target, PointsOutbox(pool), DeadLetters(pool, REPLICA), max_pending)
     sink.start()
     try:
         await eventually(lambda: not sink.behind)
@@ -78,7 +78,7 @@ async def sink_of(
 
 async def noted(pool: asyncpg.Pool, *events: Event) -> PointBatch:
     """Commits the events, and returns what is to be drawn of them."""
-    sink = PostgresSink(pool, IdCache(1000), REPLICA, outbox=True, handlers=Handlers())
+    sink = PostgresSink(pool, IdCache(1000), REPLICA, has_influx=True, handlers=Handlers())
     stored = await sink.write(list(events), deadline_soon())
     assert stored.outbox_id is not None
     return PointBatch([line(event) for event in stored.events], stored.outbox_id)
@@ -116,7 +116,7 @@ async def test_an_error_that_will_pass_is_retried(pool: asyncpg.Pool) -> None:
 async def test_after_an_outage_the_points_are_caught_up_from_postgresql(
     pool: asyncpg.Pool, influx_server: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.timeseries.influx._PAUSE", 0.05)
+    monkeypatch.setattr("monitor.timeseries.influx._RETRY_INTERVAL", 0.05)
     old = now() - timedelta(hours=5)
     events = [
         make_event(time=old, duration_ms=3.5),
@@ -191,7 +191,7 @@ async def test_beyond_its_bound_points_are_caught_up_later(pool: asyncpg.Pool) -
 async def test_a_busy_replica_draws_too_what_another_has_left(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.timeseries.influx._SWEEP", 0.3)
+    monkeypatch.setattr("monitor.timeseries.influx._SWEEP_INTERVAL", 0.3)
     async with (
         endpoint([]) as (url, _, _),
         sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
@@ -199,7 +199,9 @@ async def test_a_busy_replica_draws_too_what_another_has_left(
     ):
         left = await noted(pool, make_event())
         await pool.execute("UPDATE outbox_points SET created_at = now() - interval '1 hour'")
-        while await pool.fetchval("SELECT count(*) FROM outbox_points WHERE id = $1", left.note):
+        while await pool.fetchval(
+            "SELECT count(*) FROM outbox_points WHERE id = $1", left.outbox_id
+        ):
             sink.put(await noted(pool, make_event()))
             await asyncio.sleep(0.05)
         assert sink.failure is None
@@ -210,11 +212,14 @@ async def test_what_comes_while_the_last_note_is_looked_for_is_drawn(
 ) -> None:
     async with endpoint([]) as (url, _, bodies):
         sink = InfluxSink(
-            Target(url, "bucket", "", "my-org"), Outbox(pool), DeadLetters(pool, REPLICA), 1000
+            Target(url, "bucket", "", "my-org"),
+            PointsOutbox(pool),
+            DeadLetters(pool, REPLICA),
+            1000,
         )
-        look = Outbox.catch_up
+        look = PointsOutbox.catch_up
 
-        async def slowly(outbox: Outbox, write: Any, min_age: float) -> bool:
+        async def slowly(outbox: PointsOutbox, write: Any, min_age: float) -> bool:
             found = await look(outbox, write, min_age)
             if not came:
                 came.append(await noted(pool, make_event()))
@@ -222,7 +227,7 @@ async def test_what_comes_while_the_last_note_is_looked_for_is_drawn(
             return found
 
         came: list[PointBatch] = []
-        monkeypatch.setattr(Outbox, "catch_up", slowly)
+        monkeypatch.setattr(PointsOutbox, "catch_up", slowly)
         sink.start()
         async with asyncio.timeout(5):
             while not came or await notes(pool):  # noqa: ASYNC110

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from msgspec.structs import asdict, replace
 
+from monitor import Handlers
 from monitor.database.pool import Database
 from monitor.database.reads import Reads
 from monitor.errors import InvalidBody, NotFound
@@ -22,7 +23,6 @@ from monitor.insight.query import CursorPage, PageQuery
 from monitor.insight.student import sessions, submissions
 from monitor.insight.timeline import TimelineQuery, accesses, executions
 from monitor.jobs.counting import Counting
-from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 from tests.support.factories import deadline_soon, make_event, now
@@ -66,7 +66,7 @@ async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]
     progress.start()
     yield School(
         pool,
-        PostgresSink(pool, IdCache(1_000), uuid.uuid4(), outbox=False, handlers=Handlers()),
+        PostgresSink(pool, IdCache(1_000), uuid.uuid4(), has_influx=False, handlers=Handlers()),
         Reads(database, None, progress.catch_up),
     )
     await progress.stop()

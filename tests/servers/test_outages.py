@@ -266,7 +266,7 @@ async def test_custom_handlers_come_from_outside_the_package(
     environment: dict[str, str], postgres: Address, tmp_path: Path
 ) -> None:
     (tmp_path / "quiz.py").write_text(
-        "from monitor.pipeline.handlers import Handlers\n"
+        "from monitor import Handlers\n"
         "handlers = Handlers()\n"
         "@handlers.on('quiz_answered')\n"
         "async def quiz_answered(event, connection):\n"

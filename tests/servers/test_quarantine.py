@@ -9,8 +9,7 @@ import pytest
 from monitor.events.decoding import EVENT_DIALECTS, decode
 from monitor.events.event import Event, Payload
 from monitor.pipeline.ledger import Counts
-from monitor.pipeline.spool import drain as fallback
-from monitor.pipeline.spool import quarantine
+from monitor.pipeline.spool import drain, quarantine
 from tests.support.consumers import RunningConsumers, ids_of, run_consumers, stored_ids
 from tests.support.factories import make_event, now
 from tests.support.waiting import eventually
@@ -28,14 +27,14 @@ TRIGGER = """
 
 @pytest.fixture(autouse=True)
 def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fallback, "_PATIENCE", 1.0)
-    monkeypatch.setattr(fallback, "_MOST_PATIENCE", 1.0)
-    monkeypatch.setattr(fallback, "_LONGEST_PAUSE", 0.1)
-    monkeypatch.setattr(quarantine, "_TRIAL", 0.0)
-    monkeypatch.setattr(quarantine, "_TRIES", 2)
+    monkeypatch.setattr(drain, "_COMMIT_TIMEOUT", 1.0)
+    monkeypatch.setattr(drain, "_MAX_COMMIT_TIMEOUT", 1.0)
+    monkeypatch.setattr(drain, "_MAX_BACKOFF", 0.1)
+    monkeypatch.setattr(quarantine, "_MIN_FAILING_TIME", 0.0)
+    monkeypatch.setattr(quarantine, "_MAX_FAILURES", 2)
 
 
-async def drained(server: RunningConsumers) -> list[Event]:
+async def store_while_draining(server: RunningConsumers) -> list[Event]:
     """The events that were stored meanwhile, as a class goes on."""
     live = []
     async with asyncio.timeout(60):
@@ -63,9 +62,9 @@ async def test_what_is_refused_again_and_again_becomes_a_dead_letter_and_holds_u
                 Payload([last], []),
             ]
         )
-        server.fallback.activate(RuntimeError("for the test"))
-        live = await drained(server)
-        account = server.ledger.account()
+        server.drain.activate(RuntimeError("for the test"))
+        live = await store_while_draining(server)
+        account = server.ledger.counts()
     assert (account.stored, account.rejected) == (4 + len(live), 3)
     assert await stored_ids(pool) == ids_of(first, second, third, last, *live)
     assert await pool.fetchval("SELECT sum(rejected) FROM ledger") == 3
@@ -81,7 +80,7 @@ async def test_what_another_version_has_spooled_becomes_dead_letters(
 ) -> None:
     forms = iter([[[{"of": "yore"}, {"n": 2}], []], "nothing", [[], [], 3]])
 
-    def encode(parcel: Payload) -> bytes:
+    def encode(payload: Payload) -> bytes:
         return msgspec.msgpack.encode(next(forms))
 
     event = make_event()
@@ -90,9 +89,9 @@ async def test_what_another_version_has_spooled_becomes_dead_letters(
             patch.setattr("monitor.pipeline.spool.entries._encode", encode)
             await server.spool.append([Payload([make_event(), make_event()], []) for _ in range(3)])
         await server.spool.append([Payload([event], [])])
-        server.fallback.activate(RuntimeError("for the test"))
+        server.drain.activate(RuntimeError("for the test"))
         await eventually(lambda: not server.spool.events)
-        account = server.ledger.account()
+        account = server.ledger.counts()
     assert account == Counts(0, 1, 0, 6, 0, 0)
     assert await stored_ids(pool) == ids_of(event)
     raw = [row["raw"] for row in await pool.fetch("SELECT raw FROM rejected_events")]

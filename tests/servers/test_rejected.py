@@ -16,7 +16,7 @@ from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer
 
 QUIZ = """
-from monitor.pipeline.handlers import Handlers
+from monitor import Handlers
 handlers = Handlers()
 @handlers.on("quiz_answered")
 async def quiz_answered(event, connection):

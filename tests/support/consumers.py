@@ -8,11 +8,11 @@ from pathlib import Path
 
 import asyncpg
 
+from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
 from monitor.database.migrations import Schema
 from monitor.events.event import Event, Payload
 from monitor.pipeline.consumer import Consumers, Limits
-from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import PostgresSink, Stored
@@ -25,25 +25,27 @@ from monitor.pipeline.store import Store
 class RunningConsumers:
     """A queue with its consumers, the spool behind them, and what they have published."""
 
-    def __init__(self, pool: asyncpg.Pool, spool: Spool, patience: float) -> None:
+    def __init__(self, pool: asyncpg.Pool, spool: Spool, timeout: float) -> None:
         self.published: list[Stored] = []
         self.wal: Path
         self.spool = spool
         self.queue = EventQueue(100, 10_000)
         self.ledger = Ledger(self.queue, spool)
         letters = DeadLetters(pool, spool.replica)
-        sink = PostgresSink(pool, IdCache(1_000), spool.replica, outbox=False, handlers=Handlers())
+        sink = PostgresSink(
+            pool, IdCache(1_000), spool.replica, has_influx=False, handlers=Handlers()
+        )
         store = Store(sink, letters)
-        self.fallback = SpoolDrain(
+        self.drain = SpoolDrain(
             spool, store, self.ledger, Schema(pool).ensure, self.published.extend
         )
         self.consumers = Consumers(
-            self.queue,
-            store,
-            self.fallback,
-            self.ledger,
-            self.published.extend,
-            Limits(50, 0.01, patience),
+            queue=self.queue,
+            store=store,
+            drain=self.drain,
+            ledger=self.ledger,
+            publish=self.published.extend,
+            limits=Limits(50, 0.01, timeout),
         )
 
     async def put(self, *events: Event, size: int = 1) -> Receipt:
@@ -53,19 +55,24 @@ class RunningConsumers:
 
 @asynccontextmanager
 async def run_consumers(
-    pool: asyncpg.Pool, patience: float = 5.0, spool_bytes: int = 1_000_000
+    pool: asyncpg.Pool,
+    timeout: float = 5.0,
+    spool_bytes: int = 1_000_000,
+    directory: Path | None = None,
 ) -> AsyncIterator[RunningConsumers]:
-    with tempfile.TemporaryDirectory() as directory:
-        spool = Spool.open(Path(directory), spool_bytes)
-        started = RunningConsumers(pool, spool, patience)
-        started.wal = Path(directory) / "spool.sqlite-wal"
-        started.fallback.start()
+    """Two consumers and the drain, on the spool of `directory`, or else an empty one."""
+    with tempfile.TemporaryDirectory() as empty:
+        data_dir = directory or Path(empty)
+        spool = Spool.open(data_dir, spool_bytes)
+        started = RunningConsumers(pool, spool, timeout)
+        started.wal = data_dir / "spool.sqlite-wal"
+        started.drain.start()
         started.consumers.start(2)
         try:
             yield started
         finally:
             await started.consumers.stop()
-            await started.fallback.stop()
+            await started.drain.stop()
             await spool.close()
 
 

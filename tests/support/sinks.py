@@ -6,14 +6,14 @@ from typing import Any
 
 import asyncpg
 
+from monitor import Handlers
 from monitor.events.event import Event
-from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 
 
 def sink_on(pool: asyncpg.Pool) -> PostgresSink:
-    return PostgresSink(pool, IdCache(1_000), uuid.uuid4(), outbox=False, handlers=Handlers())
+    return PostgresSink(pool, IdCache(1_000), uuid.uuid4(), has_influx=False, handlers=Handlers())
 
 
 def retry_of(event: Event, **fields: Any) -> Event:

@@ -1,4 +1,4 @@
-"""What stands in while PostgreSQL is away: the spool, until it has been drained again."""
+"""Spools events while PostgreSQL is unavailable, and drains the spool afterwards."""
 
 import asyncio
 import logging
@@ -8,24 +8,26 @@ from monitor.errors import SpoolFull, Unavailable
 from monitor.events.event import Payload
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
-from monitor.pipeline.spool.entries import Chunk, Spool
+from monitor.pipeline.spool.entries import Entries, Spool
 from monitor.pipeline.spool.quarantine import Quarantine
-from monitor.pipeline.store import Outcome, Store
-from monitor.tasks import cancel_and_wait
+from monitor.pipeline.store import Store
+from monitor.tasks import Job
 
 logger = logging.getLogger(__name__)
 
-_CHUNK_EVENTS = 4_000
-_CHUNK_BYTES = 8 * 1024 * 1024
-_PATIENCE = 5.0  # seconds for a chunk: nobody waits for it
-_MOST_PATIENCE = 20.0  # seconds, where that was not enough
-_LONGEST_PAUSE = 1.0  # seconds between two looks at whether PostgreSQL is back
+_MAX_EVENTS = 4_000  # in one batch
+_MAX_BYTES = 8 * 1024 * 1024  # in one batch
+_COMMIT_TIMEOUT = 5.0  # seconds for a batch: longer than for requests, since none waits for it
+_MAX_COMMIT_TIMEOUT = 20.0  # seconds, reached by doubling after each failure
+_MAX_BACKOFF = 1.0  # seconds between two attempts
 
 
 class SpoolDrain:
-    """Takes what PostgreSQL can't, and brings it in, in order, when PostgreSQL is back.
+    """Takes events that PostgreSQL can't, and stores them, in order, when it can again.
 
-    `probe` succeeds once PostgreSQL is fit for use, or raises Unavailable.
+    `probe` returns once PostgreSQL is usable, or raises Unavailable. `publish` is called with what
+    was stored. While `active`, PostgreSQL counts as unavailable (`reason` says why), and
+    consumers spool events without trying it.
     """
 
     def __init__(
@@ -42,123 +44,101 @@ class SpoolDrain:
         self._probe = probe
         self._publish = publish
         self._quarantine = Quarantine(spool, store)
-        self._chunk_events = _CHUNK_EVENTS
-        self._patience = _PATIENCE
-        self._wanted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self.active = False  # PostgreSQL is away: nobody need try it
+        self._batch_events = _MAX_EVENTS
+        self._timeout = _COMMIT_TIMEOUT
+        self._job = Job("Draining the spool", self._work, max_backoff=_MAX_BACKOFF)
+        self.active = False
         self.reason = ""
 
+    @property
+    def failure(self) -> str | None:
+        """Why the spool can't be drained now, if so."""
+        return self._job.failure
+
     def start(self) -> None:
-        if self._spool.events:
-            self._wanted.set()
-        self._task = asyncio.create_task(self._run())
+        self._job.start()
 
     async def stop(self) -> None:
-        await cancel_and_wait(self._task)
+        await self._job.stop()
 
     def activate(self, reason: Exception) -> None:
         if not self.active:
             logger.warning("Events go to the spool: %s", reason)
         self.active, self.reason = True, str(reason)
-        self._wanted.set()
+        self._job.wake()
 
     async def take(self, batch: Sequence[Payload]) -> None:
-        """Returns once the batch is on disk. Raises SpoolFull."""
+        """Returns when the batch is on disk. Raises SpoolFull."""
         await self._spool.append(batch)
-        self._wanted.set()
+        self._job.wake()
 
-    async def _run(self) -> None:
-        pause = 0.05
-        while True:
-            await self._wanted.wait()
-            try:
-                await self._bring_in()
-                pause = 0.05
-            except Unavailable:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            except Exception:  # whatever it is, what is spooled must come in some day
-                logger.exception("The spool could not be drained")
-                await asyncio.sleep(_LONGEST_PAUSE)
-
-    async def _bring_in(self) -> None:
+    async def _work(self) -> float | None:
+        """Returns 0 if there is more to do, None to wait until it is woken."""
         if self._spool.failure:
-            await self._spool.look()
+            await self._spool.check()
         if self.active:
-            await self._probe_or_report()
+            await self._probe()
         if self._spool.events:
             await self._drain()
         else:
             self._deactivate()
         if self._spool.failure:
-            raise SpoolFull(self._spool.failure)  # it will be looked at again
-        if not self.active and not self._spool.events:
-            self._wanted.clear()
-
-    async def _probe_or_report(self) -> None:
-        try:
-            await self._probe()
-        except Unavailable as error:
-            if str(error) != self.reason:
-                logger.warning("Events still go to the spool: %s", error)
-                self.reason = str(error)
-            raise
+            raise SpoolFull(self._spool.failure)  # it is checked again after a pause
+        return 0 if self.active or self._spool.events else None
 
     def _deactivate(self) -> None:
         if self.active:
-            logger.info("PostgreSQL takes events again, %d are spooled", self._spool.events)
+            logger.info("PostgreSQL is available again, %d events are spooled", self._spool.events)
         self.active = False
 
     async def _drain(self) -> None:
-        aside = self._quarantine.aside
-        chunk = await self._spool.oldest(self._chunk_events, _CHUNK_BYTES, aside)
-        if not chunk.parcels:
-            return await self._store_one(await self._spool.one(self._quarantine.next()))
-        if len(chunk.parcels) == 1:
-            await self._store_one_or_another(chunk)
+        quarantined = self._quarantine.quarantined
+        entries = await self._spool.oldest(self._batch_events, _MAX_BYTES, skip=quarantined)
+        if not entries.ids:
+            return await self._store_one(await self._spool.get(self._quarantine.next()))
+        if len(entries.ids) == 1:
+            await self._store_one_or_another(entries)
         else:
-            await self._store_several(chunk)
-        self._chunk_events = min(2 * self._chunk_events, _CHUNK_EVENTS)
+            await self._store_several(entries)
+        self._batch_events = min(2 * self._batch_events, _MAX_EVENTS)
         return None
 
-    async def _store_several(self, chunk: Chunk) -> None:
+    async def _store_several(self, entries: Entries) -> None:
         try:
-            await self._store_all(chunk)
-        except Unavailable:  # a PostgreSQL that is slow may take less
-            self._chunk_events = max(1, sum(map(len, chunk.parcels)) // 2)
+            await self._store_all(entries)
+        except Unavailable:  # a slow PostgreSQL may manage a smaller batch
+            self._batch_events = max(1, entries.items // 2)
             raise
 
-    async def _store_one_or_another(self, chunk: Chunk) -> None:
-        """Whether a parcel that fails is to blame shows when a later one is stored."""
+    async def _store_one_or_another(self, entry: Entries) -> None:
+        """If a later entry succeeds, the failing entry itself is at fault."""
         try:
-            await self._store_one(chunk)
+            await self._store_one(entry)
         except Unavailable:
-            self._chunk_events = 1
-            another = await self._spool.oldest(1, _CHUNK_BYTES, self._quarantine.failed)
-            if another.parcels:
+            self._batch_events = 1
+            another = await self._spool.oldest(1, _MAX_BYTES, skip=self._quarantine.failed)
+            if another.ids:
                 await self._store_one(another)
             raise
 
-    async def _store_one(self, chunk: Chunk) -> None:
+    async def _store_one(self, entry: Entries) -> None:
         try:
-            await self._store_all(chunk)
+            await self._store_all(entry)
         except Unavailable as error:
-            await self._quarantine.blame(chunk, error)
+            await self._quarantine.record_failure(entry, error)
             raise
 
-    async def _store_all(self, chunk: Chunk) -> None:
-        outcome = Outcome()
-        deadline = asyncio.get_running_loop().time() + self._patience
+    async def _store_all(self, entries: Entries) -> None:
+        deadline = asyncio.get_running_loop().time() + self._timeout
         try:
-            receipts = await self._store.put(chunk.parcels, outcome, deadline)
+            result = await self._store.put(entries.payloads, deadline)
         except Unavailable:
-            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+            self._timeout = min(2 * self._timeout, _MAX_COMMIT_TIMEOUT)
             raise
-        self._patience = _PATIENCE
-        self._deactivate()  # whatever the disk says to removing it
-        self._quarantine.stored(chunk)
-        await self._spool.remove(chunk)
-        for receipt in receipts:
+        self._timeout = _COMMIT_TIMEOUT
+        self._deactivate()  # before removing: a disk that is full is no fault of PostgreSQL
+        self._quarantine.forget(entries)
+        await self._spool.remove(entries)
+        for receipt in result.receipts:
             self._ledger.add(receipt)
-        self._publish(outcome.stored)
+        self._publish(result.stored)

@@ -1,4 +1,4 @@
-"""The local disk that holds events while PostgreSQL can't take them."""
+"""The spool: requests on the local disk while PostgreSQL is unavailable."""
 
 import asyncio
 import shutil
@@ -19,23 +19,31 @@ from monitor.events.event import Payload, Rejected
 
 T = TypeVar("T")
 
-_PAGE = 4096  # bytes
-_RESERVE = 64 * 1024 * 1024  # bytes of the disk: to remove events takes some, too
+_PAGE_BYTES = 4096
+_RESERVED_BYTES = 64 * 1024 * 1024  # left free on the disk: removing entries takes space, too
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Payload).decode
 
 
-class Chunk(NamedTuple):
-    """Parcels of the spool, the oldest first, and the rows that hold them."""
+class Entries(NamedTuple):
+    """Entries of the spool, each the payload of a request; the oldest first."""
 
-    parcels: list[Payload]
-    rows: list[int]
+    ids: list[int]
+    payloads: list[Payload]
+
+    @property
+    def items(self) -> int:
+        """The events and the dead letters in all of them."""
+        return sum(map(len, self.payloads))
 
 
 class Spool:
     """A bounded queue on disk, in SQLite, whose calls return once their work survives a crash.
 
-    One thread does all of it, so that the event loop never waits for the disk.
+    One thread does all the work, so that the event loop never waits for the disk.
+
+    `events` counts the items in it; `failure` says why it could not be written to, until it can.
+    `replica` is a random id made with the spool: it names this DATA_DIR in the ledger.
     """
 
     def __init__(
@@ -51,9 +59,10 @@ class Spool:
 
     @classmethod
     def open(cls, directory: Path, max_bytes: int) -> Self:
-        """The spool of a DATA_DIR, which belongs to this process until it is closed.
+        """The spool of a DATA_DIR, locked by this process until it is closed.
 
-        Raises SpoolError when another one has it, or when it can't be read.
+        Raises SpoolError if another process has it, if a newer version wrote it, or if it can't be
+        read.
         """
         path = directory / "spool.sqlite"
         try:
@@ -63,12 +72,12 @@ class Spool:
             )
             path.chmod(0o600)
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute(f"PRAGMA page_size = {_PAGE}")
+            _check_format(connection, path)
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA max_page_count = {max(16, max_bytes // _PAGE)}")
-            connection.executescript(_SCHEMA)
-            connection.execute("INSERT OR IGNORE INTO replica VALUES (1, ?)", [str(uuid.uuid4())])
+            connection.execute(f"PRAGMA max_page_count = {max(16, max_bytes // _PAGE_BYTES)}")
+            _upgrade(connection)
             return cls(directory, connection, ThreadPoolExecutor(1, "spool"))
         except (sqlite3.Error, OSError) as error:
             if "locked" in str(error):
@@ -76,7 +85,7 @@ class Spool:
                     f"Another server is using {path}: stop it, or set another DATA_DIR"
                 ) from None
             raise SpoolError(
-                f"{path} can't be used: {error}. Mend that, or set another DATA_DIR; "
+                f"{path} can't be used: {error}. Fix that, or set another DATA_DIR; "
                 "moving the file away loses the events in it"
             ) from None
 
@@ -84,44 +93,41 @@ class Spool:
         await self._run(self._connection.close)
         self._thread.shutdown()
 
-    async def append(self, parcels: Sequence[Payload]) -> None:
-        """Raises SpoolFull when the bound is reached or the disk is full; nothing is kept then."""
-        if shutil.disk_usage(self._directory).free < _RESERVE:
-            self.failure = f"Less than {_RESERVE} bytes are free in {self._directory}"
-            raise SpoolFull(f"The spool can't take more: {self.failure}")
-        rows = [(len(parcel), _encode(parcel)) for parcel in parcels]
+    async def append(self, payloads: Sequence[Payload]) -> None:
+        """Raises SpoolFull if the bound is reached or the disk is full; nothing is kept then."""
+        rows = [(len(payload), _encode(payload)) for payload in payloads]
         try:
+            _check_free_space(self._directory)
             await self._run(partial(self._append, rows))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self.failure = str(error)
             raise SpoolFull(f"The spool can't take more: {error}") from error
         self.failure = None
         self.events += sum(count for count, _ in rows)
 
     async def oldest(
-        self, max_events: int, max_bytes: int, but: Collection[int] = frozenset()
-    ) -> Chunk:
-        """At least one parcel, if there is any `but` in those rows."""
-        found = await self._run(partial(self._oldest, max_events, max_bytes, but))
-        return Chunk([_parcel(count, body) for _, count, body in found], [row for row, *_ in found])
+        self, max_events: int, max_bytes: int, skip: Collection[int] = frozenset()
+    ) -> Entries:
+        """The oldest entries within these bounds (one at least), skipping some ids."""
+        rows = await self._run(partial(self._oldest, max_events, max_bytes, skip))
+        return Entries([row[0] for row in rows], [_payload(*row[1:]) for row in rows])
 
-    async def one(self, row: int) -> Chunk:
-        """The parcel in that row."""
-        count, body = await self._run(partial(self._one, row))
-        return Chunk([_parcel(count, body)], [row])
+    async def get(self, entry_id: int) -> Entries:
+        """The entry with this id."""
+        return Entries([entry_id], [_payload(*await self._run(partial(self._get, entry_id)))])
 
-    async def remove(self, chunk: Chunk) -> None:
-        await self._run(partial(self._remove, chunk.rows))
+    async def remove(self, entries: Entries) -> None:
+        await self._run(partial(self._remove, entries.ids))
         self.failure = None
-        self.events -= sum(map(len, chunk.parcels))
+        self.events -= entries.items
 
-    async def replace(self, row: int, parcels: Sequence[Payload]) -> list[int]:
-        """Puts these at the end in place of what is in that row; the rows that hold them now."""
-        rows = [(len(parcel), _encode(parcel)) for parcel in parcels]
-        return await self._run(partial(self._replace, row, rows))
+    async def replace(self, entry_id: int, payloads: Sequence[Payload]) -> list[int]:
+        """Replaces an entry by others, at the end of the queue; their ids."""
+        rows = [(len(payload), _encode(payload)) for payload in payloads]
+        return await self._run(partial(self._replace, entry_id, rows))
 
-    async def look(self) -> None:
-        """Whether what failed before would still fail: `failure` tells."""
+    async def check(self) -> None:
+        """Updates `failure`, by writing and removing what an entry takes."""
         with suppress(SpoolFull):
             await self.append([])
 
@@ -131,56 +137,82 @@ class Spool:
     def _append(self, rows: list[tuple[int, bytes]]) -> None:
         with self._connection as connection:
             connection.execute("BEGIN")
-            if not rows:  # a trial, of what an event takes
-                connection.execute(_INSERT, (0, bytes(2 * _PAGE)))
+            if not rows:  # a check: as much as an event takes
+                connection.execute(_INSERT, (0, bytes(2 * _PAGE_BYTES)))
                 connection.execute("DELETE FROM spooled WHERE events = 0")
             connection.executemany(_INSERT, rows)
 
-    def _replace(self, row: int, rows: list[tuple[int, bytes]]) -> list[int]:
+    def _replace(self, entry_id: int, rows: list[tuple[int, bytes]]) -> list[int]:
         with self._connection as connection:
             connection.execute("BEGIN")
-            connection.execute("DELETE FROM spooled WHERE id = ?", [row])
-            return [connection.execute(_INSERT, each).lastrowid or 0 for each in rows]
+            connection.execute("DELETE FROM spooled WHERE id = ?", [entry_id])
+            return [connection.execute(_INSERT, row).lastrowid or 0 for row in rows]
 
-    def _one(self, row: int) -> tuple[int, bytes]:
-        found: tuple[int, bytes] = self._connection.execute(
-            "SELECT events, body FROM spooled WHERE id = ?", [row]
+    def _get(self, entry_id: int) -> tuple[int, bytes]:
+        row: tuple[int, bytes] = self._connection.execute(
+            "SELECT events, body FROM spooled WHERE id = ?", [entry_id]
         ).fetchone()
-        return found
+        return row
 
     def _oldest(
-        self, max_events: int, max_bytes: int, but: Collection[int]
+        self, max_events: int, max_bytes: int, skip: Collection[int]
     ) -> list[tuple[int, int, bytes]]:
         rows: list[tuple[int, int, bytes]] = []
         events = size = 0
-        for row, count, body in self._connection.execute(
+        for entry_id, count, body in self._connection.execute(
             "SELECT id, events, body FROM spooled ORDER BY id"
         ):
-            if row in but:
+            if entry_id in skip:
                 continue
             events += count
             size += len(body)
             if rows and (events > max_events or size > max_bytes):
                 break
-            rows.append((row, count, body))
+            rows.append((entry_id, count, body))
         return rows
 
-    def _remove(self, rows: list[int]) -> None:
+    def _remove(self, ids: list[int]) -> None:
         with self._connection as connection:
             connection.execute("BEGIN")
-            connection.executemany("DELETE FROM spooled WHERE id = ?", [(row,) for row in rows])
-        with suppress(sqlite3.Error):  # a full disk gets its space back another time
+            connection.executemany("DELETE FROM spooled WHERE id = ?", [(each,) for each in ids])
+        with suppress(sqlite3.Error):  # no space to vacuum: the next removal tries again
             if self._connection.execute("SELECT 1 FROM spooled LIMIT 1").fetchone() is None:
                 self._connection.execute("VACUUM")
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _parcel(count: int, body: bytes) -> Payload:
-    """What is in a row; as dead letters, where another version has left what is not understood."""
+def _check_free_space(directory: Path) -> None:
+    if shutil.disk_usage(directory).free < _RESERVED_BYTES:
+        raise OSError(f"less than {_RESERVED_BYTES} bytes are free in {directory}")
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    if number > _FORMAT:
+        connection.close()
+        raise SpoolError(
+            f"{path} was written by a newer version: its format is {number}, and this one reads up "
+            f"to {_FORMAT}. Start that version again until it has drained the spool, or set "
+            "another DATA_DIR"
+        )
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Applies the steps from the spool's format to _FORMAT, each in a transaction."""
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    for step in range(number, _FORMAT):
+        connection.executescript(
+            f"BEGIN; {_UPGRADES[step]}; PRAGMA user_version = {step + 1}; COMMIT"
+        )
+    connection.execute("INSERT OR IGNORE INTO replica VALUES (1, ?)", [str(uuid.uuid4())])
+
+
+def _payload(count: int, body: bytes) -> Payload:
+    """The payload of an entry; as dead letters, if it can't be decoded."""
     reason = "The spool holds it in a form that can't be read"
     try:
-        if len(parcel := _decode(body)) == count:
-            return parcel
+        if len(payload := _decode(body)) == count:
+            return payload
     except msgspec.MsgspecError as error:
         reason += f": {error}"
     letters = [Rejected(index, "", reason, raw) for index, raw in enumerate(_raw(count, body))]
@@ -190,17 +222,23 @@ def _parcel(count: int, body: bytes) -> Payload:
 def _raw(count: int, body: bytes) -> list[str]:
     with suppress(msgspec.MsgspecError, TypeError):
         items = chain.from_iterable(msgspec.msgpack.decode(body, type=list[list[Any]]))
-        if len(found := [msgspec.json.encode(item).decode() for item in items]) == count:
-            return found
+        if len(texts := [msgspec.json.encode(item).decode() for item in items]) == count:
+            return texts
     return [body.hex(), *[""] * (count - 1)]
 
 
 _INSERT = "INSERT INTO spooled (events, body) VALUES (?, ?)"
-_SCHEMA = """
+
+# A step for each change of the layout or of the encoding of entries; PRAGMA user_version counts
+# them. A new file has no tables, and number 0; so has one of commit 7cae75c, with these tables.
+_UPGRADES = (
+    """
     CREATE TABLE IF NOT EXISTS replica (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS spooled (
         id     INTEGER PRIMARY KEY AUTOINCREMENT,
         events INTEGER NOT NULL,
         body   BLOB NOT NULL  -- Payload in MessagePack
     );
-"""
+    """,
+)
+_FORMAT = len(_UPGRADES)

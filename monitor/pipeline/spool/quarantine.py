@@ -1,4 +1,4 @@
-"""Parcels of the spool that fail while others are stored, and what becomes of them."""
+"""Entries of the spool that fail while others are stored: set aside, split, given up."""
 
 import asyncio
 import logging
@@ -9,72 +9,84 @@ import msgspec
 
 from monitor.events.dialects import as_json
 from monitor.events.event import Payload, Rejected
-from monitor.pipeline.spool.entries import Chunk, Spool
+from monitor.pipeline.spool.entries import Entries, Spool
 from monitor.pipeline.store import Store
 
 logger = logging.getLogger(__name__)
 
-_TRIES = 5
-_TRIAL = 60.0  # seconds
+# An entry is given up after so many failures while other entries were stored, over this time.
+_MAX_FAILURES = 5
+_MIN_FAILING_TIME = 60.0  # seconds
 
 
 @dataclass
-class _Trial:
-    """A parcel that has failed by itself: when it did last, and how often since others passed."""
+class _Failure:
+    """An entry that failed on its own; `count` is how often while others were stored.
 
-    failed_at: float
+    Times are of the event loop's clock: `since` is when it was first counted.
+    """
+
+    last: float
     since: float
-    tries: int = 0
+    count: int = 0
+
+    def add(self, now: float, others_stored_at: float) -> None:
+        if others_stored_at > self.last:
+            self.count += 1
+        if not self.count:
+            self.since = now
+        self.last = now
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its retries are used up."""
+        return self.count >= _MAX_FAILURES and self.last - self.since >= _MIN_FAILING_TIME
 
 
 class Quarantine:
-    """Finds the events that PostgreSQL won't take, though it takes others, and gives up on them.
+    """Finds the events that PostgreSQL refuses though it stores others, and gives up on them.
 
-    A parcel that failed, and again after others were stored, is set aside, so that it holds up
-    nobody. When it has failed often enough it is halved; what is left of it in the end is a dead
-    letter.
+    An entry that failed, and failed again after others were stored, is quarantined, so that it
+    holds up nobody. When its retries are used up it is split; what is left of it in the end, a
+    single event, becomes a dead letter.
     """
 
     def __init__(self, spool: Spool, store: Store) -> None:
         self._spool = spool
         self._store = store
-        self._trials: dict[int, _Trial] = {}
+        self._failures: dict[int, _Failure] = {}
 
     @property
     def failed(self) -> Collection[int]:
-        """The rows of all that has failed by itself."""
-        return self._trials.keys()
+        """The ids of all entries that have failed on their own."""
+        return self._failures.keys()
 
     @property
-    def aside(self) -> Collection[int]:
-        """The rows of what is set aside."""
-        return {row for row, trial in self._trials.items() if trial.tries}
+    def quarantined(self) -> Collection[int]:
+        """The ids of the quarantined entries."""
+        return {entry_id for entry_id, failure in self._failures.items() if failure.count}
 
     def next(self) -> int:
-        """The row among those set aside that has waited longest."""
-        return min(self.aside, key=lambda row: self._trials[row].failed_at)
+        """The id of the quarantined entry that has waited longest for a retry."""
+        return min(self.quarantined, key=lambda entry_id: self._failures[entry_id].last)
 
-    def stored(self, chunk: Chunk) -> None:
-        for row in chunk.rows:
-            self._trials.pop(row, None)
+    def forget(self, entries: Entries) -> None:
+        """To be called when the entries have been stored."""
+        for entry_id in entries.ids:
+            self._failures.pop(entry_id, None)
 
-    async def blame(self, chunk: Chunk, error: Exception) -> None:
-        """Notes that a single parcel has failed, and draws the consequences."""
-        (row,), (parcel,) = chunk.rows, chunk.parcels
+    async def record_failure(self, entries: Entries, error: Exception) -> None:
+        """Records the failure of a single entry; splits the entry if its retries are used up."""
+        (entry_id,), (payload,) = entries.ids, entries.payloads
         now = asyncio.get_running_loop().time()
-        trial = self._trials.setdefault(row, _Trial(now, now))
-        if self._store.committed_at > trial.failed_at:
-            trial.tries += 1
-        if not trial.tries:
-            trial.since = now
-        trial.failed_at = now
-        # One event that takes too long may wait for a lock, which somebody will let go of.
-        hopeless = len(parcel.events) > 1 or not isinstance(error.__cause__, TimeoutError)
-        if trial.tries >= _TRIES and now - trial.since >= _TRIAL and parcel.events and hopeless:
-            await self._divide(row, parcel, str(error))
+        failure = self._failures.setdefault(entry_id, _Failure(last=now, since=now))
+        failure.add(now, self._store.committed_at)
+        if failure.is_final and payload.events and not _may_be_blocked(payload, error):
+            await self._split(entry_id, payload, str(error))
 
-    async def _divide(self, row: int, parcel: Payload, reason: str) -> None:
-        events, rejected = parcel.events, parcel.rejected
+    async def _split(self, entry_id: int, payload: Payload, reason: str) -> None:
+        """Replaces the entry by its halves and its dead letters; a lone event becomes one."""
+        events, rejected = payload.events, payload.rejected
         middle = len(events) // 2
         halves = [Payload(half, []) for half in (events[:middle], events[middle:])]
         if not middle:
@@ -85,9 +97,14 @@ class Quarantine:
         letters = [
             msgspec.structs.replace(item, index=index) for index, item in enumerate(rejected)
         ]
-        rows = await self._spool.replace(
-            row, [*halves, *([Payload([], letters)] if letters else [])]
+        ids = await self._spool.replace(
+            entry_id, [*halves, *([Payload([], letters)] if letters else [])]
         )
-        trial = self._trials.pop(row)
-        for half in rows[: len(halves)]:
-            self._trials[half] = _Trial(trial.failed_at, trial.since, trial.tries)
+        failure = self._failures.pop(entry_id)
+        for half_id in ids[: len(halves)]:
+            self._failures[half_id] = _Failure(failure.last, failure.since, failure.count)
+
+
+def _may_be_blocked(payload: Payload, error: Exception) -> bool:
+    """A lone event that times out may be blocked by a lock: it is retried without end."""
+    return len(payload.events) == 1 and isinstance(error.__cause__, TimeoutError)

@@ -1,25 +1,33 @@
 """Handlers of custom types of event, from outside the package."""
 
 import asyncio
+import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import ModuleType
 
 import asyncpg
+import httpx
 import pytest
 import tenacity
 
+from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
+from monitor.database.pool import close_pool, open_single_use_pool
 from monitor.errors import HandlersError
 from monitor.events.decoding import decode
 from monitor.events.event import Event
-from monitor.pipeline import handlers as custom
-from monitor.pipeline.handlers import Handler, HandlerRunner, Handlers, load_handlers
+from monitor.pipeline import handler_runner
+from monitor.pipeline.handler_runner import HandlerRunner
+from monitor.pipeline.handlers import Handler, load_handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 from tests.support.factories import deadline_soon, make_event
+from tests.support.postgres import Address
+from tests.support.replicas import Replica
 
 RETRIES = 3
 REPLICA = uuid.uuid4()
@@ -27,13 +35,22 @@ REPLICA = uuid.uuid4()
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(custom.with_retry, "wait", tenacity.wait_none())
+    monkeypatch.setattr(handler_runner.with_retry, "wait", tenacity.wait_none())
+
+
+@pytest.fixture
+async def handler_pool(postgres: Address) -> AsyncIterator[asyncpg.Pool]:
+    pool = await open_single_use_pool(postgres, 3, 5.0)
+    yield pool
+    await close_pool(pool, 5.0)
 
 
 @asynccontextmanager
-async def running(handlers: Handlers, pool: asyncpg.Pool) -> AsyncIterator[HandlerRunner]:
+async def running(
+    handlers: Handlers, pool: asyncpg.Pool, handler_pool: asyncpg.Pool
+) -> AsyncIterator[HandlerRunner]:
     """All handlers have run, and their failures are recorded, when this ends."""
-    runner = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA))
+    runner = HandlerRunner(handlers, pool, handler_pool, DeadLetters(pool, REPLICA))
     runner.start()
     try:
         yield runner
@@ -45,7 +62,7 @@ async def running(handlers: Handlers, pool: asyncpg.Pool) -> AsyncIterator[Handl
 
 
 async def stored(pool: asyncpg.Pool, handlers: Handlers, event: Event) -> Event:
-    sink = PostgresSink(pool, IdCache(10), REPLICA, outbox=False, handlers=handlers)
+    sink = PostgresSink(pool, IdCache(10), REPLICA, has_influx=False, handlers=handlers)
     await sink.write([event], deadline_soon())
     return event
 
@@ -57,6 +74,7 @@ async def letters(pool: asyncpg.Pool) -> list[asyncpg.Record]:
 
 async def test_a_handler_runs_after_the_commit_in_a_transaction_that_lasts(
     pool: asyncpg.Pool,
+    handler_pool: asyncpg.Pool,
 ) -> None:
     handlers = Handlers()
 
@@ -67,14 +85,16 @@ async def test_a_handler_runs_after_the_commit_in_a_transaction_that_lasts(
         await connection.execute(query, event.id)
 
     await pool.execute("CREATE TABLE quizzes (id uuid)")
-    async with running(handlers, pool) as runner:
+    async with running(handlers, pool, handler_pool) as runner:
         event = await stored(pool, handlers, make_event(type="quiz_answered"))
         runner.wake([event, await stored(pool, handlers, make_event(type="other"))])
     assert [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")] == [event.id]
     assert await letters(pool) == []
 
 
-async def test_a_handler_that_fails_three_times_is_run_once_more(pool: asyncpg.Pool) -> None:
+async def test_a_handler_that_fails_three_times_is_run_once_more(
+    pool: asyncpg.Pool, handler_pool: asyncpg.Pool
+) -> None:
     handlers, runs = Handlers(), []
 
     @handlers.on("quiz")
@@ -84,7 +104,7 @@ async def test_a_handler_that_fails_three_times_is_run_once_more(pool: asyncpg.P
         if len(runs) <= RETRIES:
             raise ConnectionError("not yet")
 
-    async with running(handlers, pool) as runner:
+    async with running(handlers, pool, handler_pool) as runner:
         runner.wake([await stored(pool, handlers, make_event(type="quiz"))])
     assert len(runs) == 1 + RETRIES
     assert await letters(pool) == []
@@ -93,6 +113,7 @@ async def test_a_handler_that_fails_three_times_is_run_once_more(pool: asyncpg.P
 
 async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
     pool: asyncpg.Pool,
+    handler_pool: asyncpg.Pool,
 ) -> None:
     handlers, runs, later = Handlers(), [], []
 
@@ -108,7 +129,7 @@ async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
         later.append(event.type)
 
     event = await stored(pool, handlers, make_event(type="quiz"))
-    async with running(handlers, pool) as runner:
+    async with running(handlers, pool, handler_pool) as runner:
         runner.wake([event, await stored(pool, handlers, make_event(type="exam"))])
     assert len(runs) == 1 + RETRIES
     assert later == ["quiz", "exam"]
@@ -123,6 +144,7 @@ async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
 
 async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
     pool: asyncpg.Pool,
+    handler_pool: asyncpg.Pool,
 ) -> None:
     handlers, seen = Handlers(), []
 
@@ -133,7 +155,7 @@ async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
     await stored(pool, handlers, make_event(type="quiz"))
     await pool.execute("""UPDATE outbox_handlers SET event = '{"from": "another version"}'""")
     await stored(pool, handlers, make_event(type="quiz", class_id=7))
-    async with running(handlers, pool):
+    async with running(handlers, pool, handler_pool):
         pass
     assert seen == [7]
     (letter,) = await letters(pool)
@@ -141,9 +163,9 @@ async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
 
 
 async def test_that_postgresql_went_away_is_not_the_handlers_fault(
-    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+    pool: asyncpg.Pool, handler_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(custom, "_PAUSE", 0.01)
+    monkeypatch.setattr(handler_runner, "_RETRY_INTERVAL", 0.01)
     handlers, runs = Handlers(), 0
 
     @handlers.on("quiz")
@@ -154,7 +176,7 @@ async def test_that_postgresql_went_away_is_not_the_handlers_fault(
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     await stored(pool, handlers, make_event(type="quiz"))
-    async with running(handlers, pool):
+    async with running(handlers, pool, handler_pool):
         pass
     assert runs == 2 * (1 + RETRIES) + 1
     assert await letters(pool) == []
@@ -162,6 +184,7 @@ async def test_that_postgresql_went_away_is_not_the_handlers_fault(
 
 async def test_a_handler_whose_commit_fails_is_recorded_and_stops_nobody(
     pool: asyncpg.Pool,
+    handler_pool: asyncpg.Pool,
 ) -> None:
     handlers, later = Handlers(), []
     await pool.execute("CREATE TABLE once (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
@@ -176,7 +199,7 @@ async def test_a_handler_whose_commit_fails_is_recorded_and_stops_nobody(
 
     await stored(pool, handlers, make_event(type="quiz"))
     await stored(pool, handlers, make_event(type="exam"))
-    async with running(handlers, pool):
+    async with running(handlers, pool, handler_pool):
         pass
     assert len(later) == 1
     (letter,) = await letters(pool)
@@ -198,6 +221,7 @@ def test_two_handlers_of_one_name_are_refused() -> None:
 
 async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_come(
     pool: asyncpg.Pool,
+    handler_pool: asyncpg.Pool,
 ) -> None:
     handlers, begun = Handlers(), 0
 
@@ -211,16 +235,114 @@ async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_c
 
     await pool.execute("CREATE TABLE quizzes (id uuid)")
     events = [await stored(pool, handlers, make_event(type="quiz")) for _ in range(3)]
-    crashed = HandlerRunner(handlers, pool, DeadLetters(pool, REPLICA))
+    crashed = HandlerRunner(handlers, pool, handler_pool, DeadLetters(pool, REPLICA))
     crashed.start()
     while not begun:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await crashed.stop(0)
-    async with running(handlers, pool), running(handlers, pool):
+    async with running(handlers, pool, handler_pool), running(handlers, pool, handler_pool):
         pass
     ids = [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")]
     assert sorted(ids) == sorted(event.id for event in events)
     assert begun == 1 + 3
+
+
+async def test_session_state_ends_with_a_handlers_run(
+    pool: asyncpg.Pool, handler_pool: asyncpg.Pool
+) -> None:
+    handlers, seen = Handlers(), []
+
+    @handlers.on("careless")
+    async def careless(event: Event, connection: asyncpg.Connection) -> None:
+        await connection.set_type_codec(
+            "int8", schema="pg_catalog", encoder=str, decoder=lambda text: "changed", format="text"
+        )
+        await connection.execute("CREATE TEMP TABLE students ()")
+        await connection.execute("SET synchronous_commit = off")
+        await connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        await connection.execute("SELECT pg_advisory_lock(7)")
+        assert await connection.fetchval("SELECT 1::bigint") == "changed"
+
+    @handlers.on("probe")
+    async def probe(event: Event, connection: asyncpg.Connection) -> None:
+        seen.append(await state_of(connection))
+
+    await stored(pool, handlers, make_event(type="careless"))
+    await stored(pool, handlers, make_event(type="probe"))
+    async with running(handlers, pool, handler_pool) as runner:
+        pass
+    event = await stored(pool, Handlers(), make_event(type="probe"))
+    await runner.replay("probe", event)
+    async with pool.acquire() as connection:
+        usual = await state_of(connection)
+    assert seen == [usual, usual]
+    assert usual[:3] == (1, "on", "off")
+    assert await letters(pool) == []
+
+
+async def state_of(connection: asyncpg.Connection) -> tuple[object, ...]:
+    return (
+        await connection.fetchval("SELECT 1::bigint"),
+        await connection.fetchval("SHOW synchronous_commit"),
+        await connection.fetchval("SHOW default_transaction_read_only"),
+        await connection.fetchval("SELECT to_regclass('students')::text = 'students'"),
+        await connection.fetchval(
+            "SELECT relpersistence FROM pg_class WHERE oid = 'students'::regclass"
+        ),
+        await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+    )
+
+
+CARELESS = """
+from monitor import Handlers
+
+handlers = Handlers()
+
+@handlers.on("careless")
+async def careless(event, connection):
+    await connection.set_type_codec(
+        "int8", schema="pg_catalog", encoder=str, decoder=lambda text: -1, format="text"
+    )
+    await connection.execute("INSERT INTO runs VALUES ($1)", event.student)
+    await connection.execute("CREATE TEMP TABLE students (id int)")
+    await connection.execute("SET synchronous_commit = off")
+    await connection.execute("SET search_path = pg_catalog")
+"""
+
+# Notes how each event is committed.
+OBSERVER = """
+    CREATE TABLE runs (student text);
+    CREATE TABLE commits (settings text);
+    CREATE FUNCTION observe() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO public.commits VALUES (concat_ws(' ',
+            current_setting('synchronous_commit'), current_setting('search_path')));
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER observe BEFORE INSERT ON cell_executions
+    FOR EACH ROW EXECUTE FUNCTION observe()
+"""
+
+
+async def test_a_careless_handler_changes_nothing_for_later_batches(
+    pool: asyncpg.Pool, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "careless.py").write_text(CARELESS)
+    await pool.execute(OBSERVER)
+    event = {"eventType": "careless", "userId": "hanako"}
+    cell = {"eventType": "cell_executed", "userId": "hanako", "notebookPath": "a", "cellId": "b"}
+    with Replica(environment | {"HANDLERS": "careless", "PYTHONPATH": str(tmp_path)}) as replica:
+        async with httpx.AsyncClient(timeout=15) as client, asyncio.timeout(30):
+            for runs in range(1, 4):
+                await client.post(replica.events_url, json=[event])
+                while await pool.fetchval("SELECT count(*) FROM runs") < runs:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                for _ in range(7):
+                    answer = await client.post(replica.events_url, json=[cell])
+                    assert answer.json()["stored"] == 1, answer.text
+    commits = await pool.fetch("SELECT settings, count(*) FROM commits GROUP BY settings")
+    assert [tuple(row) for row in commits] == [('on "$user", public', 21)]
+    assert await pool.fetchval("SELECT executions FROM students") == 21
 
 
 async def test_a_repeated_event_is_not_handled_again(pool: asyncpg.Pool) -> None:
@@ -263,3 +385,10 @@ def test_a_module_that_is_missing_or_has_no_handlers_is_named(
     for name in names:
         with pytest.raises(HandlersError, match=f"^HANDLERS: .*{name}"):
             load_handlers([name])
+
+
+def test_importing_the_package_loads_nothing_but_handlers() -> None:
+    code = "import sys; import monitor; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert loaded.isdisjoint({"asyncpg", "asyncio", "msgspec", "starlette", "uvicorn"})

@@ -1,0 +1,177 @@
+"""Runs custom handlers from their outbox; neither answers nor other events wait for them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import tenacity
+
+from monitor.database.dead_letters import DeadLetters
+from monitor.database.outbox import HANDLERS
+from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, to_unavailable
+from monitor.errors import HandlersError, Unavailable
+from monitor.events.decoding import decode
+from monitor.events.dialects import as_json
+from monitor.events.event import Event, Rejected
+from monitor.pipeline.handlers import Handler, Handlers, full_name
+from monitor.tasks import Job
+
+logger = logging.getLogger(__name__)
+
+_RUN_TIMEOUT = 30.0  # seconds for one run of a handler
+_CONNECT_TIMEOUT = 10.0  # seconds for a connection to run it on, and to close that
+_RETRY_INTERVAL = 2.0  # seconds, at most, between attempts while PostgreSQL is unavailable
+_SWEEP_INTERVAL = 20.0  # seconds between looks for what other replicas have left
+
+with_retry = tenacity.AsyncRetrying(
+    wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
+    stop=tenacity.stop_after_attempt(4),  # once, and three times more
+    reraise=True,
+)
+
+
+class _HandlerFailed(Exception):
+    """Wraps the error a handler raised."""
+
+
+class HandlerRunner:
+    """Runs each handler of an event once, whichever replica does it, in a transaction of its own.
+
+    `pool` is the server's own. Handlers get connections of `handler_pool`, each for one run only
+    (see `open_single_use_pool`): what they change of the session ends with it.
+    """
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        pool: asyncpg.Pool,
+        handler_pool: asyncpg.Pool,
+        dead_letters: DeadLetters,
+    ) -> None:
+        self._handlers = handlers
+        self._pool = pool
+        self._handler_pool = handler_pool
+        self._dead_letters = dead_letters
+        self._job = Job(
+            "Running custom handlers",
+            self._run_pending,
+            interval=_SWEEP_INTERVAL,
+            max_backoff=_RETRY_INTERVAL,
+            expected=(Unavailable, *DATABASE_ERRORS),
+        )
+
+    @property
+    def failure(self) -> str | None:
+        """Why handlers can't be run now, if so; a handler that fails is not meant."""
+        return self._job.failure
+
+    def start(self) -> None:
+        if self._handlers:
+            self._job.start()
+
+    async def stop(self, timeout: float) -> None:
+        """Ends the task once the present handler has run, or after `timeout` seconds."""
+        await self._job.stop(timeout)
+
+    def wake(self, events: Iterable[Event]) -> None:
+        """Looks for work now, if there are handlers for one of these new events."""
+        if any(self._handlers.of(event.type) for event in events):
+            self._job.wake()
+
+    async def replay(self, name: str, event: Event) -> None:
+        """Runs the handler of that name once more. Raises HandlersError when there is none."""
+        for handler in self._handlers.of(event.type):
+            if handler.__name__ == name:
+                async with (
+                    asyncio.timeout(_RUN_TIMEOUT),
+                    self._connection() as connection,
+                    connection.transaction(),
+                ):
+                    return await handler(event, connection)
+        raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
+
+    async def _run_pending(self) -> None:
+        last = 0
+        while runs := await self._pool.fetch(_SELECT_RUNS, self._handlers.names, last):
+            for run in runs:
+                if self._job.stopping:
+                    return
+                last = run["id"]
+                await self._run(run)
+
+    async def _run(self, run: asyncpg.Record) -> None:
+        handler, text = self._handlers.named(run["handler"]), run["event"]
+        try:
+            (event,) = decode(f"[{text}]".encode(), run["received_at"], 1).events
+            event.class_id = run["class_id"]
+            await with_retry(self._attempt, run["id"], handler, event)
+        except (Unavailable, *UNAVAILABLE_ERRORS):
+            raise  # not the handler's fault: its row stays until PostgreSQL is back
+        except Exception as error:
+            logger.exception("The handler %s failed", run["handler"])
+            cause = error.__cause__ if isinstance(error, _HandlerFailed) else error
+            reason = f"{type(cause).__name__}: {cause}"
+            letter = Rejected(0, handler.__name__, reason, text)
+            deadline = asyncio.get_running_loop().time() + _RUN_TIMEOUT
+            await self._dead_letters.add("handler", [letter], deadline)
+            await HANDLERS.delete(self._pool, [run["id"]])
+
+    async def _attempt(self, run_id: int, handler: Handler, event: Event) -> None:
+        async with (
+            self._connection() as connection,
+            HANDLERS.claim(connection, "id = $2", run_id) as claimed,
+        ):
+            if claimed:  # otherwise another replica is running it, or has
+                await _call(handler, event, connection)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        async with self._handler_pool.acquire(timeout=_CONNECT_TIMEOUT) as connection:
+            yield connection
+
+
+async def _call(handler: Handler, event: Event, connection: asyncpg.Connection) -> None:
+    """Raises _HandlerFailed, or Unavailable if PostgreSQL became unavailable meanwhile."""
+    try:
+        async with asyncio.timeout(_RUN_TIMEOUT):
+            await handler(event, connection)
+    except Exception as error:
+        if await _is_usable(connection):
+            raise _HandlerFailed from error
+        raise to_unavailable(error) from error
+
+
+async def _is_usable(connection: asyncpg.Connection) -> bool:
+    try:
+        await connection.execute("SELECT 1")
+    except UNAVAILABLE_ERRORS:
+        return False
+    except asyncpg.PostgresError:  # the handler's statement has failed the transaction
+        return True
+    return True
+
+
+async def queue_runs(
+    connection: asyncpg.Connection, handlers: Handlers, events: Iterable[Event]
+) -> None:
+    """Inserts a row per handler to run, in the transaction that stores the events."""
+    runs = [
+        (full_name(handler), event.received_at, event.class_id, as_json(event))
+        for event in events
+        for handler in handlers.of(event.type)
+    ]
+    if runs:
+        await connection.execute(_INSERT_RUNS, *zip(*runs, strict=True))
+
+
+_INSERT_RUNS = """
+    INSERT INTO outbox_handlers (handler, received_at, class_id, event)
+    SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[])
+"""
+
+_SELECT_RUNS = """
+    SELECT id, handler, received_at, class_id, event FROM outbox_handlers
+    WHERE handler = ANY($1::text[]) AND id > $2 ORDER BY id LIMIT 100
+"""
