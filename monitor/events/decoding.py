@@ -1,7 +1,8 @@
-"""From a request body to events: once and strictly, and item by item only where that fails."""
+"""Decodes request bodies: strictly as a whole and, only if that fails, leniently item by item."""
 
 import re
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn, TypeVar
@@ -10,46 +11,44 @@ import msgspec
 from msgspec.json import Decoder
 
 from monitor.errors import Detail, InvalidBody, InvalidItem, TooLarge
-from monitor.events.dialects import EventData, SnakeEventData
+from monitor.events.dialects import EventData, SnakeEventData, to_event
 from monitor.events.event import Event, Payload, Rejected, derived_id, in_utc
-from monitor.events.legacy import CellMonitorData
+from monitor.events.legacy import CellMonitorData, cell_to_event
 from monitor.events.metadata import Metadata, as_raw, merged
 
 T = TypeVar("T")
-Item = EventData | SnakeEventData | CellMonitorData
 
 
 class Dialect(NamedTuple):
-    """What the strict and the lenient decoder need to know of a wire struct."""
+    """How a wire struct is decoded, strictly and leniently, and becomes an event."""
 
     batch: Decoder[Any]
     item: Decoder[Any]
-    fields: frozenset[str]
+    to_event: Callable[[Any, datetime], Event]
+    fields: frozenset[str]  # on the wire
     id_field: str
     time_field: str
 
 
-def _names(struct: type[msgspec.Struct]) -> frozenset[str]:
-    return frozenset(field.encode_name for field in msgspec.structs.fields(struct))
+def _dialect(
+    struct: type[msgspec.Struct],
+    to_event: Callable[[Any, datetime], Event],
+    id_field: str,
+    time_field: str,
+) -> Dialect:
+    return Dialect(
+        batch=Decoder(list[struct]),  # type: ignore[valid-type]
+        item=Decoder(struct),
+        to_event=to_event,
+        fields=frozenset(field.encode_name for field in msgspec.structs.fields(struct)),
+        id_field=id_field,
+        time_field=time_field,
+    )
 
 
-_CAMEL = Dialect(
-    Decoder(list[EventData]), Decoder(EventData), _names(EventData), "eventId", "eventTime"
-)
-_SNAKE = Dialect(
-    Decoder(list[SnakeEventData]),
-    Decoder(SnakeEventData),
-    _names(SnakeEventData),
-    "event_id",
-    "timestamp",
-)
-CELL_MONITOR = Dialect(
-    Decoder(list[CellMonitorData]),
-    Decoder(CellMonitorData),
-    _names(CellMonitorData),
-    "eventId",
-    "timestamp",
-)
+_CAMEL = _dialect(EventData, to_event, "eventId", "eventTime")
+_SNAKE = _dialect(SnakeEventData, to_event, "event_id", "timestamp")
+CELL_MONITOR = _dialect(CellMonitorData, cell_to_event, "eventId", "timestamp")
 EVENT_DIALECTS = (_CAMEL, _SNAKE)
 _ABSENT = msgspec.Raw()
 _STRING = Decoder(str)
@@ -58,8 +57,8 @@ _MISSING = re.compile("Object missing required field `(.*)`")
 
 _ESCAPE = re.compile(rb"\\u")  # `in` takes three times as long where there are many backslashes
 
-# Escapes that are legal JSON but no text that PostgreSQL can hold: NUL, and half a surrogate pair.
-# Escaped backslashes and whole pairs match first, so that they are passed over.
+# Escapes that are legal JSON but that PostgreSQL can't store: NUL, and half of a surrogate pair.
+# Escaped backslashes and whole pairs match first, so that they are skipped.
 _ESCAPES = re.compile(
     rb"(?:\\\\)+"
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -73,9 +72,10 @@ def decode(
     max_events: int,
     dialects: tuple[Dialect, ...] = EVENT_DIALECTS,
 ) -> Payload:
-    """The events of a JSON array in one of the dialects, and the items that are none.
+    """The events of a JSON array, each item in one of the dialects, and the invalid items.
 
-    Raises InvalidBody when the body is no JSON array, TooLarge when it has too many items.
+    `received_at` (UTC) is the time of receipt; `max_events` limits the number of items. Raises
+    InvalidBody if the body is no JSON array, TooLarge if it has too many items.
     """
     body = repair(body)
     try:
@@ -84,7 +84,8 @@ def decode(
         for dialect in dialects:
             try:
                 items = dialect.batch.decode(body)
-                return Payload([item.to_event(received_at) for item in items], [])
+                convert = dialect.to_event
+                return Payload([convert(item, received_at) for item in items], [])
             except (msgspec.ValidationError, InvalidItem):
                 continue
         return _decode_items(body, received_at, max_events, dialects)
@@ -99,14 +100,14 @@ def decode(
 
 
 def repair(body: bytes) -> bytes:
-    """The body with U+FFFD for each escape that stands for NUL or for half a surrogate pair."""
+    """The body with U+FFFD for each escaped NUL or half of a surrogate pair."""
     if _ESCAPE.search(body):
         return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
     return body
 
 
 def marked(body: bytes, mark: bytes) -> bytes:
-    r"""The body with `mark` for the `\u` of each such escape: decodable, and nothing is lost."""
+    r"""The body with `mark` for the `\u` of each such escape: decodable without loss."""
     return _ESCAPES.sub(lambda match: mark + match[1][2:] if match[1] else match[0], body)
 
 
@@ -115,9 +116,9 @@ def _refuse(message: str, kind: str) -> NoReturn:
 
 
 def _items(body: bytes, max_events: int) -> list[msgspec.Raw]:
-    """The items of an array, without ever holding more than are allowed."""
+    """The items of an array. Raises TooLarge before more than `max_events` are in memory."""
     try:
-        items = msgspec.structs.astuple(_array_of(max_events).decode(body))
+        items = msgspec.structs.astuple(_bounded_array_decoder(max_events).decode(body))
     except msgspec.ValidationError as error:
         if "at most" in str(error):
             raise TooLarge(f"More events than the limit, {max_events}") from None
@@ -126,8 +127,8 @@ def _items(body: bytes, max_events: int) -> list[msgspec.Raw]:
 
 
 @lru_cache
-def _array_of(length: int) -> Decoder[msgspec.Struct]:
-    # msgspec builds a whole list before it looks at its length; of a struct it stops at the end.
+def _bounded_array_decoder(length: int) -> Decoder[msgspec.Struct]:
+    # msgspec builds a whole list before it checks its length; a struct it leaves after its fields.
     fields = [(f"item{index}", msgspec.Raw, _ABSENT) for index in range(length)]
     return Decoder(msgspec.defstruct("Items", fields, array_like=True, forbid_unknown_fields=True))
 
@@ -150,11 +151,12 @@ def _decode_item(raw: msgspec.Raw, received_at: datetime, dialects: tuple[Dialec
         name: value for name, value in _typed(raw, _FIELDS).items() if bytes(value) != b"null"
     }
     snake = _SNAKE in dialects and "event_type" in fields and "eventType" not in fields
-    return _lenient(fields, _SNAKE if snake else dialects[0]).to_event(received_at)
+    dialect = _SNAKE if snake else dialects[0]
+    return dialect.to_event(_lenient(fields, dialect), received_at)
 
 
-def _lenient(fields: Metadata, dialect: Dialect) -> Item:
-    """Reads what the strict decoder refuses: unknown fields, foreign ids, unusual times."""
+def _lenient(fields: Metadata, dialect: Dialect) -> Any:
+    """Decodes what the strict decoder refuses: unknown fields, ids of any form, odd times."""
     id_field, time_field = dialect.id_field, dialect.time_field
     others = {name: fields.pop(name) for name in list(fields) if name not in dialect.fields}
     if event_id := _text(fields, id_field):
@@ -164,14 +166,14 @@ def _lenient(fields: Metadata, dialect: Dialect) -> Item:
             fields[time_field] = as_raw(time)
         else:
             others["eventTime"] = fields.pop(time_field)
-    item: Item = _typed(msgspec.json.encode(fields), dialect.item)
-    if others:
-        item.metadata = merged(item.metadata, others)
-    return item
+    metadata = bytes(fields.get("metadata", b"{}"))
+    if others and metadata.startswith(b"{"):  # the decoder refuses any other value
+        fields["metadata"] = as_raw(merged(_FIELDS.decode(metadata), others))
+    return _typed(msgspec.json.encode(fields), dialect.item)
 
 
 def _text(fields: Metadata, name: str) -> str:
-    """The field as text; empty, and then gone, when it is absent or empty."""
+    """The field as text; an empty one is removed, like one that is absent."""
     text = _typed(fields.get(name, b'""'), _STRING, name)
     if not text:
         fields.pop(name, None)

@@ -1,4 +1,4 @@
-"""An event, independent of its wire dialect, and what a request brings."""
+"""An event, independent of its wire dialect, and the payload of a request."""
 
 import uuid
 from collections.abc import Iterator
@@ -11,46 +11,42 @@ Indexed = Annotated[str, msgspec.Meta(max_length=512)]
 Required = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
-OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)
+OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)  # usable times: before, after receipt
 _NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
 
 
 class Event(msgspec.Struct, eq=False, gc=False):
-    """What a student did, whichever dialect told of it. Empty and absent are both None.
+    """An event. Fields that the client left out or empty are None. Times are in UTC."""
 
-    `time` is the client's; where there was none it is that of this receipt, and `untimed` until it
-    has become that of the first. `metadata` is the text of a JSON object.
-    """
-
-    id: uuid.UUID
-    type: str
-    time: datetime
-    untimed: bool
-    received_at: datetime
-    student: str
+    id: uuid.UUID  # the client's, or derived from the content; retries have the same one
+    type: str  # as sent; `monitor.events.types` says what each means
+    time: datetime  # by the client's clock; without a usable one that of the first receipt
+    untimed: bool  # `time` is still that of this receipt: an earlier one may exist
+    received_at: datetime  # by the server's clock
+    student: str  # userId, or emailAddress without one
     name: str | None
     email: str | None
     team: str | None
-    session: str | None
-    notebook: str | None
-    cell: str | None
-    cell_type: str | None
-    cell_index: int | None
+    session: str | None  # the client's id of a JupyterLab session
+    notebook: str | None  # its path
+    cell: str | None  # the client's id of the cell
+    cell_type: str | None  # such as `code` or `markdown`
+    cell_index: int | None  # the cell's position in the notebook, from 0
     code: str | None
-    execution_count: int | None
+    execution_count: int | None  # of the kernel, as in `In [3]`
     failed: bool
     output: str | None
     error: str | None
-    duration_ms: float | None
-    metadata: str
-    class_id: int | None = None  # in which its key enrols the student
+    duration_ms: float | None  # of the execution, in milliseconds
+    metadata: str  # JSON: an object, with the unknown fields of the item too
+    class_id: int | None = None  # the class in which the ingest key enrols the student
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """An item of a request that is not stored as an event, and why.
+    """An item of a request that is not stored as an event, and the reason.
 
-    `index` is its place in the request; `path` names the field, empty for the whole item; `raw` is
-    the item as JSON. By the time of its receipt it is known again, where one is given.
+    `index` is its position in the request, from 0; `path` names the field, empty for the whole
+    item; `raw` is the item as JSON. `received_at`, if set, identifies this receipt on a retry.
     """
 
     index: int
@@ -61,7 +57,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Payload(msgspec.Struct, array_like=True, eq=False):
-    """What one request brought."""
+    """The events and the rejected items of one request, each in the order of the request."""
 
     events: list[Event]
     rejected: list[Rejected]
@@ -70,14 +66,14 @@ class Payload(msgspec.Struct, array_like=True, eq=False):
         return len(self.events) + len(self.rejected)
 
     def numbered(self) -> Iterator[tuple[int, Event]]:
-        """The events with their places in the request."""
-        gaps = {item.index for item in self.rejected}
-        places = (index for index in range(len(self)) if index not in gaps)
-        return zip(places, self.events, strict=True)
+        """The events with their positions in the request."""
+        rejected = {item.index for item in self.rejected}
+        positions = (index for index in range(len(self)) if index not in rejected)
+        return zip(positions, self.events, strict=True)
 
 
 def in_utc(time: datetime) -> datetime:
-    """The same time in UTC, which is also what a time without a zone is taken for."""
+    """The same time in UTC; a naive time is taken as UTC."""
     try:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except OverflowError:  # at either end of the calendar
@@ -85,5 +81,5 @@ def in_utc(time: datetime) -> datetime:
 
 
 def derived_id(content: str) -> uuid.UUID:
-    """The id of an event that brought no UUID: the same for the same content."""
+    """The id of an event without a UUID: the same for the same content."""
     return uuid.uuid5(_NAMESPACE, content)

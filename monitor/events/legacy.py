@@ -1,4 +1,4 @@
-"""The wire of older clients, which post cells to `/cell-monitor`."""
+"""The wire format of older clients, which post executed cells to `/cell-monitor`."""
 
 import uuid
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from monitor.events.dialects import EventData
+from monitor.events.dialects import EventData, to_event
 from monitor.events.event import Event, Indexed, Int32
 from monitor.events.metadata import Metadata
 
@@ -14,8 +14,8 @@ _FAILED = frozenset({"error", "failed", "failure"})
 _STARTED = frozenset({"running", "started", "start", "pending", "queued", "busy"})
 
 
-class Output(msgspec.Struct):
-    """One of nbformat's outputs: text, or data by media type, or an error."""
+class CellOutput(msgspec.Struct):
+    """An output as in nbformat: text, data by media type, or an error."""
 
     text: str | list[str] | None = None
     data: dict[str, msgspec.Raw] | None = None
@@ -23,7 +23,7 @@ class Output(msgspec.Struct):
     evalue: str | None = None
 
     @property
-    def shown(self) -> str:
+    def shown_text(self) -> str:
         if self.text is not None:
             return _joined(self.text)
         plain = (self.data or {}).get("text/plain")
@@ -37,10 +37,13 @@ class Output(msgspec.Struct):
         return ": ".join(part for part in (self.ename, self.evalue) if part)
 
 
+Outputs = list[CellOutput | str] | str | None
+
+
 class CellMonitorData(
     msgspec.Struct, rename="camel", forbid_unknown_fields=True, eq=False, gc=False
 ):
-    """A cell that ran. `execution_time` is in seconds."""
+    """An executed cell. `execution_time` is in seconds."""
 
     user_id: Indexed | None = None
     notebook_path: Indexed | None = None
@@ -48,7 +51,7 @@ class CellMonitorData(
     cell_index: Int32 | None = None
     cell_type: Indexed | None = None
     cell_content: str | None = None
-    outputs: list[Output | str] | str | None = None
+    outputs: Outputs = None
     execution_count: Int32 | None = None
     execution_time: float | None = None
     execution_status: str | None = None
@@ -56,38 +59,42 @@ class CellMonitorData(
     event_id: uuid.UUID | None = None
     metadata: Metadata | None = None
 
-    def to_event(self, received_at: datetime) -> Event:
-        status = (self.execution_status or "").lower()
-        error = next(self._errors(), None)
-        return EventData(
-            event_type="cell_execution_start" if status in _STARTED else "cell_executed",
-            event_id=self.event_id,
-            event_time=self.timestamp,
-            user_id=self.user_id,
-            notebook_path=self.notebook_path,
-            cell_id=self.cell_id,
-            cell_index=self.cell_index,
-            cell_type=self.cell_type,
-            code=self.cell_content,
-            execution_count=self.execution_count,
-            has_error=status in _FAILED or error is not None,
-            error_message=error,
-            result=self._shown(),
-            execution_duration_ms=(
-                None if self.execution_time is None else self.execution_time * 1000
-            ),
-            metadata=self.metadata,
-        ).to_event(received_at)
 
-    def _shown(self) -> str | None:
-        if self.outputs is None or isinstance(self.outputs, str):
-            return self.outputs
-        return "".join(each if isinstance(each, str) else each.shown for each in self.outputs)
+def cell_to_event(cell: CellMonitorData, received_at: datetime) -> Event:
+    """The execution, or its start, as an event. Raises InvalidItem as `to_event` does."""
+    status = (cell.execution_status or "").lower()
+    error = next(_errors(cell.outputs), None)
+    seconds = cell.execution_time
+    data = EventData(
+        event_type="cell_execution_start" if status in _STARTED else "cell_executed",
+        event_id=cell.event_id,
+        event_time=cell.timestamp,
+        user_id=cell.user_id,
+        notebook_path=cell.notebook_path,
+        cell_id=cell.cell_id,
+        cell_index=cell.cell_index,
+        cell_type=cell.cell_type,
+        code=cell.cell_content,
+        execution_count=cell.execution_count,
+        has_error=status in _FAILED or error is not None,
+        error_message=error,
+        result=_shown_text(cell.outputs),
+        execution_duration_ms=None if seconds is None else seconds * 1000,
+        metadata=cell.metadata,
+    )
+    return to_event(data, received_at)
 
-    def _errors(self) -> Iterator[str]:
-        for each in self.outputs or ():
-            if isinstance(each, Output) and each.error:
-                yield each.error
+
+def _shown_text(outputs: Outputs) -> str | None:
+    if outputs is None or isinstance(outputs, str):
+        return outputs
+    return "".join(each if isinstance(each, str) else each.shown_text for each in outputs)
+
+
+def _errors(outputs: Outputs) -> Iterator[str]:
+    for each in outputs or ():
+        if isinstance(each, CellOutput) and each.error:
+            yield each.error
 
 
 def _joined(text: str | list[str]) -> str:

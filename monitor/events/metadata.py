@@ -1,4 +1,4 @@
-"""What an event brings beside its fields: a JSON object, kept as it came."""
+"""The metadata of an event: a JSON object whose values stay as the client sent them."""
 
 import math
 import re
@@ -12,11 +12,11 @@ Metadata = dict[str, msgspec.Raw]
 
 MAX_CHARACTERS = 256 * 1024
 _UNUSUAL_NUMBER = re.compile("[eE][+-]?[0-9]{3}|[0-9]{1000}")
-_MAX_SCALE = 16_383  # digits behind the point that PostgreSQL can hold
+_MAX_SCALE = 16_383  # decimal places that PostgreSQL can store
 
 
 def checked(metadata: Metadata) -> str:
-    """The metadata as JSON that PostgreSQL can take, and in a moment."""
+    """The metadata as JSON that PostgreSQL accepts and parses quickly. Raises InvalidItem."""
     text = msgspec.json.encode(metadata).decode()
     if len(text) > MAX_CHARACTERS:
         raise InvalidItem("metadata", f"Longer than {MAX_CHARACTERS} characters")
@@ -29,14 +29,14 @@ def checked(metadata: Metadata) -> str:
 
 
 def merged(metadata: Metadata | None, others: Metadata) -> Metadata:
-    """Both objects in one; where their keys meet, `metadata` moves under a key of its own."""
+    """Both objects in one; if they share a key, `metadata` moves under the key `metadata`."""
     if not metadata or metadata.keys().isdisjoint(others):
         return {**(metadata or {}), **others}
     return {**others, "metadata": as_raw(metadata)}
 
 
 def as_raw(value: Any) -> msgspec.Raw:
-    """The value as one of the metadata's."""
+    """The value encoded as a value of metadata."""
     return msgspec.Raw(msgspec.json.encode(value))
 
 

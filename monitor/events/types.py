@@ -1,4 +1,4 @@
-"""What each type of event means: its home table, and the status of the cell that it is about."""
+"""The types of events: the table that each is stored in, and the status that it reports."""
 
 from monitor.events.event import Event
 
@@ -15,7 +15,7 @@ ACTIONS = {
 
 
 class Table:
-    """A home of events. Its first three columns are its key: student, time, event id."""
+    """A table of events. Its first three columns are its key: student, time, event id."""
 
     def __init__(self, name: str, columns: str) -> None:
         self.name = name
@@ -33,7 +33,7 @@ EVENTS_TABLE = Table("events", f"student_id event_time {_HEAD} metadata")
 
 
 def status(event: Event) -> str | None:
-    """`running`, `success` or `error`; None for events that are not about a cell's execution."""
+    """`running`, `success` or `error`; None for events other than a cell's execution."""
     if event.type in EXECUTIONS:
         return "error" if event.failed else "success"
     if event.type in FAILURES:

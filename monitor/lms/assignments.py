@@ -1,4 +1,4 @@
-"""Assignments: a notebook handed out to a class."""
+"""Assignments: a notebook that a class works on, with a due date and points."""
 
 from datetime import datetime
 
@@ -10,14 +10,14 @@ from monitor.database.resource import Name, Resource
 
 
 class AssignmentFilter(Page, frozen=True, kw_only=True):
-    """The page of a list of assignments, and which of them."""
+    """A page of assignments, only those of a class or a notebook if given."""
 
     class_id: Id | UnsetType = UNSET
     notebook_id: Id | UnsetType = UNSET
 
 
 class ClassAssignmentCreate(msgspec.Struct):
-    """An assignment to be made. A `due_date` without a zone is in UTC."""
+    """A new assignment. A `due_date` without a zone is in UTC."""
 
     class_id: Id
     notebook_id: Id
@@ -28,7 +28,7 @@ class ClassAssignmentCreate(msgspec.Struct):
 
 
 class ClassAssignmentUpdate(msgspec.Struct):
-    """Changes of an assignment: what is left out stays."""
+    """Changes of an assignment: fields that are left out stay as they are."""
 
     class_id: Id | UnsetType = UNSET
     notebook_id: Id | UnsetType = UNSET
@@ -39,7 +39,7 @@ class ClassAssignmentUpdate(msgspec.Struct):
 
 
 class ClassAssignmentResponse(msgspec.Struct):
-    """An assignment."""
+    """A notebook assigned to a class. `points` is the highest grade."""
 
     id: int
     class_id: int

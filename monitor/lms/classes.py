@@ -11,13 +11,13 @@ from monitor.events.event import Indexed, Required
 
 
 class ClassFilter(Page, frozen=True, kw_only=True):
-    """The page of a list of classes, and which of them."""
+    """A page of classes, only the one with a code if given."""
 
     class_code: Indexed | UnsetType = UNSET
 
 
 class ClassCreate(msgspec.Struct):
-    """A class to be made. `class_code` is unique."""
+    """A new class. `class_code` is unique."""
 
     name: Name
     class_code: Required
@@ -26,7 +26,7 @@ class ClassCreate(msgspec.Struct):
 
 
 class ClassUpdate(msgspec.Struct):
-    """Changes of a class: what is left out stays."""
+    """Changes of a class: fields that are left out stay as they are."""
 
     name: Name | UnsetType = UNSET
     class_code: Required | UnsetType = UNSET
@@ -35,7 +35,7 @@ class ClassUpdate(msgspec.Struct):
 
 
 class ClassResponse(msgspec.Struct):
-    """A class."""
+    """A class; an archived one is not `is_active`."""
 
     id: int
     name: str

@@ -1,24 +1,24 @@
-"""Events of end-to-end tests: kept ten minutes, then gone by themselves."""
+"""Events posted by clients' end-to-end tests; they expire after ten minutes."""
 
 import asyncpg
 import msgspec
 
 from monitor.errors import NotFound, TooLarge
 
-MAX_EVENTS = 10_000  # of one test
-MAX_BYTES = 64 * 1024 * 1024  # of all tests
+MAX_EVENTS = 10_000  # per test
+MAX_BYTES = 64 * 1024 * 1024  # of all tests together
 
 
-class KeptEvents(msgspec.Struct):
-    """What was posted for a test, each with the time of its receipt."""
+class RecordedEvents(msgspec.Struct):
+    """The events posted for a test, each with the time of its receipt (`received_at`)."""
 
     test_id: str
     events: list[dict[str, msgspec.Raw]]
     count: int
 
 
-class KeptTests(msgspec.Struct):
-    """The tests that have events."""
+class RecordedTests(msgspec.Struct):
+    """The ids of the tests that have events."""
 
     test_ids: list[str]
     count: int
@@ -27,19 +27,21 @@ class KeptTests(msgspec.Struct):
 async def add(
     connection: asyncpg.Connection, test_id: str, events: list[dict[str, msgspec.Raw]]
 ) -> None:
-    """Raises TooLarge when there are too many with those that are there already."""
-    await connection.execute(_FORGET)
+    """Raises TooLarge if the test has too many events, or all tests too many bytes, with these."""
+    await connection.execute(_DELETE_EXPIRED)
     texts = [msgspec.json.encode(event).decode() for event in events]
     await connection.execute(_INSERT, test_id, texts)
-    count, size = await connection.fetchrow(_SELECT_SIZES, test_id)
-    if count > MAX_EVENTS:
-        raise TooLarge(f"More events than one test may have, {MAX_EVENTS}: delete some")
-    if size > MAX_BYTES:
-        raise TooLarge(f"All tests' events are larger than the limit, {MAX_BYTES} bytes")
+    stored = await connection.fetchrow(_SELECT_SIZES, test_id)
+    if stored["count"] > MAX_EVENTS:
+        raise TooLarge(
+            f"More events than one test may have, {MAX_EVENTS}: delete the test's events"
+        )
+    if stored["bytes"] > MAX_BYTES:
+        raise TooLarge(f"The events of all tests are larger than {MAX_BYTES} bytes: delete some")
 
 
-async def get(connection: asyncpg.Connection, test_id: str) -> KeptEvents:
-    """In the order of their receipt; of an unknown test none."""
+async def get(connection: asyncpg.Connection, test_id: str) -> RecordedEvents:
+    """In the order of receipt; none if the test is unknown."""
     rows = await connection.fetch(_SELECT, test_id)
     events = [
         {
@@ -48,35 +50,37 @@ async def get(connection: asyncpg.Connection, test_id: str) -> KeptEvents:
         }
         for row in rows
     ]
-    return KeptEvents(test_id, events, len(events))
+    return RecordedEvents(test_id, events, len(events))
 
 
 async def delete(connection: asyncpg.Connection, test_id: str) -> int:
-    """How many there were. Raises NotFound."""
+    """Returns how many there were. Raises NotFound."""
     deleted: int = await connection.fetchval(_DELETE, test_id)
     if not deleted:
-        raise NotFound(f"There are no events of the test {test_id}")
+        raise NotFound(f"The test {test_id} has no events")
     return deleted
 
 
-async def ids(connection: asyncpg.Connection) -> KeptTests:
-    found = [row["test_id"] for row in await connection.fetch(_SELECT_IDS)]
-    return KeptTests(found, len(found))
+async def list_tests(connection: asyncpg.Connection) -> RecordedTests:
+    """In the order of their ids."""
+    test_ids = [row["test_id"] for row in await connection.fetch(_SELECT_IDS)]
+    return RecordedTests(test_ids, len(test_ids))
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-_FORGET = """
+_DELETE_EXPIRED = """
     DELETE FROM test_events WHERE id IN (
         SELECT id FROM test_events WHERE received_at < now() - interval '10 minutes'
-        FOR UPDATE SKIP LOCKED  -- another replica is at it
+        FOR UPDATE SKIP LOCKED  -- another replica is deleting them
     )
 """
 
 _INSERT = "INSERT INTO test_events (test_id, event) SELECT $1, unnest($2::text[])"
 
 _SELECT_SIZES = """
-    SELECT count(*) FILTER (WHERE test_id = $1), COALESCE(sum(octet_length(event)), 0)
+    SELECT count(*) FILTER (WHERE test_id = $1) AS count,
+        COALESCE(sum(octet_length(event)), 0) AS bytes
     FROM test_events
 """
 

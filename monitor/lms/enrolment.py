@@ -1,4 +1,4 @@
-"""Who is in a class: students enrolled one by one or a whole roster at once."""
+"""Enrolment: the students, assistants and teachers of a class."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -16,13 +16,13 @@ from monitor.lms.classes import CLASSES
 from monitor.lms.students import ensure
 
 ClassRole = Literal["student", "assistant", "teacher"]
-RoleNow = Literal["student", "assistant", "teacher", "pending"]
+RosterRole = Literal["student", "assistant", "teacher", "pending"]
 
 
 class Enrolment(msgspec.Struct, kw_only=True):
-    """One to be enrolled, by `student_id`, or by `user_id`, who then need not exist yet.
+    """Enrols a student by `student_id` or by `user_id`; the latter is created if unknown.
 
-    A name, an email or a team replaces what was known. Enrolling again changes the role.
+    Name, email and team replace the student's if given. Enrolling again changes the role.
     """
 
     student_id: Id | None = None
@@ -41,10 +41,10 @@ Enrolments = Annotated[list[Enrolment], msgspec.Meta(max_length=10_000)]
 
 
 class RosterEntry(msgspec.Struct):
-    """Somebody on a class's roster.
+    """A person on a class's roster.
 
-    `pending` is a student of another teacher, until an administrator enrols them: the class sees
-    nothing of them.
+    A student of another teacher is `pending` until an administrator enrols them; until then the
+    class sees nothing of theirs.
     """
 
     class_id: int
@@ -53,12 +53,14 @@ class RosterEntry(msgspec.Struct):
     name: str | None
     email: str | None
     team: str | None
-    role: RoleNow
+    role: RosterRole
     joined_at: datetime
 
 
-async def roster(connection: asyncpg.Connection, class_id: int, page: Page) -> Listing[RosterEntry]:
-    """In the order of their user_id. Raises NotFound."""
+async def list_roster(
+    connection: asyncpg.Connection, class_id: int, page: Page
+) -> Listing[RosterEntry]:
+    """In the order of user_id. Raises NotFound."""
     await CLASSES.get(connection, class_id)
     total = await connection.fetchval(_COUNT, class_id)
     rows = await connection.fetch(_SELECT_PAGE, class_id, page.skip, page.limit)
@@ -66,30 +68,29 @@ async def roster(connection: asyncpg.Connection, class_id: int, page: Page) -> L
 
 
 async def enrol(
-    database: Database, class_id: int, who: list[Enrolment], caller: Principal
+    database: Database, class_id: int, enrolments: list[Enrolment], caller: Principal
 ) -> list[RosterEntry]:
-    """Enrols all of them or, when one is unknown, nobody. Raises NotFound, Unknown.
+    """Enrols all of them or, if one `student_id` is unknown, nobody. Raises NotFound, Unknown.
 
-    Students of other teachers become pending, and nothing of them changes, unless the caller is
-    an administrator. Those who don't exist yet are made first, in a transaction of their own: the
-    pipeline locks students in another order.
+    Unless the caller is an administrator, students of other teachers become pending, and their
+    name, email and team stay as they are. Unknown user_ids are created first, in a transaction of
+    their own, because the pipeline locks students in another order.
     """
     async with database.transaction() as connection:
         await CLASSES.get(connection, class_id)
-        await _check_ids(connection, who)
-        known = await ensure(connection, (each.user_id for each in who if each.user_id is not None))
-    entries = {each.student_id or known[each.user_id or ""]: each for each in who}
-    ids = sorted(entries)
+        await _check_ids(connection, enrolments)
+        user_ids = [each.user_id for each in enrolments if each.user_id is not None]
+        created = await ensure(connection, user_ids)
+    by_id = {each.student_id or created[each.user_id or ""]: each for each in enrolments}
+    ids = sorted(by_id)
     async with database.transaction() as connection:
-        await connection.execute(_LOCK, ids)  # so that no key enrols one meanwhile
+        await connection.execute(_LOCK, ids)  # so that no ingest key enrols one at the same time
         teacher = None if caller.role == "admin" else caller.name
         others = {row["id"] for row in await connection.fetch(_SELECT_OF_OTHERS, ids, teacher)}
-        ours = {row_id: entry for row_id, entry in entries.items() if row_id not in others}
-        columns = [
-            [getattr(entry, name) for entry in ours.values()] for name in ("name", "email", "team")
-        ]
-        await connection.execute(_UPDATE_STUDENTS, list(ours), *columns)
-        roles = [_role(entries[row_id], row_id in others) for row_id in ids]
+        await _update_students(
+            connection, {row_id: each for row_id, each in by_id.items() if row_id not in others}
+        )
+        roles = [_role(by_id[row_id], row_id in others) for row_id in ids]
         try:
             await connection.execute(_ENROL, class_id, ids, roles)
         except asyncpg.ForeignKeyViolationError:
@@ -97,14 +98,21 @@ async def enrol(
         return [RosterEntry(**row) for row in await connection.fetch(_SELECT, class_id, ids)]
 
 
+async def _update_students(connection: asyncpg.Connection, by_id: dict[int, Enrolment]) -> None:
+    columns = [
+        [getattr(each, name) for each in by_id.values()] for name in ("name", "email", "team")
+    ]
+    await connection.execute(_UPDATE_STUDENTS, list(by_id), *columns)
+
+
 async def appoint(connection: asyncpg.Connection, class_id: int, user_id: str) -> None:
-    """Puts somebody on a roster as its teacher."""
+    """Enrols somebody as the teacher of a class; creates them if unknown."""
     (student_id,) = (await ensure(connection, [user_id])).values()
     await connection.execute(_ENROL, class_id, [student_id], ["teacher"])
 
 
 async def remove(connection: asyncpg.Connection, class_id: int, student_id: int) -> RosterEntry:
-    """Raises NotFound."""
+    """Returns the removed entry. Raises NotFound."""
     rows = await connection.fetch(_SELECT, class_id, [student_id])
     deleted = await connection.fetchval(_DELETE, class_id, student_id)
     if not rows or deleted is None:
@@ -112,23 +120,24 @@ async def remove(connection: asyncpg.Connection, class_id: int, student_id: int)
     return RosterEntry(**rows[0])
 
 
-def _role(entry: Enrolment, is_of_others: bool) -> RoleNow:
-    return "pending" if is_of_others and entry.role == "student" else entry.role
+def _role(enrolment: Enrolment, is_of_others: bool) -> RosterRole:
+    is_pending = is_of_others and enrolment.role == "student"
+    return "pending" if is_pending else enrolment.role
 
 
-async def _check_ids(connection: asyncpg.Connection, who: list[Enrolment]) -> None:
-    ids = [each.student_id for each in who if each.student_id is not None]
+async def _check_ids(connection: asyncpg.Connection, enrolments: list[Enrolment]) -> None:
+    ids = [each.student_id for each in enrolments if each.student_id is not None]
     missing = await connection.fetchval(_SELECT_MISSING, ids)
     if missing is not None:
         raise Unknown("student_id", missing)
 
 
 _SELECT_MISSING = """
-    SELECT asked FROM unnest($1::bigint[]) AS asked
-    WHERE NOT EXISTS (SELECT FROM students WHERE id = asked) LIMIT 1
+    SELECT wanted FROM unnest($1::bigint[]) AS wanted
+    WHERE NOT EXISTS (SELECT FROM students WHERE id = wanted) LIMIT 1
 """
 
-# In an order that all writers share: none waits in a circle.
+# Same lock order everywhere, to avoid deadlocks.
 _LOCK = "SELECT FROM students WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
 
 _SELECT_OF_OTHERS = """
@@ -138,14 +147,14 @@ _SELECT_OF_OTHERS = """
 
 _UPDATE_STUDENTS = """
     UPDATE students AS s SET
-        name = COALESCE(told.name, s.name),
-        name_at = CASE WHEN told.name IS NULL THEN s.name_at ELSE now() END,
-        email = COALESCE(told.email, s.email),
-        email_at = CASE WHEN told.email IS NULL THEN s.email_at ELSE now() END,
-        team = COALESCE(told.team, s.team),
-        team_at = CASE WHEN told.team IS NULL THEN s.team_at ELSE now() END
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS told (id, name, email, team)
-    WHERE s.id = told.id AND COALESCE(told.name, told.email, told.team) IS NOT NULL
+        name = COALESCE(changes.name, s.name),
+        name_at = CASE WHEN changes.name IS NULL THEN s.name_at ELSE now() END,
+        email = COALESCE(changes.email, s.email),
+        email_at = CASE WHEN changes.email IS NULL THEN s.email_at ELSE now() END,
+        team = COALESCE(changes.team, s.team),
+        team_at = CASE WHEN changes.team IS NULL THEN s.team_at ELSE now() END
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS changes (id, name, email, team)
+    WHERE s.id = changes.id AND COALESCE(changes.name, changes.email, changes.team) IS NOT NULL
 """
 
 _ENROL = """

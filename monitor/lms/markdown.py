@@ -1,4 +1,4 @@
-"""The Markdown cells of a notebook as HTML that can do no harm."""
+"""Renders the Markdown cells of a notebook as sanitised HTML."""
 
 from collections.abc import Callable, Iterable
 from functools import cache, partial
@@ -8,19 +8,19 @@ import msgspec
 
 from monitor.events.decoding import repair
 
-MAX_LENGTH = 100_000  # characters of a notebook's Markdown that are rendered
+MAX_LENGTH = 100_000  # characters of Markdown that are rendered per notebook
 
 _TAGS = {
     *("a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"),
     *("li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"),
 }
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
-_MOST_DEPTH = 100
+_MAX_DEPTH = 100  # of nested Markdown elements
 _SCHEMES = {"http", "https", "mailto"}
 
 
-class Cell(msgspec.Struct):
-    """A cell of a notebook in format 4, as far as its text goes."""
+class _TextCell(msgspec.Struct):
+    """The text of a cell in nbformat 4."""
 
     cell_type: str
     source: str | list[str] = ""
@@ -29,42 +29,43 @@ class Cell(msgspec.Struct):
         return self.source if isinstance(self.source, str) else "".join(self.source)
 
 
-class Notebook(msgspec.Struct):
-    """The cells of a notebook."""
+class _TextCells(msgspec.Struct):
+    """The texts of a notebook's cells."""
 
-    cells: list[Cell]
+    cells: list[_TextCell]
 
 
 def markdown_cells(content: bytes) -> list[str | None]:
-    """The HTML of each cell; null for what isn't Markdown, too long or too deep. For a thread.
+    """The HTML of each cell; None if it is no Markdown cell, too long or nested too deep.
 
-    Links lead to web pages and mail only. HTML stays text, of images their descriptions remain.
+    Links are limited to http, https and mailto. HTML is shown as text, images as their
+    descriptions. Call it in a thread: a large notebook takes long.
     """
-    left = MAX_LENGTH
-    found: list[str | None] = []
+    remaining = MAX_LENGTH
+    rendered: list[str | None] = []
     for cell in _NOTEBOOK.decode(repair(content)).cells:
         text = cell.text() if cell.cell_type == "markdown" else None
-        left -= len(text or "")
-        found.append(None if text is None or left < 0 else _html(text))
-    return found
+        remaining -= len(text or "")
+        rendered.append(None if text is None or remaining < 0 else _html(text))
+    return rendered
 
 
 def _html(text: str) -> str | None:
     tools = _tools()
-    plain = _with_tags_as_text(text.encode(), tools.events(text))
-    if _is_too_deep(tools.events(plain)):  # plain: what was in a tag may be Markdown now
+    escaped = _escape_tags(text.encode(), tools.events(text))
+    if _is_too_deep(tools.events(escaped)):  # after escaping: a tag's content may be Markdown now
         return None
-    html: str = tools.cleaner.clean(tools.render(plain))
+    html: str = tools.cleaner.clean(tools.render(escaped))
     return html
 
 
 def _is_too_deep(events: Iterable[tuple[Any, Any]]) -> bool:
-    """Whether it is nested so deep that cleaning it would take for ever."""
+    """Whether it is nested so deep that sanitising it would take too long."""
     depth = 0
     for event, _ in events:
         kind = _kind(event)
         depth += (kind == "Start") - (kind == "End")
-        if depth > _MOST_DEPTH:
+        if depth > _MAX_DEPTH:
             return True
     return False
 
@@ -73,14 +74,15 @@ def _kind(event: Any) -> Any:
     return next(iter(event)) if isinstance(event, dict) else event
 
 
-def _with_tags_as_text(text: bytes, events: Iterable[tuple[Any, Any]]) -> str:
+def _escape_tags(text: bytes, events: Iterable[tuple[Any, Any]]) -> str:
+    """The Markdown with `&lt;` for the `<` of HTML tags. `events` have byte ranges of `text`."""
     pieces: list[bytes] = []
     end = 0
-    for event, place in events:
+    for event, span in events:
         if _kind(event) in ("Html", "InlineHtml"):
-            before, tag = text[end : place["start"]], text[place["start"] : place["end"]]
+            before, tag = text[end : span["start"]], text[span["start"] : span["end"]]
             pieces += before, tag.replace(b"<", b"&lt;")
-            end = place["end"]
+            end = span["end"]
     return b"".join([*pieces, text[end:]]).decode()
 
 
@@ -92,7 +94,7 @@ class _Tools(NamedTuple):
 
 @cache
 def _tools() -> _Tools:
-    """Imported when they are first needed: most replicas never are asked."""
+    """Imported on first use: most replicas never render Markdown."""
     import nh3
     import pyromark
 
@@ -112,4 +114,4 @@ def _tools() -> _Tools:
     )
 
 
-_NOTEBOOK = msgspec.json.Decoder(Notebook)
+_NOTEBOOK = msgspec.json.Decoder(_TextCells)

@@ -1,4 +1,4 @@
-"""A notebook that is handed in: looked at, never changed."""
+"""Validates submitted notebooks against nbformat 4; never changes them."""
 
 import hashlib
 import warnings
@@ -14,33 +14,33 @@ from monitor.events.decoding import repair
 _FIELD = "notebook_content"
 
 
-class Output(msgspec.Struct):
+class _OutlineOutput(msgspec.Struct):
     output_type: str
 
 
-class Cell(msgspec.Struct):
+class _OutlineCell(msgspec.Struct):
     cell_type: str
     id: str = ""
-    outputs: list[Output] = []
+    outputs: list[_OutlineOutput] = []
 
 
-class Notebook(msgspec.Struct):
-    """The outline of a notebook, which nbformat takes for granted; the rest it looks at itself."""
+class _Outline(msgspec.Struct):
+    """The minimum that nbformat assumes of a notebook; nbformat checks the rest."""
 
     nbformat: Annotated[int, msgspec.Meta(ge=4, le=4)]
     nbformat_minor: Annotated[int, msgspec.Meta(ge=0, le=1000)]
-    cells: list[Cell]
+    cells: list[_OutlineCell]
 
 
-class Evidence(NamedTuple):
-    """The text as it was handed in, and its SHA-256 in hex."""
+class ValidNotebook(NamedTuple):
+    """A notebook's text as the student sent it, and its SHA-256 in hex."""
 
     text: str
     sha256: str
 
 
-def examine(content: bytes) -> Evidence:
-    """Takes long for a large notebook: to be called in a thread. Raises Invalid."""
+def validate(content: bytes) -> ValidNotebook:
+    """Call it in a thread: a large notebook takes long. Raises Invalid."""
     try:
         repaired = repair(content)
         _OUTLINE.decode(repaired)
@@ -51,18 +51,21 @@ def examine(content: bytes) -> Evidence:
         raise Invalid(_FIELD, "Not a notebook: nested too deep") from None
     except _nbformat().ValidationError as error:
         raise Invalid(_FIELD, f"Not a notebook: {error.message}") from None
-    return Evidence(content.decode(), hashlib.sha256(content).hexdigest())
+    return ValidNotebook(content.decode(), hashlib.sha256(content).hexdigest())
 
 
 @cache
 def _nbformat() -> ModuleType:
-    """Imported when it is first needed: a replica without it is 25 MB smaller."""
+    """Imported on first use: it takes 25 MB of memory, and most replicas validate nothing."""
     import nbformat
     from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
 
-    for warning in (DuplicateCellId, MissingIDFieldWarning):  # Jupyter opens these without a word
+    for warning in (
+        DuplicateCellId,
+        MissingIDFieldWarning,
+    ):  # Jupyter opens such notebooks without a warning
         warnings.simplefilter("ignore", warning)
     return nbformat
 
 
-_OUTLINE = msgspec.json.Decoder(Notebook)
+_OUTLINE = msgspec.json.Decoder(_Outline)

@@ -1,4 +1,4 @@
-"""Notebooks: made by the events that name them, or ahead, to be handed out."""
+"""Notebooks: created by the first event that names them, or in advance for an assignment."""
 
 import re
 from datetime import datetime
@@ -15,27 +15,27 @@ _FOLDERS = re.compile("^.*/(?=.)", re.DOTALL)
 
 
 class NotebookFilter(Page, frozen=True, kw_only=True):
-    """The page of a list of notebooks, and which of them."""
+    """A page of notebooks, only the one with a path if given."""
 
     path: Indexed | UnsetType = UNSET
 
 
 class NotebookCreate(msgspec.Struct):
-    """A notebook to be made. `path` is that of its events; `name` is the path's last part."""
+    """A new notebook. `path` is as in its events; `name` defaults to the last part of the path."""
 
     path: Required
     name: Name | UnsetType = UNSET
 
 
 class NotebookUpdate(msgspec.Struct):
-    """Changes of a notebook: what is left out stays. The path is that of its events for ever."""
+    """Changes of a notebook: its name. The path can't be changed, because events refer to it."""
 
     name: Name | UnsetType = UNSET
     path: Required | UnsetType = UNSET
 
 
 class NotebookResponse(msgspec.Struct):
-    """A notebook."""
+    """A notebook, identified by the `path` that its events have."""
 
     id: int
     path: str
@@ -55,7 +55,7 @@ async def create(connection: asyncpg.Connection, body: NotebookCreate) -> Notebo
 async def update(
     connection: asyncpg.Connection, notebook_id: int, body: NotebookUpdate
 ) -> NotebookResponse:
-    """Raises NotFound, and Invalid for another path."""
+    """Raises NotFound, and Fixed if the path is another one."""
     notebook = await NOTEBOOKS.get(connection, notebook_id)
     if body.path not in (UNSET, notebook.path):
         raise Fixed("path")

@@ -1,4 +1,4 @@
-"""Students: made by the events that name them, or before any does."""
+"""Students: created by the first event that names them, or in advance."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from monitor.events.event import Indexed, Required
 
 
 class StudentFilter(Page, frozen=True, kw_only=True):
-    """The page of a list of students, and which of them."""
+    """A page of students, only those with a user_id, an email or a team if given."""
 
     user_id: Indexed | UnsetType = UNSET
     email: Indexed | UnsetType = UNSET
@@ -22,7 +22,7 @@ class StudentFilter(Page, frozen=True, kw_only=True):
 
 
 class StudentCreate(msgspec.Struct):
-    """A student to be made. `user_id` is that of their events: userId, else emailAddress."""
+    """A new student. `user_id` is as in their events: userId, or emailAddress without one."""
 
     user_id: Required
     name: Indexed | None = None
@@ -31,7 +31,7 @@ class StudentCreate(msgspec.Struct):
 
 
 class StudentUpdate(msgspec.Struct):
-    """Changes of a student: what is left out stays. Later events may say otherwise."""
+    """Changes of a student: fields that are left out stay; later events may change them again."""
 
     name: Indexed | UnsetType | None = UNSET
     email: Indexed | UnsetType | None = UNSET
@@ -40,7 +40,7 @@ class StudentUpdate(msgspec.Struct):
 
 
 class StudentResponse(msgspec.Struct):
-    """A student."""
+    """A student, identified by the `user_id` that their events have."""
 
     id: int
     user_id: str
@@ -55,30 +55,30 @@ STUDENTS = Resource(StudentResponse, "students", "student")
 
 async def create(connection: asyncpg.Connection, body: StudentCreate) -> StudentResponse:
     """Raises InUse."""
-    return await STUDENTS.insert(connection, _told(values(body)))
+    return await STUDENTS.insert(connection, _with_times(values(body)))
 
 
 async def update(
     connection: asyncpg.Connection, student_id: int, body: StudentUpdate
 ) -> StudentResponse:
-    """Raises NotFound, and Invalid for another user_id."""
+    """Raises NotFound, and Fixed if the user_id is another one."""
     student = await STUDENTS.get(connection, student_id)
     if body.user_id not in (UNSET, student.user_id):
         raise Fixed("user_id")
-    return await STUDENTS.update(connection, student_id, _told(values(body)))
+    return await STUDENTS.update(connection, student_id, _with_times(values(body)))
 
 
 async def ensure(connection: asyncpg.Connection, user_ids: Iterable[str]) -> dict[str, int]:
-    """The students' ids; those that don't exist yet are made."""
-    names = sorted(set(user_ids))
-    await connection.execute(_INSERT_MISSING, names)
-    return {row["user_id"]: row["id"] for row in await connection.fetch(_SELECT_IDS, names)}
+    """The students' ids by user_id; creates those that don't exist yet."""
+    unique = sorted(set(user_ids))
+    await connection.execute(_INSERT_MISSING, unique)
+    return {row["user_id"]: row["id"] for row in await connection.fetch(_SELECT_IDS, unique)}
 
 
-def _told(given: dict[str, Any]) -> dict[str, Any]:
-    """With the time at which it was said: the latest wins, an event's or a teacher's."""
+def _with_times(columns: dict[str, Any]) -> dict[str, Any]:
+    """The columns and the times of their change: the latest wins, an event's or a teacher's."""
     now = datetime.now(UTC)
-    return given | {f"{name}_at": now for name in ("name", "email", "team") if name in given}
+    return columns | {f"{name}_at": now for name in ("name", "email", "team") if name in columns}
 
 
 _INSERT_MISSING = """

@@ -1,7 +1,7 @@
-"""Submissions: what a student has handed in, attempt by attempt, and its grade."""
+"""Submissions: the notebooks that students hand in, attempt by attempt, and their grades."""
 
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import asyncpg
 import msgspec
@@ -10,16 +10,16 @@ from msgspec import UNSET, UnsetType
 from monitor.database.paging import Id, Page
 from monitor.database.resource import Fixed, Invalid, Resource, Unknown, values
 from monitor.events.event import Indexed
-from monitor.lms.notebook_format import Evidence
+from monitor.lms.notebook_format import ValidNotebook
 
-Status = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-Content = Annotated[
+SubmissionStatus = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+NotebookContent = Annotated[
     msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["object", "null"]}, title="Notebook")
 ]
 
 
 class SubmissionFilter(Page, frozen=True, kw_only=True):
-    """The page of a list of submissions, and which of them."""
+    """A page of submissions, only those to an assignment or of a student if given."""
 
     assignment_id: Id | UnsetType = UNSET
     student_id: Id | UnsetType = UNSET
@@ -27,13 +27,13 @@ class SubmissionFilter(Page, frozen=True, kw_only=True):
 
 
 class AssignmentSubmissionCreate(msgspec.Struct, kw_only=True):
-    """What is handed in, by `student_id` or `user_id`. The time will be the server's."""
+    """A new submission, by `student_id` or `user_id`. `submitted_at` is set by the server."""
 
     assignment_id: Id
     student_id: Id | None = None
     user_id: Indexed | None = None
-    notebook_content: Content | UnsetType = UNSET
-    status: Status = "submitted"
+    notebook_content: NotebookContent | UnsetType = UNSET
+    status: SubmissionStatus = "submitted"
     grade: float | None = None
     feedback: str | None = None
     submitted_at: datetime | None = None
@@ -44,19 +44,23 @@ class AssignmentSubmissionCreate(msgspec.Struct, kw_only=True):
 
 
 class AssignmentSubmissionUpdate(msgspec.Struct, kw_only=True):
-    """Grading: what is left out stays. What was handed in can't be changed; hand it in again."""
+    """A grade: fields that are left out stay. To change the content, submit it again."""
 
-    status: Status | UnsetType = UNSET
+    status: SubmissionStatus | UnsetType = UNSET
     grade: float | UnsetType | None = UNSET
     feedback: str | UnsetType | None = UNSET
     assignment_id: Id | UnsetType = UNSET
     student_id: Id | UnsetType = UNSET
     user_id: Indexed | UnsetType = UNSET
-    notebook_content: Content | UnsetType = UNSET
+    notebook_content: NotebookContent | UnsetType = UNSET
 
 
 class AssignmentSubmission(msgspec.Struct, kw_only=True):
-    """A submission without its content. `late` is by the server's clock and that day's due date."""
+    """A submission without its content, of which `sha256` is the hash in hex.
+
+    `late` is by the server's clock and the due date at the time of submission; `attempt` counts
+    from 1.
+    """
 
     id: int
     assignment_id: int
@@ -73,17 +77,17 @@ class AssignmentSubmission(msgspec.Struct, kw_only=True):
 
 
 class AssignmentSubmissionResponse(AssignmentSubmission, kw_only=True):
-    """A submission, with its content as it was handed in."""
+    """A submission, with its content as the student sent it."""
 
-    notebook_content: Content | None
+    notebook_content: NotebookContent | None
 
     def __post_init__(self) -> None:
-        if isinstance(self.notebook_content, str):  # as PostgreSQL has it
+        if isinstance(self.notebook_content, str):  # as PostgreSQL returns it
             self.notebook_content = msgspec.Raw(self.notebook_content.encode())
 
 
 class Graded(msgspec.Struct, rename="camel"):
-    """The `data` of an `assignment_graded`."""
+    """The `data` of an `assignment_graded`. `points` is the highest grade of the assignment."""
 
     submission_id: int
     assignment_id: int
@@ -97,45 +101,44 @@ class Graded(msgspec.Struct, rename="camel"):
     graded_at: datetime
 
 
-class Outcome(NamedTuple):
-    """A submission after a change, and what is to be told when its grade is a new one."""
+class SubmissionOutcome(NamedTuple):
+    """A submission after a change, and the message for the student if its grade is a new one."""
 
     submission: AssignmentSubmissionResponse
     graded: Graded | None
 
 
 _STUDENT = "JOIN (SELECT id AS student_id, user_id FROM students) AS student USING (student_id)"
-LISTED = Resource(AssignmentSubmission, "assignment_submissions", "submission", _STUDENT)
+SUMMARIES = Resource(AssignmentSubmission, "assignment_submissions", "submission", _STUDENT)
 SUBMISSIONS = Resource(
     AssignmentSubmissionResponse, "assignment_submissions", "submission", _STUDENT
 )
 
 
 async def create(
-    connection: asyncpg.Connection, body: AssignmentSubmissionCreate, evidence: Evidence | None
-) -> Outcome:
-    """The next attempt. Raises Unknown."""
-    student_id = await _student(connection, body)
-    # Only then the next statement sees the attempts of all who had the lock before.
+    connection: asyncpg.Connection, body: AssignmentSubmissionCreate, notebook: ValidNotebook | None
+) -> SubmissionOutcome:
+    """Stores the student's next attempt. Raises Unknown."""
+    student_id = await _student_id(connection, body)
+    # Take the lock first, so that the next statement sees attempts committed by earlier holders.
     await connection.execute(_LOCK_ATTEMPTS, f"{body.assignment_id} {student_id}")
-    assignment = await connection.fetchrow(_SELECT_TURN, body.assignment_id, student_id)
-    if assignment is None:
+    attempt = await connection.fetchrow(_SELECT_ATTEMPT, body.assignment_id, student_id)
+    if attempt is None:
         raise Unknown("assignment_id", body.assignment_id)
-    text, sha256 = evidence or (None, None)
     submission = await SUBMISSIONS.insert(
         connection,
         {
             "assignment_id": body.assignment_id,
             "student_id": student_id,
-            "attempt": assignment["attempt"],
-            "notebook_content": text,
-            "sha256": sha256,
+            "attempt": attempt["attempt"],
+            "notebook_content": notebook.text if notebook else None,
+            "sha256": notebook.sha256 if notebook else None,
             "status": body.status,
             "grade": body.grade,
             "feedback": body.feedback,
-            "submitted_at": assignment["now"],
-            "late": assignment["late"],
-            "graded_at": None if body.grade is None else assignment["now"],
+            "submitted_at": attempt["now"],
+            "late": attempt["late"],
+            "graded_at": None if body.grade is None else attempt["now"],
         },
     )
     return await _outcome(connection, submission, None)
@@ -143,42 +146,53 @@ async def create(
 
 async def grade(
     connection: asyncpg.Connection, submission_id: int, body: AssignmentSubmissionUpdate
-) -> Outcome:
-    """Raises NotFound, and Invalid where what was handed in is to be changed."""
+) -> SubmissionOutcome:
+    """Raises NotFound, and Invalid if anything but the grade would change."""
     await connection.execute(_LOCK_SUBMISSION, submission_id)  # of two equal grades one is new
     before = await SUBMISSIONS.get(connection, submission_id)
-    given = values(body)
-    if "notebook_content" in given:
-        raise Invalid("notebook_content", "A submission never changes: hand it in again")
-    for name in ("assignment_id", "student_id", "user_id"):
-        if given.pop(name, getattr(before, name)) != getattr(before, name):
-            raise Fixed(name)
-    graded = {name: given.get(name, getattr(before, name)) for name in ("grade", "feedback")}
-    if graded != {"grade": before.grade, "feedback": before.feedback}:
-        given["graded_at"] = None if graded["grade"] is None else await connection.fetchval(_NOW)
-    submission = await SUBMISSIONS.update(connection, submission_id, given)
+    changes = _grading(values(body), before)
+    if any(changes.get(name, old) != old for name, old in _grade_of(before).items()):
+        is_graded = changes.get("grade", before.grade) is not None
+        changes["graded_at"] = await connection.fetchval(_NOW) if is_graded else None
+    submission = await SUBMISSIONS.update(connection, submission_id, changes)
     return await _outcome(connection, submission, before.grade)
 
 
-async def _student(connection: asyncpg.Connection, body: AssignmentSubmissionCreate) -> int:
+def _grading(changes: dict[str, Any], before: AssignmentSubmissionResponse) -> dict[str, Any]:
+    """The changes without the fields that never change. Raises Invalid if one would."""
+    if "notebook_content" in changes:
+        raise Invalid("notebook_content", "A submission can't be changed: submit it again")
+    for name in ("assignment_id", "student_id", "user_id"):
+        if changes.pop(name, getattr(before, name)) != getattr(before, name):
+            raise Fixed(name)
+    return changes
+
+
+def _grade_of(submission: AssignmentSubmissionResponse) -> dict[str, Any]:
+    return {"grade": submission.grade, "feedback": submission.feedback}
+
+
+async def _student_id(connection: asyncpg.Connection, body: AssignmentSubmissionCreate) -> int:
     row = await connection.fetchrow(_SELECT_STUDENT, body.student_id, body.user_id)
     if row is None:
         if body.student_id is not None:
             raise Unknown("student_id", body.student_id)
         raise Unknown("user_id", body.user_id)
+    student_id: int = row["id"]
     if body.user_id not in (None, row["user_id"]):
-        raise Invalid("user_id", f"The student {row['id']} has another user_id")
-    found: int = row["id"]
-    return found
+        raise Invalid("user_id", f"The student {student_id} has another user_id")
+    return student_id
 
 
 async def _outcome(
-    connection: asyncpg.Connection, submission: AssignmentSubmissionResponse, before: float | None
-) -> Outcome:
-    if submission.grade is None or submission.grade == before:
-        return Outcome(submission, None)
+    connection: asyncpg.Connection,
+    submission: AssignmentSubmissionResponse,
+    old_grade: float | None,
+) -> SubmissionOutcome:
+    if submission.grade is None or submission.grade == old_grade:
+        return SubmissionOutcome(submission, None)
     row = await connection.fetchrow(_SELECT_GRADED, submission.id)
-    return Outcome(submission, Graded(**row))
+    return SubmissionOutcome(submission, Graded(**row))
 
 
 _NOW = "SELECT clock_timestamp()"
@@ -190,7 +204,7 @@ _SELECT_STUDENT = """
 
 _LOCK_ATTEMPTS = "SELECT pg_advisory_xact_lock(hashtextextended('attempts ' || $1::text, 0))"
 
-_SELECT_TURN = """
+_SELECT_ATTEMPT = """
     SELECT clock_timestamp() AS now, COALESCE(clock_timestamp() > due_date, false) AS late,
         1 + COALESCE((
             SELECT max(attempt) FROM assignment_submissions

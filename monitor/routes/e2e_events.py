@@ -8,7 +8,7 @@ from monitor.database.pool import Database
 from monitor.errors import NotFound, TooLarge
 from monitor.http.operations import Api
 from monitor.lms import e2e_events as test_events
-from monitor.lms.e2e_events import KeptEvents, KeptTests
+from monitor.lms.e2e_events import RecordedEvents, RecordedTests
 
 TestId = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Events = Annotated[list[dict[str, msgspec.Raw]], msgspec.Meta(max_length=1_000)]
@@ -29,7 +29,7 @@ def declare(api: Api, database: Database) -> None:
         return Message(f"{len(body)} events stored for the test {test_id}")
 
     @api.operation("GET", "/test/events/{test_id}")
-    async def get_test_events(test_id: TestId) -> KeptEvents:
+    async def get_test_events(test_id: TestId) -> RecordedEvents:
         """A test's events, each with the time of its receipt."""
         async with database.transaction() as connection:
             return await test_events.get(connection, test_id)
@@ -42,7 +42,7 @@ def declare(api: Api, database: Database) -> None:
         return Message(f"{deleted} events of the test {test_id} deleted")
 
     @api.operation("GET", "/test/events")
-    async def list_tests() -> KeptTests:
+    async def list_tests() -> RecordedTests:
         """The tests that have events."""
         async with database.transaction() as connection:
-            return await test_events.ids(connection)
+            return await test_events.list_tests(connection)

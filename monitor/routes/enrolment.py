@@ -5,7 +5,7 @@ from monitor.database.paging import Id, Listing, Page
 from monitor.database.pool import Database
 from monitor.errors import NotFound
 from monitor.http.operations import Api
-from monitor.lms import enrolment, roster
+from monitor.lms import enrolment, roster_csv
 from monitor.lms.enrolment import Enrolment, Enrolments, RosterEntry
 
 
@@ -14,7 +14,7 @@ def declare(api: Api, database: Database) -> None:
     async def list_class_students(class_id: Id, query: Page) -> Listing[RosterEntry]:
         """The class's roster, in the order of user_id."""
         async with database.transaction() as connection:
-            return await enrolment.roster(connection, class_id, query)
+            return await enrolment.list_roster(connection, class_id, query)
 
     @api.operation("POST", "/classes/{class_id}/students", status=201, raises=(NotFound,))
     async def enrol(
@@ -43,7 +43,7 @@ def declare(api: Api, database: Database) -> None:
         Its first line has the headings: `user_id` (学籍番号), and `name` (氏名), `email` (メール),
         `team` (チーム), `role` (役割) where there are any. In UTF-8 or Shift_JIS.
         """
-        return await enrolment.enrol(database, class_id, roster.read(body), caller)
+        return await enrolment.enrol(database, class_id, roster_csv.parse(body), caller)
 
     @api.operation("DELETE", "/classes/{class_id}/students/{student_id}", raises=(NotFound,))
     async def remove_class_student(class_id: Id, student_id: Id) -> RosterEntry:

@@ -16,16 +16,16 @@ from monitor.live.channels import channel
 from monitor.live.history import Publication
 from monitor.lms import submissions
 from monitor.lms.markdown import markdown_cells
-from monitor.lms.notebook_format import examine
+from monitor.lms.notebook_format import validate
 from monitor.lms.submissions import (
-    LISTED,
     SUBMISSIONS,
+    SUMMARIES,
     AssignmentSubmission,
     AssignmentSubmissionCreate,
     AssignmentSubmissionResponse,
     AssignmentSubmissionUpdate,
-    Outcome,
     SubmissionFilter,
+    SubmissionOutcome,
 )
 
 
@@ -35,12 +35,12 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Publicatio
     @api.operation("POST", "/submissions", status=201)
     async def create_submission(body: AssignmentSubmissionCreate) -> AssignmentSubmissionResponse:
         """Hands a notebook in: the student's next attempt at the assignment."""
-        evidence = None
+        notebook = None
         if body.notebook_content is not UNSET and bytes(body.notebook_content) != b"null":
             async with turn:
-                evidence = await run_in_threadpool(examine, bytes(body.notebook_content))
+                notebook = await run_in_threadpool(validate, bytes(body.notebook_content))
         async with database.transaction() as connection:
-            outcome = await submissions.create(connection, body, evidence)
+            outcome = await submissions.create(connection, body, notebook)
         return _announced(outcome)
 
     @api.operation("GET", "/submissions")
@@ -49,7 +49,7 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Publicatio
     ) -> Listing[AssignmentSubmission]:
         """Submissions without their contents, in the order in which they were handed in."""
         async with database.transaction() as connection:
-            return await LISTED.find(connection, query, visible(LISTED.table, caller))
+            return await SUMMARIES.find(connection, query, visible(SUMMARIES.table, caller))
 
     @api.operation("GET", "/submissions/{submission_id}", raises=(NotFound,))
     async def get_submission(submission_id: Id) -> AssignmentSubmissionResponse:
@@ -74,7 +74,7 @@ def declare(api: Api, database: Database, publish: Callable[[Iterable[Publicatio
 
     _declare_markdown(api, database, turn)
 
-    def _announced(outcome: Outcome) -> AssignmentSubmissionResponse:
+    def _announced(outcome: SubmissionOutcome) -> AssignmentSubmissionResponse:
         if graded := outcome.graded:
             channels = [channel("notifications", graded.user_id)]
             publish([Publication("assignment_graded", channels, graded.graded_at, graded)])

@@ -1,4 +1,4 @@
-"""A class's roster as CSV, as spreadsheets write it."""
+"""Reads a class's roster from CSV as spreadsheets write it, with English or Japanese headings."""
 
 import csv
 import io
@@ -18,13 +18,13 @@ _HEADINGS = {
 _ROLES = {"学生": "student", "生徒": "student", "助手": "assistant", "教員": "teacher"}
 
 
-def read(body: bytes) -> list[Enrolment]:
+def parse(body: bytes) -> list[Enrolment]:
     """The enrolments of a CSV file with headings, in UTF-8 or Shift_JIS.
 
-    Separated by commas, semicolons or tabs; other columns are passed over. Raises InvalidBody,
-    which names the line.
+    Cells are separated by commas, semicolons or tabs; unknown columns are ignored. Raises
+    InvalidBody, which names the line.
     """
-    text = _decoded(body).replace("\0", "\ufffd")
+    text = _decode(body).replace("\0", "\ufffd")
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -37,7 +37,7 @@ def read(body: bytes) -> list[Enrolment]:
         raise _invalid(lines.line_num, str(error)) from None
 
 
-def _decoded(body: bytes) -> str:
+def _decode(body: bytes) -> str:
     for encoding in ("utf-8-sig", "cp932"):
         try:
             return body.decode(encoding)
@@ -47,12 +47,12 @@ def _decoded(body: bytes) -> str:
 
 
 def _enrolment(headings: list[str | None], row: list[str], line: int) -> Enrolment:
-    found = {name: cell.strip() for name, cell in zip(headings, row, strict=False) if name}
-    given = {name: cell for name, cell in found.items() if cell}
-    if "role" in given:
-        given["role"] = _ROLES.get(given["role"], given["role"].lower())
+    cells = {name: cell.strip() for name, cell in zip(headings, row, strict=False) if name}
+    fields = {name: cell for name, cell in cells.items() if cell}
+    if "role" in fields:
+        fields["role"] = _ROLES.get(fields["role"], fields["role"].lower())
     try:
-        return msgspec.convert(given, Enrolment)
+        return msgspec.convert(fields, Enrolment)
     except msgspec.ValidationError as error:
         reason, _, name = str(error).partition(" - at `$.")
         raise _invalid(line, f"{name.strip('`')}: {reason}" if name else reason) from None
