@@ -7,7 +7,7 @@ from statistics import fmean
 from bench.figures import Figure, ratio
 from bench.load import Result, load, run
 from bench.server import empty, monitor
-from bench.usage import Usage
+from bench.usage import Usage, describe
 
 WHAT = "requests/s, one event each, by an empty Starlette route"
 GOAL = 0.45
@@ -21,16 +21,17 @@ async def measure() -> Figure:
     with empty() as bare, monitor() as server:
         _run(bare.port, WARM_UP)
         _run(server.port, WARM_UP)
-        ours, theirs = [], []
+        ours, theirs, costs = [], [], []
         for _ in range(ROUNDS):
             theirs.append(_run(bare.port, MEASURED))
             with load(server.port, batch=1, connections=CONNECTIONS, seconds=MEASURED) as running:
                 usage = Usage.of(server.pid, wrk=running.pid)
                 await asyncio.sleep(MEASURED - 1)
-                busy = str(usage)
+                shares = usage.shares()
                 ours.append(running.result())
+            costs.append(describe(shares, ours[-1].rate))
     figure = ratio(WHAT, (_rate(ours), "requests/s"), (_rate(theirs), "requests/s"), GOAL)
-    notes = [f"rounds: {_listed(ours)}; empty route: {_listed(theirs)}", busy]
+    notes = [f"rounds: {_listed(ours)}; empty route: {_listed(theirs)}", *costs]
     return replace(figure, notes=notes)
 
 

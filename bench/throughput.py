@@ -11,7 +11,7 @@ from bench.figures import BenchError, Figure, ratio
 from bench.listeners import listeners
 from bench.load import load
 from bench.server import Server, monitor
-from bench.usage import Usage
+from bench.usage import Usage, describe
 
 WHAT = "committed events/s, batches of 100, by a bare COPY of the same rows"
 GOAL = 0.40
@@ -32,10 +32,11 @@ async def measure() -> Figure:
             await committed_rate(
                 server, connection, clients.pid
             )  # the warm-up, and the rows to copy
-            copies, rates, usage = [await _copy(connection)], [], ""
+            copies, rates, costs = [await _copy(connection)], [], []
             for _ in range(ROUNDS):
-                rate, usage = await committed_rate(server, connection, clients.pid)
+                rate, cost = await committed_rate(server, connection, clients.pid)
                 rates.append(rate)
+                costs.append(cost)
                 copies.append(await _copy(connection))
             await _check(connection)
         finally:
@@ -44,7 +45,8 @@ async def measure() -> Figure:
     figure = ratio(WHAT, (fmean(rates), "events/s"), (fmean(copies), "rows/s"), GOAL)
     notes = [
         f"rounds: {_listed(rates)} events/s; COPY: {_listed(copies)} rows/s",
-        f"{usage}; {heard:,} live messages were read",
+        *costs,
+        f"{heard:,} live messages were read",
     ]
     return replace(figure, notes=notes)
 
@@ -60,10 +62,11 @@ async def committed_rate(
         before, start = await _committed(connection), time.perf_counter()
         await asyncio.sleep(MEASURED)
         after, end = await _committed(connection), time.perf_counter()
-        busy = str(usage)
+        shares = usage.shares()
         await asyncio.to_thread(running.result)
     await _drained(connection)
-    return (after - before) / (end - start), busy
+    rate = (after - before) / (end - start)
+    return rate, describe(shares, rate)
 
 
 async def _committed(connection: asyncpg.Connection) -> int:

@@ -22,14 +22,23 @@ class Usage:
         parts = {"server": [process], "PostgreSQL": process.children(recursive=True)}
         return cls(parts | {name: [psutil.Process(pid)] for name, pid in others.items()})
 
-    def __str__(self) -> str:
+    def shares(self) -> dict[str, float]:
+        """Processors in use by each part since its start, 1.0 being one whole processor."""
         elapsed = time.perf_counter() - self._start
         after = self._seconds()
-        shares = {name: (after[name] - self._before[name]) / elapsed for name in after}
-        return "processors: " + ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+        return {name: (after[name] - self._before[name]) / elapsed for name in after}
+
+    def __str__(self) -> str:
+        return describe(self.shares())
 
     def _seconds(self) -> dict[str, float]:
         return {name: sum(map(_cpu, processes)) for name, processes in self._parts.items()}
+
+
+def describe(shares: Mapping[str, float], rate: float | None = None) -> str:
+    """The shares in words and, of a rate in events/s, what an event costs the server."""
+    text = "processors: " + ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+    return text if rate is None else f"{text}; server {1e6 * shares['server'] / rate:.1f} µs/event"
 
 
 def _cpu(process: psutil.Process) -> float:
