@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parent.parent
 # A wheel has sql/ inside the package, a checkout beside it.
 SQL = next(path / "sql" for path in (_PACKAGE, _PACKAGE.parent) if (path / "sql").is_dir())
-COMMAND = "run.py migrate"
+RUN_MIGRATE = "run `cell-monitor migrate` (in a checkout `run.py migrate`)"
 
 _STATEMENT_TIMEOUT = 600.0  # seconds; a later migration may rewrite large tables
 _LOCK = 1667591276  # the advisory lock that each file takes
@@ -140,7 +140,7 @@ async def _behind(
     owner = await connection.fetchval(_SELECT_OWNER)
     files = ", ".join(migration.path.name for migration in missing)
     return SchemaBehind(
-        f"The schema lacks {files} ({reason}): run `{COMMAND}` with POSTGRES_USER={owner}"
+        f"The schema lacks {files} ({reason}): {RUN_MIGRATE} with POSTGRES_USER={owner}"
     )
 
 
