@@ -36,9 +36,10 @@ from tests.support.postgres import (
 from tests.support.replicas import Replica
 from tests.support.waiting import eventually
 
-# A database of commit 7cae75c, by pg_dump of PostgreSQL 15, and what its server answered from it:
-# a class that worked, failed and called for help, keys, grades, dead letters, and rows that still
-# waited in each outbox.
+# A database filled by the server of commit 7cae75c: a class that worked, failed and called for
+# help, keys, grades, dead letters, and rows still pending in each outbox. It is a dump by
+# PostgreSQL 15 (pg_dump --no-owner --no-privileges), which 15 and later restore. The answers, by
+# path, are those of the same server on the restored dump.
 RELEASED = Path(__file__).parent / "upgrade" / "7cae75c.sql.gz"
 ANSWERS = Path(__file__).parent / "upgrade" / "7cae75c.json.gz"
 
