@@ -105,7 +105,9 @@ class Schema:
     async def _ensure(self, connection: asyncpg.Connection) -> None:
         missing = await missing_migrations(connection)
         if missing and self._has_tried:
-            raise self._failure or await _behind(connection, missing, "the database was replaced")
+            reason = "the database was exchanged while this server was running"
+            failure = self._failure or await _behind(connection, missing, reason)
+            raise failure.with_traceback(None)  # which would grow with each attempt
         if missing:
             try:
                 await migrate(connection)

@@ -14,9 +14,9 @@ from monitor.database.partitions import (
     months_ahead,
     partition_warning,
 )
-from monitor.database.pool import close_pool, open_pool
 from tests.support.factories import deadline_soon, make_event, now
 from tests.support.postgres import Address
+from tests.support.schema import pool_on, role_of
 from tests.support.sinks import sink_on
 
 
@@ -34,22 +34,16 @@ async def test_only_the_months_of_events_get_partitions(pool: asyncpg.Pool) -> N
 async def test_a_partition_that_the_user_may_not_create_is_an_error_that_passes(
     pool: asyncpg.Pool, postgres: Address
 ) -> None:
-    name = f"writer_{postgres['database']}"
-    await pool.execute(
-        f"""CREATE ROLE {name} LOGIN PASSWORD 'secret';
-        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}"""
-    )
-    writers = await open_pool({**postgres, "user": name, "password": "secret"}, 2, 5.0)
-    sink, old = sink_on(writers), now() - timedelta(days=200)
-    await sink.write([make_event()], deadline_soon())
-    with pytest.raises(PartitionMissing, match=f"no partition for {old:%Y-%m}.*migrate"):
-        await sink.write([make_event(time=old)], deadline_soon())
-    async with pool.acquire() as connection:
-        await ensure_partitions(connection, [month_of(old)])
-    await sink.write([make_event(time=old), make_event()], deadline_soon())
+    old = now() - timedelta(days=200)
+    async with role_of(postgres) as writer, pool_on(writer) as writers:
+        sink = sink_on(writers)
+        await sink.write([make_event()], deadline_soon())
+        with pytest.raises(PartitionMissing, match=f"no partition for {old:%Y-%m}.*migrate"):
+            await sink.write([make_event(time=old)], deadline_soon())
+        async with pool.acquire() as connection:
+            await ensure_partitions(connection, [month_of(old)])
+        await sink.write([make_event(time=old), make_event()], deadline_soon())
     assert await pool.fetchval("SELECT count(*) FROM cell_executions") == 3
-    await close_pool(writers, 5.0)
-    await pool.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 async def test_partitions_that_run_out_are_warned_of(pool: asyncpg.Pool) -> None:
