@@ -5,6 +5,7 @@ from typing import Literal
 import asyncpg
 import msgspec
 
+from monitor.database.partitions import partition_warning
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.database.reads import Reads
 from monitor.live.broker import RedisBroker
@@ -21,8 +22,11 @@ _TIMEOUT = 1.0  # seconds to wait for PostgreSQL's answer
 
 
 class PostgresHealth(msgspec.Struct):
+    """`warning`: PostgreSQL works, and an operator has to do something before it stops to."""
+
     state: State
     error: str | None = None
+    warning: str | None = None
 
 
 class SpoolHealth(msgspec.Struct):
@@ -141,10 +145,11 @@ async def _postgres(parts: Parts) -> tuple[PostgresHealth, LedgerHealth]:
     try:
         async with parts.pool.acquire(timeout=_TIMEOUT) as connection:
             whole = await total(connection, parts.spool.replica, own, _TIMEOUT)
+            warning = await partition_warning(connection, _TIMEOUT)
     except DATABASE_ERRORS as error:
         state = PostgresHealth("down", str(error) or type(error).__name__)
         return state, LedgerHealth(own, None)
-    return PostgresHealth("ok"), LedgerHealth(own, whole)
+    return PostgresHealth("ok", warning=warning), LedgerHealth(own, whole)
 
 
 def _spool(spool: Spool, fallback: SpoolDrain) -> SpoolHealth:

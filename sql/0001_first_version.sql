@@ -736,7 +736,7 @@ INSERT INTO clustered (day, student_id) VALUES (date_trunc('day', now(), 'UTC'),
 ON CONFLICT DO NOTHING;
 
 -- Clusters the next day that ended before `until`, for `most` students; false when there is no such
--- day, or another caller is at it. Rows that arrive for a day later are not clustered.
+-- day, or another caller is doing it. Rows that arrive for a day later are not clustered.
 CREATE FUNCTION cluster_executions(until timestamptz, most integer) RETURNS boolean
 LANGUAGE plpgsql SET jit = off AS $$
 DECLARE

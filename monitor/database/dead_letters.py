@@ -1,4 +1,4 @@
-"""Dead letters: what could not be stored, handled or written, kept for an operator to replay."""
+"""Dead letters: items that failed for good, kept for an operator to look at and replay."""
 
 import hashlib
 import uuid
@@ -15,7 +15,11 @@ from monitor.events.event import Rejected
 
 
 class DeadLetter(msgspec.Struct):
-    """A row of `rejected_events`. `raw` is an item as JSON, or a point in line protocol."""
+    """A row of `rejected_events`.
+
+    `source` is the stage that rejected it (`ingest`, `handler` or `influxdb`), `path` the offending
+    field (empty: the whole item), `raw` the item as JSON, or a point in line protocol.
+    """
 
     id: int
     received_at: datetime
@@ -26,18 +30,18 @@ class DeadLetter(msgspec.Struct):
 
 
 class DeadLetters:
-    """The table `rejected_events`; `replica` names the line of the ledger."""
+    """Writes to the table `rejected_events`; `replica` is this replica's row in the ledger."""
 
     def __init__(self, pool: asyncpg.Pool, replica: uuid.UUID) -> None:
         self._pool = pool
         self._replica = replica
 
     async def add(self, source: str, rejected: Sequence[Rejected], deadline: float) -> None:
-        """Commits dead letters; one that is known already is not added again.
+        """Commits dead letters, each of them once.
 
-        Those of the source `ingest` are counted, unless the very same receipt has been already.
-        Raises Unavailable when PostgreSQL can't do it now or, by the event loop's clock, not until
-        `deadline`.
+        Those of the source `ingest` are counted in the ledger, unless this receipt was already
+        counted. `deadline` is a time of the event loop's clock. Raises Unavailable when PostgreSQL
+        can't do it now, or not by then.
         """
         rows = [
             (_digest(item), item.path, item.reason, item.raw, item.received_at) for item in rejected
@@ -54,10 +58,10 @@ class DeadLetters:
 async def page(
     connection: asyncpg.Connection, source: str | None, before: int | None, limit: int
 ) -> Listing[DeadLetter]:
-    """The latest letters, of one source or of all, that are older than `before`."""
+    """The latest dead letters, of one source or of all, with ids below `before`, newest first."""
     rows = await connection.fetch(_SELECT_PAGE, source, before, limit)
     total = await connection.fetchval(_COUNT, source)
-    return Listing([DeadLetter(*row) for row in rows], total)
+    return Listing([DeadLetter(**row) for row in rows], total)
 
 
 async def get(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
@@ -65,7 +69,7 @@ async def get(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
     row = await connection.fetchrow(_SELECT_ONE, letter_id)
     if row is None:
         raise NotFound(f"There is no rejected event {letter_id}")
-    return DeadLetter(*row)
+    return DeadLetter(**row)
 
 
 async def remove(connection: asyncpg.Connection, letter_id: int) -> None:
@@ -84,16 +88,16 @@ _INSERT = """
             AS r (digest, path, reason, raw, last_at)
         GROUP BY digest
     ),
-    told AS (
+    counted AS (  -- new ones, and new receipts of known ones
         INSERT INTO rejected_events AS r (digest, source, path, reason, raw, last_at)
         SELECT digest, $1, path, reason, raw, last_at FROM letters
-        ORDER BY digest  -- in an order that all writers share
+        ORDER BY digest  -- one order for all writers: no deadlock
         ON CONFLICT (digest) DO UPDATE SET last_at = EXCLUDED.last_at
             WHERE r.last_at <> EXCLUDED.last_at
         RETURNING digest
     )
     INSERT INTO ledger AS l (replica, rejected)
-    SELECT $7::uuid, sum(times)::bigint FROM told JOIN letters USING (digest)
+    SELECT $7::uuid, sum(times)::bigint FROM counted JOIN letters USING (digest)
     WHERE $1 = 'ingest' HAVING count(*) > 0
     ON CONFLICT (replica) DO UPDATE SET rejected = l.rejected + EXCLUDED.rejected
 """

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parent.parent
 # A wheel has sql/ inside the package, a checkout beside it.
 SQL = next(path / "sql" for path in (_PACKAGE, _PACKAGE.parent) if (path / "sql").is_dir())
-COMMAND = "run.py migrate"
+RUN_MIGRATE = "run `cell-monitor migrate` (in a checkout `run.py migrate`)"
 
 _STATEMENT_TIMEOUT = 600.0  # seconds; a later migration may rewrite large tables
 _LOCK = 1667591276  # the advisory lock that each file takes
@@ -105,7 +105,9 @@ class Schema:
     async def _ensure(self, connection: asyncpg.Connection) -> None:
         missing = await missing_migrations(connection)
         if missing and self._has_tried:
-            raise self._failure or await _behind(connection, missing, "the database was replaced")
+            reason = "the database was exchanged while this server was running"
+            failure = self._failure or await _behind(connection, missing, reason)
+            raise failure.with_traceback(None)  # which would grow with each attempt
         if missing:
             try:
                 await migrate(connection)
@@ -140,7 +142,7 @@ async def _behind(
     owner = await connection.fetchval(_SELECT_OWNER)
     files = ", ".join(migration.path.name for migration in missing)
     return SchemaBehind(
-        f"The schema lacks {files} ({reason}): run `{COMMAND}` with POSTGRES_USER={owner}"
+        f"The schema lacks {files} ({reason}): {RUN_MIGRATE} with POSTGRES_USER={owner}"
     )
 
 

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import asyncpg
 
+from monitor.database.migrations import RUN_MIGRATE
 from monitor.errors import Unavailable
 from monitor.events.event import OLDEST
 
 DAYS_BACK = OLDEST.days
 MONTHS_AHEAD = 12
+NEXT_MONTHS = 3  # what a server creates itself
 MIN_MONTHS_AHEAD = 2  # below this, /health warns
-RUN_MIGRATE = "run `run.py migrate` as the owner of the schema"
 
 
 class PartitionMissing(Unavailable):
@@ -32,8 +33,19 @@ async def ensure_partitions(connection: asyncpg.Connection, months: Iterable[dat
         except asyncpg.InsufficientPrivilegeError as error:
             raise PartitionMissing(
                 f"There is no partition for {month:%Y-%m}, and this user may not create one:"
-                f" {RUN_MIGRATE}"
+                f" {RUN_MIGRATE} as the owner of the schema"
             ) from error
+
+
+async def create_next_partitions(connection: asyncpg.Connection) -> None:
+    """Creates those of this month and the next NEXT_MONTHS. Raises PartitionMissing."""
+    try:
+        await connection.execute(_CREATE_NEXT, NEXT_MONTHS)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise PartitionMissing(
+            f"Partitions are missing for the next {NEXT_MONTHS} months, and this user may not"
+            f" create them: {RUN_MIGRATE} as the owner of the schema"
+        ) from error
 
 
 async def missing_partitions(connection: asyncpg.Connection) -> list[str]:
@@ -58,7 +70,9 @@ async def partition_warning(connection: asyncpg.Connection, timeout: float) -> s
     ahead = await months_ahead(connection, timeout)
     if ahead >= MIN_MONTHS_AHEAD:
         return None
-    return f"Partitions exist for {ahead} more months only: {RUN_MIGRATE}"
+    return (
+        f"Partitions exist for {ahead} more months only: {RUN_MIGRATE} as the owner of the schema"
+    )
 
 
 _PARENTS = "unnest(ARRAY['cell_executions', 'notebook_accesses', 'events']) AS parent"
@@ -78,6 +92,8 @@ _SELECT_MISSING = f"""
 _CREATE = """
     SELECT ensure_partitions(now() - make_interval(days => $1), now() + make_interval(months => $2))
 """
+
+_CREATE_NEXT = "SELECT ensure_partitions(now(), now() + make_interval(months => $1))"
 
 _SELECT_AHEAD = f"""
     SELECT COALESCE(min(number), $1 + 1) - 1

@@ -11,8 +11,8 @@ import msgspec
 
 from monitor.errors import Unavailable
 
-# What may pass: the same statement can succeed later. asyncpg's internal errors are those of a
-# connection that was told to end and is used before it has been closed.
+# Every error of PostgreSQL or of the connection to it. asyncpg's internal errors happen on a
+# connection that was terminated and not yet closed.
 DATABASE_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -21,7 +21,7 @@ DATABASE_ERRORS = (
     TimeoutError,
 )
 
-# What is no fault of the statement: PostgreSQL can't be used now.
+# Not the statement's fault: PostgreSQL can't be used now, and the same may succeed later.
 UNAVAILABLE_ERRORS = (
     OSError,
     TimeoutError,
@@ -59,10 +59,10 @@ def to_unavailable(error: Exception) -> Unavailable:
 _SESSION = {
     "application_name": "cell-monitor",
     "timezone": "UTC",
-    # The planner overrates queries of many partitions, and compiling them takes longer.
+    # The planner overestimates queries of many partitions, and compiling takes longer than they do.
     "jit": "off",
-    "synchronous_commit": "on",  # whatever the database's default: what is answered is on disk
-    # What the network has cut off lets go of its locks: nobody could store what it had begun.
+    "synchronous_commit": "on",  # whatever the database's default: a committed batch is on disk
+    # Free the locks of a session whose client vanished: they would block writers.
     "idle_in_transaction_session_timeout": "30s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -70,15 +70,18 @@ _SESSION = {
 }
 
 
-async def open_pool(address: Mapping[str, Any], size: int, patience: float) -> asyncpg.Pool:
-    """A pool that connects when it is needed; `patience` (s) bounds each statement."""
+async def open_pool(address: Mapping[str, Any], size: int, timeout: float) -> asyncpg.Pool:
+    """A pool of at most `size` connections, made on demand.
+
+    `timeout` (s) bounds connecting and each statement.
+    """
     return await asyncpg.create_pool(
         **address,
         min_size=0,
         max_size=size,
-        timeout=patience,
-        command_timeout=patience,
-        reset=_keep,
+        timeout=timeout,
+        command_timeout=timeout,
+        reset=_skip_reset,
         server_settings=_SESSION,
     )
 
@@ -101,18 +104,20 @@ async def open_single_use_pool(
     )
 
 
-async def close_pool(pool: asyncpg.Pool, patience: float) -> None:
+async def close_pool(pool: asyncpg.Pool, timeout: float) -> None:
+    """Waits for connections in use, and terminates them after `timeout` (s)."""
     try:
-        await asyncio.wait_for(pool.close(), patience)
+        await asyncio.wait_for(pool.close(), timeout)
     except TimeoutError:
         pool.terminate()
 
 
 @asynccontextmanager
 async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.Connection]:
-    """A connection that is cut at the deadline: one that hangs can't be asked to roll back.
+    """Acquires a connection and terminates it at the deadline; a hung one can't roll back.
 
-    `deadline` is of the event loop's clock; what was going on raises one of DATABASE_ERRORS then.
+    `deadline` is a time of the event loop's clock; a pending statement then raises one of
+    DATABASE_ERRORS.
     """
     loop = asyncio.get_running_loop()
     async with pool.acquire(timeout=max(0.05, deadline - loop.time())) as connection:
@@ -120,30 +125,33 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
         try:
             yield connection
         except asyncpg.InternalClientError:
-            connection.terminate()  # nobody else should be given it
+            connection.terminate()  # not back into the pool
             raise
         finally:
             cut.cancel()
 
 
 class Database:
-    """Connections for the API's calls: their own, so that the pipeline never waits for one."""
+    """A pool for the API's requests; separate, so that the pipeline never waits for it.
 
-    def __init__(self, address: Mapping[str, Any], size: int, patience: float) -> None:
+    `timeout` (s) bounds acquiring a connection and each statement.
+    """
+
+    def __init__(self, address: Mapping[str, Any], size: int, timeout: float) -> None:
         self._address = address
         self._size = size
-        self._patience = patience
+        self._timeout = timeout
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
-        self._pool = await open_pool(self._address, self._size, self._patience)
+        self._pool = await open_pool(self._address, self._size, self._timeout)
 
-    async def close(self, patience: float) -> None:
+    async def close(self, timeout: float) -> None:
         if self._pool:
-            await close_pool(self._pool, patience)
+            await close_pool(self._pool, timeout)
 
     async def renew(self) -> None:
-        """Trusts no connection that was made before: after a loss of the network they are dead."""
+        """Expires all pooled connections: after a loss of the network they are dead."""
         if self._pool:
             await self._pool.expire_connections()
 
@@ -165,7 +173,7 @@ class Database:
         if self._pool is None:
             raise Unavailable("The server is starting")
         try:
-            async with self._pool.acquire(timeout=self._patience) as connection:
+            async with self._pool.acquire(timeout=self._timeout) as connection:
                 yield connection
                 if (act := ACT.get()) and not act.written:
                     await note(connection, act)
@@ -185,5 +193,5 @@ _INSERT_ACT = """
 """
 
 
-async def _keep(connection: asyncpg.Connection) -> None:
-    """Nothing to reset between uses: no session state but staging tables, which are wanted."""
+async def _skip_reset(connection: asyncpg.Connection) -> None:
+    """Replaces asyncpg's reset between uses: temporary staging tables are reused."""

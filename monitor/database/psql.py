@@ -52,7 +52,8 @@ def steps(script: str) -> Iterator[Step]:
     for token in _TOKEN.finditer(script):
         if not "".join(statement).strip():
             statement.clear()
-            line = script.count("\n", 0, token.start()) + 1
+            blank = len(token[0]) - len(token[0].lstrip())
+            line = script.count("\n", 0, token.start() + blank) + 1
         if token["command"]:
             yield Step(token["command"], token["variable"] or "", line)
         elif token["end"] or token["gset"]:

@@ -50,10 +50,10 @@ class Reads:
         if self._standby:
             await self._standby.close(patience)
 
-    async def counted(self) -> None:
-        """Sees to it that what is counted includes all that is committed.
+    async def ensure_counted(self) -> None:
+        """Ensure that the counters include everything committed so far.
 
-        A standby is behind in any case: there it does nothing. Raises Unavailable.
+        Does nothing while a standby is read, which lags behind anyway. Raises Unavailable.
         """
         if not self._standby or self.error:
             await self._catch_up()

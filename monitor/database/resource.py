@@ -1,4 +1,7 @@
-"""What all resources do alike: their rows are listed, found, made, changed and deleted."""
+"""Resources: tables whose rows the API lists, reads, creates, changes and deletes.
+
+Names in the SQL come from code only, values are parameters.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,7 +26,7 @@ _DEPENDENTS = {
 
 
 class InUse(MonitorError):
-    """Another one has this code, path or user_id already."""
+    """Another row has this code, path or user_id already."""
 
 
 class Unknown(InvalidBody):
@@ -35,21 +38,21 @@ class Unknown(InvalidBody):
 
 
 class Invalid(InvalidBody):
-    """A field has a value that makes no sense."""
+    """A field has a value that is not possible."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(Detail(("body", field), reason, "value_error"))
 
 
 class Fixed(Invalid):
-    """A field that never changes was to be changed."""
+    """A request changes a field that never changes."""
 
     def __init__(self, field: str) -> None:
         super().__init__(field, f"{field} can't be changed")
 
 
 def values(body: msgspec.Struct) -> dict[str, Any]:
-    """The fields that were sent, null among them, by their names."""
+    """The fields that were sent, including those that are null, by name."""
     return {
         name: in_utc(value) if isinstance(value, datetime) else value
         for name, value in msgspec.structs.asdict(body).items()
@@ -65,7 +68,7 @@ class Condition(NamedTuple):
 
 
 class Resource(Generic[T]):
-    """A table. `kind` has the columns that are shown; `joins` bring those of other tables."""
+    """A table. `kind` has the columns to read; `joins` adds those of other tables."""
 
     def __init__(self, kind: type[T], table: str, noun: str, joins: str = "") -> None:
         self._kind = kind
@@ -77,17 +80,17 @@ class Resource(Generic[T]):
     async def find(
         self, connection: asyncpg.Connection, page: Page, condition: Condition
     ) -> Listing[T]:
-        """A page of the rows that meet the condition and have the values of `page`, by id."""
-        given = {name: value for name, value in values(page).items() if name not in _PAGE}
-        tests = [f"{name} = ${number}" for number, name in enumerate(given, 1)]
-        given["condition"] = condition.argument
-        where = " AND ".join([*tests, condition.sql.format(f"${len(given)}")])
+        """A page of the rows that meet the condition and have the values set in `page`, by id."""
+        filters = {name: value for name, value in values(page).items() if name not in _PAGE}
+        tests = [f"{name} = ${number}" for number, name in enumerate(filters, 1)]
+        filters["condition"] = condition.argument
+        where = " AND ".join([*tests, condition.sql.format(f"${len(filters)}")])
         parts = {"table": self.table, "joins": self._joins, "where": where}
-        total = await connection.fetchval(_COUNT.format(**parts), *given.values())
+        total = await connection.fetchval(_COUNT.format(**parts), *filters.values())
         query = _LIST.format(
-            columns=self._columns, skip=len(given) + 1, limit=len(given) + 2, **parts
+            columns=self._columns, skip=len(filters) + 1, limit=len(filters) + 2, **parts
         )
-        rows = await connection.fetch(query, *given.values(), page.skip, page.limit)
+        rows = await connection.fetch(query, *filters.values(), page.skip, page.limit)
         return Listing([self._kind(**row) for row in rows], total)
 
     async def get(self, connection: asyncpg.Connection, row_id: int) -> T:
@@ -95,46 +98,46 @@ class Resource(Generic[T]):
         query = _GET.format(table=self.table, joins=self._joins, columns=self._columns)
         return self._shown(await connection.fetchrow(query, row_id), row_id)
 
-    async def insert(self, connection: asyncpg.Connection, given: Mapping[str, Any]) -> T:
+    async def insert(self, connection: asyncpg.Connection, fields: Mapping[str, Any]) -> T:
         """Raises InUse, Unknown."""
-        places = ", ".join(f"${number}" for number in range(1, len(given) + 1))
-        insert = _INSERT.format(table=self.table, columns=", ".join(given), places=places)
-        return self._shown(await self._change(connection, insert, given), 0)
+        places = ", ".join(f"${number}" for number in range(1, len(fields) + 1))
+        insert = _INSERT.format(table=self.table, columns=", ".join(fields), places=places)
+        return self._shown(await self._change(connection, insert, fields), 0)
 
     async def update(
-        self, connection: asyncpg.Connection, row_id: int, given: Mapping[str, Any]
+        self, connection: asyncpg.Connection, row_id: int, fields: Mapping[str, Any]
     ) -> T:
         """Raises NotFound, InUse, Unknown."""
-        if not given:
+        if not fields:
             return await self.get(connection, row_id)
-        changes = ", ".join(f"{name} = ${number}" for number, name in enumerate(given, 1))
-        update = _UPDATE.format(table=self.table, changes=changes, id=len(given) + 1)
-        return self._shown(await self._change(connection, update, given, row_id), row_id)
+        changes = ", ".join(f"{name} = ${number}" for number, name in enumerate(fields, 1))
+        update = _UPDATE.format(table=self.table, changes=changes, id=len(fields) + 1)
+        return self._shown(await self._change(connection, update, fields, row_id), row_id)
 
     async def delete(self, connection: asyncpg.Connection, row_id: int) -> T:
-        """Raises NotFound, and Conflict when something hangs on it that no delete takes along."""
+        """Raises NotFound, and Conflict when other rows refer to it and are not deleted with it."""
         try:
             row = await self._run(connection, _DELETE.format(table=self.table), row_id)
         except asyncpg.ForeignKeyViolationError as error:
-            # Of events the schema's own trigger tells, which names no table.
-            what = _DEPENDENTS.get(error.table_name or "", "events, which stay")
+            # The error of the trigger that protects events names no table.
+            what = _DEPENDENTS.get(error.table_name or "", "events, and events are never deleted")
             raise Conflict(f"The {self._noun} {row_id} has {what}") from None
         return self._shown(row, row_id)
 
     async def _change(
-        self, connection: asyncpg.Connection, statement: str, given: Mapping[str, Any], *more: Any
+        self, connection: asyncpg.Connection, statement: str, fields: Mapping[str, Any], *more: Any
     ) -> asyncpg.Record | None:
         try:
-            return await self._run(connection, statement, *given.values(), *more)
+            return await self._run(connection, statement, *fields.values(), *more)
         except asyncpg.UniqueViolationError as error:
             field = self._field(error, "key")
             raise InUse(f"Another {self._noun} has this {field} already") from None
         except asyncpg.ForeignKeyViolationError as error:
             field = self._field(error, "fkey")
-            raise Unknown(field, given[field]) from None
+            raise Unknown(field, fields[field]) from None
 
     def _field(self, error: asyncpg.PostgresError, kind: str) -> str:
-        """The column of a constraint that has the name which PostgreSQL gives it."""
+        """The column of a constraint, from the name that PostgreSQL gives it by default."""
         return (error.constraint_name or "").removeprefix(f"{self.table}_").removesuffix(f"_{kind}")
 
     async def _run(

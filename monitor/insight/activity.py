@@ -45,7 +45,7 @@ async def class_activity(
     """All intervals in order, also those without activity. Raises NotFound, InvalidBody."""
     step = _MINUTE if query.interval < _HOUR else _HOUR
     since, count = _range(query, step)
-    await reads.counted()
+    await reads.ensure_counted()
     students = await class_students(reads, class_id)
     width = timedelta(seconds=query.interval)
     until = since + count * width

@@ -66,7 +66,7 @@ async def notebook_progress(
     reads: Reads, class_id: int, notebook_id: int, query: CellsQuery
 ) -> NotebookProgress:
     """Raises NotFound."""
-    await reads.counted()
+    await reads.ensure_counted()
     students = await class_students(reads, class_id)
     path = await reads.fetchval("SELECT path FROM notebooks WHERE id = $1", notebook_id)
     if path is None:

@@ -21,7 +21,7 @@ async def class_state_at(
     reads: Reads, class_id: int, at: datetime, query: ClassStateQuery
 ) -> list[StudentState]:
     """What `class_state` answered at that time, for today's students. Raises NotFound."""
-    await reads.counted()
+    await reads.ensure_counted()
     students = await class_students(reads, class_id)
     rows = await reads.fetch(
         _SELECT_STATES,

@@ -50,7 +50,7 @@ class StudentState(msgspec.Struct):
 
 async def class_state(reads: Reads, class_id: int, query: ClassStateQuery) -> list[StudentState]:
     """In the order of their user_id. Raises NotFound."""
-    await reads.counted()
+    await reads.ensure_counted()
     students = await class_students(reads, class_id)
     rows = await reads.fetch(
         _SELECT_STATES,

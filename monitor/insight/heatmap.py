@@ -20,7 +20,7 @@ class StudentCell(msgspec.Struct):
 
 async def student_cells(reads: Reads, class_id: int, notebook_id: int) -> list[StudentCell]:
     """Only cells that were reached, by student and the notebook's order. Raises NotFound."""
-    await reads.counted()
+    await reads.ensure_counted()
     students = await class_students(reads, class_id)
     if await reads.fetchval("SELECT id FROM notebooks WHERE id = $1", notebook_id) is None:
         raise NotFound(f"There is no notebook {notebook_id}")

@@ -6,6 +6,7 @@ import time
 
 import asyncpg
 
+from monitor.database.partitions import PartitionMissing, create_next_partitions
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.events.event import OLDEST
 from monitor.pipeline.ledger import Ledger
@@ -52,9 +53,16 @@ class Housekeeping:
             await asyncio.sleep(_REPORT_EVERY)
 
     async def _expire(self) -> None:
-        await self._pool.execute("SELECT ensure_partitions(now(), now() + interval '3 months')")
+        await self._create_partitions()
         await self._pool.execute(_EXPIRE_REJECTED, self._max_rejected_days)
         await self._pool.execute(_EXPIRE_RECEIPTS, OLDEST.days + 2)
+
+    async def _create_partitions(self) -> None:
+        try:
+            async with self._pool.acquire() as connection:
+                await create_next_partitions(connection)
+        except PartitionMissing as error:  # nothing to do here: it is stored while there are some
+            logger.warning("%s", error)
 
 
 # Sessions whose client has been cut off, or stands still, in the middle of a COPY: they may hold

@@ -103,7 +103,7 @@ async def test_reads_go_to_the_standby(reading: Reading) -> None:
     assert (await reading.reads.fetchrow("SELECT 1 AS a, 2 AS b"))["b"] == 2  # type: ignore[index]
     assert await reading.reads.fetchrow("SELECT 1 WHERE false") is None
     assert await reading.reads.fetchval("SELECT 1 WHERE false") is None
-    await reading.reads.counted()
+    await reading.reads.ensure_counted()
     assert reading.counted.times == 0
 
 
@@ -118,7 +118,7 @@ async def test_reads_go_to_the_primary_while_the_standby_is_away(
     pair.standby._end_child()
     assert await reading.reads.fetchval(IN_RECOVERY) is False
     assert reading.reads.error
-    await reading.reads.counted()
+    await reading.reads.ensure_counted()
     assert reading.counted.times == 1
     pair.standby.ensure_running()
     await until(lambda: reading.reads.error is None)

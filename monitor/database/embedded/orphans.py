@@ -1,4 +1,4 @@
-"""PostgreSQL processes that outlived their server, or their own head."""
+"""Orphaned PostgreSQL processes: their server died, or their postmaster."""
 
 import os
 import signal
@@ -10,29 +10,29 @@ from pathlib import Path
 ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 15.0), (signal.SIGKILL, 15.0))
 
 
-def end_leftovers(data: Path, recorded: list[bytes]) -> None:
-    """End all that works in this data directory, at first by its head, whose pid is recorded."""
+def end_orphans(data: Path, recorded: list[bytes]) -> None:
+    """End all processes in this data directory; `recorded` has the postmaster's pid, if known."""
     left = _pids_in(data)
-    head = [pid for pid in left if [b"%d" % pid] == recorded]
+    postmaster = [pid for pid in left if [b"%d" % pid] == recorded]
     if left:
-        # Without a head the rest leave by themselves, unless they are busy.
-        left = _end(data, head, signal.SIGINT, ENDINGS[0][1] if head else 1.0)
+        # Without a postmaster the others exit by themselves, unless they are busy.
+        left = _end(data, postmaster, signal.SIGINT, ENDINGS[0][1] if postmaster else 1.0)
     for signum, seconds in ENDINGS[1:]:
         if left:
             left = _end(data, left, signum, seconds)
 
 
 def _pids_in(data: Path) -> list[int]:
-    """Every PostgreSQL process, head or not, that works in this data directory."""
+    """The pids of all PostgreSQL processes whose working directory it is."""
     import psutil
 
-    found = []
+    pids = []
     for process in psutil.process_iter(["name"]):
         if process.info["name"] == "postgres":
             with suppress(psutil.Error, OSError):
                 if data.samefile(process.cwd()):
-                    found.append(process.pid)
-    return found
+                    pids.append(process.pid)
+    return pids
 
 
 def _end(data: Path, pids: list[int], signum: int, seconds: float) -> list[int]:

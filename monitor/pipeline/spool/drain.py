@@ -77,7 +77,7 @@ class SpoolDrain:
         if self._spool.failure:
             await self._spool.check()
         if self.active:
-            await self._probe()
+            await self._probe_or_report()
         if self._spool.events:
             await self._drain()
         else:
@@ -85,6 +85,15 @@ class SpoolDrain:
         if self._spool.failure:
             raise SpoolFull(self._spool.failure)  # it is checked again after a pause
         return 0 if self.active or self._spool.events else None
+
+    async def _probe_or_report(self) -> None:
+        try:
+            await self._probe()
+        except Unavailable as error:
+            if str(error) != self.reason:
+                logger.warning("Events still go to the spool: %s", error)
+                self.reason = str(error)
+            raise
 
     def _deactivate(self) -> None:
         if self.active:

@@ -1,0 +1,170 @@
+"""Migrations that can't be applied now, or never: nothing changes, and the error helps."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from monitor.database import migrations
+from monitor.database.migrations import Schema, SchemaBehind, SchemaError
+from monitor.errors import Unavailable
+from tests.support.postgres import (
+    Address,
+    environment_of,
+    fetch,
+)
+from tests.support.replicas import Replica
+from tests.support.schema import (
+    FILES,
+    applied,
+    apply_by_psql,
+    apply_by_server,
+    pool_on,
+    restore,
+    schema_of,
+)
+from tests.support.waiting import eventually
+
+
+async def test_no_number_can_be_left_out(postgres: Address) -> None:
+    await apply_by_psql(postgres, FILES[:1])
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'third')")
+
+
+async def test_a_server_without_migrations_is_refused(postgres: Address) -> None:
+    await apply_by_server(postgres)
+    connection = await asyncpg.connect(**postgres)
+    # What a server of 7cae75c does at its start.
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS applied_sql (file text PRIMARY KEY, sha256 text NOT NULL)"
+    )
+    with pytest.raises(asyncpg.RaiseError, match="too old"):
+        await connection.fetch("SELECT file, sha256 FROM applied_sql")
+    await connection.close()
+
+
+async def test_a_database_of_another_commit_is_left_alone(postgres: Address) -> None:
+    await restore(postgres)
+    await fetch(postgres, "UPDATE applied_sql SET sha256 = 'other' WHERE file LIKE '005%'")
+    before = await schema_of(postgres)
+    with pytest.raises(SchemaError, match="commit 7cae75c on it once"):
+        await apply_by_server(postgres)
+    assert await schema_of(postgres) == before
+
+
+async def test_tables_of_another_program_are_left_alone(postgres: Address) -> None:
+    await fetch(postgres, "CREATE TABLE students (name text)")
+    with pytest.raises(SchemaError, match="Use an empty database"):
+        await apply_by_server(postgres)
+    assert await fetch(postgres, "SELECT to_regclass('schema_migrations') AS it") == [{"it": None}]
+
+
+async def test_a_migration_that_fails_changes_nothing_and_says_why(
+    postgres: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in FILES:
+        shutil.copy(path, tmp_path)
+    broken = """BEGIN;
+        SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 3) AS wanted \\gset
+\\if :wanted
+        CREATE TABLE third (name text);  -- a comment; with a semicolon
+        ALTER TABLE nobody ADD COLUMN name text;
+        INSERT INTO schema_migrations (number, name) VALUES (3, 'broken');
+\\endif
+        COMMIT;
+    """
+    (tmp_path / "0003_broken.sql").write_text(broken)
+    monkeypatch.setattr(migrations, "SQL", tmp_path)
+    async with pool_on(postgres) as pool:
+        schema = Schema(pool)
+        said = r'0003_broken.sql .* Line 5, `ALTER TABLE .*relation "nobody" does not exist'
+        for _ in range(2):  # the second time without trying
+            with pytest.raises(SchemaError, match=said):
+                await schema.ensure()
+        assert await applied(postgres) == [1, 2]
+        assert not await pool.fetchval("SELECT to_regclass('third')")
+        async with pool.acquire() as connection:
+            assert not connection.is_in_transaction()
+
+
+async def test_a_newer_schema_is_refused_at_the_start(postgres: Address, tmp_path: Path) -> None:
+    await apply_by_server(postgres)
+    await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'third')")
+    replica = Replica(environment_of(postgres, tmp_path / "data"))
+    with pytest.raises(AssertionError, match="server knows is 0002_outboxes"):
+        replica.start()
+    replica.log.close()
+
+
+async def test_a_server_that_finds_a_newer_schema_spools(
+    postgres: Address, replica: Replica
+) -> None:
+    await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'third')")
+    await fetch(postgres, "ALTER TABLE outbox_counts RENAME TO renamed_by_third")
+    async with httpx.AsyncClient(timeout=15) as client:
+        body = [{"eventType": "help", "userId": "hanako"}]
+        assert (await client.post(replica.events_url, json=body)).json()["spooled"] == 1
+
+        async def error() -> str:
+            health = (await client.get(f"{replica.url}/health")).json()
+            return str(health["postgres"]["error"])
+
+        await eventually(error, lambda text: "the latest that this server knows" in text)
+        await fetch(postgres, "ALTER TABLE renamed_by_third RENAME TO outbox_counts")
+        await fetch(postgres, "DELETE FROM schema_migrations WHERE number = 3")
+        count = "SELECT count(*) FROM events"
+        await eventually(lambda: fetch(postgres, count), lambda rows: rows == [{"count": 1}])
+
+
+async def test_a_lock_is_waited_for_with_a_bound(postgres: Address) -> None:
+    other = await asyncpg.connect(**postgres, server_settings={"application_name": "other"})
+    await other.execute("SELECT pg_advisory_lock(1667591276)")
+    pid = await other.fetchval("SELECT pg_backend_pid()")
+    async with pool_on(postgres) as pool:
+        schema = Schema(pool)
+        async with asyncio.timeout(15):
+            with pytest.raises(Unavailable, match=rf"\(other, process {pid}\).*terminate_backend"):
+                await schema.ensure()
+        await other.close()
+        await schema.ensure()
+    assert await applied(postgres) == [1, 2]
+
+
+async def test_a_table_in_use_is_waited_for_with_a_bound(postgres: Address) -> None:
+    await restore(postgres)
+    other = await asyncpg.connect(**postgres)
+    async with pool_on(postgres) as pool:
+        async with other.transaction():
+            await other.execute("SELECT FROM outbox LIMIT 1")
+            async with asyncio.timeout(15):
+                with pytest.raises(Unavailable, match=r"0002_outboxes.* pg_stat_activity"):
+                    await Schema(pool).ensure()
+        assert await applied(postgres) == [1]
+        await Schema(pool).ensure()
+    await other.close()
+    assert await applied(postgres) == [1, 2]
+
+
+async def test_servers_that_start_at_once_take_turns(postgres: Address) -> None:
+    async def start() -> None:
+        async with pool_on(postgres) as pool:
+            await Schema(pool).ensure()
+
+    await asyncio.gather(*(start() for _ in range(4)))
+    assert await applied(postgres) == [1, 2]
+
+
+async def test_a_process_migrates_only_at_its_first_connection(postgres: Address) -> None:
+    async with pool_on(postgres) as pool:
+        schema = Schema(pool)
+        await schema.ensure()
+        await pool.execute("DELETE FROM schema_migrations WHERE number = 2")
+        with pytest.raises(
+            SchemaBehind, match=r"lacks 0002_outboxes.sql .* run `cell-monitor migrate`"
+        ):
+            await schema.ensure()
+    assert await applied(postgres) == [1]

@@ -1,0 +1,132 @@
+"""The schema: by the server or by psql, from nothing or from commit 7cae75c, it is the same."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from monitor.database.psql import steps
+from tests.support.postgres import (
+    Address,
+    environment_of,
+    fetch,
+    psql,
+    temporary_database,
+)
+from tests.support.replicas import Replica
+from tests.support.schema import (
+    ANSWERS,
+    FILES,
+    applied,
+    apply_by_psql,
+    apply_by_server,
+    restore,
+    schema_of,
+)
+
+LOGGED_QUERY = re.compile(r"(?s)\*+ QUERY \*+/?\n(.*?)\n/?\*{20,}")
+
+each_origin = pytest.mark.parametrize("released", [False, True], ids=["empty", "7cae75c"])
+
+
+@pytest.mark.parametrize("apply", [apply_by_psql, apply_by_server])
+@each_origin
+async def test_every_way_ends_in_the_same_schema(
+    postgres_server: Address, postgres: Address, released: bool, apply: Any
+) -> None:
+    await apply_by_psql(postgres)
+    async with temporary_database(postgres_server) as other:
+        if released:
+            await restore(other)
+        await apply(other)
+        assert await schema_of(other) == await schema_of(postgres)
+        assert await applied(other) == [1, 2]
+
+
+async def test_the_first_migration_is_the_schema_of_7cae75c(
+    postgres_server: Address, postgres: Address
+) -> None:
+    await restore(postgres)
+    async with temporary_database(postgres_server) as other:
+        await apply_by_psql(other, FILES[:1])
+        expected = await schema_of(postgres, "applied_sql")
+        assert await schema_of(other, "schema_migrations") == expected
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+async def test_the_server_splits_a_file_as_psql_does(
+    postgres: Address, tmp_path: Path, path: Path
+) -> None:
+    log = tmp_path / "psql.log"
+    await apply_by_psql(postgres, FILES[: FILES.index(path)])
+    await psql(postgres, "-L", str(log), "-f", str(path))
+    executed = [_words(query) for query in LOGGED_QUERY.findall(log.read_text())]
+    assert executed == _statements(path)
+
+
+def _statements(path: Path) -> list[list[str]]:
+    return [
+        _words(step.text) for step in steps(path.read_text()) if step.command in ("run", "gset")
+    ]
+
+
+def _words(statement: str) -> list[str]:
+    return re.sub(r"--[^\n]*", "", statement).rstrip("; \n").split()
+
+
+@each_origin
+async def test_psql_may_apply_the_files_again(postgres: Address, released: bool) -> None:
+    if released:
+        await restore(postgres)
+    await apply_by_psql(postgres)
+    schema, rows = await schema_of(postgres), await fetch(postgres, "TABLE schema_migrations")
+    await apply_by_psql(postgres)
+    assert await schema_of(postgres) == schema
+    assert await fetch(postgres, "TABLE schema_migrations") == rows
+
+
+async def test_a_file_that_psql_applied_is_not_applied_by_the_server(postgres: Address) -> None:
+    await apply_by_psql(postgres)
+    await fetch(postgres, "DROP VIEW student_activity_counts")
+    await apply_by_server(postgres)
+    assert not (await fetch(postgres, "SELECT to_regclass('student_activity_counts')"))[0][
+        "to_regclass"
+    ]
+
+
+async def test_every_read_answers_as_before_the_upgrade(postgres: Address, tmp_path: Path) -> None:
+    await restore(postgres)
+    kept = {"REJECTED_MAX_DAYS": "1000000"}  # however old the dump is
+    with Replica(environment_of(postgres, tmp_path / "data") | kept) as replica:
+        async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1/", timeout=15) as client:
+            expected: dict[str, str] = json.loads(gzip.decompress(ANSWERS.read_bytes()))
+            for path, before in expected.items():
+                response = await client.get(path)
+                answer = response.text if response.is_success else f"404 {response.text}"
+                assert answer == before, path
+    assert await fetch(postgres, "SELECT count(*) FROM outbox_points") == [{"count": 44}]
+    assert await fetch(postgres, "SELECT count(*) FROM outbox_handlers") == [{"count": 1}]
+    assert await fetch(postgres, "SELECT count(*) FROM outbox_counts") == [{"count": 0}]
+
+
+async def test_unpacked_counters_are_those_of_the_events(postgres: Address) -> None:
+    await restore(postgres)
+    await apply_by_server(postgres)
+    await fetch(postgres, "SELECT count_batches(100)")
+    counted = await fetch(
+        postgres,
+        """SELECT student_id, at, executions, errors FROM student_activity_counts
+           WHERE step = 60 AND executions > 0 ORDER BY student_id, at""",
+    )
+    stored = await fetch(
+        postgres,
+        """SELECT student_id, date_trunc('minute', executed_at) AS at, count(*) AS executions,
+               count(*) FILTER (WHERE status = 'error') AS errors
+           FROM cell_executions GROUP BY 1, 2 ORDER BY 1, 2""",
+    )
+    assert len(stored) > 100
+    assert counted == stored

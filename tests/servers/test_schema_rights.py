@@ -1,0 +1,87 @@
+"""Who may change the schema: the owner, by the command `migrate`; a server need not."""
+
+import asyncio
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+
+from monitor.database.partitions import month_of
+from tests.support.factories import now
+from tests.support.postgres import (
+    Address,
+    environment_of,
+    fetch,
+)
+from tests.support.replicas import Replica
+from tests.support.schema import (
+    applied,
+    apply_by_server,
+    migrate_by_command,
+    restore,
+    role_of,
+)
+from tests.support.waiting import eventually
+
+
+async def test_a_user_without_rights_serves_while_nothing_is_missing(
+    postgres: Address, tmp_path: Path
+) -> None:
+    await apply_by_server(postgres)
+    second_month = month_of(month_of(now()) + timedelta(days=62))
+    await fetch(postgres, f"DROP TABLE events_{second_month:%Y_%m}")
+    async with role_of(postgres) as writer, httpx.AsyncClient(timeout=15) as client:
+        with Replica(environment_of(writer, tmp_path / "data")) as replica:
+            body = [{"eventType": "cell_executed", "userId": "hanako"}]
+            assert (await client.post(replica.events_url, json=body)).json()["stored"] == 1
+            health = (await client.get(f"{replica.url}/health")).json()
+            assert health["status"] == "ok"
+            assert "1 more months only: run `cell-monitor migrate`" in health["postgres"]["warning"]
+            body = [{"eventType": "help", "userId": "hanako"}]
+            assert (await client.post(replica.events_url, json=body)).json()["stored"] == 1
+            assert (await client.get(f"{replica.url}/api/v1/students")).json()[0]["id"] == 1
+
+
+async def test_a_user_without_rights_spools_until_the_owner_has_migrated(
+    postgres: Address, tmp_path: Path
+) -> None:
+    await restore(postgres)
+    async with role_of(postgres) as writer, httpx.AsyncClient(timeout=15) as client:
+        with Replica(environment_of(writer, tmp_path / "data")) as replica:
+            body = [{"eventType": "survey", "userId": "nobody else"}]
+            assert (await client.post(replica.events_url, json=body)).json()["spooled"] == 1
+            health = (await client.get(f"{replica.url}/health")).json()
+            advice = f"`run.py migrate`) with POSTGRES_USER={postgres['user']}"
+            assert advice in health["postgres"]["error"]
+            assert 1 <= replica.output().count(advice) <= 2  # not at each attempt
+            await asyncio.to_thread(migrate_by_command, postgres, tmp_path)
+            query = "SELECT count(*) FROM students WHERE user_id = 'nobody else'"
+            await eventually(lambda: fetch(postgres, query), lambda rows: rows == [{"count": 1}])
+
+
+async def test_the_command_says_what_it_would_do_and_does_it(
+    postgres: Address, tmp_path: Path
+) -> None:
+    said = await asyncio.to_thread(migrate_by_command, postgres, tmp_path, "--dry-run")
+    assert (
+        await fetch(
+            postgres, "SELECT FROM pg_class WHERE relnamespace::regnamespace::text = 'public'"
+        )
+        == []
+    )
+    assert said.startswith("Would apply 0001_first_version.sql\nWould apply 0002_outboxes.sql\n")
+    assert said.endswith("Nothing was changed\n")
+    done = await asyncio.to_thread(migrate_by_command, postgres, tmp_path)
+    assert done.endswith("The schema is up to date\n")
+    assert await applied(postgres) == [1, 2]
+    partitions = re.findall(r"Would create partition (\w+)", said)
+    assert partitions == re.findall(r"Creating partition (\w+)", done)
+    assert len(partitions) >= 3 * (12 + 1 + 12)
+    for partition in partitions:
+        (row,) = await fetch(
+            postgres, "SELECT relispartition FROM pg_class WHERE relname = $1", partition
+        )
+        assert row["relispartition"]
+    again = await asyncio.to_thread(migrate_by_command, postgres, tmp_path)
+    assert again == "The schema is up to date\n"
