@@ -27,8 +27,9 @@ Row = tuple[Any, ...]
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
-# Fields that have no column in an event's home table are kept in its metadata.
-_NONE: dict[str, str] = {}
+# Fields for which an event's home table may lack a column: their names in its metadata, where
+# they are kept then, and the attributes of Event.
+_NO_FIELDS: dict[str, str] = {}
 _CELL_FIELDS = {"cellId": "cell", "cellIndex": "cell_index"}
 _RUN_FIELDS = {
     "code": "code",
@@ -54,7 +55,7 @@ def home_row(event: Event, ids: ResolvedIds) -> tuple[Table, Row]:
         cell,
         event.cell_type,
     )
-    homeless = _CELL_FIELDS if cell is None and event.cell else _NONE
+    without_column = _CELL_FIELDS if cell is None and event.cell else _NO_FIELDS
     if kind in EXECUTIONS or kind in FAILURES:
         return CELL_EXECUTIONS, (
             *head,
@@ -64,16 +65,17 @@ def home_row(event: Event, ids: ResolvedIds) -> tuple[Table, Row]:
             event.code,
             event.output,
             event.error,
-            _metadata(event, homeless) if homeless else event.metadata,
+            _metadata(event, without_column) if without_column else event.metadata,
         )
-    metadata = _metadata(event, homeless | _RUN_FIELDS)
+    metadata = _metadata(event, without_column | _RUN_FIELDS)
     if action := ACTIONS.get(kind):
         return NOTEBOOK_ACCESSES, (*head, action, metadata)
     return EVENTS_TABLE, (*head, metadata)
 
 
-def _metadata(event: Event, homeless: dict[str, str]) -> str:
-    fields = {name: getattr(event, attribute) for name, attribute in homeless.items()}
+def _metadata(event: Event, without_column: dict[str, str]) -> str:
+    """The event's metadata with these fields added, where they say anything."""
+    fields = {name: getattr(event, attribute) for name, attribute in without_column.items()}
     kept = {name: value for name, value in fields.items() if value not in (None, False)}
     if not kept:
         return event.metadata
