@@ -30,6 +30,7 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies, Doc
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/oxlint --deny-warnings monitor/static docs
+	DENO_DIR=.cache/deno DENO_NO_UPDATE_CHECK=1 $(VENV)/bin/deno check --quiet monitor/static
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/deptry monitor
 	$(VENV)/bin/deptry . --ignore DEP002,DEP004

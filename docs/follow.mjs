@@ -1,4 +1,4 @@
-// Prints what happens on some channels, without a gap: node follow.mjs ws://host:8000/ws class:7 …
+// Prints the messages of some channels, without a gap: node follow.mjs ws://host:8000/ws class:7 …
 // Browsers run follow() as it is, Node.js from version 22 on.
 
 export function follow(base, channels, show) {
@@ -13,14 +13,14 @@ export function follow(base, channels, show) {
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
       since = message.id;
-      // Of control messages only that something is missing: fetch it by REST now.
+      // The one control message to act on: some messages are lost, so fetch the state by REST.
       if (message.channel || message.data.recovered === false) show(message);
     };
     socket.onclose = () => {
       setTimeout(open, pause * (0.5 + Math.random() / 2));
       pause = Math.min(2 * pause, 10_000);
     };
-    socket.onerror = () => {}; // onclose comes next
+    socket.onerror = () => {}; // onclose follows
   };
   open();
 }

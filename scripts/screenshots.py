@@ -35,7 +35,7 @@ async def take(replica: Replica) -> None:
         await shoot(page, f"{replica.url}/", "errors", "errors")
         await page.goto(f"{replica.url}/#/class/1/help")
         await page.get_by_label("Your name").fill("Sato")
-        await page.get_by_role("button", name="I go there").last.click()
+        await page.get_by_role("button", name="Take it").last.click()
         await page.locator(".queue summary").first.click()
         await shoot(page, f"{replica.url}/", "help", "help")
         await shoot(page, f"{replica.url}/", "notebook", "notebooks")

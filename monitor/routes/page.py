@@ -2,6 +2,7 @@
 
 import html
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from starlette.requests import Request
@@ -9,6 +10,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery
 
 _STATIC = Path(__file__).parent.parent / "static"
 _HEADERS = {
@@ -33,12 +36,20 @@ class _Files(StaticFiles):
 
 
 def routes(prefix: str) -> list[Route]:
-    # Relative, so that it works below any path that a proxy gives it.
-    text = (_STATIC / "index.html").read_text()
-    text = text.replace('"api/v1"', f'"{html.escape(prefix.strip("/"))}"')
+    """The page and its files. `prefix` is the API's path, as `/api/v1`."""
+    text = _page(prefix)
 
     async def page(request: Request) -> Response:
         return HTMLResponse(text, headers=_HEADERS)
 
     files = _Files(directory=_STATIC, packages=[("chartkick", "django/static/chartkick")])
     return [Route("/", page), Route("/page/{path:path}", files, methods=["GET"])]
+
+
+def _page(prefix: str) -> str:
+    template = Template((_STATIC / "index.html").read_text())
+    return template.substitute(
+        api=html.escape(prefix.strip("/")),  # relative: a proxy may serve all below a path
+        idle_seconds=ClassStateQuery().idle_after,
+        help_seconds=int(HELP_TIMEOUT.total_seconds()),
+    )

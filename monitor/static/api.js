@@ -1,58 +1,104 @@
 // The server's API, next to the page.
 
+import { API } from "./config.js";
 import { askToken, token } from "./token.js";
 
-const base = document.querySelector('meta[name="api"]').content;
+const PAGE_SIZE = 500;
+
 let ahead = 0; // ms that the server's clock is ahead of this one
 
+/** @typedef {{ method?: string, body?: string, headers?: Record<string, string> }} Options */
+
 export class ApiError extends Error {
+  /**
+   * @param {number} status HTTP status
+   * @param {string | { msg: string }[]} detail as the API says it
+   */
   constructor(status, detail) {
-    super(typeof detail === "string" ? detail : (detail ?? []).map((each) => each.msg).join("; "));
+    super(typeof detail === "string" ? detail : detail.map((each) => each.msg).join("; "));
     this.status = status;
   }
 }
 
+/**
+ * Resolves to the JSON of the answer, whose shape the caller names. Asks for a token where the
+ * server wants one. Rejects with an ApiError, or fetch's TypeError when there is no answer.
+ *
+ * @template T
+ * @param {string} path below the API's
+ * @param {Options} [options]
+ * @returns {Promise<T>}
+ */
 export async function call(path, options = {}) {
   const headers = { ...options.headers, ...credential() };
-  const answer = await fetch(base ? `${base}/${path}` : path, { ...options, headers });
-  const told = Date.parse(answer.headers.get("Date"));
-  if (told) ahead = told - Date.now();
+  const answer = await fetch(API + path, { ...options, headers });
+  const serverTime = Date.parse(answer.headers.get("Date") ?? "");
+  if (serverTime) ahead = serverTime - Date.now();
   if (answer.status === 401) {
     await askToken();
     return call(path, options);
   }
-  const body = await answer.json().catch(() => ({}));
+  const body = await answer.json().catch(() => ({})); // a proxy's error page is no JSON
   if (!answer.ok) throw new ApiError(answer.status, body.detail ?? answer.statusText);
   return body;
 }
 
+/** @returns {Record<string, string>} */
 function credential() {
   return token() ? { Authorization: `Bearer ${token()}` } : {};
 }
 
-export function send(method, path, body, type = "application/json") {
-  const text = type === "application/json" ? JSON.stringify(body) : body;
-  return call(path, { method, body: text, headers: { "Content-Type": type } });
+/**
+ * @template T
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} body
+ * @returns {Promise<T>}
+ */
+export function send(method, path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return call(path, { method, body: JSON.stringify(body), headers });
 }
 
+/**
+ * @template T
+ * @param {string} path
+ * @param {string} csv
+ * @returns {Promise<T>}
+ */
+export function sendCsv(path, csv) {
+  return call(path, { method: "POST", body: csv, headers: { "Content-Type": "text/csv" } });
+}
+
+/**
+ * Resolves to all items of a list, page by page.
+ *
+ * @template T
+ * @param {string} path
+ * @returns {Promise<T[]>}
+ */
 export async function all(path) {
-  const found = [];
+  /** @type {T[]} */
+  const items = [];
   const start = path.includes("?") ? `${path}&` : `${path}?`;
   for (;;) {
-    const page = await call(`${start}skip=${found.length}&limit=500`);
-    found.push(...page);
-    if (page.length < 500) return found;
+    /** @type {T[]} */
+    const page = await call(`${start}skip=${items.length}&limit=${PAGE_SIZE}`);
+    items.push(...page);
+    if (page.length < PAGE_SIZE) return items;
   }
 }
 
+/** The server's clock, in ms. */
 export function serverNow() {
   return Date.now() + ahead;
 }
 
+/** @param {URLSearchParams} query */
 export function socketUrl(query) {
   const url = new URL("ws", document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
   if (token()) query.set("token", token());
-  url.search = query;
+  url.search = query.toString();
   return url;
 }

@@ -1,59 +1,86 @@
-// A class: made, changed, put away, deleted.
+// A class: create, change, archive, delete.
 
 import { call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
-import { el, toast } from "./dom.js";
-import { form } from "./forms.js";
-import { t } from "./texts.js";
+import { button, toast } from "./dom.js";
+import { makeForm } from "./forms.js";
+import { t } from "./i18n.js";
+
+/** @import { Field, Values } from "./forms.js" */
+/** @import { Class } from "./types.d.ts" */
+
+/** The window's event after which the list of classes is to be fetched again. */
+export const CLASSES_CHANGED = "classes-changed";
 
 export function newClassForm() {
-  return form(t("new_class"), fields(), t("create"), async (body) => {
-    const made = await send("POST", "classes", filled(body));
-    dispatchEvent(new Event("classes"));
-    location.hash = `#/class/${made.id}/manage`;
-  });
-}
-
-export function classForm(known) {
-  const active = { type: "checkbox", checked: known.is_active };
-  const shown = form(
-    t("class"),
-    [...fields(known), ["is_active", t("is_active"), active]],
-    t("save"),
-    async (body) => {
-      await send("PUT", `classes/${known.id}`, filled(body));
-      toast(t("saved"));
-      dispatchEvent(new Event("classes"));
+  return makeForm({
+    heading: t("new_class"),
+    fields: fieldsOf(),
+    button: t("create"),
+    submit: async (values) => {
+      /** @type {Class} */
+      const created = await send("POST", "classes", bodyOf(values));
+      dispatchEvent(new Event(CLASSES_CHANGED));
+      location.hash = `#/class/${created.id}/manage`;
     },
-  );
-  const remove = el("button", {
-    type: "button",
-    className: "danger",
-    textContent: t("delete_class"),
-    onclick: () =>
-      askBefore(
-        t("delete_class_sure", known.name),
-        t("delete"),
-        async () => {
-          await call(`classes/${known.id}`, { method: "DELETE" });
-          toast(t("deleted", known.name));
-          location.hash = "#/";
-        },
-        t("class_has_assignments"),
-      ),
   });
-  shown.lastChild.after(" ", remove);
-  return shown;
 }
 
-function fields(known = {}) {
+/** @param {Class} current */
+export function classForm(current) {
+  const active = { type: "checkbox", checked: current.is_active };
+  const form = makeForm({
+    heading: t("class"),
+    fields: [
+      ...fieldsOf(current),
+      { name: "is_active", label: t("is_active"), properties: active },
+    ],
+    button: t("save"),
+    submit: async ({ is_active: isActive, ...values }) => {
+      const body = { ...bodyOf(values), is_active: Boolean(isActive) };
+      await send("PUT", `classes/${current.id}`, body);
+      toast(t("saved"));
+      dispatchEvent(new Event(CLASSES_CHANGED));
+    },
+  });
+  form.append(" ", deleteButton(current));
+  return form;
+}
+
+/** @param {Class} current */
+function deleteButton(current) {
+  const remove = button(t("delete_class"), () =>
+    askBefore({
+      question: t("delete_class_sure", current.name),
+      confirm: t("delete"),
+      task: async () => {
+        await call(`classes/${current.id}`, { method: "DELETE" });
+        toast(t("deleted", current.name));
+        location.hash = "#/";
+      },
+      conflict: t("class_has_assignments"),
+    }),
+  );
+  remove.className = "danger";
+  return remove;
+}
+
+/**
+ * @param {Partial<Class>} current
+ * @returns {Field[]}
+ */
+function fieldsOf(current = {}) {
+  const code = { required: true, value: current.class_code ?? "" };
+  const name = { required: true, value: current.name ?? "" };
+  const description = { value: current.description ?? "" };
   return [
-    ["class_code", t("class_code"), { required: true, value: known.class_code ?? "" }],
-    ["name", t("name"), { required: true, value: known.name ?? "" }],
-    ["description", t("description"), { tag: "textarea", value: known.description ?? "" }],
+    { name: "class_code", label: t("class_code"), properties: code },
+    { name: "name", label: t("class_name"), properties: name },
+    { name: "description", label: t("description"), tag: "textarea", properties: description },
   ];
 }
 
-function filled(body) {
-  return { ...body, description: body.description || null };
+/** @param {Values} values */
+function bodyOf(values) {
+  return { ...values, description: values.description || null };
 }

@@ -1,14 +1,24 @@
-// A question before something is gone for good.
+// A question before something is deleted for good.
 
-import { el } from "./dom.js";
-import { t } from "./texts.js";
+import { ApiError } from "./api.js";
+import { alertLine, button, el, failure } from "./dom.js";
+import { t } from "./i18n.js";
 
-// `task` is done if the answer is yes. Where something stands in the way (409), `refused` says what
-// can be done about it.
-export function askBefore(question, button, task, refused) {
-  const trouble = el("p", { className: "trouble", role: "alert" });
-  const yes = el("button", { type: "button", className: "danger", textContent: button });
-  const no = el("button", { type: "button", textContent: t("cancel"), autofocus: true });
+/**
+ * Asks, and runs the task if the answer is yes.
+ *
+ * @param {object} options
+ * @param {string} options.question
+ * @param {string} options.confirm the button's text
+ * @param {() => Promise<void>} options.task
+ * @param {string} [options.conflict] what to do where something stands in the way (409)
+ */
+export function askBefore({ question, confirm, task, conflict }) {
+  const trouble = alertLine();
+  const yes = button(confirm);
+  yes.className = "danger";
+  const no = button(t("cancel"));
+  no.autofocus = true;
   const dialog = el(
     "dialog",
     { className: "card", ariaLabel: question },
@@ -21,7 +31,8 @@ export function askBefore(question, button, task, refused) {
       await task();
       dialog.close();
     } catch (error) {
-      trouble.textContent = error.status === 409 ? refused : t("failed", error.message);
+      const conflicts = error instanceof ApiError && error.status === 409;
+      trouble.textContent = (conflicts && conflict) || failure(error);
       yes.hidden = true;
     }
   };

@@ -1,25 +1,103 @@
 // Elements. What people wrote gets in as text only.
 
-const MOST_TOASTS = 2;
+import { t } from "./i18n.js";
 
+const MAX_TOASTS = 2;
+const TOAST_LASTS = 12_000; // ms
+
+/** @typedef {Node | string | null | undefined} Child */
+
+/**
+ * Makes an element. A property that the element lacks becomes an attribute, unless it is null,
+ * undefined or false; children that are null or undefined are left out.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, unknown>} [properties]
+ * @param {...(Child | Child[])} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name in element && name !== "list" && name !== "form") element[name] = value;
+    if (name in element && name !== "list" && name !== "form")
+      Object.assign(element, { [name]: value });
     else if (value !== null && value !== undefined && value !== false)
-      element.setAttribute(name, value);
+      element.setAttribute(name, String(value));
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return element;
 }
 
-export function set(element, text) {
+/**
+ * @param {string} textContent
+ * @param {() => void} [onclick]
+ */
+export function button(textContent, onclick) {
+  return el("button", { type: "button", textContent, ...(onclick && { onclick }) });
+}
+
+/**
+ * A coloured shape beside a text that says the same.
+ *
+ * @param {string} [state]
+ */
+export function shape(state) {
+  return el("span", { className: "shape", ariaHidden: "true", "data-state": state });
+}
+
+/**
+ * Where an error is said in place of what failed.
+ */
+export function alertLine() {
+  return el("p", { className: "trouble", role: "alert" });
+}
+
+/**
+ * Code or output; it takes the focus, so that a keyboard can scroll it.
+ *
+ * @param {string} textContent
+ * @param {string} [className]
+ */
+export function pre(textContent, className = "") {
+  return el("pre", { tabIndex: 0, className, textContent });
+}
+
+/**
+ * @param {(string | null | undefined | false)[]} facts
+ */
+export function joinFacts(facts) {
+  return facts.filter(Boolean).join(" · ");
+}
+
+/**
+ * @param {string} id of an element in index.html
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`The page lacks #${id}`);
+  return element;
+}
+
+/**
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// The children in this order, moving only those that are elsewhere; who has the focus keeps it.
+/**
+ * Puts the children in this order, moving only those that are elsewhere; a focused one keeps the
+ * focus.
+ *
+ * @param {Element} parent
+ * @param {Element[]} wanted
+ */
 export function arrange(parent, wanted) {
-  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
+  const active = document.activeElement;
+  const focused = active instanceof HTMLElement && parent.contains(active) ? active : null;
   let place = parent.firstChild;
   for (const child of wanted) {
     if (child === place) place = place.nextSibling;
@@ -33,16 +111,18 @@ export function arrange(parent, wanted) {
   if (focused && focused !== document.activeElement && focused.isConnected) focused.focus();
 }
 
-export function announce(text) {
-  document.getElementById("announcer").textContent = text;
-}
-
+/**
+ * Shows a message for a while, and has screen readers say it.
+ *
+ * @param {string} text
+ * @param {string} [href] what the message leads to
+ */
 export function toast(text, href) {
   const close = el("button", {
     type: "button",
     className: "close",
     textContent: "×",
-    ariaLabel: "×",
+    ariaLabel: t("close"),
   });
   const box = el(
     "p",
@@ -51,9 +131,14 @@ export function toast(text, href) {
     close,
   );
   close.onclick = () => box.remove();
-  const toasts = document.getElementById("toasts");
+  const toasts = byId("toasts");
   toasts.append(box);
-  while (toasts.childElementCount > MOST_TOASTS) toasts.firstChild.remove();
-  setTimeout(() => box.remove(), 12_000);
-  announce(text);
+  while (toasts.childElementCount > MAX_TOASTS) toasts.firstElementChild?.remove();
+  setTimeout(() => box.remove(), TOAST_LASTS);
+  byId("announcer").textContent = text;
+}
+
+/** @param {unknown} error */
+export function failure(error) {
+  return t("failed", error instanceof Error ? error.message : String(error));
 }

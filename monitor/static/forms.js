@@ -1,40 +1,75 @@
 // Forms that send something to the API.
 
-import { el, toast } from "./dom.js";
-import { t } from "./texts.js";
+import { el, failure, toast } from "./dom.js";
 
-// `fields` are [name, label, properties of the input]; `submit` gets their values by name.
-export function form(heading, fields, button, submit) {
-  const inputs = fields.map(([name, , properties = {}]) => {
-    const { tag = "input", ...others } = properties;
-    return el(tag, { name, ...others });
-  });
-  const rows = fields.map(([, label], place) => el("label", {}, label, inputs[place]));
-  const made = el(
+/** @typedef {Record<string, string>} Values by the field's name; a checkbox is "" or "on" */
+
+/**
+ * @typedef {object} Field
+ * @property {string} name
+ * @property {string} label
+ * @property {"input" | "textarea"} [tag]
+ * @property {Record<string, unknown>} [properties] of the input
+ */
+
+/**
+ * A form that calls `submit` and shows what goes wrong.
+ *
+ * @param {object} options
+ * @param {string} [options.heading]
+ * @param {Field[]} options.fields
+ * @param {string} options.button
+ * @param {(values: Values) => Promise<void>} options.submit
+ */
+export function makeForm({ heading, fields, button, submit }) {
+  const inputs = fields.map(({ name, tag = "input", properties }) =>
+    el(tag, { name, ...properties }),
+  );
+  const rows = fields.map(({ label }, place) => el("label", {}, label, inputs[place]));
+  const form = el(
     "form",
     { className: "card" },
     heading ? el("h3", { textContent: heading }) : null,
     rows,
     el("button", { type: "submit", textContent: button }),
   );
-  made.onsubmit = async (event) => {
+  form.onsubmit = async (event) => {
     event.preventDefault();
     try {
-      await submit(Object.fromEntries(inputs.map((input) => [input.name, value(input)])));
+      await submit(Object.fromEntries(inputs.map((input) => [input.name, valueOf(input)])));
     } catch (error) {
-      toast(t("failed", error.message));
+      toast(failure(error));
     }
   };
-  return made;
+  return form;
 }
 
-function value(input) {
-  return input.type === "checkbox" ? input.checked : input.value.trim();
+/** @param {HTMLInputElement | HTMLTextAreaElement} input */
+function valueOf(input) {
+  if (input instanceof HTMLInputElement && input.type === "checkbox")
+    return input.checked ? "on" : "";
+  return input.value.trim();
 }
 
-// A time of the API as an input shows it, in the browser's zone.
-export function localTime(time) {
+/**
+ * A time of the API as an input shows it, in the browser's zone.
+ *
+ * @param {string | null | undefined} time
+ */
+export function toLocalInput(time) {
   if (!time) return "";
   const at = new Date(time);
-  return new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/**
+ * @param {[string | number, string][]} options value and text of each
+ * @param {Record<string, unknown>} [properties]
+ */
+export function makeSelect(options, properties = {}) {
+  return el(
+    "select",
+    properties,
+    options.map(([value, textContent]) => el("option", { value, textContent })),
+  );
 }

@@ -1,134 +1,195 @@
 // A notebook's cells by students. Built once, then only what has changed is touched.
 
-import { el, set } from "./dom.js";
-import { cellName, t } from "./texts.js";
+import { el, setText } from "./dom.js";
+import { cellName, t } from "./i18n.js";
 
-const SUMMARY = {
-  success_rate: ({ ran, succeeded }) => (ran ? `${Math.round((100 * succeeded) / ran)} %` : ""),
-  attempts: (cell) => String(cell.attempts_median ?? ""),
-  time: (cell) => duration(cell.duration_median_ms),
-  top_errors: ({ frequent_errors: errors }) =>
-    errors.map((each) => `${each.error} (${each.students.length})`).join("\n"),
-};
+/** @import { ClassStore } from "./store.js" */
+/** @import { CellProgress, NotebookProgress, Student, StudentCell } from "./types.d.ts" */
+
+/** @typedef {"success_rate" | "attempts" | "time" | "top_errors"} SummaryName */
+
+/** @type {[SummaryName, (cell: CellProgress) => string][]} */
+const SUMMARIES = [
+  ["success_rate", successRate],
+  ["attempts", (cell) => String(cell.attempts_median ?? "")],
+  ["time", (cell) => runTime(cell.duration_median_ms)],
+  [
+    "top_errors",
+    ({ frequent_errors: errors }) =>
+      errors.map((each) => `${each.error} (${each.students.length})`).join("\n"),
+  ],
+];
+
+/** @typedef {[kind: string, sign: string, words: string]} Mark */
 
 export class HeatMap {
   element = el("div");
   #store;
-  #shape = "";
+  #version = "";
+  /** @type {Map<string, MarkCell>} */
   #marks = new Map(); // by student and cell
+  /** @type {Map<string, HTMLTableCellElement>} */
   #summaries = new Map(); // by name and cell
 
+  /** @param {ClassStore} store */
   constructor(store) {
     this.#store = store;
   }
 
+  /**
+   * @param {NotebookProgress} notebook
+   * @param {StudentCell[]} reached
+   */
   show(notebook, reached) {
     const students = [...this.#store.students.values()];
-    const shape = JSON.stringify([
+    const version = JSON.stringify([
       notebook.notebook_path,
       notebook.cells.map((cell) => [cell.cell_id, cell.position]),
       students.map((student) => [student.student_id, student.name]),
     ]);
-    if (shape !== this.#shape) this.#build(notebook, students);
-    this.#shape = shape;
-    const found = new Map(reached.map((cell) => [`${cell.student_id} ${cell.cell_id}`, cell]));
-    for (const [key, shown] of this.#marks) fill(shown, mark(found.get(key)));
-    for (const cell of notebook.cells)
-      for (const [name, tell] of Object.entries(SUMMARY))
-        set(this.#summaries.get(`${name} ${cell.cell_id}`), tell(cell));
+    if (version !== this.#version) this.#build(notebook, students);
+    this.#version = version;
+    const byKey = new Map(reached.map((cell) => [keyOf(cell.student_id, cell), cell]));
+    for (const [key, shown] of this.#marks) shown.show(markOf(byKey.get(key)));
+    for (const cell of notebook.cells) {
+      for (const [name, summarize] of SUMMARIES) {
+        const shown = this.#summaries.get(keyOf(name, cell));
+        if (shown) setText(shown, summarize(cell));
+      }
+    }
   }
 
+  /**
+   * @param {NotebookProgress} notebook
+   * @param {Student[]} students
+   */
   #build({ notebook_path: path, cells }, students) {
     this.#marks.clear();
     this.#summaries.clear();
-    const kept = (places, key, shown) => {
-      places.set(key, shown);
-      return shown;
-    };
-    const summary = (name) =>
-      el(
-        "tr",
-        { className: "summary" },
-        el("th", { scope: "row", textContent: t(name) }),
-        cells.map((cell) => kept(this.#summaries, `${name} ${cell.cell_id}`, el("td"))),
-      );
-    const row = (student) =>
-      el(
-        "tr",
-        {},
-        el("th", { scope: "row" }, link(this.#store, student)),
-        cells.map((cell) => kept(this.#marks, `${student.student_id} ${cell.cell_id}`, empty())),
-      );
     const columns = cells.map((cell) =>
       el("th", { scope: "col", textContent: cellName(cell.position), title: cell.cell_id }),
     );
-    const head = el("thead", {}, el("tr", {}, el("td"), columns), Object.keys(SUMMARY).map(summary));
-    this.element.replaceChildren(
-      el(
-        "table",
-        { className: "heatmap" },
-        el("caption", { textContent: path }),
-        head,
-        el("tbody", {}, students.map(row)),
-      ),
+    const summaries = SUMMARIES.map(([name]) => this.#summaryRow(name, cells));
+    const rows = students.map((student) => this.#studentRow(student, cells));
+    const table = el(
+      "table",
+      { className: "heatmap" },
+      el("caption", { textContent: path }),
+      el("thead", {}, el("tr", {}, el("td"), columns), summaries),
+      el("tbody", {}, rows),
     );
+    this.element.replaceChildren(table);
+  }
+
+  /**
+   * @param {SummaryName} name
+   * @param {CellProgress[]} cells
+   */
+  #summaryRow(name, cells) {
+    const heading = el("th", { scope: "row", textContent: t(name) });
+    const row = el("tr", { className: "summary" }, heading);
+    for (const cell of cells) {
+      const shown = el("td");
+      this.#summaries.set(keyOf(name, cell), shown);
+      row.append(shown);
+    }
+    return row;
+  }
+
+  /**
+   * @param {Student} student
+   * @param {CellProgress[]} cells
+   */
+  #studentRow(student, cells) {
+    const link = el("a", {
+      href: this.#store.hrefOf(student.student_id),
+      textContent: student.name ?? student.user_id,
+    });
+    const row = el("tr", {}, el("th", { scope: "row" }, link));
+    for (const cell of cells) {
+      const shown = new MarkCell();
+      this.#marks.set(keyOf(student.student_id, cell), shown);
+      row.append(shown.element);
+    }
+    return row;
   }
 }
 
-// What a cell of the map shows: a mark for the eye, words for all others.
-function mark(cell) {
+/**
+ * @param {string | number} row
+ * @param {{ cell_id: string }} cell
+ */
+function keyOf(row, cell) {
+  return `${row} ${cell.cell_id}`;
+}
+
+/** A cell of the map: a sign for the eye, the words for screen readers. */
+class MarkCell {
+  #sign = el("span", { ariaHidden: "true" });
+  #words = el("span", { className: "visually-hidden" });
+  element = el("td", { className: "heat" }, this.#sign, this.#words);
+
+  /** @param {Mark} mark */
+  show([kind, sign, words]) {
+    if (this.element.title === words) return;
+    this.element.title = words;
+    this.element.dataset.kind = kind;
+    setText(this.#sign, sign);
+    setText(this.#words, words);
+  }
+}
+
+/**
+ * @param {StudentCell | undefined} cell
+ * @returns {Mark}
+ */
+function markOf(cell) {
   if (!cell) return ["none", "·", t("not_reached")];
-  if (cell.succeeded) {
-    const sign = cell.attempts > 1 ? `✓${cell.attempts}` : "✓";
-    return ["success", sign, t("succeeded_n", cell.attempts)];
-  }
-  if (cell.errors) return ["failed", `✗${cell.errors}`, t("failed_n", cell.errors)];
-  return ["reached", "○", t("reached")];
+  if (cell.succeeded) return succeeded(cell.attempts ?? 1);
+  return cell.errors ? failed(cell.errors) : ["reached", "○", t("reached")];
 }
 
-function empty() {
-  return el(
-    "td",
-    { className: "heat" },
-    el("span", { ariaHidden: "true" }),
-    el("span", { className: "unseen" }),
-  );
+/**
+ * @param {number} attempts
+ * @returns {Mark}
+ */
+function succeeded(attempts) {
+  return ["success", attempts > 1 ? `✓${attempts}` : "✓", t("succeeded_n", attempts)];
 }
 
-function fill(shown, [kind, sign, words]) {
-  if (shown.title === words) return;
-  shown.title = words;
-  shown.dataset.kind = kind;
-  set(shown.firstChild, sign);
-  set(shown.lastChild, words);
+/**
+ * @param {number} errors
+ * @returns {Mark}
+ */
+function failed(errors) {
+  return ["failed", `✗${errors}`, t("failed_n", errors)];
 }
 
-function link(store, student) {
-  return el("a", {
-    href: `#/class/${store.id}/student/${student.student_id}`,
-    textContent: student.name ?? student.user_id,
-  });
+/** @param {CellProgress} cell */
+function successRate({ ran, succeeded: successes }) {
+  return ran ? `${Math.round((100 * successes) / ran)} %` : "";
 }
 
-function duration(ms) {
+/** @param {number | null} ms */
+function runTime(ms) {
   if (ms === null) return "";
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
+/** What the signs mean. */
 export function legend() {
-  const kinds = [
+  /** @type {Mark[]} */
+  const marks = [
     ["none", "·", t("not_reached")],
     ["reached", "○", t("reached")],
-    ["failed", "✗2", t("failed_n", 2)],
-    ["success", "✓3", t("succeeded_n", 3)],
+    failed(2),
+    succeeded(3),
   ];
   return el(
     "p",
     { className: "hint legend" },
-    kinds.flatMap(([kind, sign, words]) => {
-      const box = el("span", { className: "heat", textContent: sign });
-      box.dataset.kind = kind;
-      return el("span", {}, box, ` ${words}`);
-    }),
+    marks.map(([kind, sign, words]) =>
+      el("span", {}, el("span", { className: "heat", "data-kind": kind }, sign), ` ${words}`),
+    ),
   );
 }

@@ -1,129 +1,186 @@
-// Who needs me first: the help queue.
+// The help queue: who has waited longest comes first.
 
 import { send, serverNow } from "./api.js";
-import { arrange, el, set, toast } from "./dom.js";
-import { cellName, minutes, t } from "./texts.js";
+import { HELP_SECONDS } from "./config.js";
+import {
+  arrange,
+  button,
+  byId,
+  el,
+  failure,
+  joinFacts,
+  pre,
+  setText,
+  shape,
+  toast,
+} from "./dom.js";
+import { cellName, duration, t } from "./i18n.js";
 
-export function helpView(root, store) {
-  const name = el("input", {
+/** @import { ClassStore } from "./store.js" */
+/** @import { HelpRequest } from "./types.d.ts" */
+
+const NAME_KEY = "name"; // in the browser's storage
+const MAX_NAME = 200; // characters
+
+/** @typedef {"take" | "resolve"} Action */
+
+/**
+ * @param {HTMLElement} root
+ * @param {ClassStore} store
+ * @param {AbortSignal} signal
+ */
+export function helpView(root, store, signal) {
+  const view = new HelpView(root, store);
+  store.on(["changed", "loaded", "tick"], () => view.show(), signal);
+  view.show();
+}
+
+class HelpView {
+  #store;
+  #name = el("input", {
     type: "text",
     autocomplete: "name",
-    maxLength: 200,
-    value: localStorage.getItem("name") ?? "",
+    maxLength: MAX_NAME,
+    value: localStorage.getItem(NAME_KEY) ?? "",
   });
-  name.oninput = () => localStorage.setItem("name", name.value.trim());
-  const list = el("ol", { className: "queue" });
-  const empty = el("p", { textContent: t("queue_empty") });
-  const cards = new Map();
+  #list = el("ol", { className: "queue" });
+  #empty = el("p", { textContent: t("queue_empty") });
+  /** @type {Map<string, Card>} */
+  #cards = new Map(); // by user_id
 
-  const act = async (request, what) => {
-    if (!name.value.trim()) {
+  /**
+   * @param {HTMLElement} root
+   * @param {ClassStore} store
+   */
+  constructor(root, store) {
+    this.#store = store;
+    this.#name.oninput = () => localStorage.setItem(NAME_KEY, this.#name.value.trim());
+    root.append(
+      el("div", { className: "bar" }, el("label", {}, `${t("your_name")} `, this.#name)),
+      el("p", { className: "hint", textContent: t("queue_rule", HELP_SECONDS) }),
+      this.#list,
+      this.#empty,
+    );
+  }
+
+  show() {
+    const { help } = this.#store;
+    const queue = [...help.values()].sort(byWait);
+    for (const userId of this.#cards.keys()) if (!help.has(userId)) this.#cards.delete(userId);
+    arrange(
+      this.#list,
+      queue.map((request) => this.#card(request).element),
+    );
+    this.#empty.hidden = queue.length > 0;
+  }
+
+  /** @param {HelpRequest} request */
+  #card(request) {
+    const version = `${request.asked_at} ${request.last_error?.at}`;
+    let card = this.#cards.get(request.user_id);
+    if (card?.version !== version) {
+      card = new Card(this.#store, request, version, (action) => this.#act(request, action));
+      this.#cards.set(request.user_id, card);
+    }
+    card.update(request);
+    return card;
+  }
+
+  /**
+   * @param {HelpRequest} request
+   * @param {Action} action
+   */
+  async #act(request, action) {
+    const name = this.#name.value.trim();
+    if (!name) {
       toast(t("name_first"));
-      name.focus();
+      this.#name.focus();
       return;
     }
     try {
-      await send("POST", `classes/${store.id}/help/${request.student_id}/${what}`, {
-        name: name.value.trim(),
-      });
-      // The button that had the focus goes, once the message is here.
-      if (what === "take") cards.get(request.user_id)?.resolve.focus();
-      else document.getElementById("view").focus({ preventScroll: true });
+      const path = `classes/${this.#store.id}/help/${request.student_id}/${action}`;
+      await send("POST", path, { name });
+      // The button that has the focus disappears once the live message is here.
+      if (action === "take") this.#cards.get(request.user_id)?.resolve.focus();
+      else byId("view").focus({ preventScroll: true });
     } catch (error) {
-      toast(t("failed", error.message));
+      toast(failure(error));
     }
-  };
-
-  const show = () => {
-    const waits = (request) => Date.parse(request.asked_at);
-    const queue = [...store.help.values()].sort(
-      (a, b) =>
-        Boolean(a.taken_by) - Boolean(b.taken_by) ||
-        waits(a) - waits(b) ||
-        a.student_id - b.student_id,
-    );
-    for (const userId of cards.keys()) if (!store.help.has(userId)) cards.delete(userId);
-    arrange(
-      list,
-      queue.map((request) => {
-        const asked = `${request.asked_at} ${request.last_error?.at}`;
-        if (cards.get(request.user_id)?.asked !== asked) {
-          cards.set(request.user_id, card(store, request, asked, act));
-        }
-        const shown = cards.get(request.user_id);
-        shown.update(request);
-        return shown.element;
-      }),
-    );
-    empty.hidden = queue.length > 0;
-  };
-
-  root.append(
-    el("div", { className: "bar" }, el("label", {}, `${t("your_name")} `, name)),
-    el("p", { className: "hint", textContent: t("queue_rule") }),
-    list,
-    empty,
-  );
-  for (const event of ["changed", "loaded", "tick"]) store.addEventListener(event, show);
-  show();
-  return () => {
-    for (const event of ["changed", "loaded", "tick"]) store.removeEventListener(event, show);
-  };
+  }
 }
 
-function card(store, request, asked, act) {
-  const title = el("a", {
-    href: `#/class/${store.id}/student/${request.student_id}`,
-    textContent: request.name ?? request.user_id,
-  });
-  const waiting = el("span", { className: "waiting" });
-  const taken = el("span", { className: "taken" });
-  const take = el("button", {
-    type: "button",
-    textContent: t("take"),
-    onclick: () => act(request, "take"),
-  });
-  const resolve = el("button", {
-    type: "button",
-    textContent: t("resolve"),
-    onclick: () => act(request, "resolve"),
-  });
-  const where = [
-    request.team,
-    request.notebook_path,
-    request.cell_id ? cellName(request.cell_position) : null,
-  ];
-  const failed = request.last_error;
-  const error = failed
-    ? el(
-        "details",
-        {},
-        el("summary", {
-          textContent: `${t("last_error")}: ${(failed.error ?? "").split("\n")[0]}`,
-        }),
-        el("pre", { tabIndex: 0, textContent: failed.code ?? "" }),
-        el("pre", { tabIndex: 0, className: "error", textContent: failed.error ?? "" }),
-      )
-    : el("p", { className: "hint", textContent: t("no_error") });
-  const shape = el("span", { className: "shape", ariaHidden: "true" });
-  shape.dataset.state = "help";
-  const element = el(
-    "li",
-    { className: "card" },
-    el("div", { className: "line" }, shape, el("h2", {}, title), waiting, taken, take, resolve),
-    el("p", { className: "place", textContent: where.filter(Boolean).join(" · ") }),
-    error,
+/**
+ * @param {HelpRequest} a
+ * @param {HelpRequest} b
+ */
+function byWait(a, b) {
+  return (
+    Number(Boolean(a.taken_by)) - Number(Boolean(b.taken_by)) ||
+    Date.parse(a.asked_at) - Date.parse(b.asked_at) ||
+    a.student_id - b.student_id
   );
-  return {
-    element,
-    asked,
-    resolve,
-    update(now) {
-      request = now;
-      set(waiting, t("waiting", minutes(serverNow() - Date.parse(now.asked_at))));
-      set(taken, now.taken_by ? t("taken", now.taken_by) : "");
-      take.hidden = Boolean(now.taken_by);
-      element.classList.toggle("is-taken", Boolean(now.taken_by));
-    },
-  };
+}
+
+class Card {
+  #waiting = el("span", { className: "waiting" });
+  #taken = el("span", { className: "taken" });
+  #take;
+
+  /**
+   * @param {ClassStore} store
+   * @param {HelpRequest} request
+   * @param {string} version of what the card shows
+   * @param {(action: Action) => void} act
+   */
+  constructor(store, request, version, act) {
+    this.version = version;
+    this.#take = button(t("take"), () => act("take"));
+    this.resolve = button(t("resolve"), () => act("resolve"));
+    const title = el("a", {
+      href: store.hrefOf(request.student_id),
+      textContent: request.name ?? request.user_id,
+    });
+    const place = joinFacts([
+      request.team,
+      request.notebook_path,
+      request.cell_id && cellName(request.cell_position),
+    ]);
+    this.element = el(
+      "li",
+      { className: "card" },
+      el(
+        "div",
+        { className: "line" },
+        shape("help"),
+        el("h2", {}, title),
+        this.#waiting,
+        this.#taken,
+        this.#take,
+        this.resolve,
+      ),
+      el("p", { className: "place", textContent: place }),
+      lastError(request),
+    );
+  }
+
+  /** @param {HelpRequest} request */
+  update(request) {
+    setText(this.#waiting, t("waiting", duration(serverNow() - Date.parse(request.asked_at))));
+    setText(this.#taken, request.taken_by ? t("taken", request.taken_by) : "");
+    this.#take.hidden = Boolean(request.taken_by);
+    this.element.classList.toggle("is-taken", Boolean(request.taken_by));
+  }
+}
+
+/** @param {HelpRequest} request */
+function lastError({ last_error: last }) {
+  if (!last) return el("p", { className: "hint", textContent: t("no_error") });
+  const [firstLine] = (last.error ?? "").split("\n");
+  return el(
+    "details",
+    {},
+    el("summary", { textContent: t("last_error", firstLine) }),
+    pre(last.code ?? ""),
+    pre(last.error ?? "", "error"),
+  );
 }

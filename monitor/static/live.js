@@ -1,72 +1,105 @@
-// A WebSocket that comes back by itself, without a gap: docs/live.md.
+// A WebSocket that reconnects by itself, without a gap: docs/live.md.
 
 import { socketUrl } from "./api.js";
 
-const PING = 15_000; // ms of silence after which the server is asked whether it is there
-const PATIENCE = 5_000;
+/** @import { ChannelMessage, ConnectionState, ControlMessage } from "./types.d.ts" */
 
-// Calls `message` for all that happens on a channel, `missed` when something may be missing (and
-// at first), `status` with `connecting`, `live`, `stale` or `lost`. Returns how to end it.
-export function follow(channel, { message, missed, status }) {
-  let since = "";
-  let pause = 500;
-  let socket = null;
-  let timer = 0;
-  let ended = false;
+const PING_AFTER = 15_000; // ms of silence
+const PONG_TIMEOUT = 5_000; // ms
+const MIN_RETRY_DELAY = 500; // ms
+const MAX_RETRY_DELAY = 10_000; // ms
+const COALESCE = 100; // ms of messages in one frame
 
-  const watch = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
+/**
+ * @typedef {object} Handlers
+ * @property {(message: ChannelMessage) => void} message for everything that happens on the channel
+ * @property {() => void} missed at first, and when messages may be missing: fetch the whole state
+ * @property {(status: ConnectionState) => void} status
+ */
+
+export class LiveChannel {
+  #channel;
+  #handlers;
+  #since = ""; // the last message's id
+  #retryDelay = MIN_RETRY_DELAY;
+  #timer = 0;
+  #closed = false;
+  /** @type {WebSocket | null} */
+  #socket = null;
+
+  /**
+   * @param {string} channel
+   * @param {Handlers} handlers
+   */
+  constructor(channel, handlers) {
+    this.#channel = channel;
+    this.#handlers = handlers;
+    this.#open();
+  }
+
+  close() {
+    this.#closed = true;
+    if (this.#socket) this.#drop(this.#socket);
+  }
+
+  #open() {
+    if (this.#closed) return;
+    const query = new URLSearchParams({ channels: this.#channel, coalesce: String(COALESCE) });
+    if (this.#since) query.set("since", this.#since);
+    const socket = new WebSocket(socketUrl(query));
+    this.#socket = socket;
+    this.#handlers.status("connecting");
+    socket.onopen = () => {
+      if (socket !== this.#socket) return;
+      this.#retryDelay = MIN_RETRY_DELAY;
+      this.#watch(socket);
+    };
+    socket.onmessage = ({ data }) => {
+      if (socket !== this.#socket) return;
+      this.#watch(socket);
+      for (const message of JSON.parse(data)) this.#receive(message);
+    };
+    socket.onclose = () => this.#drop(socket);
+  }
+
+  // Takes the connection for dead when a ping stays without an answer.
+  /** @param {WebSocket} socket */
+  #watch(socket) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       socket.send('{"action": "ping"}');
-      timer = setTimeout(() => drop(socket), PATIENCE);
-    }, PING);
-  };
+      this.#timer = setTimeout(() => this.#drop(socket), PONG_TIMEOUT);
+    }, PING_AFTER);
+  }
 
-  // A socket on a dead network takes minutes to close: what it does afterwards is nobody's.
-  const drop = (old) => {
-    if (old !== socket) return;
-    clearTimeout(timer);
-    socket = null;
-    old.close();
-    if (ended) return;
-    status("lost");
-    setTimeout(open, pause * (0.5 + Math.random() / 2));
-    pause = Math.min(2 * pause, 10_000);
-  };
+  // Without waiting for the close: on a dead network it takes minutes.
+  /** @param {WebSocket} socket */
+  #drop(socket) {
+    if (socket !== this.#socket) return;
+    clearTimeout(this.#timer);
+    this.#socket = null;
+    socket.close();
+    if (this.#closed) return;
+    this.#handlers.status("lost");
+    setTimeout(() => this.#open(), this.#retryDelay * (0.5 + Math.random() / 2));
+    this.#retryDelay = Math.min(2 * this.#retryDelay, MAX_RETRY_DELAY);
+  }
 
-  const take = (each) => {
-    const first = !since;
-    since = each.id;
-    if (each.channel) message(each);
-    else if (each.event === "stale") status("stale");
-    else if (each.event === "subscribed" || each.event === "resumed") {
-      status("live");
-      if (first || each.data.recovered === false) missed();
+  /** @param {ChannelMessage | ControlMessage} message */
+  #receive(message) {
+    const first = !this.#since;
+    this.#since = message.id;
+    switch (message.event) {
+      case "stale":
+        this.#handlers.status("stale");
+        break;
+      case "subscribed":
+      case "resumed":
+        this.#handlers.status("live");
+        if (first || message.data.recovered === false) this.#handlers.missed();
+        break;
+      default:
+        if (message.channel) this.#handlers.message(message);
     }
-  };
-
-  const open = () => {
-    if (ended) return;
-    const query = new URLSearchParams({ channels: channel, coalesce: 100 });
-    if (since) query.set("since", since);
-    const mine = new WebSocket(socketUrl(query));
-    socket = mine;
-    status("connecting");
-    mine.onopen = () => {
-      pause = 500;
-      watch();
-    };
-    mine.onmessage = ({ data }) => {
-      if (mine !== socket) return;
-      watch();
-      JSON.parse(data).forEach(take);
-    };
-    mine.onclose = () => drop(mine);
-  };
-
-  open();
-  return () => {
-    ended = true;
-    if (socket) drop(socket);
-  };
+  }
 }

@@ -1,84 +1,131 @@
-// A notebook: cells by students, and what stops them.
+// A notebook: its cells by students, and which errors stop them.
 
 import { all, call } from "./api.js";
-import { el } from "./dom.js";
+import { alertLine, el, failure } from "./dom.js";
 import { HeatMap, legend } from "./heatmap.js";
-import { paced } from "./pace.js";
-import { t } from "./texts.js";
+import { t } from "./i18n.js";
+import { throttle } from "./throttle.js";
 
-const PAUSE = 3_000; // ms between two looks at a notebook in which something happens
+/** @import { ClassStore } from "./store.js" */
+/** @import { Assignment, Notebook, NotebookProgress, StudentCell } from "./types.d.ts" */
 
-export function notebookView(root, store, id) {
-  const picker = el("select");
-  const trouble = el("p", { className: "trouble", role: "alert" });
-  const none = el("p", { textContent: t("no_notebooks"), hidden: true });
-  const map = new HeatMap(store);
-  const body = el(
-    "div",
-    { className: "scroll", tabIndex: 0, role: "region", ariaLabel: t("notebooks") },
-    map.element,
-  );
-  let paths = new Map();
-  let gone = false;
+const RELOAD_PAUSE = 3_000; // ms
 
-  const look = paced(async () => {
-    const path = `classes/${store.id}/notebooks/${picker.value}`;
-    try {
-      const found = await Promise.all([call(`${path}/cells`), call(`${path}/students`)]);
-      if (!gone) map.show(...found);
-      trouble.textContent = "";
-    } catch (error) {
-      trouble.textContent = t("failed", error.message);
-    }
-  }, PAUSE);
-  const choose = async () => {
-    const notebooks = await notebooksOf(store);
-    if (gone) return;
-    paths = new Map(notebooks.map(([known, , path]) => [String(known), path]));
-    picker.replaceChildren(
-      ...notebooks.map(([value, text]) => el("option", { value, textContent: text })),
-    );
-    if (id) picker.value = id;
-    none.hidden = notebooks.length > 0;
-    if (picker.value) look();
-  };
-  const changed = ({ detail }) => {
-    const here = paths.get(picker.value);
-    const touched = [...detail].some((user) => store.students.get(user)?.notebook_path === here);
-    if (!picker.value) choose();
-    else if (touched) look();
-  };
+/** @typedef {{ id: number, text: string, path: string }} Choice */
 
-  picker.onchange = () => (location.hash = `#/class/${store.id}/notebooks/${picker.value}`);
-  root.append(
-    el("div", { className: "bar" }, el("label", {}, `${t("choose_notebook")} `, picker), legend()),
-    trouble,
-    none,
-    body,
-  );
-  store.addEventListener("loaded", choose);
-  store.addEventListener("changed", changed);
-  if (store.ready) choose();
-  return () => {
-    gone = true;
-    look.stop();
-    store.removeEventListener("loaded", choose);
-    store.removeEventListener("changed", changed);
-  };
+/**
+ * @param {HTMLElement} root
+ * @param {ClassStore} store
+ * @param {AbortSignal} signal
+ * @param {string} [id] of the notebook to show first
+ */
+export function notebookView(root, store, signal, id) {
+  const view = new NotebookView(root, store, signal, id);
+  store.on(["loaded"], () => view.choose(), signal);
+  store.on(["changed"], (userIds) => view.changed(userIds), signal);
+  if (store.ready) view.choose();
 }
 
-// Those that were handed out, and those that students are in now: id, text, path.
+class NotebookView {
+  #store;
+  #signal;
+  #id;
+  #map;
+  #picker = el("select");
+  #trouble = alertLine();
+  #none = el("p", { textContent: t("no_notebooks"), hidden: true });
+  /** @type {Map<string, string>} */
+  #paths = new Map(); // by id
+  #reload;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {ClassStore} store
+   * @param {AbortSignal} signal
+   * @param {string} [id]
+   */
+  constructor(root, store, signal, id) {
+    this.#store = store;
+    this.#signal = signal;
+    this.#id = id;
+    this.#map = new HeatMap(store);
+    this.#reload = throttle(() => this.#load(), RELOAD_PAUSE, signal);
+    this.#picker.onchange = () =>
+      (location.hash = `#/class/${store.id}/notebooks/${this.#picker.value}`);
+    const label = el("label", {}, `${t("choose_notebook")} `, this.#picker);
+    const region = { className: "scroll", tabIndex: 0, role: "region", ariaLabel: t("notebooks") };
+    root.append(
+      el("div", { className: "bar" }, label, legend()),
+      this.#trouble,
+      this.#none,
+      el("div", region, this.#map.element),
+    );
+  }
+
+  async choose() {
+    try {
+      const choices = await notebooksOf(this.#store);
+      if (!this.#signal.aborted) this.#offer(choices);
+    } catch (error) {
+      this.#trouble.textContent = failure(error);
+    }
+  }
+
+  /** @param {Set<string>} userIds */
+  changed(userIds) {
+    const { students } = this.#store;
+    const path = this.#paths.get(this.#picker.value);
+    if (!this.#picker.value) this.choose();
+    else if ([...userIds].some((userId) => students.get(userId)?.notebook_path === path))
+      this.#reload();
+  }
+
+  /** @param {Choice[]} choices */
+  #offer(choices) {
+    this.#paths = new Map(choices.map(({ id, path }) => [String(id), path]));
+    this.#picker.replaceChildren(
+      ...choices.map(({ id, text }) => el("option", { value: id, textContent: text })),
+    );
+    if (this.#id) this.#picker.value = this.#id;
+    this.#none.hidden = choices.length > 0;
+    if (this.#picker.value) this.#reload();
+  }
+
+  async #load() {
+    const path = `classes/${this.#store.id}/notebooks/${this.#picker.value}`;
+    try {
+      /** @type {[NotebookProgress, StudentCell[]]} */
+      const [notebook, cells] = await Promise.all([
+        call(`${path}/cells`),
+        call(`${path}/students`),
+      ]);
+      if (!this.#signal.aborted) this.#map.show(notebook, cells);
+      this.#trouble.textContent = "";
+    } catch (error) {
+      this.#trouble.textContent = failure(error);
+    }
+  }
+}
+
+// The notebooks of assignments, and those that students are in now.
+/**
+ * @param {ClassStore} store
+ * @returns {Promise<Choice[]>}
+ */
 async function notebooksOf(store) {
-  const found = new Map();
+  /** @type {Map<number, Choice>} */
+  const choices = new Map();
   for (const { notebook_id: id, notebook_path: path } of store.students.values())
-    if (id) found.set(id, [id, path, path]);
+    if (id && path) choices.set(id, { id, text: path, path });
+  /** @type {Assignment[]} */
   const assignments = await all(`assignments?class_id=${store.id}`);
-  const handed = await Promise.all(
+  /** @type {Notebook[]} */
+  const notebooks = await Promise.all(
     assignments.map((each) => call(`notebooks/${each.notebook_id}`)),
   );
   assignments.forEach(({ title }, place) => {
-    const { id, path } = handed[place];
-    found.set(id, [id, `${title} (${path})`, path]);
+    const { id, path } = notebooks[place];
+    choices.set(id, { id, text: `${title} (${path})`, path });
   });
-  return [...found.values()].sort(([, a], [, b]) => a.localeCompare(b));
+  return [...choices.values()].sort((a, b) => a.text.localeCompare(b.text));
 }

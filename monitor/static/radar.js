@@ -1,110 +1,156 @@
-// The class is stuck: errors of the last minutes, by cell and kind.
+// Errors of the last minutes, by cell and kind: what many students fail at.
 
-import { arrange, el, set, toast } from "./dom.js";
-import { cellName, t } from "./texts.js";
+import { arrange, el, pre, setText, toast } from "./dom.js";
+import { cellName, t } from "./i18n.js";
 
-export function threshold(students) {
-  return Math.max(3, Math.ceil(students / 5));
+/** @import { ClassStore } from "./store.js" */
+/** @import { ErrorGroup, Radar } from "./types.d.ts" */
+
+const MIN_STUDENTS = 3; // who have met an error before it is announced, or
+const MIN_SHARE = 1 / 5; // of the class
+
+/** @param {number} students in the class */
+function threshold(students) {
+  return Math.max(MIN_STUDENTS, Math.ceil(students * MIN_SHARE));
 }
 
-function key(group) {
+/** @param {ErrorGroup} group */
+function keyOf(group) {
   return JSON.stringify([group.notebook_id, group.cell_id, group.error]);
 }
 
+/**
+ * @param {Radar} radar
+ * @param {ErrorGroup} group
+ */
 function headline(radar, group) {
   const file = group.notebook_path?.split("/").pop() ?? "";
-  const place = `${file} ${cellName(group.cell_position)}`.trim();
+  const cell = cellName(group.cell_position);
+  const place = file ? t("place", file, cell) : cell;
   return t("radar_group", group.students.length, radar.students, group.error, place);
 }
 
-// Announces each group that has passed the threshold once, until it has left the radar.
+/** Announces each group that has passed the threshold once, until it has left the radar. */
 export class RadarAlarm {
+  /** @type {Set<string>} */
   #announced = new Set();
 
+  /** @param {ClassStore} store */
   look({ id, radar }) {
-    const there = new Set(radar.groups.map(key));
-    for (const each of this.#announced) if (!there.has(each)) this.#announced.delete(each);
+    if (!radar) return;
+    const keys = new Set(radar.groups.map(keyOf));
+    for (const key of this.#announced) if (!keys.has(key)) this.#announced.delete(key);
     for (const group of radar.groups) {
-      if (group.students.length < threshold(radar.students) || this.#announced.has(key(group)))
-        continue;
-      this.#announced.add(key(group));
+      const few = group.students.length < threshold(radar.students);
+      if (few || this.#announced.has(keyOf(group))) continue;
+      this.#announced.add(keyOf(group));
       toast(headline(radar, group), `#/class/${id}/errors`);
     }
   }
 }
 
-export function radarView(root, store) {
-  const rule = el("p", { className: "hint" });
-  const list = el("ol", { className: "radar" });
-  const cards = new Map(); // by key
-  const show = () => {
-    const { radar } = store;
-    if (!radar) return;
-    set(
-      rule,
-      radar.groups.length
-        ? t("radar_rule", radar.minutes, threshold(radar.students))
-        : t("radar_empty", radar.minutes),
-    );
-    const there = new Set(radar.groups.map(key));
-    for (const each of cards.keys()) if (!there.has(each)) cards.delete(each);
-    const wanted = radar.groups.map((group) => renewed(cards, store, group));
-    const focus = focusIn(list);
-    arrange(list, wanted);
-    focus();
-  };
-  root.append(rule, list);
-  store.addEventListener("radar", show);
-  show();
+/**
+ * @param {HTMLElement} root
+ * @param {ClassStore} store
+ * @param {AbortSignal} signal
+ */
+export function radarView(root, store, signal) {
+  const view = new RadarView(root, store);
+  store.on(["radar"], () => view.show(), signal);
+  view.show();
   store.lookForErrors();
-  return () => store.removeEventListener("radar", show);
 }
 
-// The group's card, made anew only where something is new.
-function renewed(cards, store, group) {
-  const told = JSON.stringify([group, store.radar.students]);
-  const known = cards.get(key(group));
-  if (known?.told === told) return known.element;
-  const element = card(store, store.radar, group, known?.element.querySelector("details").open);
-  cards.set(key(group), { told, element });
-  return element;
+/**
+ * @typedef {object} Card
+ * @property {string} version of what it shows
+ * @property {HTMLLIElement} element
+ * @property {HTMLDetailsElement} details
+ */
+
+class RadarView {
+  #store;
+  #rule = el("p", { className: "hint" });
+  #list = el("ol", { className: "radar" });
+  /** @type {Map<string, Card>} */
+  #cards = new Map(); // by the group's key
+
+  /**
+   * @param {HTMLElement} root
+   * @param {ClassStore} store
+   */
+  constructor(root, store) {
+    this.#store = store;
+    root.append(this.#rule, this.#list);
+  }
+
+  show() {
+    const { radar } = this.#store;
+    if (!radar) return;
+    const { groups, minutes, students } = radar;
+    setText(
+      this.#rule,
+      groups.length
+        ? t("radar_rule", minutes, threshold(students))
+        : t("radar_empty", minutes),
+    );
+    const keys = new Set(groups.map(keyOf));
+    for (const key of this.#cards.keys()) if (!keys.has(key)) this.#cards.delete(key);
+    const cards = groups.map((group) => this.#card(radar, group));
+    const restoreFocus = focusIn(this.#list);
+    arrange(this.#list, cards);
+    restoreFocus();
+  }
+
+  // Makes the group's card anew only where something in it has changed.
+  /**
+   * @param {Radar} radar
+   * @param {ErrorGroup} group
+   */
+  #card(radar, group) {
+    const version = JSON.stringify([group, radar.students]);
+    const old = this.#cards.get(keyOf(group));
+    if (old?.version === version) return old.element;
+    const details = exampleOf(this.#store, group);
+    details.open = old?.details.open ?? false;
+    const element = card(this.#store, radar, group, details);
+    this.#cards.set(keyOf(group), { version, details, element });
+    return element;
+  }
 }
 
-// Returns how to give back the focus to what was in its place.
+/**
+ * Returns a function that gives the focus to the element in the place of the one that has it now.
+ *
+ * @param {Element} list
+ */
 function focusIn(list) {
   const active = document.activeElement;
-  const held = active.closest("[data-key]");
-  if (!held || !list.contains(held)) return () => {};
+  const held = active?.closest("[data-key]");
+  if (!(held instanceof HTMLElement) || !active || !list.contains(held)) return () => {};
+  /** @param {Element} inside */
   const alike = (inside) => [...inside.querySelectorAll(active.tagName)];
   const place = alike(held).indexOf(active);
   return () => {
-    const now = [...list.children].find((each) => each.dataset.key === held.dataset.key);
-    if (now && now !== held) alike(now)[place]?.focus();
+    const now = list.querySelector(`[data-key="${CSS.escape(held.dataset.key ?? "")}"]`);
+    const target = now && now !== held ? alike(now)[place] : null;
+    if (target instanceof HTMLElement) target.focus();
   };
 }
 
-function card(store, radar, group, open = false) {
+/**
+ * @param {ClassStore} store
+ * @param {Radar} radar
+ * @param {ErrorGroup} group
+ * @param {HTMLDetailsElement} details
+ */
+function card(store, radar, group, details) {
   const names = group.students.map((userId) => {
     const student = store.students.get(userId);
-    const name = student?.name ?? userId;
-    return el(
-      "li",
-      {},
-      student
-        ? el("a", { href: `#/class/${store.id}/student/${student.student_id}`, textContent: name })
-        : name,
-    );
+    const textContent = store.nameOf(userId);
+    const href = student && store.hrefOf(student.student_id);
+    return el("li", {}, href ? el("a", { href, textContent }) : textContent);
   });
-  const details = el(
-    "details",
-    {},
-    el("summary", {
-      textContent: t("example", store.students.get(group.example_of)?.name ?? group.example_of),
-    }),
-    el("pre", { tabIndex: 0, textContent: group.code ?? "" }),
-    el("pre", { tabIndex: 0, className: "error", textContent: group.example ?? "" }),
-  );
-  details.open = open;
   const share = el("meter", {
     max: radar.students,
     value: group.students.length,
@@ -112,7 +158,7 @@ function card(store, radar, group, open = false) {
   });
   return el(
     "li",
-    { className: "card", "data-key": key(group) },
+    { className: "card", "data-key": keyOf(group) },
     el(
       "div",
       { className: "line" },
@@ -120,12 +166,27 @@ function card(store, radar, group, open = false) {
       trend(group.trend),
     ),
     share,
-    el("ul", { className: "names", ariaLabel: t("who") }, ...names),
+    el("ul", { className: "names", ariaLabel: t("students") }, names),
     details,
   );
 }
 
+/**
+ * @param {ClassStore} store
+ * @param {ErrorGroup} group
+ */
+function exampleOf(store, group) {
+  return el(
+    "details",
+    {},
+    el("summary", { textContent: t("example", store.nameOf(group.example_of)) }),
+    pre(group.code ?? ""),
+    pre(group.example ?? "", "error"),
+  );
+}
+
 // Ten bars: too little for a chart.
+/** @param {number[]} counts */
 function trend(counts) {
   const most = Math.max(1, ...counts);
   const bars = counts.map((count) => {
@@ -136,6 +197,6 @@ function trend(counts) {
   return el(
     "span",
     { className: "trend", role: "img", ariaLabel: t("trend", counts.join(" ")) },
-    ...bars,
+    bars,
   );
 }

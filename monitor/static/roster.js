@@ -1,111 +1,146 @@
-// Who is in a class: enrol, change roles, take off.
+// Who is in a class: enrol, change roles, remove.
 
-import { all, call, send } from "./api.js";
+import { all, call, send, sendCsv } from "./api.js";
 import { askBefore } from "./dialog.js";
-import { el, toast } from "./dom.js";
-import { form } from "./forms.js";
-import { t } from "./texts.js";
+import { button, el, failure, toast } from "./dom.js";
+import { makeForm, makeSelect } from "./forms.js";
+import { t } from "./i18n.js";
 
+/** @import { ClassStore } from "./store.js" */
+/** @import { Role, RosterEntry } from "./types.d.ts" */
+
+/** @type {Role[]} */
 const ROLES = ["student", "assistant", "teacher"];
 const HEADINGS = "user_id,name,email,team,role";
+const HAS_HEADINGS = /^[^\n]*(user_id|学籍番号)/i;
 
-export function rosterView(store) {
-  const root = el("section");
-  const load = async () => {
-    const people = await all(`classes/${store.id}/students`);
-    const changed = async () => {
-      store.reload();
-      await load();
-    };
-    root.replaceChildren(
-      el("h2", { textContent: `${t("roster")} (${people.length})` }),
-      people.length ? table(store, people, changed) : hint(t("nothing")),
-      pending(people),
-      enrol(store, changed),
+export class Roster {
+  element = el("section");
+  #store;
+
+  /** @param {ClassStore} store */
+  constructor(store) {
+    this.#store = store;
+  }
+
+  async load() {
+    /** @type {RosterEntry[]} */
+    const people = await all(`classes/${this.#store.id}/students`);
+    const pending = people.filter((each) => each.role === "pending");
+    const names = pending.map((each) => each.user_id).join(", ");
+    this.element.replaceChildren(
+      el("h2", { textContent: t("roster", people.length) }),
+      people.length ? this.#table(people) : hint(t("nobody_enrolled")),
+      pending.length ? hint(t("pending_hint", names)) : "",
+      this.#enrolForm(),
     );
-  };
-  return { element: root, load };
+  }
+
+  async #changed() {
+    this.#store.reload();
+    await this.load();
+  }
+
+  /** @param {RosterEntry[]} people */
+  #table(people) {
+    /** @param {"name" | "user_id" | "team" | "role"} name */
+    const heading = (name) => el("th", { scope: "col", textContent: t(name) });
+    const headings = [heading("name"), heading("user_id"), heading("team"), heading("role")];
+    return el(
+      "div",
+      { className: "scroll card", tabIndex: 0, role: "region", ariaLabel: t("people") },
+      el(
+        "table",
+        { className: "people" },
+        el("thead", {}, el("tr", {}, headings, el("td"))),
+        el(
+          "tbody",
+          {},
+          people.map((person) => this.#row(person)),
+        ),
+      ),
+    );
+  }
+
+  /** @param {RosterEntry} person */
+  #row(person) {
+    const name = person.name ?? person.user_id;
+    const href = this.#store.hrefOf(person.student_id);
+    const shown = person.role === "student" ? el("a", { href, textContent: name }) : name;
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, shown),
+      el("td", { textContent: person.user_id }),
+      el("td", { textContent: person.team ?? "" }),
+      el("td", {}, this.#rolePicker(person, name)),
+      el("td", {}, this.#removeButton(person, name)),
+    );
+  }
+
+  /**
+   * @param {RosterEntry} person
+   * @param {string} name
+   */
+  #rolePicker(person, name) {
+    /** @type {RosterEntry["role"][]} */
+    const roles = person.role === "pending" ? ["pending", ...ROLES] : ROLES;
+    const picker = makeSelect(
+      roles.map((role) => [role, t(role)]),
+      { ariaLabel: t("role_of", name) },
+    );
+    picker.value = person.role;
+    picker.onchange = async () => {
+      try {
+        const enrolment = { student_id: person.student_id, role: picker.value };
+        await send("POST", `classes/${this.#store.id}/students`, enrolment);
+        await this.#changed();
+      } catch (error) {
+        picker.value = person.role;
+        toast(failure(error));
+      }
+    };
+    return picker;
+  }
+
+  /**
+   * @param {RosterEntry} person
+   * @param {string} name
+   */
+  #removeButton(person, name) {
+    const remove = button(t("remove"), () =>
+      askBefore({
+        question: t("remove_sure", name),
+        confirm: t("remove"),
+        task: async () => {
+          const path = `classes/${this.#store.id}/students/${person.student_id}`;
+          await call(path, { method: "DELETE" });
+          await this.#changed();
+        },
+      }),
+    );
+    remove.ariaLabel = t("remove_who", name);
+    return remove;
+  }
+
+  #enrolForm() {
+    const rows = { rows: 5, required: true };
+    return makeForm({
+      heading: t("enrol"),
+      fields: [{ name: "rows", label: t("enrol_hint"), tag: "textarea", properties: rows }],
+      button: t("enrol"),
+      submit: async (values) => {
+        const csv = HAS_HEADINGS.test(values.rows) ? values.rows : `${HEADINGS}\n${values.rows}`;
+        /** @type {RosterEntry[]} */
+        const enrolled = await sendCsv(`classes/${this.#store.id}/roster`, csv);
+        toast(t("enrolled", enrolled.length));
+        await this.#changed();
+      },
+    });
+  }
 }
 
+/** @param {string} textContent */
 function hint(textContent) {
   return el("p", { className: "hint", textContent });
-}
-
-function pending(people) {
-  const who = people.filter((each) => each.role === "pending").map((each) => each.user_id);
-  return who.length ? hint(t("pending_hint", who.join(", "))) : "";
-}
-
-function table(store, people, changed) {
-  const heading = (name) => el("th", { scope: "col", textContent: t(name) });
-  return el(
-    "div",
-    { className: "scroll card", tabIndex: 0, role: "region", ariaLabel: t("roster") },
-    el(
-      "table",
-      { className: "people" },
-      el(
-        "thead",
-        {},
-        el("tr", {}, heading("name"), heading("user_id"), heading("team"), heading("role"), el("td")),
-      ),
-      el("tbody", {}, people.map((person) => row(store, person, changed))),
-    ),
-  );
-}
-
-function row(store, person, changed) {
-  const name = person.name ?? person.user_id;
-  const roles = person.role === "pending" ? ["pending", ...ROLES] : ROLES;
-  const role = el(
-    "select",
-    { ariaLabel: t("role_of", name) },
-    roles.map((each) => el("option", { value: each, textContent: t(each) })),
-  );
-  role.value = person.role;
-  role.onchange = async () => {
-    try {
-      const { student_id: id } = person;
-      await send("POST", `classes/${store.id}/students`, { student_id: id, role: role.value });
-    } catch (error) {
-      toast(t("failed", error.message));
-    }
-    await changed();
-  };
-  const remove = el("button", {
-    type: "button",
-    textContent: t("remove"),
-    ariaLabel: t("remove_who", name),
-    onclick: () =>
-      askBefore(t("remove_sure", name), t("remove"), async () => {
-        await call(`classes/${store.id}/students/${person.student_id}`, { method: "DELETE" });
-        await changed();
-      }),
-  });
-  const shown =
-    person.role === "student"
-      ? el("a", {
-          href: `#/class/${store.id}/student/${person.student_id}`,
-          textContent: name,
-        })
-      : name;
-  return el(
-    "tr",
-    {},
-    el("th", { scope: "row" }, shown),
-    el("td", { textContent: person.user_id }),
-    el("td", { textContent: person.team ?? "" }),
-    el("td", {}, role),
-    el("td", {}, remove),
-  );
-}
-
-function enrol(store, changed) {
-  const fields = [["rows", t("enrol_hint"), { tag: "textarea", rows: 5, required: true }]];
-  return form(t("enrol"), fields, t("enrol"), async ({ rows }) => {
-    const headed = /^[^\n]*(user_id|学籍番号)/i.test(rows) ? rows : `${HEADINGS}\n${rows}`;
-    const enrolled = await send("POST", `classes/${store.id}/roster`, headed, "text/csv");
-    toast(t("enrolled", enrolled.length));
-    await changed();
-  });
 }

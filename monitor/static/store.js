@@ -1,137 +1,197 @@
-// What is known of a class: fetched once, then patched by messages.
+// The state of a class: fetched once, then patched by live messages.
 
-import { call, serverNow } from "./api.js";
-import { follow } from "./live.js";
+import { ApiError, call, serverNow } from "./api.js";
+import { HELP_SECONDS, IDLE_SECONDS } from "./config.js";
+import { Emitter } from "./emitter.js";
+import { LiveChannel } from "./live.js";
+import { toStudent, update, withStuck } from "./states.js";
+import { Timers } from "./timers.js";
 
-export const STATES = ["help", "stuck", "error", "active", "idle"]; // who needs a teacher first
-export const STUCK = 3; // errors in a row
-const IDLE = 300_000; // ms
-const HELP_LASTS = 30_000;
-const RADAR_PAUSE = 5_000; // between two looks at the errors, while there are new ones
+/**
+ * @import {
+ *   ChannelMessage, ConnectionState, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
+ *   Notice, Radar, State, Student, StudentNow,
+ * } from "./types.d.ts"
+ */
 
-export class ClassStore extends EventTarget {
+const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there are new ones
+const RETRY_DELAY = 2_000; // ms
+const GATHER_DELAY = 100; // ms
+const STRANGER_DELAY = 500; // ms until the class is fetched again because somebody new is in it
+
+/**
+ * What a store emits, with the detail of each.
+ *
+ * @typedef {object} StoreEvents
+ * @property {Set<string>} changed user_ids of students, gathered until the next frame
+ * @property {null} loaded the class was fetched, or that failed: see `error`
+ * @property {null} radar
+ * @property {null} connection
+ * @property {null} tick every second
+ * @property {HelpRequest} asked a student asks for help
+ * @property {Notice} notice
+ */
+
+/** @extends {Emitter<StoreEvents>} */
+export class ClassStore extends Emitter {
+  /** @type {Map<string, Student>} */
   students = new Map(); // by user_id
+  /** @type {Map<string, HelpRequest>} */
   help = new Map(); // open requests by user_id, in the order of the queue
+  /** @type {Radar | null} */
   radar = null;
+  /** @type {ConnectionState} */
   connection = "connecting";
+  /** @type {Error | null} */
+  error = null; // of the last fetch
   ready = false; // whether it has been fetched
-  #answered = new Set(); // who still presses the button although a teacher has resolved it
+  #answered = new Set(); // students who still press the button although a teacher has resolved it
   #strangers = new Set(); // on the channel, but no students of the class
-  #fetching = null;
-  #again = false;
-  #waiting = []; // messages that came while fetching
+  #fetching = false;
+  #fetchAgain = false;
+  /** @type {ChannelMessage[]} */
+  #waiting = []; // messages received while fetching
+  /** @type {Set<string>} */
   #changed = new Set();
-  #timers = new Map();
-  #looked = 0; // at the errors
+  #timers = new Timers();
+  #lookedAt = 0; // ms: when the errors were fetched
+  #live;
 
+  /** @param {number} id of the class */
   constructor(id) {
     super();
     this.id = id;
-    this.#later("tick", 1_000, () => this.#tick());
-    this.close = follow(`class:${id}`, {
-      message: (each) => (this.#fetching ? this.#waiting.push(each) : this.#apply(each)),
-      missed: () => this.#fetch(),
+    this.#timers.start("tick", 1_000, () => this.#tick());
+    this.#live = new LiveChannel(`class:${id}`, {
+      message: (message) => {
+        if (this.#fetching) this.#waiting.push(message);
+        else this.#apply(message);
+      },
+      missed: () => this.reload(),
       status: (status) => {
         this.connection = status;
-        this.dispatchEvent(new Event("connection"));
+        this.emit("connection", null);
       },
     });
   }
 
-  end() {
-    this.close();
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers = null;
+  close() {
+    this.#live.close();
+    this.#timers.close();
   }
 
+  /** @param {number} id */
   byId(id) {
     return [...this.students.values()].find((student) => student.student_id === id);
   }
 
-  reload() {
-    return this.#fetch();
+  /** @param {string} userId */
+  nameOf(userId) {
+    return this.students.get(userId)?.name ?? userId;
   }
 
+  /** @param {number} studentId */
+  hrefOf(studentId) {
+    return `#/class/${this.id}/student/${studentId}`;
+  }
+
+  /**
+   * @param {Student} student
+   * @returns {State}
+   */
   state(student) {
     if (this.help.has(student.user_id)) return "help";
-    if (!student.heard || serverNow() - student.heard > IDLE) return "idle";
-    if (student.errors_in_a_row >= STUCK) return "stuck";
-    return student.errors_in_a_row ? "error" : "active";
+    if (!student.heard || serverNow() - student.heard > 1000 * IDLE_SECONDS) return "idle";
+    return withStuck(student.errors_in_a_row ? "error" : "active", student.errors_in_a_row);
   }
 
-  async #fetch() {
+  /** Fetches the class again. Messages received meanwhile are applied afterwards. */
+  async reload() {
     if (this.#fetching) {
-      this.#again = true; // what is on its way may be from before the gap
+      this.#fetchAgain = true; // the answer on its way may be from before the gap
       return;
     }
-    this.#again = false;
-    this.#fetching = Promise.all([call(`classes/${this.id}/now`), call(`classes/${this.id}/help`)]);
-    try {
-      const [now, help] = await this.#fetching;
-      this.students = new Map(now.map((student) => [student.user_id, fetched(student)]));
-      this.#queue(help);
-      this.error = null;
-      this.ready = true;
-    } catch (error) {
-      this.error = error;
-      if (error.status !== 404) this.#later("fetch", 2_000, () => this.#fetch());
-    }
-    this.#fetching = null;
-    if (this.#again) return this.#fetch();
-    this.#waiting.splice(0).forEach((each) => this.#apply(each));
-    this.dispatchEvent(new Event("loaded"));
+    this.#fetching = true;
+    do {
+      this.#fetchAgain = false;
+      await this.#fetch();
+    } while (this.#fetchAgain);
+    this.#fetching = false;
+    for (const message of this.#waiting.splice(0)) this.#apply(message);
+    this.emit("loaded", null);
     this.lookForErrors();
   }
 
-  #apply({ event, data, timestamp }) {
-    if (event === "execution_update") this.#update(data, Date.parse(timestamp));
-    else if (event === "help_request") this.#answer(data);
-    else if (event === "system_message")
-      this.dispatchEvent(new CustomEvent("notice", { detail: data }));
+  async #fetch() {
+    try {
+      /** @type {[StudentNow[], HelpRequestAnswer[]]} */
+      const [now, help] = await Promise.all([
+        call(`classes/${this.id}/now`),
+        call(`classes/${this.id}/help`),
+      ]);
+      this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
+      this.#setQueue(help);
+      this.error = null;
+      this.ready = true;
+    } catch (error) {
+      this.error = error instanceof Error ? error : new Error(String(error));
+      const gone = error instanceof ApiError && error.status === 404;
+      if (!gone) this.#timers.start("fetch", RETRY_DELAY, () => this.reload());
+    }
   }
 
+  /** @param {ChannelMessage} message */
+  #apply(message) {
+    if (message.event === "execution_update")
+      this.#update(message.data, Date.parse(message.timestamp));
+    else if (message.event === "help_request") this.#answer(message.data);
+    else if (message.event === "system_message") this.emit("notice", message.data);
+  }
+
+  /**
+   * @param {ExecutionUpdate} data
+   * @param {number} at ms: when it happened
+   */
   #update(data, at) {
     const student = this.students.get(data.userId);
     if (!student) {
-      if (this.#strangers.has(data.userId)) return;
-      this.#strangers.add(data.userId);
-      this.#later("fetch", 500, () => this.#fetch());
+      this.#meetStranger(data.userId);
       return;
     }
-    student.heard = serverNow();
-    student.executions = Math.max(student.executions, data.executions);
-    student.errors = Math.max(student.errors, data.errors);
-    if (
-      data.executions > student.counted &&
-      (data.status === "success" || data.status === "error")
-    ) {
-      student.errors_in_a_row = data.status === "error" ? student.errors_in_a_row + 1 : 0;
-    }
-    if (data.notebookPath) student.notebook_path = data.notebookPath;
-    if (data.cellId) {
-      student.cell_id = data.cellId;
-      student.cell_position = data.cellIndex;
-    }
+    update(student, data);
     if (data.status === "error") this.lookForErrors();
-    if (data.eventType === "help") this.#calls(student, at);
-    else if (data.eventType === "help_stop") this.#stops(student);
+    if (data.eventType === "help") this.#startHelp(student, at);
+    else if (data.eventType === "help_stop") this.#stopHelp(student);
     this.#touch(student.user_id);
   }
 
-  #calls(student, at) {
-    if (serverNow() - at > HELP_LASTS) return; // as the server counts it
+  /** @param {string} userId */
+  #meetStranger(userId) {
+    if (this.#strangers.has(userId)) return;
+    this.#strangers.add(userId);
+    this.#timers.start("fetch", STRANGER_DELAY, () => this.reload());
+  }
+
+  /**
+   * @param {Student} student
+   * @param {number} at ms
+   */
+  #startHelp(student, at) {
+    if (serverNow() - at > 1000 * HELP_SECONDS) return; // the server ignores it too
     const request = this.help.get(student.user_id);
     if (request) request.heard = serverNow();
     else if (!this.#answered.has(student.user_id)) {
-      this.#later("help", 100, () => this.#fetchHelp());
+      this.#timers.start("help", GATHER_DELAY, () => this.#fetchHelp());
     }
   }
 
-  #stops(student) {
+  /** @param {Student} student */
+  #stopHelp(student) {
     this.#answered.delete(student.user_id);
-    if (this.help.delete(student.user_id)) this.#touch(student.user_id);
+    this.help.delete(student.user_id);
   }
 
+  /** @param {HelpChange} data */
   #answer(data) {
     const request = this.help.get(data.userId);
     if (data.status === "resolved") {
@@ -145,55 +205,56 @@ export class ClassStore extends EventTarget {
   }
 
   async #fetchHelp() {
-    const asked = new Set(this.help.keys());
+    const before = new Set(this.help.keys());
     try {
-      this.#queue(await call(`classes/${this.id}/help`));
+      this.#setQueue(await call(`classes/${this.id}/help`));
     } catch {
-      this.#later("help", 2_000, () => this.#fetchHelp());
+      this.#timers.start("help", RETRY_DELAY, () => this.#fetchHelp());
       return;
     }
     for (const [userId, request] of this.help) {
-      if (!asked.has(userId)) this.dispatchEvent(new CustomEvent("asked", { detail: request }));
+      if (!before.has(userId)) this.emit("asked", request);
     }
   }
 
-  #queue(requests) {
+  /** @param {HelpRequestAnswer[]} requests */
+  #setQueue(requests) {
     for (const userId of this.help.keys()) this.#touch(userId);
     this.help = new Map();
     for (const request of requests) {
-      request.heard = Date.parse(request.repeated_at);
-      this.help.set(request.user_id, request);
+      this.help.set(request.user_id, { ...request, heard: Date.parse(request.repeated_at) });
       this.#touch(request.user_id);
     }
   }
 
-  // Soon, and not again before a pause: a class that fails all at once asks once.
+  /** Fetches the errors soon, with a pause after: a class that fails all at once asks once. */
   lookForErrors() {
-    this.#later("radar", Math.max(100, this.#looked + RADAR_PAUSE - Date.now()), async () => {
-      this.#looked = Date.now();
+    const pause = Math.max(GATHER_DELAY, this.#lookedAt + RADAR_PAUSE - Date.now());
+    this.#timers.start("radar", pause, async () => {
+      this.#lookedAt = Date.now();
       if (document.hidden) return;
       try {
         this.radar = await call(`classes/${this.id}/errors`);
-        this.dispatchEvent(new Event("radar"));
+        this.emit("radar", null);
       } catch {
-        this.#later("radar again", RADAR_PAUSE, () => this.lookForErrors());
+        this.#timers.start("radar again", RADAR_PAUSE, () => this.lookForErrors());
       }
     });
   }
 
   #tick() {
     for (const [userId, request] of this.help) {
-      if (serverNow() - request.heard > HELP_LASTS) {
+      if (serverNow() - request.heard > 1000 * HELP_SECONDS) {
         this.help.delete(userId);
         this.#touch(userId);
       }
     }
     this.#forgetErrors();
-    this.dispatchEvent(new Event("tick"));
-    this.#later("tick", 1_000, () => this.#tick());
+    this.emit("tick", null);
+    this.#timers.start("tick", 1_000, () => this.#tick());
   }
 
-  // A group leaves when its last error is too long ago, though nothing happens.
+  // A group leaves when its last error is too old, though nothing happens.
   #forgetErrors() {
     if (!this.radar) return;
     const { groups, minutes } = this.radar;
@@ -201,35 +262,19 @@ export class ClassStore extends EventTarget {
     const recent = groups.filter((group) => Date.parse(group.last_at) > since);
     if (recent.length === groups.length) return;
     this.radar.groups = recent;
-    this.dispatchEvent(new Event("radar"));
+    this.emit("radar", null);
   }
 
-  // All that changed before a frame is drawn is told at once.
+  // Gathers changes until the next frame.
+  /** @param {string} userId */
   #touch(userId) {
     if (!this.#changed.size) {
       requestAnimationFrame(() => {
         const changed = this.#changed;
         this.#changed = new Set();
-        this.dispatchEvent(new CustomEvent("changed", { detail: changed }));
+        this.emit("changed", changed);
       });
     }
     this.#changed.add(userId);
   }
-
-  #later(name, pause, task) {
-    if (!this.#timers || this.#timers.has(name)) return;
-    this.#timers.set(
-      name,
-      setTimeout(() => {
-        this.#timers.delete(name);
-        task();
-      }, pause),
-    );
-  }
-}
-
-// `counted`: up to which of the student's executions the errors in a row are known.
-function fetched(student) {
-  const heard = student.last_heard_at ? Date.parse(student.last_heard_at) : 0;
-  return { ...student, heard, counted: student.executions };
 }

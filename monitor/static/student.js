@@ -1,160 +1,207 @@
 // A student: executions, notebooks, submissions.
 
 import { call, serverNow } from "./api.js";
-import { el, set } from "./dom.js";
-import { ago, cellName, t, when } from "./texts.js";
+import { alertLine, button, el, failure, joinFacts, pre, setText, shape } from "./dom.js";
+import { ago, cellName, formatTime, t } from "./i18n.js";
 
-const PAUSE = 1_000;
-const ACTIONS = { open: "opened_it", save: "saved_it", close: "closed_it" };
+/** @import { ClassStore } from "./store.js" */
+/** @import { Access, Execution, Page, StudentSubmission } from "./types.d.ts" */
 
-export function studentView(root, store, id) {
-  const studentId = Number(id);
-  const title = el("h2");
-  const state = el("p", { className: "line" });
-  const runs = el("ol", { className: "runs" });
-  const more = el("button", { type: "button", textContent: t("more"), hidden: true });
-  const accesses = el("ul", { className: "plain" });
-  const submissions = el("ul", { className: "plain" });
-  const trouble = el("p", { className: "trouble", role: "alert" });
-  const known = new Set();
-  let timer = 0;
-  let next = null;
+const RELOAD_PAUSE = 1_000; // ms
+const TIMELINE = "timeline?limit=30";
 
-  const ask = async (what) => {
-    try {
-      return await call(`students/${studentId}/${what}`);
-    } catch (error) {
-      trouble.textContent = t("failed", error.message);
-      return { items: [], next: null };
-    }
-  };
-  const add = (items, place) => {
-    const fresh = items.filter((item) => !known.has(item.event_id));
-    fresh.forEach((item) => known.add(item.event_id));
-    if (place === "before") runs.prepend(...fresh.map(run));
-    else runs.append(...fresh.map(run));
-  };
-  const first = async () => {
-    const page = await ask("timeline?limit=30");
-    next = page.next;
-    add(page.items, "after");
-    more.hidden = !next;
-    const [opened, handed] = await Promise.all([
-      ask("accesses?limit=20"),
-      ask("submissions?limit=50"),
-    ]);
-    fill(accesses, opened.items.map(access));
-    fill(
-      submissions,
-      handed.items.map((item) => submission(store, item)),
+/** @type {Record<string, string>} */
+const ACTIONS = { open: t("opened_it"), save: t("saved_it"), close: t("closed_it") };
+
+/**
+ * @param {HTMLElement} root
+ * @param {ClassStore} store
+ * @param {AbortSignal} signal
+ * @param {string} id
+ */
+export function studentView(root, store, signal, id) {
+  const view = new StudentView(root, store, Number(id));
+  store.on(["changed"], (userIds) => view.changed(userIds), signal);
+  store.on(["loaded", "tick"], () => view.show(), signal);
+  signal.addEventListener("abort", () => view.stop());
+  view.show();
+  view.load();
+}
+
+class StudentView {
+  #store;
+  #id;
+  #title = el("h2");
+  #state = el("p", { className: "line" });
+  #trouble = alertLine();
+  #runs = el("ol", { className: "runs" });
+  #more = button(t("more"), () => this.#loadMore());
+  #accesses = el("ul", { className: "plain" });
+  #submissions = el("ul", { className: "plain" });
+  /** @type {Set<string>} */
+  #shown = new Set(); // event_ids
+  /** @type {string | null} */
+  #next = null; // cursor
+  #timer = 0;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {ClassStore} store
+   * @param {number} id
+   */
+  constructor(root, store, id) {
+    this.#store = store;
+    this.#id = id;
+    this.#more.hidden = true;
+    /** @param {"timeline" | "submissions" | "opened"} name */
+    const heading = (name) => el("h3", { textContent: t(name) });
+    const lists = [heading("submissions"), this.#submissions, heading("opened"), this.#accesses];
+    root.append(
+      this.#title,
+      this.#state,
+      this.#trouble,
+      el(
+        "div",
+        { className: "columns" },
+        el("section", {}, heading("timeline"), this.#runs, this.#more),
+        el("section", {}, lists),
+      ),
     );
-  };
-  more.onclick = async () => {
-    const page = await ask(`timeline?limit=30&cursor=${encodeURIComponent(next)}`);
-    next = page.next;
-    add(page.items, "after");
-    more.hidden = !next;
-  };
+  }
 
-  const show = () => {
-    const student = store.byId(studentId);
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
+  show() {
+    const student = this.#store.byId(this.#id);
     if (!student) return;
-    const shape = el("span", { className: "shape", ariaHidden: "true" });
-    shape.dataset.state = store.state(student);
-    set(title, student.name ?? student.user_id);
-    const told = [
-      t(`state_${store.state(student)}`),
+    const state = this.#store.state(student);
+    setText(this.#title, student.name ?? student.user_id);
+    const facts = joinFacts([
+      t(`state_${state}`),
       student.user_id,
       student.team,
       t("runs", student.executions),
-      t("in_a_row", student.errors_in_a_row),
+      student.errors_in_a_row > 0 && t("in_a_row", student.errors_in_a_row),
       student.heard ? ago(serverNow() - student.heard) : t("never"),
-    ];
-    state.replaceChildren(shape, told.filter(Boolean).join(" · "));
-  };
-  const changed = ({ detail }) => {
-    if (!detail.has(store.byId(studentId)?.user_id)) return;
-    show();
-    timer ||= setTimeout(async () => {
-      timer = 0;
-      add((await ask("timeline?limit=30")).items, "before");
-    }, PAUSE);
-  };
+    ]);
+    this.#state.replaceChildren(shape(state), facts);
+  }
 
-  root.append(
-    title,
-    state,
-    trouble,
-    el(
-      "div",
-      { className: "columns" },
-      el("section", {}, el("h3", { textContent: t("timeline") }), runs, more),
-      el(
-        "section",
-        {},
-        el("h3", { textContent: t("submissions") }),
-        submissions,
-        el("h3", { textContent: t("opened") }),
-        accesses,
-      ),
-    ),
-  );
-  store.addEventListener("changed", changed);
-  store.addEventListener("loaded", show);
-  store.addEventListener("tick", show);
-  show();
-  first();
-  return () => {
-    clearTimeout(timer);
-    store.removeEventListener("changed", changed);
-    store.removeEventListener("loaded", show);
-    store.removeEventListener("tick", show);
-  };
+  /** @param {Set<string>} userIds */
+  changed(userIds) {
+    const student = this.#store.byId(this.#id);
+    if (!student || !userIds.has(student.user_id)) return;
+    this.show();
+    this.#timer ||= setTimeout(async () => {
+      this.#timer = 0;
+      this.#runs.prepend(...this.#newRuns(await this.#ask(TIMELINE)));
+    }, RELOAD_PAUSE);
+  }
+
+  async load() {
+    await this.#append(TIMELINE);
+    /** @type {[Page<Access>, Page<StudentSubmission>]} */
+    const [accesses, submissions] = await Promise.all([
+      this.#ask("accesses?limit=20"),
+      this.#ask("submissions?limit=50"),
+    ]);
+    fill(this.#accesses, accesses.items.map(accessItem));
+    fill(
+      this.#submissions,
+      submissions.items.map((item) => submissionItem(this.#store, item)),
+    );
+  }
+
+  #loadMore() {
+    return this.#append(`${TIMELINE}&cursor=${encodeURIComponent(this.#next ?? "")}`);
+  }
+
+  /** @param {string} path */
+  async #append(path) {
+    /** @type {Page<Execution>} */
+    const page = await this.#ask(path);
+    this.#next = page.next;
+    this.#more.hidden = !this.#next;
+    this.#runs.append(...this.#newRuns(page));
+  }
+
+  /** @param {Page<Execution>} page */
+  #newRuns({ items }) {
+    const fresh = items.filter((item) => !this.#shown.has(item.event_id));
+    for (const item of fresh) this.#shown.add(item.event_id);
+    return fresh.map(runCard);
+  }
+
+  /**
+   * A page of what is asked for; an empty one where that fails, with the error on the page.
+   *
+   * @template T
+   * @param {string} path
+   * @returns {Promise<Page<T>>}
+   */
+  async #ask(path) {
+    try {
+      return await call(`students/${this.#id}/${path}`);
+    } catch (error) {
+      this.#trouble.textContent = failure(error);
+      return { items: [], next: null };
+    }
+  }
 }
 
+/**
+ * @param {HTMLUListElement} list
+ * @param {HTMLLIElement[]} items
+ */
 function fill(list, items) {
-  list.replaceChildren(
-    ...(items.length ? items : [el("li", { className: "hint", textContent: t("nothing") })]),
-  );
+  const nothing = el("li", { className: "hint", textContent: t("nothing") });
+  list.replaceChildren(...(items.length ? items : [nothing]));
 }
 
-function run(item) {
-  const shape = el("span", { className: "shape", ariaHidden: "true" });
-  shape.dataset.state = item.status === "error" ? "error" : "active";
-  const told = [
-    when(item.executed_at),
-    item.notebook_path?.split("/").pop(),
-    item.cell_id ? cellName(item.cell_position) : null,
-    item.duration_ms === null ? null : `${Math.round(item.duration_ms)} ms`,
-    item.status === "error" ? t("error") : null,
-  ];
+/** @param {Execution} run */
+function runCard(run) {
+  const failed = run.status === "error";
+  const facts = joinFacts([
+    formatTime(run.executed_at),
+    run.notebook_path?.split("/").pop(),
+    run.cell_id && cellName(run.cell_position),
+    run.duration_ms !== null && `${Math.round(run.duration_ms)} ms`,
+    failed && t("error"),
+  ]);
   return el(
     "li",
     { className: "card" },
-    el("p", { className: "line" }, shape, told.filter(Boolean).join(" · ")),
-    item.code ? el("pre", { tabIndex: 0, textContent: item.code }) : null,
-    item.error ? el("pre", { tabIndex: 0, className: "error", textContent: item.error }) : null,
-    item.output && item.output !== item.error
-      ? el("pre", { tabIndex: 0, className: "output", textContent: item.output })
-      : null,
+    el("p", { className: "line" }, shape(failed ? "error" : "active"), facts),
+    run.code ? pre(run.code) : null,
+    run.error ? pre(run.error, "error") : null,
+    run.output && run.output !== run.error ? pre(run.output, "output") : null,
   );
 }
 
-function access(item) {
-  const action = ACTIONS[item.action] ? t(ACTIONS[item.action]) : item.action;
-  return el("li", {
-    textContent: `${when(item.accessed_at)} · ${item.notebook_path ?? ""} · ${action}`,
-  });
+/** @param {Access} item */
+function accessItem(item) {
+  const facts = [
+    formatTime(item.accessed_at),
+    item.notebook_path,
+    ACTIONS[item.action] ?? item.action,
+  ];
+  return el("li", { textContent: joinFacts(facts) });
 }
 
-function submission(store, item) {
-  const told = [
+/**
+ * @param {ClassStore} store
+ * @param {StudentSubmission} item
+ */
+function submissionItem(store, item) {
+  const facts = [
     item.title,
     t("attempt", item.attempt),
-    when(item.submitted_at),
-    item.late ? t("late") : null,
+    formatTime(item.submitted_at),
+    item.late && t("late"),
+    item.grade !== null && t("graded", item.grade),
   ];
-  const grade = item.grade === null ? null : `${t("grade")} ${item.grade}`;
-  const href = `#/class/${store.id}/submission/${item.id ?? item.submission_id}`;
-  return el("li", {}, el("a", { href, textContent: [...told, grade].filter(Boolean).join(" · ") }));
+  const href = `#/class/${store.id}/submission/${item.id}`;
+  return el("li", {}, el("a", { href, textContent: joinFacts(facts) }));
 }

@@ -1,71 +1,127 @@
-// What a student handed in, and its grade.
+// A student's submission, and its grade.
 
 import { all, call, send } from "./api.js";
-import { el, toast } from "./dom.js";
-import { form } from "./forms.js";
-import { notebook } from "./handed.js";
-import { t, when } from "./texts.js";
+import { el, failure, joinFacts, toast } from "./dom.js";
+import { makeForm } from "./forms.js";
+import { formatTime, t } from "./i18n.js";
+import { notebookViewer } from "./notebook-viewer.js";
 
-export function submissionView(root, store, id) {
+/** @import { ClassStore } from "./store.js" */
+/** @import { Assignment, Submission, SubmissionWithContent } from "./types.d.ts" */
+
+/**
+ * @param {HTMLElement} root
+ * @param {ClassStore} store
+ * @param {AbortSignal} signal
+ * @param {string} id
+ */
+export function submissionView(root, store, signal, id) {
   const load = async () => {
     try {
-      const submission = await call(`submissions/${id}`);
-      const { assignment_id: assignmentId } = submission;
-      const [assignment, handed, markdown] = await Promise.all([
-        call(`assignments/${assignmentId}`),
-        all(`submissions?assignment_id=${assignmentId}`),
-        call(`submissions/${id}/markdown`),
-      ]);
-      root.replaceChildren(
-        el("p", {}, el("a", { href: `#/class/${store.id}/manage`, textContent: `← ${t("manage")}` })),
-        el("h2", { textContent: store.byId(submission.student_id)?.name ?? submission.user_id }),
-        el("p", { textContent: facts(assignment, submission).join(" · ") }),
-        el(
-          "div",
-          { className: "columns" },
-          notebook(submission.notebook_content, markdown),
-          el("aside", {}, grading(assignment, submission, load), next(store, handed, submission)),
-        ),
-      );
+      const answers = await fetchSubmission(id);
+      if (!signal.aborted) show(root, store, answers, load);
     } catch (error) {
-      toast(t("failed", error.message));
+      toast(failure(error));
     }
   };
   load();
-  return () => {};
 }
 
-function facts(assignment, submission) {
-  return [
+/**
+ * @typedef {object} Answers
+ * @property {SubmissionWithContent} submission
+ * @property {Assignment} assignment
+ * @property {Submission[]} submissions all of the assignment
+ * @property {(string | null)[]} markdown
+ */
+
+/**
+ * @param {string} id
+ * @returns {Promise<Answers>}
+ */
+async function fetchSubmission(id) {
+  /** @type {SubmissionWithContent} */
+  const submission = await call(`submissions/${id}`);
+  const { assignment_id: assignmentId } = submission;
+  /** @type {[Assignment, Submission[], (string | null)[]]} */
+  const [assignment, submissions, markdown] = await Promise.all([
+    call(`assignments/${assignmentId}`),
+    all(`submissions?assignment_id=${assignmentId}`),
+    call(`submissions/${id}/markdown`),
+  ]);
+  return { submission, assignment, submissions, markdown };
+}
+
+/**
+ * @param {HTMLElement} root
+ * @param {ClassStore} store
+ * @param {Answers} answers
+ * @param {() => Promise<void>} reload
+ */
+function show(root, store, { submission, assignment, submissions, markdown }, reload) {
+  const facts = joinFacts([
     assignment.title,
     t("attempt", submission.attempt),
-    when(submission.submitted_at),
-    submission.late ? t("late") : null,
-  ].filter(Boolean);
+    formatTime(submission.submitted_at),
+    submission.late && t("late"),
+  ]);
+  const back = { href: `#/class/${store.id}/manage`, textContent: `← ${t("manage")}` };
+  root.replaceChildren(
+    el("p", {}, el("a", back)),
+    el("h2", { textContent: store.nameOf(submission.user_id) }),
+    el("p", { textContent: facts }),
+    el(
+      "div",
+      { className: "columns" },
+      notebookViewer(submission.notebook_content, markdown),
+      el(
+        "section",
+        {},
+        gradingForm(assignment, submission, reload),
+        nextUngraded(store, submissions, submission.id),
+      ),
+    ),
+  );
 }
 
-function grading(assignment, submission, done) {
+/**
+ * @param {Assignment} assignment
+ * @param {Submission} submission
+ * @param {() => Promise<void>} done
+ */
+function gradingForm(assignment, submission, done) {
   const label = assignment.points === null ? t("grade") : t("grade_of", assignment.points);
-  const fields = [
-    ["grade", label, { type: "number", step: "any", value: submission.grade ?? "" }],
-    ["feedback", t("feedback"), { tag: "textarea", rows: 4, value: submission.feedback ?? "" }],
-  ];
-  return form(t("grading"), fields, t("save"), async ({ grade, feedback }) => {
-    await send("PUT", `submissions/${submission.id}`, {
-      grade: grade === "" ? null : Number(grade),
-      feedback: feedback || null,
-    });
-    toast(t("saved"));
-    await done();
+  const grade = { type: "number", step: "any", value: submission.grade ?? "" };
+  const feedback = { rows: 4, value: submission.feedback ?? "" };
+  return makeForm({
+    heading: t("grading"),
+    fields: [
+      { name: "grade", label, properties: grade },
+      { name: "feedback", label: t("feedback"), tag: "textarea", properties: feedback },
+    ],
+    button: t("save"),
+    submit: async (values) => {
+      await send("PUT", `submissions/${submission.id}`, {
+        grade: values.grade === "" ? null : Number(values.grade),
+        feedback: values.feedback || null,
+      });
+      toast(t("saved"));
+      await done();
+    },
   });
 }
 
-// The next one without a grade, from this one on and then from the start.
-function next(store, handed, { id }) {
-  const open = handed.filter((each) => each.grade === null && each.id !== id);
-  const following = open.find((each) => each.id > id) ?? open[0];
-  if (!following) return el("p", { className: "hint", textContent: t("all_graded") });
-  const name = store.students.get(following.user_id)?.name ?? following.user_id;
-  const href = `#/class/${store.id}/submission/${following.id}`;
-  return el("p", {}, el("a", { href, textContent: t("next_ungraded", name, open.length) }));
+// The next one without a grade, after this one and then from the start.
+/**
+ * @param {ClassStore} store
+ * @param {Submission[]} submissions
+ * @param {number} id
+ */
+function nextUngraded(store, submissions, id) {
+  const open = submissions.filter((each) => each.grade === null && each.id !== id);
+  const next = open.find((each) => each.id > id) ?? open[0];
+  if (!next) return el("p", { className: "hint", textContent: t("all_graded") });
+  const textContent = t("next_ungraded", store.nameOf(next.user_id), open.length);
+  const href = `#/class/${store.id}/submission/${next.id}`;
+  return el("p", {}, el("a", { href, textContent }));
 }

@@ -1,149 +1,204 @@
 // The class, live: one tile for each student.
 
-import { arrange, el } from "./dom.js";
-import { STATES, STUCK } from "./store.js";
-import { t } from "./texts.js";
-import { Tile, showCounts } from "./tile.js";
+import { IDLE_SECONDS } from "./config.js";
+import { arrange, el, failure } from "./dom.js";
+import { makeSelect } from "./forms.js";
+import { t } from "./i18n.js";
+import { STATES, STUCK_ERRORS } from "./states.js";
+import { StateCounts, Tile } from "./tile.js";
 
-const PAUSE = 1_000; // between two looks at the order: tiles shall not dance
+/** @import { ClassStore } from "./store.js" */
 
+const REORDER_PAUSE = 1_000; // ms: tiles that move too often can't be read
+
+/** @type {Record<string, (a: Tile, b: Tile) => number>} */
 const ORDERS = {
-  need: (a, b) => urgency(a) - urgency(b) || a.asked - b.asked || b.row - a.row || named(a, b),
-  name: (a, b) => named(a, b),
-  heard: (a, b) => b.student.heard - a.student.heard || named(a, b),
-  errors: (a, b) => b.row - a.row || named(a, b),
+  need: (a, b) =>
+    urgency(a) - urgency(b) ||
+    a.askedAt - b.askedAt ||
+    b.errorsInARow - a.errorsInARow ||
+    byName(a, b),
+  name: (a, b) => byName(a, b),
+  heard: (a, b) => b.student.heard - a.student.heard || byName(a, b),
+  errors: (a, b) => b.errorsInARow - a.errorsInARow || byName(a, b),
 };
 
-// Who calls and is not attended to, then by state.
+/** @type {[string, string][]} */
+const ORDER_NAMES = [
+  ["need", t("sort_need")],
+  ["name", t("sort_name")],
+  ["heard", t("sort_heard")],
+  ["errors", t("sort_errors")],
+];
+
+// Students whom no teacher has taken come first, then by state.
+/** @param {Tile} tile */
 function urgency(tile) {
   return tile.state === "help" && tile.taken ? 0.5 : STATES.indexOf(tile.state);
 }
 
-function named(a, b) {
-  return a.name.localeCompare(b.name) || (a.student.user_id < b.student.user_id ? -1 : 1);
+/**
+ * @param {Tile} a
+ * @param {Tile} b
+ */
+function byName(a, b) {
+  return a.name.localeCompare(b.name) || (a.userId < b.userId ? -1 : 1);
 }
 
-export function tilesView(root, store) {
-  const tiles = new Map();
-  const wishes = { order: "need", state: "", text: "", teams: false };
-  const counts = el("p", { className: "counts" });
-  const body = el("div");
-  let timer = 0;
-
-  const updated = ({ detail }) => {
-    for (const userId of detail) {
-      const student = store.students.get(userId);
-      if (!student) continue;
-      if (!tiles.has(userId)) tiles.set(userId, new Tile(store.id));
-      tiles.get(userId).show(student, store.state(student), store.help.get(userId));
-    }
-    timer ||= setTimeout(order, body.childElementCount ? PAUSE : 0);
-  };
-  const loaded = () => {
-    for (const userId of tiles.keys()) if (!store.students.has(userId)) tiles.delete(userId);
-    updated({ detail: store.students.keys() });
-    if (store.error)
-      body.replaceChildren(
-        el("p", { className: "trouble", textContent: t("failed", store.error.message) }),
-      );
-    else if (!store.students.size)
-      body.replaceChildren(el("p", { textContent: t("first_student") }));
-  };
-  const ticked = () => {
-    const changed = [];
-    for (const [userId, tile] of tiles) if (tile.age(store)) changed.push(userId);
-    if (changed.length) updated({ detail: changed });
-  };
-
-  const order = () => {
-    clearTimeout(timer);
-    timer = 0;
-    if (!tiles.size) return;
-    const wanted = [...tiles.values()]
-      .filter((tile) => tile.matches(wishes))
-      .sort(ORDERS[wishes.order]);
-    showCounts(counts, [...tiles.values()]);
-    if (!wanted.length) body.replaceChildren(el("p", { textContent: t("nobody") }));
-    else if (wishes.teams) arrange(body, teams(body, wanted));
-    else arrange(body, [grid(body, "", wanted)]);
-  };
-  root.append(
-    bar(wishes, order),
-    counts,
-    body,
-    el("p", { className: "hint", textContent: t("legend", STUCK) }),
-  );
-  store.addEventListener("changed", updated);
-  store.addEventListener("loaded", loaded);
-  store.addEventListener("tick", ticked);
-  if (store.students.size) loaded();
-  return () => {
-    clearTimeout(timer);
-    store.removeEventListener("changed", updated);
-    store.removeEventListener("loaded", loaded);
-    store.removeEventListener("tick", ticked);
-  };
+/**
+ * @param {HTMLElement} root
+ * @param {ClassStore} store
+ * @param {AbortSignal} signal
+ */
+export function tilesView(root, store, signal) {
+  const view = new TilesView(root, store);
+  store.on(["changed"], (userIds) => view.update(userIds), signal);
+  store.on(["loaded"], () => view.load(), signal);
+  store.on(["tick"], () => view.age(), signal);
+  signal.addEventListener("abort", () => view.stop());
+  if (store.students.size) view.load();
 }
 
-function grid(body, team, tiles) {
-  const id = `team:${team}`;
-  const found = [...body.children].find((each) => each.dataset.id === id);
-  const section =
-    found ??
-    el(
-      "section",
-      {},
-      team ? el("h2", { textContent: team }) : null,
-      el("ul", { className: "tiles" }),
+class TilesView {
+  #store;
+  /** @type {Map<string, Tile>} */
+  #tiles = new Map(); // by user_id
+  #counts = new StateCounts();
+  #bar = new Bar(() => this.#order());
+  #body = el("div");
+  /** @type {Map<string, HTMLElement>} */
+  #sections = new Map(); // by team
+  #timer = 0;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {ClassStore} store
+   */
+  constructor(root, store) {
+    this.#store = store;
+    const legend = t("legend", STUCK_ERRORS, Math.round(IDLE_SECONDS / 60));
+    root.append(
+      this.#bar.element,
+      this.#counts.element,
+      this.#body,
+      el("p", { className: "hint", textContent: legend }),
     );
-  section.dataset.id = id;
-  arrange(
-    section.lastChild,
-    tiles.map((tile) => tile.element),
-  );
-  return section;
-}
-
-function teams(body, tiles) {
-  const found = new Map();
-  for (const tile of tiles) {
-    const team = tile.student.team || t("no_team");
-    if (!found.has(team)) found.set(team, []);
-    found.get(team).push(tile);
   }
-  const names = [...found.keys()].sort((a, b) => a.localeCompare(b));
-  return names.map((name) => grid(body, name, found.get(name)));
+
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
+  load() {
+    const { students, error } = this.#store;
+    for (const userId of this.#tiles.keys()) if (!students.has(userId)) this.#tiles.delete(userId);
+    this.update(students.keys());
+    const trouble = { className: "trouble", textContent: error && failure(error) };
+    if (error) this.#body.replaceChildren(el("p", trouble));
+    else if (!students.size)
+      this.#body.replaceChildren(el("p", { textContent: t("first_student") }));
+  }
+
+  /** @param {Iterable<string>} userIds */
+  update(userIds) {
+    for (const userId of userIds) {
+      const student = this.#store.students.get(userId);
+      if (!student) continue;
+      const tile = this.#tiles.get(userId) ?? new Tile(this.#store, student);
+      this.#tiles.set(userId, tile);
+      tile.show(student, this.#store.state(student), this.#store.help.get(userId));
+    }
+    this.#timer ||= setTimeout(
+      () => this.#order(),
+      this.#body.childElementCount ? REORDER_PAUSE : 0,
+    );
+  }
+
+  age() {
+    const changed = [];
+    for (const [userId, tile] of this.#tiles) if (tile.age()) changed.push(userId);
+    if (changed.length) this.update(changed);
+  }
+
+  #order() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    if (!this.#tiles.size) return;
+    const all = [...this.#tiles.values()];
+    const { filter, order, byTeam } = this.#bar;
+    const shown = all.filter((tile) => tile.matches(filter)).sort(order);
+    this.#counts.show(all);
+    if (!shown.length) this.#body.replaceChildren(el("p", { textContent: t("nobody") }));
+    else if (byTeam) arrange(this.#body, this.#teams(shown));
+    else arrange(this.#body, [this.#section("", shown)]);
+  }
+
+  /** @param {Tile[]} tiles */
+  #teams(tiles) {
+    const teams = Map.groupBy(tiles, (tile) => tile.student.team || t("no_team"));
+    const sorted = [...teams].sort(([a], [b]) => a.localeCompare(b));
+    return sorted.map(([team, members]) => this.#section(team, members));
+  }
+
+  /**
+   * @param {string} team
+   * @param {Tile[]} tiles
+   */
+  #section(team, tiles) {
+    const section =
+      this.#sections.get(team) ??
+      el(
+        "section",
+        {},
+        team ? el("h2", { textContent: team }) : null,
+        el("ul", { className: "tiles" }),
+      );
+    this.#sections.set(team, section);
+    const list = section.querySelector("ul");
+    if (list)
+      arrange(
+        list,
+        tiles.map((tile) => tile.element),
+      );
+    return section;
+  }
 }
 
-function bar(wishes, changed) {
-  const option = (value, text) => el("option", { value, textContent: text });
-  const sort = el(
-    "select",
-    {},
-    ...Object.keys(ORDERS).map((name) => option(name, t(`sort_${name}`))),
-  );
-  const state = el(
-    "select",
-    {},
-    option("", t("everybody")),
-    ...STATES.map((name) => option(name, t(`state_${name}`))),
-  );
-  const search = el("input", { type: "search" });
-  const byTeam = el("input", { type: "checkbox" });
-  const read = () => {
-    wishes.order = sort.value;
-    wishes.state = state.value;
-    wishes.text = search.value.trim().toLowerCase();
-    wishes.teams = byTeam.checked;
-    changed();
-  };
-  for (const control of [sort, state, search, byTeam]) control.oninput = read;
-  return el(
-    "div",
-    { className: "bar" },
-    el("label", {}, `${t("search")} `, search),
-    el("label", {}, `${t("show")} `, state),
-    el("label", {}, `${t("sort")} `, sort),
-    el("label", {}, byTeam, ` ${t("by_team")}`),
-  );
+/** What to show and in which order. */
+class Bar {
+  #search = el("input", { type: "search" });
+  #state = makeSelect([["", t("everybody")], ...stateNames()]);
+  #order = makeSelect(ORDER_NAMES);
+  #byTeam = el("input", { type: "checkbox" });
+
+  /** @param {() => void} changed */
+  constructor(changed) {
+    for (const control of [this.#search, this.#state, this.#order, this.#byTeam])
+      control.oninput = changed;
+    this.element = el(
+      "div",
+      { className: "bar" },
+      el("label", {}, `${t("search")} `, this.#search),
+      el("label", {}, `${t("show")} `, this.#state),
+      el("label", {}, `${t("sort")} `, this.#order),
+      el("label", {}, this.#byTeam, ` ${t("by_team")}`),
+    );
+  }
+
+  get filter() {
+    return { state: this.#state.value, text: this.#search.value.trim().toLowerCase() };
+  }
+
+  get order() {
+    return ORDERS[this.#order.value];
+  }
+
+  get byTeam() {
+    return this.#byTeam.checked;
+  }
+}
+
+/** @returns {[string, string][]} */
+function stateNames() {
+  return STATES.map((state) => [state, t(`state_${state}`)]);
 }

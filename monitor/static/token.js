@@ -1,39 +1,45 @@
 // The caller's token, where the server wants one. It is kept until the tab is closed.
 
 import { el } from "./dom.js";
-import { t } from "./texts.js";
+import { t } from "./i18n.js";
 
 const KEY = "token";
+
+/** @type {Promise<void> | null} */
 let asking = null;
 
+/** The token, or an empty string. */
 export function token() {
   return sessionStorage.getItem(KEY) ?? "";
 }
 
-// Resolves when a token has been given; who asks meanwhile waits for the same.
+/** Resolves when a token has been entered; calls in the meantime wait for the same dialog. */
 export function askToken() {
-  asking ??= new Promise((resolve) => {
-    const input = el("input", { name: "token", type: "password", required: true, autocomplete: "off" });
-    const dialog = el(
-      "dialog",
-      { ariaLabel: t("token") },
-      el(
-        "form",
-        { method: "dialog", className: "card" },
-        el("label", {}, t("token"), input),
-        el("p", { textContent: t("token_hint") }),
-        el("button", { type: "submit", textContent: t("token_use") }),
-      ),
-    );
-    dialog.oncancel = (event) => event.preventDefault();
-    dialog.onclose = () => {
-      sessionStorage.setItem(KEY, input.value.trim());
-      dialog.remove();
-      asking = null;
-      resolve();
-    };
-    document.body.append(dialog);
-    dialog.showModal();
-  });
+  asking ??= new Promise((resolve) => showDialog(resolve)).finally(() => (asking = null));
   return asking;
+}
+
+/** @param {(value: void) => void} resolve */
+function showDialog(resolve) {
+  const properties = { name: "token", type: "password", required: true, autocomplete: "off" };
+  const input = el("input", properties);
+  const dialog = el(
+    "dialog",
+    { ariaLabel: t("token") },
+    el(
+      "form",
+      { method: "dialog", className: "card" },
+      el("label", {}, t("token"), input),
+      el("p", { textContent: t("token_hint") }),
+      el("button", { type: "submit", textContent: t("token_use") }),
+    ),
+  );
+  dialog.oncancel = (event) => event.preventDefault();
+  dialog.onclose = () => {
+    sessionStorage.setItem(KEY, input.value.trim());
+    dialog.remove();
+    resolve();
+  };
+  document.body.append(dialog);
+  dialog.showModal();
 }

@@ -1,0 +1,145 @@
+// A class's activity as a chart, by Chart.js, and as a table.
+
+import { el } from "./dom.js";
+import { formatTime, language, t } from "./i18n.js";
+
+/** @import { ChartConstructor, Interval } from "./types.d.ts" */
+
+/** @typedef {"executions" | "errors" | "helps"} Series */
+
+/** @type {{ name: Series, colour: string, point: string }[]} */
+const SERIES = [
+  { name: "executions", colour: "--active", point: "rect" },
+  { name: "errors", colour: "--error", point: "triangle" },
+  { name: "helps", colour: "--help", point: "rectRot" },
+];
+
+/** @type {Promise<ChartConstructor> | null} */
+let library = null;
+
+/** Loads Chart.js once, as a script that defines a global. */
+export function loadCharts() {
+  library ??= new Promise((resolve, reject) => {
+    const script = el("script", { src: "page/Chart.bundle.js" });
+    script.onload = () => resolve(Reflect.get(globalThis, "Chart"));
+    script.onerror = () => reject(new Error("Chart.js"));
+    document.head.append(script);
+  });
+  return library;
+}
+
+/** @param {Interval} interval */
+export function isActive(interval) {
+  return interval.executions + interval.helps > 0;
+}
+
+export class ActivityChart {
+  #chart;
+
+  /**
+   * @param {ChartConstructor} Chart
+   * @param {HTMLCanvasElement} canvas
+   */
+  constructor(Chart, canvas) {
+    this.#chart = new Chart(canvas, configuration());
+  }
+
+  /** @param {Interval[]} intervals */
+  relabel(intervals) {
+    const { data, options } = this.#chart;
+    data.labels = intervals.map((each) =>
+      new Date(each.start).toLocaleTimeString(language, { timeStyle: "short" }),
+    );
+    options.scales.y.suggestedMax = Math.max(1, ...intervals.map((each) => each.executions));
+  }
+
+  /**
+   * @param {Interval[]} intervals
+   * @param {number} last place of the last one to show
+   */
+  show(intervals, last) {
+    SERIES.forEach(({ name }, place) => {
+      this.#chart.data.datasets[place].data = intervals.map((each, index) =>
+        index <= last ? each[name] : null,
+      );
+    });
+    this.#chart.update("none");
+  }
+
+  destroy() {
+    this.#chart.destroy();
+  }
+}
+
+/**
+ * The sums in words.
+ *
+ * @param {Interval[]} intervals
+ * @param {number} until ms
+ */
+export function totals(intervals, until) {
+  const sums = SERIES.map(({ name }) => intervals.reduce((sum, each) => sum + each[name], 0));
+  return t("until", formatTime(until), ...sums);
+}
+
+// A colour of the style sheet in a form that a canvas takes.
+/** @param {string} property */
+function colourOf(property) {
+  const probe = el("span", { hidden: true });
+  probe.style.color = `var(${property})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
+
+function configuration() {
+  const text = colourOf("--text");
+  const grid = { color: colourOf("--line") };
+  const datasets = SERIES.map(({ name, colour, point }, place) => ({
+    label: t(name),
+    data: [],
+    backgroundColor: colourOf(colour),
+    borderColor: colourOf(colour),
+    type: place ? "line" : "bar",
+    pointStyle: point,
+    pointRadius: 4,
+    order: -place,
+  }));
+  return {
+    type: "bar",
+    data: { labels: [], datasets },
+    options: {
+      animation: false,
+      maintainAspectRatio: false,
+      scales: {
+        x: { grid, ticks: { color: text } },
+        y: { grid, ticks: { color: text, precision: 0 }, beginAtZero: true },
+      },
+      plugins: { legend: { labels: { color: text, usePointStyle: true } } },
+    },
+  };
+}
+
+/**
+ * The same as a table, without intervals in which nothing happened.
+ *
+ * @param {Interval[]} intervals
+ */
+export function activityTable(intervals) {
+  const headings = SERIES.map(({ name }) => el("th", { scope: "col", textContent: t(name) }));
+  const rows = intervals.filter(isActive).map((interval) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row", textContent: formatTime(interval.start) }),
+      SERIES.map(({ name }) => el("td", { textContent: interval[name] })),
+    ),
+  );
+  return el(
+    "table",
+    {},
+    el("thead", {}, el("tr", {}, el("td"), headings)),
+    el("tbody", {}, rows),
+  );
+}

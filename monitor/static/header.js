@@ -1,0 +1,101 @@
+// The page's header: class, views, connection, language, colours.
+
+import { button, el, setText } from "./dom.js";
+import { language, otherLanguage, t } from "./i18n.js";
+
+/** @import { ClassStore } from "./store.js" */
+/** @import { Class } from "./types.d.ts" */
+
+const THEME_KEY = "theme"; // in the browser's storage
+
+/** @type {("students" | "help" | "errors" | "notebooks" | "activity" | "manage")[]} */
+const TABS = ["students", "help", "errors", "notebooks", "activity", "manage"];
+
+export class Header {
+  #picker = el("select", { ariaLabel: t("class") });
+  #tabs = el("nav", { ariaLabel: t("views") });
+  #badge = el("span", { className: "badge", hidden: true });
+  #connection = el("span", { className: "connection", role: "status" });
+  /** @type {ClassStore | null} */
+  #store = null;
+
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    const other = button(t("language"), otherLanguage);
+    other.lang = language === "ja" ? "en" : "ja";
+    this.#picker.onchange = () => (location.hash = `#/class/${this.#picker.value}`);
+    const home = el("h1", {}, el("a", { href: "#/", textContent: t("title") }));
+    const theme = button(t("theme"), toggleTheme);
+    root.append(home, this.#picker, this.#tabs, this.#connection, other, theme);
+    document.documentElement.dataset.theme = localStorage.getItem(THEME_KEY) ?? "";
+  }
+
+  /** @param {Class[]} classes */
+  showClasses(classes) {
+    const options = classes.map(({ id, name, is_active: isActive }) =>
+      el("option", { value: id, textContent: isActive ? name : t("archived", name) }),
+    );
+    this.#picker.replaceChildren(...options);
+    this.#picker.hidden = !classes.length;
+  }
+
+  /**
+   * Shows the store's connection and requests from now on, in place of the one before.
+   *
+   * @param {ClassStore | null} store
+   */
+  follow(store) {
+    this.#store = store;
+    this.#connection.hidden = !store;
+    if (!store) return;
+    store.on(["connection"], () => this.#showConnection(store));
+    store.on(["changed", "loaded"], () => this.#showRequests());
+    this.#showConnection(store);
+  }
+
+  /**
+   * @param {Class | undefined} current
+   * @param {string} view the name of the view that is open
+   */
+  show(current, view) {
+    document.title = current ? `${current.name} — ${t("title")}` : t("title");
+    if (current) this.#picker.value = String(current.id);
+    const links = TABS.map((tab) =>
+      el(
+        "a",
+        {
+          href: `#/class/${current?.id}/${tab}`,
+          "aria-current": tab === view ? "page" : null,
+        },
+        t(tab),
+        tab === "help" ? this.#badge : null,
+      ),
+    );
+    this.#tabs.replaceChildren(...(current ? links : []));
+    this.#showRequests();
+  }
+
+  /** @param {ClassStore} store */
+  #showConnection(store) {
+    if (store !== this.#store) return;
+    this.#connection.dataset.state = store.connection;
+    setText(this.#connection, t(store.connection));
+  }
+
+  // How many students wait for a teacher.
+  #showRequests() {
+    const requests = [...(this.#store?.help.values() ?? [])];
+    const waiting = requests.filter((request) => !request.taken_by).length;
+    this.#badge.hidden = !waiting;
+    setText(this.#badge, String(waiting));
+  }
+}
+
+function toggleTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme
+    ? root.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem(THEME_KEY, root.dataset.theme);
+}

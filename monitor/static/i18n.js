@@ -1,0 +1,299 @@
+// The page's texts, in English and Japanese, and how it writes times.
+
+/** @typedef {"en" | "ja"} Language */
+
+const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
+
+// English and Japanese. {0} is the first argument; "a|b" is singular and plural by that number.
+/** @satisfies {Record<string, [string, string]>} */
+const TEXTS = {
+  title: ["Cell Monitor", "Cell Monitor"],
+  views: ["Views", "画面"],
+  class: ["Class", "クラス"],
+  students: ["Students", "学生"],
+  help: ["Help", "呼び出し"],
+  errors: ["Errors", "エラー"],
+  notebooks: ["Notebooks", "ノートブック"],
+  activity: ["Activity", "活動状況"],
+  manage: ["Manage", "管理"],
+  token: ["Your token", "トークン"],
+  token_hint: [
+    "Sign in with the token your administrator gave you.",
+    "管理者から受け取ったトークンを入力してください。",
+  ],
+  token_use: ["Sign in", "ログイン"],
+  language: ["日本語", "English"],
+  theme: ["Light / dark", "ライト／ダーク"],
+  close: ["Close", "閉じる"],
+  connecting: ["Connecting…", "接続しています…"],
+  live: ["Live", "接続済み"],
+  stale: ["Some updates are delayed", "一部の更新が遅れています"],
+  lost: ["Connection lost, reconnecting…", "切断されました。再接続しています…"],
+  state_help: ["Needs help", "呼び出し中"],
+  state_stuck: ["Stuck", "つまずき"],
+  state_error: ["Error", "エラー"],
+  state_active: ["Working", "作業中"],
+  state_idle: ["Idle", "操作なし"],
+  search: ["Search", "検索"],
+  sort: ["Sort by", "並べ替え"],
+  sort_need: ["Needs help first", "対応が必要な順"],
+  sort_name: ["Name", "名前順"],
+  sort_heard: ["Last active", "最近操作した順"],
+  sort_errors: ["Errors in a row", "連続エラーの多い順"],
+  show: ["Show", "表示"],
+  everybody: ["Everyone", "全員"],
+  by_team: ["By team", "チーム別"],
+  no_team: ["No team", "チームなし"],
+  nobody: ["No students match.", "該当する学生はいません。"],
+  cell: ["cell {0}", "セル {0}"],
+  a_cell: ["a cell", "セル"],
+  place: ["{0}, {1}", "{0} の{1}"],
+  runs: ["{0} run|{0} runs", "実行 {0} 回"],
+  in_a_row: ["{0} error in a row|{0} errors in a row", "連続エラー {0} 回"],
+  never: ["no activity yet", "未接続"],
+  seconds: ["{0} s ago", "{0} 秒前"],
+  minutes: ["{0} min ago", "{0} 分前"],
+  hours: ["{0} h ago", "{0} 時間前"],
+  legend: [
+    "Stuck: {0} or more errors in a row. Idle: no activity for {1} minutes.",
+    "つまずき：エラーが {0} 回以上続いている。操作なし：{1} 分以上操作がない。",
+  ],
+  asked: ["{0} is asking for help", "{0} さんが呼んでいます"],
+  queue_rule: [
+    "Longest wait first; students whom a teacher is helping come last. A request ends when the student cancels it, when it is resolved, or after {0} s without a signal.",
+    "待ち時間の長い順です。対応中の学生は最後に並びます。学生が取り消す、対応済みになる、または通信が {0} 秒途切れると一覧から消えます。",
+  ],
+  queue_empty: ["Nobody is asking for help.", "呼び出しはありません。"],
+  waiting: ["waiting {0}", "待ち時間 {0}"],
+  take: ["Take it", "対応する"],
+  taken: ["{0} is helping", "{0} さんが対応中"],
+  resolve: ["Mark resolved", "対応済みにする"],
+  your_name: ["Your name", "あなたの名前"],
+  name_first: ["Enter your name first.", "先に名前を入力してください。"],
+  last_error: ["Last error: {0}", "直前のエラー：{0}"],
+  no_error: ["No recent errors", "最近のエラーはありません"],
+  radar_rule: [
+    "Errors of the last {0} minutes, by cell and kind. You are alerted once when {1} students have the same one.",
+    "過去 {0} 分間のエラーをセルと種類ごとにまとめています。同じエラーが {1} 人以上になると一度だけ通知します。",
+  ],
+  radar_empty: ["No errors in the last {0} minutes.", "過去 {0} 分間にエラーはありません。"],
+  radar_group: ["{0} of {1} students: {2} in {3}", "{3} で {1} 人中 {0} 人が {2}"],
+  example: ["Example: {0}", "例：{0} さん"],
+  trend: ["errors over time: {0}", "エラー数の推移：{0}"],
+  output: ["Output", "出力"],
+  error: ["Error", "エラー"],
+  timeline: ["Runs", "実行履歴"],
+  opened: ["Notebook use", "ノートブックの利用"],
+  submissions: ["Submissions", "提出物"],
+  more: ["Show more", "さらに表示"],
+  nothing: ["None yet.", "まだありません。"],
+  opened_it: ["opened", "開いた"],
+  saved_it: ["saved", "保存した"],
+  closed_it: ["closed", "閉じた"],
+  attempt: ["attempt {0}", "{0} 回目の提出"],
+  late: ["late", "期限後"],
+  grading: ["Grading", "採点"],
+  grade: ["Grade", "点数"],
+  grade_of: ["Grade (out of {0})", "点数（{0} 点満点）"],
+  graded: ["grade {0}", "{0} 点"],
+  ungraded: ["not graded", "未採点"],
+  feedback: ["Feedback", "コメント"],
+  all_graded: ["All other submissions are graded.", "ほかの提出物はすべて採点済みです。"],
+  next_ungraded: ["Next ungraded: {0} ({1} left)", "次の未採点：{0} さん（残り {1} 件）"],
+  save: ["Save", "保存"],
+  saved: ["Saved.", "保存しました。"],
+  cancel: ["Cancel", "キャンセル"],
+  change: ["Edit", "編集"],
+  change_what: ["Edit “{0}”", "「{0}」を編集"],
+  delete: ["Delete", "削除"],
+  deleted: ["“{0}” was deleted.", "「{0}」を削除しました。"],
+  source: ["Source", "原文"],
+  choose_notebook: ["Notebook", "ノートブック"],
+  no_notebooks: [
+    "No notebooks have been used yet.",
+    "使われたノートブックはまだありません。",
+  ],
+  not_reached: ["not started", "未着手"],
+  reached: ["started", "着手"],
+  failed_n: ["{0} error|{0} errors", "エラー {0} 回"],
+  succeeded_n: ["succeeded on run {0}", "{0} 回目で成功"],
+  success_rate: ["Success rate", "成功率"],
+  attempts: ["Runs to success (median)", "成功までの実行回数（中央値）"],
+  time: ["Run time (median)", "実行時間（中央値）"],
+  top_errors: ["Most common errors", "多いエラー"],
+  refresh: ["Refresh", "更新"],
+  executions: ["Runs", "実行"],
+  helps: ["Help signals", "呼び出し信号"],
+  helps_rule: [
+    "A student's help button repeats its signal while it is on.",
+    "呼び出し信号は、学生がボタンをオンにしている間くり返し送られます。",
+  ],
+  every_minute: ["1 minute", "1 分"],
+  every_5: ["5 minutes", "5 分"],
+  every_hour: ["1 hour", "1 時間"],
+  interval: ["Interval", "間隔"],
+  replay: ["Replay", "再生"],
+  pause: ["Pause", "一時停止"],
+  moment: ["Point in time", "時点"],
+  lesson_end: ["Lesson ends at (empty: now)", "授業の終了時刻（空欄なら現在）"],
+  class_then: ["The class at that time", "この時点のクラス"],
+  until: [
+    "Up to {0}: runs {1}, errors {2}, help signals {3}",
+    "{0} まで：実行 {1} 回、エラー {2} 回、呼び出し信号 {3} 回",
+  ],
+  as_table: ["Show as a table", "表で見る"],
+  welcome: ["Welcome", "ようこそ"],
+  welcome_empty: [
+    "The server is running. There is no class yet.",
+    "サーバーは動いています。クラスはまだありません。",
+  ],
+  first_event: ["1. Send a first event", "1. 最初のイベントを送る"],
+  first_class: ["2. Create a class", "2. クラスを作る"],
+  first_demo: [
+    "Or try a class of 38 simulated students",
+    "または、模擬の学生 38 人のクラスを試す",
+  ],
+  extension: [
+    "In JupyterLab: Settings → Settings Editor → Cell Monitor, server URL {0}",
+    "JupyterLab では：設定 → 設定エディター → Cell Monitor、サーバー URL {0}",
+  ],
+  first_student: [
+    "No students are enrolled yet. Enrol them under “Manage”.",
+    "学生がまだ登録されていません。「管理」で登録してください。",
+  ],
+  new_class: ["New class", "クラスを作る"],
+  class_code: ["Code", "クラスコード"],
+  class_name: ["Name", "クラス名"],
+  description: ["Description", "説明"],
+  create: ["Create", "作成"],
+  archived: ["{0} (archived)", "{0}（終了）"],
+  is_active: ["Active (untick to archive)", "使用中（外すと「終了」になります）"],
+  delete_class: ["Delete the class", "クラスを削除"],
+  delete_class_sure: [
+    "Delete the class “{0}” and its roster? The students' activity stays on record.",
+    "クラス「{0}」と名簿を削除しますか？学生の活動の記録は残ります。",
+  ],
+  class_has_assignments: [
+    "The class still has assignments. Delete them first, or archive the class: untick “Active”.",
+    "クラスに課題が残っています。先に課題を削除するか、「使用中」を外してクラスを終了してください。",
+  ],
+  roster: ["Roster ({0})", "名簿（{0} 人）"],
+  people: ["Roster", "名簿"],
+  nobody_enrolled: ["Nobody is enrolled yet.", "まだ誰も登録されていません。"],
+  name: ["Name", "氏名"],
+  user_id: ["ID", "学籍番号"],
+  team: ["Team", "チーム"],
+  role: ["Role", "役割"],
+  role_of: ["Role of {0}", "{0} さんの役割"],
+  student: ["Student", "学生"],
+  assistant: ["Assistant", "TA"],
+  teacher: ["Teacher", "教員"],
+  pending: ["Pending", "承認待ち"],
+  pending_hint: [
+    "In another teacher's class, shown among the students once an administrator has enrolled them: {0}",
+    "ほかの教員のクラスの学生です。管理者が登録すると、学生の一覧に表示されます：{0}",
+  ],
+  remove: ["Remove", "外す"],
+  remove_who: ["Remove {0}", "{0} さんを外す"],
+  remove_sure: [
+    "Remove {0} from the roster? Their activity and submissions stay on record.",
+    "{0} さんを名簿から外しますか？活動の記録と提出物は残ります。",
+  ],
+  enrol: ["Enrol", "登録"],
+  enrol_hint: [
+    "One person per line: ID, name, email, team, role; only the ID is required. Or a CSV file with headings.",
+    "1 行に 1 人：学籍番号,氏名,メール,チーム,役割（必須は学籍番号だけ）。見出し付きの CSV も貼り付けられます。",
+  ],
+  enrolled: ["{0} enrolled.", "{0} 人を登録しました。"],
+  assignments: ["Assignments", "課題"],
+  no_assignments: ["No assignments yet.", "課題はまだありません。"],
+  new_assignment: ["New assignment", "課題を出す"],
+  assign: ["Assign", "出題"],
+  assigned: ["“{0}” was assigned.", "課題「{0}」を出しました。"],
+  path: ["Notebook path", "ノートブックのパス"],
+  assignment_title: ["Title", "課題名"],
+  due: ["Due", "提出期限"],
+  due_at: ["due {0}", "提出期限 {0}"],
+  points: ["Points", "配点"],
+  points_of: ["{0} point|{0} points", "配点 {0} 点"],
+  submissions_graded: [
+    "{0} submission, {1} graded|{0} submissions, {1} graded",
+    "提出 {0} 件（採点済み {1} 件）",
+  ],
+  content_none: ["Submitted without a notebook.", "ノートブックなしで提出されました。"],
+  delete_assignment: ["Delete the assignment", "課題を削除"],
+  delete_assignment_sure: ["Delete the assignment “{0}”?", "課題「{0}」を削除しますか？"],
+  assignment_has_submissions: [
+    "Students have submitted work. It stays on record, so the assignment can't be deleted.",
+    "提出物があります。記録として残すため、この課題は削除できません。",
+  ],
+  not_found: ["Class or page not found.", "クラスまたはページが見つかりません。"],
+  failed: ["Failed: {0}", "失敗しました：{0}"],
+};
+
+/** @typedef {keyof typeof TEXTS} TextName */
+
+export const language = chooseLanguage();
+document.documentElement.lang = language;
+
+/** @returns {Language} */
+function chooseLanguage() {
+  const inAddress = new URLSearchParams(location.search).get(LANGUAGE_KEY);
+  const chosen = inAddress ?? localStorage.getItem(LANGUAGE_KEY);
+  if (chosen === "en" || chosen === "ja") return chosen;
+  return navigator.language.startsWith("ja") ? "ja" : "en";
+}
+
+/** Keeps the other language in the browser and loads the page again in it. */
+export function otherLanguage() {
+  localStorage.setItem(LANGUAGE_KEY, language === "ja" ? "en" : "ja");
+  const url = new URL(location.href);
+  url.searchParams.delete(LANGUAGE_KEY);
+  if (url.href === location.href) location.reload();
+  else location.replace(url);
+}
+
+/**
+ * The text in the page's language.
+ *
+ * @param {TextName} name
+ * @param {...(string | number)} parts
+ */
+export function t(name, ...parts) {
+  const [english, japanese] = TEXTS[name];
+  const [singular, plural = singular] = (language === "ja" ? japanese : english).split("|");
+  const text = parts[0] === 1 ? singular : plural;
+  return text.replace(/\{(\d)\}/g, (_, place) => String(parts[place]));
+}
+
+/**
+ * How long ago something was.
+ *
+ * @param {number} ms
+ */
+export function ago(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return t("seconds", seconds);
+  if (seconds < 3600) return t("minutes", Math.floor(seconds / 60));
+  return t("hours", Math.floor(seconds / 3600));
+}
+
+/**
+ * Minutes and seconds, as 5:07.
+ *
+ * @param {number} ms
+ */
+export function duration(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+/** @param {string | number} time of the API, or ms */
+export function formatTime(time) {
+  return new Date(time).toLocaleString(language, { dateStyle: "short", timeStyle: "medium" });
+}
+
+/** @param {number | null | undefined} position from 0 */
+export function cellName(position) {
+  return position === null || position === undefined ? t("a_cell") : t("cell", position + 1);
+}

@@ -1,0 +1,260 @@
+// Shapes of the API's answers and live messages (docs/insight.md, docs/live.md, /docs), for the type
+// check alone: no script loads this file. Times are ISO 8601 texts.
+
+export type State = "help" | "stuck" | "error" | "active" | "idle";
+export type ConnectionState = "connecting" | "live" | "stale" | "lost";
+export type Role = "student" | "assistant" | "teacher";
+
+export interface Class {
+  id: number;
+  name: string;
+  class_code: string;
+  description: string | null;
+  is_active: boolean;
+}
+
+export interface StudentNow {
+  student_id: number;
+  user_id: string;
+  name: string | null;
+  team: string | null;
+  state: Exclude<State, "stuck">;
+  notebook_id: number | null;
+  notebook_path: string | null;
+  cell_id: string | null;
+  cell_position: number | null;
+  executions: number;
+  errors: number;
+  errors_in_a_row: number;
+  last_heard_at: string | null;
+}
+
+/** A student of the store. */
+export interface Student extends StudentNow {
+  heard: number; // ms of the server's clock, 0: never
+  counted: number; // up to which execution `errors_in_a_row` is known
+}
+
+export interface HelpRequestAnswer {
+  student_id: number;
+  user_id: string;
+  name: string | null;
+  team: string | null;
+  asked_at: string;
+  repeated_at: string;
+  notebook_path: string | null;
+  cell_id: string | null;
+  cell_position: number | null;
+  last_error: { at: string; error: string | null; code: string | null } | null;
+  taken_by: string | null;
+  taken_at: string | null;
+}
+
+/** A help request of the store. */
+export interface HelpRequest extends HelpRequestAnswer {
+  heard: number; // ms of the server's clock
+}
+
+export interface ErrorGroup {
+  notebook_id: number | null;
+  notebook_path: string | null;
+  cell_id: string | null;
+  cell_position: number | null;
+  error: string;
+  count: number;
+  students: string[];
+  trend: number[];
+  last_at: string;
+  example_of: string;
+  example: string | null;
+  code: string | null;
+}
+
+export interface Radar {
+  students: number;
+  minutes: number;
+  groups: ErrorGroup[];
+}
+
+export interface Interval {
+  start: string;
+  executions: number;
+  errors: number;
+  helps: number;
+}
+
+export interface CellProgress {
+  cell_id: string;
+  position: number | null;
+  ran: number;
+  succeeded: number;
+  attempts_median: number | null;
+  duration_median_ms: number | null;
+  frequent_errors: { error: string; count: number; students: string[] }[];
+}
+
+export interface NotebookProgress {
+  notebook_id: number;
+  notebook_path: string;
+  cells: CellProgress[];
+}
+
+export interface StudentCell {
+  student_id: number;
+  cell_id: string;
+  executions: number;
+  errors: number;
+  succeeded: boolean;
+  attempts: number | null;
+}
+
+export interface Notebook {
+  id: number;
+  path: string;
+  name: string;
+}
+
+export interface Assignment {
+  id: number;
+  class_id: number;
+  notebook_id: number;
+  title: string;
+  description: string | null;
+  due_date: string | null;
+  points: number | null;
+}
+
+export interface Submission {
+  id: number;
+  assignment_id: number;
+  student_id: number;
+  user_id: string;
+  attempt: number;
+  grade: number | null;
+  feedback: string | null;
+  submitted_at: string;
+  late: boolean;
+}
+
+export interface SubmissionWithContent extends Submission {
+  notebook_content: NotebookContent | null;
+}
+
+/** A submission in a student's list. */
+export interface StudentSubmission {
+  id: number;
+  assignment_id: number;
+  title: string;
+  attempt: number;
+  grade: number | null;
+  submitted_at: string;
+  late: boolean;
+}
+
+export interface RosterEntry {
+  student_id: number;
+  user_id: string;
+  name: string | null;
+  team: string | null;
+  role: Role | "pending";
+}
+
+export interface Execution {
+  event_id: string;
+  executed_at: string;
+  notebook_path: string | null;
+  cell_id: string | null;
+  cell_position: number | null;
+  status: string;
+  duration_ms: number | null;
+  code: string | null;
+  output: string | null;
+  error: string | null;
+}
+
+export interface Access {
+  event_id: string;
+  accessed_at: string;
+  notebook_path: string | null;
+  action: string;
+}
+
+export interface Page<Item> {
+  items: Item[];
+  next: string | null;
+}
+
+// nbformat 4
+export type Lines = string | string[];
+
+export interface Output {
+  output_type: string;
+  ename?: string;
+  evalue?: string;
+  text?: Lines;
+  data?: Record<string, Lines>;
+}
+
+export interface Cell {
+  cell_type: string;
+  source: Lines;
+  execution_count?: number | null;
+  outputs?: Output[];
+}
+
+export interface NotebookContent {
+  cells: Cell[];
+}
+
+// Live messages
+export interface ExecutionUpdate {
+  eventId: string;
+  eventType: string;
+  userId: string;
+  notebookPath: string | null;
+  cellId: string | null;
+  cellIndex: number | null;
+  status: string | null;
+  executions: number;
+  errors: number;
+}
+
+export interface HelpChange {
+  studentId: number;
+  userId: string;
+  status: "taken" | "resolved";
+  name: string;
+  at: string;
+}
+
+export interface Notice {
+  message: string;
+  level: string;
+}
+
+interface Received<Event extends string, Data> {
+  id: string;
+  event: Event;
+  channel?: string | null;
+  timestamp: string;
+  data: Data;
+}
+
+export type ChannelMessage =
+  | Received<"execution_update", ExecutionUpdate>
+  | Received<"help_request", HelpChange>
+  | Received<"system_message", Notice>;
+
+export type ControlMessage =
+  | Received<"stale", unknown>
+  | Received<"subscribed" | "resumed", { recovered?: boolean }>;
+
+// Chart.js, as far as it is used
+export interface Chart {
+  data: { labels: string[]; datasets: { data: (number | null)[] }[] };
+  options: { scales: { y: { suggestedMax?: number } } };
+  update(mode: "none"): void;
+  destroy(): void;
+}
+
+export type ChartConstructor = new (canvas: HTMLCanvasElement, configuration: object) => Chart;

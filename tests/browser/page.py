@@ -1,0 +1,30 @@
+"""The teacher's page as the tests see it."""
+
+from typing import Any
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Locator, Page, expect
+
+from tests.support.replicas import Replica
+
+VIEWS = ("students", "help", "errors", "notebooks", "activity", "manage")
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>'\"&amp;"
+
+
+def view_url(replica: Replica, class_id: int, view: str = "students", query: str = "") -> str:
+    return f"{replica.url}/{query}#/class/{class_id}/{view}"
+
+
+def tile(page: Page, name: str) -> Locator:
+    return page.locator(".tile").filter(has_text=name)
+
+
+async def wait_live(page: Page) -> None:
+    """Until the page receives messages."""
+    await expect(page.locator(".connection")).to_have_attribute("data-state", "live")
+
+
+async def serious_violations(page: Page) -> list[dict[str, Any]]:
+    """What axe-core finds, without its moderate and minor rules."""
+    violations = (await Axe().run(page)).response["violations"]
+    return [each for each in violations if each["impact"] in ("serious", "critical")]

@@ -1,0 +1,145 @@
+"""A student, a notebook, the activity over time."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+from playwright.async_api import Browser, expect
+
+from tests.browser.page import view_url, wait_live
+from tests.support.browser import open_tab
+from tests.support.events import post_as
+from tests.support.lms import create_class_of
+from tests.support.network import cuttable_link
+from tests.support.replicas import Replica
+
+
+async def test_student_notebook_and_activity_agree(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, other), _ = await create_class_of(api, "hanako", "taro")
+    notebook = f"{user}.ipynb"
+    for failed in (True, False):
+        run = {"notebookPath": notebook, "hasError": failed, "cellIndex": 0, "code": "1 / 0"}
+        await post_as(school, user, "cell_executed", **run)
+    await post_as(school, other, "cell_executed", notebookPath=notebook, hasError=True)
+    (shown,) = (await api.get("/notebooks", params={"path": notebook})).json()
+    async with open_tab(browser, view_url(school, class_id)) as page:
+        await wait_live(page)
+        await page.get_by_role("link", name=user, exact=False).filter(has_text="2 runs").click()
+        await expect(page.locator(".runs .card")).to_have_count(2)
+        await expect(page.locator(".runs")).to_contain_text("1 / 0")
+        await post_as(school, user, "cell_executed", code="later")
+        await expect(page.locator(".runs .card").first).to_contain_text("later")
+        await page.goto(view_url(school, class_id, f"notebooks/{shown['id']}"))
+        row = page.locator(".heatmap tbody tr")
+        await expect(row.filter(has_text=user)).to_contain_text("✓2")
+        await expect(row.filter(has_text=other)).to_contain_text("✗1")
+        await expect(page.locator(".heatmap thead")).to_contain_text("50 %")
+        await page.get_by_role("link", name="Activity").click()
+        await expect(page.locator(".totals")).to_contain_text("runs 4, errors 2")
+        await page.get_by_role("slider", name="Point in time").fill("0")
+        await expect(page.locator(".totals")).not_to_contain_text("runs 4")
+
+
+async def test_replay_shows_the_class_as_it_was(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, other), _ = await create_class_of(api, "hanako", "taro")
+
+    def ago(minutes: float) -> str:
+        return (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+
+    for minutes in (8.5, 8.4, 8.3):
+        await post_as(school, user, "cell_executed", eventTime=ago(minutes), hasError=True)
+    await post_as(school, user, "cell_executed", eventTime=ago(4), cellId="c7", cellIndex=6)
+    await post_as(school, other, "cell_executed", eventTime=ago(2), hasError=True)
+    async with open_tab(browser, view_url(school, class_id, "activity")) as page:
+        then = page.locator(".replay .tile")
+        hanako, taro = then.filter(has_text=user), then.filter(has_text=other)
+        await expect(hanako).to_have_attribute("data-state", "active")
+        await expect(hanako).to_contain_text("cell 7")
+        await expect(taro).to_have_attribute("data-state", "error")
+        slider = page.get_by_role("slider", name="Point in time")
+        await page.get_by_label("Interval").select_option("1 minute")
+        await expect(page.locator(".totals")).to_contain_text("runs 5, errors 4")
+        last = int(await slider.get_attribute("max") or 0)
+        await slider.fill(str(last - 7))
+        await expect(hanako).to_have_attribute("data-state", "stuck")
+        await expect(taro).to_have_attribute("data-state", "idle")
+        await slider.fill(str(last - 3))
+        await expect(hanako).to_have_attribute("data-state", "active")
+        await page.get_by_role("button", name="Replay").click()
+        await expect(taro).to_have_attribute("data-state", "error")
+        await expect(page.get_by_role("button", name="Replay")).to_be_visible()
+        await page.get_by_label("Lesson ends at").fill("2020-01-01T12:00")
+        await expect(page.locator(".totals")).to_contain_text("runs 0")
+        await expect(hanako).to_have_attribute("data-state", "idle")
+
+
+async def test_heat_map_and_activity_fetch_only_after_events(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    notebook = {"notebookPath": f"{user}.ipynb", "cellId": "a", "cellIndex": 0}
+    await post_as(school, user, "cell_executed", **notebook, hasError=True)
+    url = view_url(school, class_id, "notebooks")
+    async with (
+        open_tab(browser, url) as page,
+        open_tab(browser, view_url(school, class_id, "activity")) as other,
+    ):
+        cell = page.locator(".heatmap tbody .heat")
+        await expect(cell).to_contain_text("✗1")
+        await expect(other.locator(".totals")).to_contain_text("runs 1")
+        for each in (page, other):
+            await wait_live(each)
+            await each.wait_for_load_state("networkidle")
+        requests: list[str] = []
+        for each in (page, other):
+            each.on("request", lambda request: requests.append(request.url))
+        await page.evaluate("document.querySelector('.heatmap .heat').id = 'kept'")
+        await page.wait_for_timeout(6_500)
+        assert requests == []
+        await post_as(school, user, "cell_executed", **notebook)
+        await expect(cell).to_contain_text("✓2")
+        await expect(cell).to_have_id("kept")
+        await expect(other.locator(".totals")).to_contain_text("runs 2")
+        await post_as(school, user, "cell_executed", **notebook | {"cellId": "b", "cellIndex": 1})
+        await expect(cell).to_have_count(2)
+
+
+async def test_notebooks_say_when_they_cannot_be_fetched(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, "hanako")
+    async with cuttable_link(school.port) as network:
+        url = f"http://127.0.0.1:{network.port}/#/class/{class_id}"
+        async with open_tab(browser, url) as page:
+            await wait_live(page)
+            await network.cut()
+            await page.get_by_role("link", name="Notebooks").click()
+            await expect(page.get_by_role("alert")).to_contain_text("Failed")
+
+
+async def test_heat_map_is_no_wider_or_longer_than_its_box(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, *(f"student{n}" for n in range(40)))
+    for position in range(12):
+        await post_as(
+            school,
+            users[0],
+            "cell_executed",
+            notebookPath=f"{users[0]}.ipynb",
+            cellId=f"c{position}",
+            cellIndex=position,
+        )
+    async with open_tab(browser, view_url(school, class_id, "notebooks")) as page:
+        await page.set_viewport_size({"width": 390, "height": 800})
+        await expect(page.locator(".heatmap tbody tr")).to_have_count(40)
+        overflow = await page.evaluate(
+            "[document.documentElement.scrollWidth - innerWidth,"
+            " document.documentElement.scrollHeight"
+            " - document.querySelector('.scroll').getBoundingClientRect().bottom - scrollY]"
+        )
+        assert overflow[0] <= 0
+        assert overflow[1] < 100  # px
