@@ -28,23 +28,28 @@ def month_of(time: datetime) -> datetime:
 async def ensure_partitions(connection: asyncpg.Connection, months: Iterable[datetime]) -> None:
     """Creates those partitions of these months that do not exist. Raises PartitionMissing."""
     for month in sorted(months):
-        try:
-            await connection.execute("SELECT ensure_partitions($1, $1)", month)
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise PartitionMissing(
-                f"There is no partition for {month:%Y-%m}, and this user may not create one:"
-                f" {RUN_MIGRATE} as the owner of the schema"
-            ) from error
+        await _create(connection, f"{month:%Y-%m}", _CREATE_MONTH, month)
 
 
 async def create_next_partitions(connection: asyncpg.Connection) -> None:
     """Creates those of this month and the next NEXT_MONTHS. Raises PartitionMissing."""
+    await _create(connection, f"some of the next {NEXT_MONTHS} months", _CREATE_NEXT, NEXT_MONTHS)
+
+
+async def create_partitions(connection: asyncpg.Connection) -> None:
+    """Creates those from DAYS_BACK to MONTHS_AHEAD. Raises PartitionMissing."""
+    await _create(connection, "some of the months", _CREATE_ALL, DAYS_BACK, MONTHS_AHEAD)
+
+
+async def _create(
+    connection: asyncpg.Connection, months: str, query: str, *arguments: object
+) -> None:
     try:
-        await connection.execute(_CREATE_NEXT, NEXT_MONTHS)
+        await connection.execute(query, *arguments)
     except asyncpg.InsufficientPrivilegeError as error:
         raise PartitionMissing(
-            f"Partitions are missing for the next {NEXT_MONTHS} months, and this user may not"
-            f" create them: {RUN_MIGRATE} as the owner of the schema"
+            f"There is no partition for {months}, and this user may not create one:"
+            f" {RUN_MIGRATE} as the owner of the schema"
         ) from error
 
 
@@ -52,11 +57,6 @@ async def missing_partitions(connection: asyncpg.Connection) -> list[str]:
     """The names of partitions that `create_partitions` would create, by month."""
     rows = await connection.fetch(_SELECT_MISSING, DAYS_BACK, MONTHS_AHEAD)
     return [row["name"] for row in rows]
-
-
-async def create_partitions(connection: asyncpg.Connection) -> None:
-    """Creates all missing partitions from DAYS_BACK to MONTHS_AHEAD."""
-    await connection.execute(_CREATE, DAYS_BACK, MONTHS_AHEAD)
 
 
 async def months_ahead(connection: asyncpg.Connection, timeout: float) -> int:
@@ -89,7 +89,9 @@ _SELECT_MISSING = f"""
     WHERE to_regclass(name) IS NULL ORDER BY month, name
 """  # noqa: S608 - constants
 
-_CREATE = """
+_CREATE_MONTH = "SELECT ensure_partitions($1, $1)"
+
+_CREATE_ALL = """
     SELECT ensure_partitions(now() - make_interval(days => $1), now() + make_interval(months => $2))
 """
 

@@ -21,8 +21,11 @@ from tests.support.schema import (
     migrate_by_command,
     restore,
     role_of,
+    run_migrate,
 )
 from tests.support.waiting import eventually
+
+TABLES = "SELECT FROM pg_class WHERE relnamespace::regnamespace::text = 'public'"
 
 
 async def test_a_user_without_rights_serves_while_nothing_is_missing(
@@ -60,16 +63,24 @@ async def test_a_user_without_rights_spools_until_the_owner_has_migrated(
             await eventually(lambda: fetch(postgres, query), lambda rows: rows == [{"count": 1}])
 
 
+async def test_the_command_needs_the_owner(postgres: Address, tmp_path: Path) -> None:
+    await restore(postgres)
+    async with role_of(postgres) as writer:
+        failed = await asyncio.to_thread(run_migrate, writer, tmp_path)
+        assert failed.returncode == 1
+        assert f"with POSTGRES_USER={postgres['user']}\n" in failed.stderr
+        await apply_by_server(postgres)
+        failed = await asyncio.to_thread(run_migrate, writer, tmp_path)
+        assert failed.returncode == 1
+        assert "as the owner of the schema\n" in failed.stderr
+        assert "Traceback" not in failed.stderr
+
+
 async def test_the_command_says_what_it_would_do_and_does_it(
     postgres: Address, tmp_path: Path
 ) -> None:
     said = await asyncio.to_thread(migrate_by_command, postgres, tmp_path, "--dry-run")
-    assert (
-        await fetch(
-            postgres, "SELECT FROM pg_class WHERE relnamespace::regnamespace::text = 'public'"
-        )
-        == []
-    )
+    assert await fetch(postgres, TABLES) == []
     assert said.startswith("Would apply 0001_first_version.sql\nWould apply 0002_outboxes.sql\n")
     assert said.endswith("Nothing was changed\n")
     done = await asyncio.to_thread(migrate_by_command, postgres, tmp_path)

@@ -69,14 +69,21 @@ async def pool_on(address: Address) -> AsyncIterator[asyncpg.Pool]:
     await close_pool(pool, 5.0)
 
 
-def migrate_by_command(postgres: Address, tmp_path: Path, *options: str) -> str:
-    done = subprocess.run(
+def run_migrate(
+    postgres: Address, tmp_path: Path, *options: str
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [sys.executable, str(ROOT / "run.py"), "migrate", *options],
         env=environment_of(postgres, tmp_path / "command"),
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
+
+
+def migrate_by_command(postgres: Address, tmp_path: Path, *options: str) -> str:
+    """What the command prints. Fails with its errors."""
+    done = run_migrate(postgres, tmp_path, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
