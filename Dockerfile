@@ -2,7 +2,7 @@ FROM python:3.13-slim AS build
 
 WORKDIR /app
 COPY requirements.txt .
-# The environment gets no pip of its own: it is used here only.
+# Without pip in the environment: it is needed only here.
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
        --only-binary :all: --require-hashes -r requirements.txt \
@@ -29,13 +29,13 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 
 WORKDIR /app
-# A number, so that Kubernetes too can tell that it is not root.
+# A number, so that Kubernetes can check that it is not root.
 USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 
-# Alive, not ready: a restart mends no PostgreSQL. The empty handler keeps out a configured proxy.
+# Alive, not ready: a restart does not bring PostgreSQL back. The empty handler ignores a proxy.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/live', timeout=4)"]
 

@@ -1,4 +1,4 @@
-# `make` alone prints what there is.
+# `make` alone lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 VENV := .venv
@@ -16,13 +16,13 @@ install: $(VENV)/run.stamp  ## a virtual environment in .venv with the locked de
 run: install  ## start the server (HOST, PORT, DATA_DIR and the other settings from the environment)
 	@exec $(PYTHON) run.py
 
-demo: install  ## a class of 38 simulated students, posted to a running server (ARGS="--url …/api/v1")
+demo: install  ## post a simulated class of 38 students to a running server (ARGS="--url …/api/v1")
 	@exec $(PYTHON) scripts/demo.py $(ARGS)
 
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB, HAProxy and Chromium
 	$(PYTHON) -m pytest $(ARGS)
 
-chaos: $(VENV)/dev.stamp  ## each fault twenty times, four at once, and what it cost: nothing, or exit status 1
+chaos: $(VENV)/dev.stamp  ## each fault twenty times, four at once; exit status 1 if an event is lost
 	$(PYTHON) -m tests.chaos $(ARGS)
 
 check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies, Dockerfile
@@ -38,14 +38,14 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies, Doc
 	@if [ -x $(VENV)/bin/hadolint ]; then $(VENV)/bin/hadolint Dockerfile; \
 	else echo "hadolint has no build for this platform: the Dockerfile is not checked"; fi
 
-fuzz: $(VENV)/dev.stamp  ## the tests' noise in its long form: 100,000 inputs each
+fuzz: $(VENV)/dev.stamp  ## the long form of the noise tests: 100,000 inputs each
 	FUZZ_INPUTS=100000 $(PYTHON) -m pytest tests/servers/test_noise.py \
 		--log-cli-level INFO --log-disable httpx
 
-bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); bench/README.md keeps the results
+bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); results in bench/README.md
 	$(PYTHON) -m bench $(ARGS)
 
-screenshots: $(VENV)/dev.stamp  ## the pictures of docs/images, from the demo
+screenshots: $(VENV)/dev.stamp  ## take the pictures of docs/images, from the demo
 	$(PYTHON) -m scripts.screenshots
 
 lock: $(VENV)/dev.stamp  ## renew the lock files from pyproject.toml; ARGS=--upgrade takes newer versions

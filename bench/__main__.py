@@ -1,4 +1,4 @@
-"""`python -m bench [PART...]`: measures the parts that are named, or all that take minutes."""
+"""`python -m bench [PART...]`: measures the named parts, or all that take only minutes."""
 
 import argparse
 import sys
@@ -45,16 +45,16 @@ async def measure(names: list[str]) -> list[Figure]:
     figures: list[Figure] = []
     for name in names:
         print(f"{name} …", flush=True)
-        found = await PARTS[name]()
-        found = found if isinstance(found, list) else [found]
-        for note in (note for figure in found for note in figure.notes):
+        result = await PARTS[name]()
+        measured = result if isinstance(result, list) else [result]
+        for note in (note for figure in measured for note in figure.notes):
             print(f"  {note}", flush=True)
-        figures += found
+        figures += measured
     return figures
 
 
 def main() -> int:
-    """1 when a goal is missed, 2 when something could not be measured."""
+    """Returns the exit code: 1 if a goal is missed, 2 if a part could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     names = parser.parse_args().parts or [name for name in PARTS if name not in LONG]

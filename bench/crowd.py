@@ -1,4 +1,4 @@
-"""Many live clients in a process of their own, which tells when each message came to each."""
+"""Many live clients in a process of their own, which reports when each got each message."""
 
 import asyncio
 import subprocess
@@ -17,16 +17,16 @@ from bench.server import ROOT
 MARK = b'"execution_update"'  # once in each message
 PING = b"\x89\x04"  # before four bytes, which come back with the pong
 PONG = b"\x8a\x84\0\0\0\0"
-AT_ONCE = 200  # handshakes
-PATIENCE = 20.0  # seconds for all of them
+CONCURRENT_HANDSHAKES = 200
+TIMEOUT = 20.0  # seconds for all handshakes
 HANDSHAKE = (
     b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 
 
-class Heard(msgspec.Struct):
-    """Messages so far, when the last came (s), and by message when it came to each socket."""
+class Received(msgspec.Struct):
+    """Messages so far, the time of the last (s), and for each message its time at each socket."""
 
     count: int
     last: float
@@ -40,20 +40,20 @@ class Crowd:
         self._process = process
         self.pid = process.pid
 
-    def heard(self) -> Heard:
-        """Raises BenchError when a socket was closed."""
+    def received(self) -> Received:
+        """What the clients received so far. Raises BenchError if a socket was closed."""
         if self._process.stdin is None or self._process.stdout is None:
             raise BenchError("The live clients have no pipes")
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         if not (line := self._process.stdout.readline()):
             raise BenchError("A live client lost its connection")
-        return msgspec.json.decode(line, type=Heard)
+        return msgspec.json.decode(line, type=Received)
 
 
 @contextmanager
 def crowd(port: int, path: str, count: int, *, timed: bool) -> Iterator[Crowd]:
-    """Connects so many sockets; `timed` keeps the time of each message at each."""
+    """Connects `count` sockets; `timed` records the time of each message at each."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.crowd", str(port), path, str(count), str(int(timed))],
         cwd=ROOT,
@@ -71,10 +71,10 @@ def crowd(port: int, path: str, count: int, *, timed: bool) -> Iterator[Crowd]:
 
 
 class Client(asyncio.Protocol):
-    """One socket: counts the messages without looking at what else there is."""
+    """One socket: counts messages without parsing the frames."""
 
-    def __init__(self, heard: Heard, path: str, timed: bool) -> None:
-        self._heard = heard
+    def __init__(self, received: Received, path: str, timed: bool) -> None:
+        self._received = received
         self._path = path
         self._timed = timed
         self._seen = 0
@@ -92,40 +92,44 @@ class Client(asyncio.Protocol):
             self._transport.write(PONG + data[place + len(PING) :][:4])
         if not self.joined.done() and data.startswith(b"HTTP/1.1 101"):
             self.joined.set_result(None)
-        if found := data.count(MARK):
-            self._heard.count += found
-            self._heard.last = time.perf_counter()
+        if count := data.count(MARK):
+            self._received.count += count
+            self._received.last = time.perf_counter()
             if self._timed:
-                self._note(found)
+                self._record(count)
 
     def connection_lost(self, exc: Exception | None) -> None:
         sys.exit("closed")
 
-    def _note(self, found: int) -> None:
-        times = self._heard.times
-        for place in range(self._seen, self._seen + found):
+    def _record(self, count: int) -> None:
+        times = self._received.times
+        for place in range(self._seen, self._seen + count):
             if place == len(times):
                 times.append([])
-            times[place].append(self._heard.last)
-        self._seen += found
+            times[place].append(self._received.last)
+        self._seen += count
 
 
 async def listen(port: int, path: str, count: int, timed: bool) -> None:
-    """Tells what was heard each time that a line comes, until it is killed."""
-    loop, heard, free = asyncio.get_running_loop(), Heard(0, 0, []), asyncio.Semaphore(AT_ONCE)
+    """Prints what was received for each line on standard input, until it is killed."""
+    loop, received, slots = (
+        asyncio.get_running_loop(),
+        Received(0, 0, []),
+        asyncio.Semaphore(CONCURRENT_HANDSHAKES),
+    )
 
     async def join() -> None:
-        async with free:
+        async with slots:
             _, client = await loop.create_connection(
-                lambda: Client(heard, path, timed), "127.0.0.1", port
+                lambda: Client(received, path, timed), "127.0.0.1", port
             )
             await client.joined
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         await asyncio.gather(*(join() for _ in range(count)))
     print("listening", flush=True)
     while await loop.run_in_executor(None, sys.stdin.readline):
-        print(msgspec.json.encode(heard).decode(), flush=True)
+        print(msgspec.json.encode(received).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A school's half year: `python -m bench.dataset EXECUTIONS DSN` fills an empty database with it.
 
 200 students of one class, 50 notebooks of 40 cells, on each weekday of the last six months the
-notebook of the day and some older ones. All that the server would have kept up is consistent.
+notebook of the day and some older ones. Counters and clustering are as the server would have left
+them.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import asyncpg
 import uvloop
 from asyncpg.pgproto.pgproto import UUID
 
-from bench.places import STUDENTS, student
+from bench.workload import STUDENTS, student
 from monitor.database.migrations import migrate
 from monitor.events.types import CELL_EXECUTIONS, NOTEBOOK_ACCESSES
 
@@ -35,7 +36,7 @@ Row = tuple[Any, ...]
 
 
 async def fill(connection: asyncpg.Connection, executions: int, days_ago: int = DAYS) -> None:
-    """Fills a database that has the schema and nothing else, from so many days ago on."""
+    """Fills a database that has the schema and nothing else, from `days_ago` on."""
     await connection.execute(_INSERT_SCHOOL, [student(n) for n in range(STUDENTS)])
     days = weekdays(days_ago)
     await connection.execute("SELECT ensure_partitions($1, $2)", days[0], days[-1] + LESSONS)

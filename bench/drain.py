@@ -23,7 +23,7 @@ GOAL = 30  # s
 
 @contextmanager
 def without_postgres() -> Iterator[tuple[Server, EmbeddedPostgres]]:
-    """The server, and the PostgreSQL that it has just lost."""
+    """The server, and its PostgreSQL, which has just stopped."""
     with (
         directory() as place,
         EmbeddedPostgres(place / "postgres") as postgres,
@@ -40,10 +40,10 @@ async def spooled(server: Server) -> int:
 
 
 async def measure() -> Figure:
-    """Events come one to a request: that makes the most rows of the spool."""
+    """One event per request, which makes the most rows in the spool."""
     with without_postgres() as (server, postgres):
         first = msgspec.json.encode([event_of(str(uuid.uuid4()), 0)])
-        await Poster(server.port).post(first)  # it waits until PostgreSQL counts as away
+        await Poster(server.port).post(first)  # answered once PostgreSQL is known to be down
         began = time.perf_counter()
         while await spooled(server) < EVENTS:
             await asyncio.to_thread(run, server.port, batch=1, connections=64, seconds=3)
@@ -60,6 +60,6 @@ async def measure() -> Figure:
         rows = await connection.fetchval("SELECT count(*) FROM cell_executions")
         await connection.close()
     if rows != count:
-        raise BenchError(f"{count} events were spooled, {rows} came in")
+        raise BenchError(f"{count} events were spooled, {rows} were stored")
     note = f"{count:,} events, one to a request, were spooled at {count / filled:,.0f} a second"
     return Figure(WHAT, f"{took:.1f} s", "PostgreSQL 18", "–", f"< {GOAL} s", took < GOAL, [note])

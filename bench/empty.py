@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bench.places import EVENTS
+from bench.workload import EVENTS
 
 
 async def accept(_: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Requests per second with a class's ingest key, by those of a server that asks for none."""
+"""Requests per second with a class's ingest key, relative to a server without credentials."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,9 +29,9 @@ SETTINGS = {
 
 
 async def measure() -> Figure:
-    """Rounds of both in turn; whichever is not measured is idle.
+    """Alternating rounds of both; the server not measured is idle.
 
-    On both the students are in a class, which hears of their events.
+    On both servers the students are in a class, so their events go to its channel, too.
     """
     with monitor() as free, monitor(**SETTINGS) as guarded:
         key = await _key(guarded)
@@ -42,9 +42,9 @@ async def measure() -> Figure:
         await _enrol_all(free)
         for number in range(ROUNDS):
             turns = [(without, free, ""), (with_key, guarded, key)]
-            # Each goes first as often: the other's PostgreSQL still has some writing to do.
-            for found, server, its_key in turns if number % 2 else reversed(turns):
-                found.append(_run(server, MEASURED, its_key))
+            # Each goes first equally often: the other's PostgreSQL still has some writing to do.
+            for rates, server, its_key in turns if number % 2 else reversed(turns):
+                rates.append(_run(server, MEASURED, its_key))
     ours, theirs = (fmean(with_key), "requests/s"), (fmean(without), "requests/s")
     rounds = zip(with_key, without, strict=True)
     return replace(
@@ -62,8 +62,8 @@ def _run(server: Server, seconds: int, key: str = "") -> float:
 async def _key(server: Server) -> str:
     async with _connected(server) as connection:
         class_id = await connection.fetchval(_INSERT_CLASS)
-        made = await ingest_keys.create(connection, IngestKeyCreate("bench", class_id), "bench")
-    return made.key
+        created = await ingest_keys.create(connection, IngestKeyCreate("bench", class_id), "bench")
+    return created.key
 
 
 async def _enrol_all(server: Server) -> None:

@@ -16,8 +16,8 @@ import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.figures import BenchError, Figure, percentile
-from bench.places import EVENTS, STUDENTS, live_url, student
 from bench.server import ROOT, monitor, pair
+from bench.workload import EVENTS, STUDENTS, live_url, student
 
 WHAT = "p99 from POST to the live message at 500 events/s"
 GOAL = 50  # ms
@@ -26,7 +26,7 @@ PAIR_GOAL = 60  # ms
 SOCKETS = 200
 RATE = 500  # events per second, one to a request
 WARM_UP, MEASURED = 3, 15  # seconds
-PATIENCE = 10.0  # seconds for the last messages
+TIMEOUT = 10.0  # seconds for the last messages
 
 
 class Times(msgspec.Struct):
@@ -38,13 +38,13 @@ class Times(msgspec.Struct):
     seen: dict[str, float]
 
     def since_due(self, moments: dict[str, float]) -> list[float]:
-        """Milliseconds from when each event was due; those of the warm-up are left out."""
+        """Milliseconds from when each event was due; without those of the warm-up."""
         measured = list(self.due)[WARM_UP * RATE :]
         return [(moments[event] - self.due[event]) * 1e3 for event in measured]
 
 
 class Report(msgspec.Struct):
-    """What the generator's process tells: p50, p99 and the maximum of each, in milliseconds."""
+    """The report of the generator's process: p50, p99 and the maximum of each, in milliseconds."""
 
     live: tuple[float, float, float]
     answer: tuple[float, float, float]
@@ -199,7 +199,7 @@ async def _read(socket: ClientConnection, times: Times) -> None:
 
 
 async def _await_all(times: Times, readers: list[asyncio.Task[None]]) -> None:
-    deadline = time.perf_counter() + PATIENCE
+    deadline = time.perf_counter() + TIMEOUT
     while len(times.seen) < len(times.due):
         if any(reader.done() for reader in readers) or time.perf_counter() > deadline:
             raise BenchError(f"{len(times.due) - len(times.seen)} live messages did not come")

@@ -1,4 +1,4 @@
-"""The live clients of a run: sockets that read all they get, in a process of their own."""
+"""The live clients of a run: sockets that read every message, in a process of their own."""
 
 import asyncio
 import signal
@@ -11,8 +11,8 @@ import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.figures import BenchError
-from bench.places import SOCKETS, live_url
 from bench.server import ROOT
+from bench.workload import SOCKETS, live_url
 
 
 class Listeners:
@@ -22,8 +22,8 @@ class Listeners:
         self._process = process
         self.pid = process.pid
 
-    def heard(self) -> int:
-        """Ends them, and tells how many messages they got."""
+    def received(self) -> int:
+        """Ends the clients; returns how many messages they got."""
         self._process.send_signal(signal.SIGTERM)
         output, _ = self._process.communicate(timeout=30)
         if self._process.returncode:
@@ -50,11 +50,11 @@ def listeners(port: int) -> Iterator[Listeners]:
 
 
 async def listen(port: int) -> int:
-    """Counts the messages until SIGTERM comes; a socket that closes is an error."""
+    """Counts the messages until SIGTERM; a socket that closes is an error."""
     urls = [live_url(port, range(number, number + 1)) for number in range(SOCKETS)]
     sockets = [await connect(url, compression=None) for url in urls]
     for socket in sockets:
-        await socket.recv()  # that it is subscribed
+        await socket.recv()  # `subscribed`
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     print("listening", flush=True)

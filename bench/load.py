@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from bench.figures import BenchError
-from bench.places import EVENTS
+from bench.workload import EVENTS
 
 SCRIPT = Path(__file__).with_name("events.lua")
 PUBLISH = Path(__file__).with_name("publish.lua")
@@ -18,7 +18,7 @@ MISSING = "wrk is missing: `apt-get install wrk`, or `brew install wrk`"
 
 
 class Result(msgspec.Struct):
-    """What wrk saw of a run."""
+    """What wrk measured."""
 
     requests: int
     seconds: float
@@ -32,19 +32,19 @@ class Result(msgspec.Struct):
 
 
 class Load:
-    """A run of wrk that is under way."""
+    """A running wrk."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.pid = process.pid
 
     def result(self) -> Result:
-        """Waits for the end of the run. Raises BenchError when a request failed."""
+        """Waits for the end of the run. Raises BenchError if a request failed."""
         output, _ = self._process.communicate()
-        found = [line[7:] for line in output.splitlines() if line.startswith("RESULT ")]
-        if self._process.returncode or not found:
+        results = [line[7:] for line in output.splitlines() if line.startswith("RESULT ")]
+        if self._process.returncode or not results:
             raise BenchError(f"wrk failed:\n{output}")
-        result = msgspec.json.decode(found[0], type=Result)
+        result = msgspec.json.decode(results[0], type=Result)
         if result.failed or not result.requests:
             raise BenchError(f"{result.failed} of wrk's requests were not answered by a 2xx")
         return result

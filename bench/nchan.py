@@ -20,7 +20,7 @@ from bench.usage import Usage
 WHAT = "messages delivered/s to 500 sockets, by nginx with nchan"
 GOAL = 0.40
 SOCKETS = 500
-CONNECTIONS = 8  # that publish, in a closed loop
+CONNECTIONS = 8  # of publishers, in a closed loop
 ROUNDS = 3
 SETTLE, MEASURED = 1, 4  # seconds of each round
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
@@ -50,7 +50,7 @@ http {{
 
 
 async def measure() -> Figure:
-    """Rounds of both in turn; whichever is not measured is idle."""
+    """Alternating rounds of both; the server not measured is idle."""
     with _nginx() as (nginx, nginx_port), monitor() as server:
         ours, theirs, busy = [], [], ""
         for _ in range(ROUNDS):
@@ -75,9 +75,9 @@ async def _round(
     ):
         await asyncio.sleep(SETTLE)
         usage = Usage.of(pid, wrk=running.pid, sockets=clients.pid)
-        before, start = await asyncio.to_thread(clients.heard), time.perf_counter()
+        before, start = await asyncio.to_thread(clients.received), time.perf_counter()
         await asyncio.sleep(MEASURED)
-        after, end = await asyncio.to_thread(clients.heard), time.perf_counter()
+        after, end = await asyncio.to_thread(clients.received), time.perf_counter()
         busy = str(usage)
         await asyncio.to_thread(running.result)
     return (after.count - before.count) / (end - start), busy

@@ -1,4 +1,4 @@
-"""Resident memory of the server while PostgreSQL is away and 500 events/s come in."""
+"""Resident memory of the server while PostgreSQL is down and 500 events/s arrive."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from bench.drain import spooled, without_postgres
 from bench.figures import Figure
 from bench.latency import Poster, event_of
 
-WHAT = "growth of resident memory while PostgreSQL is away, 500 events/s"
+WHAT = "growth of resident memory while PostgreSQL is down, 500 events/s"
 RATE = 500  # events per second, one to a request
 SECONDS = int(os.environ.get("OUTAGE_SECONDS", "60"))
 WARM_UP = 15  # seconds

@@ -1,4 +1,4 @@
-"""What teachers ask of 1 and of 10 million executions; ingest into full tables by empty ones."""
+"""Class analytics on 1 and 10 million executions; ingest into full relative to empty tables."""
 
 import http.client
 import random
@@ -12,9 +12,9 @@ import asyncpg
 from bench.dataset import NOTEBOOKS, fill, weekdays
 from bench.figures import BenchError, Figure, percentile, ratio
 from bench.listeners import listeners
-from bench.places import STUDENTS
 from bench.server import Server, monitor
 from bench.throughput import committed_rate
+from bench.workload import STUDENTS
 
 SMALL, LARGE = 1_000_000, 10_000_000
 CALLS, WARM_UP = 200, 20
@@ -44,21 +44,21 @@ def _by_days() -> str:
     return f"/classes/1/activity?interval=86400&since={weekdays()[0]:%Y-%m-%dT00:00:00Z}"
 
 
-QUESTIONS: dict[str, Callable[[], str]] = {
+REQUESTS: dict[str, Callable[[], str]] = {
     "a class now": lambda: "/classes/1/now",
     "a class at an earlier moment": lambda: f"/classes/1/now?at={_day()}T03:00:00Z",
     "a notebook's cells": lambda: f"/classes/1/notebooks/{_notebook()}/cells",
     "an assignment's cells, CSV": lambda: f"/assignments/{_notebook()}/cells?format=csv",
     "activity, a day by minutes": _by_minutes,
     "activity, half a year by days": _by_days,
-    "time line, the newest 100": lambda: f"/students/{_student()}/timeline",
-    "time line, 100 of long ago": lambda: (
+    "timeline, the newest 100": lambda: f"/students/{_student()}/timeline",
+    "timeline, 100 from long ago": lambda: (
         f"/students/{_student()}/timeline?until={_day()}T00:00:00Z"
     ),
-    "time line of one notebook": lambda: (
+    "timeline of one notebook": lambda: (
         f"/students/{_student()}/timeline?notebook_id={_notebook()}"
     ),
-    "time line, errors only": lambda: f"/students/{_student()}/timeline?status=error",
+    "timeline, errors only": lambda: f"/students/{_student()}/timeline?status=error",
     "sessions": lambda: f"/students/{_student()}/sessions",
     "accesses": lambda: f"/students/{_student()}/accesses?until={_day()}T00:00:00Z",
     "submissions": lambda: f"/students/{_student()}/submissions",
@@ -66,11 +66,11 @@ QUESTIONS: dict[str, Callable[[], str]] = {
 
 
 async def measure() -> list[Figure]:
-    """Of both in turn: what else the machine does bears on both alike."""
+    """Alternates between the servers, so that other load on the machine affects both alike."""
     with monitor() as small, monitor() as large:
         await _fill(small, SMALL)
         await _fill(large, LARGE)
-        figures = [_compared(what, url, small, large) for what, url in QUESTIONS.items()]
+        figures = [_compared(what, url, small, large) for what, url in REQUESTS.items()]
         return [*figures, await _ingest(large)]
 
 

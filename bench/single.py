@@ -17,7 +17,7 @@ WARM_UP, MEASURED = 2, 4  # seconds
 
 
 async def measure() -> Figure:
-    """Rounds of both in turn; whichever is not measured is idle."""
+    """Alternating rounds of both; the server not measured is idle."""
     with empty() as bare, monitor() as server:
         _run(bare.port, WARM_UP)
         _run(server.port, WARM_UP)

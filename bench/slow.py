@@ -1,4 +1,4 @@
-"""A thousand clients, and one more that reads nothing: what the others notice of it."""
+"""A thousand clients, and one that reads nothing: its effect on the others' latency."""
 
 import asyncio
 import socket
@@ -23,11 +23,11 @@ RATE = 40  # messages per second, each to all
 MESSAGES = 120  # of one round
 ROUNDS = 3
 LIMIT = "50"  # messages after which a client is slow
-LONG = {"notebookPath": "n" * 500, "cellId": "c" * 500}  # so that buffers are soon full
+LONG = {"notebookPath": "n" * 500, "cellId": "c" * 500}  # fills the buffers fast
 
 
 async def measure() -> Figure:
-    """Rounds without it, then with it, until it has been cut off."""
+    """Rounds without the slow client, then with it, until it has been cut off."""
     with (
         monitor(SOCKET_MAX_PENDING=LIMIT) as server,
         crowd(server.port, "/ws", SOCKETS, timed=True) as clients,
@@ -62,12 +62,12 @@ async def _round(poster: Poster, clients: Crowd, number: int) -> float:
         sent.append(time.perf_counter())
         await poster.post(body)
     await asyncio.sleep(1)
-    heard = await asyncio.to_thread(clients.heard)
-    times = heard.times[number * MESSAGES :]
+    received = await asyncio.to_thread(clients.received)
+    times = received.times[number * MESSAGES :]
     if sum(map(len, times)) != MESSAGES * SOCKETS:
         raise BenchError("Not every socket got every message")
     return percentile(
-        [(got - at) * 1000 for at, moments in zip(sent, times, strict=True) for got in moments],
+        [(read - at) * 1000 for at, moments in zip(sent, times, strict=True) for read in moments],
         0.99,
     )
 

@@ -8,7 +8,7 @@ import psutil
 
 
 class Usage:
-    """Processor time by part, from its making until it is asked for."""
+    """Processor time by part, from construction to `str()`."""
 
     def __init__(self, parts: Mapping[str, list[psutil.Process]]) -> None:
         self._parts = parts

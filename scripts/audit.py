@@ -1,6 +1,6 @@
-"""Checks the locked dependencies against OSV's advisories; exit status 1 when one is vulnerable.
+"""Checks the locked dependencies against OSV's advisories; exit status 1 if one is vulnerable.
 
-Where OSV can't be reached it says that nothing was checked, which is no fault of a dependency.
+If OSV can't be reached it prints that nothing was checked, and exits with 0.
 """
 
 import json
@@ -19,19 +19,23 @@ def main(options: list[str]) -> int:
     """`options` are pip-audit's."""
     done = subprocess.run([*_COMMAND, *options], capture_output=True, text=True)
     try:
-        found = json.loads(done.stdout)["dependencies"]
+        dependencies = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
         reason = (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1]
         return _report([], f"no dependency: {reason}")
-    skipped = [each["name"] for each in found if "vulns" not in each]
-    return _report([each for each in found if each.get("vulns")], ", ".join(skipped), len(found))
+    skipped = [each["name"] for each in dependencies if "vulns" not in each]
+    return _report(
+        [each for each in dependencies if each.get("vulns")], ", ".join(skipped), len(dependencies)
+    )
 
 
 def _report(vulnerable: list[dict[str, Any]], unchecked: str, count: int = 0) -> int:
     for each in vulnerable:
-        for known in each["vulns"]:
-            mended = ", ".join(known["fix_versions"]) or "no version yet"
-            print(f"VULNERABLE {each['name']} {each['version']}: {known['id']}, mended in {mended}")
+        for advisory in each["vulns"]:
+            fixed = ", ".join(advisory["fix_versions"]) or "no version yet"
+            print(
+                f"VULNERABLE {each['name']} {each['version']}: {advisory['id']}, fixed in {fixed}"
+            )
     if unchecked:
         print(f"NOT CHECKED for known vulnerabilities: {unchecked}")
     elif not vulnerable:

@@ -1,4 +1,4 @@
-"""A simulated class of 38 who work, fail, get stuck and call, at a running server: `make demo`."""
+"""Posts a simulated class of 38, who work, fail and ask for help, to a server: `make demo`."""
 
 import argparse
 import json
@@ -52,7 +52,7 @@ HEARTBEAT = 10.0
 
 @dataclass
 class Student:
-    """One of the class: where they are, and whether they call."""
+    """A student: where they are, and whether they ask for help."""
 
     user_id: str
     name: str
@@ -80,7 +80,7 @@ class Student:
         }
 
     def until(self, now: datetime, chance: random.Random) -> Iterator[dict[str, Any]]:
-        """What happens up to now."""
+        """The events up to `now`."""
         while self.next_at <= now and self.cell < len(CELLS):
             at = self.next_at
             yield self.run(at, chance)
@@ -93,7 +93,7 @@ class Student:
         fails = error is not None and chance.random() < HARD.get(place, 0) * min(1.3, self.pace)
         self.failed = self.failed + 1 if fails else 0
         self.cell += not fails
-        told = (
+        outcome = (
             {"errorMessage": error, "hasError": True, "result": error}
             if fails
             else {"result": "OK"}
@@ -107,11 +107,11 @@ class Student:
             code=code,
             executionCount=self.runs,
             executionDurationMs=round(chance.lognormvariate(3, 1), 1),
-            **told,
+            **outcome,
         )
 
     def call(self, now: datetime, chance: random.Random) -> Iterator[dict[str, Any]]:
-        """Who fails and fails presses the button; it repeats itself until they get on."""
+        """A student who keeps failing presses the help button, which repeats until they succeed."""
         stuck = self.failed > 3 or (self.failed == 3 and chance.random() < 0.1)
         if self.calls_since is None and stuck:
             self.calls_since = now
@@ -126,7 +126,7 @@ class Student:
 
 
 class Server:
-    """The API, as a client with nothing but Python's own library sees it."""
+    """The API, called with Python's standard library only."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -146,7 +146,7 @@ class Server:
 
 
 def enrol(server: Server, students: list[Student]) -> int:
-    """The class, made anew."""
+    """Creates a class with these students; returns its id."""
     code = f"demo-{uuid.uuid4().hex[:6]}"
     named = {"name": "情報基礎 / Intro to Python", "class_code": code}
     class_id: int = server.call("POST", "classes", named)["id"]
@@ -155,8 +155,8 @@ def enrol(server: Server, students: list[Student]) -> int:
     return class_id
 
 
-def hand_out(server: Server, class_id: int, students: list[Student]) -> None:
-    """An assignment, of which some have handed in something."""
+def create_assignment(server: Server, class_id: int, students: list[Student]) -> None:
+    """Creates an assignment with some submissions, partly graded."""
     notebooks = server.call("GET", "notebooks?limit=500")
     notebook_id = next(each["id"] for each in notebooks if each["path"] == NOTEBOOK)
     assignment = {
@@ -170,11 +170,11 @@ def hand_out(server: Server, class_id: int, students: list[Student]) -> None:
     for number, student in enumerate(students[:9]):
         cells = [markdown_cell(), *(code_cell(code, at) for at, (code, _) in enumerate(CELLS))]
         content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-        handed = {"assignment_id": assignment_id, "user_id": student.user_id}
-        made = server.call("POST", "submissions", handed | {"notebook_content": content})
+        attempt = {"assignment_id": assignment_id, "user_id": student.user_id}
+        submission = server.call("POST", "submissions", attempt | {"notebook_content": content})
         if number < 4:
             graded = {"grade": 10 - number, "feedback": "よくできました / Well done"}
-            server.call("PUT", f"submissions/{made['id']}", graded)
+            server.call("PUT", f"submissions/{submission['id']}", graded)
 
 
 def markdown_cell() -> dict[str, Any]:
@@ -193,7 +193,7 @@ def code_cell(code: str, place: int) -> dict[str, Any]:
     }
 
 
-def a_class(chance: random.Random, start: datetime) -> list[Student]:
+def create_students(chance: random.Random, start: datetime) -> list[Student]:
     tag = uuid.uuid4().hex[:4]
     return [
         Student(
@@ -214,20 +214,20 @@ def main() -> None:
     options = parser.parse_args()
     server, chance = Server(options.url), random.Random(5)
     start = datetime.now(UTC) - timedelta(minutes=6)
-    students = a_class(chance, start)
+    students = create_students(chance, start)
     try:
         class_id = enrol(server, students)
         server.post([s.event("notebook_open", s.next_at) for s in students])
         past = [each for s in students for each in s.until(datetime.now(UTC), chance)]
         server.post(sorted(past, key=lambda each: str(each["eventTime"])))
-        hand_out(server, class_id, students)
-        print(f"The class {class_id} works; Ctrl-C ends it. Look at it on the server's page.")
+        create_assignment(server, class_id, students)
+        print(f"Class {class_id} is working; watch it on the page. Ctrl-C stops.")
         end = time.monotonic() + options.seconds
         while time.monotonic() < end:
             time.sleep(1)
             for student in students:
-                if told := list(student.until(datetime.now(UTC), chance)):
-                    server.post(told)
+                if events := list(student.until(datetime.now(UTC), chance)):
+                    server.post(events)
     except urllib.error.URLError as error:
         sys.exit(f"{options.url}: {error}. Start the server first (make run), or name it by --url")
     except KeyboardInterrupt:

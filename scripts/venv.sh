@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the virtual environment $1 with the first Python that is new enough, or says what to install.
+# Creates the virtual environment $1 with the first Python that is new enough, or says what to install.
 set -eu
 for python in ${PYTHON3:-} python3 python3.14 python3.13 python3.12 python3.11; do
     command -v "$python" >/dev/null 2>&1 || continue
@@ -14,6 +14,6 @@ if [ -n "${incomplete:-}" ]; then
 else
     echo "Python 3.11 or later is needed, with its venv module." >&2
     echo "Debian 12+ and Ubuntu 24.04+: apt-get install python3 python3-venv. macOS: brew install python3" >&2
-    echo "One that is not on the PATH can be named: PYTHON3=/opt/python/bin/python3 make" >&2
+    echo "If it is not on the PATH, name it: PYTHON3=/opt/python/bin/python3 make" >&2
 fi
 exit 1

@@ -65,7 +65,7 @@ def audit(url: str) -> subprocess.CompletedProcess[str]:
     ("vulnerable", "status", "told"),
     [
         ("", 0, "dependencies checked: no known vulnerability\n"),
-        ("starlette", 1, "GHSA-aaaa-bbbb-cccc, mended in 999.1\n"),
+        ("starlette", 1, "GHSA-aaaa-bbbb-cccc, fixed in 999.1\n"),
     ],
 )
 def test_a_known_vulnerability_fails(vulnerable: str, status: int, told: str) -> None:

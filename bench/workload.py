@@ -1,4 +1,4 @@
-"""Where the events go and whom they are of; bench/events.lua says the same of the students."""
+"""Where the load goes, and its students; bench/events.lua uses the same students."""
 
 EVENTS = "/api/v1/events"
 STUDENTS = 200
@@ -10,6 +10,6 @@ def student(number: int) -> str:
 
 
 def live_url(port: int, students: range) -> str:
-    """The WebSocket that tells of these students."""
+    """The URL of a WebSocket subscribed to these students."""
     channels = ",".join(f"progress:{student(number)}" for number in students)
     return f"ws://127.0.0.1:{port}/ws?channels={channels}"

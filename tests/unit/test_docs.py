@@ -1,0 +1,34 @@
+"""The documentation names files that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "bench/README.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+PATH = re.compile(r"`((?:monitor|sql|tests|bench|scripts|deploy|docs)/[^`\s<*]*)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@each_page
+def test_files_named_exist(page: Path) -> None:
+    names = PATH.findall(page.read_text())
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+@each_page
+def test_links_lead_to_files(page: Path) -> None:
+    links = LINK.findall(page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_architecture_names_each_folder() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    folders = [path.parent.name for path in (ROOT / "monitor").glob("*/__init__.py")]
+    assert folders
+    assert [name for name in folders if f"`monitor/{name}/`" not in text] == []
