@@ -42,6 +42,7 @@ Q = TypeVar("Q", bound=PageQuery)
 T = TypeVar("T", bound=msgspec.Struct)
 
 _MEDIA = {CSV: str}
+_STUDENT = "/students/{student_id}"
 
 
 def declare(api: Api, reads: Reads) -> None:
@@ -112,10 +113,7 @@ def _declare_cells(api: Api, reads: Reads) -> None:
 
 
 def _declare_students(api: Api, reads: Reads) -> None:
-    def path(name: str) -> str:
-        return f"/students/{{student_id}}/{name}"
-
-    @api.operation("GET", path("timeline"), raises=(NotFound,), media=_MEDIA)
+    @api.operation("GET", f"{_STUDENT}/timeline", raises=(NotFound,), media=_MEDIA)
     async def get_timeline(
         student_id: Id, query: TimelineQuery
     ) -> CursorPage[Execution] | Response:
@@ -123,7 +121,7 @@ def _declare_students(api: Api, reads: Reads) -> None:
         fetch_page = partial(executions, reads, student_id)
         return await _pages(query, fetch_page, f"student-{student_id}-executions", Execution)
 
-    @api.operation("GET", path("accesses"), raises=(NotFound,), media=_MEDIA)
+    @api.operation("GET", f"{_STUDENT}/accesses", raises=(NotFound,), media=_MEDIA)
     async def get_accesses(
         student_id: Id, query: PageQuery
     ) -> CursorPage[NotebookAccess] | Response:
@@ -131,7 +129,7 @@ def _declare_students(api: Api, reads: Reads) -> None:
         fetch_page = partial(accesses, reads, student_id)
         return await _pages(query, fetch_page, f"student-{student_id}-accesses", NotebookAccess)
 
-    @api.operation("GET", path("sessions"), raises=(NotFound,), media=_MEDIA)
+    @api.operation("GET", f"{_STUDENT}/sessions", raises=(NotFound,), media=_MEDIA)
     async def get_sessions(
         student_id: Id, query: PageQuery
     ) -> CursorPage[StudentSession] | Response:
@@ -139,7 +137,7 @@ def _declare_students(api: Api, reads: Reads) -> None:
         fetch_page = partial(sessions, reads, student_id)
         return await _pages(query, fetch_page, f"student-{student_id}-sessions", StudentSession)
 
-    @api.operation("GET", path("submissions"), raises=(NotFound,), media=_MEDIA)
+    @api.operation("GET", f"{_STUDENT}/submissions", raises=(NotFound,), media=_MEDIA)
     async def get_submissions(
         student_id: Id, query: PageQuery, caller: Principal
     ) -> CursorPage[StudentSubmission] | Response:

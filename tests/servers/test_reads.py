@@ -186,6 +186,11 @@ def test_a_replica_reads_from_its_standby(pair: Pair, tmp_path: Path) -> None:
         event = {"eventType": "cell_error", "userId": "hanako"}
         assert client.post("/events", json=[event]).json()["stored"] == 1
         assert client.get("/classes/1/now").status_code == 404  # the standby knows nothing yet
+        call = {"eventType": "help", "userId": "hanako"}
+        assert client.post("/events", json=[call]).json()["stored"] == 1
+        assert client.post("/classes/1/help/1/take", json={"name": "Sato"}).status_code == 200
+        (request,) = client.get("/classes/1/help").json()  # never from a standby
+        assert request["taken_by"] == "Sato"
         execute(pair.standby, "SELECT pg_wal_replay_resume()")
         becomes(lambda: client.get("/classes/1/now").status_code, 200)
         pair.standby._end_child()
