@@ -28,11 +28,11 @@ REPLICA = uuid.uuid4()
 
 @asynccontextmanager
 async def endpoint(
-    answers: list[int], blamed: str | None = None
+    answers: list[int], refused: str | None = None
 ) -> AsyncIterator[tuple[str, list[web.Request], list[bytes]]]:
-    """An HTTP server that answers as told, then 204, and what it was sent.
+    """An HTTP server, the requests to it, and their bodies. It answers `answers`, then 204.
 
-    Of several points with the one that it blames it takes none, as a 2.x server does.
+    It refuses all lines of a request that contains the `refused` one, as a 2.x server does.
     """
     requests: list[web.Request] = []
     bodies: list[bytes] = []
@@ -41,7 +41,7 @@ async def endpoint(
         requests.append(request)
         bodies.append(await request.read())
         status = answers.pop(0) if answers else 204
-        if blamed and blamed.encode() in bodies[-1]:
+        if refused and refused.encode() in bodies[-1]:
             status = 400
         return (
             web.json_response({"message": "because"}, status=status)
@@ -76,15 +76,15 @@ async def sink_of(
         await sink.stop(10)
 
 
-async def noted(pool: asyncpg.Pool, *events: Event) -> PointBatch:
-    """Commits the events, and returns what is to be drawn of them."""
+async def commit(pool: asyncpg.Pool, *events: Event) -> PointBatch:
+    """Commits the events, and returns their points."""
     sink = PostgresSink(pool, IdCache(1000), REPLICA, has_influx=True, handlers=Handlers())
     stored = await sink.write(list(events), deadline_soon())
     assert stored.outbox_id is not None
     return PointBatch([line(event) for event in stored.events], stored.outbox_id)
 
 
-async def notes(pool: asyncpg.Pool) -> int:
+async def outbox_size(pool: asyncpg.Pool) -> int:
     return int(await pool.fetchval("SELECT count(*) FROM outbox_points"))
 
 
@@ -93,14 +93,14 @@ async def test_a_2x_server_gets_token_organisation_and_bucket(pool: asyncpg.Pool
         endpoint([]) as (url, requests, bodies),
         sink_of(Target(url, "progress_bucket", "secret", "my-org"), pool) as sink,
     ):
-        batch = await noted(pool, make_event(), make_event())
+        batch = await commit(pool, make_event(), make_event())
         sink.put(batch)
     (request,) = requests
     assert request.path == "/api/v2/write"
     assert dict(request.query) == {"org": "my-org", "bucket": "progress_bucket", "precision": "ns"}
     assert request.headers["Authorization"] == "Token secret"
     assert bodies == ["\n".join(batch.lines).encode()]
-    assert await notes(pool) == 0
+    assert await outbox_size(pool) == 0
 
 
 async def test_an_error_that_will_pass_is_retried(pool: asyncpg.Pool) -> None:
@@ -108,7 +108,7 @@ async def test_an_error_that_will_pass_is_retried(pool: asyncpg.Pool) -> None:
         endpoint([503, 500]) as (url, requests, _),
         sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
     ):
-        sink.put(await noted(pool, make_event()))
+        sink.put(await commit(pool, make_event()))
     assert len(requests) == 3
     assert (sink.written, sink.failure) == (1, None)
 
@@ -129,51 +129,51 @@ async def test_after_an_outage_the_points_are_caught_up_from_postgresql(
         endpoint([500] * 9) as (url, _, bodies),
         sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
     ):
-        sink.put(await noted(pool, *events[:2]))
+        sink.put(await commit(pool, *events[:2]))
         await eventually(lambda: bool(sink.failure))
-        sink.put(await noted(pool, *events[2:]))
+        sink.put(await commit(pool, *events[2:]))
         assert sink.pending == 0
         await eventually(lambda: not sink.behind)
         assert sink.failure is None
     assert set(b"\n".join(bodies[-3:]).decode().split("\n")) == expected
-    assert await notes(pool) == 0
+    assert await outbox_size(pool) == 0
 
 
-async def test_what_a_replica_that_never_returns_has_committed_is_drawn_by_another(
+async def test_points_of_a_dead_replica_are_written_by_another(
     pool: asyncpg.Pool, influx_server: InfluxServer
 ) -> None:
-    batch = await noted(pool, make_event(), make_event())
+    batch = await commit(pool, make_event(), make_event())
     async with (
         endpoint([]) as (url, _, bodies),
         sink_of(Target(url, "bucket", "", "my-org"), pool),
     ):
         pass
     assert sorted(bodies[0].decode().split("\n")) == sorted(batch.lines)
-    assert await notes(pool) == 0
+    assert await outbox_size(pool) == 0
 
 
-async def test_points_that_influxdb_blames_are_found_and_listed(pool: asyncpg.Pool) -> None:
+async def test_refused_points_become_dead_letters(pool: asyncpg.Pool) -> None:
     events = [make_event() for _ in range(3)]
     guilty = line(events[1])
     async with (
-        endpoint([], blamed=guilty) as (url, _, bodies),
+        endpoint([], refused=guilty) as (url, _, bodies),
         sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
     ):
-        batch = await noted(pool, *events)
+        batch = await commit(pool, *events)
         sink.put(batch)
     assert {batch.lines[0], batch.lines[2]} <= set(b"\n".join(bodies).decode().split("\n"))
     assert sink.refused == 1
     (letter,) = await pool.fetch("SELECT source, reason, raw FROM rejected_events")
     assert (letter["source"], letter["raw"]) == ("influxdb", guilty)
     assert "because" in letter["reason"]
-    assert await notes(pool) == 0
+    assert await outbox_size(pool) == 0
 
 
 async def test_a_1x_database_is_made_when_it_is_missing(
     pool: asyncpg.Pool, influx_server: InfluxServer
 ) -> None:
     async with sink_of(Target(influx_server.url, "made_by_the_sink", "", ""), pool) as sink:
-        sink.put(await noted(pool, make_event()))
+        sink.put(await commit(pool, make_event()))
     assert (sink.written, sink.pending) == (1, 0)
 
 
@@ -182,13 +182,13 @@ async def test_beyond_its_bound_points_are_caught_up_later(pool: asyncpg.Pool) -
         endpoint([]) as (url, _, bodies),
         sink_of(Target(url, "bucket", "", "my-org"), pool, max_pending=2) as sink,
     ):
-        batch = await noted(pool, make_event(), make_event(), make_event())
+        batch = await commit(pool, make_event(), make_event(), make_event())
         sink.put(batch)
         assert (sink.pending, sink.behind) == (0, True)
     assert sorted(b"\n".join(bodies).decode().split("\n")) == sorted(batch.lines)
 
 
-async def test_a_busy_replica_draws_too_what_another_has_left(
+async def test_a_busy_replica_writes_what_another_has_left(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.timeseries.influx._SWEEP_INTERVAL", 0.3)
@@ -197,17 +197,17 @@ async def test_a_busy_replica_draws_too_what_another_has_left(
         sink_of(Target(url, "bucket", "", "my-org"), pool) as sink,
         asyncio.timeout(10),
     ):
-        left = await noted(pool, make_event())
+        left = await commit(pool, make_event())
         await pool.execute("UPDATE outbox_points SET created_at = now() - interval '1 hour'")
         while await pool.fetchval(
             "SELECT count(*) FROM outbox_points WHERE id = $1", left.outbox_id
         ):
-            sink.put(await noted(pool, make_event()))
+            sink.put(await commit(pool, make_event()))
             await asyncio.sleep(0.05)
         assert sink.failure is None
 
 
-async def test_what_comes_while_the_last_note_is_looked_for_is_drawn(
+async def test_a_batch_during_the_last_look_at_the_outbox_is_written(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with endpoint([]) as (url, _, bodies):
@@ -220,17 +220,17 @@ async def test_what_comes_while_the_last_note_is_looked_for_is_drawn(
         look = PointsOutbox.catch_up
 
         async def slowly(outbox: PointsOutbox, write: Any, min_age: float) -> bool:
-            found = await look(outbox, write, min_age)
-            if not came:
-                came.append(await noted(pool, make_event()))
-                sink.put(came[0])
-            return found
+            worked = await look(outbox, write, min_age)
+            if not late:
+                late.append(await commit(pool, make_event()))
+                sink.put(late[0])
+            return worked
 
-        came: list[PointBatch] = []
+        late: list[PointBatch] = []
         monkeypatch.setattr(PointsOutbox, "catch_up", slowly)
         sink.start()
         async with asyncio.timeout(5):
-            while not came or await notes(pool):  # noqa: ASYNC110
+            while not late or await outbox_size(pool):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         await sink.stop(5)
-    assert came[0].lines == b"\n".join(bodies).decode().split("\n")
+    assert late[0].lines == b"\n".join(bodies).decode().split("\n")
