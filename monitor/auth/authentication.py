@@ -70,4 +70,4 @@ class Authenticator:
             return await self._tokens.principal(token)
         if self._hub and not (is_jwt and self._tokens):
             return await self._hub.principal(token)
-        raise Unauthenticated("This token is of no kind that is accepted here")
+        raise Unauthenticated("Unsupported token type")

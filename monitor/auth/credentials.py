@@ -62,5 +62,5 @@ _remembered = lru_cache(4096)(_in_url)  # all requests of a class have the same
 
 def _checked(kind: Kind, text: str) -> Credential:
     if not 0 < len(text) <= _MAX_LENGTH or not (text.isascii() and text.isprintable()):
-        raise Unauthenticated(f"This is no {kind}")
+        raise Unauthenticated(f"Malformed {kind}")
     return Credential(kind, text)

@@ -19,11 +19,12 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Arguments:
-    """What a handler is called with: the path's parameters, `query` and `body`."""
+    """Decodes what a handler is called with: the path's parameters, `query` and `body`."""
 
     def __init__(
         self,
         parameters: Mapping[str, Any],
+        *,
         query: type[msgspec.Struct] | None,
         body: Any,
         body_media: str,
@@ -37,17 +38,17 @@ class Arguments:
         self._bodies = bodies
 
     async def of(self, request: Request) -> dict[str, Any]:
-        """Raises InvalidBody, and what reading the body raises."""
-        found = {
+        """The arguments by name. Raises InvalidBody, and what `BodyReader.read` raises."""
+        arguments = {
             name: _convert(_text(request.path_params[name]), kind, "path", name)
             for name, kind in self._parameters.items()
         }
         if self._query:
-            given = {name: _text(value) for name, value in request.query_params.items()}
-            found["query"] = _convert(given, self._query, "query")
+            parameters = {name: _text(value) for name, value in request.query_params.items()}
+            arguments["query"] = _convert(parameters, self._query, "query")
         if self._has_body:
-            found["body"] = await self._read(request)
-        return found
+            arguments["body"] = await self._read(request)
+        return arguments
 
     async def _read(self, request: Request) -> Any:
         body = await self._bodies.read(request.scope, request.receive, self._body_media)

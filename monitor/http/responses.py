@@ -53,9 +53,9 @@ async def on_monitor_error(request: Request, error: Exception) -> Response:
     headers = {401: _CHALLENGE, 503: _RETRY_AFTER}.get(status)
     if isinstance(error, OverLimit):
         headers = {"Retry-After": str(ceil(max(1.0, error.seconds)))}
-        if request.scope.get("ingest"):
-            status = 503  # the extension takes 429 for success, and forgets the events
-    detail = error.details if isinstance(error, InvalidBody) else error.told()
+        if (call := request.scope.get("call")) and call.ingest:
+            status = 503  # the extension takes 429 for success and forgets the events
+    detail = error.details if isinstance(error, InvalidBody) else error.public_message()
     return json_response({"detail": detail}, status, headers)
 
 
