@@ -1,4 +1,4 @@
-"""A request's parameters and body, decoded strictly into the types that an operation names."""
+"""Decodes a request's parameters and body strictly into the types that an operation declares."""
 
 import re
 import secrets
@@ -60,7 +60,7 @@ class Arguments:
 
 
 class JsonBody:
-    """Decodes a body. What its type takes as msgspec.Raw stays as it was sent, byte for byte."""
+    """Decodes a body. Fields of the type msgspec.Raw keep the bytes that were sent."""
 
     def __init__(self, kind: Any) -> None:
         self._decoder = msgspec.json.Decoder(kind)
@@ -81,13 +81,13 @@ class JsonBody:
         except UnicodeDecodeError as error:
             raise _invalid_json(f"The body is not UTF-8: {error.reason}") from None
         except RecursionError:
-            raise _invalid_json("The body is nested too deep") from None
+            raise _invalid_json("The body is nested too deeply") from None
 
     def _decode(self, body: bytes) -> Any:
         repaired = repair(body)
         value = self._decoder.decode(repaired)
         if self._raw_fields:
-            body.decode()  # msgspec passes over what is to stay raw
+            body.decode()  # raises UnicodeDecodeError: msgspec does not check raw fields
             if repaired != body:
                 self._restore(value, body)
         return value
@@ -131,5 +131,5 @@ def _invalid_json(reason: str) -> InvalidBody:
 
 
 def _text(value: str) -> str:
-    """The same without NUL, which no text in PostgreSQL can hold."""
+    """Replaces NUL, which PostgreSQL's text can't hold."""
     return value.replace("\0", "\ufffd")
