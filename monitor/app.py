@@ -1,27 +1,27 @@
-"""The application: its routes, and what requests pass before them."""
+"""Creates the application: its routes, and the gate before them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-
-from monitor.auth.gate import guarded
 from monitor.components import Components
 from monitor.http import openapi
+from monitor.http.application import Application
 from monitor.http.body import BodyReader
-from monitor.http.middleware import CrossOrigin, Direct, WithoutTrailingSlash
 from monitor.http.operations import TOTAL, Api
-from monitor.http.responses import EXCEPTION_HANDLERS
 from monitor.routes import (
     assignments,
     audit,
     classes,
     docs,
+    e2e_events,
     enrolment,
+    events,
+    health,
     help_queue,
     ingest_keys,
     insight,
+    legacy,
+    live,
     notebooks,
     notices,
     page,
@@ -29,54 +29,47 @@ from monitor.routes import (
     students,
     submissions,
 )
-from monitor.routes import e2e_events as test_events
-from monitor.routes import events as event_routes
-from monitor.routes import health as health_routes
-from monitor.routes import legacy as older_routes
-from monitor.routes import live as live_routes
 from monitor.settings import Settings
 
 
-def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Starlette:
-    """The application. `postgres` are asyncpg's arguments to connect with.
+def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Application:
+    """The ASGI application. `postgres` are asyncpg's arguments to connect.
 
     Raises HandlersError when a module of HANDLERS can't be used.
     """
-    server = Components(settings, postgres)
-    prefix = settings.api_v1_str
+    parts = Components(settings, postgres)
+    prefix, gate = settings.api_v1_str, parts.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
-    gate = server.gate
-    intake = (prefix, server.queue, bodies, settings.max_request_events, gate.admit)
-    api = Api(prefix, bodies, gate.permit)
-    api.operations.append(event_routes.operation(*intake))
-    api.operations.extend(health_routes.operations(prefix, server.health))
-    api.operations.extend(older_routes.operations(*intake))
+    intake = events.Intake(parts.queue, bodies, settings.max_request_events, gate.admit)
+    api = Api(prefix, bodies, parts.database)
+    api.operations.append(events.operation(prefix, intake))
+    api.operations.extend(health.operations(prefix, parts.health))
+    api.operations.extend(legacy.operations(prefix, intake))
     for routes in (classes, enrolment, students, notebooks, assignments):
-        routes.declare(api, server.database)
-    insight.declare(api, server.reads)
-    for telling in (submissions, notices):
-        telling.declare(api, server.database, server.hub.publish)
-    help_queue.declare(api, server.database, server.reads, server.hub.publish)
-    ingest_keys.declare(api, server.database, server.keyring.look)
-    audit.declare(api, server.database)
-    live_routes.declare(api, server.hub)
-    rejected.declare(api, server.database, server.replay)
+        routes.declare(api)
+    insight.declare(api, parts.reads)
+    for publishing in (submissions, notices):
+        publishing.declare(api, parts.hub.publish)
+    help_queue.declare(api, parts.reads, parts.hub.publish)
+    ingest_keys.declare(api, parts.keyring.look)
+    audit.declare(api)
+    live.declare(api, parts.hub)
+    rejected.declare(api, parts.replay)
     if settings.keeps_test_events:
-        test_events.declare(api, server.database)
+        e2e_events.declare(api)
     is_open = gate.authenticator.is_open
     openapi.declare(api, settings.project_name, settings.project_version, is_open)
-    sockets = live_routes.routes(server.hub, gate)
-    unguarded = [*api.routes(), *docs.routes(prefix), *page.routes(prefix), *sockets]
-    listed = guarded(gate, prefix, unguarded)
-    ingest = [each.path for each in api.operations if each.tag == "events"]
-    direct = {each.path: each.app for each in listed if each.path in ingest}
-    return Starlette(
-        routes=listed,
-        middleware=[
-            Middleware(CrossOrigin, settings.backend_cors_origins, [TOTAL], ingest),
-            Middleware(Direct, direct),
-            Middleware(WithoutTrailingSlash),
+    ingest_paths = {each.path for each in api.operations if each.tag == "events"}
+    listed = api.routes(gate.guard)
+    return Application(
+        [route for route in listed if route.path in ingest_paths],
+        [
+            *(route for route in listed if route.path not in ingest_paths),
+            *docs.routes(prefix, gate.guard),
+            *page.routes(prefix, gate.guard),
+            *live.routes(parts.hub, gate, parts.database),
         ],
-        exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=server.lifespan,
+        origins=settings.backend_cors_origins,
+        expose=[TOTAL],
+        lifespan=parts.lifespan,
     )

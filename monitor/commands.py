@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.auth import audit
 from monitor.auth import keys as ingest_keys
 from monitor.auth.keys import INGEST_KEYS, IngestKeyCreate, IngestKeyFilter
 from monitor.auth.principal import Principal
@@ -17,7 +18,7 @@ from monitor.auth.visibility import visible
 from monitor.components import trust
 from monitor.database.migrations import migrate, missing_migrations
 from monitor.database.partitions import create_partitions, missing_partitions
-from monitor.database.pool import ACT, Act, Database
+from monitor.database.pool import Database
 from monitor.errors import CommandError
 from monitor.primary import postgres_for_commands
 from monitor.rebuild import rebuild_influxdb
@@ -153,11 +154,13 @@ async def _change_keys(arguments: argparse.Namespace, database: Database) -> Any
     try:
         async with database.connection() as connection:
             await migrate(connection)
-        if arguments.action != "list":
-            detail = json.dumps({k: v for k, v in vars(arguments).items() if k != "run"})
-            ACT.set(Act(_OPERATOR.role, _OPERATOR.name, f"keys {arguments.action}", "", detail))
         async with database.transaction() as connection:
-            return await _run_action(arguments, connection)
+            result = await _run_action(arguments, connection)
+            if arguments.action != "list":
+                detail = {key: value for key, value in vars(arguments).items() if key != "run"}
+                operation = f"keys {arguments.action}"
+                await audit.record(connection, _OPERATOR, operation=operation, detail=detail)
+            return result
     finally:
         await database.close(5.0)
 

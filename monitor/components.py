@@ -71,7 +71,7 @@ class Components:
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
-        self.gate = Gate(*_wall(settings, self.keyring), self.database)
+        self.gate = Gate(*_wall(settings, self.keyring))
         self.progress = Counting(self.database, self._busy)
         self.reads = Reads(self.database, self._standby(), self.progress.catch_up)
 

@@ -1,4 +1,4 @@
-"""One tree of errors; each says whether the same request may succeed later."""
+"""The errors of this package, in one tree."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 class MonitorError(Exception):
     """The base of all errors that this package raises itself."""
 
-    def told(self) -> str:
-        """What a caller is told: what caused it may name hosts, users and statements."""
+    def public_message(self) -> str:
+        """The message that is safe to show clients; the cause may contain hosts, users or SQL."""
         return str(self)
 
 
 class Unavailable(MonitorError):
     """Nothing is wrong with the request, but it can't be served now."""
 
-    def told(self) -> str:
+    def public_message(self) -> str:
         return "The server can't do this now: try again" if self.__cause__ else str(self)
 
 

@@ -7,7 +7,7 @@ import uvicorn
 
 from monitor.app import create_app
 from monitor.database.embedded.server import EmbeddedPostgres, binaries
-from monitor.http.protocol import CorkedProtocol
+from monitor.http.protocol import HttpProtocol
 from monitor.http.websocket import WebSocketProtocol
 from monitor.primary import postgres_for_server
 from monitor.settings import Settings
@@ -31,7 +31,7 @@ class HttpServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:
             for connection in list(self.server_state.connections):
-                if isinstance(connection, CorkedProtocol):
+                if isinstance(connection, HttpProtocol):
                     connection.expire(self._settings.request_timeout)
         if self._embedded and counter % 10 == 0:
             self._embedded.ensure_running()
@@ -48,7 +48,7 @@ def serve(settings: Settings) -> bool:
             create_app(settings, address),
             host=settings.host,
             port=settings.port,
-            http=CorkedProtocol,
+            http=HttpProtocol,
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies,
             log_config=None,
@@ -61,7 +61,7 @@ def serve(settings: Settings) -> bool:
             ws_ping_timeout=10,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
-        CorkedProtocol.max_head = settings.max_header_bytes
+        HttpProtocol.max_head_bytes = settings.max_header_bytes
         server = HttpServer(config, settings, embedded)
         server.run()
         return server.started

@@ -1,14 +1,13 @@
-"""What people with power did: which calls are noted, and what of them."""
+"""The audit log: what instructors and administrators changed and exported."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from starlette.types import Scope
 
 from monitor.auth.principal import Principal
-from monitor.database.pool import Act
+from monitor.database.pool import Connection
 from monitor.database.resource import Resource
 
 _CONTENTS = frozenset({"notebook_content", "feedback", "message"})
@@ -16,7 +15,7 @@ Detail = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"
 
 
 class AuditEntry(msgspec.Struct):
-    """Who did what, and when. `detail` is what was sent, but for contents and lists."""
+    """Who did what, and when. `detail` is what was sent, without contents and lists."""
 
     id: int
     at: datetime
@@ -34,19 +33,35 @@ class AuditEntry(msgspec.Struct):
 AUDIT = Resource(AuditEntry, "audit_log", "entry")
 
 
-def act_of(scope: Scope, principal: Principal, found: Mapping[str, Any]) -> Act | None:
-    """What is to be noted of a call; None of one that only reads, or is a student's."""
+def is_audited(principal: Principal, method: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether a call goes to the audit log: a change or a CSV export, and not a student's."""
     if principal.role not in ("instructor", "admin"):
-        return None
-    if scope["method"] in ("GET", "HEAD") and getattr(found.get("query"), "format", "") != "csv":
-        return None
-    detail = msgspec.json.encode(_told(found.get("body"))).decode()
-    operation = f"{scope['method']} {scope['route'].path}"
-    path = scope["path"].replace("\0", "\ufffd")  # no text in PostgreSQL can hold it
-    return Act(principal.role, principal.name, operation, path, detail)
+        return False
+    is_read = method in ("GET", "HEAD")
+    return not is_read or getattr(arguments.get("query"), "format", "") == "csv"
 
 
-def _told(body: Any) -> dict[str, Any]:
+async def record(
+    connection: Connection,
+    principal: Principal,
+    *,
+    operation: str,
+    path: str = "",
+    detail: Mapping[str, Any],
+) -> None:
+    """Writes an entry in the connection's transaction. `detail` has JSON's types and datetimes."""
+    await connection.execute(
+        _INSERT,
+        principal.role,
+        principal.name,
+        operation,
+        path.replace("\0", "\ufffd"),  # PostgreSQL's text has no NUL
+        msgspec.json.encode(detail).decode(),
+    )
+
+
+def detail_of(body: Any) -> dict[str, Any]:
+    """What the log keeps of a request's body: plain fields; of an array how many items it has."""
     if isinstance(body, list):
         return {"items": len(body)}
     if not isinstance(body, msgspec.Struct):
@@ -56,3 +71,8 @@ def _told(body: Any) -> dict[str, Any]:
         for name, value in msgspec.structs.asdict(body).items()
         if name not in _CONTENTS and isinstance(value, str | int | float | bool | datetime)
     }
+
+
+_INSERT = """
+    INSERT INTO audit_log (role, name, operation, path, detail) VALUES ($1, $2, $3, $4, $5)
+"""

@@ -1,4 +1,4 @@
-"""From a credential to a principal."""
+"""Authentication: from a credential to a principal."""
 
 import time
 from collections import OrderedDict
@@ -12,20 +12,20 @@ from monitor.auth.principal import NOBODY, OPEN, Principal
 from monitor.auth.tokens import Tokens
 from monitor.errors import Unauthenticated
 
-_MAX_REMEMBERED = 10_000
+_MAX_CACHED = 10_000  # tokens
 
 
-class Seen(NamedTuple):
-    """A token's principal, and until when it need not be asked for again (seconds since 1970)."""
+class Cached(NamedTuple):
+    """A token's principal, which is verified again after `until` (seconds since 1970)."""
 
     principal: Principal
     until: float
 
 
 class Authenticator:
-    """Knows the callers. Without `tokens` and `hub` the server is open, and everybody is one.
+    """Verifies credentials. Without `tokens` and `hub` the server is open to everybody.
 
-    A token isn't looked at again for `recheck` seconds.
+    A token that was verified is trusted for `recheck` seconds.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class Authenticator:
         self.recheck = recheck
         self._tokens = tokens
         self._hub = hub
-        self._seen: OrderedDict[bytes, Seen] = OrderedDict()
+        self._cache: OrderedDict[bytes, Cached] = OrderedDict()
 
     async def principal(self, credential: Credential | None) -> Principal:
-        """Raises Unauthenticated, and Unavailable when it can't be said now."""
+        """The caller. Raises Unauthenticated, and Unavailable if it can't be verified now."""
         if credential is None:
             return OPEN if self.is_open else NOBODY
         if credential.kind == "key":
@@ -55,19 +55,19 @@ class Authenticator:
 
     async def _person(self, token: str) -> Principal:
         hashed, now = sha256(token.encode()).digest(), time.time()
-        seen = self._seen.get(hashed)
-        if seen is None or seen.until <= now:
-            seen = Seen(await self._ask(token), now + self.recheck)
-            self._seen[hashed] = seen
-            self._seen.move_to_end(hashed)
-            if len(self._seen) > _MAX_REMEMBERED:
-                self._seen.popitem(last=False)
-        return seen.principal
+        cached = self._cache.get(hashed)
+        if cached is None or cached.until <= now:
+            cached = Cached(await self._verify(token), now + self.recheck)
+            self._cache[hashed] = cached
+            self._cache.move_to_end(hashed)
+            if len(self._cache) > _MAX_CACHED:
+                self._cache.popitem(last=False)
+        return cached.principal
 
-    async def _ask(self, token: str) -> Principal:
+    async def _verify(self, token: str) -> Principal:
         is_jwt = token.count(".") == 2
         if self._tokens and (is_jwt or not self._hub):
             return await self._tokens.principal(token)
         if self._hub and not (is_jwt and self._tokens):
             return await self._hub.principal(token)
-        raise Unauthenticated("This token is of no kind that is accepted here")
+        raise Unauthenticated("Unsupported token type")

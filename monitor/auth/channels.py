@@ -1,11 +1,11 @@
-"""Which channels of `/ws` a caller may listen to; the table of access says which roles may."""
+"""The channels of `/ws` that a caller may subscribe to, by the table in permissions.py."""
 
 from collections.abc import Iterable
 from urllib.parse import unquote
 
 from monitor.auth.permissions import CHANNELS, OWN, Permission
 from monitor.auth.principal import Principal
-from monitor.auth.visibility import are_theirs, classes_of
+from monitor.auth.visibility import all_visible, classes_of
 from monitor.database.pool import Database
 from monitor.errors import Forbidden
 from monitor.live.channels import ALL, channel
@@ -15,10 +15,10 @@ _OF_CLASSES = ("class", "notices")
 
 
 async def may_subscribe(principal: Principal, names: Iterable[str], database: Database) -> None:
-    """Raises Forbidden, naming the channel, and Unavailable when it can't be said now."""
+    """Raises Forbidden, naming the channel, and Unavailable while the database is."""
     if CHANNELS[ALL].rule(principal.role):
-        return  # who may hear everything may hear it by any name
-    named: dict[tuple[str, str | int | None], str] = {}
+        return  # every channel is part of `*`
+    to_verify: dict[tuple[str, str | int | None], str] = {}
     for name in names:
         template, argument, value = _parsed(name)
         rule = CHANNELS.get(template, Permission()).rule(principal.role)
@@ -26,16 +26,16 @@ async def may_subscribe(principal: Principal, names: Iterable[str], database: Da
         if rule is None or (argument and value is None) or (rule is OWN and not is_own):
             raise _refusal(name)
         if rule.theirs and not is_own:
-            named[argument, value] = name
-    if named:
+            to_verify[argument, value] = name
+    if to_verify:
         async with database.transaction() as connection:
-            for (argument, value), name in named.items():
-                if not await are_theirs(connection, principal, argument, {value}):
+            for (argument, value), name in to_verify.items():
+                if not await all_visible(connection, principal, argument, {value}):
                     raise _refusal(name)
 
 
 async def all_of(principal: Principal, database: Database) -> list[str]:
-    """What a caller listens to who names no channel."""
+    """The channels of a caller who names none."""
     if CHANNELS[ALL].rule(principal.role):
         return [ALL]
     async with database.transaction() as connection:
@@ -57,4 +57,4 @@ def _parsed(name: str) -> tuple[str, str, str | int | None]:
 
 
 def _refusal(name: str) -> Forbidden:
-    return Forbidden(f"The channel {name!r} is not yours, or it is not there")
+    return Forbidden(f"No access to the channel {name!r}, or it does not exist")

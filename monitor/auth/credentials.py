@@ -1,4 +1,4 @@
-"""The credential that a request brings: in a header, in the URL, or as a subprotocol."""
+"""Finds a request's credential: in a header, in the URL, or as a WebSocket subprotocol."""
 
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -8,10 +8,10 @@ from starlette.types import Scope
 
 from monitor.errors import Unauthenticated
 
-SUBPROTOCOL = "cell-monitor"  # what a socket offers beside `bearer.<token>`, and is answered
+SUBPROTOCOL = "cell-monitor"  # offered by sockets beside `bearer.<token>`, and accepted
 _BEARER = "bearer."
 _MAX_LENGTH = 8192  # characters
-_MAX_REMEMBERED = 256  # bytes of a query, so that strangers' are no load on memory
+_MAX_CACHED_QUERY = 256  # bytes; the cache is bounded in memory, too
 
 Kind = Literal["key", "token"]
 
@@ -24,7 +24,7 @@ class Credential(NamedTuple):
 
 
 def find(scope: Scope, tokens_in_url: bool = False) -> Credential | None:
-    """Raises Unauthenticated where it is in no form that is understood."""
+    """The first credential of a request. Raises Unauthenticated if it is malformed."""
     for name, value in scope["headers"]:
         if name == b"authorization":
             return _authorization(value.decode("latin-1"))
@@ -35,7 +35,7 @@ def find(scope: Scope, tokens_in_url: bool = False) -> Credential | None:
             if offered.startswith(_BEARER):
                 return _checked("token", offered.removeprefix(_BEARER))
     if query := scope["query_string"]:
-        read = _remembered if len(query) <= _MAX_REMEMBERED else _in_url
+        read = _cached if len(query) <= _MAX_CACHED_QUERY else _in_url
         return read(query, tokens_in_url)
     return None
 
@@ -57,10 +57,10 @@ def _in_url(query: bytes, tokens: bool) -> Credential | None:
     return None
 
 
-_remembered = lru_cache(4096)(_in_url)  # all requests of a class have the same
+_cached = lru_cache(4096)(_in_url)  # all requests of a class have the same query
 
 
 def _checked(kind: Kind, text: str) -> Credential:
     if not 0 < len(text) <= _MAX_LENGTH or not (text.isascii() and text.isprintable()):
-        raise Unauthenticated(f"This is no {kind}")
+        raise Unauthenticated(f"Malformed {kind}")
     return Credential(kind, text)

@@ -1,4 +1,4 @@
-"""Users of a JupyterHub, by the tokens that it has given them."""
+"""Users of a JupyterHub, identified by its tokens."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ import msgspec
 from monitor.auth.principal import Principal, Role
 from monitor.errors import Unauthenticated, Unavailable
 
-_PATIENCE = 3.0  # seconds
-_MAX_ASKING = 8  # at once: tokens that nobody knows are no flood at the JupyterHubClient
+_TIMEOUT = 3.0  # seconds to wait for a turn and the answer
+_MAX_REQUESTS = 8  # at a time, so that unknown tokens don't flood the Hub
 
 
-class User(msgspec.Struct):
-    """What a JupyterHubClient says of who has a token."""
+class HubUser(msgspec.Struct):
+    """The owner of a token, as the Hub's API describes them."""
 
     name: str
     kind: str = "user"
@@ -24,30 +24,30 @@ class User(msgspec.Struct):
 
 @dataclass(frozen=True)
 class JupyterHubClient:
-    """`url` ends in `/hub/api`. Whoever is in the group `instructors` is one."""
+    """Asks a Hub's API; `url` ends in `/hub/api`. Members of the group `instructors` teach."""
 
     url: str
     instructors: str
-    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_ASKING))
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_REQUESTS))
 
     async def principal(self, token: str) -> Principal:
-        """Raises Unauthenticated, and Unavailable when the JupyterHubClient doesn't answer."""
+        """The token's owner. Raises Unauthenticated, and Unavailable if the Hub doesn't answer."""
         user = await self._ask(token)
         if user.kind != "user":
             raise Unauthenticated("The token is a service's, not a user's")
         return Principal(self._role(user), user.name)
 
-    def _role(self, user: User) -> Role:
+    def _role(self, user: HubUser) -> Role:
         if user.admin:
             return "admin"
         return "instructor" if self.instructors in user.groups else "student"
 
-    async def _ask(self, token: str) -> User:
+    async def _ask(self, token: str) -> HubUser:
         headers = {"Authorization": f"token {token}"}
         try:
             async with (
-                asyncio.timeout(_PATIENCE),  # for a turn, and for the answer
-                self._asking,
+                asyncio.timeout(_TIMEOUT),
+                self._turns,
                 aiohttp.ClientSession() as session,
                 session.get(f"{self.url}/user", headers=headers, allow_redirects=False) as answer,
             ):
@@ -55,6 +55,6 @@ class JupyterHubClient:
                     raise Unauthenticated("JupyterHub doesn't know this token")
                 if answer.status != 200:
                     raise Unavailable(f"JupyterHub answered {answer.status}")
-                return msgspec.json.decode(await answer.read(), type=User)
+                return msgspec.json.decode(await answer.read(), type=HubUser)
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError):
-            raise Unavailable("JupyterHub can't be asked who this is") from None
+            raise Unavailable("JupyterHub can't be reached to verify the token") from None

@@ -1,4 +1,4 @@
-"""Ingest keys: made, replaced and revoked. Only who makes one ever sees it."""
+"""Ingest keys: created, rotated and revoked. A key is shown once, to its creator."""
 
 import hashlib
 import secrets
@@ -13,7 +13,7 @@ from monitor.database.paging import Id, Page
 from monitor.database.resource import Name, Resource
 from monitor.errors import NotFound
 
-PREFIX = "cmk_"  # by which a scanner finds a key where none should be
+PREFIX = "cmk_"  # lets secret scanners recognise a key
 
 
 class IngestKeyFilter(Page, frozen=True, kw_only=True):
@@ -50,22 +50,22 @@ INGEST_KEYS = Resource(IngestKey, "ingest_keys", "ingest key")
 
 
 def digest(key: str) -> bytes:
-    """What is kept of a key. It is random, so that a fast hash is as good as a slow one."""
+    """The hash that is stored. Keys are random, so a fast hash is as safe as a slow one."""
     return hashlib.sha256(key.encode()).digest()
 
 
 async def create(connection: asyncpg.Connection, body: IngestKeyCreate, by: str) -> NewIngestKey:
-    """Raises Unknown."""
+    """A new key, created by the principal of the name `by`. Raises Unknown for its class."""
     key = PREFIX + secrets.token_urlsafe(32)
-    made = await INGEST_KEYS.insert(
+    created = await INGEST_KEYS.insert(
         connection,
         {"class_id": body.class_id, "name": body.name, "sha256": digest(key), "created_by": by},
     )
-    return NewIngestKey(**msgspec.structs.asdict(made), key=key)
+    return NewIngestKey(**msgspec.structs.asdict(created), key=key)
 
 
 async def rotate(connection: asyncpg.Connection, key_id: int, by: str) -> NewIngestKey:
-    """A new key in place of another, which holds for another day. Raises NotFound."""
+    """A new key that replaces another, which works for 24 hours more. Raises NotFound."""
     row = await connection.fetchrow(_ROTATE, key_id)
     if row is None:
         raise NotFound(f"There is no valid ingest key {key_id}")
@@ -73,7 +73,7 @@ async def rotate(connection: asyncpg.Connection, key_id: int, by: str) -> NewIng
 
 
 async def revoke(connection: asyncpg.Connection, key_id: int) -> IngestKey:
-    """Raises NotFound."""
+    """Ends a key's validity now. Raises NotFound."""
     await connection.execute(_REVOKE, key_id)
     return await INGEST_KEYS.get(connection, key_id)
 

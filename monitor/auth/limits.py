@@ -1,4 +1,4 @@
-"""How much a caller, and an address, may do in a minute, and how many sockets it may hold."""
+"""How much a caller, and an address, may do in a minute, and how many sockets they may hold."""
 
 import time
 from collections import Counter
@@ -7,19 +7,15 @@ from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
-
 from monitor.auth.principal import Principal
 from monitor.errors import OverLimit
 
-_PORTIONS = 100  # in which an account draws on its window
-_MAX_ACCOUNTS = 50_000
+_WINDOW = 60.0  # seconds
+_MAX_ALLOWANCES = 50_000
 
 
 class Rates(NamedTuple):
-    """What one caller and one address may bring in a minute."""
+    """What one caller and one address may send in a minute."""
 
     requests: int
     events: int
@@ -27,91 +23,89 @@ class Rates(NamedTuple):
 
 
 class Limiter:
-    """Counts what callers do, each under its name."""
+    """Counts what callers and addresses do, in one replica, by fixed windows of a minute."""
 
     def __init__(self, rates: Rates, sockets: int) -> None:
-        self.items = {
-            what: RateLimitItemPerMinute(amount, namespace=what)
-            for what, amount in rates._asdict().items()
-        }
-        self.windows = FixedWindowRateLimiter(MemoryStorage())
-        self.accounts = Accounts(self)
+        self.allowances = Allowances(rates)
         self._max_sockets = sockets
         self._sockets: Counter[str] = Counter()
 
     @contextmanager
-    def socket(self, name: str) -> Iterator[None]:
-        """Raises OverLimit when the caller has too many."""
-        if self._sockets[name] >= self._max_sockets:
+    def socket(self, key: str) -> Iterator[None]:
+        """Counts an open socket. Raises OverLimit when the caller has too many."""
+        if self._sockets[key] >= self._max_sockets:
             raise OverLimit(f"At most {self._max_sockets} sockets at a time", 10)
-        self._sockets[name] += 1
+        self._sockets[key] += 1
         try:
             yield
         finally:
-            self._sockets[name] -= 1
-            if not self._sockets[name]:
-                del self._sockets[name]
+            self._sockets[key] -= 1
+            if not self._sockets[key]:
+                del self._sockets[key]
 
 
-class Accounts(dict[str | Principal, "Allowance"]):
-    """The account of each address and of each caller, made when it is first asked for."""
+class Allowances(dict[str | Principal, "Allowance"]):
+    """The allowance of each address and of each caller, created at the first request.
 
-    def __init__(self, limiter: Limiter) -> None:
-        self._limiter = limiter
+    Addresses of one network share an allowance, and so do all credentials of one caller.
+    """
 
-    def __missing__(self, who: str | Principal) -> "Allowance":
-        if len(self) >= _MAX_ACCOUNTS:
-            self.clear()  # the windows still know what has been drawn
-        name = f"address {_network(who)}" if isinstance(who, str) else who.title
-        account = self[who] = Allowance(self._limiter, name)
-        return account
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
+        self._by_key: dict[str, Allowance] = {}
+        self._prune_at = _MAX_ALLOWANCES
+
+    def __missing__(self, caller: str | Principal) -> "Allowance":
+        if len(self) >= _MAX_ALLOWANCES:
+            self.clear()  # `_by_key` still has those in use
+        if len(self._by_key) >= self._prune_at:
+            now = time.monotonic()
+            self._by_key = {key: each for key, each in self._by_key.items() if each.ends > now}
+            self._prune_at = max(_MAX_ALLOWANCES, 2 * len(self._by_key))
+        key = f"address {_network(caller)}" if isinstance(caller, str) else caller.key
+        allowance = self[caller] = self._by_key.setdefault(key, Allowance(self._rates))
+        return allowance
 
 
 class Allowance:
-    """What a caller, or an address, may still bring.
+    """What a caller, or an address, may still send in the present window.
 
-    `requests`, `events` and `bytes` are what is left of what was drawn of their windows: of each a
-    hundredth at most, which may outlive it. Counted one by one, limits took as long as all else
-    that is done for a request.
+    The window begins with the first request after the one before has ended, at `ends` (by
+    `time.monotonic`). What is refused isn't counted.
     """
 
-    __slots__ = ("_limiter", "_name", "bytes", "events", "requests")
+    __slots__ = ("_rates", "bytes", "ends", "events", "requests")
 
-    def __init__(self, limiter: Limiter, name: str) -> None:
-        self._limiter = limiter
-        self._name = name
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
+        self.ends = 0.0
         self.requests = self.events = self.bytes = 0
 
     def ask(self) -> None:
         """Counts a request. Raises OverLimit."""
+        now = time.monotonic()
+        if now >= self.ends:
+            self.ends = now + _WINDOW
+            self.requests, self.events, self.bytes = self._rates
+        if not self.requests:
+            raise self._over("requests", self._rates.requests)
         self.requests -= 1
-        if self.requests < 0:
-            self._draw("requests", 1)
 
-    def bring(self, events: int, size: int) -> None:
-        """Counts what a request brings. Raises OverLimit."""
+    def spend(self, events: int, size: int) -> None:
+        """Counts what a request carries, after `ask`; `size` is in bytes. Raises OverLimit."""
+        if events > self.events:
+            raise self._over("events", self._rates.events)
+        if size > self.bytes:
+            raise self._over("bytes", self._rates.bytes)
         self.events -= events
-        if self.events < 0:
-            self._draw("events", events)
         self.bytes -= size
-        if self.bytes < 0:
-            self._draw("bytes", size)
 
-    def _draw(self, what: str, amount: int) -> None:
-        item, windows, left = self._limiter.items[what], self._limiter.windows, getattr(self, what)
-        for cost in (max(-left, item.amount // _PORTIONS), -left):
-            # `hit` counts what it refuses, too.
-            if windows.test(item, self._name, cost=cost):
-                windows.hit(item, self._name, cost=cost)
-                setattr(self, what, left + cost)
-                return
-        setattr(self, what, left + amount)
-        end = windows.get_window_stats(item, self._name).reset_time
-        raise OverLimit(f"At most {item.amount} {what} a minute", end - time.time())
+    def _over(self, what: str, amount: int) -> OverLimit:
+        return OverLimit(f"At most {amount} {what} a minute", self.ends - time.monotonic())
 
 
 def _network(address: str) -> str:
-    """The address, or of an IPv6 one the network that its holder has at the least."""
+    """The address; for IPv6 the /64, the smallest allocation."""
     try:
         parsed = ip_address(address)
     except ValueError:

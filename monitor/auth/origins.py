@@ -1,4 +1,4 @@
-"""Which web pages may call: those of the server itself, and those that the settings name."""
+"""Which web pages may call: those of this server, and those of the allowed origins."""
 
 from urllib.parse import urlsplit
 
@@ -10,10 +10,10 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Origins:
-    """`*` among the settings' origins is for ingest only, and not asked about here.
+    """Checks the Origin and Host headers of calls that are not ingest; `*` is for ingest only.
 
-    A server that is open to this machine alone is called by a name of this machine; any other name
-    is a page's, of whoever has pointed that name here.
+    `loopback_only` protects against DNS rebinding: a server without authentication accepts only
+    loopback names as Host.
     """
 
     def __init__(self, allowed: list[str], loopback_only: bool) -> None:
@@ -29,7 +29,7 @@ class Origins:
             elif name == b"origin":
                 origin = value.decode("latin-1").lower()
         if self._loopback_only and host and _name(host) not in _LOOPBACK:
-            raise Forbidden(f"{host!r} is no name of this machine")
+            raise Forbidden(f"The Host {host!r} is not a name of this machine, such as localhost")
         if origin and origin not in self._allowed and _netloc(origin) != host:
             raise Forbidden(f"The origin {origin!r} is not among BACKEND_CORS_ORIGINS")
 

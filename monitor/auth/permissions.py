@@ -1,35 +1,32 @@
 """The one table of who may call what and listen to what; docs/security.md shows it.
 
-What does not stand in it is refused.
+What is not in it is refused.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from monitor.auth.principal import Principal, Role
-from monitor.auth.visibility import NAMES, are_theirs
-from monitor.database.pool import Database
-from monitor.errors import Forbidden
+from monitor.auth.principal import ROLES, Role
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Under which conditions a role may make a call.
+    """The conditions under which a role may make a call.
 
-    With `theirs`, all that the call names is the caller's own or of a class that they teach, but
-    for what `strangers` name. `needs` have to be named; `unset` are for others to set.
+    With `theirs`, all rows that the call's arguments name are visible to the caller, except those
+    that an argument in `exempt` names. Arguments in `required` have to be sent; `forbidden_fields`
+    of the body are for others to set. `label` is the cell in the documentation's table.
     """
 
-    says: str
+    label: str
     theirs: bool = False
-    strangers: frozenset[str] = frozenset()
-    needs: frozenset[str] = frozenset()
-    unset: frozenset[str] = frozenset()
+    exempt: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    forbidden_fields: frozenset[str] = frozenset()
 
 
 class Permission(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may make a call. On `ingest` routes any origin may, and limits are told by 503."""
+    """Who may make a call. On `ingest` routes any origin may, and limits are answered by 503."""
 
     anyone: Rule | None = None
     key: Rule | None = None
@@ -48,10 +45,12 @@ PLAIN = Rule("`status` only")
 AS_THEMSELVES = Rule("as themselves")
 THEIRS = Rule("theirs", theirs=True)
 OWN = Rule("their own", theirs=True)
-TAKE_OFF = Rule("theirs", theirs=True, strangers=frozenset({"student_id"}))
-ENROL = Rule("theirs; new students", theirs=True, strangers=frozenset({"user_id"}))
-HAND_IN = Rule("theirs, ungraded", theirs=True, unset=frozenset({"grade", "feedback", "status"}))
-IN_A_CLASS = Rule("theirs, with a class", theirs=True, needs=frozenset({"class_id"}))
+TAKE_OFF = Rule("theirs", theirs=True, exempt=frozenset({"student_id"}))
+ENROL = Rule("theirs; new students", theirs=True, exempt=frozenset({"user_id"}))
+HAND_IN = Rule(
+    "theirs, ungraded", theirs=True, forbidden_fields=frozenset({"grade", "feedback", "status"})
+)
+IN_A_CLASS = Rule("theirs, with a class", theirs=True, required=frozenset({"class_id"}))
 
 _INGEST = Permission(
     key=YES, student=AS_THEMSELVES, instructor=AS_THEMSELVES, admin=YES, ingest=True
@@ -150,54 +149,15 @@ CHANNELS: Mapping[str, Permission] = {
 }
 
 
-async def check(rule: Rule, principal: Principal, found: Mapping[str, Any], db: Database) -> None:
-    """Raises Forbidden when a call with these arguments is not for the caller."""
-    if rule == YES:
-        return
-    named = _named(found)
-    for name in rule.needs:
-        if not named.get(name):
-            raise Forbidden(f"Name a {name} that is yours: only an administrator can do without")
-    for field in msgspec.structs.fields(found["body"]) if rule.unset else ():
-        if field.name in rule.unset and getattr(found["body"], field.name) != field.default:
-            raise Forbidden(f"{field.name} is for an instructor to set")
-    if not rule.theirs:
-        return
-    async with db.transaction() as connection:
-        for name, values in named.items():
-            if name not in rule.strangers and not await are_theirs(
-                connection, principal, name, values
-            ):
-                raise Forbidden(f"This {name} is not yours, or it is not there")
-
-
-def _named(found: Mapping[str, Any]) -> dict[str, set[Any]]:
-    """What the path, the query and the body name, by the names of the arguments."""
-    named: dict[str, set[Any]] = {}
-    for argument, value in found.items():
-        parts = value if isinstance(value, list) else [value]
-        for part in parts:
-            fields = (
-                msgspec.structs.asdict(part)
-                if isinstance(part, msgspec.Struct)
-                else {argument: part}
-            )
-            for name in NAMES & fields.keys():
-                if fields[name] not in (None, msgspec.UNSET):
-                    named.setdefault(name, set()).add(fields[name])
-    return named
-
-
 def table() -> str:
     """The table in Markdown."""
-    roles: tuple[Role, ...] = ("anyone", "key", "student", "instructor", "admin")
-    head = ["| | " + " | ".join(roles) + " |", "|---" * (len(roles) + 1) + "|"]
+    head = ["| | " + " | ".join(ROLES) + " |", "|---" * (len(ROLES) + 1) + "|"]
     lines = [
-        f"| `{name}` | " + " | ".join(_cell(row.rule(role)) for role in roles) + " |"
+        f"| `{name}` | " + " | ".join(_cell(row.rule(role)) for role in ROLES) + " |"
         for name, row in (*ROUTES.items(), *CHANNELS.items())
     ]
     return "\n".join([*head, *lines])
 
 
 def _cell(rule: Rule | None) -> str:
-    return rule.says if rule else "–"
+    return rule.label if rule else "–"

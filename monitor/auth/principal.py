@@ -1,4 +1,4 @@
-"""Who calls: the roles there are, and what a caller is known by."""
+"""Callers: the roles there are, and what identifies a caller."""
 
 from typing import Literal, get_args
 
@@ -9,9 +9,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A caller whose credential holds until `expires`, in seconds since 1970.
+    """A caller whose credential is valid until `expires`, in seconds since 1970.
 
-    `name` is a person's `user_id`, or a key's id; `class_id` is the class that a key enrols in.
+    `name` is a person's `user_id`, or a key's id; `class_id` the class that a key enrols in.
     """
 
     role: Role
@@ -20,10 +20,10 @@ class Principal(msgspec.Struct, frozen=True):
     class_id: int | None = None
 
     @property
-    def title(self) -> str:
-        """By which it is counted: names are one role's."""
+    def key(self) -> str:
+        """The key for rate limits: names are unique only within a role."""
         return f"{self.role} {self.name}"
 
 
 NOBODY = Principal("anyone", "")
-OPEN = Principal("admin", "anybody")  # who calls a server without credentials
+OPEN = Principal("admin", "anybody")  # everybody, on a server without credentials

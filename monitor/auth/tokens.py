@@ -1,4 +1,4 @@
-"""People's JSON Web Tokens: HS256 by a secret, RS256 and ES256 by a provider's published keys."""
+"""Verifies people's JSON Web Tokens: HS256 by a secret, RS256 and ES256 by a provider's keys."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from monitor.errors import Unauthenticated, Unavailable
 
 _REQUIRED = ["exp", "sub", "iss", "aud"]
 _FETCH_TIMEOUT = 3.0  # seconds
-_COOLDOWN = 10.0  # seconds until an unknown key id makes it fetch the keys again
-_REST = 5.0  # seconds after a provider could not be reached, in which it isn't asked
+_COOLDOWN = 10.0  # seconds after which an unknown key id leads to another fetch
+_BACK_OFF = 5.0  # seconds without requests to a provider that could not be reached
 _STRONGEST_FIRST: tuple[Role, ...] = ("admin", "instructor", "student")
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Which tokens are believed, and which of their claims say who and what somebody is."""
+    """Which tokens are accepted, and which claims have the caller's name and role."""
 
     secret: str
     jwks_url: str
@@ -31,10 +31,10 @@ class Trust:
 
 
 class Tokens:
-    """Verifies tokens. An algorithm has its own kind of key, so none can stand in for another."""
+    """Verifies tokens. Each algorithm has its own kind of key, so none can be confused."""
 
     def __init__(self, trust: Trust) -> None:
-        import jwt  # with all its cryptography: not for a server that is open
+        import jwt  # slow to import, and an open server needs none of it
 
         self._jwt = jwt
         self._trust = trust
@@ -43,11 +43,11 @@ class Tokens:
             if trust.jwks_url
             else None
         )
-        self._looking = asyncio.Lock()  # a provider that hangs takes one thread, not all
-        self._rests_until = 0.0
+        self._fetching = asyncio.Lock()  # a provider that hangs takes one thread, not all
+        self._back_off_until = 0.0
 
     async def principal(self, token: str) -> Principal:
-        """Raises Unauthenticated, and Unavailable when the provider's keys can't be had."""
+        """The caller. Raises Unauthenticated, and Unavailable if keys can't be fetched."""
         try:
             return _principal(await self._claims(token), self._trust)
         except self._jwt.PyJWKClientConnectionError:
@@ -62,18 +62,18 @@ class Tokens:
         if algorithm == "HS256" and self._trust.secret:
             return self._decode(token, self._trust.secret, ["HS256"])
         if algorithm in ("RS256", "ES256") and self._published:
-            key = await self._look(self._published.get_signing_key_from_jwt, token)
+            key = await self._fetch(self._published.get_signing_key_from_jwt, token)
             return self._decode(token, key.key, [algorithm])
         raise self._jwt.InvalidAlgorithmError(algorithm)
 
-    async def _look(self, find: Callable[[str], Any], token: str) -> Any:
-        async with self._looking:
-            if time.monotonic() < self._rests_until:
+    async def _fetch(self, find: Callable[[str], Any], token: str) -> Any:
+        async with self._fetching:
+            if time.monotonic() < self._back_off_until:
                 raise self._jwt.PyJWKClientConnectionError
             try:
                 return await run_in_threadpool(find, token)
             except self._jwt.PyJWKClientConnectionError:
-                self._rests_until = time.monotonic() + _REST
+                self._back_off_until = time.monotonic() + _BACK_OFF
                 raise
 
     def _decode(self, token: str, key: Any, algorithms: list[str]) -> Mapping[str, Any]:
@@ -89,7 +89,7 @@ class Tokens:
 
 
 def mint(trust: Trust, name: str, role: Role, seconds: float) -> str:
-    """A token signed with the secret."""
+    """A token signed with the secret, valid for that many seconds."""
     import jwt
 
     now = int(time.time())
@@ -108,10 +108,10 @@ def mint(trust: Trust, name: str, role: Role, seconds: float) -> str:
 def _principal(claims: Mapping[str, Any], trust: Trust) -> Principal:
     name = claims.get(trust.user_claim)
     if not isinstance(name, str) or not 0 < len(name) <= 512 or "\0" in name:
-        raise Unauthenticated(f"The token's claim {trust.user_claim!r} names nobody")
-    said = claims.get(trust.role_claim, "student")
-    said = said if isinstance(said, list) else [said]
-    role = next((role for role in _STRONGEST_FIRST if role in said), None)
+        raise Unauthenticated(f"The token's claim {trust.user_claim!r} has no user name")
+    roles = claims.get(trust.role_claim, "student")
+    roles = roles if isinstance(roles, list) else [roles]
+    role = next((role for role in _STRONGEST_FIRST if role in roles), None)
     if role is None:
-        raise Unauthenticated(f"The token's claim {trust.role_claim!r} names no role")
+        raise Unauthenticated(f"The token's claim {trust.role_claim!r} has no known role")
     return Principal(role, name, float(claims["exp"]))

@@ -1,4 +1,4 @@
-"""Whose a row is: a student's own, or of an instructor's classes."""
+"""Row-level access: a student sees what is their own, an instructor what is of their classes."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ _ROWS = {
         "student": "user_id = {user}",
         "instructor": "(user_id = {user} OR students.id IN ({taught}))",
     },
-    # What neither an event nor an assignment has named tells nothing of another class.
+    # A notebook without events and assignments reveals nothing about another class.
     "notebooks": {
         "student": """
             id IN (SELECT notebook_id FROM class_assignments WHERE class_id IN ({attends}))
@@ -52,7 +52,7 @@ _ROWS = {
     "ingest_keys": {"instructor": "class_id IN ({teaches})"},
 }
 
-# What an argument of a call names, wherever in the call it stands.
+# The table and column that an argument of a call refers to, in path, query and body alike.
 _NAMED = {
     "class_id": ("classes", "id"),
     "assignment_id": ("class_assignments", "id"),
@@ -65,8 +65,11 @@ _NAMED = {
 NAMES = frozenset(_NAMED)
 
 
-def theirs(table: str, principal: Principal, user: str) -> str:
-    """The condition that keeps a query to rows that are theirs; `user` stands for their name."""
+def visible_rows(table: str, principal: Principal, user: str) -> str:
+    """The SQL condition for the rows that a caller sees; `user` is the parameter for their name.
+
+    All names in it come from this module.
+    """
     if principal.role == "admin":
         return f"{user}::text IS NOT NULL"
     condition = _ROWS[table].get(principal.role, "{user}::text IS NULL")
@@ -76,22 +79,24 @@ def theirs(table: str, principal: Principal, user: str) -> str:
 
 
 def visible(table: str, principal: Principal) -> Condition:
-    """The condition that keeps a list to the rows that are theirs."""
-    return Condition(theirs(table, principal, "{0}"), principal.name)
+    """The condition that limits a list to the rows that a caller sees."""
+    return Condition(visible_rows(table, principal, "{0}"), principal.name)
 
 
-async def are_theirs(
+async def all_visible(
     connection: asyncpg.Connection, principal: Principal, name: str, values: set[Any]
 ) -> bool:
-    """Whether all that these values of an argument name is there, and theirs."""
+    """Whether each of these values of the argument `name` has a row that the caller sees."""
     table, column = _NAMED[name]
-    query = _COUNT.format(table=table, column=column, condition=theirs(table, principal, "$2"))
-    found: int = await connection.fetchval(query, list(values), principal.name)
-    return found == len(values)
+    condition = visible_rows(table, principal, "$2")
+    query = _COUNT.format(table=table, column=column, condition=condition)
+    count: int = await connection.fetchval(query, list(values), principal.name)
+    return count == len(values)
 
 
 async def classes_of(connection: asyncpg.Connection, principal: Principal) -> list[int]:
-    query = _SELECT_CLASSES.format(condition=theirs("classes", principal, "$1"))
+    """The ids of the classes that a caller sees, in ascending order."""
+    query = _SELECT_CLASSES.format(condition=visible_rows("classes", principal, "$1"))
     return [row["id"] for row in await connection.fetch(query, principal.name)]
 
 

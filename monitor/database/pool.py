@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
-import msgspec
 
 from monitor.errors import Unavailable
+
+Connection: TypeAlias = asyncpg.Connection
 
 # Every error of PostgreSQL or of the connection to it. asyncpg's internal errors happen on a
 # connection that was terminated and not yet closed.
@@ -33,23 +33,6 @@ UNAVAILABLE_ERRORS = (
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-
-
-class Act(msgspec.Struct):
-    """What somebody is doing, to be written to the audit log by the transaction that does it.
-
-    `detail` is a JSON object.
-    """
-
-    role: str
-    name: str
-    operation: str
-    path: str
-    detail: str
-    written: bool = False
-
-
-ACT: ContextVar[Act | None] = ContextVar("act", default=None)  # of the present request
 
 
 def to_unavailable(error: Exception) -> Unavailable:
@@ -156,12 +139,14 @@ class Database:
             await self._pool.expire_connections()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        """A transaction on a connection of its own; it commits at the end, the audit log with it.
+    async def transaction(self, *, snapshot: bool = False) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction on a connection of its own, committed at the end.
 
-        Raises Unavailable when PostgreSQL can't do it now.
+        With `snapshot` it only reads, and all its statements see the same state. Raises Unavailable
+        when PostgreSQL can't do it now.
         """
-        async with self.connection() as connection, connection.transaction():
+        mode = {"isolation": "repeatable_read", "readonly": True} if snapshot else {}
+        async with self.connection() as connection, connection.transaction(**mode):
             yield connection
 
     @asynccontextmanager
@@ -175,22 +160,8 @@ class Database:
         try:
             async with self._pool.acquire(timeout=self._timeout) as connection:
                 yield connection
-                if (act := ACT.get()) and not act.written:
-                    await note(connection, act)
         except UNAVAILABLE_ERRORS as error:
             raise to_unavailable(error) from error
-
-
-async def note(connection: asyncpg.Connection, act: Act) -> None:
-    """Writes it to the audit log."""
-    act.written = True
-    values = act.role, act.name, act.operation, act.path, act.detail
-    await connection.execute(_INSERT_ACT, *values)
-
-
-_INSERT_ACT = """
-    INSERT INTO audit_log (role, name, operation, path, detail) VALUES ($1, $2, $3, $4, $5)
-"""
 
 
 async def _skip_reset(connection: asyncpg.Connection) -> None:

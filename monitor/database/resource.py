@@ -71,9 +71,9 @@ class Resource(Generic[T]):
     """A table. `kind` has the columns to read; `joins` adds those of other tables."""
 
     def __init__(self, kind: type[T], table: str, noun: str, joins: str = "") -> None:
-        self._kind = kind
+        self.kind = kind
         self.table = table
-        self._noun = noun
+        self.noun = noun
         self._columns = ", ".join(kind.__struct_fields__)
         self._joins = joins
 
@@ -91,7 +91,7 @@ class Resource(Generic[T]):
             columns=self._columns, skip=len(filters) + 1, limit=len(filters) + 2, **parts
         )
         rows = await connection.fetch(query, *filters.values(), page.skip, page.limit)
-        return Listing([self._kind(**row) for row in rows], total)
+        return Listing([self.kind(**row) for row in rows], total)
 
     async def get(self, connection: asyncpg.Connection, row_id: int) -> T:
         """Raises NotFound."""
@@ -121,7 +121,7 @@ class Resource(Generic[T]):
         except asyncpg.ForeignKeyViolationError as error:
             # The error of the trigger that protects events names no table.
             what = _DEPENDENTS.get(error.table_name or "", "events, and events are never deleted")
-            raise Conflict(f"The {self._noun} {row_id} has {what}") from None
+            raise Conflict(f"The {self.noun} {row_id} has {what}") from None
         return self._shown(row, row_id)
 
     async def _change(
@@ -131,7 +131,7 @@ class Resource(Generic[T]):
             return await self._run(connection, statement, *fields.values(), *more)
         except asyncpg.UniqueViolationError as error:
             field = self._field(error, "key")
-            raise InUse(f"Another {self._noun} has this {field} already") from None
+            raise InUse(f"Another {self.noun} has this {field} already") from None
         except asyncpg.ForeignKeyViolationError as error:
             field = self._field(error, "fkey")
             raise Unknown(field, fields[field]) from None
@@ -148,8 +148,8 @@ class Resource(Generic[T]):
 
     def _shown(self, row: asyncpg.Record | None, row_id: int) -> T:
         if row is None:
-            raise NotFound(f"There is no {self._noun} {row_id}")
-        return self._kind(**row)
+            raise NotFound(f"There is no {self.noun} {row_id}")
+        return self.kind(**row)
 
 
 _COUNT = "SELECT count(*) FROM {table} {joins} WHERE {where}"

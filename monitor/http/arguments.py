@@ -1,4 +1,4 @@
-"""A request's parameters and body, decoded strictly into the types that an operation names."""
+"""Decodes a request's parameters and body strictly into the types that an operation declares."""
 
 import re
 import secrets
@@ -19,11 +19,12 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Arguments:
-    """What a handler is called with: the path's parameters, `query` and `body`."""
+    """Decodes what a handler is called with: the path's parameters, `query` and `body`."""
 
     def __init__(
         self,
         parameters: Mapping[str, Any],
+        *,
         query: type[msgspec.Struct] | None,
         body: Any,
         body_media: str,
@@ -37,17 +38,17 @@ class Arguments:
         self._bodies = bodies
 
     async def of(self, request: Request) -> dict[str, Any]:
-        """Raises InvalidBody, and what reading the body raises."""
-        found = {
+        """The arguments by name. Raises InvalidBody, and what `BodyReader.read` raises."""
+        arguments = {
             name: _convert(_text(request.path_params[name]), kind, "path", name)
             for name, kind in self._parameters.items()
         }
         if self._query:
-            given = {name: _text(value) for name, value in request.query_params.items()}
-            found["query"] = _convert(given, self._query, "query")
+            parameters = {name: _text(value) for name, value in request.query_params.items()}
+            arguments["query"] = _convert(parameters, self._query, "query")
         if self._has_body:
-            found["body"] = await self._read(request)
-        return found
+            arguments["body"] = await self._read(request)
+        return arguments
 
     async def _read(self, request: Request) -> Any:
         body = await self._bodies.read(request.scope, request.receive, self._body_media)
@@ -59,7 +60,7 @@ class Arguments:
 
 
 class JsonBody:
-    """Decodes a body. What its type takes as msgspec.Raw stays as it was sent, byte for byte."""
+    """Decodes a body. Fields of the type msgspec.Raw keep the bytes that were sent."""
 
     def __init__(self, kind: Any) -> None:
         self._decoder = msgspec.json.Decoder(kind)
@@ -80,13 +81,13 @@ class JsonBody:
         except UnicodeDecodeError as error:
             raise _invalid_json(f"The body is not UTF-8: {error.reason}") from None
         except RecursionError:
-            raise _invalid_json("The body is nested too deep") from None
+            raise _invalid_json("The body is nested too deeply") from None
 
     def _decode(self, body: bytes) -> Any:
         repaired = repair(body)
         value = self._decoder.decode(repaired)
         if self._raw_fields:
-            body.decode()  # msgspec passes over what is to stay raw
+            body.decode()  # raises UnicodeDecodeError: msgspec does not check raw fields
             if repaired != body:
                 self._restore(value, body)
         return value
@@ -130,5 +131,5 @@ def _invalid_json(reason: str) -> InvalidBody:
 
 
 def _text(value: str) -> str:
-    """The same without NUL, which no text in PostgreSQL can hold."""
+    """Replaces NUL, which PostgreSQL's text can't hold."""
     return value.replace("\0", "\ufffd")

@@ -1,4 +1,4 @@
-"""Reading a request's body: of the right type, never larger than allowed, inflated if need be."""
+"""Reads a request's body: checks its type, limits its size, decompresses gzip."""
 
 import asyncio
 import zlib
@@ -9,20 +9,20 @@ from starlette.types import Message, Receive, Scope
 from monitor.errors import ClientGone, MonitorError, TooLarge, Unavailable, Unsupported
 
 JSON = "application/json"
-THREAD_THRESHOLD_BYTES = 512 * 1024  # bytes; more of them would hold up other requests
-_MAX_GUNZIPS = 4  # at once
-_MAX_MEMBERS = 16  # each is copied, so that many small ones would cost without end
+THREAD_THRESHOLD_BYTES = 512 * 1024  # larger bodies are decoded in a thread
+_MAX_GUNZIPS = 4  # at the same time
+_MAX_MEMBERS = 16  # of a gzip body; each copies the rest, so many small ones would be slow
 
 
 class BrokenGzip(MonitorError):
-    """The body says that it is gzip, but it is not, or not whole."""
+    """The body is declared as gzip, but is not, or ends too early."""
 
 
 class BodyReader:
-    """Reads bodies, each of at most `max_bytes`, before and after gunzip.
+    """Reads bodies of at most `max_bytes` each, before and after decompression.
 
-    Of bodies that have come in part, `max_held` bytes are held in all: however many clients send
-    slowly, memory is bounded.
+    All incomplete bodies together take at most `max_held` bytes, so that memory is bounded however
+    many clients send slowly.
     """
 
     def __init__(self, max_bytes: int, max_held: int) -> None:
@@ -32,7 +32,11 @@ class BodyReader:
         self._gunzips = asyncio.Semaphore(_MAX_GUNZIPS)
 
     async def read(self, scope: Scope, receive: Receive, media_type: str = JSON) -> bytes:
-        """Raises Unsupported, TooLarge, BrokenGzip, or Unavailable when too much is held."""
+        """The body, decompressed.
+
+        Raises Unsupported, TooLarge, BrokenGzip, ClientGone, and Unavailable when incomplete bodies
+        take too much memory.
+        """
         gzipped = _is_gzipped(dict(scope["headers"]), media_type, self._max_bytes)
         message = await receive()
         if not gzipped and message["type"] == "http.request" and not message.get("more_body"):
@@ -72,9 +76,9 @@ class BodyReader:
 
 
 def _is_gzipped(headers: dict[bytes, bytes], media_type: str, max_bytes: int) -> bool:
-    given = _value(headers, b"content-type", media_type).partition(";")[0].rstrip()
-    if given != media_type and not (media_type == JSON and given.endswith("+json")):
-        raise Unsupported(f"Content-Type {given!r}: send {media_type}")
+    sent = _value(headers, b"content-type", media_type).partition(";")[0].rstrip()
+    if sent != media_type and not (media_type == JSON and sent.endswith("+json")):
+        raise Unsupported(f"Content-Type {sent!r}: send {media_type}")
     encoding = _value(headers, b"content-encoding", "identity")
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise Unsupported(f"Content-Encoding {encoding!r}: send gzip or identity")
@@ -99,7 +103,7 @@ def _gunzip(body: bytes, max_bytes: int) -> bytes:
         if len(inflated) > max_bytes:
             raise _too_large(max_bytes)
         if not member.eof:
-            raise BrokenGzip("The body is not whole: its gzip stream ends too early")
+            raise BrokenGzip("The gzip stream of the body ends too early")
         body = member.unused_data
         if not body:
             return inflated

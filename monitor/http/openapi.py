@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations and their types."""
+"""Generates the OpenAPI 3.1 document from the operations and their types."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _SCHEMES = {
 
 
 def declare(api: Api, title: str, version: str, is_open: bool) -> None:
-    """Adds the operation that answers with the document of all others; the last to be declared."""
+    """Adds the operation that answers with the document; it describes those declared before it."""
 
     described: dict[str, Any] = {}
 
@@ -32,7 +32,7 @@ def declare(api: Api, title: str, version: str, is_open: bool) -> None:
 
 
 def document(title: str, version: str, api: Api, is_open: bool) -> dict[str, Any]:
-    """The document, as JSON's types. Of an open server no operation needs a credential."""
+    """The document, in JSON's types. If the server `is_open` no operation needs a credential."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for each in api.operations:
@@ -49,7 +49,7 @@ def document(title: str, version: str, api: Api, is_open: bool) -> dict[str, Any
 
 
 class Schemas:
-    """JSON Schemas of types, or of tuples of them; those with names are kept as components."""
+    """JSON Schemas of types, or of tuples of them; named types are collected in `components`."""
 
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
@@ -61,7 +61,7 @@ class Schemas:
             return {"anyOf": [self.of(each) for each in kind]}
         (schema,), components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         for name, component in components.items():
-            # What a type forbids, a slower decoder takes: no call refuses unknown fields.
+            # The fast decoder of events forbids unknown fields, the fallback takes them.
             component.pop("additionalProperties", None)
             if self.components.setdefault(name, component) != component:
                 raise ValueError(f"Two types of the API are called {name}")

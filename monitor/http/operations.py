@@ -1,4 +1,4 @@
-"""An operation is declared once: Starlette's route and its description in OpenAPI come from it."""
+"""An operation is declared once: its route and its description in OpenAPI are made from it."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,9 +9,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
+from monitor.auth.gate import Guard
+from monitor.auth.principal import Principal
 from monitor.database.paging import Listing
+from monitor.database.pool import Connection, Database
 from monitor.errors import (
     Detail,
     Forbidden,
@@ -26,6 +29,7 @@ from monitor.errors import (
 from monitor.http.arguments import Arguments
 from monitor.http.body import JSON, BodyReader, BrokenGzip
 from monitor.http.responses import json_response, status_of
+from monitor.http.transactions import AfterCommit, Transactions
 
 TOTAL = "X-Total-Count"
 _RETRY_AFTER = {"Retry-After": "Seconds to wait"}
@@ -33,8 +37,9 @@ _HEADERS = {429: _RETRY_AFTER, 503: _RETRY_AFTER}
 GUARDED = (Unauthenticated, Forbidden, OverLimit)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Permit = Callable[[Scope, Mapping[str, Any]], Awaitable[None]]
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+
+_CONTEXT = (Connection, Transactions, AfterCommit, Principal)  # types that no argument has
 
 
 class Problem(msgspec.Struct):
@@ -58,9 +63,9 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A route, and the types of what it takes and gives."""
+    """A route, and the types of what it takes and gives. `path` includes the prefix."""
 
     method: str
     path: str
@@ -75,17 +80,40 @@ class Operation:
     body_media: str = JSON
 
 
-class Api:
-    """Collects the operations below a prefix, whose bodies `bodies` reads.
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """An operation as `Api.declare` takes it. `path` has no prefix; `handler` returns `returns`.
 
-    `permit` raises Forbidden when a call with these arguments is not for its caller.
+    `context` are the handler's parameters that don't come from the request, by name: Connection,
+    Transactions, AfterCommit or Principal. `raises` are its errors beside those that every
+    operation has. `media` are types of answers beside JSON, by media type; the handler returns
+    them as a Response.
     """
 
-    def __init__(self, prefix: str, bodies: BodyReader, permit: Permit) -> None:
+    method: str
+    path: str
+    name: str
+    summary: str
+    handler: Callable[..., Awaitable[Any]]
+    returns: Any
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    query: type[msgspec.Struct] | None = None
+    body: Any = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+    raises: tuple[type[MonitorError], ...] = ()
+    body_media: str = JSON
+    media: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Api:
+    """Collects the operations below a prefix, whose bodies `bodies` reads."""
+
+    def __init__(self, prefix: str, bodies: BodyReader, database: Database) -> None:
         self.prefix = prefix
         self.operations: list[Operation] = []
         self._bodies = bodies
-        self._permit = permit
+        self._database = database
 
     def operation(
         self,
@@ -99,68 +127,134 @@ class Api:
     ) -> Callable[[Handler], Handler]:
         """Declares the decorated function as an operation; its docstring is the description.
 
-        Its arguments are the path's parameters by their names, `query` (a struct whose fields are
-        the query's parameters), `body`, and `caller`, the Principal. What it returns is the
-        answer; a Listing is answered as an array, with the total in a header. `raises` are its
-        errors beside those that every operation has. `media` are types of answers beside JSON, by
-        media type, which it returns as a Response.
+        Its parameters are those of the path by their names, `query` (a struct whose fields are the
+        query's parameters), `body`, and, by their types:
+
+        - Connection: of the call's transaction, which commits when the handler returns
+        - Transactions: instead of it, to open transactions oneself
+        - AfterCommit: takes what has to wait for the commit, such as publishing
+        - Principal: the caller
+
+        What it returns is the answer; a Listing is answered as an array, with the total in a
+        header. The other arguments are those of Declaration.
         """
 
         def declare(handler: Handler) -> Handler:
             signature = inspect.signature(handler)
-            types = {name: given.annotation for name, given in signature.parameters.items()}
+            types = {name: each.annotation for name, each in signature.parameters.items()}
+            context = {name: kind for name, kind in types.items() if kind in _CONTEXT}
             query, body = types.pop("query", None), types.pop("body", None)
-            wants_caller = types.pop("caller", None) is not None
-            arguments = Arguments(types, query, body, body_media, self._bodies)
-
-            async def endpoint(request: Request) -> Response:
-                found = await arguments.of(request)
-                await self._permit(request.scope, found)
-                if wants_caller:
-                    found["caller"] = request.scope["principal"]
-                return _respond(await handler(**found), status)
-
-            answers = {status: _answer(signature.return_annotation, media or {})}
-            answers |= _errors(raises, bool(types or query), body is not None)
-            self.operations.append(
-                Operation(
-                    method,
-                    self.prefix + path,
-                    handler.__name__,
-                    inspect.getdoc(handler) or "",
-                    path.split("/")[1],
-                    endpoint,
-                    answers,
-                    types,
-                    query,
-                    body,
-                    body_media,
+            self.declare(
+                Declaration(
+                    method=method,
+                    path=path,
+                    name=handler.__name__,
+                    summary=inspect.getdoc(handler) or "",
+                    handler=handler,
+                    returns=signature.return_annotation,
+                    parameters={name: types[name] for name in types if name not in context},
+                    query=query,
+                    body=body,
+                    context=context,
+                    status=status,
+                    raises=raises,
+                    body_media=body_media,
+                    media=media or {},
                 )
             )
             return handler
 
         return declare
 
-    def routes(self) -> list[Route]:
+    def declare(self, declared: Declaration) -> None:
+        """Adds an operation."""
+        parameters, query, body = declared.parameters, declared.query, declared.body
+        answers = {declared.status: _answer(declared.returns, declared.media)}
+        answers |= _errors(declared.raises, bool(parameters or query), body is not None)
+        self.operations.append(
+            Operation(
+                method=declared.method,
+                path=self.prefix + declared.path,
+                name=declared.name,
+                summary=declared.summary,
+                tag=declared.path.split("/")[1],
+                endpoint=self._endpoint(declared),
+                answers=answers,
+                parameters=parameters,
+                query=query,
+                body=body,
+                body_media=declared.body_media,
+            )
+        )
+
+    def _endpoint(self, declared: Declaration) -> Endpoint:
+        """Decodes, authorises, calls the handler, audits, commits, and then answers."""
+        decoder = Arguments(
+            declared.parameters,
+            query=declared.query,
+            body=declared.body,
+            body_media=declared.body_media,
+            bodies=self._bodies,
+        )
+        handler, path = declared.handler, self.prefix + declared.path
+        names = {kind: name for name, kind in declared.context.items()}
+        connection_name = names.pop(Connection, None)
+
+        async def endpoint(request: Request) -> Response:
+            arguments = await decoder.of(request)
+            scope, after_commit = request.scope, AfterCommit()
+            operation = f"{scope['method']} {path}"
+            transactions = Transactions(self._database, scope, operation, arguments)
+            context = {
+                Transactions: transactions,
+                AfterCommit: after_commit,
+                Principal: scope["call"].principal,
+            }
+            arguments |= {name: context[kind] for kind, name in names.items()}
+            if connection_name:
+                async with transactions.begin() as connection:
+                    result = await handler(**arguments, **{connection_name: connection})
+            else:
+                await transactions.authorise()
+                result = await handler(**arguments)
+            await after_commit.run()
+            return _respond(result, declared.status)
+
+        return endpoint
+
+    def routes(self, guard: Guard) -> list[Route]:
         """One route a path, so that a method it doesn't have is answered with those it has."""
         paths: dict[str, dict[str, Any]] = {}
         for each in self.operations:
             paths.setdefault(each.path, {})[each.method] = each.endpoint
-        return [_route(path, endpoints) for path, endpoints in paths.items()]
+        return [self._route(guard, path, endpoints) for path, endpoints in paths.items()]
+
+    def _route(self, guard: Guard, path: str, endpoints: Mapping[str, Any]) -> Route:
+        async def dispatch(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            response: Response = await endpoints[method](request)
+            return response
+
+        endpoint = dispatch if len(endpoints) > 1 else next(iter(endpoints.values()))
+        methods = [*endpoints, *(["HEAD"] if "GET" in endpoints else [])]
+        middleware = guard(path.removeprefix(self.prefix), *methods)
+        return Route(path, endpoint, methods=methods, middleware=middleware)
 
 
 def errors(*kinds: type[MonitorError]) -> dict[int, Answer]:
     """The answers for these errors, described by their docstrings."""
-    found: dict[int, list[str]] = {}
+    texts_by_status: dict[int, list[str]] = {}
     for kind in kinds:
-        found.setdefault(status_of(kind), []).append((inspect.getdoc(kind) or "").split("\n")[0])
+        texts_by_status.setdefault(status_of(kind), []).append(
+            (inspect.getdoc(kind) or "").split("\n")[0]
+        )
     return {
         status: Answer(
             " ".join(texts),
             {JSON: InvalidRequest if status == 422 else Problem},
             _HEADERS.get(status, {}),
         )
-        for status, texts in sorted(found.items())
+        for status, texts in sorted(texts_by_status.items())
     }
 
 
@@ -178,7 +272,7 @@ def _errors(
 def _answer(returned: Any, media: Mapping[str, Any]) -> Answer:
     if get_origin(returned) is Listing:
         (item,) = get_args(returned)
-        return Answer("Done", {JSON: list[item], **media}, {TOTAL: "Payload in all"})  # type: ignore[valid-type]
+        return Answer("Done", {JSON: list[item], **media}, {TOTAL: "Items in all"})  # type: ignore[valid-type]
     if Response in get_args(returned):
         returned = Union[tuple(kind for kind in get_args(returned) if kind is not Response)]  # noqa: UP007
     return Answer("Done", {JSON: returned, **media})
@@ -190,13 +284,3 @@ def _respond(result: Any, status: int) -> Response:
     if isinstance(result, Listing):
         return json_response(result.items, status, {TOTAL: str(result.total)})
     return json_response(result, status)
-
-
-def _route(path: str, endpoints: Mapping[str, Any]) -> Route:
-    async def dispatch(request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        response: Response = await endpoints[method](request)
-        return response
-
-    endpoint = dispatch if len(endpoints) > 1 else next(iter(endpoints.values()))
-    return Route(path, endpoint, methods=list(endpoints))

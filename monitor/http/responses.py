@@ -1,4 +1,4 @@
-"""Answers as JSON; errors in FastAPI's shapes, because its clients expect them."""
+"""Answers as JSON; errors have FastAPI's shapes, because its clients expect them."""
 
 from math import ceil
 from typing import Any
@@ -39,32 +39,39 @@ _STATUS: dict[type[MonitorError], int] = {
 def json_response(
     content: Any, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
+    """An answer of `content` as JSON: structs as objects, datetimes as RFC 3339, UNSET left out."""
     return Response(msgspec.json.encode(content), status, headers, "application/json")
 
 
 def status_of(kind: type[Exception]) -> int:
-    """The status that answers an error: its own or that of the nearest error above it, else 400."""
+    """The HTTP status of an error: that of its class or of the nearest base class, else 400."""
     return next((_STATUS[base] for base in kind.__mro__ if base in _STATUS), 400)
 
 
 async def on_monitor_error(request: Request, error: Exception) -> Response:
+    """The answer to a MonitorError: `{"detail": …}`, a string, or Details for an InvalidBody.
+
+    401 has a challenge, 429 and 503 a Retry-After in seconds.
+    """
     assert isinstance(error, MonitorError)  # noqa: S101 - what it is registered for
     status = status_of(type(error))
     headers = {401: _CHALLENGE, 503: _RETRY_AFTER}.get(status)
     if isinstance(error, OverLimit):
         headers = {"Retry-After": str(ceil(max(1.0, error.seconds)))}
-        if request.scope.get("ingest"):
-            status = 503  # the extension takes 429 for success, and forgets the events
-    detail = error.details if isinstance(error, InvalidBody) else error.told()
+        if (call := request.scope.get("call")) and call.ingest:
+            status = 503  # the extension takes 429 for success and forgets the events
+    detail = error.details if isinstance(error, InvalidBody) else error.public_message()
     return json_response({"detail": detail}, status, headers)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
+    """The answer to Starlette's own errors, such as an unknown path."""
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     return json_response({"detail": error.detail}, error.status_code, dict(error.headers or {}))
 
 
 async def on_error(request: Request, error: Exception) -> Response:
+    """The answer to an unexpected error, which reveals nothing about it."""
     return json_response({"detail": "Internal Server Error"}, 500)
 
 

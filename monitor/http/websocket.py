@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket with a way past it: ready-made frames go straight to the transport."""
+"""uvicorn's WebSocket protocol, with an extension that writes ready-made frames."""
 
 import asyncio
 import socket
@@ -8,14 +8,15 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-_PATIENCE = 1.0  # seconds that a peer has to read what is before its close
-_SEND_BUFFER = 64 * 1024  # of the kernel; one that grows would hide for long who reads nothing
+_CLOSE_TIMEOUT = 1.0  # seconds in which a peer can read what was sent before the close
+_SEND_BUFFER = 64 * 1024  # bytes in the kernel; a growing one would hide a peer that does not read
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Itself the ASGI extension `websocket.frames`: an application writes frames through it.
+    """Is itself the ASGI extension `websocket.frames`, through which an application writes frames.
 
-    Only without compression: such frames have no state in common with uvicorn's own.
+    It needs compression off: with it, frames would share state with uvicorn's own. `on_writable`
+    is called with False when the transport's buffer is full, and with True when it is not any more.
     """
 
     on_writable: Callable[[bool], None] | None = None
@@ -30,7 +31,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return self.transport.write
 
     def drop(self, code: int, reason: str) -> None:
-        """Closes with this code; cuts off a peer that doesn't read so far."""
+        """Closes with this code, and aborts if the peer does not read it in time."""
         if self.close_sent or self.transport.is_closing():
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
@@ -48,20 +49,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.handshake_exc and not self.transport.is_closing():
-            # The head is more than websockets reads: uvicorn would wait for ever for another.
+            # The head is larger than websockets allows: uvicorn would wait for another one forever.
             self.transport.write(b"".join(self.conn.data_to_send()))
             self._end()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._tell(False)
+        self._report(False)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._tell(True)
+        self._report(True)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._tell(False)
+        self._report(False)
         self.on_writable = None
         super().connection_lost(exc)
 
@@ -73,12 +74,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self._end()
 
-    def _tell(self, writable: bool) -> None:
+    def _report(self, writable: bool) -> None:
         if self.on_writable:
             self.on_writable(writable)
 
     def _end(self) -> None:
-        """uvicorn's close waits for ever until a peer has read all."""
-        self._tell(False)
+        """Closes with a deadline: uvicorn's own close waits until the peer has read everything."""
+        self._report(False)
         self.transport.close()
-        asyncio.get_running_loop().call_later(_PATIENCE, self.transport.abort)
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self.transport.abort)

@@ -8,7 +8,6 @@ import msgspec
 
 from monitor.auth.principal import Principal
 from monitor.database.paging import Id, Listing, Page
-from monitor.database.pool import Database
 from monitor.database.resource import Unknown
 from monitor.errors import NotFound
 from monitor.events.event import Indexed, Required
@@ -67,35 +66,45 @@ async def list_roster(
     return Listing([RosterEntry(**row) for row in rows], total)
 
 
+async def ensure_students(
+    connection: asyncpg.Connection, class_id: int, enrolments: list[Enrolment]
+) -> dict[int, Enrolment]:
+    """The enrolments by student id; creates students whose user_id is unknown.
+
+    Commit before `enrol`, because the pipeline locks students in another order. Raises NotFound,
+    and Unknown for an unknown student_id.
+    """
+    await CLASSES.get(connection, class_id)
+    await _check_ids(connection, enrolments)
+    user_ids = [each.user_id for each in enrolments if each.user_id is not None]
+    ids = await ensure(connection, user_ids)
+    return {each.student_id or ids[each.user_id or ""]: each for each in enrolments}
+
+
 async def enrol(
-    database: Database, class_id: int, enrolments: list[Enrolment], caller: Principal
+    connection: asyncpg.Connection,
+    class_id: int,
+    by_id: dict[int, Enrolment],
+    caller: Principal,
 ) -> list[RosterEntry]:
-    """Enrols all of them or, if one `student_id` is unknown, nobody. Raises NotFound, Unknown.
+    """Enrols students by their ids: all of them or, if one is gone, nobody. Raises NotFound.
 
     Unless the caller is an administrator, students of other teachers become pending, and their
-    name, email and team stay as they are. Unknown user_ids are created first, in a transaction of
-    their own, because the pipeline locks students in another order.
+    name, email and team stay as they are.
     """
-    async with database.transaction() as connection:
-        await CLASSES.get(connection, class_id)
-        await _check_ids(connection, enrolments)
-        user_ids = [each.user_id for each in enrolments if each.user_id is not None]
-        created = await ensure(connection, user_ids)
-    by_id = {each.student_id or created[each.user_id or ""]: each for each in enrolments}
     ids = sorted(by_id)
-    async with database.transaction() as connection:
-        await connection.execute(_LOCK, ids)  # so that no ingest key enrols one at the same time
-        teacher = None if caller.role == "admin" else caller.name
-        others = {row["id"] for row in await connection.fetch(_SELECT_OF_OTHERS, ids, teacher)}
-        await _update_students(
-            connection, {row_id: each for row_id, each in by_id.items() if row_id not in others}
-        )
-        roles = [_role(by_id[row_id], row_id in others) for row_id in ids]
-        try:
-            await connection.execute(_ENROL, class_id, ids, roles)
-        except asyncpg.ForeignKeyViolationError:
-            raise NotFound(f"The class {class_id} or one of the students is gone") from None
-        return [RosterEntry(**row) for row in await connection.fetch(_SELECT, class_id, ids)]
+    await connection.execute(_LOCK, ids)  # so that no ingest key enrols one at the same time
+    teacher = None if caller.role == "admin" else caller.name
+    others = {row["id"] for row in await connection.fetch(_SELECT_OF_OTHERS, ids, teacher)}
+    await _update_students(
+        connection, {row_id: each for row_id, each in by_id.items() if row_id not in others}
+    )
+    roles = [_role(by_id[row_id], row_id in others) for row_id in ids]
+    try:
+        await connection.execute(_ENROL, class_id, ids, roles)
+    except asyncpg.ForeignKeyViolationError:
+        raise NotFound(f"The class {class_id} or one of the students is gone") from None
+    return [RosterEntry(**row) for row in await connection.fetch(_SELECT, class_id, ids)]
 
 
 async def _update_students(connection: asyncpg.Connection, by_id: dict[int, Enrolment]) -> None:

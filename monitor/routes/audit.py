@@ -1,16 +1,17 @@
-"""`/audit`: what people with power did."""
+"""`/audit`: what instructors and administrators did."""
 
 from monitor.auth.audit import AUDIT, AuditEntry
 from monitor.auth.principal import Principal
 from monitor.auth.visibility import visible
 from monitor.database.paging import Listing, Page
-from monitor.database.pool import Database
+from monitor.database.pool import Connection
 from monitor.http.operations import Api
 
 
-def declare(api: Api, database: Database) -> None:
+def declare(api: Api) -> None:
     @api.operation("GET", "/audit")
-    async def list_audit(query: Page, caller: Principal) -> Listing[AuditEntry]:
+    async def list_audit(
+        connection: Connection, query: Page, caller: Principal
+    ) -> Listing[AuditEntry]:
         """What instructors and administrators changed, in the order in which they did."""
-        async with database.transaction() as connection:
-            return await AUDIT.find(connection, query, visible(AUDIT.table, caller))
+        return await AUDIT.find(connection, query, visible(AUDIT.table, caller))

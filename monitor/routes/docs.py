@@ -9,6 +9,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 from swagger_ui_bundle import swagger_ui_path
 
+from monitor.auth.gate import Guard
+
 _POLICY = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self';"
@@ -42,7 +44,7 @@ SwaggerUIBundle({url, requestInterceptor, dom_id: "#api", deepLinking: true, val
 _FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 
-def routes(prefix: str) -> list[Route]:
+def routes(prefix: str, guard: Guard) -> list[Route]:
     document = msgspec.json.encode(f"{prefix}/openapi.json".lstrip("/")).decode()
 
     async def page(request: Request) -> Response:
@@ -56,8 +58,8 @@ def routes(prefix: str) -> list[Route]:
     async def file(request: Request) -> Response:
         return FileResponse(swagger_ui_path / request.url.path.rpartition("/")[2])
 
+    endpoints = {"/docs": page, "/docs/start.js": start, **{f"/docs/{f}": file for f in _FILES}}
     return [
-        Route("/docs", page),
-        Route("/docs/start.js", start),
-        *(Route(f"/docs/{name}", file) for name in _FILES),
+        Route(path, endpoint, middleware=guard(path, "GET", "HEAD"))
+        for path, endpoint in endpoints.items()
     ]

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import msgspec
 
-from monitor.database.pool import Database
+from monitor.database.pool import Connection
 from monitor.errors import NotFound, TooLarge
 from monitor.http.operations import Api
-from monitor.lms import e2e_events as test_events
+from monitor.lms import e2e_events
 from monitor.lms.e2e_events import RecordedEvents, RecordedTests
 
 TestId = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
@@ -20,29 +20,25 @@ class Message(msgspec.Struct):
     message: str
 
 
-def declare(api: Api, database: Database) -> None:
+def declare(api: Api) -> None:
     @api.operation("POST", "/test/events/{test_id}", raises=(TooLarge,))
-    async def post_test_events(test_id: TestId, body: Events) -> Message:
+    async def post_test_events(connection: Connection, test_id: TestId, body: Events) -> Message:
         """Keeps events of any kind for a test, for ten minutes."""
-        async with database.transaction() as connection:
-            await test_events.add(connection, test_id, body)
+        await e2e_events.add(connection, test_id, body)
         return Message(f"{len(body)} events stored for the test {test_id}")
 
     @api.operation("GET", "/test/events/{test_id}")
-    async def get_test_events(test_id: TestId) -> RecordedEvents:
+    async def get_test_events(connection: Connection, test_id: TestId) -> RecordedEvents:
         """A test's events, each with the time of its receipt."""
-        async with database.transaction() as connection:
-            return await test_events.get(connection, test_id)
+        return await e2e_events.get(connection, test_id)
 
     @api.operation("DELETE", "/test/events/{test_id}", raises=(NotFound,))
-    async def delete_test_events(test_id: TestId) -> Message:
+    async def delete_test_events(connection: Connection, test_id: TestId) -> Message:
         """Deletes a test's events."""
-        async with database.transaction() as connection:
-            deleted = await test_events.delete(connection, test_id)
+        deleted = await e2e_events.delete(connection, test_id)
         return Message(f"{deleted} events of the test {test_id} deleted")
 
     @api.operation("GET", "/test/events")
-    async def list_tests() -> RecordedTests:
+    async def list_tests(connection: Connection) -> RecordedTests:
         """The tests that have events."""
-        async with database.transaction() as connection:
-            return await test_events.list_tests(connection)
+        return await e2e_events.list_tests(connection)

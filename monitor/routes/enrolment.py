@@ -1,24 +1,29 @@
-"""`/classes/{class_id}/students`: who is in a class."""
+"""`/classes/{class_id}/students`: a class's roster."""
 
 from monitor.auth.principal import Principal
 from monitor.database.paging import Id, Listing, Page
-from monitor.database.pool import Database
+from monitor.database.pool import Connection
 from monitor.errors import NotFound
 from monitor.http.operations import Api
+from monitor.http.transactions import Transactions
 from monitor.lms import enrolment, roster_csv
 from monitor.lms.enrolment import Enrolment, Enrolments, RosterEntry
 
 
-def declare(api: Api, database: Database) -> None:
+def declare(api: Api) -> None:
     @api.operation("GET", "/classes/{class_id}/students", raises=(NotFound,))
-    async def list_class_students(class_id: Id, query: Page) -> Listing[RosterEntry]:
+    async def list_class_students(
+        connection: Connection, class_id: Id, query: Page
+    ) -> Listing[RosterEntry]:
         """The class's roster, in the order of user_id."""
-        async with database.transaction() as connection:
-            return await enrolment.list_roster(connection, class_id, query)
+        return await enrolment.list_roster(connection, class_id, query)
 
     @api.operation("POST", "/classes/{class_id}/students", status=201, raises=(NotFound,))
     async def enrol(
-        class_id: Id, body: Enrolment | Enrolments, caller: Principal
+        transactions: Transactions,
+        class_id: Id,
+        body: Enrolment | Enrolments,
+        caller: Principal,
     ) -> RosterEntry | list[RosterEntry]:
         """Enrols one student, or an array of them; those who aren't known by user_id are made.
 
@@ -26,8 +31,8 @@ def declare(api: Api, database: Database) -> None:
         another teacher's class is `pending` until an administrator enrols them.
         """
         if isinstance(body, list):
-            return await enrolment.enrol(database, class_id, body, caller)
-        (entry,) = await enrolment.enrol(database, class_id, [body], caller)
+            return await _enrol(transactions, class_id, body, caller)
+        (entry,) = await _enrol(transactions, class_id, [body], caller)
         return entry
 
     @api.operation(
@@ -37,16 +42,29 @@ def declare(api: Api, database: Database) -> None:
         raises=(NotFound,),
         body_media="text/csv",
     )
-    async def upload_roster(class_id: Id, body: bytes, caller: Principal) -> list[RosterEntry]:
+    async def upload_roster(
+        transactions: Transactions, class_id: Id, body: bytes, caller: Principal
+    ) -> list[RosterEntry]:
         """Enrols the students of a CSV file: all of them or nobody.
 
         Its first line has the headings: `user_id` (学籍番号), and `name` (氏名), `email` (メール),
         `team` (チーム), `role` (役割) where there are any. In UTF-8 or Shift_JIS.
         """
-        return await enrolment.enrol(database, class_id, roster_csv.parse(body), caller)
+        return await _enrol(transactions, class_id, roster_csv.parse(body), caller)
 
     @api.operation("DELETE", "/classes/{class_id}/students/{student_id}", raises=(NotFound,))
-    async def remove_class_student(class_id: Id, student_id: Id) -> RosterEntry:
+    async def remove_class_student(
+        connection: Connection, class_id: Id, student_id: Id
+    ) -> RosterEntry:
         """Takes a student off the roster; what they did and handed in stays."""
-        async with database.transaction() as connection:
-            return await enrolment.remove(connection, class_id, student_id)
+        return await enrolment.remove(connection, class_id, student_id)
+
+
+async def _enrol(
+    transactions: Transactions, class_id: int, enrolments: list[Enrolment], caller: Principal
+) -> list[RosterEntry]:
+    """In two transactions: the pipeline locks students in another order than `enrol` does."""
+    async with transactions.begin(audited=False) as connection:
+        by_id = await enrolment.ensure_students(connection, class_id, enrolments)
+    async with transactions.begin() as connection:
+        return await enrolment.enrol(connection, class_id, by_id, caller)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from monitor.auth.call import Call
 from monitor.errors import Detail, Forbidden, TooLarge, Unauthenticated, Unavailable, Unsupported
 from monitor.events.decoding import EVENT_DIALECTS, Dialect, decode
 from monitor.events.dialects import EventData
@@ -18,12 +20,22 @@ from monitor.pipeline.queue import EventQueue, Receipt
 
 _DESCRIPTION = """Stores events, each once.
 
-Payload that are no valid events don't keep the others out: they are kept as dead letters, and named
+Items that are no valid events don't keep the others out: they are kept as dead letters, and named
 in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is understood too.
 """
 
 
-Admit = Callable[[Scope, Payload, int], None]
+class Intake(NamedTuple):
+    """What the ingest routes share.
+
+    `bodies` reads the bodies, of at most `max_events` items; `admit` raises what refuses a payload
+    of that size in bytes.
+    """
+
+    queue: EventQueue
+    bodies: BodyReader
+    max_events: int
+    admit: Callable[[Call, Payload, int], None]
 
 
 class RejectedItem(msgspec.Struct):
@@ -65,37 +77,31 @@ ANSWERS = {
 class EventsEndpoint:
     """Takes events by ASGI itself: Starlette's Request and Response cost a tenth of the time."""
 
-    def __init__(
-        self, queue: EventQueue, bodies: BodyReader, max_events: int, admit: Admit
-    ) -> None:
-        self._queue = queue
-        self._bodies = bodies
-        self._max_events = max_events
-        self._admit = admit
+    def __init__(self, intake: Intake) -> None:
+        self._queue, self._bodies, self._max_events, self._admit = intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._bodies.read(scope, receive)
-        items = await decode_body(body, self._max_events)
-        received = len(items)
-        self._admit(scope, items, len(body))
-        receipt = await self._queue.put(items, len(body)) if received else Receipt()
+        payload = await decode_body(body, self._max_events)
+        received = len(payload)
+        self._admit(scope["call"], payload, len(body))
+        receipt = await self._queue.put(payload, len(body)) if received else Receipt()
         status, body = answer(received, receipt)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
-def operation(
-    prefix: str, queue: EventQueue, bodies: BodyReader, max_events: int, admit: Admit
-) -> Operation:
+def operation(prefix: str, intake: Intake) -> Operation:
+    """`POST /events`."""
     return Operation(
-        "POST",
-        f"{prefix}/events",
-        "post_events",
-        _DESCRIPTION,
-        "events",
-        EventsEndpoint(queue, bodies, max_events, admit),
-        ANSWERS,
+        method="POST",
+        path=f"{prefix}/events",
+        name="post_events",
+        summary=_DESCRIPTION,
+        tag="events",
+        endpoint=EventsEndpoint(intake),
+        answers=ANSWERS,
         body=list[EventData],
     )
 
@@ -103,7 +109,10 @@ def operation(
 async def decode_body(
     body: bytes, max_events: int, dialects: tuple[Dialect, ...] = EVENT_DIALECTS
 ) -> Payload:
-    """The items of a body that is received now; a large one holds up no other request."""
+    """The items of a body received now; a large one is decoded in a thread.
+
+    Raises InvalidBody where it is no JSON array, and TooLarge for more than `max_events` items.
+    """
     decoding = (body, datetime.now(UTC), max_events, dialects)
     if len(body) > THREAD_THRESHOLD_BYTES:
         return await run_in_threadpool(decode, *decoding)
@@ -111,25 +120,25 @@ async def decode_body(
 
 
 def answer(received: int, receipt: Receipt) -> tuple[int, bytes]:
-    """Status and body that tell what became of that many items."""
-    told = _told(received, receipt)
-    return 422 if isinstance(told, Refused) else 202, msgspec.json.encode(told)
+    """The status and the JSON body that answer a request of that many items."""
+    result = _result(received, receipt)
+    return 422 if isinstance(result, Refused) else 202, msgspec.json.encode(result)
 
 
-def _told(received: int, receipt: Receipt) -> Accepted | Refused:
+def _result(received: int, receipt: Receipt) -> Accepted | Refused:
     rejected = [RejectedItem(item.index, item.path, item.reason) for item in receipt.rejected]
     if received and len(rejected) == received:
         return Refused([_detail(item) for item in rejected], rejected)
-    told = Accepted(
+    accepted = Accepted(
         message=f"{received} events received and queued for processing.",
         received=received,
         rejected=rejected,
     )
     if receipt.spooled:
-        told.spooled = receipt.spooled
+        accepted.spooled = receipt.spooled
     else:
-        told.stored, told.duplicates = receipt.stored, receipt.duplicates
-    return told
+        accepted.stored, accepted.duplicates = receipt.stored, receipt.duplicates
+    return accepted
 
 
 def _detail(item: RejectedItem) -> Detail:

@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from monitor.auth.principal import Principal
+from monitor.auth.call import Call
 from monitor.errors import OverLimit, Unauthenticated
 from monitor.health import Health, State
 from monitor.http.body import JSON
@@ -25,8 +25,8 @@ def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[
     async def health(request: Request) -> Response:
         """Every part's state, for an administrator; for others the whole's."""
         state = await check()
-        caller: Principal = request.scope["principal"]
-        shown = state if caller.role == "admin" else Status(state.status)
+        call: Call = request.scope["call"]
+        shown = state if call.principal.role == "admin" else Status(state.status)
         return json_response(shown, 503 if state.status == "down" else 200)
 
     async def live(request: Request) -> Response:
@@ -51,4 +51,12 @@ def _operation(path: str, endpoint: Endpoint, kind: Any) -> Operation:
         **errors(Unauthenticated, OverLimit),
         503: Answer("Not ready", {JSON: kind}),
     }
-    return Operation("GET", path, name, endpoint.__doc__ or "", "health", endpoint, answers)
+    return Operation(
+        method="GET",
+        path=path,
+        name=name,
+        summary=endpoint.__doc__ or "",
+        tag="health",
+        endpoint=endpoint,
+        answers=answers,
+    )

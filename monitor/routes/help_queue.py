@@ -1,24 +1,21 @@
 """The help queue: teachers see open help requests, take them and resolve them."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from monitor.database.paging import Id
-from monitor.database.pool import Database
+from monitor.database.pool import Connection
 from monitor.database.reads import Reads
 from monitor.errors import Conflict, NotFound
 from monitor.http.operations import Api
+from monitor.http.transactions import AfterCommit
 from monitor.insight.help_queue import HelpRequest, help_queue
 from monitor.live.history import Publication
 from monitor.lms import help_requests
 from monitor.lms.help_requests import HelpAction, HelpChange, HelpOutcome
 
 
-def declare(
-    api: Api,
-    database: Database,
-    reads: Reads,
-    publish: Callable[[Iterable[Publication]], None],
-) -> None:
+def declare(api: Api, reads: Reads, publish: Callable[[Iterable[Publication]], None]) -> None:
     @api.operation("GET", "/classes/{class_id}/help", raises=(NotFound,))
     async def get_help(class_id: Id) -> list[HelpRequest]:
         """A class's open help requests: those nobody has taken first, then the oldest first."""
@@ -27,20 +24,31 @@ def declare(
     path = "/classes/{class_id}/help/{student_id}"
 
     @api.operation("POST", f"{path}/take", raises=(NotFound, Conflict))
-    async def take_help(class_id: Id, student_id: Id, body: HelpAction) -> HelpChange:
+    async def take_help(
+        connection: Connection,
+        after_commit: AfterCommit,
+        class_id: Id,
+        student_id: Id,
+        body: HelpAction,
+    ) -> HelpChange:
         """Takes a student's request; the class is notified (`help_request`)."""
-        async with database.transaction() as connection:
-            outcome = await help_requests.take(connection, class_id, student_id, body.name)
-        return _announce(outcome)
+        outcome = await help_requests.take(connection, class_id, student_id, body.name)
+        return _announce(outcome, after_commit)
 
     @api.operation("POST", f"{path}/resolve", raises=(NotFound, Conflict))
-    async def resolve_help(class_id: Id, student_id: Id, body: HelpAction) -> HelpChange:
+    async def resolve_help(
+        connection: Connection,
+        after_commit: AfterCommit,
+        class_id: Id,
+        student_id: Id,
+        body: HelpAction,
+    ) -> HelpChange:
         """Resolves a student's request; another one needs a `help_stop` and a new `help`."""
-        async with database.transaction() as connection:
-            outcome = await help_requests.resolve(connection, class_id, student_id, body.name)
-        return _announce(outcome)
+        outcome = await help_requests.resolve(connection, class_id, student_id, body.name)
+        return _announce(outcome, after_commit)
 
-    def _announce(outcome: HelpOutcome) -> HelpChange:
+    def _announce(outcome: HelpOutcome, after_commit: AfterCommit) -> HelpChange:
         channels = [f"class:{class_id}" for class_id in outcome.class_ids]
-        publish([Publication("help_request", channels, outcome.change.at, outcome.change)])
+        message = Publication("help_request", channels, outcome.change.at, outcome.change)
+        after_commit(partial(publish, [message]))
         return outcome.change

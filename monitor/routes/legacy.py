@@ -1,4 +1,4 @@
-"""What older clients post: one event to `/student-progress`, cells to `/cell-monitor`."""
+"""Legacy clients: `/student-progress` takes one event, `/cell-monitor` cells."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,15 +10,15 @@ from monitor.errors import Detail, InvalidBody
 from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, Dialect
 from monitor.events.dialects import EventData
 from monitor.events.legacy import CellMonitorData
-from monitor.http.body import JSON, BodyReader
+from monitor.http.body import JSON
 from monitor.http.operations import Endpoint, Operation
-from monitor.pipeline.queue import EventQueue, Receipt
-from monitor.routes.events import ANSWERS, Admit, answer, decode_body
+from monitor.pipeline.queue import Receipt
+from monitor.routes.events import ANSWERS, Intake, answer, decode_body
 
 
-def operations(
-    prefix: str, queue: EventQueue, bodies: BodyReader, max_events: int, admit: Admit
-) -> Iterator[Operation]:
+def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
+    queue, bodies, max_events, admit = intake
+
     async def take(
         request: Request, single: bool | None, dialects: tuple[Dialect, ...]
     ) -> Response:
@@ -26,13 +26,14 @@ def operations(
         if single is None:
             single = body.lstrip()[:1] != b"["
         array = b"[%s]" % body if single else body
-        items = await decode_body(array, max_events, dialects)
-        if single and len(items) != 1:
+        payload = await decode_body(array, max_events, dialects)
+        received = len(payload)
+        if single and received != 1:
             raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
-        admit(request.scope, items, len(body))
-        receipt = await queue.put(items, len(body)) if len(items) else Receipt()
-        status, told = answer(len(items), receipt)
-        return Response(told, status, media_type=JSON)
+        admit(request.scope["call"], payload, len(body))
+        receipt = await queue.put(payload, len(body)) if received else Receipt()
+        status, text = answer(received, receipt)
+        return Response(text, status, media_type=JSON)
 
     async def post_student_progress(request: Request) -> Response:
         """Stores one event, as `/events` does with an array of one."""
@@ -42,11 +43,17 @@ def operations(
         """Stores a cell that ran, or an array of them, as `/events` does with events."""
         return await take(request, None, (CELL_MONITOR,))
 
-    def described(path: str, endpoint: Endpoint, body: Any) -> Operation:
-        name, summary = endpoint.__name__, endpoint.__doc__ or ""
+    def operation(path: str, endpoint: Endpoint, body: Any) -> Operation:
         return Operation(
-            "POST", f"{prefix}{path}", name, summary, "events", endpoint, ANSWERS, body=body
+            method="POST",
+            path=f"{prefix}{path}",
+            name=endpoint.__name__,
+            summary=endpoint.__doc__ or "",
+            tag="events",
+            endpoint=endpoint,
+            answers=ANSWERS,
+            body=body,
         )
 
-    yield described("/student-progress", post_student_progress, EventData)
-    yield described("/cell-monitor", post_cell_monitor, CellMonitorData | list[CellMonitorData])
+    yield operation("/student-progress", post_student_progress, EventData)
+    yield operation("/cell-monitor", post_cell_monitor, CellMonitorData | list[CellMonitorData])

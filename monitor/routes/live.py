@@ -1,4 +1,4 @@
-"""`/ws`: what a dashboard listens to. docs/live.md describes it for who writes a client."""
+"""`/ws`: live messages for dashboards. docs/live.md describes the protocol for clients."""
 
 import asyncio
 import time
@@ -8,10 +8,12 @@ import msgspec
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from monitor.auth.call import Call
 from monitor.auth.channels import all_of, may_subscribe
 from monitor.auth.credentials import SUBPROTOCOL
 from monitor.auth.gate import Gate
 from monitor.database.paging import Id
+from monitor.database.pool import Database
 from monitor.errors import Forbidden, OverLimit, Unauthenticated, Unavailable
 from monitor.http.operations import Api
 from monitor.live.cursor import StreamPosition
@@ -66,7 +68,7 @@ class Error(msgspec.Struct):
 _COMMANDS = msgspec.json.Decoder(Command)
 
 
-def routes(hub: Hub, gate: Gate) -> list[WebSocketRoute]:
+def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
     async def live(socket: WebSocket) -> None:
         offered = socket.scope["subprotocols"]
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
@@ -74,9 +76,11 @@ def routes(hub: Hub, gate: Gate) -> list[WebSocketRoute]:
         wire = socket.scope["extensions"]["websocket.frames"]
         with hub.join(wire, query.name) as subscriber:
             wire.on_writable = subscriber.set_writable
-            await Connection(hub, gate, socket, subscriber).run(query, error)
+            await Connection(
+                hub=hub, gate=gate, database=database, socket=socket, subscriber=subscriber
+            ).run(query, error)
 
-    return [WebSocketRoute("/ws", live)]
+    return [WebSocketRoute("/ws", live, middleware=gate.guard("/ws", "WS"))]
 
 
 def declare(api: Api, hub: Hub) -> None:
@@ -95,19 +99,29 @@ def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
 
 def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
     if isinstance(error, Forbidden):
-        return Error("forbidden", error.told())
+        return Error("forbidden", error.public_message())
     if isinstance(error, OverLimit):
-        return Error("over_limit", error.told())
-    return Error("unavailable", error.told())
+        return Error("over_limit", error.public_message())
+    return Error("unavailable", error.public_message())
 
 
 class Connection:
     """One client: its commands in, its messages out."""
 
-    def __init__(self, hub: Hub, gate: Gate, socket: WebSocket, subscriber: Subscriber) -> None:
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        gate: Gate,
+        database: Database,
+        socket: WebSocket,
+        subscriber: Subscriber,
+    ) -> None:
         self._hub = hub
         self._gate = gate
+        self._database = database
         self._socket = socket
+        self._call: Call = socket.scope["call"]
         self._subscriber = subscriber
         self._all: list[str] = []  # what it gets, having named nothing
         self._all_since = 0
@@ -133,11 +147,10 @@ class Connection:
         """Closes the socket when its credential ends, and channels that are no longer its own."""
         recheck = self._gate.authenticator.recheck
         while True:
-            left = self._socket.scope["principal"].expires - time.time()
+            left = self._call.principal.expires - time.time()
             await asyncio.sleep(max(0.0, min(left, recheck)))
             try:
-                principal = await self._gate.caller(self._socket.scope)
-                self._socket.scope["principal"] = principal
+                self._call.principal = await self._gate.caller(self._socket.scope)
                 for name in list(self._subscriber.channels):
                     await self._review(name)
             except Unauthenticated as error:
@@ -154,12 +167,12 @@ class Connection:
             self._reply("error", _error(error))
 
     async def _check(self, names: list[str]) -> None:
-        await may_subscribe(self._socket.scope["principal"], names, self._gate.database)
+        await may_subscribe(self._call.principal, names, self._database)
 
     async def _obey(self, frame: str | bytes) -> None:
         try:
-            for account in self._socket.scope["accounts"]:
-                account.ask()
+            for allowance in self._call.allowances:
+                allowance.ask()
             command = _COMMANDS.decode(frame)
         except OverLimit as error:
             self._reply("error", _error(error))
@@ -209,7 +222,7 @@ class Connection:
     async def _subscribe(self, channels: list[str], since: str | None) -> None:
         """Without channels to all that the caller may hear, until the client names some."""
         hub, subscriber = self._hub, self._subscriber
-        names = channels or await all_of(self._socket.scope["principal"], self._gate.database)
+        names = channels or await all_of(self._call.principal, self._database)
         cursor = StreamPosition.parse(since) if since is not None else None
         if cursor:
             await hub.catch_up(cursor)

@@ -1,16 +1,18 @@
-"""Notices: what an operator or a teacher says to all, or to a class."""
+"""`/notices`: messages from an operator or a teacher to everybody or to a class."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
 
 from monitor.database.paging import Id
-from monitor.database.pool import Database
+from monitor.database.pool import Connection
 from monitor.database.resource import Unknown
 from monitor.errors import NotFound
 from monitor.http.operations import Api
+from monitor.http.transactions import AfterCommit
 from monitor.live.history import Publication
 from monitor.lms.classes import CLASSES
 
@@ -41,19 +43,20 @@ class NoticeResponse(msgspec.Struct):
     sent_at: datetime
 
 
-def declare(api: Api, database: Database, publish: Callable[[Iterable[Publication]], None]) -> None:
+def declare(api: Api, publish: Callable[[Iterable[Publication]], None]) -> None:
     @api.operation("POST", "/notices", status=201)
-    async def create_notice(body: NoticeCreate) -> NoticeResponse:
+    async def create_notice(
+        connection: Connection, after_commit: AfterCommit, body: NoticeCreate
+    ) -> NoticeResponse:
         """Sends a `system_message` to who is listening now."""
         channel, now = "broadcast", datetime.now(UTC)
         if body.class_id is not None:
             channel = f"class:{body.class_id}"
-            async with database.transaction() as connection:
-                try:
-                    await CLASSES.get(connection, body.class_id)
-                except NotFound:
-                    raise Unknown("class_id", body.class_id) from None
+            try:
+                await CLASSES.get(connection, body.class_id)
+            except NotFound:
+                raise Unknown("class_id", body.class_id) from None
         notice = Notice(body.message, body.level, body.class_id)
         channels = [channel] if body.class_id is None else [channel, f"notices:{body.class_id}"]
-        publish([Publication("system_message", channels, now, notice)])
+        after_commit(partial(publish, [Publication("system_message", channels, now, notice)]))
         return NoticeResponse(body.message, body.level, body.class_id, channel, now)

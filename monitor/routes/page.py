@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from monitor.auth.gate import Guard
 from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery
 
 _STATIC = Path(__file__).parent.parent / "static"
@@ -35,7 +36,7 @@ class _Files(StaticFiles):
         return response
 
 
-def routes(prefix: str) -> list[Route]:
+def routes(prefix: str, guard: Guard) -> list[Route]:
     """The page and its files. `prefix` is the API's path, as `/api/v1`."""
     text = _page(prefix)
 
@@ -43,7 +44,11 @@ def routes(prefix: str) -> list[Route]:
         return HTMLResponse(text, headers=_HEADERS)
 
     files = _Files(directory=_STATIC, packages=[("chartkick", "django/static/chartkick")])
-    return [Route("/", page), Route("/page/{path:path}", files, methods=["GET"])]
+    endpoints: dict[str, Any] = {"/": page, "/page/{path:path}": files}
+    return [
+        Route(path, endpoint, methods=["GET"], middleware=guard(path, "GET", "HEAD"))
+        for path, endpoint in endpoints.items()
+    ]
 
 
 def _page(prefix: str) -> str:

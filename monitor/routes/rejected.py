@@ -1,4 +1,4 @@
-"""Dead letters: to be looked at, tried again, or thrown away."""
+"""`/rejected-events`: dead letters, to inspect, replay or delete."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
@@ -8,16 +8,17 @@ import msgspec
 from monitor.database import dead_letters
 from monitor.database.dead_letters import DeadLetter
 from monitor.database.paging import Id, Limit, Listing
-from monitor.database.pool import Database
+from monitor.database.pool import Connection
 from monitor.errors import NotFound
 from monitor.http.operations import Api
+from monitor.http.transactions import Transactions
 from monitor.pipeline.replay import ReplayFailed
 
 Source = Literal["ingest", "handler", "influxdb"]
 
 
 class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which letters are asked for; `before` is the id of the last one of the page before."""
+    """Filters dead letters; `before` is the id of the last one on the page before."""
 
     source: Annotated[Source, msgspec.Meta(description="What gave up on it")] | None = None
     before: Id | None = None
@@ -25,33 +26,33 @@ class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct):
-    """What has become of a letter that is a dead one no more."""
+    """The outcome of a replay."""
 
     id: int
     outcome: str
 
 
-def declare(api: Api, database: Database, replay: Callable[[DeadLetter], Awaitable[str]]) -> None:
+def declare(api: Api, replay: Callable[[DeadLetter], Awaitable[str]]) -> None:
     @api.operation("GET", "/rejected-events")
-    async def list_rejected_events(query: LetterFilter) -> Listing[DeadLetter]:
-        """What could not be stored, handled or drawn, the latest first."""
-        async with database.transaction() as connection:
-            return await dead_letters.page(connection, query.source, query.before, query.limit)
+    async def list_rejected_events(
+        connection: Connection, query: LetterFilter
+    ) -> Listing[DeadLetter]:
+        """What could not be stored, handled or written to InfluxDB, the latest first."""
+        return await dead_letters.page(connection, query.source, query.before, query.limit)
 
     @api.operation("POST", "/rejected-events/{letter_id}/replay", raises=(NotFound, ReplayFailed))
-    async def replay_rejected_event(letter_id: Id) -> Replayed:
+    async def replay_rejected_event(transactions: Transactions, letter_id: Id) -> Replayed:
         """Tries it again, and removes it when that succeeds."""
-        async with database.transaction() as connection:
+        async with transactions.begin() as connection:  # audited even if it fails halfway
             letter = await dead_letters.get(connection, letter_id)
         outcome = await replay(letter)
-        async with database.transaction() as connection:
+        async with transactions.begin(audited=False) as connection:
             await dead_letters.remove(connection, letter_id)
         return Replayed(letter_id, outcome)
 
     @api.operation("DELETE", "/rejected-events/{letter_id}", raises=(NotFound,))
-    async def delete_rejected_event(letter_id: Id) -> DeadLetter:
+    async def delete_rejected_event(connection: Connection, letter_id: Id) -> DeadLetter:
         """Throws it away."""
-        async with database.transaction() as connection:
-            letter = await dead_letters.get(connection, letter_id)
-            await dead_letters.remove(connection, letter_id)
+        letter = await dead_letters.get(connection, letter_id)
+        await dead_letters.remove(connection, letter_id)
         return letter

@@ -13,9 +13,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from monitor.app import create_app
-from monitor.auth.gate import guarded
 from monitor.auth.permissions import CHANNELS, OWN, ROUTES, table
 from monitor.auth.principal import Role
+from monitor.http.application import Application
 from monitor.settings import Settings
 from tests.support.lms import unique
 from tests.support.paths import ROOT
@@ -140,13 +140,14 @@ def test_each_route_has_a_row_and_each_row_a_route() -> None:
 
 
 async def test_a_route_without_a_row_is_refused() -> None:
-    app = create_app(SETTINGS, {})
+    reached = create_app(SETTINGS, {}).routes[0]
+    gate = reached.app._gate  # type: ignore[attr-defined]
 
     async def endpoint(request: Any) -> Any:
         raise AssertionError("it was let through")
 
-    gate = app.routes[0].app._gate  # type: ignore[attr-defined]
-    app.router.routes += guarded(gate, "", [Route("/unlisted", endpoint)])
+    unlisted = Route("/unlisted", endpoint, middleware=gate.guard("/unlisted", "GET"))
+    app = Application([], [unlisted], origins=[], expose=[])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as api:
         answer = await api.get("/unlisted", headers=bearer(token("root", "admin")))
     assert answer.status_code == 403

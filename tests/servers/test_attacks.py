@@ -8,7 +8,7 @@ import socket
 import httpx
 import pytest
 
-from monitor.auth.credentials import _remembered, find
+from monitor.auth.credentials import _cached, find
 from tests.support.fixtures import replica_fixture
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, client, token
@@ -80,12 +80,12 @@ async def test_who_reads_no_answer_is_cut_off(strict: Replica) -> None:
     assert 0 < found.count(b"HTTP/1.1 200 OK") < asked
 
 
-def test_long_queries_are_not_remembered() -> None:
-    kept = [_remembered.cache_info().currsize]
+def test_long_queries_are_not_cached() -> None:
+    kept = [_cached.cache_info().currsize]
     for length in (50, 5000):
         query = b"x" * length
         assert find({"type": "http", "headers": [], "query_string": query}) is None
-        kept.append(_remembered.cache_info().currsize)
+        kept.append(_cached.cache_info().currsize)
     assert kept[1:] == [kept[0] + 1] * 2
 
 

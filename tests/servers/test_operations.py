@@ -1,21 +1,24 @@
 """Declaring an operation: its arguments, its answers, its description."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from monitor.auth.call import Call
+from monitor.auth.permissions import YES, Permission
+from monitor.auth.principal import OPEN
 from monitor.database.paging import Id, Listing, Page
+from monitor.database.pool import Database
 from monitor.errors import Conflict, NotFound
+from monitor.http.application import Application
 from monitor.http.body import BodyReader
 from monitor.http.openapi import declare
 from monitor.http.operations import Api
-from monitor.http.responses import EXCEPTION_HANDLERS
 
 
 class Thing(msgspec.Struct):
@@ -29,12 +32,20 @@ class Filter(Page, frozen=True, kw_only=True):
     text: str = ""
 
 
-async def anybody(scope: Scope, found: Mapping[str, Any]) -> None:
-    """Refuses nobody."""
+class Open:
+    """Stands before the application as the gate of an open server does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["call"] = Call(Permission(admin=YES), OPEN, YES)
+        await self._app(scope, receive, send)
 
 
 def made() -> Api:
-    api = Api("/api", BodyReader(10_000, 20_000), anybody)
+    unused = Database({}, 1, 1.0)  # no operation here asks for a connection
+    api = Api("/api", BodyReader(10_000, 20_000), unused)
 
     @api.operation("GET", "/things")
     async def list_things(query: Filter) -> Listing[str]:
@@ -70,7 +81,8 @@ def made() -> Api:
 
 @pytest.fixture(scope="module")
 def client() -> httpx.AsyncClient:
-    app = Starlette(routes=made().routes(), exception_handlers=EXCEPTION_HANDLERS)
+    routes = made().routes(lambda *_: [Middleware(Open)])
+    app = Application([], routes, origins=[], expose=[])
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://server/api")
 

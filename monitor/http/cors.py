@@ -1,0 +1,51 @@
+"""CORS: which web pages may read the answers."""
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from monitor.http.headers import RawHeaders
+
+
+class Cors(CORSMiddleware):
+    """Starlette's CORS with header lists that are built once, and `common` on every answer.
+
+    Built for each answer, they took as long as decoding and queueing its events; a middleware of
+    its own for `common` would take another call for each message.
+    """
+
+    def __init__(
+        self, app: ASGIApp, origins: list[str], expose: list[str], common: RawHeaders
+    ) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=expose,
+            max_age=86_400,
+        )
+        self._without_origin = common
+        self._allowed: RawHeaders = common + [
+            (name.lower().encode(), value.encode()) for name, value in self.simple_headers.items()
+        ]
+        self._refused: RawHeaders = [*common, (b"vary", b"Origin")]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "OPTIONS":
+            return await super().__call__(scope, receive, send)
+        added = self._added(scope["headers"])
+
+        async def send_added(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *added]
+            await send(message)
+
+        return await self.app(scope, receive, send_added)
+
+    def _added(self, headers: RawHeaders) -> RawHeaders:
+        origin = next((value for name, value in headers if name == b"origin"), None)
+        if self.allow_all_origins:
+            return self._allowed if origin else self._without_origin
+        if origin and self.is_allowed_origin(origin.decode("latin-1")):
+            return [*self._allowed, (b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        return self._refused

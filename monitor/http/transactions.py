@@ -1,0 +1,85 @@
+"""The transactions of one call: authorised before it acts, audited when it has."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from starlette.types import Scope
+
+from monitor.auth import audit
+from monitor.auth.authorisation import lock_of, names_to_verify, verify
+from monitor.auth.call import Call
+from monitor.auth.permissions import Rule
+from monitor.database.pool import Connection, Database
+
+
+class Transactions:
+    """For a handler that needs more than one transaction, or none for a while.
+
+    Raises Forbidden where the arguments by themselves are not for the caller.
+    """
+
+    def __init__(
+        self, database: Database, scope: Scope, operation: str, arguments: Mapping[str, Any]
+    ) -> None:
+        call: Call = scope["call"]
+        rule = cast(Rule, call.rule)  # the gate lets nobody through without one
+        self._database = database
+        self._principal = call.principal
+        self._operation = operation
+        self._path: str = scope["path"]
+        self._body = arguments.get("body")
+        self._names = names_to_verify(rule, arguments)
+        self._lock = lock_of(scope["method"])
+        self._is_audited = audit.is_audited(call.principal, scope["method"], arguments)
+
+    @asynccontextmanager
+    async def begin(self, *, audited: bool = True) -> AsyncIterator[Connection]:
+        """A transaction in which the call is authorised, and what it depends on stays unchanged.
+
+        A call that reads has one snapshot, a call that writes holds locks (see `verify`). It
+        commits at the end, together with the audit entry of a call that has one; pass
+        `audited=False` to all transactions except one. Raises Forbidden, and Unavailable when
+        PostgreSQL can't do it now.
+        """
+        is_recorded = audited and self._is_audited
+        snapshot = self._lock is None and not is_recorded
+        async with self._database.transaction(snapshot=snapshot) as connection:
+            await verify(connection, self._principal, self._names, self._lock)
+            yield connection
+            if is_recorded:
+                await audit.record(
+                    connection,
+                    self._principal,
+                    operation=self._operation,
+                    path=self._path,
+                    detail=audit.detail_of(self._body),
+                )
+
+    async def authorise(self) -> None:
+        """Authorises a call whose handler is given no connection, before it does anything.
+
+        An export is audited here, as it may be read from a standby. Raises Forbidden and
+        Unavailable.
+        """
+        is_export = self._is_audited and self._lock is None
+        if self._names or is_export:
+            async with self.begin(audited=is_export):
+                pass
+
+
+class AfterCommit:
+    """Collects what a handler wants done once its changes are committed, and only then."""
+
+    def __init__(self) -> None:
+        self._actions: list[Callable[[], Awaitable[None] | None]] = []
+
+    def __call__(self, action: Callable[[], Awaitable[None] | None]) -> None:
+        """Adds a function or a coroutine function without arguments."""
+        self._actions.append(action)
+
+    async def run(self) -> None:
+        """Runs the actions in order."""
+        for action in self._actions:
+            if (pending := action()) is not None:
+                await pending
