@@ -2,29 +2,21 @@
 
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import jwt
 import pytest
-from starlette.routing import Route
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from monitor.app import create_app
-from monitor.auth.permissions import CHANNELS, OWN, ROUTES, table
+from monitor.auth.permissions import CHANNELS, OWN, ROUTES
 from monitor.auth.principal import Role
-from monitor.http.application import Application
-from monitor.settings import Settings
 from tests.support.lms import unique
-from tests.support.paths import ROOT
 from tests.support.replicas import Replica
 from tests.support.tokens import CLAIMS, SECRET, bearer, client, token, unsigned
 
-DOCS = ROOT / "docs" / "security.md"
 PEOPLE = ("student", "instructor", "admin")
-SETTINGS = Settings(jwt_secret=SECRET, test_events="on")
 
 
 class World:
@@ -126,35 +118,6 @@ CHANGES = ("DELETE",)  # walked by those who are refused only: the world has to 
 
 def told_nothing(call: str, answer: httpx.Response) -> bool:
     return answer.status_code == 200 and (call in PAGE or bool(answer.json() == {"status": "ok"}))
-
-
-def routes() -> Iterator[tuple[str, str]]:
-    for route in create_app(SETTINGS, {}).routes:
-        path = getattr(route, "path", "").removeprefix("/api/v1")
-        for method in getattr(route, "methods", None) or {"WS"}:
-            yield "GET" if method == "HEAD" else method, path
-
-
-def test_each_route_has_a_row_and_each_row_a_route() -> None:
-    assert {f"{method} {path}" for method, path in routes()} == set(ROUTES)
-
-
-async def test_a_route_without_a_row_is_refused() -> None:
-    reached = create_app(SETTINGS, {}).routes[0]
-    gate = reached.app._gate  # type: ignore[attr-defined]
-
-    async def endpoint(request: Any) -> Any:
-        raise AssertionError("it was let through")
-
-    unlisted = Route("/unlisted", endpoint, middleware=gate.guard("/unlisted", "GET"))
-    app = Application([], [unlisted], origins=[], expose=[])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as api:
-        answer = await api.get("/unlisted", headers=bearer(token("root", "admin")))
-    assert answer.status_code == 403
-
-
-def test_the_docs_show_the_table() -> None:
-    assert table() in DOCS.read_text()
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -8,13 +8,11 @@ import socket
 import httpx
 import pytest
 
-from monitor.auth.credentials import _cached, find
 from tests.support.fixtures import replica_fixture
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, client, token
 
 MAX_BYTES = 100_000
-
 
 # A replica with credentials and short deadlines.
 strict = replica_fixture(
@@ -78,15 +76,6 @@ async def test_who_reads_no_answer_is_cut_off(strict: Replica) -> None:
         idler.settimeout(10)
         found = b"".join(iter(lambda: idler.recv(1 << 20), b""))
     assert 0 < found.count(b"HTTP/1.1 200 OK") < asked
-
-
-def test_long_queries_are_not_cached() -> None:
-    kept = [_cached.cache_info().currsize]
-    for length in (50, 5000):
-        query = b"x" * length
-        assert find({"type": "http", "headers": [], "query_string": query}) is None
-        kept.append(_cached.cache_info().currsize)
-    assert kept[1:] == [kept[0] + 1] * 2
 
 
 async def test_many_requests_at_once_are_no_large_head(shared_replica: Replica) -> None:

@@ -20,7 +20,6 @@ from monitor.events.types import Table
 from monitor.pipeline.id_cache import ResolvedIds
 from monitor.pipeline.ledger import Counts
 from monitor.pipeline.postgres import PostgresSink, Stored
-from monitor.pipeline.queue import EventQueue
 from monitor.pipeline.rows import Row, home_row
 from monitor.pipeline.spool.entries import Spool
 from tests.support.consumers import ids_of, run_consumers, stored_ids
@@ -109,23 +108,6 @@ async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) ->
         copy = make_event(id=event.id, time=event.time, received_at=make_event().received_at)
         receipts = await asyncio.gather(server.put(copy, other), server.put(make_event()))
     assert [(each.stored, each.duplicates) for each in receipts] == [(1, 1), (1, 0)]
-
-
-async def test_a_full_queue_refuses_by_events_and_by_bytes() -> None:
-    queue = EventQueue(3, 100)
-    queue.put(Payload([make_event(), make_event()], []), 10)
-    with pytest.raises(QueueFull, match="2 events"):
-        queue.put(Payload([make_event(), make_event()], []), 10)
-    with pytest.raises(QueueFull, match="10 bytes"):
-        queue.put(Payload([make_event()], []), 91)
-    queue.put(Payload([make_event()], []), 90)
-    assert queue.full
-    (one, other) = await queue.take(10, 0)
-    queue.release(one)
-    assert not queue.full
-    queue.put(Payload([make_event()], []), 10)
-    queue.release(other)
-    assert queue.events == 1
 
 
 async def test_what_postgresql_cant_take_is_spooled_and_comes_in_later(
@@ -319,14 +301,6 @@ async def test_closing_waits_for_what_is_pending(pool: asyncpg.Pool) -> None:
         assert [(await receipt).stored for receipt in receipts] == [1] * 60
         with pytest.raises(QueueFull, match="stopping"):
             server.queue.put(Payload([make_event()], []), 1)
-
-
-async def test_closing_gives_up_after_its_timeout() -> None:
-    queue = EventQueue(10, 10)
-    queue.put(Payload([make_event()], []), 1)
-    async with asyncio.timeout(2):
-        assert not await queue.wait_drained(0.05)
-    assert queue.events == 1
 
 
 async def test_stopping_answers_those_who_wait(pool: asyncpg.Pool, postgres: Address) -> None:

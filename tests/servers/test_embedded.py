@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -20,7 +19,6 @@ from monitor.database.embedded.server import (
 )
 from tests.support.embedded import (
     AS_ROOT,
-    SERVER,
     WATCHDOGS,
     assert_starts_with,
     assert_written,
@@ -30,7 +28,6 @@ from tests.support.embedded import (
     serve,
     write_word,
 )
-from tests.support.paths import ROOT
 from tests.support.waiting import eventually
 
 
@@ -196,23 +193,6 @@ def test_a_broken_data_directory_is_reported_with_the_log(copied_directory: Path
     (copied_directory / "data" / "PG_VERSION").write_text("18\n")
     with EmbeddedPostgres(copied_directory):
         assert postmaster_of(copied_directory).is_running()
-
-
-def test_a_directory_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
-    thesis = tmp_path / "data" / "thesis.txt"
-    thesis.parent.mkdir()
-    thesis.write_text("mine")
-    with pytest.raises(EmbeddedPostgresError, match="DATA_DIR"):
-        EmbeddedPostgres(tmp_path).start()
-    assert thesis.read_text() == "mine"
-
-
-def test_without_the_wheel_the_message_says_what_to_do(tmp_path: Path) -> None:
-    script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {SERVER}"
-    bare = [sys.executable, "-I", "-S", "-c", script, str(tmp_path), "False"]
-    run = subprocess.run(bare, capture_output=True, text=True, check=False)
-    assert "make install" in run.stderr
-    assert "POSTGRES_SERVER" in run.stderr
 
 
 def test_the_log_does_not_grow_without_bound(postgres_directory: Path) -> None:

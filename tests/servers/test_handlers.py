@@ -1,13 +1,10 @@
 """Handlers of custom types of event, from outside the package."""
 
 import asyncio
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import ModuleType
 
 import asyncpg
 import httpx
@@ -17,12 +14,10 @@ import tenacity
 from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
 from monitor.database.pool import close_pool, open_single_use_pool
-from monitor.errors import HandlersError
 from monitor.events.decoding import decode
 from monitor.events.event import Event
 from monitor.pipeline import handler_runner
 from monitor.pipeline.handler_runner import HandlerRunner
-from monitor.pipeline.handlers import Handler, load_handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 from tests.support.factories import deadline_soon, make_event
@@ -206,19 +201,6 @@ async def test_a_handler_whose_commit_fails_is_recorded_and_stops_nobody(
     assert letter["reason"].startswith("UniqueViolationError")
 
 
-def test_two_handlers_of_one_name_are_refused() -> None:
-    handlers = Handlers()
-
-    def named() -> Handler:
-        async def handler(event: Event, connection: asyncpg.Connection) -> None: ...
-
-        return handler
-
-    handlers.on("quiz")(named())
-    with pytest.raises(HandlersError, match="rename one"):
-        handlers.on("exam")(named())
-
-
 async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_come(
     pool: asyncpg.Pool,
     handler_pool: asyncpg.Pool,
@@ -354,41 +336,3 @@ async def test_a_repeated_event_is_not_handled_again(pool: asyncpg.Pool) -> None
     event = await stored(pool, handlers, make_event(type="quiz"))
     await stored(pool, handlers, make_event(type="quiz", id=event.id, time=event.time))
     assert await pool.fetchval("SELECT count(*) FROM outbox_handlers") == 1
-
-
-def module(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: object) -> str:
-    made_up = ModuleType(name)
-    vars(made_up).update(attributes)
-    monkeypatch.setitem(sys.modules, name, made_up)
-    return name
-
-
-def test_the_handlers_of_all_modules_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def handler(event: Event, connection: asyncpg.Connection) -> None: ...
-
-    one, other = Handlers(), Handlers()
-    for handlers in (one, other):
-        handlers.on("quiz")(handler)
-    names = [module(monkeypatch, "one", handlers=one), module(monkeypatch, "two", handlers=other)]
-    assert list(load_handlers(names).of("quiz")) == [handler, handler]
-    assert list(load_handlers([]).of("quiz")) == []
-
-
-def test_a_module_that_is_missing_or_has_no_handlers_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    names = [
-        "no_such_module_anywhere",
-        module(monkeypatch, "without"),
-        module(monkeypatch, "wrong", handlers=[]),
-    ]
-    for name in names:
-        with pytest.raises(HandlersError, match=f"^HANDLERS: .*{name}"):
-            load_handlers([name])
-
-
-def test_importing_the_package_loads_nothing_but_handlers() -> None:
-    code = "import sys; import monitor; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.split(".")[0] for name in done.stdout.split()}
-    assert loaded.isdisjoint({"asyncpg", "asyncio", "msgspec", "starlette", "uvicorn"})

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -317,14 +316,3 @@ async def test_the_examples_show_all_once_over_a_broken_connection(
         (told,) = await lines(output, 1)
         assert (told["event"], told["data"]["recovered"]) == ("subscribed", False)
         assert network.connections >= 3
-
-
-def test_the_page_names_every_event_error_and_close_code() -> None:
-    page = (DOCS / "live.md").read_text()
-    source = (ROOT / "monitor/routes/live.py").read_text()
-    errors = set(re.findall(r'Error\(\s*"(\w+)"', source))
-    events = set(re.findall(r'_reply\("(\w+)"', source)) | {"stale", "resumed"}
-    assert len(errors) == 8
-    assert len(events) >= 7
-    for name in errors | events | {"1007", "1009", "1011", "1012", "3008", "4401"}:
-        assert f"`{name}`" in page, name

@@ -279,13 +279,3 @@ async def test_a_duration_is_read_back_within_five_percent(
 async def test_an_absurd_duration_has_a_bucket(pool: asyncpg.Pool, duration: float) -> None:
     bucket = await pool.fetchval("SELECT duration_bucket($1)", duration)
     assert bucket == (0 if duration == 0 else 255)
-
-
-def test_percentiles_of_nothing_are_none() -> None:
-    assert percentile(unpack("0"), 0.5) is None
-
-
-def test_counts_are_read_from_the_digits() -> None:
-    assert unpack("0") == [0]
-    assert unpack("500000012") == [12, 5]
-    assert unpack(str(7 + 99_999_999 * 10**8 + 3 * 10**16)) == [7, 99_999_999, 3]

@@ -51,6 +51,15 @@ async def act_on_help(
     return await api.post(f"/classes/{class_id}/help/{student}/{action}", json={"name": name})
 
 
+def notebook(*sources: str, kind: str = "markdown") -> dict[str, Any]:
+    """A notebook with a cell for each source."""
+    cells = [
+        {"cell_type": kind, "id": f"c{n}", "metadata": {}, "source": source}
+        for n, source in enumerate(sources)
+    ]
+    return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
 def error_location(answer: httpx.Response) -> list[Any]:
     """Where the one thing wrong with a request is."""
     assert answer.status_code == 422, answer.text

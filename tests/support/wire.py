@@ -19,6 +19,24 @@ def item(**fields: Any) -> dict[str, Any]:
     return {"eventId": ID, "eventType": "help", "eventTime": TIME, "userId": "花子"} | fields
 
 
+def legacy_cell(**fields: Any) -> dict[str, Any]:
+    """A cell as older clients post it to /cell-monitor."""
+    return {
+        "userId": "花子",
+        "notebookPath": "a/b.ipynb",
+        "cellId": "c",
+        "cellIndex": 2,
+        "cellType": "code",
+        "cellContent": "1 + 1",
+        "outputs": [],
+        "executionCount": 3,
+        "executionTime": 0.25,
+        "executionStatus": "completed",
+        "timestamp": TIME,
+        "metadata": {"room": 7},
+    } | fields
+
+
 def decode_items(*items: Any, limit: int = 100) -> Payload:
     return decode(json.dumps(items).encode(), NOW, limit)
 

@@ -1,4 +1,4 @@
-"""The documentation names files that exist."""
+"""The documentation is held to the files and the code it describes."""
 
 import re
 from pathlib import Path
@@ -32,3 +32,14 @@ def test_architecture_names_each_folder() -> None:
     folders = [path.parent.name for path in (ROOT / "monitor").glob("*/__init__.py")]
     assert folders
     assert [name for name in folders if f"`monitor/{name}/`" not in text] == []
+
+
+def test_the_page_names_every_event_error_and_close_code() -> None:
+    page = (ROOT / "docs" / "live.md").read_text()
+    source = (ROOT / "monitor/routes/live.py").read_text()
+    errors = set(re.findall(r'Error\(\s*"(\w+)"', source))
+    events = set(re.findall(r'_reply\("(\w+)"', source)) | {"stale", "resumed"}
+    assert len(errors) == 8
+    assert len(events) >= 7
+    for name in errors | events | {"1007", "1009", "1011", "1012", "3008", "4401"}:
+        assert f"`{name}`" in page, name

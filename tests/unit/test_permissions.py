@@ -1,0 +1,46 @@
+"""The table of permissions: what it has rows for, and what the docs show of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from starlette.routing import Route
+
+from monitor.app import create_app
+from monitor.auth.permissions import ROUTES, table
+from monitor.http.application import Application
+from monitor.settings import Settings
+from tests.support.paths import ROOT
+from tests.support.tokens import SECRET, bearer, token
+
+DOCS = ROOT / "docs" / "security.md"
+SETTINGS = Settings(jwt_secret=SECRET, test_events="on")
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    for route in create_app(SETTINGS, {}).routes:
+        path = getattr(route, "path", "").removeprefix("/api/v1")
+        for method in getattr(route, "methods", None) or {"WS"}:
+            yield "GET" if method == "HEAD" else method, path
+
+
+def test_each_route_has_a_row_and_each_row_a_route() -> None:
+    assert {f"{method} {path}" for method, path in routes()} == set(ROUTES)
+
+
+async def test_a_route_without_a_row_is_refused() -> None:
+    reached = create_app(SETTINGS, {}).routes[0]
+    gate = reached.app._gate  # type: ignore[attr-defined]
+
+    async def endpoint(request: Any) -> Any:
+        raise AssertionError("it was let through")
+
+    unlisted = Route("/unlisted", endpoint, middleware=gate.guard("/unlisted", "GET"))
+    app = Application([], [unlisted], origins=[], expose=[])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as api:
+        answer = await api.get("/unlisted", headers=bearer(token("root", "admin")))
+    assert answer.status_code == 403
+
+
+def test_the_docs_show_the_table() -> None:
+    assert table() in DOCS.read_text()

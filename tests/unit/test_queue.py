@@ -1,0 +1,35 @@
+"""The queue between requests and consumers."""
+
+import asyncio
+
+import pytest
+
+from monitor.errors import QueueFull
+from monitor.events.event import Payload
+from monitor.pipeline.queue import EventQueue
+from tests.support.factories import make_event
+
+
+async def test_a_full_queue_refuses_by_events_and_by_bytes() -> None:
+    queue = EventQueue(3, 100)
+    queue.put(Payload([make_event(), make_event()], []), 10)
+    with pytest.raises(QueueFull, match="2 events"):
+        queue.put(Payload([make_event(), make_event()], []), 10)
+    with pytest.raises(QueueFull, match="10 bytes"):
+        queue.put(Payload([make_event()], []), 91)
+    queue.put(Payload([make_event()], []), 90)
+    assert queue.full
+    (one, other) = await queue.take(10, 0)
+    queue.release(one)
+    assert not queue.full
+    queue.put(Payload([make_event()], []), 10)
+    queue.release(other)
+    assert queue.events == 1
+
+
+async def test_closing_gives_up_after_its_timeout() -> None:
+    queue = EventQueue(10, 10)
+    queue.put(Payload([make_event()], []), 1)
+    async with asyncio.timeout(2):
+        assert not await queue.wait_drained(0.05)
+    assert queue.events == 1
