@@ -1,4 +1,4 @@
-"""Whether the server does its work, part by part."""
+"""`/health`: the state of the server and of its parts."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any

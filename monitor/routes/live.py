@@ -21,7 +21,7 @@ from monitor.live.hub import Hub, Stale
 from monitor.live.presence import Attendance
 from monitor.live.subscriber import Subscriber
 
-ENDED = 4401  # the close code when the credential of a socket ends
+ENDED = 4401  # the close code when a socket's credential is no longer valid
 MAX_CHANNELS = 1000
 MAX_CHANNEL_LENGTH = 2000
 MAX_NAME_LENGTH = 200
@@ -30,7 +30,7 @@ Interval = Annotated[int, msgspec.Meta(ge=0, le=10_000)]  # ms
 
 
 class Query(msgspec.Struct):
-    """What the URL asks for."""
+    """The parameters of the URL."""
 
     channels: str = ""
     since: str = ""
@@ -39,7 +39,7 @@ class Query(msgspec.Struct):
 
 
 class Command(msgspec.Struct):
-    """What a client sends."""
+    """A client's message. `coalesce` is in milliseconds."""
 
     action: Literal["subscribe", "unsubscribe", "ping", "presence"]
     channels: list[str] = []
@@ -86,7 +86,7 @@ def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
 def declare(api: Api, hub: Hub) -> None:
     @api.operation("GET", "/classes/{class_id}/presence")
     async def get_presence(class_id: Id) -> Attendance:
-        """Who is connected to the class's channel, at any replica; some seconds old at most."""
+        """Who is connected to the class's channel, at any replica; at most some seconds old."""
         return hub.presence.of(f"class:{class_id}")
 
 
@@ -106,7 +106,7 @@ def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
 
 
 class Connection:
-    """One client: its commands in, its messages out."""
+    """One client: takes its commands, sends its messages."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Connection:
         self._socket = socket
         self._call: Call = socket.scope["call"]
         self._subscriber = subscriber
-        self._all: list[str] = []  # what it gets, having named nothing
+        self._all: list[str] = []  # its channels while it has named none
         self._all_since = 0
 
     async def run(self, query: Query, error: Error | None) -> None:
@@ -144,7 +144,7 @@ class Connection:
             await self._obey(message.get("text") or message.get("bytes") or b"")
 
     async def _watch(self) -> None:
-        """Closes the socket when its credential ends, and channels that are no longer its own."""
+        """Closes the socket when its credential expires, and ends subscriptions it may not keep."""
         recheck = self._gate.authenticator.recheck
         while True:
             left = self._call.principal.expires - time.time()
@@ -220,7 +220,7 @@ class Connection:
         return None
 
     async def _subscribe(self, channels: list[str], since: str | None) -> None:
-        """Without channels to all that the caller may hear, until the client names some."""
+        """Without channels: subscribes to all of the caller's until the client names some."""
         hub, subscriber = self._hub, self._subscriber
         names = channels or await all_of(self._call.principal, self._database)
         cursor = StreamPosition.parse(since) if since is not None else None
@@ -232,7 +232,7 @@ class Connection:
             until = self._all_since
         self._all, self._all_since = [] if channels else names, hub.history.position
         recovered = since is None or (cursor is not None and hub.history.covers(cursor))
-        # Its own place again, until it has got what it missed.
+        # Its own position again, until it has received what it missed.
         self._reply("subscribed", Subscribed(names, recovered), place=since if recovered else None)
         if cursor and recovered:
             subscriber.replay(hub.missed(subscriber, names, cursor, until))

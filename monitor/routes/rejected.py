@@ -20,7 +20,7 @@ Source = Literal["ingest", "handler", "influxdb"]
 class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Filters dead letters; `before` is the id of the last one on the page before."""
 
-    source: Annotated[Source, msgspec.Meta(description="What gave up on it")] | None = None
+    source: Annotated[Source, msgspec.Meta(description="The stage that rejected it")] | None = None
     before: Id | None = None
     limit: Limit = 100
 
