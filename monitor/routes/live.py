@@ -29,7 +29,7 @@ MAX_NAME_LENGTH = 200
 Interval = Annotated[int, msgspec.Meta(ge=0, le=10_000)]  # ms
 
 
-class Query(msgspec.Struct):
+class SocketQuery(msgspec.Struct):
     """The parameters of the URL."""
 
     channels: str = ""
@@ -48,19 +48,25 @@ class Command(msgspec.Struct):
 
 
 class Subscribed(msgspec.Struct):
+    """The channels of a subscription; `recovered` says whether nothing since the cursor is lost."""
+
     channels: list[str]
     recovered: bool
 
 
 class Unsubscribed(msgspec.Struct):
+    """The channels whose subscription ended."""
+
     channels: list[str]
 
 
 class Pong(msgspec.Struct):
-    pass
+    """The answer to a ping."""
 
 
 class Error(msgspec.Struct):
+    """What was wrong with a command, or refused: a code for programs, a message for people."""
+
     code: str
     message: str
 
@@ -69,6 +75,8 @@ _COMMANDS = msgspec.json.Decoder(Command)
 
 
 def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
+    """The WebSocket `/ws`."""
+
     async def live(socket: WebSocket) -> None:
         offered = socket.scope["subprotocols"]
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
@@ -76,7 +84,7 @@ def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
         wire = socket.scope["extensions"]["websocket.frames"]
         with hub.join(wire, query.name) as subscriber:
             wire.on_writable = subscriber.set_writable
-            await Connection(
+            await LiveSocket(
                 hub=hub, gate=gate, database=database, socket=socket, subscriber=subscriber
             ).run(query, error)
 
@@ -84,17 +92,19 @@ def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
 
 
 def declare(api: Api, hub: Hub) -> None:
+    """Declares the presence of a class."""
+
     @api.operation("GET", "/classes/{class_id}/presence")
     async def get_presence(class_id: Id) -> Attendance:
         """Who is connected to the class's channel, at any replica; at most some seconds old."""
         return hub.presence.of(f"class:{class_id}")
 
 
-def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
+def _read_query(socket: WebSocket) -> tuple[SocketQuery, Error | None]:
     try:
-        return msgspec.convert(dict(socket.query_params), Query, strict=False), None
+        return msgspec.convert(dict(socket.query_params), SocketQuery, strict=False), None
     except msgspec.ValidationError as error:
-        return Query(), Error("invalid_query", str(error))
+        return SocketQuery(), Error("invalid_query", str(error))
 
 
 def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
@@ -105,7 +115,7 @@ def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
     return Error("unavailable", error.public_message())
 
 
-class Connection:
+class LiveSocket:
     """One client: takes its commands, sends its messages."""
 
     def __init__(
@@ -126,7 +136,8 @@ class Connection:
         self._all: list[str] = []  # its channels while it has named none
         self._all_since = 0
 
-    async def run(self, query: Query, error: Error | None) -> None:
+    async def run(self, query: SocketQuery, error: Error | None) -> None:
+        """Serves the client until it disconnects."""
         if error:
             self._reply("error", error)
         watch = asyncio.create_task(self._watch())
@@ -135,7 +146,7 @@ class Connection:
         finally:
             watch.cancel()
 
-    async def _serve(self, query: Query) -> None:
+    async def _serve(self, query: SocketQuery) -> None:
         channels = [name for name in query.channels.split(",") if name]
         await self._act(Command("subscribe", channels, query.since or None, query.coalesce))
         if self._hub.stale:

@@ -44,6 +44,8 @@ class NoticeResponse(msgspec.Struct):
 
 
 def declare(api: Api, publish: Callable[[Iterable[Publication]], None]) -> None:
+    """`publish` sends messages to subscribers."""
+
     @api.operation("POST", "/notices", status=201)
     async def create_notice(
         connection: Connection, after_commit: AfterCommit, body: NoticeCreate

@@ -33,6 +33,8 @@ class Replayed(msgspec.Struct):
 
 
 def declare(api: Api, replay: Callable[[DeadLetter], Awaitable[str]]) -> None:
+    """`replay` retries a dead letter and returns the outcome; it raises ReplayFailed."""
+
     @api.operation("GET", "/rejected-events")
     async def list_rejected_events(
         connection: Connection, query: LetterFilter

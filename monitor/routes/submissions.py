@@ -34,6 +34,7 @@ Publish = Callable[[Iterable[Publication]], None]
 
 
 def declare(api: Api, publish: Publish) -> None:
+    """`publish` sends messages to subscribers."""
     turn = asyncio.Lock()  # one thread at a time: more would add memory, and no speed
     _declare_changes(api, publish, turn)
     _declare_reads(api, turn)
