@@ -7,7 +7,7 @@ from monitor.auth.permissions import Permission, Rule
 from monitor.auth.principal import NOBODY, Principal
 
 
-class Call(msgspec.Struct):
+class Call(msgspec.Struct, gc=False):
     """A request or a socket behind the gate, kept in `scope["call"]`.
 
     `permission` is the table's row for it, `rule` the cell of the caller's role; None until the

@@ -42,17 +42,16 @@ class Gate:
             self.origins.check(scope)
         if self.limiter:
             address = self.limiter.allowances[_host(scope)]
-            call.allowances = (address,)
             address.ask()
         principal = await self.caller(scope)
         if self.limiter and principal.role != "anyone":
             own = self.limiter.allowances[principal]
-            call.allowances += (own,)
             own.ask()
+            call.allowances = (address, own)
+        call.principal = principal
         call.rule = permission.rule(principal.role)
         if call.rule is None:
             raise _refusal(principal)
-        call.principal = principal
 
     async def caller(self, scope: Scope) -> Principal:
         """Raises Unauthenticated, and Unavailable when a credential can't be verified now."""

@@ -62,29 +62,29 @@ class Keyring:
             await self.look()
 
     async def principal(self, key: str) -> Principal:
-        """Raises Unauthenticated, and Unavailable when no key is known yet."""
+        """A key's principal. Raises Unauthenticated, and Unavailable before the first look-up."""
         hashed = digest(key)
         if self._keys is None or hashed not in self._keys:
             await self._look_again()
         if self._keys is None:
             raise Unavailable("The ingest keys can't be looked up now")
-        if found := self._keys.get(hashed):
-            self.in_use[key] = found
-            return found
+        if principal := self._keys.get(hashed):
+            self.in_use[key] = principal
+            return principal
         raise Unauthenticated("This ingest key is unknown, or revoked")
 
     def count(self, key: Principal, events: int) -> None:
-        """Raises OverLimit when it has brought what it may in a day."""
+        """Counts a key's events of today (UTC). Raises OverLimit beyond the daily quota."""
         name = key.name
-        brought = self._unwritten.get(name, 0) + events
-        if brought + self._today.get(name, 0) > self._daily_events:
+        unwritten = self._unwritten.get(name, 0) + events
+        if unwritten + self._today.get(name, 0) > self._daily_events:
             now = datetime.now(UTC)
             left = 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
-            raise OverLimit(f"A key brings at most {self._daily_events} events a day", left)
-        self._unwritten[name] = brought
+            raise OverLimit(f"At most {self._daily_events} events a day with one key", left)
+        self._unwritten[name] = unwritten
 
     async def look(self) -> None:
-        """Writes what was brought, and brings the keys up to date. Raises Unavailable."""
+        """Writes the keys' usage, and reads the keys if one has changed. Raises Unavailable."""
         async with self._looking:
             self._looked_at = asyncio.get_running_loop().time()
             await self._write_usage()
@@ -92,10 +92,10 @@ class Keyring:
                 row = await connection.fetchrow(_SELECT_STATE)
                 if tuple(row) == self._state:
                     return
-                found = [Held(**each) for each in await connection.fetch(_SELECT_KEYS)]
-            self._take(found)
+                keys = [Held(**each) for each in await connection.fetch(_SELECT_KEYS)]
+            self._take(keys)
             self._state = tuple(row)
-            await asyncio.to_thread(self._keep, found)
+            await asyncio.to_thread(self._keep, keys)
 
     async def _look_again(self) -> None:
         if asyncio.get_running_loop().time() - self._looked_at < _LEAST_PERIOD:
@@ -110,8 +110,8 @@ class Keyring:
                 columns = list(map(int, unwritten)), list(unwritten.values())
                 if unwritten:
                     await connection.execute(_ADD_USAGE, *columns)
-                found = await connection.fetch(_SELECT_USAGE)
-                self._today = {str(key_id): events for key_id, events in found}
+                rows = await connection.fetch(_SELECT_USAGE)
+                self._today = {str(key_id): events for key_id, events in rows}
         except MonitorError:
             for name, events in unwritten.items():
                 self._unwritten[name] = self._unwritten.get(name, 0) + events

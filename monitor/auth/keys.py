@@ -23,14 +23,14 @@ class IngestKeyFilter(Page, frozen=True, kw_only=True):
 
 
 class IngestKeyCreate(msgspec.Struct):
-    """A key to be made. Who posts with the key of a class is enrolled in it."""
+    """A new key. Students who post with the key of a class are enrolled in it."""
 
     name: Name
     class_id: Id | None = None
 
 
 class IngestKey(msgspec.Struct):
-    """What is known of a key. It is refused from `valid_to` on."""
+    """A key without its secret. It is refused from `valid_to` on."""
 
     id: int
     class_id: int | None
@@ -41,7 +41,7 @@ class IngestKey(msgspec.Struct):
 
 
 class NewIngestKey(IngestKey):
-    """A key that was just made; `key` is shown this once."""
+    """A key just created; `key` is shown only now."""
 
     key: Annotated[str, msgspec.Meta(min_length=1)]
 

@@ -83,22 +83,27 @@ class Allowance:
 
     def ask(self) -> None:
         """Counts a request. Raises OverLimit."""
-        now = time.monotonic()
-        if now >= self.ends:
-            self.ends = now + _WINDOW
-            self.requests, self.events, self.bytes = self._rates
+        self._renew()
         if not self.requests:
             raise self._over("requests", self._rates.requests)
         self.requests -= 1
 
     def spend(self, events: int, size: int) -> None:
         """Counts what a request carries, after `ask`; `size` is in bytes. Raises OverLimit."""
-        if events > self.events:
-            raise self._over("events", self._rates.events)
-        if size > self.bytes:
-            raise self._over("bytes", self._rates.bytes)
+        if events > self.events or size > self.bytes:
+            self._renew()  # a window may end while a body arrives
+            if events > self.events:
+                raise self._over("events", self._rates.events)
+            if size > self.bytes:
+                raise self._over("bytes", self._rates.bytes)
         self.events -= events
         self.bytes -= size
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        if now >= self.ends:
+            self.ends = now + _WINDOW
+            self.requests, self.events, self.bytes = self._rates
 
     def _over(self, what: str, amount: int) -> OverLimit:
         return OverLimit(f"At most {amount} {what} a minute", self.ends - time.monotonic())

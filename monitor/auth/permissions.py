@@ -36,6 +36,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     ingest: bool = False
 
     def rule(self, role: Role) -> Rule | None:
+        """The rule of a role; None where it may not make the call."""
         rule: Rule | None = getattr(self, role)
         return rule
 

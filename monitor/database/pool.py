@@ -142,11 +142,11 @@ class Database:
     async def transaction(self, *, snapshot: bool = False) -> AsyncIterator[asyncpg.Connection]:
         """A transaction on a connection of its own, committed at the end.
 
-        With `snapshot` it only reads, and all its statements see the same state. Raises Unavailable
-        when PostgreSQL can't do it now.
+        With `snapshot` all its statements see the same state, that of the first one. Raises
+        Unavailable when PostgreSQL can't do it now.
         """
-        mode = {"isolation": "repeatable_read", "readonly": True} if snapshot else {}
-        async with self.connection() as connection, connection.transaction(**mode):
+        isolation = "repeatable_read" if snapshot else None
+        async with self.connection() as connection, connection.transaction(isolation=isolation):
             yield connection
 
     @asynccontextmanager

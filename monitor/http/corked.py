@@ -23,6 +23,7 @@ class CorkedTransport:
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
+        """Buffers data until the end of the iteration, or writes all of it if that is much."""
         if not self._buffer:
             self._loop.call_soon(self.flush)
         self._buffer.append(data)
@@ -34,6 +35,7 @@ class CorkedTransport:
         self.write(b"".join(parts))
 
     def flush(self) -> None:
+        """Writes what is buffered."""
         if self._buffer:
             parts, self._buffer, self._size = self._buffer, [], 0
             self._transport.write(b"".join(parts))

@@ -55,6 +55,7 @@ class Schemas:
         self.components: dict[str, Any] = {}
 
     def of(self, kind: Any, media: str = JSON) -> dict[str, Any]:
+        """The schema of a type; anything but JSON is a string."""
         if media != JSON:
             return {"type": "string"}
         if isinstance(kind, tuple):  # of structs, which msgspec couldn't tell apart

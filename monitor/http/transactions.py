@@ -42,12 +42,10 @@ class Transactions:
         `audited=False` to all transactions except one. Raises Forbidden, and Unavailable when
         PostgreSQL can't do it now.
         """
-        is_recorded = audited and self._is_audited
-        snapshot = self._lock is None and not is_recorded
-        async with self._database.transaction(snapshot=snapshot) as connection:
+        async with self._database.transaction(snapshot=self._lock is None) as connection:
             await verify(connection, self._principal, self._names, self._lock)
             yield connection
-            if is_recorded:
+            if audited and self._is_audited:
                 await audit.record(
                     connection,
                     self._principal,

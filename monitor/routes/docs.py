@@ -1,4 +1,4 @@
-"""`/docs`: the API to read and to try, by Swagger UI, without the internet."""
+"""`/docs`: Swagger UI for the API, served without the internet."""
 
 import html
 from urllib.parse import urlencode
@@ -19,8 +19,8 @@ _POLICY = {
     ),
 }
 
-# Relative links, so that it works below any path that a proxy gives it.
-# What was in the page's query goes along, as its token may be there.
+# Relative links, so that it works below any path of a proxy. They repeat the page's query, because
+# it may have the token.
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -45,6 +45,7 @@ _FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 
 def routes(prefix: str, guard: Guard) -> list[Route]:
+    """The page, its script and the files of Swagger UI."""
     document = msgspec.json.encode(f"{prefix}/openapi.json".lstrip("/")).decode()
 
     async def page(request: Request) -> Response:

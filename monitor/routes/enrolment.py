@@ -25,10 +25,10 @@ def declare(api: Api) -> None:
         body: Enrolment | Enrolments,
         caller: Principal,
     ) -> RosterEntry | list[RosterEntry]:
-        """Enrols one student, or an array of them; those who aren't known by user_id are made.
+        """Enrols one student, or an array of them; unknown user_ids become new students.
 
-        Of an array either all are enrolled or nobody. Enrolling again changes the role. Who is in
-        another teacher's class is `pending` until an administrator enrols them.
+        Of an array either all are enrolled or nobody. Enrolling again changes the role. A student
+        of another teacher is `pending` until an administrator enrols them.
         """
         if isinstance(body, list):
             return await _enrol(transactions, class_id, body, caller)

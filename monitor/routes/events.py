@@ -1,4 +1,4 @@
-"""`POST /events`: decode, queue, and answer once it is stored."""
+"""`POST /events`: decodes, queues, and answers once the events are stored."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from monitor.pipeline.queue import EventQueue, Receipt
 
 _DESCRIPTION = """Stores events, each once.
 
-Items that are no valid events don't keep the others out: they are kept as dead letters, and named
+Invalid items don't keep the others out: they are kept as dead letters, and listed
 in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is understood too.
 """
 
@@ -49,7 +49,7 @@ class RejectedItem(msgspec.Struct):
 class Accepted(msgspec.Struct, kw_only=True):
     """The answer: each item received is stored, a duplicate, or rejected.
 
-    While PostgreSQL is away it is not known which events are new: they are `spooled` instead.
+    While PostgreSQL is unavailable nobody can tell which events are new: they are `spooled`.
     """
 
     message: str

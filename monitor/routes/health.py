@@ -1,4 +1,4 @@
-"""Whether the server does its work, part by part."""
+"""`/health`: the state of the server and of its parts."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -22,6 +22,8 @@ class Status(msgspec.Struct):
 
 
 def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[Operation]:
+    """The probes, at the root and below the API's prefix."""
+
     async def health(request: Request) -> Response:
         """Every part's state, for an administrator; for others the whole's."""
         state = await check()

@@ -22,7 +22,7 @@ def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
     ) -> NewIngestKey:
         """Makes a key, for the extension's URL: `…/events?key=…`. It is shown this once.
 
-        Who posts with the key of a class is enrolled in it.
+        Students who post with the key of a class are enrolled in it.
         """
         after_commit(reload)
         return await ingest_keys.create(connection, body, caller.name)
@@ -31,14 +31,14 @@ def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
     async def list_ingest_keys(
         connection: Connection, query: IngestKeyFilter, caller: Principal
     ) -> Listing[IngestKey]:
-        """Keys, those that no longer hold among them, without what is secret of them."""
+        """Keys without their secrets, those that are no longer valid included."""
         return await INGEST_KEYS.find(connection, query, visible(INGEST_KEYS.table, caller))
 
     @api.operation("POST", "/ingest-keys/{key_id}/rotate", status=201, raises=(NotFound,))
     async def rotate_ingest_key(
         connection: Connection, after_commit: AfterCommit, key_id: Id, caller: Principal
     ) -> NewIngestKey:
-        """Makes a key in place of another, which holds for 24 hours more."""
+        """Makes a key that replaces another, which works for 24 hours more."""
         after_commit(reload)
         return await ingest_keys.rotate(connection, key_id, caller.name)
 
@@ -46,6 +46,6 @@ def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
     async def revoke_ingest_key(
         connection: Connection, after_commit: AfterCommit, key_id: Id
     ) -> IngestKey:
-        """Revokes a key: within seconds no replica takes it any more."""
+        """Revokes a key: within seconds no replica accepts it."""
         after_commit(reload)
         return await ingest_keys.revoke(connection, key_id)

@@ -17,6 +17,7 @@ from monitor.routes.events import ANSWERS, Intake, answer, decode_body
 
 
 def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
+    """The operations of both paths."""
     queue, bodies, max_events, admit = intake
 
     async def take(

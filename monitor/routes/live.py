@@ -21,7 +21,7 @@ from monitor.live.hub import Hub, Stale
 from monitor.live.presence import Attendance
 from monitor.live.subscriber import Subscriber
 
-ENDED = 4401  # the close code when the credential of a socket ends
+ENDED = 4401  # the close code when a socket's credential is no longer valid
 MAX_CHANNELS = 1000
 MAX_CHANNEL_LENGTH = 2000
 MAX_NAME_LENGTH = 200
@@ -29,8 +29,8 @@ MAX_NAME_LENGTH = 200
 Interval = Annotated[int, msgspec.Meta(ge=0, le=10_000)]  # ms
 
 
-class Query(msgspec.Struct):
-    """What the URL asks for."""
+class SocketQuery(msgspec.Struct):
+    """The parameters of the URL."""
 
     channels: str = ""
     since: str = ""
@@ -39,7 +39,7 @@ class Query(msgspec.Struct):
 
 
 class Command(msgspec.Struct):
-    """What a client sends."""
+    """A client's message. `coalesce` is in milliseconds."""
 
     action: Literal["subscribe", "unsubscribe", "ping", "presence"]
     channels: list[str] = []
@@ -48,19 +48,25 @@ class Command(msgspec.Struct):
 
 
 class Subscribed(msgspec.Struct):
+    """The channels of a subscription; `recovered` says whether nothing since the cursor is lost."""
+
     channels: list[str]
     recovered: bool
 
 
 class Unsubscribed(msgspec.Struct):
+    """The channels whose subscription ended."""
+
     channels: list[str]
 
 
 class Pong(msgspec.Struct):
-    pass
+    """The answer to a ping."""
 
 
 class Error(msgspec.Struct):
+    """What was wrong with a command, or refused: a code for programs, a message for people."""
+
     code: str
     message: str
 
@@ -69,6 +75,8 @@ _COMMANDS = msgspec.json.Decoder(Command)
 
 
 def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
+    """The WebSocket `/ws`."""
+
     async def live(socket: WebSocket) -> None:
         offered = socket.scope["subprotocols"]
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
@@ -76,7 +84,7 @@ def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
         wire = socket.scope["extensions"]["websocket.frames"]
         with hub.join(wire, query.name) as subscriber:
             wire.on_writable = subscriber.set_writable
-            await Connection(
+            await LiveSocket(
                 hub=hub, gate=gate, database=database, socket=socket, subscriber=subscriber
             ).run(query, error)
 
@@ -84,17 +92,19 @@ def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
 
 
 def declare(api: Api, hub: Hub) -> None:
+    """Declares the presence of a class."""
+
     @api.operation("GET", "/classes/{class_id}/presence")
     async def get_presence(class_id: Id) -> Attendance:
-        """Who is connected to the class's channel, at any replica; some seconds old at most."""
+        """Who is connected to the class's channel, at any replica; at most some seconds old."""
         return hub.presence.of(f"class:{class_id}")
 
 
-def _read_query(socket: WebSocket) -> tuple[Query, Error | None]:
+def _read_query(socket: WebSocket) -> tuple[SocketQuery, Error | None]:
     try:
-        return msgspec.convert(dict(socket.query_params), Query, strict=False), None
+        return msgspec.convert(dict(socket.query_params), SocketQuery, strict=False), None
     except msgspec.ValidationError as error:
-        return Query(), Error("invalid_query", str(error))
+        return SocketQuery(), Error("invalid_query", str(error))
 
 
 def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
@@ -105,8 +115,8 @@ def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
     return Error("unavailable", error.public_message())
 
 
-class Connection:
-    """One client: its commands in, its messages out."""
+class LiveSocket:
+    """One client: takes its commands, sends its messages."""
 
     def __init__(
         self,
@@ -123,10 +133,11 @@ class Connection:
         self._socket = socket
         self._call: Call = socket.scope["call"]
         self._subscriber = subscriber
-        self._all: list[str] = []  # what it gets, having named nothing
+        self._all: list[str] = []  # its channels while it has named none
         self._all_since = 0
 
-    async def run(self, query: Query, error: Error | None) -> None:
+    async def run(self, query: SocketQuery, error: Error | None) -> None:
+        """Serves the client until it disconnects."""
         if error:
             self._reply("error", error)
         watch = asyncio.create_task(self._watch())
@@ -135,7 +146,7 @@ class Connection:
         finally:
             watch.cancel()
 
-    async def _serve(self, query: Query) -> None:
+    async def _serve(self, query: SocketQuery) -> None:
         channels = [name for name in query.channels.split(",") if name]
         await self._act(Command("subscribe", channels, query.since or None, query.coalesce))
         if self._hub.stale:
@@ -144,7 +155,7 @@ class Connection:
             await self._obey(message.get("text") or message.get("bytes") or b"")
 
     async def _watch(self) -> None:
-        """Closes the socket when its credential ends, and channels that are no longer its own."""
+        """Closes the socket when its credential expires, and ends subscriptions it may not keep."""
         recheck = self._gate.authenticator.recheck
         while True:
             left = self._call.principal.expires - time.time()
@@ -220,7 +231,7 @@ class Connection:
         return None
 
     async def _subscribe(self, channels: list[str], since: str | None) -> None:
-        """Without channels to all that the caller may hear, until the client names some."""
+        """Without channels: subscribes to all of the caller's until the client names some."""
         hub, subscriber = self._hub, self._subscriber
         names = channels or await all_of(self._call.principal, self._database)
         cursor = StreamPosition.parse(since) if since is not None else None
@@ -232,7 +243,7 @@ class Connection:
             until = self._all_since
         self._all, self._all_since = [] if channels else names, hub.history.position
         recovered = since is None or (cursor is not None and hub.history.covers(cursor))
-        # Its own place again, until it has got what it missed.
+        # Its own position again, until it has received what it missed.
         self._reply("subscribed", Subscribed(names, recovered), place=since if recovered else None)
         if cursor and recovered:
             subscriber.replay(hub.missed(subscriber, names, cursor, until))

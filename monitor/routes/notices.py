@@ -18,7 +18,7 @@ from monitor.lms.classes import CLASSES
 
 
 class NoticeCreate(msgspec.Struct):
-    """A notice to be sent: to the class `class_id`, or to everybody."""
+    """A notice to the class `class_id`, or to everybody."""
 
     message: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
     level: Literal["info", "warning", "error"] = "info"
@@ -44,11 +44,13 @@ class NoticeResponse(msgspec.Struct):
 
 
 def declare(api: Api, publish: Callable[[Iterable[Publication]], None]) -> None:
+    """`publish` sends messages to subscribers."""
+
     @api.operation("POST", "/notices", status=201)
     async def create_notice(
         connection: Connection, after_commit: AfterCommit, body: NoticeCreate
     ) -> NoticeResponse:
-        """Sends a `system_message` to who is listening now."""
+        """Sends a `system_message` to the clients that are connected now."""
         channel, now = "broadcast", datetime.now(UTC)
         if body.class_id is not None:
             channel = f"class:{body.class_id}"

@@ -20,7 +20,7 @@ Source = Literal["ingest", "handler", "influxdb"]
 class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Filters dead letters; `before` is the id of the last one on the page before."""
 
-    source: Annotated[Source, msgspec.Meta(description="What gave up on it")] | None = None
+    source: Annotated[Source, msgspec.Meta(description="The stage that rejected it")] | None = None
     before: Id | None = None
     limit: Limit = 100
 
@@ -33,6 +33,8 @@ class Replayed(msgspec.Struct):
 
 
 def declare(api: Api, replay: Callable[[DeadLetter], Awaitable[str]]) -> None:
+    """`replay` retries a dead letter and returns the outcome; it raises ReplayFailed."""
+
     @api.operation("GET", "/rejected-events")
     async def list_rejected_events(
         connection: Connection, query: LetterFilter

@@ -34,6 +34,7 @@ Publish = Callable[[Iterable[Publication]], None]
 
 
 def declare(api: Api, publish: Publish) -> None:
+    """`publish` sends messages to subscribers."""
     turn = asyncio.Lock()  # one thread at a time: more would add memory, and no speed
     _declare_changes(api, publish, turn)
     _declare_reads(api, turn)
@@ -60,7 +61,7 @@ def _declare_changes(api: Api, publish: Publish, turn: asyncio.Lock) -> None:
         submission_id: Id,
         body: AssignmentSubmissionUpdate,
     ) -> AssignmentSubmissionResponse:
-        """Grades a submission. A new grade is told to the student (`assignment_graded`)."""
+        """Grades a submission. A new grade is sent to the student (`assignment_graded`)."""
         outcome = await submissions.grade(connection, submission_id, body)
         return _announce(outcome, after_commit)
 
@@ -100,7 +101,7 @@ def _declare_reads(api: Api, turn: asyncio.Lock) -> None:
     async def get_submission_markdown(
         transactions: Transactions, submission_id: Id
     ) -> list[str | None]:
-        """The Markdown cells of what was handed in, as HTML without any danger.
+        """The Markdown cells of what was handed in, as sanitised HTML.
 
         An item for each cell of the notebook: null for cells that aren't Markdown.
         """

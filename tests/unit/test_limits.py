@@ -39,6 +39,16 @@ def test_a_window_ends_after_a_minute(clock: Clock) -> None:
     allowance.ask()
 
 
+def test_a_window_may_end_while_a_body_arrives(clock: Clock) -> None:
+    allowance = Allowances(RATES)["192.0.2.1"]
+    allowance.ask()
+    allowance.spend(10, 1)
+    clock.now += 59
+    allowance.ask()
+    clock.now += 1
+    allowance.spend(10, 1)
+
+
 def test_what_is_refused_is_not_counted(clock: Clock) -> None:
     allowance = Allowances(RATES)["192.0.2.1"]
     allowance.ask()
