@@ -19,6 +19,7 @@ from monitor.auth.limits import Limiter, Rates
 from monitor.auth.origins import Origins
 from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetter, DeadLetters
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import Schema, SchemaError
 from monitor.database.pool import Database, open_pool, open_single_use_pool
 from monitor.database.reads import Reads
@@ -27,12 +28,13 @@ from monitor.health import Health, InfluxHealth, RedisHealth, whole
 from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
+from monitor.jobs.supervision import Supervision
 from monitor.lifecycle import Component, Lifecycle
 from monitor.live.broker import RedisBroker
 from monitor.live.history import History
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SocketLimits
-from monitor.parts import Intake, LedgerReport, Postgres, SpoolFile
+from monitor.parts import LedgerReport, Postgres, QueueComponent, SpoolFile
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.handlers import load_handlers
@@ -64,12 +66,19 @@ _NOT_CONFIGURED = {"influxdb": InfluxHealth("off"), "redis": RedisHealth("off")}
 class Components:
     """All that runs in a server. `postgres` are asyncpg's arguments to connect with.
 
+    The `embedded` PostgreSQL is kept running; the caller has started it, and stops it afterwards.
     What requests need is made at once, without I/O. What stores events is made in `lifespan`: it
     needs the spool of DATA_DIR, which says which replica this is, and a running event loop.
     """
 
-    def __init__(self, settings: Settings, postgres: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        postgres: Mapping[str, Any],
+        embedded: EmbeddedPostgres | None = None,
+    ) -> None:
         self._settings = settings
+        self._embedded = embedded
         self._postgres = postgres
         self._handlers = load_handlers(settings.handlers)
         self._lifecycle = Lifecycle([])
@@ -130,22 +139,25 @@ class Components:
             count=_CONSUMERS,
         )
         self._replay = Replay(queue, runner, influx)
-        optional: list[Component | None] = [influx, broker]
-        return [
+        supervision = Supervision(self._embedded) if self._embedded else None
+        in_order: list[Component | None] = [
+            supervision,
             SpoolFile(spool, drain),
             Postgres(pool, handler_pool, self.database, schema, drain),
             LedgerReport(ledger, pool, spool, drain),
             self.reads,
             self.keyring,
-            *(each for each in optional if each),
+            influx,
+            broker,
             runner,
             Housekeeping(pool, ledger, settings.rejected_max_days),
             Clustering(self.database, self._is_busy),
             self.counting,
             drain,
             consumers,
-            Intake(queue, drain, pool),  # last, as stopping begins with it
+            QueueComponent(queue, drain, pool),  # last, as stopping begins with it
         ]
+        return [component for component in in_order if component]
 
     async def health(self) -> Health:
         """Asks each component; PostgreSQL has a second to answer."""

@@ -117,7 +117,7 @@ class LedgerReport:
         return LedgerHealth("ok", process=own, total=whole)
 
 
-class Intake:
+class QueueComponent:
     """The queue in front of the consumers. Stopping it leaves none of its events unanswered."""
 
     name = "queue"
