@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.components import Components
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.http import openapi
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
@@ -32,12 +33,15 @@ from monitor.routes import (
 from monitor.settings import Settings
 
 
-def create_app(settings: Settings, postgres: Mapping[str, Any]) -> Application:
+def create_app(
+    settings: Settings, postgres: Mapping[str, Any], embedded: EmbeddedPostgres | None = None
+) -> Application:
     """The ASGI application. `postgres` are asyncpg's arguments to connect.
 
+    It keeps the `embedded` PostgreSQL running, which the caller has started and will stop.
     Raises HandlersError when a module of HANDLERS can't be used.
     """
-    parts = Components(settings, postgres)
+    parts = Components(settings, postgres, embedded)
     prefix, gate = settings.api_v1_str, parts.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
     intake = events.Intake(parts.queue, bodies, settings.max_request_events, gate.admit)

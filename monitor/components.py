@@ -1,8 +1,8 @@
-"""A running server: the one place that opens and closes things."""
+"""A running server: the one place that makes its components and says in which order they run."""
 
+import asyncio
 import gc
 import logging
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,7 +11,6 @@ from typing import Any
 import asyncpg
 from starlette.applications import Starlette
 
-from monitor import health
 from monitor.auth.authentication import Authenticator
 from monitor.auth.gate import Gate
 from monitor.auth.jupyterhub import JupyterHubClient
@@ -20,17 +19,22 @@ from monitor.auth.limits import Limiter, Rates
 from monitor.auth.origins import Origins
 from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetter, DeadLetters
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import Schema, SchemaError
-from monitor.database.pool import Database, close_pool, open_pool, open_single_use_pool
+from monitor.database.pool import Database, open_pool, open_single_use_pool
 from monitor.database.reads import Reads
 from monitor.errors import Unavailable
+from monitor.health import Health, InfluxHealth, RedisHealth, whole
 from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
+from monitor.jobs.supervision import Supervision
+from monitor.lifecycle import Component, Lifecycle
 from monitor.live.broker import RedisBroker
 from monitor.live.history import History
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SocketLimits
+from monitor.parts import LedgerReport, Postgres, QueueComponent, SpoolFile
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.handlers import load_handlers
@@ -49,20 +53,36 @@ from monitor.timeseries.outbox import PointsOutbox
 
 logger = logging.getLogger(__name__)
 
-
 _API_CONNECTIONS = 8  # to PostgreSQL, beside the pipeline's
 _HANDLER_CONNECTIONS = 4  # of custom handlers: one runs, others may be replayed
+_CONSUMERS = 2  # tasks that store batches at the same time
+_PIPELINE_CONNECTIONS = _CONSUMERS + 6  # the rest are for jobs, outboxes and the health report
+
+# Parts with a key of their own in the health report, besides `consumers`; the others are `jobs`.
+_NAMED = ("postgres", "standby", "spool", "influxdb", "redis", "queue", "ledger")
+_NOT_CONFIGURED = {"influxdb": InfluxHealth("off"), "redis": RedisHealth("off")}
 
 
 class Components:
-    """All parts of a running server."""
+    """All that runs in a server. `postgres` are asyncpg's arguments to connect with.
 
-    def __init__(self, settings: Settings, postgres: Mapping[str, Any]) -> None:
+    The `embedded` PostgreSQL is kept running; the caller has started it, and stops it afterwards.
+    What requests need is made at once, without I/O. What stores events is made in `lifespan`: it
+    needs the spool of DATA_DIR, which says which replica this is, and a running event loop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        postgres: Mapping[str, Any],
+        embedded: EmbeddedPostgres | None = None,
+    ) -> None:
         self._settings = settings
+        self._embedded = embedded
         self._postgres = postgres
         self._handlers = load_handlers(settings.handlers)
-        self._parts: health.Parts | None = None
-        self._replay: Replay | None = None
+        self._lifecycle = Lifecycle([])
+        self._replay: Replay
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(
             History(settings.history_max_messages, settings.history_max_bytes),
@@ -72,118 +92,95 @@ class Components:
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
         self.gate = Gate(*_wall(settings, self.keyring))
-        self.progress = Counting(self.database, self._busy)
-        self.reads = Reads(self.database, self._standby(), self.progress.catch_up)
+        self.counting = Counting(self.database, self._is_busy)
+        self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """Opens the parts in the order in which events pass them, and closes them likewise."""
-        settings, queue = self._settings, self.queue
-        spool = Spool.open(settings.data_dir, settings.spool_max_bytes)
-        pool = await open_pool(self._postgres, settings.consumers + 6, settings.store_timeout)
-        await self.database.open()
-        await self.reads.open()
-        dead_letters = DeadLetters(pool, spool.replica)
-        influx, broker = self._influx(pool, dead_letters), self._broker()
-        references = IdCache(settings.known_names)
-        noted = influx is not None
-        sink = PostgresSink(pool, references, spool.replica, noted, self._handlers)
-        store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
-        handler_pool = await open_single_use_pool(
-            self._postgres, _HANDLER_CONNECTIONS, settings.store_timeout
-        )
-        runner = HandlerRunner(self._handlers, pool, handler_pool, dead_letters)
-
-        publish = Publisher(self.hub, runner, influx).publish
-        limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
-        schema = Schema(pool)
-        fallback = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
-        consumers = Consumers(
-            queue=queue,
-            store=store,
-            drain=fallback,
-            ledger=ledger,
-            publish=publish,
-            limits=limits,
-        )
-        housekeeping = Housekeeping(pool, ledger, settings.rejected_max_days)
-        clustering = Clustering(self.database, self._busy)
-        self._replay = Replay(queue, runner, influx)
-        self._parts = health.Parts(
-            settings.project_name,
-            settings.project_version,
-            pool,
-            queue,
-            spool,
-            fallback,
-            ledger,
-            consumers,
-            self.hub,
-            influx,
-            broker,
-            self.reads,
-        )
-
-        try:
-            await schema.ensure()
-        except Unavailable as error:
-            fallback.activate(error)
-        await self.keyring.start()
-        if influx:
-            influx.start()
-        if broker:
-            await broker.start()
-        for part in (runner, fallback, housekeeping, clustering, self.progress):
-            part.start()
-        consumers.start(settings.consumers)
-        # Batches are many objects without cycles: look for those that have some less often, and
-        # never among what start-up made.
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 20)
+        """Raises MonitorError when the operator has to change something first."""
+        spool = Spool.open(self._settings.data_dir, self._settings.spool_max_bytes)
+        self._lifecycle = Lifecycle(await self._wire(spool))
+        await self._lifecycle.start()
+        _collect_garbage_less_often()
         logger.info("Started")
         try:
             yield
         finally:
             logger.info("Stopping")
-            deadline = time.monotonic() + settings.stop_timeout
-
-            def remaining() -> float:
-                return max(0.5, deadline - time.monotonic())
-
-            queue.closed = True
-            if not await queue.wait_drained(remaining()):
-                fallback.activate(Unavailable("The server is stopping"))
-                pool.terminate()  # what hangs goes to the spool
-                await queue.wait_drained(2.0)
-            await consumers.stop()
-            await fallback.stop()
-            await housekeeping.stop()
-            await clustering.stop()
-            await runner.stop(remaining())
-            await self.progress.stop()
-            if broker:
-                await broker.stop(remaining())
-            if influx:
-                await influx.stop(remaining())
-            await self.keyring.stop()
-            await self.reads.close(remaining())
-            await self.database.close(remaining())
-            await close_pool(handler_pool, remaining())
-            await close_pool(pool, remaining())
-            await spool.close()
+            deadline = asyncio.get_running_loop().time() + self._settings.stop_timeout
+            await self._lifecycle.stop(deadline)
             logger.info("Stopped")
 
-    async def health(self) -> health.Health:
-        if self._parts is None:
-            raise Unavailable("The server is starting")
-        return await health.check(self._parts)
+    async def _wire(self, spool: Spool) -> list[Component]:
+        """The components in the order of their start, which is that of their stop reversed."""
+        settings, queue = self._settings, self.queue
+        pool = await open_pool(self._postgres, _PIPELINE_CONNECTIONS, settings.store_timeout)
+        dead_letters = DeadLetters(pool, spool.replica)
+        influx, broker = self._influx(pool, dead_letters), self._broker()
+        handler_pool = await open_single_use_pool(
+            self._postgres, _HANDLER_CONNECTIONS, settings.store_timeout
+        )
+        runner = HandlerRunner(self._handlers, pool, handler_pool, dead_letters)
+        publish = Publisher(self.hub, runner, influx).publish
+        sink = PostgresSink(
+            pool, IdCache(settings.known_names), spool.replica, influx is not None, self._handlers
+        )
+        store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
+        schema = Schema(pool)
+        drain = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
+        limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)
+        consumers = Consumers(
+            queue=queue,
+            store=store,
+            drain=drain,
+            ledger=ledger,
+            publish=publish,
+            limits=limits,
+            count=_CONSUMERS,
+        )
+        self._replay = Replay(queue, runner, influx)
+        supervision = Supervision(self._embedded) if self._embedded else None
+        in_order: list[Component | None] = [
+            supervision,
+            SpoolFile(spool, drain),
+            Postgres(pool, handler_pool, self.database, schema, drain),
+            LedgerReport(ledger, pool, spool, drain),
+            self.reads,
+            self.keyring,
+            influx,
+            broker,
+            runner,
+            Housekeeping(pool, ledger, settings.rejected_max_days),
+            Clustering(self.database, self._is_busy),
+            self.counting,
+            drain,
+            consumers,
+            QueueComponent(queue, drain, pool),  # last, as stopping begins with it
+        ]
+        return [component for component in in_order if component]
+
+    async def health(self) -> Health:
+        """Asks each component; PostgreSQL has a second to answer."""
+        parts: dict[str, Any] = {**_NOT_CONFIGURED, **await self._lifecycle.health()}
+        status = whole(parts)
+        consumers = parts.pop("consumers").alive
+        named = {name: parts.pop(name) for name in _NAMED}
+        return Health(
+            project=self._settings.project_name,
+            version=self._settings.project_version,
+            status=status,
+            consumers=consumers,
+            sockets=self.hub.sockets,
+            **named,
+            jobs=parts,
+        )
 
     async def replay(self, letter: DeadLetter) -> str:
-        if self._replay is None:
-            raise Unavailable("The server is starting")
+        """Tries a dead letter again. Raises ReplayFailed, or Unavailable."""
         return await self._replay.run(letter)
 
     async def _probe(self, pool: asyncpg.Pool, schema: Schema) -> None:
+        """Raises Unavailable while PostgreSQL can't be used."""
         await pool.expire_connections()  # after a loss of the network they would fail one by one
         await self.database.renew()
         try:
@@ -191,7 +188,7 @@ class Components:
         except SchemaError as error:  # a running server keeps spooling, rather than stopping
             raise Unavailable(str(error)) from error
 
-    def _busy(self) -> bool:
+    def _is_busy(self) -> bool:
         return self.queue.events >= self._settings.batch_max_events
 
     def _standby(self) -> Database | None:
@@ -214,6 +211,12 @@ class Components:
         return RedisBroker(
             settings.redis_host, settings.redis_port, self.hub, settings.socket_max_pending
         )
+
+
+def _collect_garbage_less_often() -> None:
+    """Batches are many objects without cycles, and what was made at the start stays."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def influx_target(settings: Settings) -> Target | None:

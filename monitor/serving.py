@@ -14,7 +14,7 @@ from monitor.settings import Settings
 
 
 class HttpServer(uvicorn.Server):
-    """Says how to use it once it listens, and looks after the embedded PostgreSQL."""
+    """Prints how to use it once it listens, and closes connections that are too slow."""
 
     def __init__(
         self, config: uvicorn.Config, settings: Settings, embedded: EmbeddedPostgres | None
@@ -33,8 +33,6 @@ class HttpServer(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, HttpProtocol):
                     connection.expire(self._settings.request_timeout)
-        if self._embedded and counter % 10 == 0:
-            self._embedded.ensure_running()
         return await super().on_tick(counter)
 
 
@@ -45,7 +43,7 @@ def serve(settings: Settings) -> bool:
     """
     with postgres_for_server(settings) as (embedded, address):
         config = uvicorn.Config(
-            create_app(settings, address),
+            create_app(settings, address, embedded),
             host=settings.host,
             port=settings.port,
             http=HttpProtocol,

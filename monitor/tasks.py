@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from monitor.errors import Unavailable
+from monitor.health import PartHealth
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,12 @@ class Job:
         """Runs `work` now, or once more after the present run; does not shorten a back-off."""
         self._wanted.set()
 
+    def health(self) -> PartHealth:
+        """`down` when it does not run; `degraded` from a failure until a run succeeds."""
+        if not self.running:
+            return PartHealth("down", self.failure or f"{self.name} does not run")
+        return PartHealth("degraded" if self.failure else "ok", self.failure)
+
     async def _run(self) -> None:
         while not self.stopping:
             self._wanted.clear()
@@ -108,6 +115,11 @@ class Job:
         self.failure = None
         self._backoff = _FIRST_BACKOFF
         self._unexpected_logged = False
+
+
+def remaining(deadline: float) -> float:
+    """Seconds until a deadline of the event loop's clock; at least half of one, to end in order."""
+    return max(0.5, deadline - asyncio.get_running_loop().time())
 
 
 def describe(error: BaseException) -> str:

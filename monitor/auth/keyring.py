@@ -1,7 +1,6 @@
 """The ingest keys that hold, in memory, so that no request waits for the database."""
 
 import asyncio
-import logging
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +11,11 @@ from monitor.auth.keys import digest
 from monitor.auth.principal import Principal
 from monitor.database.pool import Database
 from monitor.errors import MonitorError, OverLimit, Unauthenticated, Unavailable
-from monitor.tasks import cancel_and_wait
+from monitor.health import PartHealth
+from monitor.tasks import Job
 
-logger = logging.getLogger(__name__)
-
-_PERIOD = 2.0  # seconds within which every replica knows of a change
-_LEAST_PERIOD = 0.5  # seconds between two looks for keys that nobody knows
+_INTERVAL = 2.0  # seconds within which every replica knows of a change
+_MIN_INTERVAL = 0.5  # seconds between two look-ups for unknown keys
 
 
 class Held(msgspec.Struct, array_like=True):
@@ -36,6 +34,8 @@ class Keyring:
     While PostgreSQL is away those hold that were known last, from `path` after a start.
     """
 
+    name = "ingest_keys"
+
     def __init__(self, database: Database, path: Path, daily_events: int) -> None:
         self._database = database
         self._path = path
@@ -47,19 +47,24 @@ class Keyring:
         self._looking = asyncio.Lock()
         self._unwritten: dict[str, int] = {}
         self._today: dict[str, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._job = Job("Looking up ingest keys", self._run, interval=_INTERVAL)
+        self._tried = asyncio.Event()  # to look them up for the first time
 
     async def start(self) -> None:
+        """Returns once the keys are known, or can't be looked up now."""
         with suppress(FileNotFoundError, msgspec.MsgspecError):
             self._take(msgspec.json.decode(self._path.read_bytes(), type=list[Held]))
-        with suppress(Unavailable):
-            await self.look()
-        self._task = asyncio.create_task(self._run())
+        self._job.start()
+        await self._tried.wait()
 
-    async def stop(self) -> None:
-        await cancel_and_wait(self._task)
+    async def stop(self, deadline: float) -> None:
+        """Writes what has not been written yet of the keys' usage."""
+        await self._job.stop()
         with suppress(Unavailable):
             await self.look()
+
+    async def health(self) -> PartHealth:
+        return self._job.health()
 
     async def principal(self, key: str) -> Principal:
         """A key's principal. Raises Unauthenticated, and Unavailable before the first look-up."""
@@ -98,7 +103,7 @@ class Keyring:
             await asyncio.to_thread(self._keep, keys)
 
     async def _look_again(self) -> None:
-        if asyncio.get_running_loop().time() - self._looked_at < _LEAST_PERIOD:
+        if asyncio.get_running_loop().time() - self._looked_at < _MIN_INTERVAL:
             return
         with suppress(Unavailable):
             await self.look()
@@ -131,14 +136,10 @@ class Keyring:
         draft.replace(self._path)
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_PERIOD)
-            try:
-                await self.look()
-            except Unavailable:
-                continue
-            except Exception:  # whatever it is, a key that is revoked must be known to be
-                logger.exception("The ingest keys could not be looked up")
+        try:
+            await self.look()
+        finally:
+            self._tried.set()
 
 
 _SELECT_STATE = "SELECT count(*), COALESCE(sum(version), 0)::bigint FROM ingest_keys"

@@ -1,26 +1,29 @@
 """Reads: from a standby where there is one, and from the primary while it is away."""
 
-import asyncio
 import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import asyncpg
 
 from monitor.database.pool import Database
 from monitor.errors import Unavailable
-from monitor.tasks import cancel_and_wait
+from monitor.health import StandbyHealth
+from monitor.tasks import Job, describe, remaining
 
 logger = logging.getLogger(__name__)
 
 MAX_LAG = 10.0  # seconds behind the primary, after which a standby counts as away
-_PERIOD = 1.0  # seconds between two looks at the standby
+_INTERVAL = 1.0  # seconds between two looks at the standby
 
 
 class Reads:
     """Queries that change nothing. `error` is why the standby is not used, if so."""
+
+    name = "standby"
 
     def __init__(
         self,
@@ -32,23 +35,26 @@ class Reads:
         self._standby = standby
         self._catch_up = catch_up
         self._positions: deque[tuple[float, int]] = deque()  # the primary's that are not seen yet
-        self._task: asyncio.Task[None] | None = None
+        self._job = standby and Job(
+            "Watching the standby", partial(self._look, standby), interval=_INTERVAL
+        )
         self.error: str | None = "Not connected yet"
         self.lag = 0.0  # seconds
 
-    @property
-    def has_standby(self) -> bool:
-        return self._standby is not None
-
-    async def open(self) -> None:
-        if self._standby:
+    async def start(self) -> None:
+        if self._standby and self._job:
             await self._standby.open()
-            self._task = asyncio.create_task(self._watch(self._standby))
+            self._job.start()
 
-    async def close(self, patience: float) -> None:
-        await cancel_and_wait(self._task)
-        if self._standby:
-            await self._standby.close(patience)
+    async def stop(self, deadline: float) -> None:
+        if self._standby and self._job:
+            await self._job.stop()
+            await self._standby.close(remaining(deadline))
+
+    async def health(self) -> StandbyHealth:
+        if self._standby is None:
+            return StandbyHealth("off")
+        return StandbyHealth("degraded" if self.error else "ok", self.error, lag=round(self.lag, 1))
 
     async def ensure_counted(self) -> None:
         """Ensure that the counters include everything committed so far.
@@ -87,16 +93,17 @@ class Reads:
         row = await self.fetchrow(query, *arguments)
         return None if row is None else row[0]
 
-    async def _watch(self, standby: Database) -> None:
-        while True:
-            try:
-                await self._look(standby)
-            except (Unavailable, asyncpg.PostgresError) as error:
-                self._lose(str(error))
-            await asyncio.sleep(_PERIOD)
-
     async def _look(self, standby: Database) -> None:
-        """A standby that nothing reaches any more would answer for ever, and be wrong."""
+        try:
+            await self._measure_lag(standby)
+        except (Unavailable, asyncpg.PostgresError) as error:
+            self._lose(str(error))
+        except Exception as error:  # the job logs it; what is not watched is not read from
+            self._lose(describe(error))
+            raise
+
+    async def _measure_lag(self, standby: Database) -> None:
+        """A standby that the primary no longer reaches would go on answering, with old data."""
         async with standby.connection() as connection:
             seen = await connection.fetchval(_SELECT_SEEN)
         now = time.monotonic()

@@ -1,48 +1,42 @@
 """Moves each student's executions of a day together, once the day is over."""
 
-import asyncio
-import logging
 from collections.abc import Callable
 
 from monitor.database.pool import Database
-from monitor.errors import Unavailable
-from monitor.tasks import cancel_and_wait
-
-logger = logging.getLogger(__name__)
+from monitor.health import PartHealth
+from monitor.tasks import Job
 
 _STUDENTS = 5  # whose executions are moved in one transaction
 _PAUSE = 0.25  # seconds between two of them: storing goes first, as one takes 12 ms (p95 25 ms)
 _TIMEOUT = 120.0  # seconds for one transaction; a student's script may have run a million cells
-_PERIOD = 60.0  # seconds until the next look whether a day is over
+_INTERVAL = 60.0  # seconds between looks for a day that is over
 
 
 class Clustering:
     """Keeps the executions clustered (see `sql/0001_first_version.sql`); replicas take turns.
 
-    `busy` says whether storing has no time to spare, and moving had better wait.
+    While `is_busy()`, storing has no time to spare, and moving waits.
     """
 
-    def __init__(self, database: Database, busy: Callable[[], bool]) -> None:
+    name = "clustering"
+
+    def __init__(self, database: Database, is_busy: Callable[[], bool]) -> None:
         self._database = database
-        self._busy = busy
-        self._task: asyncio.Task[None] | None = None
+        self._is_busy = is_busy
+        self._job = Job("Clustering", self._run, interval=_INTERVAL)
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+    async def start(self) -> None:
+        self._job.start()
 
-    async def stop(self) -> None:
-        await cancel_and_wait(self._task)
+    async def stop(self, deadline: float) -> None:
+        await self._job.stop()
 
-    async def _run(self) -> None:
-        while True:
-            moved = False
-            try:
-                moved = not self._busy() and await self._move()
-            except Unavailable as error:
-                logger.warning("Executions are not moved together now: %s", error)
-            except Exception:  # the next ones are to be moved
-                logger.exception("Executions could not be moved together")
-            await asyncio.sleep(_PAUSE if moved else _PERIOD)
+    async def health(self) -> PartHealth:
+        return self._job.health()
+
+    async def _run(self) -> float:
+        moved = not self._is_busy() and await self._move()
+        return _PAUSE if moved else _INTERVAL
 
     async def _move(self) -> bool:
         async with self._database.connection() as connection:

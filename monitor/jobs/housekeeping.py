@@ -1,6 +1,5 @@
-"""What has to be done from time to time, by each replica."""
+"""What each replica does from time to time to keep PostgreSQL in order."""
 
-import asyncio
 import logging
 import time
 
@@ -9,48 +8,48 @@ import asyncpg
 from monitor.database.partitions import PartitionMissing, create_next_partitions
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.events.event import OLDEST
+from monitor.health import PartHealth
 from monitor.pipeline.ledger import Ledger
-from monitor.tasks import cancel_and_wait
+from monitor.tasks import Job
 
 logger = logging.getLogger(__name__)
 
-_REPORT_EVERY = 3.0  # seconds
-_EXPIRE_EVERY = 3600.0
-_ABANDONED = 30.0  # seconds; as idle_in_transaction_session_timeout is
+_INTERVAL = 3.0  # seconds between reports to the ledger
+_EXPIRE_INTERVAL = 3600.0  # seconds
+_ABANDONED_AFTER = 30.0  # seconds; as idle_in_transaction_session_timeout is
 
 
 class Housekeeping:
-    """Reports to the ledger, makes partitions ahead, removes what is older than is wanted.
+    """Reports to the ledger, makes partitions ahead, deletes what has expired.
 
-    It also ends what keeps others from storing: sessions that nobody is at any more.
+    It also ends abandoned sessions, whose locks would keep others from storing.
+    `max_rejected_days` is how long dead letters are kept.
     """
+
+    name = "housekeeping"
 
     def __init__(self, pool: asyncpg.Pool, ledger: Ledger, max_rejected_days: int) -> None:
         self._pool = pool
         self._ledger = ledger
         self._max_rejected_days = max_rejected_days
-        self._task: asyncio.Task[None] | None = None
+        self._expired_at = -_EXPIRE_INTERVAL
+        self._job = Job("Housekeeping", self._run, interval=_INTERVAL, expected=DATABASE_ERRORS)
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+    async def start(self) -> None:
+        self._job.start()
 
-    async def stop(self) -> None:
-        await cancel_and_wait(self._task)
+    async def stop(self, deadline: float) -> None:
+        await self._job.stop()
+
+    async def health(self) -> PartHealth:
+        return self._job.health()
 
     async def _run(self) -> None:
-        expired_at = -_EXPIRE_EVERY
-        while True:
-            try:
-                await self._pool.execute(_END_ABANDONED, _ABANDONED)
-                await self._ledger.report(self._pool)
-                if time.monotonic() - expired_at > _EXPIRE_EVERY:
-                    await self._expire()
-                    expired_at = time.monotonic()
-            except DATABASE_ERRORS as error:
-                logger.debug("Housekeeping waits for PostgreSQL: %s", error)
-            except Exception:  # the ledger must go on being told
-                logger.exception("Housekeeping failed")
-            await asyncio.sleep(_REPORT_EVERY)
+        await self._pool.execute(_END_ABANDONED, _ABANDONED_AFTER)
+        await self._ledger.report(self._pool)
+        if time.monotonic() - self._expired_at > _EXPIRE_INTERVAL:
+            await self._expire()
+            self._expired_at = time.monotonic()
 
     async def _expire(self) -> None:
         await self._create_partitions()
@@ -65,8 +64,8 @@ class Housekeeping:
             logger.warning("%s", error)
 
 
-# Sessions whose client has been cut off, or stands still, in the middle of a COPY: they may hold
-# locks, and no time-out of PostgreSQL's applies while one waits for the client's data.
+# Sessions whose client vanished or hangs in the middle of a COPY: they may hold locks, and none of
+# PostgreSQL's time-outs applies while it waits for the client's data.
 _END_ABANDONED = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'cell-monitor' AND usename = current_user
@@ -78,7 +77,7 @@ _EXPIRE_REJECTED = (
     "DELETE FROM rejected_events WHERE received_at < now() - make_interval(days => $1)"
 )
 
-# Whoever sends such an event again brings it as one that is too old, hence new.
+# After this long a retry is older than OLDEST and gets a new time anyway: its receipt is useless.
 _EXPIRE_RECEIPTS = (
     "DELETE FROM first_receipts WHERE received_at < now() - make_interval(days => $1)"
 )

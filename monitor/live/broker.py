@@ -11,13 +11,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from monitor.health import RedisHealth
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
 from monitor.live.replicas import HEARTBEAT_INTERVAL, ReplicaMessage, Replicas
-from monitor.tasks import cancel_and_wait
+from monitor.tasks import cancel_and_wait, describe, remaining
 
 CHANNEL = "student_progress_notifications"
-_MAX_BACKOFF = 2.0  # seconds between attempts to connect
+_FIRST_BACKOFF = 0.1  # seconds between attempts to connect; doubled after each
+_MAX_BACKOFF = 2.0  # seconds
 _READ_TIMEOUT = 5.0  # seconds without even our own heartbeat: the connection is dead
 _GREETING_TIMEOUT = 4.0  # seconds for the others' greetings; more than their back-off
 logger = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ class RedisBroker:
 
     Reconnects by itself. Others fetch what could not be sent meanwhile.
     """
+
+    name = "redis"
 
     def __init__(self, host: str, port: int, hub: Hub, queue_limit: int) -> None:
         self._redis = redis.asyncio.Redis(
@@ -47,7 +51,8 @@ class RedisBroker:
         self._tasks: list[asyncio.Task[None]] = []
         self._tried = asyncio.Event()  # to connect and to catch up
         self.connected = False
-        self.dropped = 0
+        self.failure: str | None = None  # why it is not connected, since the last time it was
+        self.dropped = 0  # messages that could not be sent
 
     async def start(self) -> None:
         """Returns once this replica has caught up with the others, or can't connect for now."""
@@ -56,14 +61,19 @@ class RedisBroker:
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._send())]
         await self._tried.wait()
 
-    async def stop(self, timeout: float) -> None:
-        """Sends the queued messages and a farewell, for at most `timeout` seconds."""
+    async def stop(self, deadline: float) -> None:
+        """Sends the queued messages and a farewell, until `deadline` (event loop's clock)."""
         if self.connected:
             self._replicas.farewell()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._outgoing.join(), timeout)
+                await asyncio.wait_for(self._outgoing.join(), remaining(deadline))
         await cancel_and_wait(*self._tasks)
         await self._redis.aclose()
+
+    async def health(self) -> RedisHealth:
+        if self.connected:
+            return RedisHealth("ok", dropped=self.dropped)
+        return RedisHealth("degraded", self.failure or "Not connected", dropped=self.dropped)
 
     def relay(self, batch: MessageBatch) -> None:
         """Queues a batch for the other replicas."""
@@ -86,25 +96,28 @@ class RedisBroker:
                 if isinstance(message, MessageBatch):
                     self.dropped += message.count
                 logger.warning("A message could not be sent to the other replicas: %s", error)
+            except Exception:  # a bug must not end the loop: the next message may be fine
+                logger.exception("A message could not be sent to the other replicas")
             finally:
                 self._outgoing.task_done()
 
     async def _listen(self) -> None:
-        backoff = 0.1
+        backoff = _FIRST_BACKOFF
         while True:
             try:
                 await self._redis.connection_pool.disconnect()  # left from before the outage
                 async with self._redis.pubsub() as subscription:
                     await subscription.subscribe(CHANNEL, f"{CHANNEL}:{self._hub.replica_id}")
-                    backoff = 0.1
+                    backoff = _FIRST_BACKOFF
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._receive(subscription))
                         tasks.create_task(self._greet())
                         tasks.create_task(self._send_heartbeats())
             except* (RedisError, OSError) as errors:
-                logger.warning(
-                    "Redis is away, next try in %.1f s: %s", backoff, errors.exceptions[0]
-                )
+                self._lose(errors.exceptions[0])
+            except* Exception as errors:  # a bug must not end the loop: the next try may succeed
+                logger.exception("The connection to Redis failed and is tried again")
+                self.failure = describe(errors.exceptions[0])
             finally:
                 if self.connected:
                     self.connected = False
@@ -113,8 +126,14 @@ class RedisBroker:
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, _MAX_BACKOFF)
 
+    def _lose(self, error: Exception) -> None:
+        if self.failure is None:
+            logger.warning("Redis can't be reached and is tried again: %s", describe(error))
+        self.failure = describe(error)
+
     async def _greet(self) -> None:
         """Catches up with the other replicas."""
+        self.failure = None
         self.connected = True  # from now on backfill requests are answered
         receivers = await self._redis.publish(CHANNEL, _ENCODER.encode(self._replicas.hello()))
         logger.info("Connected to Redis and %d other replicas", receivers - 1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from monitor.errors import SpoolFull, Unavailable
+from monitor.health import ConsumersHealth
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.queue import EventQueue, PendingRequest, Receipt
@@ -28,10 +29,12 @@ class Limits(NamedTuple):
 
 
 class Consumers:
-    """Tasks that store the queue's requests in PostgreSQL or, while it is down, in the spool.
+    """`count` tasks that store the queue's requests in PostgreSQL or, while it is down, the spool.
 
     `publish` is called with what was committed, after the requests have been answered.
     """
+
+    name = "consumers"
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Consumers:
         ledger: Ledger,
         publish: Callable[[list[Stored]], None],
         limits: Limits,
+        count: int = 2,
     ) -> None:
         self._queue = queue
         self._store = store
@@ -49,16 +53,17 @@ class Consumers:
         self._ledger = ledger
         self._publish = publish
         self._limits = limits
+        self._count = count
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, count: int) -> None:
-        self._tasks = [asyncio.create_task(self._consume()) for _ in range(count)]
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._consume()) for _ in range(self._count)]
 
-    @property
-    def alive(self) -> int:
-        return sum(not task.done() for task in self._tasks)
+    async def health(self) -> ConsumersHealth:
+        alive = sum(not task.done() for task in self._tasks)
+        return ConsumersHealth("ok" if alive else "down", alive=alive)
 
-    async def stop(self) -> None:
+    async def stop(self, deadline: float) -> None:
         """Cancels the tasks. To drain the queue, wait for that first."""
         await cancel_and_wait(*self._tasks)
 

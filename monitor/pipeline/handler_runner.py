@@ -15,8 +15,9 @@ from monitor.errors import HandlersError, Unavailable
 from monitor.events.decoding import decode
 from monitor.events.dialects import as_json
 from monitor.events.event import Event, Rejected
+from monitor.health import PartHealth
 from monitor.pipeline.handlers import Handler, Handlers, full_name
-from monitor.tasks import Job
+from monitor.tasks import Job, remaining
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class HandlerRunner:
     (see `open_single_use_pool`): what they change of the session ends with it.
     """
 
+    name = "handlers"
+
     def __init__(
         self,
         handlers: Handlers,
@@ -62,18 +65,17 @@ class HandlerRunner:
             expected=(Unavailable, *DATABASE_ERRORS),
         )
 
-    @property
-    def failure(self) -> str | None:
-        """Why handlers can't be run now, if so; a handler that fails is not meant."""
-        return self._job.failure
-
-    def start(self) -> None:
+    async def start(self) -> None:
         if self._handlers:
             self._job.start()
 
-    async def stop(self, timeout: float) -> None:
-        """Ends the task once the present handler has run, or after `timeout` seconds."""
-        await self._job.stop(timeout)
+    async def stop(self, deadline: float) -> None:
+        """Ends the task once the present handler has run, or at `deadline` (event loop's clock)."""
+        await self._job.stop(remaining(deadline))
+
+    async def health(self) -> PartHealth:
+        """Whether handlers can be run; the failure of a handler becomes a dead letter instead."""
+        return self._job.health() if self._handlers else PartHealth("off")
 
     def wake(self, events: Iterable[Event]) -> None:
         """Looks for work now, if there are handlers for one of these new events."""

@@ -5,19 +5,9 @@ import uuid
 import asyncpg
 import msgspec
 
+from monitor.health import Counts
 from monitor.pipeline.queue import EventQueue, Receipt
 from monitor.pipeline.spool.entries import Spool
-
-
-class Counts(msgspec.Struct):
-    """received = stored + duplicates + rejected + spooled + pending, each in items."""
-
-    received: int
-    stored: int
-    duplicates: int
-    rejected: int
-    spooled: int
-    pending: int
 
 
 class Ledger:

@@ -17,7 +17,8 @@ from monitor.database.dead_letters import DeadLetters
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.errors import Unavailable
 from monitor.events.event import Rejected
-from monitor.tasks import Job
+from monitor.health import InfluxHealth
+from monitor.tasks import Job, remaining
 from monitor.timeseries.outbox import PointsOutbox
 
 with warnings.catch_warnings():
@@ -105,6 +106,8 @@ class InfluxSink:
     `written`, `refused` and `pending` count points.
     """
 
+    name = "influxdb"
+
     def __init__(
         self,
         target: Target,
@@ -129,21 +132,27 @@ class InfluxSink:
         self.behind = True  # an earlier run may have left rows in the outbox
         self.written = self.refused = self.pending = 0
 
-    @property
-    def failure(self) -> str | None:
-        """Why points can't be written now, if so."""
-        return self._job.failure
-
-    def start(self) -> None:
+    async def start(self) -> None:
         self._job.start()
 
-    async def stop(self, timeout: float) -> None:
-        """Ends the task once all points are written, or after `timeout` seconds."""
-        if self._job.running and not self.failure:
+    async def stop(self, deadline: float) -> None:
+        """Ends the task once all points are written, or at `deadline` (event loop's clock)."""
+        if self._job.running and not self._job.failure:
             with suppress(TimeoutError):  # what is not written stays in the outbox
-                await asyncio.wait_for(self._idle.wait(), timeout)
+                await asyncio.wait_for(self._idle.wait(), remaining(deadline))
         await self._job.stop()
         await self._client.close()
+
+    async def health(self) -> InfluxHealth:
+        job = self._job.health()
+        return InfluxHealth(
+            job.state,
+            job.error,
+            written=self.written,
+            pending=self.pending,
+            refused=self.refused,
+            behind=self.behind,
+        )
 
     def put(self, batch: PointBatch) -> None:
         if self.behind or self.pending + len(batch.lines) > self._max_pending:

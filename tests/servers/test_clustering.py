@@ -149,11 +149,11 @@ async def test_the_server_moves_while_it_is_not_busy_and_what_fails_is_tried_aga
     pool: asyncpg.Pool, database: Database, day: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PAUSE", 0.01)
-    monkeypatch.setattr(module, "_PERIOD", 0.01)
+    monkeypatch.setattr(module, "_INTERVAL", 0.01)
     await sink_on(pool).write(day_of(day), deadline_soon())
     busy = True
     clustering = Clustering(database, lambda: busy)
-    clustering.start()
+    await clustering.start()
     await asyncio.sleep(0.2)
     assert tuple(await pool.fetchrow(PLACE)) == (day, 0)
     await pool.execute("ALTER TABLE clustered RENAME TO away")
@@ -163,6 +163,6 @@ async def test_the_server_moves_while_it_is_not_busy_and_what_fails_is_tried_aga
     async with asyncio.timeout(10):
         while await pool.fetchval("SELECT day FROM clustered") < midnight() - DAY:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    await clustering.stop()
+    await clustering.stop(0)
     assert await pool.fetchval("SELECT day FROM clustered") == midnight() - DAY
     assert await pool.fetchval(PAGES, 1) <= 3

@@ -17,8 +17,8 @@ from monitor.database.pool import close_pool, open_pool
 from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events.event import Event, Payload, Rejected
 from monitor.events.types import Table
+from monitor.health import Counts
 from monitor.pipeline.id_cache import ResolvedIds
-from monitor.pipeline.ledger import Counts
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.rows import Row, home_row
 from monitor.pipeline.spool.entries import Spool
@@ -190,7 +190,7 @@ async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
         assert isinstance(last, SpoolFull)
         held = server.spool.events
         assert server.ledger.counts() == Counts(held, 0, 0, 0, held, 0)
-        assert server.consumers.alive == 2
+        assert (await server.consumers.health()).alive == 2
         assert (server.queue.events, server.queue.bytes) == (0, 0)
         assert (await server.put(make_event())).spooled == 1
 
@@ -224,7 +224,6 @@ async def test_after_the_deadline_nothing_is_tried(
     try:
         async with run_consumers(pool, timeout=1.0) as server, admin.transaction():
             await admin.execute("LOCK TABLE cell_executions IN EXCLUSIVE MODE")
-            server.consumers.start(1)
             assert (await server.put(make_event())).spooled == 1
             assert tries == 1
     finally:
@@ -310,7 +309,7 @@ async def test_stopping_answers_those_who_wait(pool: asyncpg.Pool, postgres: Add
             await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
             answer = server.queue.put(Payload([make_event()], []), 1)
             await asyncio.sleep(0.2)
-            await server.consumers.stop()
+            await server.consumers.stop(0)
             with pytest.raises(Unavailable):
                 await asyncio.wait_for(answer, 2)
     finally:

@@ -46,14 +46,14 @@ async def running(
 ) -> AsyncIterator[HandlerRunner]:
     """All handlers have run, and their failures are recorded, when this ends."""
     runner = HandlerRunner(handlers, pool, handler_pool, DeadLetters(pool, REPLICA))
-    runner.start()
+    await runner.start()
     try:
         yield runner
         async with asyncio.timeout(10):
             while await pool.fetchval("SELECT count(*) FROM outbox_handlers"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:
-        await runner.stop(5)
+        await runner.stop(deadline_soon(5))
 
 
 async def stored(pool: asyncpg.Pool, handlers: Handlers, event: Event) -> Event:
@@ -218,7 +218,7 @@ async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_c
     await pool.execute("CREATE TABLE quizzes (id uuid)")
     events = [await stored(pool, handlers, make_event(type="quiz")) for _ in range(3)]
     crashed = HandlerRunner(handlers, pool, handler_pool, DeadLetters(pool, REPLICA))
-    crashed.start()
+    await crashed.start()
     while not begun:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await crashed.stop(0)

@@ -39,16 +39,16 @@ def copying(postgres: Address) -> Iterator[None]:
 async def test_a_copy_whose_client_stands_still_lets_go_of_its_locks(
     pool: asyncpg.Pool, postgres: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_ABANDONED", 0.2)
-    monkeypatch.setattr(module, "_REPORT_EVERY", 0.3)
+    monkeypatch.setattr(module, "_ABANDONED_AFTER", 0.2)
+    monkeypatch.setattr(module, "_INTERVAL", 0.3)
     spool = Spool.open(tmp_path, 1_000_000)
     keeper = Housekeeping(pool, Ledger(EventQueue(1, 1), spool), 1)
     with copying(postgres):
         async with asyncio.timeout(10):
             while not await pool.fetchval(COPYING):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-            keeper.start()
+            await keeper.start()
             while await pool.fetchval(COPYING):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-    await keeper.stop()
+    await keeper.stop(0)
     await spool.close()

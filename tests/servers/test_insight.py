@@ -63,13 +63,13 @@ async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]
     database = Database(postgres, 5, 5.0)
     await database.open()
     progress = Counting(database, lambda: False)
-    progress.start()
+    await progress.start()
     yield School(
         pool,
         PostgresSink(pool, IdCache(1_000), uuid.uuid4(), has_influx=False, handlers=Handlers()),
         Reads(database, None, progress.catch_up),
     )
-    await progress.stop()
+    await progress.stop(0)
     await database.close(5.0)
 
 

@@ -38,9 +38,9 @@ PLACES = """
 @pytest.fixture
 async def progress(database: Database) -> AsyncIterator[Counting]:
     progress = Counting(database, idle)
-    progress.start()
+    await progress.start()
     yield progress
-    await progress.stop()
+    await progress.stop(0)
 
 
 def idle() -> bool:
@@ -119,14 +119,14 @@ async def test_several_writers_and_counters_at_once_count_each_event_once(
 
     counters = [Counting(database, idle), Counting(database, idle)]
     for each in counters:
-        each.start()
+        await each.start()
     writers = [asyncio.create_task(write(seed)) for seed in range(3)]
     while not all(writer.done() for writer in writers):
         await asyncio.gather(*(each.catch_up() for each in counters))
     await asyncio.gather(*writers)
     await counters[0].catch_up()
     for each in counters:
-        await each.stop()
+        await each.stop(0)
     assert await pool.fetchval("SELECT count(*) FROM outbox_counts") == 0
     assert {row[:8] for row in await rows_of(pool, CELLS)} == expected_cells(events)
     assert sum(row[3] for row in await rows_of(pool, ERRORS)) == sum(
@@ -214,18 +214,18 @@ async def test_batches_are_counted_even_if_nobody_asks(
 async def test_counting_gives_way_to_storing_but_not_for_ever(
     pool: asyncpg.Pool, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PERIOD", 0.01)
+    monkeypatch.setattr(module, "_INTERVAL", 0.01)
     progress = Counting(database, lambda: True)
-    progress.start()
+    await progress.start()
     await sink_on(pool).write([make_event()], deadline_soon())
     await asyncio.sleep(0.5)
     assert not await rows_of(pool, CELLS)
     await progress.catch_up()
     assert await rows_of(pool, CELLS)
     await sink_on(pool).write([make_event(cell="cell-2")], deadline_soon())
-    monkeypatch.setattr(module, "_PUT_OFF", 0.0)
+    monkeypatch.setattr(module, "_BUSY_INTERVAL", 0.0)
     await counted(pool, 2)
-    await progress.stop()
+    await progress.stop(0)
 
 
 async def counted(pool: asyncpg.Pool, cells: int) -> None:
@@ -238,10 +238,10 @@ async def counted(pool: asyncpg.Pool, cells: int) -> None:
 
 async def test_who_asks_while_postgresql_is_away_is_told(postgres: Address) -> None:
     progress = Counting(Database(postgres, 1, 1.0), idle)  # which was never opened
-    progress.start()
+    await progress.start()
     with pytest.raises(Unavailable):
         await progress.catch_up()
-    await progress.stop()
+    await progress.stop(0)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.events.decoding import EVENT_DIALECTS, decode
 from monitor.events.event import Event, Payload
-from monitor.pipeline.ledger import Counts
+from monitor.health import Counts
 from monitor.pipeline.spool import drain, quarantine
 from tests.support.consumers import RunningConsumers, ids_of, run_consumers, stored_ids
 from tests.support.factories import make_event, now

@@ -67,7 +67,7 @@ class Reading(NamedTuple):
 @pytest.fixture
 async def reading(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reading]:
     monkeypatch.setattr(module, "MAX_LAG", 0.5)
-    monkeypatch.setattr(module, "_PERIOD", 0.05)
+    monkeypatch.setattr(module, "_INTERVAL", 0.05)
     pair.standby.ensure_running()
     primary, standby = (
         Database(address(pair.primary), 3, 5.0),
@@ -78,10 +78,10 @@ async def reading(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     follower = await asyncpg.connect(**address(pair.standby))
     counted = Counted()
     reads = Reads(primary, standby, counted.catch_up)
-    await reads.open()
+    await reads.start()
     await until(lambda: reads.error is None)
     yield Reading(reads, writer, follower, counted)
-    await reads.close(1.0)
+    await reads.stop(0)
     await primary.close(1.0)
     await writer.close()
     await follower.close()

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from monitor.errors import SpoolError
-from monitor.pipeline.ledger import Counts
+from monitor.health import Counts
 from monitor.pipeline.spool.entries import Spool
 from tests.support.consumers import run_consumers
 from tests.support.waiting import eventually

@@ -66,13 +66,13 @@ async def run_consumers(
         spool = Spool.open(data_dir, spool_bytes)
         started = RunningConsumers(pool, spool, timeout)
         started.wal = data_dir / "spool.sqlite-wal"
-        started.drain.start()
-        started.consumers.start(2)
+        await started.drain.start()
+        await started.consumers.start()
         try:
             yield started
         finally:
-            await started.consumers.stop()
-            await started.drain.stop()
+            await started.consumers.stop(0)
+            await started.drain.stop(0)
             await spool.close()
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,8 @@ class EmbeddedPostgres:
         self._with_watchdog = watchdog
         self._account: privileges.SystemUser | None = None
         self._lock: int | None = None
+        self._busy = threading.Lock()  # held by ensure_running and stop
+        self._stopping = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
@@ -62,6 +65,7 @@ class EmbeddedPostgres:
         """
         if self._lock is not None:
             return self.ensure_running()
+        self._stopping.clear()
         try:
             with self._explained():
                 self._prepare()
@@ -73,10 +77,17 @@ class EmbeddedPostgres:
     def ensure_running(self) -> None:
         """Restart PostgreSQL if it has died; does nothing before `start` and after `stop`.
 
-        Blocks for seconds if it has. Raises EmbeddedPostgresError.
+        Blocks for seconds if it has: a server calls it in a thread. Raises EmbeddedPostgresError.
         """
-        if self._lock is None:
-            return
+        with self._busy:
+            if self._lock is not None:
+                self._ensure_running()
+
+    def interrupt(self) -> None:
+        """Make an `ensure_running` that is going on in another thread fail soon."""
+        self._stopping.set()
+
+    def _ensure_running(self) -> None:
         if self._child is None or self._child.poll() is not None:
             with self._explained():
                 self._launch()
@@ -88,6 +99,11 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Shut PostgreSQL down cleanly, and kill it if that takes minutes."""
+        self.interrupt()
+        with self._busy:
+            self._stop()
+
+    def _stop(self) -> None:
         try:
             self._end_child()
         finally:
@@ -182,7 +198,8 @@ class EmbeddedPostgres:
         except EmbeddedPostgresError:
             # A leftover process killed during its start may vanish only now: try once more.
             self._end_child()
-            time.sleep(1.0)
+            if self._stopping.wait(1.0):
+                raise
             self._try_to_launch()
 
     def _try_to_launch(self) -> None:
@@ -199,7 +216,7 @@ class EmbeddedPostgres:
             # The log is for the operator: no routine messages and no students' data.
             *("-c", "log_checkpoints=off", "-c", "log_min_error_statement=panic"),
         )
-        if self._with_watchdog:
+        if self._needs_watchdog:
             # It waits until the pipe closes, which happens when this process ends.
             script = 'read -r _; kill -INT "$1"'
             pid = str(self._child.pid)
@@ -211,16 +228,23 @@ class EmbeddedPostgres:
             self.log.replace(self.log.with_suffix(".log.old"))
         self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
-            watched = self._with_watchdog
+            watched = self._needs_watchdog
             return privileges.start(
                 program, self._account, log, die_with_us=not watched, piped=piped
             )
+
+    @property
+    def _needs_watchdog(self) -> bool:
+        """Linux ends a child together with the thread that started it: only the main one lasts."""
+        return self._with_watchdog or threading.current_thread() is not threading.main_thread()
 
     def _await_ready(self, child: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready(child.pid):
             if child.poll() is not None:
                 raise self._error("PostgreSQL did not start")
+            if self._stopping.is_set():
+                raise EmbeddedPostgresError("PostgreSQL was not started: the server is stopping")
             if time.monotonic() > deadline:
                 raise self._error(f"PostgreSQL was not ready after {START_SECONDS:.0f} s")
             time.sleep(0.01)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from monitor.errors import SpoolFull, Unavailable
 from monitor.events.event import Payload
+from monitor.health import PartHealth
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.spool.entries import Entries, Spool
@@ -30,6 +31,8 @@ class SpoolDrain:
     consumers spool events without trying it.
     """
 
+    name = "spool_drain"
+
     def __init__(
         self,
         spool: Spool,
@@ -50,16 +53,15 @@ class SpoolDrain:
         self.active = False
         self.reason = ""
 
-    @property
-    def failure(self) -> str | None:
-        """Why the spool can't be drained now, if so."""
-        return self._job.failure
-
-    def start(self) -> None:
+    async def start(self) -> None:
         self._job.start()
 
-    async def stop(self) -> None:
+    async def stop(self, deadline: float) -> None:
+        """Cancels the present batch: its entries stay in the spool."""
         await self._job.stop()
+
+    async def health(self) -> PartHealth:
+        return self._job.health()
 
     def activate(self, reason: Exception) -> None:
         if not self.active:

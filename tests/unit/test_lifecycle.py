@@ -1,0 +1,94 @@
+"""Components start in order, stop in reverse, and none of them takes the others along."""
+
+import asyncio
+
+import pytest
+
+from monitor.errors import SpoolError, Unavailable
+from monitor.health import PartHealth
+from monitor.lifecycle import Lifecycle
+
+
+class Part:
+    """A component that writes down what happens to it, and fails as often as it is made to."""
+
+    def __init__(
+        self,
+        name: str,
+        log: list[str],
+        *start_errors: Exception,
+        stop_error: Exception | None = None,
+    ) -> None:
+        self.name = name
+        self._log = log
+        self._start_errors = list(start_errors)
+        self._stop_error = stop_error
+        self.started = asyncio.Event()
+
+    async def start(self) -> None:
+        if self._start_errors:
+            raise self._start_errors.pop(0)
+        self._log.append(f"start {self.name}")
+        self.started.set()
+
+    async def stop(self, deadline: float) -> None:
+        self._log.append(f"stop {self.name}")
+        if self._stop_error:
+            raise self._stop_error
+
+    async def health(self) -> PartHealth:
+        return PartHealth("ok")
+
+
+async def test_components_start_in_order_and_stop_in_reverse() -> None:
+    log: list[str] = []
+    lifecycle = Lifecycle([Part(name, log) for name in ("one", "two", "three")])
+    await lifecycle.start()
+    assert await lifecycle.health() == dict.fromkeys(("one", "two", "three"), PartHealth("ok"))
+    await lifecycle.stop(0.0)
+    assert log == [
+        *("start one", "start two", "start three"),
+        *("stop three", "stop two", "stop one"),
+    ]
+
+
+async def test_a_component_that_fails_to_start_is_down_and_started_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log: list[str] = []
+    flaky = Part("flaky", log, Unavailable("away"), KeyError("fault"))
+    lifecycle = Lifecycle([flaky, Part("other", log)])
+    await lifecycle.start()
+    assert log == ["start other"]
+    report = await lifecycle.health()
+    assert report["flaky"].state == "down"
+    assert report["flaky"].error
+    assert report["flaky"].error.startswith("Not started: ")
+    assert report["other"].state == "ok"
+    assert "flaky could not be started" in caplog.text
+    async with asyncio.timeout(10):
+        await flaky.started.wait()
+    await asyncio.sleep(0)
+    assert (await lifecycle.health())["flaky"] == PartHealth("ok")
+    await lifecycle.stop(0.0)
+
+
+async def test_what_only_the_operator_can_solve_ends_the_start_and_stops_the_others() -> None:
+    log: list[str] = []
+    lifecycle = Lifecycle(
+        [Part("one", log), Part("spool", log, SpoolError("locked")), Part("never", log)]
+    )
+    with pytest.raises(SpoolError):
+        await lifecycle.start()
+    assert log == ["start one", "stop never", "stop spool", "stop one"]
+
+
+async def test_a_component_that_fails_to_stop_does_not_keep_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log: list[str] = []
+    lifecycle = Lifecycle([Part("one", log), Part("two", log, stop_error=KeyError("fault"))])
+    await lifecycle.start()
+    await lifecycle.stop(0.0)
+    assert log[2:] == ["stop two", "stop one"]
+    assert "two could not be stopped" in caplog.text
