@@ -8,15 +8,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.async_api import Page
+from playwright.async_api import Page, ViewportSize
 
 from tests.support.browser import launch_chromium, open_tab
 from tests.support.paths import ROOT
 from tests.support.replicas import Replica
 
 IMAGES = ROOT / "docs" / "images"
-SIZE = {"width": 1280, "height": 720}
+SIZE = ViewportSize(width=1280, height=720)
 SETTLE = 1_500  # ms
+DEMO_TIME = 25.0  # seconds until some students have asked for help
 NO_FONT = "No Japanese font for the pictures: apt-get install fontconfig fonts-noto-cjk"
 
 
@@ -29,7 +30,7 @@ async def shoot(page: Page, url: str, name: str, view: str) -> None:
 
 async def take(replica: Replica) -> None:
     async with launch_chromium() as browser, open_tab(browser, replica.url) as page:
-        await page.set_viewport_size(SIZE)  # type: ignore[arg-type]
+        await page.set_viewport_size(SIZE)
         await page.wait_for_timeout(SETTLE)
         await shoot(page, f"{replica.url}/", "class", "students")
         await shoot(page, f"{replica.url}/", "errors", "errors")
@@ -46,7 +47,7 @@ async def take(replica: Replica) -> None:
         await shoot(page, f"{replica.url}/", "submission", "submission/1")
     dark = {"locale": "ja-JP", "color_scheme": "dark"}
     async with launch_chromium() as browser, open_tab(browser, replica.url, **dark) as page:
-        await page.set_viewport_size(SIZE)  # type: ignore[arg-type]
+        await page.set_viewport_size(SIZE)
         await shoot(page, f"{replica.url}/", "class-ja-dark", "students")
 
 
@@ -65,7 +66,7 @@ def main() -> None:
         url = f"{replica.url}/api/v1"
         demo = subprocess.Popen([sys.executable, ROOT / "scripts" / "demo.py", "--url", url])
         try:
-            time.sleep(25)  # for calls to come in
+            time.sleep(DEMO_TIME)
             asyncio.run(take(replica))
         finally:
             demo.terminate()

@@ -66,7 +66,7 @@ const TEXTS = {
   queue_empty: ["Nobody is asking for help.", "呼び出しはありません。"],
   waiting: ["waiting {0}", "待ち時間 {0}"],
   take: ["Take it", "対応する"],
-  taken: ["{0} is helping", "{0} さんが対応中"],
+  taken: ["{0} is helping", "対応中：{0}"],
   resolve: ["Mark resolved", "対応済みにする"],
   your_name: ["Your name", "あなたの名前"],
   name_first: ["Enter your name first.", "先に名前を入力してください。"],

@@ -103,3 +103,18 @@ async def test_only_the_last_of_two_navigations_counts(
         await page.wait_for_timeout(300)
         await expect(page).to_have_url(view_url(school, class_id, "help"))
         await expect(page.get_by_label("Your name")).to_be_visible()
+
+
+@pytest.mark.parametrize(("scheme", "other"), [("light", "dark"), ("dark", "light")])
+async def test_colours_follow_the_system_until_they_are_chosen(
+    school: Replica, api: httpx.AsyncClient, browser: Browser, scheme: str, other: str
+) -> None:
+    colours = {"light": "rgb(244, 246, 250)", "dark": "rgb(18, 22, 31)"}
+    class_id, _, _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, view_url(school, class_id), color_scheme=scheme) as page:
+        body = page.locator("body")
+        await expect(body).to_have_css("background-color", colours[scheme])
+        await page.get_by_role("button", name="Light / dark").click()
+        await expect(body).to_have_css("background-color", colours[other])
+        await page.reload()
+        await expect(body).to_have_css("background-color", colours[other])
