@@ -21,17 +21,17 @@ NUL = "\0"
 
 async def test_a_class_is_made_found_changed_and_deleted(api: httpx.AsyncClient) -> None:
     code = unique()
-    made = await create(api, "/classes", name="数学", class_code=code)
-    assert made["description"] is None
-    assert made["is_active"] is True
-    assert set(made) == {
+    created = await create(api, "/classes", name="数学", class_code=code)
+    assert created["description"] is None
+    assert created["is_active"] is True
+    assert set(created) == {
         "id", "name", "class_code", "description", "is_active", "created_at", "updated_at"
     }  # fmt: skip
-    path = f"/classes/{made['id']}"
-    assert (await api.get(path)).json() == made
+    path = f"/classes/{created['id']}"
+    assert (await api.get(path)).json() == created
     changed = (await api.put(path, json={"description": "週1", "is_active": False})).json()
-    assert changed["updated_at"] > made["updated_at"]
-    assert changed | {"updated_at": 0} == made | {
+    assert changed["updated_at"] > created["updated_at"]
+    assert changed | {"updated_at": 0} == created | {
         "description": "週1", "is_active": False, "updated_at": 0
     }  # fmt: skip
     assert (await api.put(path, json={"description": None})).json()["description"] is None
@@ -43,36 +43,36 @@ async def test_a_class_is_made_found_changed_and_deleted(api: httpx.AsyncClient)
 
 
 async def test_an_assignment_is_made_found_changed_and_deleted(api: httpx.AsyncClient) -> None:
-    made = await create_assignment(api, due_date="2026-12-01T09:00:00", points=100)
-    assert made["due_date"] == "2026-12-01T09:00:00Z"
-    assert made["points"] == 100
-    path = f"/assignments/{made['id']}"
-    assert (await api.get(path)).json() == made
+    created = await create_assignment(api, due_date="2026-12-01T09:00:00", points=100)
+    assert created["due_date"] == "2026-12-01T09:00:00Z"
+    assert created["points"] == 100
+    path = f"/assignments/{created['id']}"
+    assert (await api.get(path)).json() == created
     zoned = {"due_date": "2026-12-01T09:00:00+09:00", "points": None}
     changed = (await api.put(path, json=zoned)).json()
     assert changed["due_date"] == "2026-12-01T00:00:00Z"
     assert changed["points"] is None
-    assert changed["title"] == made["title"]
+    assert changed["title"] == created["title"]
     assert (await api.delete(path)).json() == changed
     assert (await api.delete(path)).status_code == 404
 
 
 async def test_a_student_keeps_the_user_id(api: httpx.AsyncClient) -> None:
-    made = await create_student(api, name="花子", team="チームA")
-    path = f"/students/{made['id']}"
-    same = {"user_id": made["user_id"], "name": None, "email": "h@example.com"}
+    created = await create_student(api, name="花子", team="チームA")
+    path = f"/students/{created['id']}"
+    same = {"user_id": created["user_id"], "name": None, "email": "h@example.com"}
     changed = (await api.put(path, json=same)).json()
-    assert changed == made | {"name": None, "email": "h@example.com"}
+    assert changed == created | {"name": None, "email": "h@example.com"}
     assert error_location(await api.put(path, json={"user_id": "another"})) == ["body", "user_id"]
     assert (await api.delete(path)).json() == changed
 
 
 async def test_a_notebook_keeps_the_path(api: httpx.AsyncClient) -> None:
-    made = await create(api, "/notebooks", path=f"{unique()}/第1回.ipynb")
-    assert made["name"] == "第1回.ipynb"
-    path = f"/notebooks/{made['id']}"
-    changed = (await api.put(path, json={"name": "はじめに", "path": made["path"]})).json()
-    assert changed == made | {"name": "はじめに"}
+    created = await create(api, "/notebooks", path=f"{unique()}/第1回.ipynb")
+    assert created["name"] == "第1回.ipynb"
+    path = f"/notebooks/{created['id']}"
+    changed = (await api.put(path, json={"name": "はじめに", "path": created["path"]})).json()
+    assert changed == created | {"name": "はじめに"}
     assert error_location(await api.put(path, json={"path": "other.ipynb"})) == ["body", "path"]
     assert (await api.delete(path)).json() == changed
 
@@ -121,19 +121,19 @@ async def test_a_field_that_is_missing_or_wrong_is_named(
 async def test_null_is_refused_where_there_must_be_a_value(
     api: httpx.AsyncClient, field: str
 ) -> None:
-    made = await create_class(api)
-    answer = await api.put(f"/classes/{made['id']}", json={field: None})
+    created = await create_class(api)
+    answer = await api.put(f"/classes/{created['id']}", json={field: None})
     assert error_location(answer) == ["body", field]
-    assert (await api.get(f"/classes/{made['id']}")).json() == made
+    assert (await api.get(f"/classes/{created['id']}")).json() == created
 
 
 @pytest.mark.parametrize("field", ["class_id", "notebook_id"])
 async def test_a_reference_to_nothing_is_named(api: httpx.AsyncClient, field: str) -> None:
-    made = await create_assignment(api)
+    created = await create_assignment(api)
     unknown = {field: 999_999_999}
-    changed = await api.put(f"/assignments/{made['id']}", json=unknown)
+    changed = await api.put(f"/assignments/{created['id']}", json=unknown)
     assert error_location(changed) == ["body", field]
-    again = {name: made[name] for name in ("class_id", "notebook_id", "title")} | unknown
+    again = {name: created[name] for name in ("class_id", "notebook_id", "title")} | unknown
     assert error_location(await api.post("/assignments", json=again)) == ["body", field]
 
 
@@ -161,15 +161,15 @@ async def test_of_many_who_make_the_same_class_at_once_one_succeeds(
 async def test_a_list_is_ordered_bounded_and_counted(api: httpx.AsyncClient) -> None:
     class_id = (await create_class(api))["id"]
     notebook_id = (await create(api, "/notebooks", path=unique()))["id"]
-    made = [
+    created = [
         await create_assignment(api, class_id=class_id, notebook_id=notebook_id) for _ in range(3)
     ]
     query = {"class_id": class_id}
     answer = await api.get("/assignments", params=query)
-    assert answer.json() == made
+    assert answer.json() == created
     assert answer.headers["X-Total-Count"] == "3"
     page = await api.get("/assignments/", params=query | {"skip": 1, "limit": 1})
-    assert page.json() == made[1:2]
+    assert page.json() == created[1:2]
     assert page.headers["X-Total-Count"] == "3"
     beyond = await api.get("/assignments", params=query | {"skip": 2**63 - 1})
     assert (beyond.json(), beyond.headers["X-Total-Count"]) == ([], "3")
@@ -179,19 +179,19 @@ async def test_a_list_is_ordered_bounded_and_counted(api: httpx.AsyncClient) -> 
 
 
 async def test_lists_are_filtered_by_names(api: httpx.AsyncClient) -> None:
-    for resource, field, made in (
+    for resource, field, created in (
         ("classes", "class_code", await create_class(api)),
         ("students", "user_id", await create_student(api)),
         ("notebooks", "path", await create(api, "/notebooks", path=unique())),
     ):
-        found = await api.get(f"/{resource}", params={field: made[field]})
-        assert found.json() == [made]
+        answer = await api.get(f"/{resource}", params={field: created[field]})
+        assert answer.json() == [created]
         assert (await api.get(f"/{resource}?{field}=%00")).json() == []
 
 
 async def test_the_total_is_shown(api: httpx.AsyncClient) -> None:
-    made = await create_class(api)
-    answer = await api.get("/classes", params={"class_code": made["class_code"]})
+    created = await create_class(api)
+    answer = await api.get("/classes", params={"class_code": created["class_code"]})
     assert answer.headers["X-Total-Count"] == "1"
 
 
@@ -232,18 +232,18 @@ async def test_what_events_have_named_stays(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_student_made_ahead_is_that_of_later_events(api: httpx.AsyncClient) -> None:
-    made = await create_student(api, name="花子")
+    created = await create_student(api, name="花子")
     old = {"eventTime": "2026-01-01T00:00:00Z", "userName": "old"}
-    event = {"eventType": "help", "userId": made["user_id"]}
+    event = {"eventType": "help", "userId": created["user_id"]}
     await api.post("/events", json=[event | old])
-    assert (await api.get(f"/students/{made['id']}")).json() == made
+    assert (await api.get(f"/students/{created['id']}")).json() == created
     await api.post("/events", json=[event | {"userName": "hanako"}])
-    assert (await api.get(f"/students/{made['id']}")).json()["name"] == "hanako"
+    assert (await api.get(f"/students/{created['id']}")).json()["name"] == "hanako"
 
 
 async def test_text_that_postgresql_cannot_hold_is_mended(api: httpx.AsyncClient) -> None:
-    made = await create_class(api, name=f"a{NUL}b", class_code=unique() + NUL)
-    assert made["name"] == "a\ufffdb"
+    created = await create_class(api, name=f"a{NUL}b", class_code=unique() + NUL)
+    assert created["name"] == "a\ufffdb"
     body = b'{"name": "\\ud800", "class_code": "%s"}' % unique().encode()
     headers = {"Content-Type": "application/json"}
     answer = await api.post("/classes", content=body, headers=headers)
@@ -256,12 +256,12 @@ async def test_text_that_postgresql_cannot_hold_is_mended(api: httpx.AsyncClient
 async def test_times_at_either_end_of_the_calendar_are_kept(
     api: httpx.AsyncClient, time: str
 ) -> None:
-    made = await create_assignment(api, due_date=time)
-    assert made["due_date"][:4] == time[:4]
+    created = await create_assignment(api, due_date=time)
+    assert created["due_date"][:4] == time[:4]
 
 
 @pytest.mark.parametrize("time", ["99999-01-01T00:00:00Z", "tomorrow", 5, "2026-02-30T00:00:00Z"])
 async def test_what_is_no_time_is_refused(api: httpx.AsyncClient, time: Any) -> None:
-    made = await create_assignment(api)
-    answer = await api.put(f"/assignments/{made['id']}", json={"due_date": time})
+    created = await create_assignment(api)
+    answer = await api.put(f"/assignments/{created['id']}", json={"due_date": time})
     assert error_location(answer) == ["body", "due_date"]

@@ -49,18 +49,18 @@ async def test_one_is_enrolled_and_taken_off(api: httpx.AsyncClient) -> None:
 
 
 async def test_many_are_enrolled_at_once_and_made_where_need_be(api: httpx.AsyncClient) -> None:
-    class_id, known = (
+    class_id, student = (
         (await create_class(api))["id"],
         await create_student(api, name="old", team="A"),
     )
     others = [unique("s") for _ in range(300)]
     body = [{"user_id": user_id} for user_id in others]
-    body += [{"user_id": known["user_id"], "name": "新", "role": "teacher"}]
+    body += [{"user_id": student["user_id"], "name": "新", "role": "teacher"}]
     enrolled = await api.post(f"/classes/{class_id}/students", json=body)
     assert enrolled.status_code == 201
-    assert {entry["user_id"] for entry in enrolled.json()} == {*others, known["user_id"]}
+    assert {entry["user_id"] for entry in enrolled.json()} == {*others, student["user_id"]}
     entries = {entry["user_id"]: entry for entry in enrolled.json()}
-    teacher = entries[known["user_id"]]
+    teacher = entries[student["user_id"]]
     assert (teacher["name"], teacher["team"], teacher["role"]) == ("新", "A", "teacher")
     page = await api.get(f"/classes/{class_id}/students?skip=299&limit=500")
     assert page.headers["X-Total-Count"] == "301"

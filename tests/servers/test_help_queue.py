@@ -14,8 +14,8 @@ from tests.support.servers import RedisServer
 
 
 async def waiting(api: httpx.AsyncClient, class_id: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await api.get(f"/classes/{class_id}/help")).json()
-    return found
+    requests: list[dict[str, Any]] = (await api.get(f"/classes/{class_id}/help")).json()
+    return requests
 
 
 async def test_who_has_waited_longest_comes_first_and_who_is_helped_last(
@@ -52,8 +52,8 @@ async def test_of_two_teachers_one_gets_the_request(
         (winner,) = (answer.json() for answer in answers if answer.status_code == 200)
         (loser,) = (answer.json() for answer in answers if answer.status_code == 409)
         assert loser["detail"] == f"{winner['name']} has taken it already"
-        told = await dashboard.next()
-        assert (told["event"], told["data"]) == ("help_request", winner)
+        message = await dashboard.next()
+        assert (message["event"], message["data"]) == ("help_request", winner)
         assert winner["status"] == "taken"
         assert await dashboard.silent()
     again = await act_on_help(api, class_id, student, "take", winner["name"])
@@ -170,8 +170,8 @@ async def test_a_notebook_shows_what_each_student_reached(
     for failed in (True, True, False):
         await post_as(school, one, "cell_executed", notebookPath=notebook, hasError=failed)
     await post_as(school, two, "cell_executed", notebookPath=notebook, cellId="c2", hasError=True)
-    (known,) = (await api.get("/notebooks", params={"path": notebook})).json()
-    path = f"/classes/{class_id}/notebooks/{known['id']}/students"
+    (listed,) = (await api.get("/notebooks", params={"path": notebook})).json()
+    path = f"/classes/{class_id}/notebooks/{listed['id']}/students"
     kept = {"executions": 3, "errors": 2, "succeeded": True, "attempts": 3}
     failed_once = {"executions": 1, "errors": 1, "succeeded": False, "attempts": None}
     assert (await api.get(path)).json() == [

@@ -43,8 +43,8 @@ class School(NamedTuple):
         }
 
     async def then(self, at: datetime) -> dict[str, StudentState]:
-        found = await class_state_at(self.reads, 1, at, ClassStateQuery())
-        return {each.user_id: each for each in found}
+        states = await class_state_at(self.reads, 1, at, ClassStateQuery())
+        return {each.user_id: each for each in states}
 
     async def write(self, *events: Event) -> None:
         await self.sink.write(list(events), deadline_soon())
@@ -78,10 +78,10 @@ def ago(**span: float) -> datetime:
 
 
 async def test_who_did_nothing_is_idle(school: School) -> None:
-    found = await school.now()
-    assert list(found) == ["hanako", "taro"]
-    assert asdict(found["taro"]) == {
-        **dict.fromkeys(asdict(found["taro"])),
+    states = await school.now()
+    assert list(states) == ["hanako", "taro"]
+    assert asdict(states["taro"]) == {
+        **dict.fromkeys(asdict(states["taro"])),
         "student_id": 2,
         "user_id": "taro",
         "state": "idle",
@@ -105,14 +105,14 @@ async def test_a_class_shows_where_each_student_is_and_how_it_goes(school: Schoo
         make_event(student="taro", type="notebook_open", cell=None),
         make_event(student="sensei"),
     )
-    found = await school.now()
-    hanako, taro = found["hanako"], found["taro"]
+    states = await school.now()
+    hanako, taro = states["hanako"], states["taro"]
     assert (hanako.state, hanako.executions, hanako.errors) == ("error", 3, 2)
     assert (hanako.notebook_path, hanako.cell_id, hanako.cell_position) == ("b/x.ipynb", "c2", 4)
     assert hanako.errors_in_a_row == 2
     assert (taro.state, taro.notebook_path, taro.cell_id) == ("active", "units/lesson.ipynb", None)
     assert taro.last_heard_at is not None
-    assert set(found) == {"hanako", "taro"}
+    assert set(states) == {"hanako", "taro"}
     assert set(await school.now(2)) == {"hanako"}
 
 
@@ -136,8 +136,8 @@ async def test_who_was_not_heard_from_for_long_is_idle(school: School) -> None:
         make_event(**old, failed=True), make_event(**old, student="taro", type="help")
     )
     assert [each.state for each in (await school.now()).values()] == ["error", "active"]
-    found = await class_state(school.reads, 1, ClassStateQuery(idle_after=200))
-    assert [each.state for each in found] == ["idle", "idle"]
+    states = await class_state(school.reads, 1, ClassStateQuery(idle_after=200))
+    assert [each.state for each in states] == ["idle", "idle"]
 
 
 @pytest.mark.parametrize(
@@ -197,9 +197,9 @@ async def test_a_class_is_shown_as_it_was(school: School) -> None:
     assert (await hanako(seconds=40)).state == "error"
     later = await hanako(hours=1, seconds=10)
     assert (later.state, later.executions, later.errors_in_a_row) == ("active", 4, 0)
-    found = await school.then(ago(hours=2, minutes=59))
-    assert (found["taro"].state, found["taro"].notebook_path) == ("active", "units/lesson.ipynb")
-    assert set(found) == {"hanako", "taro"}
+    states = await school.then(ago(hours=2, minutes=59))
+    assert (states["taro"].state, states["taro"].notebook_path) == ("active", "units/lesson.ipynb")
+    assert set(states) == {"hanako", "taro"}
     long_ago = (await school.then(datetime(1, 1, 1, tzinfo=UTC)))["hanako"]
     assert (long_ago.state, long_ago.executions, long_ago.last_heard_at) == ("idle", 0, None)
 
@@ -209,8 +209,8 @@ async def test_as_it_is_and_as_it_was_a_moment_ago_are_the_same(school: School) 
         at = ago(minutes=number * 7 % 61, seconds=number)
         failed = number % 3 > 0
         await school.write(then(at, failed=failed, cell=f"c{number % 5}", cell_index=number % 5))
-    told, found = await school.now(), await school.then(now())
-    assert found == told
+    current, replayed = await school.now(), await school.then(now())
+    assert replayed == current
 
 
 async def test_a_call_that_was_resolved_is_none_from_then_on(school: School) -> None:
@@ -253,9 +253,9 @@ async def test_a_notebook_cell_by_cell(school: School) -> None:
         make_event(cell="other", notebook="other.ipynb"),
     )
     notebook = await school.pool.fetchval("SELECT id FROM notebooks WHERE name = 'lesson.ipynb'")
-    found = await notebook_progress(school.reads, 1, notebook, CellsQuery(errors=1))
-    assert (found.notebook_path, found.students) == ("units/lesson.ipynb", 2)
-    first, second = found.cells
+    progress = await notebook_progress(school.reads, 1, notebook, CellsQuery(errors=1))
+    assert (progress.notebook_path, progress.students) == ("units/lesson.ipynb", 2)
+    first, second = progress.cells
     assert (first.cell_id, first.type, first.position) == ("c1", "code", 0)
     assert (first.reached, first.ran, first.failed, first.succeeded) == (2, 2, 2, 1)
     assert (first.executions, first.errors) == (5, 4)
@@ -287,9 +287,9 @@ async def test_an_assignment_is_its_notebook_in_its_class(school: School) -> Non
     await school.pool.execute(
         "INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (2, 1, '課題')"
     )
-    found = await assignment_progress(school.reads, 1, CellsQuery())
-    assert found == await notebook_progress(school.reads, 2, 1, CellsQuery())
-    assert found.cells[0].reached == 1
+    progress = await assignment_progress(school.reads, 1, CellsQuery())
+    assert progress == await notebook_progress(school.reads, 2, 1, CellsQuery())
+    assert progress.cells[0].reached == 1
 
 
 async def test_activity_is_told_interval_by_interval(school: School) -> None:

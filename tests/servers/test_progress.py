@@ -49,7 +49,7 @@ def idle() -> bool:
 
 def story() -> list[dict[str, Any]]:
     start = now().replace(minute=7, second=50) - timedelta(hours=3)
-    told: list[dict[str, Any]] = [
+    steps: list[dict[str, Any]] = [
         {"failed": True, "error": "KeyError: 'a'", "duration_ms": 5.0},
         {"failed": True, "error": "KeyError: 'b'", "duration_ms": 70.0},
         {"duration_ms": 900.0},
@@ -57,7 +57,7 @@ def story() -> list[dict[str, Any]]:
         {"duration_ms": -1.0},
         {"type": "help", "cell": "cell-2"},
     ]
-    return [fields | {"time": start + timedelta(seconds=7 * n)} for n, fields in enumerate(told)]
+    return [fields | {"time": start + timedelta(seconds=7 * n)} for n, fields in enumerate(steps)]
 
 
 @pytest.mark.parametrize("when", ["after each batch", "at the end"])
@@ -65,8 +65,8 @@ async def test_what_is_counted_does_not_depend_on_the_order_of_arrival(
     pool: asyncpg.Pool, progress: Counting, when: str
 ) -> None:
     sink = sink_on(pool)
-    told = story()
-    for number, order in enumerate(permutations(told)):
+    steps = story()
+    for number, order in enumerate(permutations(steps)):
         if number % 7:  # a seventh of them shows it as well
             continue
         events = [make_event(student=f"s{number}", **fields) for fields in order]
@@ -78,7 +78,7 @@ async def test_what_is_counted_does_not_depend_on_the_order_of_arrival(
                 await progress.catch_up()
     await progress.catch_up()
     (in_cell, at_help) = sorted({row[1:] for row in await rows_of(pool, CELLS)})
-    times = [fields["time"] for fields in told]
+    times = [fields["time"] for fields in steps]
     assert in_cell[:7] == ("cell-1", 5, 3, times[0], times[3], times[2], 2)
     assert sum(unpack(in_cell[7])) == 3
     assert at_help[:3] == ("cell-2", 0, 0)
@@ -150,16 +150,16 @@ def expected_cells(events: list[Event]) -> set[tuple[Any, ...]]:
     for event in events:
         if event.cell and event.notebook:
             by_cell[event.student, event.cell].append(event)
-    found = set()
-    for key, told in by_cell.items():
-        errors = sorted(event.time for event in told if status(event) == "error")
-        successes = [event.time for event in told if status(event) == "success"]
+    expected = set()
+    for key, cell_events in by_cell.items():
+        errors = sorted(event.time for event in cell_events if status(event) == "error")
+        successes = [event.time for event in cell_events if status(event) == "success"]
         first = min(successes, default=None)
         before = [at for at in errors if first is None or at < first]
         ends = (errors[0], errors[-1]) if errors else (None, None)
         executions = len(errors) + len(successes)
-        found.add((*key, executions, len(errors), *ends, first, len(before)))
-    return found
+        expected.add((*key, executions, len(errors), *ends, first, len(before)))
+    return expected
 
 
 async def timed(pool: asyncpg.Pool) -> int:

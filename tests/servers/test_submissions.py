@@ -1,4 +1,4 @@
-"""Submissions: what is handed in stays as it is, attempts are counted, grades are told."""
+"""Submissions: contents stay as sent, attempts are counted, grades are published."""
 
 import asyncio
 import gzip
@@ -34,7 +34,7 @@ VERBATIM = (
 )
 
 
-async def handed_in(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+async def submit(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
     if "assignment_id" not in fields:
         fields["assignment_id"] = (await create_assignment(api))["id"]
     if not fields.keys() & {"student_id", "user_id"}:
@@ -45,16 +45,16 @@ async def handed_in(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
 async def test_a_submission_says_all_about_itself(api: httpx.AsyncClient) -> None:
     assignment, student = await create_assignment(api), await create_student(api)
     before = datetime.now(UTC)
-    made = await handed_in(
+    submission = await submit(
         api,
         assignment_id=assignment["id"],
         user_id=student["user_id"],
         notebook_content=NOTEBOOK,
         submitted_at="2001-01-01T00:00:00Z",
     )
-    assert before < datetime.fromisoformat(made["submitted_at"]) < datetime.now(UTC)
-    assert made == {
-        "id": made["id"],
+    assert before < datetime.fromisoformat(submission["submitted_at"]) < datetime.now(UTC)
+    assert submission == {
+        "id": submission["id"],
         "assignment_id": assignment["id"],
         "student_id": student["id"],
         "user_id": student["user_id"],
@@ -62,15 +62,15 @@ async def test_a_submission_says_all_about_itself(api: httpx.AsyncClient) -> Non
         "status": "submitted",
         "grade": None,
         "feedback": None,
-        "sha256": made["sha256"],
-        "submitted_at": made["submitted_at"],
+        "sha256": submission["sha256"],
+        "submitted_at": submission["submitted_at"],
         "late": False,
         "graded_at": None,
         "notebook_content": NOTEBOOK,
     }
-    assert (await api.get(f"/submissions/{made['id']}")).json() == made
-    assert (await api.delete(f"/submissions/{made['id']}")).json() == made
-    assert (await api.get(f"/submissions/{made['id']}")).status_code == 404
+    assert (await api.get(f"/submissions/{submission['id']}")).json() == submission
+    assert (await api.delete(f"/submissions/{submission['id']}")).json() == submission
+    assert (await api.get(f"/submissions/{submission['id']}")).status_code == 404
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
@@ -84,24 +84,24 @@ async def test_the_content_stays_byte_for_byte(api: httpx.AsyncClient, encoding:
     )  # fmt: skip
     headers = JSON | {"Content-Encoding": encoding}
     sent = gzip.compress(body) if encoding == "gzip" else body
-    made = await api.post("/submissions", content=sent, headers=headers)
-    assert made.status_code == 201, made.text
-    assert b'"notebook_content":' + VERBATIM in made.content
-    assert json.loads(made.content)["sha256"] == hashlib.sha256(VERBATIM).hexdigest()
-    assert json.loads(made.content)["feedback"] == "\ufffd"
-    path = f"/submissions/{json.loads(made.content)['id']}"
+    answer = await api.post("/submissions", content=sent, headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert b'"notebook_content":' + VERBATIM in answer.content
+    assert json.loads(answer.content)["sha256"] == hashlib.sha256(VERBATIM).hexdigest()
+    assert json.loads(answer.content)["feedback"] == "\ufffd"
+    path = f"/submissions/{json.loads(answer.content)['id']}"
     assert b'"notebook_content":' + VERBATIM in (await api.get(path)).content
     assert VERBATIM in (await api.put(path, json={"grade": 1})).content
 
 
 async def test_a_large_notebook_is_taken_and_lists_leave_it_out(api: httpx.AsyncClient) -> None:
     cells = [CELL | {"id": f"c{index}", "source": "x" * 1000} for index in range(3000)]
-    made = await handed_in(api, notebook_content=NOTEBOOK | {"cells": cells})
-    assert len(made["notebook_content"]["cells"]) == 3000
-    listed = await api.get("/submissions", params={"assignment_id": made["assignment_id"]})
+    submission = await submit(api, notebook_content=NOTEBOOK | {"cells": cells})
+    assert len(submission["notebook_content"]["cells"]) == 3000
+    listed = await api.get("/submissions", params={"assignment_id": submission["assignment_id"]})
     assert len(listed.content) < 1000
-    del made["notebook_content"]
-    assert listed.json() == [made]
+    del submission["notebook_content"]
+    assert listed.json() == [submission]
     too_large = {"assignment_id": 1, "notebook_content": NOTEBOOK | {"x": "x" * 17_000_000}}
     assert (await api.post("/submissions", json=too_large)).status_code == 413
 
@@ -156,14 +156,14 @@ async def test_a_notebook_that_jupyter_opens_is_taken(api: httpx.AsyncClient) ->
     without_id = NOTEBOOK | {"cells": [{k: v for k, v in CELL.items() if k != "id"}]}
     newer = NOTEBOOK | {"nbformat_minor": 9, "cells": [CELL | {"something": "new"}]}
     for content in (twins, without_id, newer):
-        made = await handed_in(api, notebook_content=content)
-        assert made["notebook_content"] == content
+        submission = await submit(api, notebook_content=content)
+        assert submission["notebook_content"] == content
 
 
 async def test_handing_in_nothing_leaves_the_content_null(api: httpx.AsyncClient) -> None:
     for fields in ({}, {"notebook_content": None}):
-        made = await handed_in(api, **fields)
-        assert (made["notebook_content"], made["sha256"]) == (None, None)
+        submission = await submit(api, **fields)
+        assert (submission["notebook_content"], submission["sha256"]) == (None, None)
 
 
 async def test_attempts_are_counted_whoever_hands_in_at_once(api: httpx.AsyncClient) -> None:
@@ -174,9 +174,9 @@ async def test_attempts_are_counted_whoever_hands_in_at_once(api: httpx.AsyncCli
         for student_id in students
         for _ in range(10)
     ]
-    made = await asyncio.gather(*(handed_in(api, **body) for body in bodies))
+    submissions = await asyncio.gather(*(submit(api, **body) for body in bodies))
     for student_id in students:
-        own = [each for each in made if each["student_id"] == student_id]
+        own = [each for each in submissions if each["student_id"] == student_id]
         assert sorted(each["attempt"] for each in own) == list(range(1, 11))
         own.sort(key=lambda each: each["submitted_at"])
         assert [each["attempt"] for each in own] == list(range(1, 11))
@@ -187,20 +187,20 @@ async def test_late_is_by_the_servers_clock(api: httpx.AsyncClient, hours: int, 
     due = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
     assignment = await create_assignment(api, due_date=due)
     claimed = {"submitted_at": "2001-01-01T00:00:00Z"}
-    made = await handed_in(api, assignment_id=assignment["id"], **claimed)
-    assert made["late"] is late
+    submission = await submit(api, assignment_id=assignment["id"], **claimed)
+    assert submission["late"] is late
     await api.put(f"/assignments/{assignment['id']}", json={"due_date": None})
-    assert (await api.get(f"/submissions/{made['id']}")).json()["late"] is late
+    assert (await api.get(f"/submissions/{submission['id']}")).json()["late"] is late
 
 
 async def test_submissions_are_filtered(api: httpx.AsyncClient) -> None:
-    made = await handed_in(api)
-    await handed_in(api, assignment_id=made["assignment_id"])
+    submission = await submit(api)
+    await submit(api, assignment_id=submission["assignment_id"])
     for name in ("student_id", "user_id"):
-        answer = await api.get("/submissions", params={name: made[name]})
-        assert [each["id"] for each in answer.json()] == [made["id"]]
+        answer = await api.get("/submissions", params={name: submission[name]})
+        assert [each["id"] for each in answer.json()] == [submission["id"]]
         assert answer.headers["X-Total-Count"] == "1"
-    both = await api.get("/submissions", params={"assignment_id": made["assignment_id"]})
+    both = await api.get("/submissions", params={"assignment_id": submission["assignment_id"]})
     assert both.headers["X-Total-Count"] == "2"
 
 
@@ -228,19 +228,19 @@ async def test_a_student_is_named_and_by_one_name(api: httpx.AsyncClient) -> Non
     body = {"assignment_id": (await create_assignment(api))["id"], "student_id": one["id"]}
     mismatch = await api.post("/submissions", json=body | {"user_id": other["user_id"]})
     assert error_location(mismatch) == ["body", "user_id"]
-    await handed_in(api, **body, user_id=one["user_id"])
+    await submit(api, **body, user_id=one["user_id"])
 
 
 async def test_what_was_handed_in_never_changes(api: httpx.AsyncClient) -> None:
-    made = await handed_in(api, notebook_content=NOTEBOOK)
-    path = f"/submissions/{made['id']}"
+    submission = await submit(api, notebook_content=NOTEBOOK)
+    path = f"/submissions/{submission['id']}"
     changed = await api.put(path, json={"notebook_content": NOTEBOOK, "grade": 5})
     assert error_location(changed) == ["body", "notebook_content"]
     assert error_location(await api.put(path, json={"student_id": 999})) == ["body", "student_id"]
     assert error_location(await api.put(path, json={"status": None})) == ["body", "status"]
-    assert (await api.get(path)).json() == made
-    same = {name: made[name] for name in ("assignment_id", "student_id", "user_id", "status")}
-    assert (await api.put(path, json=same)).json() == made
+    assert (await api.get(path)).json() == submission
+    same = {name: submission[name] for name in ("assignment_id", "student_id", "user_id", "status")}
+    assert (await api.put(path, json=same)).json() == submission
 
 
 async def graded(listener: Listener) -> dict[str, Any]:
@@ -254,13 +254,13 @@ async def test_a_grade_is_told_once_for_each_change(
 ) -> None:
     assignment = await create_assignment(api, points=100)
     student = await create_student(api, user_id="*,花子%")
-    made = await handed_in(api, assignment_id=assignment["id"], student_id=student["id"])
-    path = f"/submissions/{made['id']}"
+    submission = await submit(api, assignment_id=assignment["id"], student_id=student["id"])
+    path = f"/submissions/{submission['id']}"
     channel = "notifications:%2A%2C花子%25"
     async with school.listen("?channels=nothing") as student_socket:
         await student_socket.send(action="subscribe", channels=[channel])
         answer = await api.put(path, json={"grade": 90, "feedback": "よくできました"})
-        assert answer.json() == made | {
+        assert answer.json() == submission | {
             "grade": 90,
             "feedback": "よくできました",
             "graded_at": answer.json()["graded_at"],
@@ -268,7 +268,7 @@ async def test_a_grade_is_told_once_for_each_change(
         message = await graded(student_socket)
         assert message["channel"] == channel
         assert message["data"] == {
-            "submissionId": made["id"],
+            "submissionId": submission["id"],
             "assignmentId": assignment["id"],
             "classId": assignment["class_id"],
             "userId": "*,花子%",
@@ -284,17 +284,17 @@ async def test_a_grade_is_told_once_for_each_change(
         assert (await api.get(path)).json()["graded_at"] is None
         await asyncio.gather(*(api.put(path, json={"grade": 80}) for _ in range(8)))
         assert (await graded(student_socket))["data"]["grade"] == 80
-        await handed_in(api, assignment_id=assignment["id"], student_id=student["id"], grade=0)
+        await submit(api, assignment_id=assignment["id"], student_id=student["id"], grade=0)
         again = (await graded(student_socket))["data"]
         assert (again["grade"], again["attempt"]) == (0, 2)
         assert await student_socket.silent()
 
 
 async def test_a_grade_tells_when(api: httpx.AsyncClient) -> None:
-    made = await handed_in(api)
-    path = f"/submissions/{made['id']}"
+    submission = await submit(api)
+    path = f"/submissions/{submission['id']}"
     assert (await api.put(path, json={"feedback": "later"})).json()["graded_at"] is None
     first = (await api.put(path, json={"grade": 1})).json()["graded_at"]
-    assert first > made["submitted_at"]
+    assert first > submission["submitted_at"]
     assert (await api.put(path, json={"grade": 1, "status": "graded"})).json()["graded_at"] == first
     assert (await api.put(path, json={"feedback": "now"})).json()["graded_at"] > first

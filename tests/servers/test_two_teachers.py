@@ -56,8 +56,8 @@ async def a_teacher(replica: Replica) -> AsyncIterator[Teacher]:
 
 
 async def a_key(teacher: Teacher, class_id: int) -> str:
-    made = await create(teacher.api, "/ingest-keys", name="x", class_id=class_id)
-    return str(made["key"])
+    created = await create(teacher.api, "/ingest-keys", name="x", class_id=class_id)
+    return str(created["key"])
 
 
 async def post(replica: Replica, key: str, user_id: str, **said: Any) -> None:
@@ -180,8 +180,12 @@ async def test_what_was_handed_in_to_another_class_stays_there(
         await create(api, f"/classes/{stranger.class_id}/students", user_id=pupil["user_id"])
         for teacher in (owner, stranger):
             assignment = await create_assignment(teacher.api, class_id=teacher.class_id)
-            given = {"assignment_id": assignment["id"], "user_id": pupil["user_id"], "grade": 1}
-            await create(teacher.api, "/submissions", **given)
+            submission = {
+                "assignment_id": assignment["id"],
+                "user_id": pupil["user_id"],
+                "grade": 1,
+            }
+            await create(teacher.api, "/submissions", **submission)
         path = f"/students/{pupil['student_id']}/submissions"
         assert len((await api.get(path)).json()["items"]) == 2
     (item,) = (await stranger.api.get(path)).json()["items"]
@@ -207,7 +211,7 @@ async def test_a_teacher_has_the_same_students_in_two_classes(
 async def test_a_key_shows_a_student_to_no_colleague_who_does_not_teach_them(
     owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
-    """Who knows the key of a class is not known to be the student, or their teacher."""
+    """A class's key doesn't prove that its holder is the student, or their teacher."""
     second = (await create_class(owner.api))["id"]
     path = f"/classes/{second}/students"
     await create(owner.api, path, user_id=stranger.name, role="assistant")
