@@ -1,4 +1,4 @@
-"""Prints what happens on some channels, without a gap: follow.py ws://host:8000/ws class:7 …"""
+"""Prints the messages of some channels, without a gap: follow.py ws://host:8000/ws class:7 …"""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ async def follow(base: str, channels: list[str]) -> AsyncIterator[dict[str, Any]
                 async for text in socket:
                     message = json.loads(text)
                     since = message["id"]
-                    # Of control messages only that something is missing: fetch it by REST now.
+                    # The one control message to act on: messages are lost, fetch the state by REST.
                     if message["channel"] or message["data"].get("recovered") is False:
                         yield message
         except (OSError, WebSocketException):

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from monitor.settings import Settings
 from tests.support.paths import ROOT
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "bench/README.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 PATH = re.compile(r"`((?:monitor|sql|tests|bench|scripts|deploy|docs)/[^`\s<*]*)`")
+SETTING = re.compile(r"`([A-Z]+(?:_[A-Z0-9]+)+)`")
+SETTINGS = {name.upper() for name in Settings.__struct_fields__}
+OTHER_VARIABLES = {"OUTAGE_SECONDS"}  # of the benchmark
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -25,6 +29,12 @@ def test_files_named_exist(page: Path) -> None:
 def test_links_lead_to_files(page: Path) -> None:
     links = LINK.findall(page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@each_page
+def test_settings_named_exist(page: Path) -> None:
+    names = set(SETTING.findall(page.read_text()))
+    assert names - SETTINGS - OTHER_VARIABLES == set()
 
 
 def test_architecture_names_each_folder() -> None:
