@@ -59,7 +59,6 @@ def serve(settings: Settings) -> bool:
             ws_ping_timeout=10,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
-        HttpProtocol.max_head_bytes = settings.max_header_bytes
         server = HttpServer(config, settings, embedded)
         server.run()
         return server.started
