@@ -96,7 +96,7 @@ class Components:
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
-        self.gate = Gate(*_wall(settings, self.keyring))
+        self.gate = Gate(*_access(settings, self.keyring))
         self.counting = Counting(self.database, self._is_busy)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
 
@@ -224,7 +224,7 @@ def _collect_garbage_less_often() -> None:
 
 
 def influx_target(settings: Settings) -> Target | None:
-    """Where points go; None when no InfluxDB is named."""
+    """Where points are written; None without INFLUXDB_URL."""
     if not settings.influxdb_url:
         return None
     return Target(
@@ -246,8 +246,8 @@ def trust(settings: Settings) -> Trust:
     )
 
 
-def _wall(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter | None, Origins]:
-    """What the settings say of who may come in, how often, and from which web pages."""
+def _access(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter | None, Origins]:
+    """Authentication, rate limits and the check of web origins, built from the settings."""
     tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
     hub = JupyterHubClient(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
     known_hub = hub if settings.jupyterhub_api_url else None
