@@ -6,7 +6,8 @@ import socket
 import uvicorn
 
 from monitor.app import create_app
-from monitor.database.embedded.server import EmbeddedPostgres, binaries
+from monitor.database.embedded.programs import binaries
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.http.protocol import HttpProtocol
 from monitor.http.websocket import WebSocketProtocol
 from monitor.primary import postgres_for_server

@@ -11,12 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitor.database.embedded.server import (
-    LOG_LIMIT,
-    EmbeddedPostgres,
-    EmbeddedPostgresError,
-    binaries,
-)
+from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
+from monitor.database.embedded.server import LOG_LIMIT, EmbeddedPostgres
 from tests.support.embedded import (
     AS_ROOT,
     WATCHDOGS,
