@@ -21,9 +21,7 @@ WARM_UP, MEASURED = 2, 4  # seconds
 UNLIMITED = str(10**12)
 SETTINGS = {
     "JWT_SECRET": "only this benchmark's secret, and no other's",
-    "MINUTE_REQUESTS": UNLIMITED,
     "MINUTE_EVENTS": UNLIMITED,
-    "MINUTE_BYTES": UNLIMITED,
     "DAILY_EVENTS": UNLIMITED,
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monitor import __version__, commands, logs, serving
-from monitor.database.embedded.server import EmbeddedPostgresError
+from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.errors import MonitorError
 from monitor.settings import Settings, SettingsError, from_environment
 

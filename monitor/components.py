@@ -15,7 +15,7 @@ from monitor.auth.authentication import Authenticator
 from monitor.auth.gate import Gate
 from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
-from monitor.auth.limits import Limiter, Rates
+from monitor.auth.limits import Limiter, rates_for
 from monitor.auth.origins import Origins
 from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetter, DeadLetters
@@ -58,6 +58,11 @@ _HANDLER_CONNECTIONS = 4  # of custom handlers: one runs, others may be replayed
 _CONSUMERS = 2  # tasks that store batches at the same time
 _PIPELINE_CONNECTIONS = _CONSUMERS + 6  # the rest are for jobs, outboxes and the health report
 
+_CACHED_IDS = 200_000  # of students, sessions and cells
+_PENDING_POINTS = 200_000  # in memory, waiting for InfluxDB; beyond that the outbox has them
+_SOCKET_BYTES = 1024 * 1024  # that a WebSocket may lag behind
+_HISTORY_BYTES = 16 * 1024 * 1024  # of messages kept for clients that reconnect
+
 # Parts with a key of their own in the health report, besides `consumers`; the others are `jobs`.
 _NAMED = ("postgres", "standby", "spool", "influxdb", "redis", "queue", "ledger")
 _NOT_CONFIGURED = {"influxdb": InfluxHealth("off"), "redis": RedisHealth("off")}
@@ -85,13 +90,13 @@ class Components:
         self._replay: Replay
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(
-            History(settings.history_max_messages, settings.history_max_bytes),
-            SocketLimits(settings.socket_max_pending, settings.socket_max_bytes),
+            History(settings.history_max_messages, _HISTORY_BYTES),
+            SocketLimits(settings.socket_max_pending, _SOCKET_BYTES),
         )
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
-        self.gate = Gate(*_wall(settings, self.keyring))
+        self.gate = Gate(*_access(settings, self.keyring))
         self.counting = Counting(self.database, self._is_busy)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
 
@@ -123,7 +128,7 @@ class Components:
         runner = HandlerRunner(self._handlers, pool, handler_pool, dead_letters)
         publish = Publisher(self.hub, runner, influx).publish
         sink = PostgresSink(
-            pool, IdCache(settings.known_names), spool.replica, influx is not None, self._handlers
+            pool, IdCache(_CACHED_IDS), spool.replica, influx is not None, self._handlers
         )
         store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
         schema = Schema(pool)
@@ -200,8 +205,7 @@ class Components:
 
     def _influx(self, pool: asyncpg.Pool, dead_letters: DeadLetters) -> InfluxSink | None:
         if target := influx_target(self._settings):
-            max_pending = self._settings.influxdb_max_pending
-            return InfluxSink(target, PointsOutbox(pool), dead_letters, max_pending)
+            return InfluxSink(target, PointsOutbox(pool), dead_letters, _PENDING_POINTS)
         return None
 
     def _broker(self) -> RedisBroker | None:
@@ -220,7 +224,7 @@ def _collect_garbage_less_often() -> None:
 
 
 def influx_target(settings: Settings) -> Target | None:
-    """Where points go; None when no InfluxDB is named."""
+    """Where points are written; None without INFLUXDB_URL."""
     if not settings.influxdb_url:
         return None
     return Target(
@@ -242,13 +246,12 @@ def trust(settings: Settings) -> Trust:
     )
 
 
-def _wall(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter | None, Origins]:
-    """What the settings say of who may come in, how often, and from which web pages."""
+def _access(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter | None, Origins]:
+    """Authentication, rate limits and the check of web origins, built from the settings."""
     tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
     hub = JupyterHubClient(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
     known_hub = hub if settings.jupyterhub_api_url else None
-    authenticator = Authenticator(keyring, tokens, known_hub, settings.recheck_credentials)
-    is_private = authenticator.is_open and not settings.open_to_all
-    rates = Rates(settings.minute_requests, settings.minute_events, settings.minute_bytes)
-    limiter = None if is_private else Limiter(rates, settings.max_sockets)
+    authenticator = Authenticator(keyring, tokens, known_hub)
+    is_private = authenticator.is_open and not settings.is_exposed
+    limiter = None if is_private else Limiter(rates_for(settings.minute_events))
     return authenticator, limiter, Origins(settings.backend_cors_origins, is_private)

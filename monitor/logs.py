@@ -6,6 +6,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 
 
 def configure(level: str) -> None:
+    """Logs messages of `level` (such as `INFO`) and above, of all packages."""
     logging.config.dictConfig(
         {
             "version": 1,
@@ -22,7 +23,7 @@ def configure(level: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"level": level, "handlers": ["stderr"]},
-            # Starts and stops we log ourselves, and each socket that comes and goes is no news.
+            # We log start and stop ourselves, and do not want a line per WebSocket.
             "loggers": {"uvicorn": {"level": "WARNING"}},
         }
     )

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from monitor.database.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from monitor.database.embedded.programs import EmbeddedPostgresError
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.settings import Settings
 
 _SOCKET_LINE = 4  # of postmaster.pid, counted from 0

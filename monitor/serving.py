@@ -6,7 +6,8 @@ import socket
 import uvicorn
 
 from monitor.app import create_app
-from monitor.database.embedded.server import EmbeddedPostgres, binaries
+from monitor.database.embedded.programs import binaries
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.http.protocol import HttpProtocol
 from monitor.http.websocket import WebSocketProtocol
 from monitor.primary import postgres_for_server
@@ -59,7 +60,6 @@ def serve(settings: Settings) -> bool:
             ws_ping_timeout=10,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
-        HttpProtocol.max_head_bytes = settings.max_header_bytes
         server = HttpServer(config, settings, embedded)
         server.run()
         return server.started

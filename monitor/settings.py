@@ -20,75 +20,98 @@ _OURSELVES = "cell-monitor"
 
 
 class SettingsError(Exception):
-    """A variable of the environment has a value that makes no sense."""
+    """A variable of the environment has an invalid value; the message names it."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings. Each is named like its variable in the environment, in lower case."""
+    """The settings. Each is named like its variable in the environment, in lower case.
 
+    An empty text means that a part is off, or that the next best is used, as its comment says.
+    """
+
+    # The name and version that the health report and OpenAPI show, and the API's prefix.
     project_name: Text = "Student Progress Tracker API"
     project_version: Text = __version__
     api_v1_str: Annotated[str, msgspec.Meta(pattern="^(/[^/]+)*$")] = "/api/v1"
+    # Web origins whose pages may post events; any other call needs one of those, without `*`.
     backend_cors_origins: list[str] = msgspec.field(default_factory=lambda: ["*"])
 
+    # PostgreSQL: a host or the directory of its socket; empty: the embedded one, in `data_dir`.
     postgres_server: str = ""
     postgres_port: Port = 5432
     postgres_user: Text = "postgres"
     postgres_password: str = ""
     postgres_db: Text = "postgres"
+    # The host of a standby for reads, otherwise as above; empty: reads go to the primary.
     postgres_read_server: str = ""
 
+    # InfluxDB; empty: no time series. An organisation means a 2.x server; 1.x has databases, which
+    # `influxdb_bucket` then names.
     influxdb_url: Url = ""
     influxdb_token: str = ""
     influxdb_org: str = ""
     influxdb_bucket: Text = "progress_bucket"
 
+    # Redis, which replicas exchange live messages through; empty: this is the only replica.
     redis_host: str = ""
     redis_port: Port = 6379
 
+    # Where to listen.
     host: Text = "127.0.0.1"
     port: Port = 8000
+    # This replica's own directory: the spool, the ingest keys, and the embedded PostgreSQL.
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # Python modules, each with a `monitor.Handlers` named `handlers`.
     handlers: list[str] = msgspec.field(default_factory=list)
 
-    open_to_all: Literal["", "I know"] = ""
+    # Whether `host` may be another than loopback though no credential is needed.
+    allow_unauthenticated: Literal["yes", "no"] = "no"
+    # Tokens of people: signed with a secret of at least 32 characters, or with a provider's keys.
     jwt_secret: Annotated[str, msgspec.Meta(pattern="^(.{32,})?$")] = ""
     jwt_jwks_url: Url = ""
     jwt_issuer: Text = _OURSELVES
     jwt_audience: Text = _OURSELVES
+    # The claims with the person's `user_id` and role.
     jwt_user_claim: Text = "sub"
     jwt_role_claim: Text = "role"
+    # A JupyterHub whose tokens are accepted, and its group of instructors.
     jupyterhub_api_url: Url = ""
     jupyterhub_instructors: Text = "instructors"
-    recheck_credentials: Seconds = 20.0
+    # Addresses or networks of proxies whose X-Forwarded-For is believed.
     trusted_proxies: list[str] = msgspec.field(default_factory=list)
-    minute_requests: Count = 60_000
+    # Events a minute of one caller and of one address, at this replica; `auth.limits.rates_for`
+    # derives the limits of requests and bytes.
     minute_events: Count = 300_000
-    minute_bytes: Count = 1024 * 1024 * 1024
+    # Events a day (UTC) of one ingest key, at all replicas together.
     daily_events: Count = 10_000_000
-    max_sockets: Count = 100
-    max_header_bytes: Count = 32 * 1024
+    # Seconds within which a request must arrive whole, and its answer be read.
     request_timeout: Seconds = 30.0
 
+    # Whether `/test/events` exists; empty: only while no credentials are configured.
     test_events: Literal["on", "off", ""] = ""
+    # Events and bytes (after gunzip) of one request.
     max_request_events: Count = 1_000
     max_request_bytes: Count = 16 * 1024 * 1024
+    # Events and bytes that may wait to be stored; beyond that requests get 503.
     queue_max_events: Count = 20_000
     queue_max_bytes: Count = 64 * 1024 * 1024
-    consumers: Count = 2
+    # Events after which a batch takes no more requests.
     batch_max_events: Count = 4_000
+    # Seconds that a batch waits for more requests.
     batch_linger: Seconds = 0.002
+    # Seconds after which events that PostgreSQL has not committed go to the spool.
     store_timeout: Seconds = 3.0
+    # Seconds for open requests to finish when the server stops, and then for events to be stored.
     stop_timeout: Seconds = 10.0
+    # Bytes of the spool, beyond which requests get 503.
     spool_max_bytes: Count = 1024 * 1024 * 1024
+    # Days after which dead letters are deleted.
     rejected_max_days: Count = 90
-    known_names: Count = 200_000
-    influxdb_max_pending: Count = 200_000
+    # Messages that a WebSocket may lag behind before it is closed.
     socket_max_pending: Count = 1_000
-    socket_max_bytes: Count = 1024 * 1024
+    # Messages kept for clients that reconnect.
     history_max_messages: Count = 20_000
-    history_max_bytes: Count = 16 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if self.queue_max_events < self.max_request_events:
@@ -97,20 +120,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("QUEUE_MAX_BYTES must be at least MAX_REQUEST_BYTES")
         if self.jwt_jwks_url and self.jwt_issuer == _OURSELVES:
             raise ValueError("JWT_ISSUER must name whose keys JWT_JWKS_URL has")
-        if not (self.has_credentials or self.open_to_all or _is_loopback(self.host)):
+        if not (self.has_credentials or self.is_exposed or _is_loopback(self.host)):
             raise ValueError(
                 f"HOST {self.host} would let anybody in: set JWT_SECRET, JWT_JWKS_URL or"
-                " JUPYTERHUB_API_URL, so that everybody needs a credential, or HOST=127.0.0.1;"
-                ' where something else keeps strangers out, OPEN_TO_ALL="I know"'
+                " JUPYTERHUB_API_URL, so that a credential is needed, or HOST=127.0.0.1; if"
+                " something else keeps strangers out, set ALLOW_UNAUTHENTICATED=yes"
             )
 
     @property
     def has_credentials(self) -> bool:
-        """Whether a request needs a credential; without, everybody may do everything."""
+        """Whether a request needs a credential; if not, any caller may do anything."""
         return bool(self.jwt_secret or self.jwt_jwks_url or self.jupyterhub_api_url)
 
     @property
+    def is_exposed(self) -> bool:
+        """Whether callers without a credential are allowed from other machines."""
+        return self.allow_unauthenticated == "yes"
+
+    @property
     def keeps_test_events(self) -> bool:
+        """Whether `/test/events` exists."""
         return self.test_events == "on" or not (self.test_events or self.has_credentials)
 
 

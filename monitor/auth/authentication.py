@@ -12,6 +12,7 @@ from monitor.auth.principal import NOBODY, OPEN, Principal
 from monitor.auth.tokens import Tokens
 from monitor.errors import Unauthenticated
 
+RECHECK_INTERVAL = 20.0  # seconds between checks of a token, and of an open socket's channels
 _MAX_CACHED = 10_000  # tokens
 
 
@@ -25,15 +26,15 @@ class Cached(NamedTuple):
 class Authenticator:
     """Verifies credentials. Without `tokens` and `hub` the server is open to everybody.
 
-    A token that was verified is trusted for `recheck` seconds.
+    A token that was verified is trusted for `recheck` seconds, which is RECHECK_INTERVAL.
     """
 
     def __init__(
-        self, keyring: Keyring, tokens: Tokens | None, hub: JupyterHubClient | None, recheck: float
+        self, keyring: Keyring, tokens: Tokens | None, hub: JupyterHubClient | None
     ) -> None:
         self.keyring = keyring
         self.is_open = tokens is None and hub is None
-        self.recheck = recheck
+        self.recheck = RECHECK_INTERVAL
         self._tokens = tokens
         self._hub = hub
         self._cache: OrderedDict[bytes, Cached] = OrderedDict()

@@ -12,6 +12,10 @@ from monitor.errors import OverLimit
 
 _WINDOW = 60.0  # seconds
 _MAX_ALLOWANCES = 50_000
+MAX_SOCKETS = 100  # WebSockets of one caller
+# What requests are taken to carry at least, and events to weigh at most, on average.
+_EVENTS_PER_REQUEST = 5
+_BYTES_PER_EVENT = 3_600
 
 
 class Rates(NamedTuple):
@@ -22,12 +26,17 @@ class Rates(NamedTuple):
     bytes: int
 
 
+def rates_for(events: int) -> Rates:
+    """The limits that suit so many events a minute."""
+    return Rates(max(1, events // _EVENTS_PER_REQUEST), events, events * _BYTES_PER_EVENT)
+
+
 class Limiter:
     """Counts what callers and addresses do, in one replica, by fixed windows of a minute."""
 
-    def __init__(self, rates: Rates, sockets: int) -> None:
-        self.allowances = Allowances(rates)
+    def __init__(self, rates: Rates, sockets: int = MAX_SOCKETS) -> None:
         self._max_sockets = sockets
+        self.allowances = Allowances(rates)
         self._sockets: Counter[str] = Counter()
 
     @contextmanager

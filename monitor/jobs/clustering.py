@@ -1,4 +1,4 @@
-"""Moves each student's executions of a day together, once the day is over."""
+"""Clusters the executions of finished days, so that a student's lie together on disk."""
 
 from collections.abc import Callable
 

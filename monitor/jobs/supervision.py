@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import suppress
 
-from monitor.database.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from monitor.database.embedded.programs import EmbeddedPostgresError
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.health import PartHealth
 from monitor.tasks import Job
 

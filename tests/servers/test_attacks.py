@@ -4,10 +4,12 @@ import asyncio
 import gzip
 import json
 import socket
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 
+from monitor.auth.limits import MAX_SOCKETS
 from tests.support.fixtures import replica_fixture
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, client, token
@@ -19,9 +21,7 @@ strict = replica_fixture(
     "module",
     JWT_SECRET=SECRET,
     REQUEST_TIMEOUT="1",
-    MAX_HEADER_BYTES="8192",
     MAX_REQUEST_BYTES=str(MAX_BYTES),
-    MAX_SOCKETS="2",
     DAILY_EVENTS="5",
 )
 
@@ -113,11 +113,11 @@ async def test_what_is_no_origin_is_refused(strict: Replica, origin: str) -> Non
 @pytest.mark.parametrize(
     "parts",
     [
-        (HEAD + b"X: " + b"x" * 20_000 + b"\r\n\r\n",),
-        (HEAD + b"X: " + b"x" * 6_000, b"x" * 6_000, b"\r\n\r\n"),
-        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n",),
-        (HEAD + b"".join(b"X-%d: x\r\n" % number for number in range(2000)) + b"\r\n",),
-        (b"GET / HTTP/1.1\r\nX: ", *[b"x" * 1000] * 8, b"x" * 180),
+        (HEAD + b"X: " + b"x" * 40_000 + b"\r\n\r\n",),
+        (HEAD + b"X: " + b"x" * 20_000, b"x" * 20_000, b"\r\n\r\n"),
+        (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\n\r\n",),
+        (HEAD + b"".join(b"X-%d: x\r\n" % number for number in range(5000)) + b"\r\n",),
+        (b"GET / HTTP/1.1\r\nX: ", *[b"x" * 1000] * 32, b"x" * 756),
     ],
     ids=["one", "in parts", "line", "many", "endless"],
 )
@@ -193,10 +193,11 @@ async def test_sockets_are_limited(strict: Replica) -> None:
     from websockets.exceptions import InvalidStatus
 
     url = f"ws://127.0.0.1:{strict.port}/ws?token={token('jiro')}"
-    async with connect(url, proxy=None), connect(url, proxy=None):
+    async with AsyncExitStack() as sockets:
+        for _ in range(MAX_SOCKETS):
+            await sockets.enter_async_context(connect(url, proxy=None))
         with pytest.raises(InvalidStatus):
-            async with connect(url, proxy=None):
-                pass
+            await sockets.enter_async_context(connect(url, proxy=None))
 
 
 async def test_no_students_code_is_logged(strict: Replica) -> None:

@@ -11,12 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitor.database.embedded.server import (
-    LOG_LIMIT,
-    EmbeddedPostgres,
-    EmbeddedPostgresError,
-    binaries,
-)
+from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
+from monitor.database.embedded.server import LOG_LIMIT, EmbeddedPostgres
 from tests.support.embedded import (
     AS_ROOT,
     WATCHDOGS,
@@ -204,19 +200,35 @@ def test_the_log_does_not_grow_without_bound(postgres_directory: Path) -> None:
         assert postgres.log.stat().st_size == 0
 
 
-def test_a_thread_that_may_end_early_cannot_start_it(postgres_directory: Path) -> None:
-    errors: list[str] = []
+async def test_it_outlives_the_thread_that_restarted_it(postgres_directory: Path) -> None:
+    with EmbeddedPostgres(postgres_directory, watchdog=False) as postgres:
+        head = postmaster_of(postgres_directory)
+        head.kill()
+        await eventually(lambda: has_ended(head))
+        thread = threading.Thread(target=postgres.ensure_running)
+        thread.start()
+        thread.join()
+        await write_word(postgres.host)
+    assert not (postgres_directory / "data" / "postmaster.pid").exists()
 
-    def start() -> None:
-        try:
-            EmbeddedPostgres(postgres_directory, watchdog=False).start()
-        except RuntimeError as error:
-            errors.append(str(error))
 
-    thread = threading.Thread(target=start)
+async def test_a_stop_does_not_wait_for_a_restart(
+    postgres_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EmbeddedPostgres, "_is_ready", lambda *_: False)
+    postgres = EmbeddedPostgres(postgres_directory)
+    thread = threading.Thread(target=expect_interruption, args=[postgres])
     thread.start()
-    thread.join()
-    assert "main" in errors[0]
+    await eventually(lambda: (postgres_directory / "data" / "postmaster.pid").exists())
+    postgres.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not (postgres_directory / "data" / "postmaster.pid").exists()
+
+
+def expect_interruption(postgres: EmbeddedPostgres) -> None:
+    with pytest.raises(EmbeddedPostgresError, match="the server is stopping"):
+        postgres.start()
 
 
 async def test_programs_below_a_closed_directory_work(

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitor.database.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from monitor.database.embedded.programs import EmbeddedPostgresError
+from monitor.database.embedded.server import EmbeddedPostgres
 from tests.support.embedded import (
     WATCHDOGS,
     assert_starts_with,

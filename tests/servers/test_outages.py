@@ -124,7 +124,7 @@ async def test_after_a_loss_of_the_network_no_dead_connection_is_tried(
 
 async def test_a_full_queue_is_503_at_once(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
     environment = environment_of(address_of(own_postgres), tmp_path / "data")
-    with Replica(environment | {"QUEUE_MAX_EVENTS": "1000", "CONSUMERS": "1"}) as replica:
+    with Replica(environment | {"QUEUE_MAX_EVENTS": "1000"}) as replica:
         own_postgres.stop()
         events = [event() for _ in range(990)]
         waiting = asyncio.create_task(post(replica, *events))
@@ -286,10 +286,10 @@ async def test_custom_handlers_come_from_outside_the_package(
 
 
 async def test_a_setting_that_makes_no_sense_stops_the_start_and_is_named(tmp_path: Path) -> None:
-    replica = Replica({"PORT": "8000", "DATA_DIR": str(tmp_path), "CONSUMERS": "none"})
+    replica = Replica({"PORT": "8000", "DATA_DIR": str(tmp_path), "QUEUE_MAX_EVENTS": "none"})
     with pytest.raises(AssertionError):
         replica.start()
-    assert "CONSUMERS" in replica.output()
+    assert "QUEUE_MAX_EVENTS" in replica.output()
     replica.log.close()
 
 

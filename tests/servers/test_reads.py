@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from monitor.database import reads as module
-from monitor.database.embedded.server import EmbeddedPostgres, binaries
+from monitor.database.embedded.programs import binaries
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.pool import Database
 from monitor.database.reads import Reads
 from tests.support.replicas import Replica

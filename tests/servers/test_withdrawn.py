@@ -1,6 +1,7 @@
 """What held and holds no more: keys and tokens that end or are withdrawn, roles that are lost."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -19,6 +20,14 @@ from tests.support.tokens import SECRET, client, token
 from tests.support.waiting import eventually
 
 TIMEOUT = 15.0  # seconds
+# Starts a server that checks tokens and sockets more often than others do.
+OFTEN = """
+import sys
+from monitor import cli
+from monitor.auth import authentication
+authentication.RECHECK_INTERVAL = 0.5
+sys.exit(cli.main([]))
+"""
 
 
 async def change(postgres: Address, statement: str, *arguments: Any) -> None:
@@ -88,8 +97,7 @@ def hub() -> Any:
 @pytest.fixture
 async def watched(environment: dict[str, str], hub: Provider) -> AsyncIterator[Replica]:
     """A replica that often looks whether a credential still holds."""
-    often = {**hub.settings, "RECHECK_CREDENTIALS": "0.5"}
-    with Replica({**environment, **often}) as replica:
+    with Replica({**environment, **hub.settings}, command=[sys.executable, "-c", OFTEN]) as replica:
         yield replica
 
 

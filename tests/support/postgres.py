@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from monitor.database.embedded.server import EmbeddedPostgres, binaries
+from monitor.database.embedded.programs import binaries
+from monitor.database.embedded.server import EmbeddedPostgres
 
 Address = dict[str, Any]  # asyncpg's arguments: host, port, user, password, database
 

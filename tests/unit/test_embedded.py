@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.database.embedded.server import (
-    EmbeddedPostgres,
-    EmbeddedPostgresError,
-)
+from monitor.database.embedded.programs import EmbeddedPostgresError
+from monitor.database.embedded.server import EmbeddedPostgres
 from tests.support.embedded import (
     SERVER,
 )

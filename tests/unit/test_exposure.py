@@ -8,9 +8,9 @@ from tests.support.tokens import SECRET
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "school.example"])
 def test_an_open_server_listens_on_this_machine_only(host: str) -> None:
-    with pytest.raises(SettingsError, match=r"^HOST .*JWT_SECRET.*OPEN_TO_ALL"):
+    with pytest.raises(SettingsError, match=r"^HOST .*JWT_SECRET.*ALLOW_UNAUTHENTICATED=yes"):
         from_environment({"HOST": host})
-    assert from_environment({"HOST": host, "OPEN_TO_ALL": "I know"}).open_to_all
+    assert from_environment({"HOST": host, "ALLOW_UNAUTHENTICATED": "yes"}).is_exposed
     assert from_environment({"HOST": host, "JWT_SECRET": SECRET}).has_credentials
 
 
@@ -23,7 +23,7 @@ def test_this_machine_is_no_elsewhere(host: str) -> None:
     "wrong",
     [
         {"JWT_SECRET": "short"},
-        {"OPEN_TO_ALL": "yes"},
+        {"ALLOW_UNAUTHENTICATED": "I know"},
         {"JWT_JWKS_URL": "login.example"},
         {"JWT_JWKS_URL": "https://login.example/keys"},
     ],

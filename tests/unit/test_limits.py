@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.auth import limits
-from monitor.auth.limits import Allowances, Limiter, Rates
+from monitor.auth.limits import Allowances, Limiter, Rates, rates_for
 from monitor.auth.principal import Principal
 from monitor.errors import OverLimit
 
@@ -109,3 +109,8 @@ def test_sockets_are_counted_while_they_are_open() -> None:
             pass
     with limiter.socket("a"):
         pass
+
+
+def test_the_limits_of_requests_and_bytes_follow_from_that_of_events() -> None:
+    assert rates_for(300_000) == Rates(60_000, 300_000, 1_080_000_000)
+    assert rates_for(1).requests == 1

