@@ -55,7 +55,7 @@ def create_app(
     for publishing in (submissions, notices):
         publishing.declare(api, parts.hub.publish)
     help_queue.declare(api, parts.reads, parts.hub.publish)
-    ingest_keys.declare(api, parts.keyring.look)
+    ingest_keys.declare(api, parts.keyring.refresh)
     audit.declare(api)
     live.declare(api, parts.hub)
     rejected.declare(api, parts.replay)

@@ -1,4 +1,4 @@
-"""The ingest keys that hold, in memory, so that no request waits for the database."""
+"""The valid ingest keys in memory, so that no request waits for the database."""
 
 import asyncio
 from contextlib import suppress
@@ -18,8 +18,8 @@ _INTERVAL = 2.0  # seconds within which every replica knows of a change
 _MIN_INTERVAL = 0.5  # seconds between two look-ups for unknown keys
 
 
-class Held(msgspec.Struct, array_like=True):
-    """A key as it is remembered. `valid_to` is in seconds since 1970."""
+class CachedKey(msgspec.Struct, array_like=True):
+    """A key in memory and in the file. `valid_to` is in seconds since 1970."""
 
     sha256: bytes
     id: int
@@ -28,10 +28,10 @@ class Held(msgspec.Struct, array_like=True):
 
 
 class Keyring:
-    """All keys, looked up again when one has changed, and what they have brought today.
+    """All valid keys, refreshed when one has changed, and their usage of today.
 
-    `in_use` are those that have been asked for, in the clear, so that no request waits for a hash.
-    While PostgreSQL is away those hold that were known last, from `path` after a start.
+    `in_use` has the keys of recent requests in clear text, so that no request waits for a hash.
+    While PostgreSQL is unavailable the last keys stay valid: after a start, those in `path`.
     """
 
     name = "ingest_keys"
@@ -43,8 +43,8 @@ class Keyring:
         self._keys: dict[bytes, Principal] | None = None
         self.in_use: dict[str, Principal] = {}
         self._state: tuple[int, int] | None = None
-        self._looked_at = -1e9
-        self._looking = asyncio.Lock()
+        self._refreshed_at = -1e9
+        self._refreshing = asyncio.Lock()
         self._unwritten: dict[str, int] = {}
         self._today: dict[str, int] = {}
         self._job = Job("Looking up ingest keys", self._run, interval=_INTERVAL)
@@ -53,7 +53,7 @@ class Keyring:
     async def start(self) -> None:
         """Returns once the keys are known, or can't be looked up now."""
         with suppress(FileNotFoundError, msgspec.MsgspecError):
-            self._take(msgspec.json.decode(self._path.read_bytes(), type=list[Held]))
+            self._use(msgspec.json.decode(self._path.read_bytes(), type=list[CachedKey]))
         self._job.start()
         await self._tried.wait()
 
@@ -61,7 +61,7 @@ class Keyring:
         """Writes what has not been written yet of the keys' usage."""
         await self._job.stop()
         with suppress(Unavailable):
-            await self.look()
+            await self.refresh()
 
     async def health(self) -> PartHealth:
         return self._job.health()
@@ -70,7 +70,7 @@ class Keyring:
         """A key's principal. Raises Unauthenticated, and Unavailable before the first look-up."""
         hashed = digest(key)
         if self._keys is None or hashed not in self._keys:
-            await self._look_again()
+            await self._refresh_if_due()
         if self._keys is None:
             raise Unavailable("The ingest keys can't be looked up now")
         if principal := self._keys.get(hashed):
@@ -88,25 +88,25 @@ class Keyring:
             raise OverLimit(f"At most {self._daily_events} events a day with one key", left)
         self._unwritten[name] = unwritten
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Writes the keys' usage, and reads the keys if one has changed. Raises Unavailable."""
-        async with self._looking:
-            self._looked_at = asyncio.get_running_loop().time()
+        async with self._refreshing:
+            self._refreshed_at = asyncio.get_running_loop().time()
             await self._write_usage()
             async with self._database.transaction() as connection:
                 row = await connection.fetchrow(_SELECT_STATE)
                 if tuple(row) == self._state:
                     return
-                keys = [Held(**each) for each in await connection.fetch(_SELECT_KEYS)]
-            self._take(keys)
+                keys = [CachedKey(**each) for each in await connection.fetch(_SELECT_KEYS)]
+            self._use(keys)
             self._state = tuple(row)
-            await asyncio.to_thread(self._keep, keys)
+            await asyncio.to_thread(self._save, keys)
 
-    async def _look_again(self) -> None:
-        if asyncio.get_running_loop().time() - self._looked_at < _MIN_INTERVAL:
+    async def _refresh_if_due(self) -> None:
+        if asyncio.get_running_loop().time() - self._refreshed_at < _MIN_INTERVAL:
             return
         with suppress(Unavailable):
-            await self.look()
+            await self.refresh()
 
     async def _write_usage(self) -> None:
         unwritten, self._unwritten = self._unwritten, {}
@@ -122,14 +122,14 @@ class Keyring:
                 self._unwritten[name] = self._unwritten.get(name, 0) + events
             raise
 
-    def _take(self, keys: list[Held]) -> None:
+    def _use(self, keys: list[CachedKey]) -> None:
         self._keys = {
             key.sha256: Principal("key", str(key.id), key.valid_to or float("inf"), key.class_id)
             for key in keys
         }
         self.in_use.clear()
 
-    def _keep(self, keys: list[Held]) -> None:
+    def _save(self, keys: list[CachedKey]) -> None:
         draft = self._path.with_suffix(".draft")
         draft.touch(0o600)
         draft.write_bytes(msgspec.json.encode(keys))
@@ -137,7 +137,7 @@ class Keyring:
 
     async def _run(self) -> None:
         try:
-            await self.look()
+            await self.refresh()
         finally:
             self._tried.set()
 
