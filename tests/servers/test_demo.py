@@ -15,7 +15,7 @@ def test_the_demo_fills_every_view(replica: Replica) -> None:
     url = f"{replica.url}/api/v1"
     command = [sys.executable, str(DEMO), "--url", url, "--seconds", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert "The class 1 works" in done.stdout
+    assert "Class 1 is working" in done.stdout
     with httpx.Client(base_url=url) as api:
         now = api.get("/classes/1/now").json()
         assert len(now) == 38
