@@ -21,7 +21,7 @@ demo: install  ## post a simulated class of 38 students to a running server (ARG
 
 # Coverage has a floor (pyproject.toml) that only the whole run can reach.
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB, HAProxy and Chromium
-	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov)
+	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov=monitor)
 
 test-fast: $(VENV)/dev.stamp  ## the tests that need no server, in half a minute
 	$(PYTHON) -m pytest tests/unit --available $(ARGS)
