@@ -24,6 +24,8 @@ from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer, RedisServer
 from tests.support.tokens import SECRET
 
+pytest_plugins = ["tests.support.left_out"]
+
 # No test speaks TLS, but each client of httpx would read all authorities: 30 ms of CPU.
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = os.devnull

@@ -7,6 +7,8 @@ import pytest
 from tests.chaos.faults import FAULTS, possible
 from tests.chaos.rounds import Found, Game, side_by_side
 
+pytestmark = pytest.mark.needs("redis", "influxdb")
+
 OUTAGE = 1.0  # seconds
 JOBS = 2
 QUICK = [name for name in possible() if not FAULTS[name].slow]

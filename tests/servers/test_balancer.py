@@ -20,6 +20,7 @@ from tests.support.servers import HaproxyServer, RedisServer
 from tests.support.waiting import eventually
 
 CLIENTS = 6
+pytestmark = pytest.mark.needs("haproxy")
 
 
 class School:

