@@ -85,7 +85,7 @@ class Consumers:
             self._publish(stored)
 
     async def _store_and_answer(self, batch: list[PendingRequest]) -> list[Stored]:
-        """Returns what is to be published."""
+        """Returns the committed parts to publish."""
         committed: list[Stored] = []
         if not self._drain.active:
             try:

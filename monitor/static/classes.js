@@ -9,7 +9,7 @@ import { t } from "./i18n.js";
 /** @import { Field, Values } from "./forms.js" */
 /** @import { Class } from "./types.d.ts" */
 
-/** The window's event after which the list of classes is to be fetched again. */
+/** The window's event that asks for the list of classes to be fetched again. */
 export const CLASSES_CHANGED = "classes-changed";
 
 export function newClassForm() {

@@ -197,7 +197,7 @@ class InfluxSink:
         """Does what is due; returns the seconds until there may be more."""
         try:
             return await self._catch_up_or_write()
-        except Exception:
+        except Exception:  # the outbox still has what was not written
             self._fall_behind()
             raise
 

@@ -1,4 +1,4 @@
-"""What teachers ask, on a real PostgreSQL."""
+"""Class analytics on a real PostgreSQL."""
 
 import uuid
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The sink that is the truth, on a real PostgreSQL: exactly once, in whatever order."""
+"""The primary sink on a real PostgreSQL: exactly once, whatever the order."""
 
 import asyncio
 import json
