@@ -21,7 +21,7 @@ demo: install  ## post a simulated class of 38 students to a running server (ARG
 
 # Coverage has a floor (pyproject.toml) that only the whole run can reach.
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB, HAProxy and Chromium
-	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov=monitor)
+	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov=monitor --cov-report=)
 
 test-fast: $(VENV)/dev.stamp  ## the tests that need no server, in half a minute
 	$(PYTHON) -m pytest tests/unit --available $(ARGS)
@@ -64,7 +64,7 @@ wheel: $(VENV)/dev.stamp  ## build the wheel into dist/
 	$(PYTHON) -m hatchling build -t wheel
 
 clean:  ## remove the virtual environment and caches; data/ stays
-	rm -rf $(VENV) dist .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) dist .cache .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(PYTHON):
 	@sh scripts/venv.sh $(VENV)
