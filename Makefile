@@ -9,7 +9,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 .PHONY: help install run demo test test-fast test-available chaos check fuzz bench screenshots lock wheel clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/run.stamp  ## a virtual environment in .venv with the locked dependencies
 
@@ -21,7 +21,7 @@ demo: install  ## post a simulated class of 38 students to a running server (ARG
 
 # Coverage has a floor (pyproject.toml) that only the whole run can reach.
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB, HAProxy and Chromium
-	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov=monitor)
+	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov=monitor --cov-report=)
 
 test-fast: $(VENV)/dev.stamp  ## the tests that need no server, in half a minute
 	$(PYTHON) -m pytest tests/unit --available $(ARGS)
@@ -64,7 +64,7 @@ wheel: $(VENV)/dev.stamp  ## build the wheel into dist/
 	$(PYTHON) -m hatchling build -t wheel
 
 clean:  ## remove the virtual environment and caches; data/ stays
-	rm -rf $(VENV) dist .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) dist .cache .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(PYTHON):
 	@sh scripts/venv.sh $(VENV)

@@ -5,7 +5,7 @@ import sys
 import time
 
 from tests.chaos.faults import FAULTS, possible
-from tests.chaos.rounds import Found, Game, side_by_side
+from tests.chaos.rounds import FaultResult, Game, side_by_side
 
 ROUNDS = 20
 OUTAGE = 20.0  # seconds at most
@@ -16,8 +16,8 @@ HEADINGS = (
 )
 
 
-def row(name: str, *found: Found) -> tuple[str, ...]:
-    rounds = [each for fault in found for each in fault.rounds]
+def row(name: str, *results: FaultResult) -> tuple[str, ...]:
+    rounds = [each for fault in results for each in fault.rounds]
     numbers = (
         len(rounds),
         sum(each.acknowledged for each in rounds),
@@ -35,10 +35,10 @@ def line(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join([cells[0].ljust(40), *(cell.ljust(12) for cell in cells[1:])]) + " |"
 
 
-def complaints(found: Found) -> list[str]:
-    refused = [f"refused: {each}" for one in found.rounds for each in one.refused]
-    failed = [f"failed: {each.failure}" for each in found.rounds if each.failure]
-    differing = [f"differs from the rows: {each}" for each in found.differing]
+def complaints(results: FaultResult) -> list[str]:
+    refused = [f"refused: {each}" for one in results.rounds for each in one.refused]
+    failed = [f"failed: {each.failure}" for each in results.rounds if each.failure]
+    differing = [f"differs from the rows: {each}" for each in results.differing]
     return refused[:3] + failed[:3] + differing[:3]
 
 
@@ -57,20 +57,20 @@ def main() -> int:
     names = sorted(arguments.faults or possible(), key=lambda name: not FAULTS[name].slow)
     began = time.monotonic()
     print(f"seed {game.seed}", line(HEADINGS), sep="\n", flush=True)
-    all_found = []
-    for found in side_by_side([[name] for name in names], game, arguments.jobs):
-        all_found.append(found)
-        print(line(row(found.fault, found)), *complaints(found), sep="\n", flush=True)
+    all_results = []
+    for results in side_by_side([[name] for name in names], game, arguments.jobs):
+        all_results.append(results)
+        print(line(row(results.fault, results)), *complaints(results), sep="\n", flush=True)
     print(
         f"\nAll of it, after {(time.monotonic() - began) / 60:.0f} minutes:",
         line(HEADINGS),
         line(("-" * 40, *("-" * 12,) * (len(HEADINGS) - 1))),
-        *(line(row(each.fault, each)) for each in sorted(all_found, key=lambda each: each.fault)),
-        line(row("all", *all_found)),
-        f"counters that differ from the rows: {sum(len(each.differing) for each in all_found)}",
+        *(line(row(each.fault, each)) for each in sorted(all_results, key=lambda each: each.fault)),
+        line(row("all", *all_results)),
+        f"counters that differ from the rows: {sum(len(each.differing) for each in all_results)}",
         sep="\n",
     )
-    return 0 if all(each.kept for each in all_found) else 1
+    return 0 if all(each.kept for each in all_results) else 1
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ async def _points(site: Site, prefix: str) -> set[Point]:
     query = {"db": BUCKET, "epoch": "ns", "q": f"{select} GROUP BY userId"}
     async with httpx.AsyncClient(timeout=30) as client:
         answer = (await client.get(f"{site.influx.url}/query", params=query)).json()
-    found = {
+    points = {
         (series["tags"]["userId"], row[0])
         for series in answer["results"][0].get("series", [])
         for row in series["values"]
@@ -118,10 +118,10 @@ async def _points(site: Site, prefix: str) -> set[Point]:
         for (line,) in await connection.fetch(_REFUSED, f"%userId={prefix}-%"):
             head, _, ns = line.rpartition(" ")
             student = head.partition(",userId=")[2].partition(" ")[0]
-            found.add((student, int(ns)))
+            points.add((student, int(ns)))
     finally:
         await connection.close()
-    return found
+    return points
 
 
 def _ns(at: datetime, event: uuid.UUID) -> int:

@@ -20,7 +20,7 @@ _numbers = count(1)
 
 
 @dataclass
-class Found:
+class FaultResult:
     """What came of a fault's rounds, and the counters that differed from the rows after them."""
 
     fault: str
@@ -41,7 +41,7 @@ class Game:
     seed: str
 
 
-def side_by_side(hands: Sequence[list[str]], game: Game, jobs: int) -> Iterator[Found]:
+def side_by_side(hands: Sequence[list[str]], game: Game, jobs: int) -> Iterator[FaultResult]:
     """Plays each hand's faults one after the other at servers of its own; `jobs` hands at once."""
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         futures = {pool.submit(_play_hand, hand, game): hand for hand in hands}
@@ -49,23 +49,23 @@ def side_by_side(hands: Sequence[list[str]], game: Game, jobs: int) -> Iterator[
             for future in as_completed(futures):
                 if error := future.exception():
                     failed = Reckoning(failure="".join(traceback.format_exception(error)))
-                    yield from (Found(name, [failed]) for name in futures[future])
+                    yield from (FaultResult(name, [failed]) for name in futures[future])
                 else:
                     yield from future.result()
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C is not for the present hands alone
 
 
-def _play_hand(names: list[str], game: Game) -> list[Found]:
+def _play_hand(names: list[str], game: Game) -> list[FaultResult]:
     random.seed(f"{game.seed} {names}")
     return asyncio.run(_play_faults(names, game))
 
 
-async def _play_faults(names: list[str], game: Game) -> list[Found]:
-    found = [Found(name) for name in names]
+async def _play_faults(names: list[str], game: Game) -> list[FaultResult]:
+    results = [FaultResult(name) for name in names]
     async with AsyncExitStack() as stack:
         here: Site | None = None
-        for fault in found:
+        for fault in results:
             for _ in range(game.rounds):
                 if here is None:
                     here = await stack.enter_async_context(site())
@@ -75,7 +75,7 @@ async def _play_faults(names: list[str], game: Game) -> list[Found]:
                     await stack.aclose()
             if here:
                 fault.differing = await totals_differ(here)
-    return found
+    return results
 
 
 async def _try(site: Site, name: str, outage: float) -> Reckoning:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.chaos.faults import FAULTS, possible
-from tests.chaos.rounds import Found, Game, side_by_side
+from tests.chaos.rounds import FaultResult, Game, side_by_side
 
 pytestmark = pytest.mark.needs("redis", "influxdb")
 
@@ -15,7 +15,7 @@ QUICK = [name for name in possible() if not FAULTS[name].slow]
 
 
 @pytest.fixture(scope="module")
-def found(request: pytest.FixtureRequest) -> dict[str, Found]:
+def results(request: pytest.FixtureRequest) -> dict[str, FaultResult]:
     """What came of those faults that are asked for: most of a round is waiting."""
     asked = [
         str(item.callspec.params["fault"])
@@ -28,10 +28,12 @@ def found(request: pytest.FixtureRequest) -> dict[str, Found]:
 
 
 @pytest.mark.parametrize("fault", QUICK)
-def test_nothing_acknowledged_is_lost_or_doubled(found: dict[str, Found], fault: str) -> None:
-    (reckoning,) = found[fault].rounds
+def test_nothing_acknowledged_is_lost_or_doubled(
+    results: dict[str, FaultResult], fault: str
+) -> None:
+    (reckoning,) = results[fault].rounds
     assert not reckoning.failure, reckoning.failure
     assert reckoning.acknowledged
     assert (reckoning.missing, reckoning.twice, reckoning.without_point) == (0, 0, 0)
     assert reckoning.refused == []
-    assert found[fault].differing == []
+    assert results[fault].differing == []

@@ -54,9 +54,7 @@ async def cluster(pool: asyncpg.Pool, until: datetime, most: int = 7) -> None:
         pass
 
 
-async def test_a_student_of_a_day_lies_together_and_nothing_else_has_changed(
-    pool: asyncpg.Pool, day: datetime
-) -> None:
+async def test_clustering_changes_only_where_rows_lie(pool: asyncpg.Pool, day: datetime) -> None:
     sink, events = sink_on(pool), day_of(day)
     for minute in range(EACH):
         await sink.write(events[minute * STUDENTS :][:STUDENTS], deadline_soon())
@@ -145,7 +143,7 @@ async def test_replicas_take_turns(pool: asyncpg.Pool, day: datetime) -> None:
     assert tuple(await pool.fetchrow(PLACE)) == (day, 10)
 
 
-async def test_the_server_moves_while_it_is_not_busy_and_what_fails_is_tried_again(
+async def test_clustering_waits_while_busy_and_retries_failures(
     pool: asyncpg.Pool, database: Database, day: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PAUSE", 0.01)

@@ -61,7 +61,7 @@ async def test_only_the_poison_among_good_events_is_rejected(pool: asyncpg.Pool)
     assert json.dumps(raw["metadata"]) == json.dumps(json.loads(POISON))
 
 
-async def test_the_index_of_a_refused_event_is_its_place_in_the_request(
+async def test_refused_event_has_its_index_in_the_request(
     pool: asyncpg.Pool,
 ) -> None:
     no_event = Rejected(0, "eventType", "missing", "{}")
@@ -81,7 +81,7 @@ async def test_poison_that_is_sent_again_is_recorded_once(pool: asyncpg.Pool) ->
     assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 1
 
 
-async def test_a_dead_letter_is_counted_once_though_the_answer_to_its_commit_was_lost(
+async def test_lost_commit_reply_counts_dead_letter_once(
     pool: asyncpg.Pool, tmp_path: Path
 ) -> None:
     spool = Spool.open(tmp_path, 1_000_000)
@@ -159,7 +159,7 @@ async def test_a_retry_that_overtakes_the_spool_is_stored_once(
     assert await pool.fetchval("SELECT executions FROM students") == 1
 
 
-async def test_what_was_committed_before_a_crash_is_drained_without_counting_again(
+async def test_drain_after_crash_counts_committed_once(
     pool: asyncpg.Pool,
 ) -> None:
     event = make_event()
@@ -176,7 +176,7 @@ async def test_what_was_committed_before_a_crash_is_drained_without_counting_aga
     }
 
 
-async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
+async def test_full_spool_without_postgresql_refuses_requests(
     unused_port: int,
 ) -> None:
     async with (
@@ -195,7 +195,7 @@ async def test_with_postgresql_away_and_the_spool_full_requests_are_put_off(
         assert (await server.put(make_event())).spooled == 1
 
 
-async def test_that_the_disk_takes_events_again_is_seen_while_none_come(unused_port: int) -> None:
+async def test_disk_recovery_is_noticed_without_traffic(unused_port: int) -> None:
     async with (
         asyncpg.create_pool(host="127.0.0.1", port=unused_port, user="x", min_size=0) as closed,
         run_consumers(closed, timeout=0.2) as server,

@@ -163,7 +163,7 @@ async def test_a_line_that_is_wrong_is_named_and_nobody_enrolled(
     assert await roster(api, class_id) == {}
 
 
-async def test_enrolling_and_posting_at_once_hinder_each_other_in_nothing(
+async def test_concurrent_enrolment_and_posts_do_not_deadlock(
     api: httpx.AsyncClient, school: Replica
 ) -> None:
     class_id = (await create_class(api))["id"]

@@ -67,7 +67,7 @@ async def letters(pool: asyncpg.Pool) -> list[asyncpg.Record]:
     return found
 
 
-async def test_a_handler_runs_after_the_commit_in_a_transaction_that_lasts(
+async def test_handler_runs_after_commit_and_its_work_is_kept(
     pool: asyncpg.Pool,
     handler_pool: asyncpg.Pool,
 ) -> None:
@@ -106,7 +106,7 @@ async def test_a_handler_that_fails_three_times_is_run_once_more(
     assert await pool.fetchval("SELECT to_regclass('traces')") is not None
 
 
-async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
+async def test_failing_handler_becomes_dead_letter(
     pool: asyncpg.Pool,
     handler_pool: asyncpg.Pool,
 ) -> None:
@@ -137,7 +137,7 @@ async def test_a_handler_that_keeps_failing_is_recorded_and_stops_nobody(
     assert await pool.fetchval("SELECT to_regclass('traces')") is None
 
 
-async def test_an_event_that_cannot_be_read_again_is_recorded_and_stops_nobody(
+async def test_unreadable_outbox_event_becomes_dead_letter(
     pool: asyncpg.Pool,
     handler_pool: asyncpg.Pool,
 ) -> None:
@@ -177,7 +177,7 @@ async def test_that_postgresql_went_away_is_not_the_handlers_fault(
     assert await letters(pool) == []
 
 
-async def test_a_handler_whose_commit_fails_is_recorded_and_stops_nobody(
+async def test_failing_handler_commit_becomes_dead_letter(
     pool: asyncpg.Pool,
     handler_pool: asyncpg.Pool,
 ) -> None:
@@ -201,7 +201,7 @@ async def test_a_handler_whose_commit_fails_is_recorded_and_stops_nobody(
     assert letter["reason"].startswith("UniqueViolationError")
 
 
-async def test_what_was_left_unhandled_by_a_crash_is_handled_once_by_those_who_come(
+async def test_events_unhandled_at_crash_are_handled_once_later(
     pool: asyncpg.Pool,
     handler_pool: asyncpg.Pool,
 ) -> None:

@@ -18,7 +18,7 @@ async def waiting(api: httpx.AsyncClient, class_id: int) -> list[dict[str, Any]]
     return requests
 
 
-async def test_who_has_waited_longest_comes_first_and_who_is_helped_last(
+async def test_help_queue_orders_by_waiting_then_helped(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
     class_id, (one, two, _), (one_id, *_) = await create_class_of(api, "one", "two", "three")
@@ -152,7 +152,7 @@ async def test_the_radar_groups_the_errors_of_the_last_minutes(
     assert sum(group["count"] for group in wide["groups"]) == 5
 
 
-async def test_an_error_of_a_clock_that_is_off_counts_from_when_it_arrived(
+async def test_error_with_wrong_clock_counts_from_receipt(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
     class_id, (user,), _ = await create_class_of(api, "student")

@@ -115,7 +115,7 @@ async def test_an_error_that_will_pass_is_retried(pool: asyncpg.Pool) -> None:
     assert sink.written == 1
 
 
-async def test_after_an_outage_the_points_are_caught_up_from_postgresql(
+async def test_points_are_backfilled_after_outage(
     pool: asyncpg.Pool, influx_server: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitor.timeseries.influx._RETRY_INTERVAL", 0.05)

@@ -151,7 +151,7 @@ async def test_who_was_not_heard_from_for_long_is_idle(school: School) -> None:
         (-3_600, 34, "active"),
     ],
 )
-async def test_who_presses_the_help_button_asks_for_help_as_long_as_it_repeats(
+async def test_help_request_lasts_while_repeated(
     school: School, pressed: int, received: int, state: str
 ) -> None:
     await school.write(
@@ -405,7 +405,7 @@ async def test_a_time_line_is_filtered(
     assert await hours(since=since, until=until, status="error") == [7, 8]
 
 
-async def test_accesses_and_sessions_and_submissions_are_read_page_by_page(school: School) -> None:
+async def test_accesses_sessions_submissions_are_paged(school: School) -> None:
     time = now()
     for n, kind in enumerate(["notebook_open", "notebook_save", "notebook_close"]):
         at = time - timedelta(minutes=n // 2)

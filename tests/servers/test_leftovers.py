@@ -67,7 +67,7 @@ async def test_a_server_killed_while_starting_blocks_nothing(copied_directory: P
         await write_word(postgres.host)
 
 
-async def test_a_start_broken_off_while_a_backup_changes_hands_blocks_nothing(
+async def test_interrupted_start_with_changed_owner_blocks_nothing(
     copied_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Root's copy, that is; another user's is theirs already, and this start goes through."""

@@ -71,9 +71,7 @@ async def test_text_comes_back_from_influxdb_as_it_was(
 
 
 @pytest.mark.parametrize("text", ["a\\", "a\\\\", "a b\\", "a\nb", "a\r\nb", "\\", "\n", "a\n"])
-async def test_what_a_tag_cannot_hold_breaks_neither_its_point_nor_the_next(
-    influx_server: InfluxServer, text: str
-) -> None:
+async def test_unfit_tag_text_breaks_no_point(influx_server: InfluxServer, text: str) -> None:
     event = make_event(student=text, session=text, cell=text, type=text, cell_type=text)
     following = make_event()
     await write(influx_server, event, following)

@@ -34,7 +34,7 @@ async def post_some(replica: Replica, count: int, **fields: Any) -> list[str]:
     return [each["eventId"] for each in events]
 
 
-async def test_a_client_that_comes_back_gets_what_it_missed_once_and_in_order(
+async def test_reconnected_client_gets_missed_messages_once(
     replica: Replica,
 ) -> None:
     async with replica.listen("?channels=progress:hanako") as dashboard:
@@ -66,7 +66,7 @@ async def test_a_replay_that_breaks_off_goes_on_where_it_broke_off(replica: Repl
     assert got == sent
 
 
-async def test_who_subscribes_with_since_after_having_heard_all_gets_nothing_twice(
+async def test_late_since_does_not_replay_delivered_messages(
     replica: Replica,
 ) -> None:
     async with replica.listen() as dashboard:
@@ -233,7 +233,7 @@ async def has_sockets(replica: Replica, count: int, seconds: float = 10) -> None
     await eventually(so_many, within=seconds)
 
 
-async def test_a_client_that_reads_nothing_is_gone_when_it_falls_behind(
+async def test_client_that_reads_nothing_is_disconnected(
     environment: dict[str, str],
 ) -> None:
     with Replica(environment | {"SOCKET_MAX_PENDING": "100"}) as replica:

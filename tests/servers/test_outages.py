@@ -36,7 +36,7 @@ async def health(replica: Replica, path: str = "/health") -> tuple[int, dict[str
         return answer.status_code, answer.json()
 
 
-async def test_without_postgresql_events_are_kept_and_come_in_when_it_is_back(
+async def test_events_are_spooled_while_postgresql_is_down(
     own_postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     with Replica(environment_of(address_of(own_postgres), tmp_path / "data")) as replica:
@@ -75,7 +75,7 @@ async def test_without_postgresql_events_are_kept_and_come_in_when_it_is_back(
     assert (await row_counts(address_of(own_postgres)))["executions"] == 2
 
 
-async def test_what_is_spooled_survives_kill_9_and_a_start_without_postgresql(
+async def test_spool_survives_kill_and_start_without_postgresql(
     own_postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     with Replica(environment_of(address_of(own_postgres), tmp_path / "data")) as replica:
@@ -137,7 +137,7 @@ async def test_a_full_queue_is_503_at_once(own_postgres: EmbeddedPostgres, tmp_p
         assert (await waiting).json()["spooled"] == 990
 
 
-async def test_a_second_server_on_the_same_data_directory_does_not_start(
+async def test_second_server_on_data_directory_does_not_start(
     replica: Replica, environment: dict[str, str]
 ) -> None:
     second = Replica(environment)
@@ -147,7 +147,7 @@ async def test_a_second_server_on_the_same_data_directory_does_not_start(
     second.log.close()
 
 
-async def test_what_was_acknowledged_survives_kill_9_of_server_and_its_postgresql(
+async def test_acknowledged_events_survive_kill_of_both(
     tmp_path: Path,
 ) -> None:
     with Replica({"DATA_DIR": str(tmp_path / "data")}) as replica:
@@ -172,7 +172,7 @@ async def test_the_server_looks_after_its_postgresql(tmp_path: Path) -> None:
         await eventually(stored_before)
 
 
-async def test_stopping_answers_what_is_pending_and_tells_sockets_to_come_back(
+async def test_stop_answers_pending_requests_and_closes_sockets(
     replica: Replica, postgres: Address
 ) -> None:
     async with replica.listen("?channels=progress:nobody") as dashboard:
@@ -285,7 +285,7 @@ async def test_custom_handlers_come_from_outside_the_package(
     assert (await row_counts(postgres))["events"] == 1
 
 
-async def test_a_setting_that_makes_no_sense_stops_the_start_and_is_named(tmp_path: Path) -> None:
+async def test_invalid_setting_is_named_and_stops_the_start(tmp_path: Path) -> None:
     replica = Replica({"PORT": "8000", "DATA_DIR": str(tmp_path), "QUEUE_MAX_EVENTS": "none"})
     with pytest.raises(AssertionError):
         replica.start()
@@ -293,7 +293,7 @@ async def test_a_setting_that_makes_no_sense_stops_the_start_and_is_named(tmp_pa
     replica.log.close()
 
 
-async def test_two_replicas_on_the_same_students_never_wait_in_a_circle(
+async def test_replicas_on_same_students_do_not_deadlock(
     environment: dict[str, str], postgres: Address, tmp_path: Path
 ) -> None:
     with (

@@ -31,7 +31,7 @@ async def test_only_the_months_of_events_get_partitions(pool: asyncpg.Pool) -> N
     assert await pool.fetchval("SELECT count(*) FROM cell_executions") == 8
 
 
-async def test_a_partition_that_the_user_may_not_create_is_an_error_that_passes(
+async def test_forbidden_partition_is_a_passing_error(
     pool: asyncpg.Pool, postgres: Address
 ) -> None:
     old = now() - timedelta(days=200)

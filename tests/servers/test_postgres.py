@@ -138,7 +138,7 @@ async def test_an_event_without_a_time_keeps_that_of_its_first_receipt(pool: asy
     assert await pool.fetchval("SELECT executed_at FROM cell_executions") == received_at
 
 
-async def test_an_event_without_a_time_written_by_two_at_once_is_stored_once(
+async def test_untimed_event_written_twice_at_once_is_stored_once(
     pool: asyncpg.Pool,
 ) -> None:
     first = make_event(untimed=True)
@@ -164,7 +164,7 @@ def lesson() -> list[dict[str, Any]]:
     ]
 
 
-async def test_students_and_sessions_do_not_depend_on_the_order_of_arrival(
+async def test_students_and_sessions_ignore_arrival_order(
     pool: asyncpg.Pool,
 ) -> None:
     sink, found = sink_on(pool), set()
@@ -183,7 +183,7 @@ async def test_students_and_sessions_do_not_depend_on_the_order_of_arrival(
     assert [row[4] for row in session_rows] == [False, True]
 
 
-async def test_of_what_was_said_at_one_time_the_order_of_arrival_does_not_decide(
+async def test_names_of_one_time_ignore_arrival_order(
     pool: asyncpg.Pool,
 ) -> None:
     time, names = now(), ["Hana", "花子", "hana"]
@@ -259,9 +259,7 @@ async def test_partitions_are_made_ahead_and_there_is_no_default_one(pool: async
     ],
     ids=lambda fields: next(iter(fields.items())),
 )
-async def test_a_row_that_postgresql_refuses_leaves_nothing_of_its_batch(
-    pool: asyncpg.Pool, fields: dict[str, Any]
-) -> None:
+async def test_refused_row_rolls_back_its_batch(pool: asyncpg.Pool, fields: dict[str, Any]) -> None:
     sink, good = sink_on(pool), make_event(type="help")
     with pytest.raises(RowRefused):
         await sink.write([good, make_event(**fields)], deadline_soon())
@@ -329,7 +327,7 @@ async def test_an_execution_that_failed_is_an_error(pool: asyncpg.Pool) -> None:
     assert tuple(row) == ("error", "E: m")
 
 
-async def test_an_event_from_the_future_keeps_the_time_of_its_first_receipt(
+async def test_future_event_keeps_time_of_first_receipt(
     pool: asyncpg.Pool,
 ) -> None:
     untimed = make_event(untimed=True)
@@ -341,7 +339,7 @@ async def test_an_event_from_the_future_keeps_the_time_of_its_first_receipt(
     assert ahead.time == untimed.time
 
 
-async def test_a_session_that_the_network_has_cut_off_holds_no_lock_for_long(
+async def test_cut_off_session_soon_releases_its_locks(
     pool: asyncpg.Pool,
 ) -> None:
     async with pool.acquire() as connection:

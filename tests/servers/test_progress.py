@@ -91,7 +91,7 @@ async def test_what_is_counted_does_not_depend_on_the_order_of_arrival(
     }
 
 
-async def test_several_writers_and_counters_at_once_count_each_event_once(
+async def test_concurrent_counting_counts_each_event_once(
     pool: asyncpg.Pool, database: Database
 ) -> None:
     chance = random.Random(7)
@@ -258,7 +258,7 @@ async def test_who_asks_while_postgresql_is_away_is_told(postgres: Address) -> N
         ("花" * 300, "花" * 200),
     ],
 )
-async def test_errors_are_the_same_but_for_what_differs_from_student_to_student(
+async def test_errors_are_grouped_without_student_specific_parts(
     pool: asyncpg.Pool, error: str, normalised: str
 ) -> None:
     assert await pool.fetchval("SELECT normalised_error($1)", error) == normalised

@@ -46,9 +46,7 @@ async def store_while_draining(server: RunningConsumers) -> list[Event]:
 
 
 @pytest.mark.parametrize("code", ["P0001", "53400"])
-async def test_what_is_refused_again_and_again_becomes_a_dead_letter_and_holds_up_nobody(
-    pool: asyncpg.Pool, code: str
-) -> None:
+async def test_repeatedly_refused_event_becomes_dead_letter(pool: asyncpg.Pool, code: str) -> None:
     await pool.execute(TRIGGER.format(code=code))
     first, second, third, last = (make_event() for _ in range(4))
     odd = [make_event(code="odd") for _ in range(3)]

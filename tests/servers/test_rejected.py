@@ -90,7 +90,7 @@ async def test_letters_are_listed_a_page_at_a_time_and_thrown_away(
     assert await sources(api) == ["ingest", "ingest"]
 
 
-async def test_an_item_that_is_valid_by_now_is_stored_and_its_letter_is_gone(
+async def test_replayed_valid_item_is_stored_and_letter_deleted(
     api: httpx.AsyncClient, postgres: Address
 ) -> None:
     item = event()

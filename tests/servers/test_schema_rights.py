@@ -46,7 +46,7 @@ async def test_a_user_without_rights_serves_while_nothing_is_missing(
             assert (await client.get(f"{replica.url}/api/v1/students")).json()[0]["id"] == 1
 
 
-async def test_a_user_without_rights_spools_until_the_owner_has_migrated(
+async def test_user_without_rights_spools_until_migration(
     postgres: Address, tmp_path: Path
 ) -> None:
     await restore(postgres)

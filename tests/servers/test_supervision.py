@@ -47,9 +47,7 @@ async def test_a_killed_postgresql_is_restarted_beside_the_requests(tmp_path: Pa
 
 
 @pytest.mark.parametrize("stops", [False, True])
-async def test_a_postgresql_that_cannot_be_restarted_does_not_end_the_server(
-    tmp_path: Path, stops: bool
-) -> None:
+async def test_server_outlives_unrestartable_postgresql(tmp_path: Path, stops: bool) -> None:
     with Replica({"DATA_DIR": str(tmp_path)}) as replica:
         version = tmp_path / "postgres" / "data" / "PG_VERSION"
         usable = version.read_text()

@@ -208,7 +208,7 @@ async def test_a_teacher_has_the_same_students_in_two_classes(
     }
 
 
-async def test_a_key_shows_a_student_to_no_colleague_who_does_not_teach_them(
+async def test_key_shows_no_student_to_other_teachers(
     owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
     """A class's key doesn't prove that its holder is the student, or their teacher."""

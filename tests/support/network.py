@@ -44,9 +44,9 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def cuttable_link(target: int) -> AsyncIterator[Link]:
-    made = Link(target)
-    await made.mend()
+    link = Link(target)
+    await link.mend()
     try:
-        yield made
+        yield link
     finally:
-        await made.cut()
+        await link.cut()

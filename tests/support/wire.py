@@ -48,13 +48,13 @@ def decode_fields(**fields: Any) -> Event:
 def decode_one(body: bytes) -> Event:
     items = decode(body, NOW, 100)
     assert items.rejected == []
-    (found,) = items.events
-    return found
+    (event,) = items.events
+    return event
 
 
 def item_without(name: str, **fields: Any) -> dict[str, Any]:
     return {key: value for key, value in item(**fields).items() if key != name}
 
 
-def fields_of(found: Event) -> dict[str, Any]:
-    return msgspec.structs.asdict(found)
+def fields_of(event: Event) -> dict[str, Any]:
+    return msgspec.structs.asdict(event)

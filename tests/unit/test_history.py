@@ -50,7 +50,7 @@ def test_what_is_no_cursor_is_none(text: str) -> None:
     assert StreamPosition.parse(text) is None
 
 
-def test_a_replay_begins_in_the_middle_of_a_batch_and_keeps_the_order() -> None:
+def test_replay_starts_mid_batch_in_order() -> None:
     history = a_history()
     for each in (batch("a", 1, "1", "2", "3"), batch("b", 1, "4"), batch("a", 4, "5")):
         history.append(each)
@@ -60,7 +60,7 @@ def test_a_replay_begins_in_the_middle_of_a_batch_and_keeps_the_order() -> None:
     assert history.covers(cursor(a=2))
 
 
-def test_each_replayed_message_has_the_cursor_from_which_the_rest_follows() -> None:
+def test_replayed_message_cursor_continues_the_replay() -> None:
     history = a_history()
     for each in (batch("a", 1, "1", "2"), batch("b", 1, "3"), batch("a", 3, "4")):
         history.append(each)
@@ -72,7 +72,7 @@ def test_each_replayed_message_has_the_cursor_from_which_the_rest_follows() -> N
         assert rest == [said for said, _ in all_of_it[place + 1 :]]
 
 
-def test_what_a_client_had_from_another_replica_in_another_order_does_not_come_twice() -> None:
+def test_reordered_messages_of_other_replica_are_not_repeated() -> None:
     history = a_history()
     history.append(batch("a", 1, "1"))
     history.append(batch("b", 1, "2"))

@@ -33,7 +33,7 @@ def test_a_frame_states_the_size_of_its_text(size: int) -> None:
     assert int.from_bytes(length) == size
 
 
-async def test_a_subscriber_gets_a_message_once_however_many_channels_match() -> None:
+async def test_message_on_several_channels_is_delivered_once() -> None:
     hub, every, several, other = a_hub(), Peer(), Peer(), Peer()
     with hub.join(every) as one, hub.join(several) as two, hub.join(other) as three:
         hub.subscribe(one, ["*", "progress:a"])
@@ -46,7 +46,7 @@ async def test_a_subscriber_gets_a_message_once_however_many_channels_match() ->
     assert [message["event"] for message in other.messages] == ["pong"]
 
 
-async def test_a_message_names_the_first_of_its_channels_and_has_an_id_of_its_own() -> None:
+async def test_message_names_first_channel_and_own_id() -> None:
     hub, peer = a_hub(), Peer()
     with hub.join(peer) as subscriber:
         hub.subscribe(subscriber, ["class:1"])
@@ -56,7 +56,7 @@ async def test_a_message_names_the_first_of_its_channels_and_has_an_id_of_its_ow
     assert set(peer.messages[0]) == {"event", "channel", "id", "timestamp", "data"}
 
 
-async def test_a_subscriber_that_falls_behind_is_dropped_and_the_others_are_not() -> None:
+async def test_only_the_slow_subscriber_is_dropped() -> None:
     hub, slow, quick = a_hub(pending=3), Peer(), Peer()
     with hub.join(slow) as one, hub.join(quick) as two:
         hub.subscribe(one, ["broadcast"])
@@ -132,7 +132,7 @@ async def test_nobody_listens_any_more_once_a_subscriber_has_left() -> None:
     assert not peer.frames
 
 
-async def test_messages_are_relayed_in_one_piece_even_when_nobody_listens_here() -> None:
+async def test_batch_is_relayed_whole_without_listeners() -> None:
     hub = a_hub()
     relayed: list[MessageBatch] = []
     hub.relay = relayed.append

@@ -26,7 +26,7 @@ def test_an_id_that_is_no_uuid_becomes_the_same_one_each_time() -> None:
     assert decode_fields(eventId="run-1").id != decode_fields(eventId="run-2").id
 
 
-def test_an_item_with_a_time_but_no_id_gets_the_same_one_each_time() -> None:
+def test_derived_id_is_stable_for_timed_item() -> None:
     fields = item_without("eventId", code="1 + 1")
     shuffled = dict(reversed(fields.items()))
     ids = {
@@ -41,12 +41,12 @@ def test_an_item_with_a_time_but_no_id_gets_the_same_one_each_time() -> None:
 
 
 @pytest.mark.parametrize("time", ["2026-07-23T01:02:03", "2026-07-23T10:02:03+09:00"])
-def test_the_id_that_an_item_gets_does_not_depend_on_its_companions(time: str) -> None:
+def test_derived_id_ignores_other_items(time: str) -> None:
     fields = item_without("eventId", eventTime=time)
     assert decode_items(fields).events[0].id == decode_items(INVALID, fields).events[0].id
 
 
-def test_the_id_that_an_item_gets_does_not_depend_on_its_metadatas_layout() -> None:
+def test_derived_id_ignores_metadata_layout() -> None:
     fields = item_without("eventId", metadata={"a": 1, "b": {"c": 2}}, other=1)
     ids = {decode_one(json.dumps([fields], indent=indent).encode()).id for indent in (None, 2)}
     assert len(ids) == 1
@@ -72,7 +72,7 @@ def test_an_item_with_neither_id_nor_time_gets_a_random_id() -> None:
         "20260723T100203+0900",
     ],
 )
-def test_every_way_to_write_a_time_is_understood_and_no_zone_is_utc(text: str) -> None:
+def test_every_time_format_is_parsed_and_naive_is_utc(text: str) -> None:
     assert decode_fields(eventTime=text).time == datetime(2026, 7, 23, 1, 2, 3, tzinfo=UTC)
     assert (
         decode_items(item(eventTime=text), INVALID).events[0].time
@@ -111,7 +111,7 @@ def test_the_clients_time_is_believed_up_to_the_limits(away: timedelta) -> None:
     assert decode_fields(eventTime=(NOW + away).isoformat()).time == NOW + away
 
 
-def test_an_absurd_time_without_an_id_is_the_same_event_when_it_is_sent_again() -> None:
+def test_resent_absurd_time_without_id_is_the_same_event() -> None:
     body = json.dumps([item_without("eventId", eventTime="1999-01-01T00:00:00Z")]).encode()
     (first,), _ = astuple(decode(body, NOW, 1))
     (again,), _ = astuple(decode(body, NOW + timedelta(seconds=1), 1))
@@ -120,7 +120,7 @@ def test_an_absurd_time_without_an_id_is_the_same_event_when_it_is_sent_again() 
     assert again.untimed
 
 
-def test_a_long_fraction_of_a_second_is_the_same_time_in_any_company() -> None:
+def test_long_second_fraction_parses_the_same_in_any_batch() -> None:
     item = '{"eventType":"x","userId":"u","eventId":"%s","eventTime":"%s"}'
     told = item % (uuid.uuid4(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.1234567Z"))
     alone = decode(f"[{told}]".encode(), datetime.now(UTC), 10).events[0]

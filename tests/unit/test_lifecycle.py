@@ -52,7 +52,7 @@ async def test_components_start_in_order_and_stop_in_reverse() -> None:
     ]
 
 
-async def test_a_component_that_fails_to_start_is_down_and_started_later(
+async def test_failed_component_is_down_and_restarted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log: list[str] = []
@@ -73,7 +73,7 @@ async def test_a_component_that_fails_to_start_is_down_and_started_later(
     await lifecycle.stop(0.0)
 
 
-async def test_what_only_the_operator_can_solve_ends_the_start_and_stops_the_others() -> None:
+async def test_operator_error_ends_start_and_stops_others() -> None:
     log: list[str] = []
     lifecycle = Lifecycle(
         [Part("one", log), Part("spool", log, SpoolError("locked")), Part("never", log)]

@@ -111,6 +111,6 @@ def test_sockets_are_counted_while_they_are_open() -> None:
         pass
 
 
-def test_the_limits_of_requests_and_bytes_follow_from_that_of_events() -> None:
+def test_request_and_byte_limits_follow_from_events() -> None:
     assert rates_for(300_000) == Rates(60_000, 300_000, 1_080_000_000)
     assert rates_for(1).requests == 1

@@ -28,7 +28,7 @@ def test_empty_tags_are_left_out() -> None:
     assert "success" not in line(event)
 
 
-def test_two_events_of_one_millisecond_have_two_times_and_one_event_always_the_same() -> None:
+def test_point_times_are_unique_and_stable() -> None:
     time = now()
     events = [make_event(time=time) for _ in range(20)]
     times = list(map(time_of, events))

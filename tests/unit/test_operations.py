@@ -161,7 +161,7 @@ async def test_a_body_and_an_answer_may_be_of_another_type(client: httpx.AsyncCl
     assert (await client.post("/table", headers=headers)).json() == {"name": "nothing"}
 
 
-async def test_a_method_that_is_missing_is_answered_with_those_there_are(
+async def test_missing_method_lists_the_allowed_ones(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.patch("/things")

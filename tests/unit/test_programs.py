@@ -68,7 +68,7 @@ def test_what_is_missing_is_an_error_that_says_what_to_do(
         find()
 
 
-def test_a_package_runs_with_the_libraries_and_fonts_that_came_with_it(
+def test_package_runs_with_its_own_libraries_and_fonts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_to_path(monkeypatch, tmp_path, apt_get=FAKE_FETCH, dpkg=FAKE_UNPACK)
@@ -134,7 +134,7 @@ def download_host() -> Iterator[str]:
             server.shutdown()
 
 
-def test_elsewhere_than_on_debian_playwright_fetches_its_own_browser(
+def test_playwright_fetches_its_browser_off_debian(
     node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programs, "runs_debian", lambda: False)

@@ -123,7 +123,7 @@ async def headers_after_body(protocol: type[HttpToolsProtocol]) -> list[tuple[by
     return seen
 
 
-async def test_trailers_are_no_headers_and_uvicorn_alone_would_keep_them() -> None:
+async def test_trailers_are_dropped_unlike_in_plain_uvicorn() -> None:
     trailer = (b"trailer", b"x")
     assert trailer not in await headers_after_body(HttpProtocol)
     # Once this fails, uvicorn has changed how it treats trailers: see whether _Trailers can go.

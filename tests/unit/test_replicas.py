@@ -198,7 +198,7 @@ async def test_a_replica_that_says_farewell_leaves_no_doubt() -> None:
     assert two.hub.presence.of("class:7").count == 1
 
 
-async def test_an_ended_replica_is_forgotten_in_time_and_not_learned_anew() -> None:
+async def test_ended_replica_is_forgotten_for_good() -> None:
     one, two, three = await nodes(3)
     one.say("1")
     one.end.farewell()

@@ -93,7 +93,7 @@ async def test_a_wake_during_a_run_leads_to_one_more_run() -> None:
         assert count == 2
 
 
-async def test_after_errors_a_job_waits_longer_each_time_and_a_wake_changes_nothing() -> None:
+async def test_job_back_off_grows_despite_wakes() -> None:
     runs = Runs(*[Unavailable("away")] * 5)
     async with running(runs, max_backoff=0.2) as job:
         while len(runs.times) < 6:
@@ -128,7 +128,7 @@ async def test_an_outage_is_logged_once_and_so_is_its_end(
     ]
 
 
-async def test_an_unexpected_error_is_logged_with_its_traceback_even_in_an_outage(
+async def test_unexpected_error_logs_traceback_during_outage(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     errors = [Unavailable("away"), KeyError("fault"), KeyError("fault"), Unavailable("away")]
