@@ -5,6 +5,7 @@
 -- `psql -v ON_ERROR_STOP=1 -f` of each, in order, does the same. A released file is never changed.
 
 BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL client_encoding = 'UTF8';  -- as this file is, whatever psql takes from the environment
 SET LOCAL lock_timeout = '5s';  -- rather than waiting without end, and blocking others meanwhile
 SELECT pg_advisory_xact_lock(1667591276);  -- one migration at a time
 
@@ -26,7 +27,8 @@ BEGIN
         RETURN;
     END IF;
     IF to_regclass('applied_sql') IS NULL THEN
-        IF to_regclass('clustered') IS NULL THEN
+        -- The last statement of 7cae75c.
+        IF to_regprocedure('cluster_executions(timestamptz, integer)') IS NULL THEN
             RAISE EXCEPTION 'there are tables of other programs, or of an unfinished installation'
                 USING HINT = 'Use an empty database.';
         END IF;
@@ -48,7 +50,7 @@ BEGIN
     END IF;
 END $$;
 
-SELECT to_regclass('students') IS NULL AS wanted \gset
+SELECT NOT EXISTS (SELECT FROM schema_migrations) AND to_regclass('students') IS NULL AS wanted \gset
 \if :wanted
 
 -- Students and sessions, notebooks and cells: the rows that events refer to.

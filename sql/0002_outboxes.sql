@@ -1,6 +1,7 @@
 -- The three transactional outboxes get names of one form: outbox_points, outbox_handlers, outbox_counts.
 
 BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
 SELECT pg_advisory_xact_lock(1667591276);
 SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 2) AS wanted \gset

@@ -49,11 +49,10 @@ def all_migrations() -> tuple[Migration, ...]:
 async def missing_migrations(connection: asyncpg.Connection) -> Sequence[Migration]:
     """The migrations that the database lacks, in order; writes and locks nothing.
 
-    Raises SchemaError if the schema is newer than this server.
+    Raises SchemaError if the schema is newer than this server, or another program's, and
+    Unavailable if the user may not read it.
     """
-    recorded = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
-    query = "SELECT COALESCE(max(number), 0) FROM schema_migrations"
-    applied = await connection.fetchval(query) if recorded else 0
+    applied = await _latest_number(connection)
     latest = all_migrations()[-1]
     if applied > latest.number:
         raise SchemaError(
@@ -61,6 +60,22 @@ async def missing_migrations(connection: asyncpg.Connection) -> Sequence[Migrati
             f" {latest.path.name}: start the version that migrated the database, or a later one"
         )
     return [migration for migration in all_migrations() if migration.number > applied]
+
+
+async def _latest_number(connection: asyncpg.Connection) -> int:
+    """The number of the last migration that was applied; 0 if none was."""
+    if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        return 0
+    try:
+        query = "SELECT COALESCE(max(number), 0) FROM schema_migrations"
+        return int(await connection.fetchval(query))
+    except asyncpg.UndefinedColumnError as error:
+        raise SchemaError(
+            "The table schema_migrations is another program's: use a database of the server's own"
+            " (POSTGRES_DB)"
+        ) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise to_unavailable(error) from error
 
 
 async def migrate(connection: asyncpg.Connection) -> None:
@@ -73,7 +88,7 @@ async def migrate(connection: asyncpg.Connection) -> None:
     for migration in await missing_migrations(connection):
         logger.info("Applying %s", migration.path.name)
         try:
-            await psql.run(connection, migration.path.read_text(), _STATEMENT_TIMEOUT)
+            await psql.run(connection, migration.path.read_text("utf-8"), _STATEMENT_TIMEOUT)
         except psql.StatementFailed as failure:
             raise await _explain(connection, failure, migration) from failure.__cause__
 
@@ -94,11 +109,6 @@ class Schema:
         try:
             async with self._pool.acquire() as connection:
                 await self._ensure(connection)
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise Unavailable(
-                f"PostgreSQL: {error}: grant the server's user SELECT, INSERT, UPDATE and DELETE on"
-                " all tables of the schema"
-            ) from error
         except UNAVAILABLE_ERRORS as error:
             raise to_unavailable(error) from error
 

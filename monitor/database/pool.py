@@ -32,11 +32,24 @@ UNAVAILABLE_ERRORS = (
     asyncpg.OperatorInterventionError,
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
 )
+
+_ADVICE = {
+    asyncpg.InvalidAuthorizationSpecificationError: "check POSTGRES_USER and POSTGRES_PASSWORD",
+    asyncpg.InvalidCatalogNameError: "create it, or set POSTGRES_DB",
+    asyncpg.InsufficientPrivilegeError: (
+        "grant the server's user SELECT, INSERT, UPDATE and DELETE on all tables of the schema, and"
+        " TEMPORARY on the database"
+    ),
+}
 
 
 def to_unavailable(error: Exception) -> Unavailable:
-    return Unavailable(f"PostgreSQL: {str(error) or type(error).__name__}")
+    advice = next((text for kind, text in _ADVICE.items() if isinstance(error, kind)), None)
+    message = f"PostgreSQL: {str(error) or type(error).__name__}"
+    return Unavailable(f"{message}: {advice}" if advice else message)
 
 
 _SESSION = {

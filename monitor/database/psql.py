@@ -10,13 +10,14 @@ _TOKEN = re.compile(
     r"""
       (?P<comment> --[^\n]* | /\*.*?\*/ )
     | (?P<end> ; )
-    | ^\\(?P<command> \w+ ) (?: [ ]+ :(?P<variable> \w+ ) )? [ ]*$
-    | (?P<gset> \\gset )
-    | \$(?P<tag> (?:[A-Za-z_]\w*)? )\$ .*? \$(?P=tag)\$     # quoted: any `;` in it is text
-    | (?<!\w)[eE]'(?: \\. | '' | [^'\\] )*'
+    | ^\\(?P<command> endif | if (?= [ ] ) ) (?: [ ]+ :(?P<variable> \w+ ) )? [ ]*$
+    | (?P<gset> \\gset ) [ ]*$
+    | (?P<backslash> \\ )
+    | \$(?P<tag> (?: [^\W\d]\w* )? )\$ .*? \$(?P=tag)\$     # quoted: any `;` in it is text
+    | [eE]'(?: \\. | '' | [^'\\] )*'
     | '(?: '' | [^'] )*'
     | "(?: "" | [^"] )*"
-    | [^-/;\\$'"eE]+
+    | [^\W\d][\w$]*                                         # a name: no `$` in it starts a quote
     | .
     """,
     re.DOTALL | re.MULTILINE | re.VERBOSE,
@@ -43,24 +44,36 @@ class StatementFailed(Exception):
 
 
 def steps(script: str) -> Iterator[Step]:
-    """Splits a script as psql does, without its comments.
+    """Splits a script as psql does, with a space in place of each comment.
 
-    psql also splits by parentheses, nested comments and BEGIN ATOMIC: migrations have none of them.
+    psql also splits by parentheses, nested comments and BEGIN ATOMIC, and replaces variables:
+    migrations have none of them. Raises ValueError for other commands of psql, and for nested ones.
     """
     statement: list[str] = []
-    line = 1
+    line, is_open = 1, False
     for token in _TOKEN.finditer(script):
         if not "".join(statement).strip():
             statement.clear()
             blank = len(token[0]) - len(token[0].lstrip())
             line = script.count("\n", 0, token.start() + blank) + 1
+        _refuse_other_commands(token, is_open, line)
         if token["command"]:
+            is_open = not is_open
             yield Step(token["command"], token["variable"] or "", line)
         elif token["end"] or token["gset"]:
             yield Step("gset" if token["gset"] else "run", "".join(statement).strip(), line)
             statement.clear()
-        elif not token["comment"]:
-            statement.append(token[0])
+        else:
+            statement.append(" " if token["comment"] else token[0])
+    if rest := "".join(statement).strip():
+        yield Step("run", rest, line)
+
+
+def _refuse_other_commands(token: re.Match[str], is_open: bool, line: int) -> None:
+    """`is_open` is whether an `\\if` is."""
+    command = token["command"]
+    if token["backslash"] or (command and (command == "if") == is_open):
+        raise ValueError(f"Line {line}: migrations only use \\gset, \\if and \\endif, not nested")
 
 
 async def run(connection: asyncpg.Connection, script: str, timeout: float) -> None:
@@ -70,7 +83,7 @@ async def run(connection: asyncpg.Connection, script: str, timeout: float) -> No
     """
     variables: dict[str, object] = {}
     skip = False
-    for step in steps(script):
+    for step in list(steps(script)):  # all of it, before anything is executed
         if step.command in ("if", "endif"):
             skip = step.command == "if" and not variables[step.text]
         elif not skip:

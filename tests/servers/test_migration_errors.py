@@ -63,6 +63,20 @@ async def test_tables_of_another_program_are_left_alone(postgres: Address) -> No
     assert await fetch(postgres, "SELECT to_regclass('schema_migrations') AS it") == [{"it": None}]
 
 
+async def test_an_unfinished_installation_is_left_alone(postgres: Address) -> None:
+    await restore(postgres)
+    await fetch(postgres, "DROP TABLE applied_sql")  # as after psql
+    await fetch(postgres, "DROP FUNCTION cluster_executions")
+    with pytest.raises(SchemaError, match="unfinished installation"):
+        await apply_by_server(postgres)
+
+
+async def test_another_programs_migrations_are_left_alone(postgres: Address) -> None:
+    await fetch(postgres, "CREATE TABLE schema_migrations (version text)")
+    with pytest.raises(SchemaError, match=r"another program's: use .* \(POSTGRES_DB\)"):
+        await apply_by_server(postgres)
+
+
 async def test_a_migration_that_fails_changes_nothing_and_says_why(
     postgres: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,21 @@ async def test_psql_may_apply_the_files_again(postgres: Address, released: bool)
     assert await fetch(postgres, "TABLE schema_migrations") == rows
 
 
+async def test_psql_reads_the_files_as_utf_8(postgres: Address) -> None:
+    for path in FILES:
+        await psql(postgres, "-c", "SET client_encoding = 'LATIN1'", "-f", str(path))
+    (row,) = await fetch(postgres, "SELECT normalised_error('name 1') AS it")
+    assert row["it"] == "name …"
+
+
+async def test_a_file_does_nothing_after_a_later_one_renamed_its_tables(postgres: Address) -> None:
+    await apply_by_psql(postgres)
+    await fetch(postgres, "ALTER TABLE students RENAME TO learners")
+    before = await schema_of(postgres)
+    await apply_by_psql(postgres)
+    assert await schema_of(postgres) == before
+
+
 async def test_a_file_that_psql_applied_is_not_applied_by_the_server(postgres: Address) -> None:
     await apply_by_psql(postgres)
     await fetch(postgres, "DROP VIEW student_activity_counts")

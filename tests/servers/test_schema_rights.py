@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,8 +42,10 @@ async def test_a_user_without_rights_serves_while_nothing_is_missing(
             health = (await client.get(f"{replica.url}/health")).json()
             assert health["status"] == "ok"
             assert "1 more months only: run `cell-monitor migrate`" in health["postgres"]["warning"]
-            body = [{"eventType": "help", "userId": "hanako"}]
-            assert (await client.post(replica.events_url, json=body)).json()["stored"] == 1
+            event = {"eventId": str(uuid.uuid4()), "eventType": "help", "userId": "hanako"}
+            for outcome in ("stored", "duplicates"):
+                answer = (await client.post(replica.events_url, json=[event])).json()
+                assert answer[outcome] == 1
             assert (await client.get(f"{replica.url}/api/v1/students")).json()[0]["id"] == 1
 
 
@@ -74,6 +77,23 @@ async def test_the_command_needs_the_owner(postgres: Address, tmp_path: Path) ->
         assert failed.returncode == 1
         assert "as the owner of the schema\n" in failed.stderr
         assert "Traceback" not in failed.stderr
+
+
+async def test_the_command_says_how_to_connect_and_what_to_grant(
+    postgres: Address, tmp_path: Path
+) -> None:
+    await apply_by_server(postgres)
+    async with role_of(postgres) as writer:
+        await fetch(postgres, f"REVOKE SELECT ON schema_migrations FROM {writer['user']}")
+        for address, advice in (
+            (writer, "grant the server's user SELECT, "),
+            (postgres | {"database": "nobodys"}, "does not exist: create it, or set POSTGRES_DB"),
+            (postgres | {"user": "nobody"}, "check POSTGRES_USER and POSTGRES_PASSWORD"),
+        ):
+            failed = await asyncio.to_thread(run_migrate, address, tmp_path, "--dry-run")
+            assert failed.returncode == 1
+            assert advice in failed.stderr
+            assert "Traceback" not in failed.stderr
 
 
 async def test_the_command_says_what_it_would_do_and_does_it(

@@ -28,6 +28,8 @@ from tests.support.postgres import (
 RELEASED = ROOT / "tests" / "servers" / "upgrade" / "7cae75c.sql.gz"
 ANSWERS = ROOT / "tests" / "servers" / "upgrade" / "7cae75c.json.gz"
 
+OPERATIONS = ROOT / "docs" / "operations.md"
+
 FILES = sorted(SQL.glob("*.sql"))
 PARTITIONS = "*_2[0-9][0-9][0-9]_[01][0-9]"  # which months exist depends on the day
 
@@ -90,14 +92,17 @@ def migrate_by_command(postgres: Address, tmp_path: Path, *options: str) -> str:
 
 @asynccontextmanager
 async def role_of(postgres: Address) -> AsyncIterator[Address]:
-    """A user who may read and write all tables, and change none."""
-    name = f"writer_{postgres['database']}"
+    """A user with the rights that the documentation lists, and no others."""
+    name, database = f"writer_{postgres['database']}", postgres["database"]
+    (grants,) = re.findall(r"```sql\n(GRANT .*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL)
+    grants = grants.replace("TO monitor", f"TO {name}").replace("classroom", database)
     await psql(
         postgres,
         "-c",
         f"""CREATE ROLE {name} LOGIN PASSWORD 'secret';
-        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name};
-        ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {name}""",
+        REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        {grants}""",
     )
     yield {**postgres, "user": name, "password": "secret"}
     await psql(postgres, "-c", f"DROP OWNED BY {name}; DROP ROLE {name}")
