@@ -12,6 +12,7 @@ from monitor.jobs import clustering as module
 from monitor.jobs.clustering import Clustering
 from tests.support.factories import deadline_soon, make_event, now
 from tests.support.sinks import retry_of, sink_on
+from tests.support.waiting import eventually
 
 DAY = timedelta(days=1)
 STUDENTS, EACH = 25, 20
@@ -158,9 +159,9 @@ async def test_clustering_waits_while_busy_and_retries_failures(
     busy = False
     await asyncio.sleep(0.2)
     await pool.execute("ALTER TABLE away RENAME TO clustered")
-    async with asyncio.timeout(10):
-        while await pool.fetchval("SELECT day FROM clustered") < midnight() - DAY:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await eventually(
+        lambda: pool.fetchval("SELECT day FROM clustered"), lambda day: day >= midnight() - DAY
+    )
     await clustering.stop(0)
     assert await pool.fetchval("SELECT day FROM clustered") == midnight() - DAY
     assert await pool.fetchval(PAGES, 1) <= 3

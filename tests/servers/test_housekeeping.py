@@ -1,6 +1,5 @@
 """What each replica sees to from time to time."""
 
-import asyncio
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.queue import EventQueue
 from monitor.pipeline.spool.entries import Spool
 from tests.support.postgres import PSQL_OPTIONS, Address, client_command, client_environment
+from tests.support.waiting import eventually
 
 COPYING = """
     SELECT count(*) FROM pg_stat_activity
@@ -44,11 +44,8 @@ async def test_a_copy_whose_client_stands_still_lets_go_of_its_locks(
     spool = Spool.open(tmp_path, 1_000_000)
     keeper = Housekeeping(pool, Ledger(EventQueue(1, 1), spool), 1)
     with copying(postgres):
-        async with asyncio.timeout(10):
-            while not await pool.fetchval(COPYING):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-            await keeper.start()
-            while await pool.fetchval(COPYING):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await eventually(lambda: pool.fetchval(COPYING))
+        await keeper.start()
+        await eventually(lambda: pool.fetchval(COPYING), lambda copies: copies == 0)
     await keeper.stop(0)
     await spool.close()

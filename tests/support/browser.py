@@ -15,9 +15,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE = 10_000  # ms
+TIMEOUT = 10_000  # ms
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
 
 @asynccontextmanager
@@ -38,7 +38,7 @@ async def open_tab(browser: Browser, url: str, **context: str) -> AsyncIterator[
     """The page, as a new visitor has it. Fails if a script fails or the policy stops something."""
     visitor = await browser.new_context(**{"locale": "en-US"} | context)  # type: ignore[arg-type]
     page = await visitor.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on(
