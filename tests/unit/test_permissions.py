@@ -1,5 +1,6 @@
 """The table of permissions: what it has rows for, and what the docs show of it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,8 @@ from starlette.routing import Route
 
 from monitor.app import create_app
 from monitor.auth.permissions import ROUTES, table
+from monitor.auth.principal import ROLES
+from monitor.auth.visibility import NAMES
 from monitor.http.application import Application
 from monitor.settings import Settings
 from tests.support.paths import ROOT
@@ -40,6 +43,17 @@ async def test_a_route_without_a_row_is_refused() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as api:
         answer = await api.get("/unlisted", headers=bearer(token("root", "admin")))
     assert answer.status_code == 403
+
+
+def test_rules_check_every_row_that_a_path_names() -> None:
+    unchecked = {
+        (call, name)
+        for call, permission in ROUTES.items()
+        for name in re.findall(r"{(\w+)}", call)
+        if any(rule and rule.theirs for rule in map(permission.rule, ROLES))
+        if name not in NAMES
+    }
+    assert unchecked == set()
 
 
 def test_the_docs_show_the_table() -> None:
