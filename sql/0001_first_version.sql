@@ -26,6 +26,10 @@ BEGIN
     IF EXISTS (SELECT FROM schema_migrations) OR to_regclass('students') IS NULL THEN
         RETURN;
     END IF;
+    -- A user who may create tables, but not change these, would only create an obstacle.
+    IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'students'::regclass), 'USAGE') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'must be owner of table students';
+    END IF;
     IF to_regclass('applied_sql') IS NULL THEN
         -- The last statement of 7cae75c.
         IF to_regprocedure('cluster_executions(timestamptz, integer)') IS NULL THEN

@@ -85,12 +85,13 @@ async def migrate(connection: asyncpg.Connection) -> None:
     can't be used or another session holds a lock for too long, Unavailable. The failing migration
     then has changed nothing.
     """
-    for migration in await missing_migrations(connection):
+    missing = await missing_migrations(connection)
+    for position, migration in enumerate(missing):
         logger.info("Applying %s", migration.path.name)
         try:
             await psql.run(connection, migration.path.read_text("utf-8"), _STATEMENT_TIMEOUT)
         except psql.StatementFailed as failure:
-            raise await _explain(connection, failure, migration) from failure.__cause__
+            raise await _explain(connection, failure, missing[position:]) from failure.__cause__
 
 
 class Schema:
@@ -128,12 +129,12 @@ class Schema:
 
 
 async def _explain(
-    connection: asyncpg.Connection, failure: psql.StatementFailed, migration: Migration
+    connection: asyncpg.Connection, failure: psql.StatementFailed, missing: Sequence[Migration]
 ) -> MonitorError:
-    """The error to raise for a statement that failed."""
-    error, step, name = failure.__cause__, failure.step, migration.path.name
+    """The error to raise for a statement of the first of the missing migrations."""
+    error, step, name = failure.__cause__, failure.step, missing[0].path.name
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return await _behind(connection, [migration], f"this user may not apply it, {error}")
+        return await _behind(connection, missing, f"this user may not apply it, {error}")
     if isinstance(error, asyncpg.LockNotAvailableError):
         return Unavailable(f"{name} waited too long for a lock. {await _holder(connection)}")
     if isinstance(error, UNAVAILABLE_ERRORS):

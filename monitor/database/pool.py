@@ -43,6 +43,10 @@ _ADVICE = {
         "grant the server's user SELECT, INSERT, UPDATE and DELETE on all tables of the schema, and"
         " TEMPORARY on the database"
     ),
+    asyncpg.ReadOnlySQLTransactionError: (
+        "promote this standby or set POSTGRES_SERVER to the primary; on a primary, turn"
+        " default_transaction_read_only off"
+    ),
 }
 
 

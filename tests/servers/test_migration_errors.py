@@ -24,6 +24,7 @@ from tests.support.schema import (
     apply_by_server,
     pool_on,
     restore,
+    role_of,
     schema_of,
 )
 from tests.support.waiting import eventually
@@ -68,6 +69,25 @@ async def test_an_unfinished_installation_is_left_alone(postgres: Address) -> No
     await fetch(postgres, "DROP TABLE applied_sql")  # as after psql
     await fetch(postgres, "DROP FUNCTION cluster_executions")
     with pytest.raises(SchemaError, match="unfinished installation"):
+        await apply_by_server(postgres)
+
+
+async def test_a_user_who_may_only_create_tables_leaves_nothing_behind(postgres: Address) -> None:
+    await restore(postgres)
+    async with role_of(postgres) as writer:
+        await fetch(postgres, f"GRANT CREATE ON SCHEMA public TO {writer['user']}")
+        with pytest.raises(SchemaBehind, match=r"lacks 0001_first_version.sql, 0002_outboxes.sql"):
+            await apply_by_server(writer)
+        assert await fetch(postgres, "SELECT to_regclass('schema_migrations') AS it") == [
+            {"it": None}
+        ]
+        await apply_by_server(postgres)
+
+
+async def test_a_read_only_database_is_waited_for(postgres: Address) -> None:
+    database = postgres["database"]
+    await fetch(postgres, f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    with pytest.raises(Unavailable, match="POSTGRES_SERVER to the primary"):
         await apply_by_server(postgres)
 
 
