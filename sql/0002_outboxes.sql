@@ -1,5 +1,7 @@
 -- The three transactional outboxes get names of one form: outbox_points, outbox_handlers, outbox_counts.
 
+\set ON_ERROR_STOP on
+
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
