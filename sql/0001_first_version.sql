@@ -4,6 +4,8 @@
 -- nothing where it is recorded: the server applies missing ones at its start, and
 -- `psql -v ON_ERROR_STOP=1 -f` of each, in order, does the same. A released file is never changed.
 
+\set ON_ERROR_STOP on
+
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';  -- as this file is, whatever psql takes from the environment
 SET LOCAL lock_timeout = '5s';  -- rather than waiting without end, and blocking others meanwhile

@@ -1,5 +1,7 @@
 -- The three transactional outboxes get names of one form: outbox_points, outbox_handlers, outbox_counts.
 
+\set ON_ERROR_STOP on
+
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
@@ -235,7 +237,7 @@ CREATE VIEW student_activity_counts AS
     WHERE mod(div(executions + helps, one_at(place)), 100000000) > 0;
 
 -- Servers before schema_migrations compared hashes in applied_sql and put their own files back where
--- they differed. One that is still running, or is started again, gets this error instead and spools.
+-- they differed. One that is still running gets this error instead and spools; none can be started.
 DROP TABLE IF EXISTS applied_sql;
 
 CREATE FUNCTION refuse_servers_without_migrations() RETURNS text LANGUAGE plpgsql AS $$

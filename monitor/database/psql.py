@@ -8,7 +8,7 @@ import asyncpg
 
 _TOKEN = re.compile(
     r"""
-      (?P<comment> --[^\n]* | /\*.*?\*/ )
+      (?P<comment> --[^\n]* | /\*.*?\*/ | ^\\set[ ]ON_ERROR_STOP[ ]on$ )
     | (?P<end> ; )
     | ^\\(?P<command> endif | if (?= [ ] ) ) (?: [ ]+ :(?P<variable> \w+ ) )? [ ]*$
     | (?P<gset> \\gset ) [ ]*$

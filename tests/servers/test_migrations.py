@@ -1,8 +1,10 @@
 """The schema: by the server or by psql, from nothing or from commit 7cae75c, it is the same."""
 
+import asyncio
 import gzip
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from monitor.database.psql import steps
 from tests.support.postgres import (
     Address,
+    client_command,
     environment_of,
     fetch,
     psql,
@@ -94,6 +97,15 @@ async def test_psql_reads_the_files_as_utf_8(postgres: Address) -> None:
         await psql(postgres, "-c", "SET client_encoding = 'LATIN1'", "-f", str(path))
     (row,) = await fetch(postgres, "SELECT normalised_error('name 1') AS it")
     assert row["it"] == "name …"
+
+
+async def test_psql_stops_at_an_error_however_it_is_set_up(postgres: Address) -> None:
+    await fetch(postgres, "CREATE TABLE outbox_counts (batch xid8)")
+    for path in FILES:
+        options = ("-X", "-q", "-v", "ON_ERROR_ROLLBACK=on", "-f", str(path))
+        command = client_command("psql", postgres, *options)
+        await asyncio.to_thread(subprocess.run, command, capture_output=True)
+    assert await applied(postgres) == [1]
 
 
 async def test_a_file_does_nothing_after_a_later_one_renamed_its_tables(postgres: Address) -> None:
