@@ -147,7 +147,7 @@ async def test_replicas_take_turns(pool: asyncpg.Pool, day: datetime) -> None:
 async def test_clustering_waits_while_busy_and_retries_failures(
     pool: asyncpg.Pool, database: Database, day: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PAUSE", 0.01)
+    monkeypatch.setattr(module, "_MOVE_INTERVAL", 0.01)
     monkeypatch.setattr(module, "_INTERVAL", 0.01)
     await sink_on(pool).write(day_of(day), deadline_soon())
     busy = True
