@@ -171,7 +171,7 @@ def _list(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return text  # which is no list, and will be refused as such
+        return text  # not a list, so `convert` refuses it
 
 
 def _path(kind: type, text: str) -> Path:

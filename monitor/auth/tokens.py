@@ -31,7 +31,7 @@ class Trust:
 
 
 class Tokens:
-    """Verifies tokens. Each algorithm has its own kind of key, so none can be confused."""
+    """Verifies tokens. Each algorithm has its own kind of key: no algorithm confusion."""
 
     def __init__(self, trust: Trust) -> None:
         import jwt  # slow to import, and an open server needs none of it

@@ -34,7 +34,7 @@ class Reads:
         self._primary = primary
         self._standby = standby
         self._catch_up = catch_up
-        self._positions: deque[tuple[float, int]] = deque()  # the primary's that are not seen yet
+        self._positions: deque[tuple[float, int]] = deque()  # of the primary's WAL
         self._job = standby and Job(
             "Watching the standby", partial(self._look, standby), interval=_INTERVAL
         )
@@ -98,12 +98,12 @@ class Reads:
             await self._measure_lag(standby)
         except (Unavailable, asyncpg.PostgresError) as error:
             self._lose(str(error))
-        except Exception as error:  # the job logs it; what is not watched is not read from
+        except Exception as error:  # the job logs it; an unwatched standby is not used
             self._lose(describe(error))
             raise
 
     async def _measure_lag(self, standby: Database) -> None:
-        """A standby that the primary no longer reaches would go on answering, with old data."""
+        """Uses the standby unless it lags: cut off from the primary, it would serve old data."""
         async with standby.connection() as connection:
             seen = await connection.fetchval(_SELECT_SEEN)
         now = time.monotonic()
@@ -119,7 +119,7 @@ class Reads:
             async with self._primary.connection() as connection:
                 self._positions.append((now, await connection.fetchval(_SELECT_WRITTEN)))
         except Unavailable:
-            return  # then the standby is all there is
+            return  # only the standby is left: keep reading from it
 
     def _lose(self, reason: str) -> None:
         if self.error is None:

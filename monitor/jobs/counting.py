@@ -1,4 +1,4 @@
-"""Counts what each batch brings, so that reads need not scan the events."""
+"""Counts each batch's events, so that reads need not scan them."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""`/test/events`: where an end-to-end test looks what a client has posted."""
+"""`/test/events`: end-to-end tests look up here what a client has posted."""
 
 from typing import Annotated
 
