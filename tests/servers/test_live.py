@@ -308,7 +308,7 @@ async def test_the_examples_show_all_once_over_a_broken_connection(
         got = await lines(output, 2)
         await network.cut()
         sent += await post_some(replica, 3)
-        await network.mend()
+        await network.restore()
         got += await lines(output, 3)
         sent += await post_some(replica, 1)
         got += await lines(output, 1)

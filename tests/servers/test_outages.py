@@ -108,9 +108,9 @@ async def test_after_a_loss_of_the_network_no_dead_connection_is_tried(
             classes = f"{replica.url}/api/v1/classes"
             answers = await asyncio.gather(*(client.get(classes) for _ in range(30)))
             assert {answer.status_code for answer in answers} == {200}
-            network.swallow()
+            network.drop()
             assert (await post(replica, event())).json()["spooled"] == 1
-            network.swallowing = False
+            network.dropping = False
 
             async def recovered() -> bool:
                 return bool((await health(replica))[1]["status"] == "ok")
