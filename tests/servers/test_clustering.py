@@ -118,8 +118,8 @@ async def test_no_question_misses_an_execution_or_sees_it_twice(
     moving = asyncio.create_task(cluster(pool, day + DAY, 1))
     asked = 0
     while not moving.done():
-        found = await pool.fetch("SELECT event_id FROM cell_executions")
-        assert len(found) == len(set(found)) == STUDENTS * EACH
+        ids = await pool.fetch("SELECT event_id FROM cell_executions")
+        assert len(ids) == len(set(ids)) == STUDENTS * EACH
         asked += 1
     await moving
     assert asked > 5

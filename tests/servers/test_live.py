@@ -315,6 +315,6 @@ async def test_the_examples_show_all_once_over_a_broken_connection(
         assert [message["data"]["eventId"] for message in got] == sent
         replica.stop()
         replica.start()
-        (told,) = await lines(output, 1)
-        assert (told["event"], told["data"]["recovered"]) == ("subscribed", False)
+        (subscribed,) = await lines(output, 1)
+        assert (subscribed["event"], subscribed["data"]["recovered"]) == ("subscribed", False)
         assert network.connections >= 3

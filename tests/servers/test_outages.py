@@ -1,4 +1,4 @@
-"""What clients see when a part fails, and that each part comes back by itself."""
+"""Outages: what clients see when a part fails, and that each part recovers by itself."""
 
 import asyncio
 import os
@@ -254,12 +254,12 @@ async def test_influxdb_may_be_away_for_a_while(
             code, state = await health(replica)
             return code == 200 and bool(state["status"] == "degraded")
 
-        async def drawn() -> bool:
+        async def written() -> bool:
             return len(await read_points(influx_server, bucket)) == 2
 
         await eventually(degraded)
         influx_server.start()
-        await eventually(drawn, within=20)
+        await eventually(written, within=20)
 
 
 async def test_custom_handlers_come_from_outside_the_package(
