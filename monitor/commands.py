@@ -145,7 +145,7 @@ def _keys(arguments: argparse.Namespace, settings: Settings) -> int:
         answer = asyncio.run(_change_keys(arguments, Database(address, 1, settings.store_timeout)))
     print(json.dumps(msgspec.to_builtins(answer), indent=2, ensure_ascii=False))
     if not settings.has_credentials:
-        print("No credentials are set: the server asks for no key", file=sys.stderr)
+        print("No credentials are configured: the server needs no key", file=sys.stderr)
     return 0
 
 

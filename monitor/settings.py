@@ -119,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.queue_max_bytes < self.max_request_bytes:
             raise ValueError("QUEUE_MAX_BYTES must be at least MAX_REQUEST_BYTES")
         if self.jwt_jwks_url and self.jwt_issuer == _OURSELVES:
-            raise ValueError("JWT_ISSUER must name whose keys JWT_JWKS_URL has")
+            raise ValueError("JWT_ISSUER must be the issuer of the provider at JWT_JWKS_URL")
         if not (self.has_credentials or self.is_exposed or _is_loopback(self.host)):
             raise ValueError(
                 f"HOST {self.host} would let anybody in: set JWT_SECRET, JWT_JWKS_URL or"

@@ -55,7 +55,7 @@ class Tokens:
         except self._jwt.ExpiredSignatureError:
             raise Unauthenticated("The token has expired") from None
         except (self._jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-            raise Unauthenticated("The token is not valid here") from None
+            raise Unauthenticated("The token is not valid for this server") from None
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         algorithm = self._jwt.get_unverified_header(token).get("alg")

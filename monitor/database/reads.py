@@ -105,9 +105,9 @@ class Reads:
     async def _measure_lag(self, standby: Database) -> None:
         """Uses the standby unless it lags: cut off from the primary, it would serve old data."""
         async with standby.connection() as connection:
-            seen = await connection.fetchval(_SELECT_SEEN)
+            replayed = await connection.fetchval(_SELECT_REPLAYED)
         now = time.monotonic()
-        while self._positions and self._positions[0][1] <= seen:
+        while self._positions and self._positions[0][1] <= replayed:
             self._positions.popleft()
         self.lag = now - self._positions[0][0] if self._positions else 0.0
         if self.lag > MAX_LAG:
@@ -129,7 +129,7 @@ class Reads:
 
 _SELECT_WRITTEN = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
 
-_SELECT_SEEN = """
+_SELECT_REPLAYED = """
     SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
             ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint
 """

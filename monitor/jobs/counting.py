@@ -47,7 +47,7 @@ class Counting:
         Reads that ask at the same time share the work. Raises Unavailable.
         """
         if not self._job.running:
-            raise Unavailable("Batches are not counted now")
+            raise Unavailable("The counters can't be updated now")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._job.wake()

@@ -136,9 +136,9 @@ def _keep_search() -> None:
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH)
 
 
-def _set_capabilities(wanted: int) -> None:
+def _set_capabilities(capabilities: int) -> None:
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)(wanted, wanted, wanted, 0, 0, 0)
+    sets = (ctypes.c_uint32 * 6)(capabilities, capabilities, capabilities, 0, 0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.capset(header, sets) != 0:
         raise OSError(ctypes.get_errno(), "CAP_DAC_READ_SEARCH is not available")
