@@ -41,7 +41,7 @@ class Crowd:
         self.pid = process.pid
 
     def received(self) -> Received:
-        """What the clients received so far. Raises BenchError if a socket was closed."""
+        """All messages received so far. Raises BenchError if a socket was closed."""
         if self._process.stdin is None or self._process.stdout is None:
             raise BenchError("The live clients have no pipes")
         self._process.stdin.write("\n")

@@ -136,7 +136,7 @@ async def _store(connection: asyncpg.Connection, rows: list[Row]) -> None:
 
 
 async def _cluster(connection: asyncpg.Connection, until: datetime) -> None:
-    """As the server would have by then; it may be at it as well."""
+    """Clusters finished days, as a server would; one may be doing the same."""
     while await connection.fetchval(_IS_TO_CLUSTER, until):
         await connection.execute("SELECT cluster_executions($1, 100)", until, timeout=600)
 

@@ -1,4 +1,4 @@
-"""What the parts of the benchmark report, and how it is printed."""
+"""The results of the parts of the benchmark, and how they are printed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The figures as a table in Markdown, aligned to be read as it is."""
+    """The figures as a table in Markdown, with aligned columns."""
     rows = [HEADINGS, *(figure.cells() for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = [_line(row, widths) for row in rows]

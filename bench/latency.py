@@ -127,7 +127,7 @@ _HEAD = (
 
 
 async def generate(port: int, live_port: int) -> Report:
-    """Posts events when they are due, whatever has become of those before, and awaits them all."""
+    """Posts events when they are due, without waiting for answers; awaits them all at the end."""
     gc.disable()
     times, poster = Times({}, {}, {}, {}), Poster(port)
     share = STUDENTS // SOCKETS

@@ -18,7 +18,7 @@ MISSING = "wrk is missing: `apt-get install wrk`, or `brew install wrk`"
 
 
 class Result(msgspec.Struct):
-    """What wrk measured."""
+    """The measurements of wrk."""
 
     requests: int
     seconds: float

@@ -21,7 +21,7 @@ from monitor.settings import Settings
 from tests.support.servers import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
+START_TIMEOUT = 60.0  # seconds
 STOP_SECONDS = 60.0
 SOCKET_LINE = 4  # of postmaster.pid, counted from 0
 
@@ -123,7 +123,7 @@ def _running(
 
 
 def _await_health(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:

@@ -1,4 +1,4 @@
-"""Where the load goes, and its students; bench/events.lua uses the same students."""
+"""The URL of the load, and its students; bench/events.lua uses the same students."""
 
 EVENTS = "/api/v1/events"
 STUDENTS = 200

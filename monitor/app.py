@@ -36,7 +36,7 @@ from monitor.settings import Settings
 def create_app(
     settings: Settings, postgres: Mapping[str, Any], embedded: EmbeddedPostgres | None = None
 ) -> Application:
-    """The ASGI application. `postgres` are asyncpg's arguments to connect.
+    """The ASGI application. `postgres` are asyncpg's connection arguments.
 
     It keeps the `embedded` PostgreSQL running, which the caller has started and will stop.
     Raises HandlersError when a module of HANDLERS can't be used.

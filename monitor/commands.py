@@ -1,4 +1,4 @@
-"""The commands besides `serve`: migrations, ingest keys, tokens, InfluxDB rebuilt."""
+"""The commands besides `serve`: migrate, manage ingest keys, mint tokens, rebuild InfluxDB."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ from monitor.settings import Settings
 
 _OPERATOR = Principal("admin", "command line")
 _MAX_LISTED = 500
-_MIGRATE_TIMEOUT = 60.0  # seconds for each statement but those of migrations
+_MIGRATE_TIMEOUT = 60.0  # seconds for each statement except those of migrations
 
 
 def declare(subparsers: Any) -> None:
@@ -145,7 +145,7 @@ def _keys(arguments: argparse.Namespace, settings: Settings) -> int:
         answer = asyncio.run(_change_keys(arguments, Database(address, 1, settings.store_timeout)))
     print(json.dumps(msgspec.to_builtins(answer), indent=2, ensure_ascii=False))
     if not settings.has_credentials:
-        print("No credentials are set: the server asks for no key", file=sys.stderr)
+        print("No credentials are configured: the server needs no key", file=sys.stderr)
     return 0
 
 

@@ -69,11 +69,12 @@ _NOT_CONFIGURED = {"influxdb": InfluxHealth("off"), "redis": RedisHealth("off")}
 
 
 class Components:
-    """All that runs in a server. `postgres` are asyncpg's arguments to connect with.
+    """All components of a server. `postgres` are asyncpg's connection arguments.
 
     The `embedded` PostgreSQL is kept running; the caller has started it, and stops it afterwards.
-    What requests need is made at once, without I/O. What stores events is made in `lifespan`: it
-    needs the spool of DATA_DIR, which says which replica this is, and a running event loop.
+    Components that requests need are made at once, without I/O. Those that store events are made in
+    `lifespan`: they need a running event loop and the spool of DATA_DIR, which identifies the
+    replica.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class Components:
             self.counting,
             drain,
             consumers,
-            QueueComponent(queue, drain, pool),  # last, as stopping begins with it
+            QueueComponent(queue, drain, pool),  # last, so that it is stopped first
         ]
         return [component for component in in_order if component]
 
@@ -218,7 +219,7 @@ class Components:
 
 
 def _collect_garbage_less_often() -> None:
-    """Batches are many objects without cycles, and what was made at the start stays."""
+    """Batches are many objects without cycles, and those made at the start stay."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 

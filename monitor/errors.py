@@ -23,7 +23,7 @@ class QueueFull(Unavailable):
 
 
 class SpoolFull(Unavailable):
-    """The local disk can't take what PostgreSQL can't take either."""
+    """PostgreSQL is unavailable, and the spool is full or can't be written to."""
 
 
 class SpoolError(MonitorError):
@@ -35,11 +35,11 @@ class ClientGone(MonitorError):
 
 
 class RowRefused(MonitorError):
-    """PostgreSQL will never take these rows as they are; one of them at least is to blame."""
+    """PostgreSQL will never accept these rows as they are: at least one of them is invalid."""
 
 
 class TooLarge(MonitorError):
-    """A request brings more than the settings allow."""
+    """A request is larger than the settings allow."""
 
 
 class Unsupported(MonitorError):
@@ -47,7 +47,7 @@ class Unsupported(MonitorError):
 
 
 class Unauthenticated(MonitorError):
-    """The credential is missing, or it doesn't hold."""
+    """The credential is missing or not valid."""
 
 
 class Forbidden(MonitorError):
@@ -55,11 +55,11 @@ class Forbidden(MonitorError):
 
 
 class OverLimit(MonitorError):
-    """The caller has done this too often."""
+    """The caller has exceeded a limit."""
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)
-        self.seconds = seconds  # until it may be done again
+        self.seconds = seconds  # until the caller may try again
 
 
 class NotFound(MonitorError):
@@ -67,7 +67,7 @@ class NotFound(MonitorError):
 
 
 class Conflict(MonitorError):
-    """Something else stands in the way."""
+    """The request conflicts with the present state."""
 
 
 class CommandError(MonitorError):
@@ -88,7 +88,7 @@ class Detail:
 
 
 class InvalidBody(MonitorError):
-    """A request body that can't be read as what it should be."""
+    """The body, or a parameter, of a request is not valid."""
 
     def __init__(self, *details: Detail) -> None:
         super().__init__("; ".join(detail.msg for detail in details))
@@ -96,7 +96,7 @@ class InvalidBody(MonitorError):
 
 
 class InvalidItem(MonitorError):
-    """An item of a body that is JSON, but no event."""
+    """An item of a body is JSON, but not an event."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""What `/health` answers: each part's report, and what they mean for the whole."""
+"""The report of `/health`: each part's state, and the state of the whole server."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -83,8 +83,8 @@ class LedgerHealth(PartHealth, kw_only=True):
 class Health(msgspec.Struct, kw_only=True):
     """`down` means that events can't be accepted now; `degraded` that something else is away.
 
-    `consumers` counts the tasks that store batches, `sockets` the open WebSockets. `jobs` are what
-    runs beside: a job that fails is tried again.
+    `consumers` counts the tasks that store batches, `sockets` the open WebSockets. `jobs` are the
+    background jobs: one that fails is tried again.
     """
 
     project: str

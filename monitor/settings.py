@@ -119,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.queue_max_bytes < self.max_request_bytes:
             raise ValueError("QUEUE_MAX_BYTES must be at least MAX_REQUEST_BYTES")
         if self.jwt_jwks_url and self.jwt_issuer == _OURSELVES:
-            raise ValueError("JWT_ISSUER must name whose keys JWT_JWKS_URL has")
+            raise ValueError("JWT_ISSUER must be the issuer of the provider at JWT_JWKS_URL")
         if not (self.has_credentials or self.is_exposed or _is_loopback(self.host)):
             raise ValueError(
                 f"HOST {self.host} would let anybody in: set JWT_SECRET, JWT_JWKS_URL or"
@@ -171,7 +171,7 @@ def _list(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return text  # which is no list, and will be refused as such
+        return text  # not a list, so `convert` refuses it
 
 
 def _path(kind: type, text: str) -> Path:

@@ -20,8 +20,8 @@ Work = Callable[[], Awaitable[float | None]]
 class Job:
     """Awaits `work` again and again in a task of its own; no error ends it.
 
-    `work` returns the seconds until it is wanted again (`math.inf`: when `wake` is called), or None
-    for `interval`. After an error the job waits, at first 50 ms and twice as long each time, up to
+    `work` returns the seconds until its next run (`math.inf`: when `wake` is called), or None for
+    `interval`. After an error the job waits, at first 50 ms and twice as long each time, up to
     `max_backoff` seconds. An outage is logged once: as a warning when its error is one of
     `expected`, else with its traceback, and once more when the job works again.
 
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def stopping(self) -> bool:
-        """Whether `stop` was called: `work` that takes long may look, and return early."""
+        """Whether `stop` was called: long `work` may check this, and return early."""
         return self._ending.is_set()
 
     def start(self) -> None:

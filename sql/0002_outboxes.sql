@@ -1,4 +1,4 @@
--- The three transactional outboxes get names of one form: outbox_points, outbox_handlers, outbox_counts.
+-- Names the three transactional outboxes alike: outbox_points, outbox_handlers, outbox_counts.
 
 \set ON_ERROR_STOP on
 

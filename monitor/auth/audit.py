@@ -11,7 +11,9 @@ from monitor.database.pool import Connection
 from monitor.database.resource import Resource
 
 _CONTENTS = frozenset({"notebook_content", "feedback", "message"})
-Detail = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"}, title="Detail")]
+AuditDetail = Annotated[
+    msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"}, title="AuditDetail")
+]
 
 
 class AuditEntry(msgspec.Struct):
@@ -23,7 +25,7 @@ class AuditEntry(msgspec.Struct):
     name: str
     operation: str
     path: str
-    detail: Detail
+    detail: AuditDetail
 
     def __post_init__(self) -> None:
         if isinstance(self.detail, str):  # as PostgreSQL has it

@@ -1,4 +1,4 @@
-"""Whether a call's arguments are for its caller: by themselves, and by the rows that they name."""
+"""Checks that a caller may use a call's arguments, and the rows that they name."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -14,8 +14,8 @@ from monitor.errors import Forbidden
 Names = Mapping[str, set[Any]]  # values by the name of an argument that identifies rows
 Lock = Literal["SHARE", "NO KEY UPDATE", "UPDATE"]
 
-# A call locks as strongly as it may go on to write: to strengthen a lock that another call shares
-# would end in a deadlock.
+# A call takes the strongest lock that it may need at once: two calls that upgraded a lock they
+# share would deadlock.
 _LOCKS: Mapping[str, Lock] = {"POST": "SHARE", "PUT": "NO KEY UPDATE", "DELETE": "UPDATE"}
 
 
@@ -33,7 +33,7 @@ def names_to_verify(rule: Rule, arguments: Mapping[str, Any]) -> Names:
     body: Any = arguments.get("body")
     for field in msgspec.structs.fields(body) if rule.forbidden_fields else ():
         if field.name in rule.forbidden_fields and getattr(body, field.name) != field.default:
-            raise Forbidden(f"{field.name} is for an instructor to set")
+            raise Forbidden(f"Only an instructor may set {field.name}")
     if not rule.theirs:
         return {}
     return {name: values for name, values in names.items() if name not in rule.exempt}
@@ -42,10 +42,10 @@ def names_to_verify(rule: Rule, arguments: Mapping[str, Any]) -> Names:
 async def verify(
     connection: Connection, principal: Principal, names: Names, lock: Lock | None
 ) -> None:
-    """Raises Forbidden unless all that is named exists and is visible to the caller.
+    """Raises Forbidden unless all rows named exist and are visible to the caller.
 
-    With a lock nothing that this depends on changes before the transaction ends; without one, the
-    transaction has to be a snapshot.
+    With a lock, the rows that this depends on can't change before the transaction ends; without
+    one, the transaction has to be a snapshot.
     """
     if lock and names:
         await _hold(connection, principal, names, lock)
@@ -78,7 +78,7 @@ async def _hold(connection: Connection, principal: Principal, names: Names, lock
 
 
 def _names(arguments: Mapping[str, Any]) -> dict[str, set[Any]]:
-    """What the path, the query and the body name, by the names of the arguments."""
+    """The values in the path, the query and the body that identify rows, by argument name."""
     names: dict[str, set[Any]] = {}
     for argument, value in arguments.items():
         for part in value if isinstance(value, list) else [value]:
@@ -93,7 +93,7 @@ def _names(arguments: Mapping[str, Any]) -> dict[str, set[Any]]:
     return names
 
 
-# Both in the order of their keys, so that no two calls wait for each other.
+# Both in the order of their keys, to avoid deadlocks.
 _HOLD_MEMBERSHIPS = """
     SELECT FROM student_classes WHERE student_id IN (
         SELECT id FROM students WHERE id = ANY($1::bigint[]) OR user_id = ANY($2::text[])

@@ -81,7 +81,7 @@ class Gate:
         elif principal.role != "admin":
             for event in payload.events:
                 if event.student != principal.name:
-                    raise Forbidden(f"With this token the userId of events is {principal.name!r}")
+                    raise Forbidden(f"With this token userId must be {principal.name!r}")
 
     def guard(self, path: str, *methods: str) -> list[Middleware]:
         """The middleware of a route: `path` is its key in the table, without the API's prefix."""

@@ -48,7 +48,7 @@ class Keyring:
         self._unwritten: dict[str, int] = {}
         self._today: dict[str, int] = {}
         self._job = Job("Looking up ingest keys", self._run, interval=_INTERVAL)
-        self._tried = asyncio.Event()  # to look them up for the first time
+        self._tried = asyncio.Event()  # set after the first look-up, even a failed one
 
     async def start(self) -> None:
         """Returns once the keys are known, or can't be looked up now."""

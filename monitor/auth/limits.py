@@ -1,4 +1,4 @@
-"""How much a caller, and an address, may do in a minute, and how many sockets they may hold."""
+"""Rate limits of callers and addresses, per minute, and the limit of open sockets."""
 
 import time
 from collections import Counter
@@ -13,7 +13,7 @@ from monitor.errors import OverLimit
 _WINDOW = 60.0  # seconds
 _MAX_ALLOWANCES = 50_000
 MAX_SOCKETS = 100  # WebSockets of one caller
-# What requests are taken to carry at least, and events to weigh at most, on average.
+# Assumed averages: the fewest events in a request, and the most bytes in an event.
 _EVENTS_PER_REQUEST = 5
 _BYTES_PER_EVENT = 3_600
 

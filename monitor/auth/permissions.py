@@ -1,6 +1,6 @@
-"""The one table of who may call what and listen to what; docs/security.md shows it.
+"""The permissions: who may call an operation or subscribe to a channel; see docs/security.md.
 
-What is not in it is refused.
+A call that is not in the table is refused.
 """
 
 from collections.abc import Mapping

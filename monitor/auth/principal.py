@@ -1,4 +1,4 @@
-"""Callers: the roles there are, and what identifies a caller."""
+"""Callers: their roles, and what identifies them."""
 
 from typing import Literal, get_args
 

@@ -31,7 +31,7 @@ class Trust:
 
 
 class Tokens:
-    """Verifies tokens. Each algorithm has its own kind of key, so none can be confused."""
+    """Verifies tokens. Each algorithm has its own kind of key: no algorithm confusion."""
 
     def __init__(self, trust: Trust) -> None:
         import jwt  # slow to import, and an open server needs none of it
@@ -55,7 +55,7 @@ class Tokens:
         except self._jwt.ExpiredSignatureError:
             raise Unauthenticated("The token has expired") from None
         except (self._jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-            raise Unauthenticated("The token is not valid here") from None
+            raise Unauthenticated("The token is not valid for this server") from None
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         algorithm = self._jwt.get_unverified_header(token).get("alg")

@@ -1,6 +1,6 @@
 """Migrations: the numbered files of `sql/`, each applied once and in order, by the server or psql.
 
-The files decide themselves whether they are wanted, so that psql can run them: see the first one.
+Each file checks itself whether it is applied already, so that psql can run it too: see the first.
 """
 
 import logging

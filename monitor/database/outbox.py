@@ -16,7 +16,7 @@ import asyncpg
 
 
 class Outbox:
-    """A table of work with the primary key `id`, the oldest rows having the smallest."""
+    """A table of work with the primary key `id`; older rows have smaller ids."""
 
     def __init__(self, table: str) -> None:
         self._claim = _CLAIM.format(table=table)
@@ -28,14 +28,15 @@ class Outbox:
     ) -> AsyncIterator[list[asyncpg.Record]]:
         """Claims the oldest rows that match and that nobody else is working on, maybe none.
 
-        `condition` is SQL from code only, with its `arguments` from $2 on. They are deleted, and
-        what was done on `connection` is committed, when the block ends; if it raises, neither is.
+        `condition` is SQL from code only, with its `arguments` from $2 on. When the block ends,
+        the rows are deleted and the work done on `connection` is committed; if it raises, neither
+        happens.
         """
         async with connection.transaction():
             yield await connection.fetch(self._claim.format(condition=condition), limit, *arguments)
 
     async def delete(self, pool: asyncpg.Pool, ids: Sequence[int]) -> None:
-        """Deletes rows whose work was done, or given up, without a claim."""
+        """Deletes rows without a claim: their work was done, or given up."""
         await pool.execute(self._delete, ids)
 
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, in pools, and the errors that a caller may survive."""
+"""Connections to PostgreSQL, in pools, and the errors that callers can recover from."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -21,7 +21,7 @@ DATABASE_ERRORS = (
     TimeoutError,
 )
 
-# Not the statement's fault: PostgreSQL can't be used now, and the same may succeed later.
+# Not the statement's fault: PostgreSQL can't be used now; the statement may succeed later.
 UNAVAILABLE_ERRORS = (
     OSError,
     TimeoutError,
@@ -59,7 +59,8 @@ def to_unavailable(error: Exception) -> Unavailable:
 _SESSION = {
     "application_name": "cell-monitor",
     "timezone": "UTC",
-    # The planner overestimates queries of many partitions, and compiling takes longer than they do.
+    # No JIT: the planner overestimates queries of many partitions, and compiling takes longer than
+    # running them.
     "jit": "off",
     "synchronous_commit": "on",  # whatever the database's default: a committed batch is on disk
     # Free the locks of a session whose client vanished: they would block writers.

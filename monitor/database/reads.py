@@ -34,7 +34,7 @@ class Reads:
         self._primary = primary
         self._standby = standby
         self._catch_up = catch_up
-        self._positions: deque[tuple[float, int]] = deque()  # the primary's that are not seen yet
+        self._positions: deque[tuple[float, int]] = deque()  # of the primary's WAL
         self._job = standby and Job(
             "Watching the standby", partial(self._look, standby), interval=_INTERVAL
         )
@@ -98,16 +98,16 @@ class Reads:
             await self._measure_lag(standby)
         except (Unavailable, asyncpg.PostgresError) as error:
             self._lose(str(error))
-        except Exception as error:  # the job logs it; what is not watched is not read from
+        except Exception as error:  # the job logs it; an unwatched standby is not used
             self._lose(describe(error))
             raise
 
     async def _measure_lag(self, standby: Database) -> None:
-        """A standby that the primary no longer reaches would go on answering, with old data."""
+        """Uses the standby unless it lags: cut off from the primary, it would serve old data."""
         async with standby.connection() as connection:
-            seen = await connection.fetchval(_SELECT_SEEN)
+            replayed = await connection.fetchval(_SELECT_REPLAYED)
         now = time.monotonic()
-        while self._positions and self._positions[0][1] <= seen:
+        while self._positions and self._positions[0][1] <= replayed:
             self._positions.popleft()
         self.lag = now - self._positions[0][0] if self._positions else 0.0
         if self.lag > MAX_LAG:
@@ -119,7 +119,7 @@ class Reads:
             async with self._primary.connection() as connection:
                 self._positions.append((now, await connection.fetchval(_SELECT_WRITTEN)))
         except Unavailable:
-            return  # then the standby is all there is
+            return  # only the standby is left: keep reading from it
 
     def _lose(self, reason: str) -> None:
         if self.error is None:
@@ -129,7 +129,7 @@ class Reads:
 
 _SELECT_WRITTEN = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
 
-_SELECT_SEEN = """
+_SELECT_REPLAYED = """
     SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
             ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint
 """

@@ -75,7 +75,7 @@ def decode(
     """The events of a JSON array, each item in one of the dialects, and the invalid items.
 
     `received_at` (UTC) is the time of receipt; `max_events` limits the number of items. Raises
-    InvalidBody if the body is no JSON array, TooLarge if it has too many items.
+    InvalidBody if the body is not a JSON array, TooLarge if it has too many items.
     """
     body = repair(body)
     try:

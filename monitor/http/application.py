@@ -23,7 +23,7 @@ from monitor.http.responses import (
 class Ingest:
     """Takes each `POST` on one of these paths straight to its route.
 
-    Through Starlette's router and its layers for errors a request took a tenth longer.
+    A request took a tenth longer through Starlette's router and its error layers.
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
@@ -42,7 +42,7 @@ class Ingest:
 
 
 class Application:
-    """Serves `ingest` routes to pages of all `origins`, `*` among them, and `routes` to named ones.
+    """Serves `ingest` routes to pages of all `origins`, including `*`, and `routes` to named ones.
 
     A path may end in a slash. `expose` are the headers of answers that pages may read.
     """

@@ -39,7 +39,7 @@ GUARDED = (Unauthenticated, Forbidden, OverLimit)
 Endpoint = Callable[[Request], Awaitable[Response]]
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
-_CONTEXT = (Connection, Transactions, AfterCommit, Principal)  # types that no argument has
+_CONTEXT = (Connection, Transactions, AfterCommit, Principal)  # not from the request
 
 
 class Problem(msgspec.Struct):
@@ -131,8 +131,8 @@ class Api:
         query's parameters), `body`, and, by their types:
 
         - Connection: of the call's transaction, which commits when the handler returns
-        - Transactions: instead of it, to open transactions oneself
-        - AfterCommit: takes what has to wait for the commit, such as publishing
+        - Transactions: in place of Connection, to open the transactions itself
+        - AfterCommit: collects actions that must wait for the commit, such as publishing
         - Principal: the caller
 
         What it returns is the answer; a Listing is answered as an array, with the total in a
@@ -223,7 +223,7 @@ class Api:
         return endpoint
 
     def routes(self, guard: Guard) -> list[Route]:
-        """One route a path, so that a method it doesn't have is answered with those it has."""
+        """One route per path, so that a 405 lists all methods of the path."""
         paths: dict[str, dict[str, Any]] = {}
         for each in self.operations:
             paths.setdefault(each.path, {})[each.method] = each.endpoint

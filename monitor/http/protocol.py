@@ -10,8 +10,8 @@ from monitor.http.corked import CorkedTransport
 class _Trailers(list[tuple[bytes, bytes]]):
     """Takes the headers that follow a chunked body, and keeps none: nobody reads them.
 
-    uvicorn would append them to the request's headers, without a limit. That it still does, and by
-    `self.headers`, is what tests/unit/test_protocol.py checks.
+    uvicorn would append them to the request's headers, without a limit. tests/unit/test_protocol.py
+    checks that it still works this way, by `self.headers`.
     """
 
     def append(self, header: tuple[bytes, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The transactions of one call: authorised before it acts, audited when it has."""
+"""The transactions of one call, with its authorisation and its audit entry."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from monitor.database.pool import Connection, Database
 
 
 class Transactions:
-    """For a handler that needs more than one transaction, or none for a while.
+    """Opens transactions for a handler that needs several, or none for a while.
 
     Raises Forbidden where the arguments by themselves are not for the caller.
     """
@@ -67,7 +67,7 @@ class Transactions:
 
 
 class AfterCommit:
-    """Collects what a handler wants done once its changes are committed, and only then."""
+    """Collects a handler's actions that run only once its changes are committed."""
 
     def __init__(self) -> None:
         self._actions: list[Callable[[], Awaitable[None] | None]] = []

@@ -14,10 +14,10 @@ def percentile(buckets: list[int], share: float) -> float | None:
 
     `buckets` holds how many durations each bucket of the histogram has.
     """
-    wanted = share * sum(buckets)
+    rank = share * sum(buckets)
     cumulated = 0
     for bucket, count in enumerate(buckets):
         cumulated += count
-        if count and cumulated >= wanted:
+        if count and cumulated >= rank:
             return float(f"{_GROWTH ** (bucket + 0.5):.4g}")
     return None

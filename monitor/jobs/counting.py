@@ -1,4 +1,4 @@
-"""Counts what each batch brings, so that reads need not scan the events."""
+"""Counts each batch's events, so that reads need not scan them."""
 
 import asyncio
 import time
@@ -47,7 +47,7 @@ class Counting:
         Reads that ask at the same time share the work. Raises Unavailable.
         """
         if not self._job.running:
-            raise Unavailable("Batches are not counted now")
+            raise Unavailable("The counters can't be updated now")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._job.wake()

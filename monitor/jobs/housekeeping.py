@@ -1,4 +1,4 @@
-"""What each replica does from time to time to keep PostgreSQL in order."""
+"""Periodic maintenance of PostgreSQL, by each replica."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ _ABANDONED_AFTER = 30.0  # seconds; as idle_in_transaction_session_timeout is
 
 
 class Housekeeping:
-    """Reports to the ledger, makes partitions ahead, deletes what has expired.
+    """Reports to the ledger, creates partitions ahead, deletes expired rows.
 
     It also ends abandoned sessions, whose locks would keep others from storing.
     `max_rejected_days` is how long dead letters are kept.
@@ -60,7 +60,7 @@ class Housekeeping:
         try:
             async with self._pool.acquire() as connection:
                 await create_next_partitions(connection)
-        except PartitionMissing as error:  # nothing to do here: it is stored while there are some
+        except PartitionMissing as error:  # the remaining partitions still take events
             logger.warning("%s", error)
 
 

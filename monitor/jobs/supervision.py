@@ -8,7 +8,7 @@ from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.health import PartHealth
 from monitor.tasks import Job
 
-_INTERVAL = 1.0  # seconds between looks whether it still runs
+_INTERVAL = 1.0  # seconds between checks that it still runs
 _MAX_BACKOFF = 30.0  # seconds between tries to restart it
 
 

@@ -31,7 +31,7 @@ class Presence:
     def __init__(self) -> None:
         self.here: Present = {}
         self.elsewhere: dict[str, Present] = {}  # by replica
-        self.version = 0  # of what is here
+        self.version = 0  # incremented by each change of `here`
 
     def enter(self, channel: str, name: str) -> None:
         if _CLASS.fullmatch(channel):

@@ -87,7 +87,7 @@ async def enrol(
     by_id: dict[int, Enrolment],
     caller: Principal,
 ) -> list[RosterEntry]:
-    """Enrols students by their ids: all of them or, if one is gone, nobody. Raises NotFound.
+    """Enrols students by their ids: all of them or, if one does not exist, nobody. Raises NotFound.
 
     Unless the caller is an administrator, students of other teachers become pending, and their
     name, email and team stay as they are.
@@ -103,7 +103,7 @@ async def enrol(
     try:
         await connection.execute(_ENROL, class_id, ids, roles)
     except asyncpg.ForeignKeyViolationError:
-        raise NotFound(f"The class {class_id} or one of the students is gone") from None
+        raise NotFound(f"The class {class_id} or one of the students does not exist") from None
     return [RosterEntry(**row) for row in await connection.fetch(_SELECT, class_id, ids)]
 
 

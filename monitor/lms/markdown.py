@@ -36,7 +36,7 @@ class _TextCells(msgspec.Struct):
 
 
 def markdown_cells(content: bytes) -> list[str | None]:
-    """The HTML of each cell; None if it is no Markdown cell, too long or nested too deep.
+    """The HTML of each cell; None if it isn't Markdown, too long or nested too deep.
 
     Links are limited to http, https and mailto. HTML is shown as text, images as their
     descriptions. Call it in a thread: a large notebook takes long.

@@ -1,4 +1,4 @@
-"""The ledger: what became of every item received."""
+"""The ledger: counts every item received by its outcome."""
 
 import uuid
 

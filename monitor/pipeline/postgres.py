@@ -17,7 +17,7 @@ from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.rows import home_row, session_changes, student_deltas
 
-# The rows themselves are at fault: they would be refused again. Anything else may pass.
+# Errors of the rows themselves, which would be refused again; any other may be temporary.
 _DATA_ERRORS = (
     asyncpg.DataError,
     asyncpg.NotNullViolationError,

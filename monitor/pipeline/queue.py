@@ -13,7 +13,7 @@ _MAX_BATCH_BYTES = 4 * 1024 * 1024  # a batch this large is closed
 
 
 class Receipt(msgspec.Struct):
-    """What became of a request: each of its items is counted once."""
+    """The outcome of a request: each of its items is counted once."""
 
     stored: int = 0
     duplicates: int = 0

@@ -1,6 +1,6 @@
-"""What an event is stored as: its home row, and the changes to its student and session.
+"""Builds an event's row, and its changes to the student and the session.
 
-All of it is pure: events and ids in, rows out.
+Pure functions: events and ids in, rows out.
 """
 
 from collections.abc import Iterable
@@ -85,7 +85,7 @@ def _metadata(event: Event, without_column: dict[str, str]) -> str:
 
 
 class StudentDelta(msgspec.Struct, omit_defaults=True):
-    """What a batch changes of one student. Each text is the latest, with its event's time."""
+    """A batch's changes to one student. Each text is the latest, with its event's time."""
 
     id: int
     first_at: datetime
@@ -148,7 +148,7 @@ def student_deltas(
     new: Iterable[tuple[Event, ResolvedIds]],
     recommitted: Iterable[tuple[Event, ResolvedIds]] = (),
 ) -> list[StudentDelta]:
-    """What the events change of each student."""
+    """The events' changes to each student."""
     deltas: dict[int, StudentDelta] = {}
     for pairs, is_new in ((new, True), (recommitted, False)):
         for event, ids in pairs:

@@ -18,7 +18,7 @@ from monitor.pipeline.queue import Receipt
 
 logger = logging.getLogger(__name__)
 
-_REFUSED_ATTEMPTS = 3  # a PostgreSQL that is up and refuses a batch is not asked more often
+_REFUSED_ATTEMPTS = 3  # attempts, while PostgreSQL is up and refuses the batch
 
 
 class BatchResult(NamedTuple):
@@ -37,7 +37,7 @@ class StoreInterrupted(Unavailable):
 
 
 class _Written(NamedTuple):
-    """What became of a batch's events; duplicates and refused ones by position in the batch."""
+    """The outcome of a batch's events; duplicates and refused ones by position in the batch."""
 
     stored: list[Stored]
     duplicates: set[int]

@@ -1,4 +1,4 @@
-"""`/test/events`: where an end-to-end test looks what a client has posted."""
+"""`/test/events`: end-to-end tests look up here what a client has posted."""
 
 from typing import Annotated
 
@@ -14,18 +14,20 @@ TestId = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Events = Annotated[list[dict[str, msgspec.Raw]], msgspec.Meta(max_length=1_000)]
 
 
-class Message(msgspec.Struct):
-    """What was done."""
+class Confirmation(msgspec.Struct):
+    """Says what was done."""
 
     message: str
 
 
 def declare(api: Api) -> None:
     @api.operation("POST", "/test/events/{test_id}", raises=(TooLarge,))
-    async def post_test_events(connection: Connection, test_id: TestId, body: Events) -> Message:
+    async def post_test_events(
+        connection: Connection, test_id: TestId, body: Events
+    ) -> Confirmation:
         """Keeps events of any kind for a test, for ten minutes."""
         await e2e_events.add(connection, test_id, body)
-        return Message(f"{len(body)} events stored for the test {test_id}")
+        return Confirmation(f"{len(body)} events stored for the test {test_id}")
 
     @api.operation("GET", "/test/events/{test_id}")
     async def get_test_events(connection: Connection, test_id: TestId) -> RecordedEvents:
@@ -33,10 +35,10 @@ def declare(api: Api) -> None:
         return await e2e_events.get(connection, test_id)
 
     @api.operation("DELETE", "/test/events/{test_id}", raises=(NotFound,))
-    async def delete_test_events(connection: Connection, test_id: TestId) -> Message:
+    async def delete_test_events(connection: Connection, test_id: TestId) -> Confirmation:
         """Deletes a test's events."""
         deleted = await e2e_events.delete(connection, test_id)
-        return Message(f"{deleted} events of the test {test_id} deleted")
+        return Confirmation(f"{deleted} events of the test {test_id} deleted")
 
     @api.operation("GET", "/test/events")
     async def list_tests(connection: Connection) -> RecordedTests:

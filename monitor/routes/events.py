@@ -28,8 +28,8 @@ in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is 
 class Intake(NamedTuple):
     """What the ingest routes share.
 
-    `bodies` reads the bodies, of at most `max_events` items; `admit` raises what refuses a payload
-    of that size in bytes.
+    `bodies` reads the bodies, of at most `max_events` items; `admit` raises if a payload of that
+    size (bytes) is refused.
     """
 
     queue: EventQueue
@@ -111,7 +111,7 @@ async def decode_body(
 ) -> Payload:
     """The items of a body received now; a large one is decoded in a thread.
 
-    Raises InvalidBody where it is no JSON array, and TooLarge for more than `max_events` items.
+    Raises InvalidBody if it isn't a JSON array, and TooLarge for more than `max_events` items.
     """
     decoding = (body, datetime.now(UTC), max_events, dialects)
     if len(body) > THREAD_THRESHOLD_BYTES:

@@ -14,7 +14,7 @@ from monitor.http.transactions import AfterCommit
 
 
 def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
-    """`reload` is called after a change, so that this replica knows of it at once."""
+    """`reload` is called after a change, so that it applies to this replica at once."""
 
     @api.operation("POST", "/ingest-keys", status=201)
     async def create_ingest_key(
@@ -31,7 +31,7 @@ def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
     async def list_ingest_keys(
         connection: Connection, query: IngestKeyFilter, caller: Principal
     ) -> Listing[IngestKey]:
-        """Keys without their secrets, those that are no longer valid included."""
+        """Keys without their secrets, including those no longer valid."""
         return await INGEST_KEYS.find(connection, query, visible(INGEST_KEYS.table, caller))
 
     @api.operation("POST", "/ingest-keys/{key_id}/rotate", status=201, raises=(NotFound,))

@@ -17,7 +17,7 @@ from monitor.pipeline.replay import ReplayFailed
 Source = Literal["ingest", "handler", "influxdb"]
 
 
-class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Filters dead letters; `before` is the id of the last one on the page before."""
 
     source: Annotated[Source, msgspec.Meta(description="The stage that rejected it")] | None = None
@@ -37,9 +37,9 @@ def declare(api: Api, replay: Callable[[DeadLetter], Awaitable[str]]) -> None:
 
     @api.operation("GET", "/rejected-events")
     async def list_rejected_events(
-        connection: Connection, query: LetterFilter
+        connection: Connection, query: DeadLetterFilter
     ) -> Listing[DeadLetter]:
-        """What could not be stored, handled or written to InfluxDB, the latest first."""
+        """Items that could not be stored, handled or written to InfluxDB, the latest first."""
         return await dead_letters.page(connection, query.source, query.before, query.limit)
 
     @api.operation("POST", "/rejected-events/{letter_id}/replay", raises=(NotFound, ReplayFailed))
@@ -54,7 +54,7 @@ def declare(api: Api, replay: Callable[[DeadLetter], Awaitable[str]]) -> None:
 
     @api.operation("DELETE", "/rejected-events/{letter_id}", raises=(NotFound,))
     async def delete_rejected_event(connection: Connection, letter_id: Id) -> DeadLetter:
-        """Throws it away."""
+        """Discards it."""
         letter = await dead_letters.get(connection, letter_id)
         await dead_letters.remove(connection, letter_id)
         return letter

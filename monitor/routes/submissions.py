@@ -1,4 +1,4 @@
-"""`/submissions`: handing in, and grading, of which the student gets a message."""
+"""`/submissions`: hand-ins and grades; the student gets a message about a new grade."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -101,7 +101,7 @@ def _declare_reads(api: Api, turn: asyncio.Lock) -> None:
     async def get_submission_markdown(
         transactions: Transactions, submission_id: Id
     ) -> list[str | None]:
-        """The Markdown cells of what was handed in, as sanitised HTML.
+        """A submission's Markdown cells, as sanitised HTML.
 
         An item for each cell of the notebook: null for cells that aren't Markdown.
         """

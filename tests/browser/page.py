@@ -25,6 +25,6 @@ async def wait_live(page: Page) -> None:
 
 
 async def serious_violations(page: Page) -> list[dict[str, Any]]:
-    """What axe-core finds, without its moderate and minor rules."""
+    """axe-core's violations, without its moderate and minor rules."""
     violations = (await Axe().run(page)).response["violations"]
     return [each for each in violations if each["impact"] in ("serious", "critical")]

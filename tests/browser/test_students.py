@@ -59,7 +59,7 @@ async def test_broken_connection_recovers_without_a_gap(
             await expect(page.locator(".connection")).not_to_have_attribute("data-state", "live")
             for _ in range(3):
                 await post_as(school, two, "cell_executed", hasError=True)
-            await network.mend()
+            await network.restore()
             await wait_live(page)
             await expect(tile(page, two)).to_have_attribute("data-state", "stuck")
             await expect(tile(page, two)).to_contain_text("3 errors in a row")

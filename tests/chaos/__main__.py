@@ -35,10 +35,10 @@ def line(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join([cells[0].ljust(40), *(cell.ljust(12) for cell in cells[1:])]) + " |"
 
 
-def complaints(results: FaultResult) -> list[str]:
-    refused = [f"refused: {each}" for one in results.rounds for each in one.refused]
-    failed = [f"failed: {each.failure}" for each in results.rounds if each.failure]
-    differing = [f"differs from the rows: {each}" for each in results.differing]
+def complaints(result: FaultResult) -> list[str]:
+    refused = [f"refused: {each}" for one in result.rounds for each in one.refused]
+    failed = [f"failed: {each.failure}" for each in result.rounds if each.failure]
+    differing = [f"differs from the rows: {each}" for each in result.differing]
     return refused[:3] + failed[:3] + differing[:3]
 
 
@@ -58,9 +58,9 @@ def main() -> int:
     began = time.monotonic()
     print(f"seed {game.seed}", line(HEADINGS), sep="\n", flush=True)
     all_results = []
-    for results in side_by_side([[name] for name in names], game, arguments.jobs):
-        all_results.append(results)
-        print(line(row(results.fault, results)), *complaints(results), sep="\n", flush=True)
+    for result in side_by_side([[name] for name in names], game, arguments.jobs):
+        all_results.append(result)
+        print(line(row(result.fault, result)), *complaints(result), sep="\n", flush=True)
     print(
         f"\nAll of it, after {(time.monotonic() - began) / 60:.0f} minutes:",
         line(HEADINGS),

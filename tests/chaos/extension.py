@@ -1,4 +1,4 @@
-"""Clients that behave like the JupyterLab extension, and the journal of what they were told."""
+"""Clients that behave like the JupyterLab extension, and the journal of their answers."""
 
 import asyncio
 import io
@@ -21,7 +21,7 @@ EventFields = dict[str, Any]
 TYPES = [*["cell_executed"] * 3, "cell_error", "cell_execution_start", "notebook_save"]
 TYPES += ["help", "session_start", "quiz_answered"]
 
-# What is no text, number or date that a database likes; some of it is stored, some is rejected.
+# Texts, numbers and dates that databases can't take; some of it is stored, some is rejected.
 POISON: tuple[EventFields, ...] = (
     {"code": "a\u0000b", "userName": "\u0000"},
     {"result": "half a pair: \ud800", "errorMessage": "\udc00"},
@@ -38,7 +38,7 @@ POISON: tuple[EventFields, ...] = (
 
 
 class Journal:
-    """What was acknowledged, and what was refused although nothing was wrong with it."""
+    """The events acknowledged, and the valid ones that were refused."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix

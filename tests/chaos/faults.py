@@ -1,4 +1,4 @@
-"""What may happen to a school's servers. When a fault returns, all are there again."""
+"""Faults of a school's servers. When a fault returns, all of them run again."""
 
 import asyncio
 import os
@@ -79,11 +79,11 @@ async def hang_postgres(site: Site, outage: float) -> None:
         _signal(process, signal.SIGCONT)
 
 
-async def network_swallows(site: Site, outage: float) -> None:
-    """What was connected to PostgreSQL is never told that it no longer is."""
-    site.network.swallow()
+async def network_drops(site: Site, outage: float) -> None:
+    """Connections to PostgreSQL are lost, and neither end notices."""
+    site.network.drop()
     await asyncio.sleep(random.uniform(1, max(5, outage)))
-    site.network.swallowing = False
+    site.network.dropping = False
 
 
 async def stop_server_while_postgres_hangs(site: Site, outage: float) -> None:
@@ -167,10 +167,10 @@ async def influx_failing(site: Site, outage: float) -> None:
     site.proxy.failing = False
 
 
-async def influx_blaming(site: Site, outage: float) -> None:
-    site.proxy.blaming = True
+async def influx_refusing(site: Site, outage: float) -> None:
+    site.proxy.refusing = True
     await asyncio.sleep(1)
-    site.proxy.blaming = False
+    site.proxy.refusing = False
 
 
 async def redis_down(site: Site, outage: float) -> None:
@@ -262,7 +262,7 @@ FAULTS = {
     "kill -9 of PostgreSQL": Fault(kill_postgres),
     "kill -9 of PostgreSQL, then of a server": Fault(kill_postgres_and_server, slow=True),
     "PostgreSQL hangs": Fault(hang_postgres),
-    "the network to PostgreSQL swallows all": Fault(network_swallows, slow=True),
+    "the network to PostgreSQL drops all": Fault(network_drops, slow=True),
     "SIGTERM while PostgreSQL hangs": Fault(stop_server_while_postgres_hangs, slow=True),
     "PostgreSQL has no connections": Fault(no_connections),
     "PostgreSQL is read-only": Fault(read_only),
@@ -270,7 +270,7 @@ FAULTS = {
     "InfluxDB is down": Fault(influx_down),
     "InfluxDB is slow": Fault(influx_slow),
     "InfluxDB answers 500": Fault(influx_failing),
-    "InfluxDB answers 400 on some lines": Fault(influx_blaming),
+    "InfluxDB answers 400 on some lines": Fault(influx_refusing),
     "Redis is down": Fault(redis_down),
     "the same events to two replicas": Fault(nothing, everywhere=True),
     "the spool's bound is reached": Fault(spool_bound),

@@ -1,4 +1,4 @@
-"""The network between the servers and PostgreSQL: a proxy that can swallow what passes it."""
+"""The network between the servers and PostgreSQL: a proxy that can drop everything silently."""
 
 import asyncio
 from contextlib import suppress
@@ -8,7 +8,7 @@ KEEPALIVE = 25.0  # seconds after which PostgreSQL misses a client, by the serve
 
 
 class Network:
-    """Passes all on to a Unix socket, until it swallows: then nobody is told that all is lost."""
+    """Forwards to a Unix socket until it drops everything, which neither end notices."""
 
     def __init__(self, socket: str) -> None:
         self._socket = socket
@@ -16,7 +16,7 @@ class Network:
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_far: list[asyncio.StreamWriter] = []
         self.port = 0
-        self.swallowing = False
+        self.dropping = False
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -29,9 +29,9 @@ class Network:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def swallow(self) -> None:
+    def drop(self) -> None:
         self._age += 1
-        self.swallowing = True
+        self.dropping = True
         for writer in self._to_far:
             asyncio.get_running_loop().call_later(KEEPALIVE, writer.close)
         self._to_far.clear()
@@ -42,10 +42,10 @@ class Network:
         assert task is not None
         self._tasks.add(task)
         try:
-            # Whichever end breaks off, the other learns of it by being closed. A cancelled task
-            # ends in peace, too: asyncio would report it as an error of the server's.
+            # When one end closes, the other is closed, too. A cancelled task also ends without an
+            # error: asyncio would report it as one of the server's.
             with suppress(OSError, asyncio.CancelledError):
-                if self.swallowing:
+                if self.dropping:
                     await asyncio.Future()
                 far, to_far = await asyncio.open_unix_connection(self._socket)
                 writers.append(to_far)

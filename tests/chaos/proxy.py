@@ -1,4 +1,4 @@
-"""A bad day of InfluxDB: an HTTP proxy before the real one that delays and refuses."""
+"""A failing InfluxDB: an HTTP proxy in front of the real one that delays and refuses."""
 
 import asyncio
 import io
@@ -8,18 +8,18 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
-BLAMED = b"help"  # in a line that is refused while `blaming`
+REFUSED = b"help"  # in a line that is refused while `refusing`
 
 
 class InfluxProxy:
-    """Passes requests on, but for what its attributes say."""
+    """Forwards requests, unless its attributes say otherwise."""
 
     def __init__(self, target: str) -> None:
         self._target = target
         self.url = ""
         self.delay = 0.0  # seconds at most
         self.failing = False
-        self.blaming = False
+        self.refusing = False
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession()
@@ -41,7 +41,7 @@ class InfluxProxy:
         await asyncio.sleep(random.uniform(0, self.delay))
         if self.failing:
             return web.json_response({"error": "a bad day"}, status=500)
-        if self.blaming and BLAMED in body:
+        if self.refusing and REFUSED in body:
             return web.json_response({"error": "a point that nobody wants"}, status=400)
         url = self._target + request.path_qs
         headers = {"Content-Type": request.content_type}

@@ -1,4 +1,4 @@
-"""The reckoning: what was acknowledged, against the tables and InfluxDB's points."""
+"""The reckoning: compares what was acknowledged with the tables and InfluxDB's points."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ Point = tuple[str, int]  # student, ns
 
 @dataclass
 class Reckoning:
-    """What the promise says is zero, and what it stands on."""
+    """The counts of a round; `missing`, `twice` and `without_point` should be zero."""
 
     sent: int = 0
     acknowledged: int = 0
@@ -36,7 +36,7 @@ class Reckoning:
 
 
 async def reckon(site: Site, journal: Journal) -> Reckoning:
-    """Waits until all is whole again, and counts what a lesson has left."""
+    """Waits until everything has recovered, and compares a lesson's answers with what is stored."""
     began = time.monotonic()
     await recovered(site)
     recovery = time.monotonic() - began
@@ -59,7 +59,7 @@ async def reckon(site: Site, journal: Journal) -> Reckoning:
 
 
 async def recovered(site: Site) -> None:
-    """Returns once all is stored. Notes of points then count as an hour old, as they will be."""
+    """Returns once all is stored; makes outbox rows an hour old, so that they are claimed now."""
     deadline = time.monotonic() + RECOVERY
     while not await _is_whole(site):
         assert time.monotonic() < deadline, await site.states()

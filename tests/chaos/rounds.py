@@ -21,7 +21,7 @@ _numbers = count(1)
 
 @dataclass
 class FaultResult:
-    """What came of a fault's rounds, and the counters that differed from the rows after them."""
+    """The results of a fault's rounds, and the counters that differed from the rows after them."""
 
     fault: str
     rounds: list[Reckoning] = field(default_factory=list)
@@ -65,16 +65,16 @@ async def _play_faults(names: list[str], game: Game) -> list[FaultResult]:
     results = [FaultResult(name) for name in names]
     async with AsyncExitStack() as stack:
         here: Site | None = None
-        for fault in results:
+        for result in results:
             for _ in range(game.rounds):
                 if here is None:
                     here = await stack.enter_async_context(site())
-                fault.rounds.append(reckoning := await _try(here, fault.fault, game.outage))
-                if reckoning.failure:  # who knows what these servers would do next
+                result.rounds.append(reckoning := await _try(here, result.fault, game.outage))
+                if reckoning.failure:  # these servers can't be trusted any more
                     here = None
                     await stack.aclose()
             if here:
-                fault.differing = await totals_differ(here)
+                result.differing = await totals_differ(here)
     return results
 
 
@@ -97,13 +97,13 @@ async def play(site: Site, name: str, outage: float) -> Reckoning:
         try:
             await fault.harm(site, outage)
         finally:
-            await site.mend()
+            await site.restore()
         await asyncio.sleep(0.3)
     return await reckon(site, lesson.journal)
 
 
 def _keep_logs(site: Site, name: str, reckoning: Reckoning) -> None:
-    """For whoever wants to know why a promise was broken."""
+    """Keeps the logs of a broken promise."""
     directory = CACHE / "chaos"
     directory.mkdir(parents=True, exist_ok=True)
     text = [str(reckoning), *(replica.output() for replica in site.replicas)]

@@ -28,7 +28,7 @@ POSTGRES_SETTINGS = {"max_connections": "40", "superuser_reserved_connections": 
 
 
 class Site:
-    """What a fault may harm."""
+    """The servers that a fault may harm."""
 
     def __init__(self, directory: Path, postgres: EmbeddedPostgres, redis: RedisServer) -> None:
         self.directory = directory
@@ -94,14 +94,14 @@ class Site:
         replica.environment |= settings
         await asyncio.to_thread(replica.start)
 
-    async def mend(self) -> None:
-        """All are there again, whatever has happened."""
+    async def restore(self) -> None:
+        """Starts and repairs everything, whatever has happened."""
         for process in self.postgres_processes():
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGCONT)
         await self.start_postgres()
-        self.network.swallowing = False
-        self.proxy.delay, self.proxy.failing, self.proxy.blaming = 0, False, False
+        self.network.dropping = False
+        self.proxy.delay, self.proxy.failing, self.proxy.refusing = 0, False, False
         await asyncio.to_thread(self.influx.start)
         await asyncio.to_thread(self.redis.start)
         for replica in self.replicas:
@@ -121,9 +121,9 @@ async def site() -> AsyncIterator[Site]:
         directory = _place()
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         postgres = stack.enter_context(EmbeddedPostgres(directory / "postgres", watchdog=True))
-        redis = stack.enter_context(RedisServer(_made(directory / "redis")))
+        redis = stack.enter_context(RedisServer(_create(directory / "redis")))
         here = Site(directory, postgres, redis)
-        here.influx = stack.enter_context(InfluxServer(_made(directory / "influx")))
+        here.influx = stack.enter_context(InfluxServer(_create(directory / "influx")))
         here.proxy = await stack.enter_async_context(InfluxProxy(here.influx.url))
         socket = f"{postgres.host}/.s.PGSQL.{postgres.port}"
         here.network = await stack.enter_async_context(Network(socket))
@@ -133,7 +133,7 @@ async def site() -> AsyncIterator[Site]:
         postgres.stop()
         postgres.start()
         for name in ("one", "two"):
-            data_dir = _made(directory / name)
+            data_dir = _create(directory / name)
             if can_mount():
                 mount(data_dir, SPOOL_DISK)
                 stack.callback(unmount, data_dir)
@@ -166,6 +166,6 @@ def _place() -> Path:
     return directory
 
 
-def _made(directory: Path) -> Path:
+def _create(directory: Path) -> Path:
     directory.mkdir()
     return directory

@@ -16,7 +16,7 @@ QUICK = [name for name in possible() if not FAULTS[name].slow]
 
 @pytest.fixture(scope="module")
 def results(request: pytest.FixtureRequest) -> dict[str, FaultResult]:
-    """What came of those faults that are asked for: most of a round is waiting."""
+    """The results of the selected faults, run side by side: most of a round is waiting."""
     asked = [
         str(item.callspec.params["fault"])
         for item in request.session.items

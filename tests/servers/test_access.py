@@ -1,4 +1,4 @@
-"""Who may do what: each route and channel, with each role and each credential that is none."""
+"""Permissions: each route and channel, with each role and each invalid credential."""
 
 import re
 import time
@@ -30,20 +30,22 @@ class World:
     async def make(self, teacher: str, student: str) -> tuple[dict[str, Any], str]:
         async with client(self.url, token(teacher, "instructor")) as api:
 
-            async def made(path: str, /, **body: Any) -> dict[str, Any]:
+            async def create(path: str, /, **body: Any) -> dict[str, Any]:
                 answer = await api.post(path, json=body)
                 assert answer.status_code == 201, (path, answer.text)
-                found: dict[str, Any] = answer.json()
-                return found
+                created: dict[str, Any] = answer.json()
+                return created
 
-            class_id = (await made("/classes", name="x", class_code=unique()))["id"]
-            enrolled = await made(f"/classes/{class_id}/students", user_id=student)
-            notebook = await made("/notebooks", path=unique())
-            assignment = await made(
+            class_id = (await create("/classes", name="x", class_code=unique()))["id"]
+            enrolled = await create(f"/classes/{class_id}/students", user_id=student)
+            notebook = await create("/notebooks", path=unique())
+            assignment = await create(
                 "/assignments", class_id=class_id, notebook_id=notebook["id"], title="x"
             )
-            handed_in = await made("/submissions", assignment_id=assignment["id"], user_id=student)
-            key = await made("/ingest-keys", name="x", class_id=class_id)
+            handed_in = await create(
+                "/submissions", assignment_id=assignment["id"], user_id=student
+            )
+            key = await create("/ingest-keys", name="x", class_id=class_id)
             ids = {
                 "class_id": class_id,
                 "student_id": enrolled["student_id"],
@@ -74,12 +76,12 @@ def credentials_of(role: str, ours: bool) -> dict[str, str]:
 
 
 def filled(path: str, ids: dict[str, Any]) -> str:
-    given = {"letter_id": 0, "test_id": "t", **ids}
-    return path.replace("{path:path}", "main.js").format(**given)
+    arguments = {"letter_id": 0, "test_id": "t", **ids}
+    return path.replace("{path:path}", "main.js").format(**arguments)
 
 
 def body_of(call: str, ids: dict[str, Any]) -> Any:
-    """A body that names what is ours, and is refused as such by nothing but access."""
+    """A body that names our own rows, and that only access control would refuse."""
     return {
         "POST /assignments": {k: ids[k] for k in ("class_id", "notebook_id")} | {"title": "x"},
         "POST /submissions": {"assignment_id": ids["assignment_id"], "user_id": ids["user_id"]},
@@ -111,12 +113,12 @@ async def ask(world: World, call: str, headers: dict[str, str], query: str = "")
     return answer
 
 
-PAGE = ("GET /", "GET /page/{path:path}")  # which tells nothing of anybody
+PAGE = ("GET /", "GET /page/{path:path}")  # which reveals nothing about anybody
 CALLS = sorted(call for call in ROUTES if not call.startswith("WS"))
-CHANGES = ("DELETE",)  # walked by those who are refused only: the world has to last
+CHANGES = ("DELETE",)  # only by callers who are refused: the rows are needed later
 
 
-def told_nothing(call: str, answer: httpx.Response) -> bool:
+def reveals_nothing(call: str, answer: httpx.Response) -> bool:
     return answer.status_code == 200 and (call in PAGE or bool(answer.json() == {"status": "ok"}))
 
 
@@ -228,7 +230,7 @@ async def test_without_a_good_credential_nothing_is_told(world: World, call: str
     for what, headers in bad_credentials(world.key).items():
         answer = await ask(world, call, headers)
         if public and what == "absent":
-            assert told_nothing(call, answer)
+            assert reveals_nothing(call, answer)
         else:
             assert answer.status_code == 401, (what, answer.text)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -241,7 +243,7 @@ async def test_with_a_key_events_are_posted_and_nothing_else(world: World, call:
     if row.ingest:
         assert answer.status_code in (202, 422)
     elif row.key:
-        assert told_nothing(call, answer)
+        assert reveals_nothing(call, answer)
     else:
         assert answer.status_code == 403
 
@@ -337,7 +339,7 @@ async def test_exports_are_on_record(world: World, method: str) -> None:
 
 
 def channel_of(template: str, ids: dict[str, Any]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda found: str(ids[found[1]]), template)
+    return re.sub(r"\{(\w+)\}", lambda match: str(ids[match[1]]), template)
 
 
 @pytest.mark.parametrize("template", CHANNELS)

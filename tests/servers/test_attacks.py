@@ -1,4 +1,4 @@
-"""What attackers send: too much, too slowly and too deep; test_noise.py has the noise."""
+"""Attacks: too much, too slowly and too deep; test_noise.py has the noise."""
 
 import asyncio
 import gzip
@@ -74,8 +74,8 @@ async def test_who_reads_no_answer_is_cut_off(strict: Replica) -> None:
         idler.sendall(head.encode() * asked)
         await asyncio.sleep(4)
         idler.settimeout(10)
-        found = b"".join(iter(lambda: idler.recv(1 << 20), b""))
-    assert 0 < found.count(b"HTTP/1.1 200 OK") < asked
+        answers = b"".join(iter(lambda: idler.recv(1 << 20), b""))
+    assert 0 < answers.count(b"HTTP/1.1 200 OK") < asked
 
 
 async def test_many_requests_at_once_are_no_large_head(shared_replica: Replica) -> None:
@@ -104,9 +104,11 @@ async def test_what_is_no_handshake_is_answered(shared_replica: Replica, head: b
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "://", "\xff", "http://a@b"])
 async def test_what_is_no_origin_is_refused(strict: Replica, origin: str) -> None:
-    given = f"Origin: {origin}\r\nAuthorization: Bearer {token('hanako')}\r\n\r\n".encode("latin-1")
+    fields = f"Origin: {origin}\r\nAuthorization: Bearer {token('hanako')}\r\n\r\n".encode(
+        "latin-1"
+    )
     for head in (b"GET /api/v1/classes HTTP/1.0\r\n", UPGRADE % b"/ws" + b"%s" % KEY):
-        answer = await exchange(strict.port, head + given)
+        answer = await exchange(strict.port, head + fields)
         assert answer.startswith(b"HTTP/1.1 403 "), answer
 
 

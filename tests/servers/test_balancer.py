@@ -110,14 +110,14 @@ def school(
 @pytest.fixture
 async def dashboards(school: School) -> AsyncIterator[list[Dashboard]]:
     """Clients on every replica."""
-    made = [Dashboard(school.host) for _ in range(CLIENTS)]
+    clients = [Dashboard(school.host) for _ in range(CLIENTS)]
 
     async def spread() -> bool:
         return await school.sockets() == [CLIENTS // 3] * 3
 
     await eventually(spread)
-    yield made
-    for each in made:
+    yield clients
+    for each in clients:
         await each.close()
 
 
@@ -177,10 +177,10 @@ async def test_a_killed_replica_takes_nothing_acknowledged_with_it(
         moved = len(school.acknowledged)
     assert await school.stored(postgres) == Counter(school.acknowledged)
 
-    async def told() -> bool:
+    async def notified() -> bool:
         return all(each.gaps for each in dashboards)
 
-    await eventually(told)
+    await eventually(notified)
     sure = {*school.acknowledged[: before - 10], *school.acknowledged[moved:]}
     for each in dashboards:
         assert not sure - set(each.seen)

@@ -118,8 +118,8 @@ async def test_no_question_misses_an_execution_or_sees_it_twice(
     moving = asyncio.create_task(cluster(pool, day + DAY, 1))
     asked = 0
     while not moving.done():
-        found = await pool.fetch("SELECT event_id FROM cell_executions")
-        assert len(found) == len(set(found)) == STUDENTS * EACH
+        ids = await pool.fetch("SELECT event_id FROM cell_executions")
+        assert len(ids) == len(set(ids)) == STUDENTS * EACH
         asked += 1
     await moving
     assert asked > 5
@@ -147,7 +147,7 @@ async def test_replicas_take_turns(pool: asyncpg.Pool, day: datetime) -> None:
 async def test_clustering_waits_while_busy_and_retries_failures(
     pool: asyncpg.Pool, database: Database, day: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PAUSE", 0.01)
+    monkeypatch.setattr(module, "_MOVE_INTERVAL", 0.01)
     monkeypatch.setattr(module, "_INTERVAL", 0.01)
     await sink_on(pool).write(day_of(day), deadline_soon())
     busy = True

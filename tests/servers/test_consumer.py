@@ -322,8 +322,8 @@ async def test_a_connection_that_was_told_to_end_costs_no_event(pool: asyncpg.Po
     async with run_consumers(pool) as server:
         await server.put(make_event(type="help"))
         async with pool.acquire() as connection:
-            told = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
-            connection._protocol.data_received(told)
+            message = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+            connection._protocol.data_received(message)
         receipt = await server.put(event)
     assert (receipt.stored, receipt.rejected) == (1, [])
     assert await stored_ids(pool) == ids_of(event)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
-from monitor.database.embedded.server import LOG_LIMIT, EmbeddedPostgres
+from monitor.database.embedded.server import LOG_MAX_BYTES, EmbeddedPostgres
 from tests.support.embedded import (
     AS_ROOT,
     WATCHDOGS,
@@ -194,8 +194,8 @@ def test_a_broken_data_directory_is_reported_with_the_log(copied_directory: Path
 def test_the_log_does_not_grow_without_bound(postgres_directory: Path) -> None:
     with EmbeddedPostgres(postgres_directory) as postgres:
         postgres.ensure_running()
-        assert 0 < postgres.log.stat().st_size < LOG_LIMIT
-        os.truncate(postgres.log, LOG_LIMIT + 1)
+        assert 0 < postgres.log.stat().st_size < LOG_MAX_BYTES
+        os.truncate(postgres.log, LOG_MAX_BYTES + 1)
         postgres.ensure_running()
         assert postgres.log.stat().st_size == 0
 

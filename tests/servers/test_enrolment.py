@@ -1,4 +1,4 @@
-"""Who is in a class: one by one, many at once, and from a spreadsheet."""
+"""Enrolment: one student, many at once, and from a spreadsheet."""
 
 import asyncio
 from typing import Any

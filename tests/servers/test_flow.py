@@ -1,4 +1,4 @@
-"""An event's whole way: posted as the real extension does, stored, drawn and shown."""
+"""An event's whole way: posted as the real extension does, stored, written to InfluxDB, shown."""
 
 import asyncio
 import gzip
@@ -75,12 +75,12 @@ async def test_the_captured_lesson_is_stored_drawn_and_shown_once(
     assert student["team"] == "チーム7"
     assert student["help_active"] is False
     for _ in range(50):
-        if len(drawn := await read_points(influx_server, postgres["database"])) == len(captured):
+        if len(points := await read_points(influx_server, postgres["database"])) == len(captured):
             break
         await asyncio.sleep(0.1)
-    assert len(drawn) == len(captured)
-    assert {point["userId"] for point in drawn} == {"hanako@example.com"}
-    assert sorted(point["success"] for point in drawn if point["success"] is not None) == [
+    assert len(points) == len(captured)
+    assert {point["userId"] for point in points} == {"hanako@example.com"}
+    assert sorted(point["success"] for point in points if point["success"] is not None) == [
         False,
         True,
         True,

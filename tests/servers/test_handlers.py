@@ -63,8 +63,8 @@ async def stored(pool: asyncpg.Pool, handlers: Handlers, event: Event) -> Event:
 
 
 async def letters(pool: asyncpg.Pool) -> list[asyncpg.Record]:
-    found: list[asyncpg.Record] = await pool.fetch("SELECT * FROM rejected_events")
-    return found
+    rows: list[asyncpg.Record] = await pool.fetch("SELECT * FROM rejected_events")
+    return rows
 
 
 async def test_handler_runs_after_commit_and_its_work_is_kept(

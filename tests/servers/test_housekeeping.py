@@ -1,4 +1,4 @@
-"""What each replica sees to from time to time."""
+"""Periodic maintenance by each replica."""
 
 import subprocess
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a killed server leaves of its PostgreSQL blocks no later start."""
+"""A killed server's leftover PostgreSQL processes and files block no later start."""
 
 import asyncio
 import fcntl
@@ -71,15 +71,15 @@ async def test_interrupted_start_with_changed_owner_blocks_nothing(
     copied_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Root's copy, that is; another user's is theirs already, and this start goes through."""
-    give, given = os.chown, count()
+    chown, calls = os.chown, count()
 
-    def give_some(path: Path, *user: int, follow_symlinks: bool) -> None:
-        if next(given) == 20:
+    def chown_some(path: Path, *user: int, follow_symlinks: bool) -> None:
+        if next(calls) == 20:
             raise OSError("broken off")
-        give(path, *user, follow_symlinks=follow_symlinks)
+        chown(path, *user, follow_symlinks=follow_symlinks)
 
     with monkeypatch.context() as broken, suppress(EmbeddedPostgresError):
-        broken.setattr(os, "chown", give_some)
+        broken.setattr(os, "chown", chown_some)
         with EmbeddedPostgres(copied_directory):
             pass
     with EmbeddedPostgres(copied_directory) as postgres:

@@ -1,4 +1,4 @@
-"""What older clients post goes the same way as all events."""
+"""Events of older clients are stored like all others."""
 
 import gzip
 import json
@@ -35,8 +35,8 @@ async def test_cells_are_stored_once_whether_alone_or_in_an_array(
         assert (both["received"], both["stored"], both["duplicates"]) == (3, 1, 1)
         assert [item["index"] for item in both["rejected"]] == [2]
         assert (await client.post("/cell-monitor", json=[])).json()["received"] == 0
-    found = await row_counts(postgres)
-    assert (found["executions"], found["errors"], found["rejected"]) == (2, 1, 1)
+    counts = await row_counts(postgres)
+    assert (counts["executions"], counts["errors"], counts["rejected"]) == (2, 1, 1)
     rows = await fetch(postgres, "SELECT code, duration_ms FROM cell_executions")
     assert {(row["code"], row["duration_ms"]) for row in rows} == {("1 + 1", 250.0)}
 

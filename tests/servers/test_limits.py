@@ -1,4 +1,4 @@
-"""How much a caller and an address may do in a minute."""
+"""Rate limits of callers and addresses."""
 
 import json
 from itertools import count
@@ -91,6 +91,6 @@ async def test_commands_on_a_socket_are_counted(counting: Replica) -> None:
         await listener.next()
         for _ in range(REQUESTS - 1):
             assert (await listener.send(action="ping"))["event"] == "pong"
-        told = await listener.send(action="ping")
-        assert (told["event"], told["data"]["code"]) == ("error", "over_limit")
+        answer = await listener.send(action="ping")
+        assert (answer["event"], answer["data"]["code"]) == ("error", "over_limit")
         assert "noise" not in (await listener.send(action="noise"))["data"]["message"]

@@ -308,13 +308,13 @@ async def test_the_examples_show_all_once_over_a_broken_connection(
         got = await lines(output, 2)
         await network.cut()
         sent += await post_some(replica, 3)
-        await network.mend()
+        await network.restore()
         got += await lines(output, 3)
         sent += await post_some(replica, 1)
         got += await lines(output, 1)
         assert [message["data"]["eventId"] for message in got] == sent
         replica.stop()
         replica.start()
-        (told,) = await lines(output, 1)
-        assert (told["event"], told["data"]["recovered"]) == ("subscribed", False)
+        (subscribed,) = await lines(output, 1)
+        assert (subscribed["event"], subscribed["data"]["recovered"]) == ("subscribed", False)
         assert network.connections >= 3

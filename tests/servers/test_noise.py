@@ -54,15 +54,15 @@ def encoded(value: Any) -> bytes:
 def mutants(example: bytes, seed: int) -> list[bytes]:
     """The example, and others with some of its parts cut out and others put in."""
     chance = Random(seed)
-    found = [example]
-    while len(found) < MUTANTS:
+    bodies = [example]
+    while len(bodies) < MUTANTS:
         body = example
         for _ in range(chance.randint(1, 4)):
             start, cut = chance.randint(0, len(body)), chance.choice((0, 1, 9))
             put_in = chance.choice([*TOKENS, chance.randbytes(chance.randint(0, 4))])
             body = body[:start] + put_in + body[start + cut :]
-        found.append(body)
-    return found
+        bodies.append(body)
+    return bodies
 
 
 SEEDS = st.integers(0, 2**32)
@@ -86,7 +86,7 @@ def rss(pid: int) -> int:
 
 @contextmanager
 def watched(replica: Replica) -> Iterator[Callable[[], None]]:
-    """What is to be called after each example."""
+    """The function to call after each example."""
     assert replica.process
     pid, start, inputs = replica.process.pid, time.monotonic(), 0
     before, logged = rss(pid), len(replica.output())

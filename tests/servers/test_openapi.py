@@ -22,8 +22,8 @@ CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 async def document() -> dict[str, Any]:
     transport = httpx.ASGITransport(create_app(Settings(), {}))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        found: dict[str, Any] = (await client.get("/api/v1/openapi.json")).json()
-        return found
+        content: dict[str, Any] = (await client.get("/api/v1/openapi.json")).json()
+        return content
 
 
 async def test_it_says_which_credential_a_call_needs(
@@ -44,19 +44,19 @@ async def test_it_says_which_credential_a_call_needs(
 
 
 class Links(HTMLParser):
-    """What a page loads, and whether it has scripts or styles of its own."""
+    """The URLs that a page loads, and its inline scripts and styles."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.urls: list[str] = []
         self.inline: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.found += [each for each in (given.get("src"), given.get("href")) if each]
-        if tag == "style" or (tag == "script" and "src" not in given):
+        attributes = dict(attrs)
+        self.urls += [each for each in (attributes.get("src"), attributes.get("href")) if each]
+        if tag == "style" or (tag == "script" and "src" not in attributes):
             self.inline.append(tag)
-        self.inline += [name for name in given if name.startswith("on") or name == "style"]
+        self.inline += [name for name in attributes if name.startswith("on") or name == "style"]
 
 
 async def test_the_docs_load_nothing_from_elsewhere(shared_replica: Replica) -> None:
@@ -68,8 +68,8 @@ async def test_the_docs_load_nothing_from_elsewhere(shared_replica: Replica) -> 
         links = Links()
         links.feed(page.text)
         assert links.inline == []
-        assert len(links.found) == 4
-        for link in links.found:
+        assert len(links.urls) == 4
+        for link in links.urls:
             assert "//" not in link
             file = await client.get(f"/{link}")
             assert file.status_code == 200
@@ -80,7 +80,7 @@ async def test_the_docs_load_nothing_from_elsewhere(shared_replica: Replica) -> 
 
 
 async def faults(replica: Replica, folder: Path, *options: str) -> str:
-    """What schemathesis has to say against the document; nothing, if all is well."""
+    """The faults that schemathesis finds in the document; empty if there are none."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION),
         "run", f"{replica.url}/api/v1/openapi.json", "--max-time", str(SECONDS),
@@ -105,8 +105,8 @@ async def test_schemathesis_finds_no_fault_whoever_calls(
     """Nor that a call that needs a credential does without."""
     people = [token("root", "admin"), token("sensei", "instructor"), token("hanako")]
     headers = [f"Authorization: Bearer {each}" for each in people]
-    found = await asyncio.gather(
+    reports = await asyncio.gather(
         *(faults(guarded_school, tmp_path, "--header", header) for header in headers)
     )
-    assert not any(found), "".join(found)
+    assert not any(reports), "".join(reports)
     assert "Internal Server Error" not in guarded_school.output()

@@ -1,4 +1,4 @@
-"""What clients see when a part fails, and that each part comes back by itself."""
+"""Outages: what clients see when a part fails, and that each part recovers by itself."""
 
 import asyncio
 import os
@@ -108,9 +108,9 @@ async def test_after_a_loss_of_the_network_no_dead_connection_is_tried(
             classes = f"{replica.url}/api/v1/classes"
             answers = await asyncio.gather(*(client.get(classes) for _ in range(30)))
             assert {answer.status_code for answer in answers} == {200}
-            network.swallow()
+            network.drop()
             assert (await post(replica, event())).json()["spooled"] == 1
-            network.swallowing = False
+            network.dropping = False
 
             async def recovered() -> bool:
                 return bool((await health(replica))[1]["status"] == "ok")
@@ -254,12 +254,12 @@ async def test_influxdb_may_be_away_for_a_while(
             code, state = await health(replica)
             return code == 200 and bool(state["status"] == "degraded")
 
-        async def drawn() -> bool:
+        async def written() -> bool:
             return len(await read_points(influx_server, bucket)) == 2
 
         await eventually(degraded)
         influx_server.start()
-        await eventually(drawn, within=20)
+        await eventually(written, within=20)
 
 
 async def test_custom_handlers_come_from_outside_the_package(

@@ -1,4 +1,4 @@
-"""Credentials that others vouch for, the two modes, and the command line."""
+"""Credentials of identity providers, the two modes, and the command line."""
 
 import asyncio
 import json
@@ -65,8 +65,8 @@ async def test_tokens_with_unknown_keys_are_no_flood_at_the_provider(
     with run_provider() as provider, Replica({**environment, **provider.settings}) as replica:
         provider.is_down = True
         tokens = [signed_token(RSA, "RS256", f"r{number}") for number in range(50)]
-        found = await asyncio.gather(*(status(replica, token) for token in tokens))
-        assert set(found) == {503}
+        statuses = await asyncio.gather(*(status(replica, token) for token in tokens))
+        assert set(statuses) == {503}
         assert provider.asked == ["/jwks"]
 
 

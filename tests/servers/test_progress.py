@@ -1,4 +1,4 @@
-"""What is counted as events are stored: exactly, whatever the order, whoever writes."""
+"""Counters are exact, whatever the order of events and whichever replica writes."""
 
 import asyncio
 import random

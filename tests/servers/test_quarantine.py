@@ -1,4 +1,4 @@
-"""What can't be stored though PostgreSQL is well: it holds up nobody, and an operator sees it."""
+"""Quarantine: entries that a healthy PostgreSQL refuses block no others, and are reported."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Dead letters by the API: looked at, tried again, thrown away."""
+"""Dead letters in the API: listed, replayed, deleted."""
 
 import json
 from collections.abc import AsyncIterator, Iterator

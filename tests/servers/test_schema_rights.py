@@ -1,4 +1,4 @@
-"""Who may change the schema: the owner, by the command `migrate`; a server need not."""
+"""Only the owner has to be able to change the schema, with the command `migrate`."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What `make run` does on a machine where nothing has been set up."""
+"""`make run` on a machine where nothing has been set up."""
 
 import re
 import shlex

@@ -18,8 +18,8 @@ NO_PAUSE = 0.8  # seconds, for a machine that is busy; a restart on the event lo
 
 
 async def part(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
-    found = (await client.get("/health")).json()
-    named: dict[str, Any] = {**found, **found["jobs"]}[name]
+    health = (await client.get("/health")).json()
+    named: dict[str, Any] = {**health, **health["jobs"]}[name]
     return named
 
 

@@ -18,10 +18,10 @@ async def test_any_replica_shows_what_another_was_given(environment: dict[str, s
             posted = await client.post(url, json=[{"eventType": "花", "x": {"y": [1.0]}}, {}])
             assert (posted.status_code, list(posted.json())) == (200, ["message"])
             await client.post(same, json=[{"z": 3}])
-            found = (await client.get(same)).json()
-            assert (found["test_id"], found["count"]) == ("t", 3)
-            assert all(event.pop("received_at") for event in found["events"])
-            assert found["events"] == [{"eventType": "花", "x": {"y": [1.0]}}, {}, {"z": 3}]
+            recorded = (await client.get(same)).json()
+            assert (recorded["test_id"], recorded["count"]) == ("t", 3)
+            assert all(event.pop("received_at") for event in recorded["events"])
+            assert recorded["events"] == [{"eventType": "花", "x": {"y": [1.0]}}, {}, {"z": 3}]
             listed = (await client.get(f"{one.url}/api/v1/test/events")).json()
             assert listed == {"test_ids": ["t"], "count": 1}
             assert list((await client.delete(same)).json()) == ["message"]

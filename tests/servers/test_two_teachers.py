@@ -1,4 +1,4 @@
-"""A teacher of one class sees nothing of another, whoever they enrol and however."""
+"""A teacher of one class sees nothing of another, however they enrol students."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What held and holds no more: keys and tokens that end or are withdrawn, roles that are lost."""
+"""Revocation: keys and tokens that expire or are revoked, roles and enrolments that are removed."""
 
 import asyncio
 import sys
@@ -146,8 +146,8 @@ async def test_a_channel_ends_with_what_gave_it(watched: Replica, hub: Provider,
             async with client(watched.url, "hub-admin") as api:
                 path = f"/classes/{class_id}/students/{mine[0]['id']}"
                 assert (await api.delete(path)).status_code == 200
-        told = await listener.next(TIMEOUT)
-        assert (told["event"], told["data"]["code"]) == ("error", "forbidden")
+        message = await listener.next(TIMEOUT)
+        assert (message["event"], message["data"]["code"]) == ("error", "forbidden")
         events = [{"eventType": "help", "userId": student["user_id"]}]
         async with httpx.AsyncClient() as api:
             answer = await api.post(watched.events_url, json=events, params={"key": key})

@@ -1,4 +1,4 @@
-"""What the tables of counters hold, by names instead of ids."""
+"""The tables of counters, with names instead of ids."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ def now() -> datetime:
 
 
 def make_event(**fields: Any) -> Event:
-    """A cell that has been executed, but for what `fields` say otherwise."""
+    """An executed cell; `fields` replace its values."""
     time = now()
     usual: dict[str, Any] = {
         "id": uuid.uuid4(),

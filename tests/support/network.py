@@ -15,7 +15,7 @@ class Link:
         self.port = 0
         self.connections = 0
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         self._server = await asyncio.start_server(self._forward, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -45,7 +45,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @asynccontextmanager
 async def cuttable_link(target: int) -> AsyncIterator[Link]:
     link = Link(target)
-    await link.mend()
+    await link.restore()
     try:
         yield link
     finally:

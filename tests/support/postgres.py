@@ -106,7 +106,7 @@ def client_environment(postgres: Address) -> dict[str, str]:
 
 
 async def run_client(program: str, postgres: Address, *arguments: str, stdin: bytes = b"") -> bytes:
-    """What the program wrote to its standard output. Fails with its errors."""
+    """The program's standard output. Fails with its errors."""
     done = await asyncio.to_thread(
         subprocess.run,
         client_command(program, postgres, *arguments),

@@ -1,4 +1,4 @@
-"""Who vouches for people: an OpenID Connect provider's keys, and a JupyterHub's users."""
+"""Identity providers: an OpenID Connect provider's keys, and a JupyterHub's users."""
 
 import base64
 import hashlib

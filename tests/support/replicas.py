@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support.paths import ROOT
 
-START_SECONDS = 60.0
+START_TIMEOUT = 60.0  # seconds
 STOP_SECONDS = 30.0
 
 
@@ -66,7 +66,7 @@ class Replica:
             stdout=self.log,
             stderr=self.log,
         )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT
         while not self._is_up():
             assert self.process.poll() is None, self.output()
             assert time.monotonic() < deadline, self.output()

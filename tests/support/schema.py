@@ -84,7 +84,7 @@ def run_migrate(
 
 
 def migrate_by_command(postgres: Address, tmp_path: Path, *options: str) -> str:
-    """What the command prints. Fails with its errors."""
+    """The command's output. Fails with its errors."""
     done = run_migrate(postgres, tmp_path, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -62,17 +62,17 @@ def audit(url: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("vulnerable", "status", "told"),
+    ("vulnerable", "status", "message"),
     [
         ("", 0, "dependencies checked: no known vulnerability\n"),
         ("starlette", 1, "GHSA-aaaa-bbbb-cccc, fixed in 999.1\n"),
     ],
 )
-def test_a_known_vulnerability_fails(vulnerable: str, status: int, told: str) -> None:
+def test_a_known_vulnerability_fails(vulnerable: str, status: int, message: str) -> None:
     with osv(vulnerable) as url:
         done = audit(url)
     assert done.returncode == status, done.stderr
-    assert done.stdout.endswith(told)
+    assert done.stdout.endswith(message)
     assert "NOT CHECKED" not in done.stdout
 
 

@@ -42,8 +42,8 @@ def environment(server: tuple[str, str]) -> dict[str, str]:
     text, key = server
     indent = re.sub(r"\S.*", "  ", key)
     variables = block(block(text, key), f"{indent}environment")
-    found = dict(re.findall(r'^ +(\w+): "?(.+?)"?$', variables, re.MULTILINE))
-    return {name: value.replace("${JWT_SECRET:?}", "s" * 32) for name, value in found.items()}
+    texts = dict(re.findall(r'^ +(\w+): "?(.+?)"?$', variables, re.MULTILINE))
+    return {name: value.replace("${JWT_SECRET:?}", "s" * 32) for name, value in texts.items()}
 
 
 def instructions(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Cells of a CSV that a spreadsheet opens as they are, and runs nothing of."""
+"""Cells of a CSV that a spreadsheet opens unchanged, and never as formulas."""
 
 import csv
 import io

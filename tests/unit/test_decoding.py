@@ -1,4 +1,4 @@
-"""The wire: what becomes of a request's body, in either dialect."""
+"""Decoding a request's body, in either dialect."""
 
 import json
 import uuid
@@ -71,9 +71,9 @@ def test_both_dialects_mean_the_same() -> None:
 def test_an_error_of_the_second_dialect_keeps_its_traceback() -> None:
     error = {"name": "E", "message": "m", "traceback": ["line 1"]}
     fields = {"event_type": "cell_error", "student_id": "a", "error": error}
-    (found,) = decode_items(fields | {"metadata": {"traceback": 1}}).events
-    assert found.failed
-    assert json.loads(found.metadata) == {"traceback": ["line 1"], "metadata": {"traceback": 1}}
+    (event,) = decode_items(fields | {"metadata": {"traceback": 1}}).events
+    assert event.failed
+    assert json.loads(event.metadata) == {"traceback": ["line 1"], "metadata": {"traceback": 1}}
 
 
 @pytest.mark.parametrize("dialect", ["camel", "snake"])
@@ -96,13 +96,13 @@ def test_null_means_absent(dialect: str) -> None:
 
 
 def test_unknown_fields_are_kept_in_metadata() -> None:
-    found = decode_fields(kernel="python3", metadata={"room": 7})
-    assert json.loads(found.metadata) == {"kernel": "python3", "room": 7}
+    event = decode_fields(kernel="python3", metadata={"room": 7})
+    assert json.loads(event.metadata) == {"kernel": "python3", "room": 7}
 
 
 def test_unknown_fields_named_like_metadata_lose_nothing() -> None:
-    found = decode_fields(kernel="python3", metadata={"kernel": "r", "room": 7})
-    assert json.loads(found.metadata) == {
+    event = decode_fields(kernel="python3", metadata={"kernel": "r", "room": 7})
+    assert json.loads(event.metadata) == {
         "kernel": "python3",
         "metadata": {"kernel": "r", "room": 7},
     }
@@ -161,8 +161,8 @@ def test_a_number_beyond_all_columns_blocks_no_other_event(number: str) -> None:
 
 
 def test_512_characters_and_int32_are_allowed() -> None:
-    found = decode_fields(sessionId="あ" * 512, cellIndex=2**31 - 1, executionCount=-(2**31))
-    assert (found.session, found.cell_index) == ("あ" * 512, 2**31 - 1)
+    event = decode_fields(sessionId="あ" * 512, cellIndex=2**31 - 1, executionCount=-(2**31))
+    assert (event.session, event.cell_index) == ("あ" * 512, 2**31 - 1)
 
 
 def test_the_student_is_the_user_else_the_address_verbatim() -> None:
@@ -186,9 +186,9 @@ def test_the_student_is_the_user_else_the_address_verbatim() -> None:
 )
 def test_only_invalid_text_is_replaced(written: str, read: str) -> None:
     body = json.dumps([item(code="CODE", other="CODE")]).replace("CODE", written).encode()
-    found = decode_one(body)
-    assert found.code == read
-    assert json.loads(found.metadata) == {"other": read}
+    event = decode_one(body)
+    assert event.code == read
+    assert json.loads(event.metadata) == {"other": read}
 
 
 @pytest.mark.parametrize(
@@ -261,14 +261,14 @@ def test_a_result_in_several_strings_is_joined() -> None:
     ],
 )
 def test_an_event_written_as_json_is_read_as_the_same_event(fields: dict[str, Any]) -> None:
-    found = decode_fields(**fields)
-    assert fields_of(decode_one(f"[{as_json(found)}]".encode())) == fields_of(found)
+    event = decode_fields(**fields)
+    assert fields_of(decode_one(f"[{as_json(event)}]".encode())) == fields_of(event)
 
 
 def test_what_the_real_extension_sends_is_read(captured: list[str]) -> None:
-    found = [decode_one(body.encode()) for body in captured]
-    assert {each.student for each in found} == {"hanako@example.com"}
-    assert {each.team for each in found} == {"チーム7"}
+    events = [decode_one(body.encode()) for body in captured]
+    assert {each.student for each in events} == {"hanako@example.com"}
+    assert {each.team for each in events} == {"チーム7"}
 
 
 def test_oversized_numbers_and_metadata_are_rejected_alone() -> None:

@@ -1,4 +1,4 @@
-"""What keeps the embedded PostgreSQL from being started."""
+"""Errors that keep the embedded PostgreSQL from starting."""
 
 import subprocess
 import sys

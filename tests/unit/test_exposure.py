@@ -1,4 +1,4 @@
-"""What a server must not be started with."""
+"""Settings with which a server refuses to start."""
 
 import pytest
 

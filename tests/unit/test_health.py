@@ -1,4 +1,4 @@
-"""What the parts' states mean for the whole server."""
+"""The whole server's state, from those of its parts."""
 
 import pytest
 

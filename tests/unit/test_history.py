@@ -1,4 +1,4 @@
-"""What a client that comes back is given, and what a replica can vouch for."""
+"""What a client that reconnects receives, and when a replica reports a gap."""
 
 from datetime import UTC, datetime
 
@@ -29,11 +29,11 @@ def replayed(
     history: History, cursor: StreamPosition, until: int = 1_000_000
 ) -> list[tuple[str, str]]:
     """The messages since the cursor: what they say, and their ids."""
-    found = [
+    messages = [
         msgspec.json.decode(text)
         for text in history.since(cursor, lambda channels: "broadcast" in channels, until)
     ]
-    return [(message["data"]["what"], message["id"]) for message in found]
+    return [(message["data"]["what"], message["id"]) for message in messages]
 
 
 def cursor(time: int = 1, **offsets: int) -> StreamPosition:
@@ -66,9 +66,9 @@ def test_replayed_message_cursor_continues_the_replay() -> None:
         history.append(each)
     all_of_it = replayed(history, cursor(b=0))
     for place, (_, id_) in enumerate(all_of_it):
-        found = StreamPosition.parse(id_)
-        assert found
-        rest = [said for said, _ in replayed(history, found)]
+        position = StreamPosition.parse(id_)
+        assert position
+        rest = [said for said, _ in replayed(history, position)]
         assert rest == [said for said, _ in all_of_it[place + 1 :]]
 
 

@@ -1,4 +1,4 @@
-"""What makes an event the same one when it is sent again: its id and its time."""
+"""The identity of an event across retries: its id and its time."""
 
 import json
 import uuid
@@ -98,10 +98,10 @@ def test_a_date_is_its_midnight() -> None:
     ],
 )
 def test_an_absurd_time_is_left_to_the_first_receipt_and_kept(text: str) -> None:
-    found = decode_fields(eventTime=text, metadata={"eventTime": "its own"})
-    assert found.untimed
-    assert found.time == NOW
-    kept = json.loads(found.metadata)
+    event = decode_fields(eventTime=text, metadata={"eventTime": "its own"})
+    assert event.untimed
+    assert event.time == NOW
+    kept = json.loads(event.metadata)
     assert kept["metadata"] == {"eventTime": "its own"}
     assert kept["eventTime"].removesuffix("Z") in text
 
@@ -122,7 +122,7 @@ def test_resent_absurd_time_without_id_is_the_same_event() -> None:
 
 def test_long_second_fraction_parses_the_same_in_any_batch() -> None:
     item = '{"eventType":"x","userId":"u","eventId":"%s","eventTime":"%s"}'
-    told = item % (uuid.uuid4(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.1234567Z"))
-    alone = decode(f"[{told}]".encode(), datetime.now(UTC), 10).events[0]
-    beside = decode(f'[{told},{{"eventType":"x"}}]'.encode(), datetime.now(UTC), 10).events[0]
+    timed = item % (uuid.uuid4(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.1234567Z"))
+    alone = decode(f"[{timed}]".encode(), datetime.now(UTC), 10).events[0]
+    beside = decode(f'[{timed},{{"eventType":"x"}}]'.encode(), datetime.now(UTC), 10).events[0]
     assert alone.time == beside.time

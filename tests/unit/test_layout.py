@@ -1,4 +1,4 @@
-"""What keeps `make test-fast` free of servers."""
+"""`make test-fast` needs no server."""
 
 import re
 

@@ -67,8 +67,8 @@ def test_what_the_dialect_does_not_know_is_kept() -> None:
         "kernel": "python3", "eventTime": "yesterday", "room": 7
     }  # fmt: skip
     assert event.time == NOW
-    given = "30029b44-d926-4d3a-903f-0991ec79f54a"
-    assert str(decoded(eventId=given).id) == given
+    id_ = "30029b44-d926-4d3a-903f-0991ec79f54a"
+    assert str(decoded(eventId=id_).id) == id_
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ UNDESCRIBED = ("/docs", "/page")  # pages for people, and their files
 async def document() -> dict[str, Any]:
     transport = httpx.ASGITransport(create_app(Settings(), {}))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        found: dict[str, Any] = (await client.get("/api/v1/openapi.json")).json()
-        return found
+        content: dict[str, Any] = (await client.get("/api/v1/openapi.json")).json()
+        return content
 
 
-def routes(given: list[Any]) -> Iterator[Route]:
-    for route in given:
+def routes(all_routes: list[Any]) -> Iterator[Route]:
+    for route in all_routes:
         assert isinstance(route, Route | WebSocketRoute | Mount)
         assert not isinstance(route, Mount) or route.path in UNDESCRIBED
         if (

@@ -43,7 +43,7 @@ class Open:
         await self._app(scope, receive, send)
 
 
-def made() -> Api:
+def create_api() -> Api:
     unused = Database({}, 1, 1.0)  # no operation here asks for a connection
     api = Api("/api", BodyReader(10_000, 20_000), unused)
 
@@ -81,7 +81,7 @@ def made() -> Api:
 
 @pytest.fixture(scope="module")
 def client() -> httpx.AsyncClient:
-    routes = made().routes(lambda *_: [Middleware(Open)])
+    routes = create_api().routes(lambda *_: [Middleware(Open)])
     app = Application([], routes, origins=[], expose=[])
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://server/api")
@@ -91,8 +91,8 @@ def only(answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 422, answer.text
     (detail,) = answer.json()["detail"]
     assert isinstance(detail["msg"], str)
-    found: dict[str, Any] = detail
-    return found
+    content: dict[str, Any] = detail
+    return content
 
 
 async def test_a_listing_says_the_total(client: httpx.AsyncClient) -> None:

@@ -11,7 +11,7 @@ from monitor.http.protocol import HttpProtocol
 
 
 class Recorded(asyncio.Transport):
-    """A real transport that tells how often it was written to."""
+    """A real transport that counts its writes."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Recorded(asyncio.Transport):
 async def served(
     serve: Callable[[CorkedTransport], Awaitable[None] | None],
 ) -> tuple[bytes, list[int]]:
-    """What a client receives from a server that does this with its connection, and its writes."""
+    """The bytes that a client receives from a server that does this, and the writes it took."""
     loop = asyncio.get_running_loop()
     recorded: list[Recorded] = []
 

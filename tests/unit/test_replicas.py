@@ -1,4 +1,4 @@
-"""How replicas fill each other's gaps, on a wire that loses what a test wants lost."""
+"""How replicas fill each other's gaps, on a wire that loses selected messages."""
 
 import asyncio
 from collections import deque
@@ -18,15 +18,15 @@ _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(ReplicaMessage
 
 
 class Wire:
-    """Carries what replicas tell each other, in order, to those that are on it."""
+    """Carries the replicas' messages, in order, to those connected."""
 
     def __init__(self) -> None:
         self.ends: dict[str, Replicas] = {}
         self._carried: deque[tuple[str | None, bytes]] = deque()
 
-    def send(self, told: ReplicaMessage, whom: str | None) -> None:
-        if told.replica_id in self.ends:
-            self._carried.append((whom, _ENCODER.encode(told)))
+    def send(self, message: ReplicaMessage, whom: str | None) -> None:
+        if message.replica_id in self.ends:
+            self._carried.append((whom, _ENCODER.encode(message)))
 
     def run(self) -> None:
         while self._carried:
@@ -76,7 +76,7 @@ class Node:
         return [each["data"]["what"] for each in self.peer.messages if each["channel"]]
 
     @property
-    def told(self) -> list[bool]:
+    def resumed(self) -> list[bool]:
         return [
             each["data"]["recovered"] for each in self.peer.messages if each["event"] == "resumed"
         ]
@@ -84,10 +84,10 @@ class Node:
 
 async def nodes(count: int) -> list[Node]:
     wire = Wire()
-    made = [Node(wire) for _ in range(count)]
-    for node in made:
+    all_nodes = [Node(wire) for _ in range(count)]
+    for node in all_nodes:
         assert await node.connect()
-    return made
+    return all_nodes
 
 
 async def test_all_hear_all_once() -> None:
@@ -97,7 +97,7 @@ async def test_all_hear_all_once() -> None:
     three.say("4")
     for node in (one, two, three):
         assert node.heard == ["1", "2", "3", "4"]
-        assert node.told == []
+        assert node.resumed == []
 
 
 async def test_a_new_replica_learns_what_was_before_it() -> None:
@@ -134,7 +134,7 @@ async def test_what_is_said_while_apart_comes_when_together_again() -> None:
     one.wire.run()
     two.say("4")
     assert sorted(one.heard) == sorted(two.heard) == ["1", "2", "3", "4"]
-    assert one.told == two.told == []
+    assert one.resumed == two.resumed == []
 
 
 async def test_a_pulse_shows_what_got_lost_on_the_way() -> None:
@@ -154,7 +154,7 @@ async def test_what_follows_a_gap_waits_for_what_was_lost() -> None:
     two.wire.ends[two.hub.replica_id] = two.end
     one.say("2")
     assert two.heard == ["1", "2"]
-    assert two.told == []
+    assert two.resumed == []
 
 
 async def test_clients_are_told_of_what_nobody_has_any_more() -> None:
@@ -169,7 +169,7 @@ async def test_clients_are_told_of_what_nobody_has_any_more() -> None:
     one.end.tick()
     one.wire.run()
     assert two.heard == ["4", "5"]
-    assert two.told == [False]
+    assert two.resumed == [False]
 
 
 async def test_clients_are_told_of_a_replica_that_fell_silent() -> None:
@@ -180,7 +180,7 @@ async def test_clients_are_told_of_a_replica_that_fell_silent() -> None:
     one.disconnect()
     two.end._alive[one.hub.replica_id] -= 10_000
     two.end.tick()
-    assert two.told == [False]
+    assert two.resumed == [False]
     assert not two.vouches(since)
     assert two.hub.presence.of("class:7").count == 1
 
@@ -193,7 +193,7 @@ async def test_a_replica_that_says_farewell_leaves_no_doubt() -> None:
     one.wire.run()
     one.disconnect()
     two.end.tick()
-    assert two.told == []
+    assert two.resumed == []
     assert two.vouches(since)
     assert two.hub.presence.of("class:7").count == 1
 

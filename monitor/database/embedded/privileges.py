@@ -25,7 +25,7 @@ CAP_DAC_READ_SEARCH = 2
 CAP_SETPCAP = 8
 CAPABILITY_VERSION_3 = 0x20080522
 
-# Nothing of our environment: it may hold secrets, PG* variables and another locale.
+# Don't pass our environment on: it may hold secrets, PG* variables and another locale.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 # Without it some builds of Python do not load.
 KEPT_VARIABLE = "LD_LIBRARY_PATH"
@@ -34,7 +34,7 @@ SystemUser = tuple[int, int]
 
 
 def unprivileged_user(owned: Path) -> SystemUser | None:
-    """The user and group to run as if we are root: the directory's owner, or a system user.
+    """The user and group to run as when we are root: the directory's owner, or a system user.
 
     None if we are not root. Raises PermissionError if there is no such user.
     """
@@ -82,7 +82,7 @@ def start(
 
 
 def become(parent: int, uid: int, gid: int, program: list[str]) -> None:
-    """Turn into `program`; the order matters, as a change of user forgets the death signal."""
+    """Become `program`; the order matters, because a change of user clears the death signal."""
     # An ignored signal stays ignored over exec, and `nohup` or a shell's `&` ignore this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if uid:
@@ -136,9 +136,9 @@ def _keep_search() -> None:
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH)
 
 
-def _set_capabilities(wanted: int) -> None:
+def _set_capabilities(capabilities: int) -> None:
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)(wanted, wanted, wanted, 0, 0, 0)
+    sets = (ctypes.c_uint32 * 6)(capabilities, capabilities, capabilities, 0, 0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.capset(header, sets) != 0:
         raise OSError(ctypes.get_errno(), "CAP_DAC_READ_SEARCH is not available")

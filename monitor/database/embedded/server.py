@@ -17,13 +17,13 @@ from monitor.database.embedded import privileges
 from monitor.database.embedded.orphans import ENDINGS, end_orphans
 from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
 
-# Crash recovery replays the log first, which a small machine's disk may make slow.
-START_SECONDS = 600.0
-# A child that a killed server had just forked holds the server's lock until its exec.
-LOCK_SECONDS = 2.0
+# Seconds. Crash recovery replays the log first, which takes long on a slow disk.
+START_TIMEOUT = 600.0
+# Seconds. A child that a killed server had just forked holds its lock until the exec.
+LOCK_TIMEOUT = 2.0
 # The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
-SOCKET_PATH_LIMIT = 103
-LOG_LIMIT = 8 * 1024 * 1024
+SOCKET_PATH_MAX_BYTES = 103
+LOG_MAX_BYTES = 8 * 1024 * 1024
 STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 
@@ -89,7 +89,7 @@ class EmbeddedPostgres:
                 self._launch()
             return
         with contextlib.suppress(FileNotFoundError):
-            if self.log.stat().st_size > LOG_LIMIT:
+            if self.log.stat().st_size > LOG_MAX_BYTES:
                 # PostgreSQL opened it for appending, so it continues at the new end.
                 os.truncate(self.log, 0)
 
@@ -139,7 +139,7 @@ class EmbeddedPostgres:
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-        deadline = time.monotonic() + LOCK_SECONDS
+        deadline = time.monotonic() + LOCK_TIMEOUT
         while not self._locks(self._lock):
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
@@ -177,7 +177,7 @@ class EmbeddedPostgres:
         place = self.directory / "socket"
         socket = os.fsencode(place / f".s.PGSQL.{self.port}")
         # PostgreSQL splits its list of socket directories at commas.
-        if len(socket) <= SOCKET_PATH_LIMIT and b"," not in socket:
+        if len(socket) <= SOCKET_PATH_MAX_BYTES and b"," not in socket:
             place.mkdir(mode=0o700, exist_ok=True)
         else:
             place = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -235,14 +235,14 @@ class EmbeddedPostgres:
         return self._with_watchdog or threading.current_thread() is not threading.main_thread()
 
     def _await_ready(self, child: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT
         while not self._is_ready(child.pid):
             if child.poll() is not None:
                 raise self._error("PostgreSQL did not start")
             if self._stopping.is_set():
                 raise EmbeddedPostgresError("PostgreSQL was not started: the server is stopping")
             if time.monotonic() > deadline:
-                raise self._error(f"PostgreSQL was not ready after {START_SECONDS:.0f} s")
+                raise self._error(f"PostgreSQL was not ready after {START_TIMEOUT:.0f} s")
             time.sleep(0.01)
 
     def _is_ready(self, pid: int) -> bool:

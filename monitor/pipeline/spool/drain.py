@@ -147,7 +147,7 @@ class SpoolDrain:
             self._timeout = min(2 * self._timeout, _MAX_COMMIT_TIMEOUT)
             raise
         self._timeout = _COMMIT_TIMEOUT
-        self._deactivate()  # before removing: a disk that is full is no fault of PostgreSQL
+        self._deactivate()  # before removing: a full disk is not PostgreSQL's failure
         self._quarantine.forget(entries)
         await self._spool.remove(entries)
         for receipt in result.receipts:

@@ -1,4 +1,4 @@
-"""Entries of the spool that fail while others are stored: set aside, split, given up."""
+"""Quarantine: spooled entries that fail while others are stored are retried, split, given up."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from monitor.pipeline.store import Store
 
 logger = logging.getLogger(__name__)
 
-# An entry is given up after so many failures while other entries were stored, over this time.
+# Retries are used up after this many failures while other entries were stored, over this time.
 _MAX_FAILURES = 5
 _MIN_FAILING_TIME = 60.0  # seconds
 
