@@ -22,9 +22,13 @@ from monitor.tasks import Job, remaining
 logger = logging.getLogger(__name__)
 
 _RUN_TIMEOUT = 30.0  # seconds for one run of a handler
+_END_TIMEOUT = 1.0  # seconds for a handler that is cancelled to end
 _CONNECT_TIMEOUT = 10.0  # seconds for a connection to run it on, and to close that
 _RETRY_INTERVAL = 2.0  # seconds, at most, between attempts while PostgreSQL is unavailable
 _SWEEP_INTERVAL = 20.0  # seconds between looks for what other replicas have left
+
+# asyncpg raises an InterfaceError where the handler itself has closed the connection.
+_CONNECTION_LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
 
 with_retry = tenacity.AsyncRetrying(
     wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5),
@@ -33,8 +37,8 @@ with_retry = tenacity.AsyncRetrying(
 )
 
 
-class _HandlerFailed(Exception):
-    """Wraps the error a handler raised."""
+class _HandlerFailed(HandlersError):
+    """Says what a handler raised, or did to its connection."""
 
 
 class HandlerRunner:
@@ -83,25 +87,31 @@ class HandlerRunner:
             self._job.wake()
 
     async def replay(self, name: str, event: Event) -> None:
-        """Runs the handler of that name once more. Raises HandlersError when there is none."""
+        """Runs the handler of that name once more.
+
+        Raises HandlersError when there is none or it fails, and Unavailable.
+        """
         for handler in self._handlers.of(event.type):
             if handler.__name__ == name:
-                async with (
-                    asyncio.timeout(_RUN_TIMEOUT),
-                    self._connection() as connection,
-                    connection.transaction(),
-                ):
-                    return await handler(event, connection)
+                async with self._connection() as connection, connection.transaction():
+                    return await _call(handler, event, connection)
         raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
 
     async def _run_pending(self) -> None:
-        last = 0
+        """Runs all handlers that wait. One that can't be run now doesn't hold up the others."""
+        last, postponed = 0, None
         while runs := await self._pool.fetch(_SELECT_RUNS, self._handlers.names, last):
             for run in runs:
                 if self._job.stopping:
                     return
                 last = run["id"]
-                await self._run(run)
+                try:
+                    await self._run(run)
+                except (Unavailable, *UNAVAILABLE_ERRORS) as error:
+                    await self._pool.fetchval("SELECT 1")  # in an outage they all have to wait
+                    postponed = postponed or error
+        if postponed:
+            raise postponed
 
     async def _run(self, run: asyncpg.Record) -> None:
         handler, text = self._handlers.named(run["handler"]), run["event"]
@@ -113,8 +123,7 @@ class HandlerRunner:
             raise  # not the handler's fault: its row stays until PostgreSQL is back
         except Exception as error:
             logger.exception("The handler %s failed", run["handler"])
-            cause = error.__cause__ if isinstance(error, _HandlerFailed) else error
-            reason = f"{type(cause).__name__}: {cause}"
+            reason = str(error) if isinstance(error, _HandlerFailed) else _describe(error)
             letter = Rejected(0, handler.__name__, reason, text)
             deadline = asyncio.get_running_loop().time() + _RUN_TIMEOUT
             await self._dead_letters.add("handler", [letter], deadline)
@@ -130,29 +139,80 @@ class HandlerRunner:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        async with self._handler_pool.acquire(timeout=_CONNECT_TIMEOUT) as connection:
-            yield connection
+        try:
+            async with self._handler_pool.acquire(timeout=_CONNECT_TIMEOUT) as connection:
+                yield connection
+        except asyncpg.InterfaceError as error:
+            raise _failure_before(error) or error from None
 
 
 async def _call(handler: Handler, event: Event, connection: asyncpg.Connection) -> None:
-    """Raises _HandlerFailed, or Unavailable if PostgreSQL became unavailable meanwhile."""
+    """Runs a handler in a task of its own, so that it can be left behind if it ignores its end.
+
+    Raises _HandlerFailed, or Unavailable if PostgreSQL became unavailable meanwhile.
+    """
+    task = asyncio.create_task(_outcome(handler, event, connection))
     try:
-        async with asyncio.timeout(_RUN_TIMEOUT):
-            await handler(event, connection)
-    except Exception as error:
-        if await _is_usable(connection):
-            raise _HandlerFailed from error
-        raise to_unavailable(error) from error
+        done, _ = await asyncio.wait([task], timeout=_RUN_TIMEOUT)
+    finally:
+        await _end(task, connection)
+    if not done:
+        raise _HandlerFailed(f"TimeoutError: it ran for more than {_RUN_TIMEOUT:g} s")
+    await _check(connection, task.result())
 
 
-async def _is_usable(connection: asyncpg.Connection) -> bool:
+async def _outcome(
+    handler: Handler, event: Event, connection: asyncpg.Connection
+) -> BaseException | None:
+    """What the handler raised. As an error of the task, SystemExit would end the server."""
+    try:
+        await handler(event, connection)
+    except BaseException as error:  # noqa: BLE001 - it fails the handler, and nothing else
+        return error
+    return None
+
+
+async def _end(task: asyncio.Task[BaseException | None], connection: asyncpg.Connection) -> None:
+    try:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_END_TIMEOUT)
+    finally:
+        if not task.done():
+            connection.terminate()  # so that it can't write any more
+
+
+async def _check(connection: asyncpg.Connection, error: BaseException | None) -> None:
+    """Checks what a handler raised, and that its transaction can be committed.
+
+    A COMMIT would not fail after an error that the handler suppressed: it would roll back.
+    """
     try:
         await connection.execute("SELECT 1")
-    except UNAVAILABLE_ERRORS:
-        return False
-    except asyncpg.PostgresError:  # the handler's statement has failed the transaction
-        return True
-    return True
+        if not connection.is_in_transaction():
+            raise asyncpg.InterfaceError("the handler has ended its transaction itself")
+    except DATABASE_ERRORS as failure:
+        error = error or failure
+        is_open = isinstance(failure, asyncpg.InFailedSQLTransactionError)
+        if not is_open and isinstance(error, _CONNECTION_LOST):
+            raise to_unavailable(error) from error
+    if error:
+        raise _HandlerFailed(_describe(error)) from error
+
+
+def _failure_before(error: BaseException | None) -> _HandlerFailed | None:
+    """A handler's failure, where its connection could not even be rolled back after it."""
+    while error:
+        if isinstance(error, _HandlerFailed):
+            return error
+        error = error.__context__
+    return None
+
+
+def _describe(error: BaseException) -> str:
+    """The error as PostgreSQL's text, which has neither NUL nor lone surrogates."""
+    text = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")
+    return text.encode(errors="replace").decode()
 
 
 async def queue_runs(

@@ -47,9 +47,11 @@ class Replay:
         (event,) = decode(f"[{letter.raw}]".encode(), letter.received_at, 1).events
         try:
             await self._runner.replay(letter.path, event)
+        except Unavailable:
+            raise
         except MonitorError as error:
             raise ReplayFailed(str(error)) from error
-        except Exception as error:  # a custom handler may raise anything
+        except Exception as error:  # such as a constraint checked at the commit
             raise ReplayFailed(f"{type(error).__name__}: {error}") from error
         return "handled"
 

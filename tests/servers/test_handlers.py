@@ -1,9 +1,11 @@
 """Handlers of custom types of event, from outside the package."""
 
 import asyncio
+import re
+import sys
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -14,10 +16,12 @@ import tenacity
 from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
 from monitor.database.pool import close_pool, open_single_use_pool
+from monitor.errors import HandlersError
 from monitor.events.decoding import decode
 from monitor.events.event import Event
 from monitor.pipeline import handler_runner
 from monitor.pipeline.handler_runner import HandlerRunner
+from monitor.pipeline.handlers import Handler
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 from tests.support.factories import deadline_soon, make_event
@@ -227,6 +231,112 @@ async def test_events_unhandled_at_crash_are_handled_once_later(
     ids = [row["id"] for row in await pool.fetch("SELECT id FROM quizzes")]
     assert sorted(ids) == sorted(event.id for event in events)
     assert begun == 1 + 3
+
+
+async def exits(event: Event, connection: asyncpg.Connection) -> None:
+    sys.exit(3)
+
+
+async def cancels(event: Event, connection: asyncpg.Connection) -> None:
+    raise asyncio.CancelledError
+
+
+async def closes(event: Event, connection: asyncpg.Connection) -> None:
+    await connection.close()
+
+
+async def suppresses(event: Event, connection: asyncpg.Connection) -> None:
+    with suppress(asyncpg.PostgresError):
+        await connection.execute("SELECT 1 / 0")
+
+
+async def rolls_back(event: Event, connection: asyncpg.Connection) -> None:
+    await connection.execute("ROLLBACK")
+
+
+async def leaves_a_task(event: Event, connection: asyncpg.Connection) -> None:
+    asyncio.get_running_loop().create_task(connection.execute("SELECT pg_sleep(0.3)"))
+    await asyncio.sleep(0.1)
+
+
+async def raises_unprintable(event: Event, connection: asyncpg.Connection) -> None:
+    raise ValueError("\0 and \udc80")
+
+
+async def blocks(event: Event, connection: asyncpg.Connection) -> None:
+    await asyncio.Future()
+
+
+async def ignores_its_end(event: Event, connection: asyncpg.Connection) -> None:
+    end = asyncio.get_running_loop().time() + 3
+    while (now := asyncio.get_running_loop().time()) < end:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(end - now)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (exits, "SystemExit: 3"),
+        (cancels, "CancelledError: "),
+        (closes, "InterfaceError: cannot call Connection.execute()"),
+        (suppresses, "InFailedSQLTransactionError: current transaction is aborted"),
+        (rolls_back, "InterfaceError: the handler has ended its transaction itself"),
+        (leaves_a_task, "InterfaceError: cannot perform operation"),
+        (raises_unprintable, "ValueError: \ufffd and ?"),
+        (blocks, "TimeoutError: it ran for more than 0.4 s"),
+        (ignores_its_end, "TimeoutError: it ran for more than 0.4 s"),
+    ],
+)
+async def test_however_a_handler_fails_it_is_a_dead_letter_and_others_run(
+    pool: asyncpg.Pool,
+    handler_pool: asyncpg.Pool,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: Handler,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(handler_runner, "_RUN_TIMEOUT", 0.4)
+    monkeypatch.setattr(handler_runner, "_END_TIMEOUT", 0.1)
+    handlers, later = Handlers(), []
+    handlers.on("bad")(bad)
+
+    @handlers.on("exam")
+    async def fine(event: Event, connection: asyncpg.Connection) -> None:
+        later.append(event.type)
+
+    event = await stored(pool, handlers, make_event(type="bad"))
+    await stored(pool, handlers, make_event(type="exam"))
+    async with running(handlers, pool, handler_pool) as runner:
+        pass
+    assert later == ["exam"]
+    (letter,) = await letters(pool)
+    assert letter["reason"].startswith(reason)
+    with pytest.raises(HandlersError, match=re.escape(reason)):
+        await runner.replay(bad.__name__, event)
+
+
+async def test_a_handler_that_cannot_be_run_now_does_not_hold_up_others(
+    pool: asyncpg.Pool, handler_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler_runner, "_RETRY_INTERVAL", 0.01)
+    handlers = Handlers()
+    later: list[str] = []
+
+    @handlers.on("quiz")
+    async def cut_off(event: Event, connection: asyncpg.Connection) -> None:
+        if not later:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    @handlers.on("exam")
+    async def fine(event: Event, connection: asyncpg.Connection) -> None:
+        later.append(event.type)
+
+    await stored(pool, handlers, make_event(type="quiz"))
+    await stored(pool, handlers, make_event(type="exam"))
+    async with running(handlers, pool, handler_pool):
+        pass
+    assert later == ["exam"]
+    assert await letters(pool) == []
 
 
 async def test_session_state_ends_with_a_handlers_run(
