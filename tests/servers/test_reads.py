@@ -181,6 +181,8 @@ def test_a_replica_reads_from_its_standby(pair: Pair, tmp_path: Path) -> None:
             return answer.status_code, health["status"], health["standby"]["state"]
 
         becomes(states, (200, "ok", "ok"))
+        has_schema = "SELECT to_regclass('outbox_counts') IS NOT NULL"
+        becomes(lambda: execute(pair.standby, has_schema), True)  # or the primary would answer
         pause(pair.standby)
         client.post("/classes", json={"name": "1組", "class_code": "1"})
         client.post("/classes/1/students", json=[{"user_id": "hanako"}])
