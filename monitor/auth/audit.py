@@ -17,7 +17,7 @@ AuditDetail = Annotated[
 
 
 class AuditEntry(msgspec.Struct):
-    """Who did what, and when. `detail` is what was sent, without contents and lists."""
+    """Who did what, and when. `detail` has the arguments, without contents and lists."""
 
     id: int
     at: datetime
@@ -63,7 +63,7 @@ async def record(
 
 
 def detail_of(body: Any) -> dict[str, Any]:
-    """What the log keeps of a request's body: plain fields; of an array how many items it has."""
+    """The log's extract of a request's body: plain fields; of an array its length."""
     if isinstance(body, list):
         return {"items": len(body)}
     if not isinstance(body, msgspec.Struct):

@@ -77,10 +77,10 @@ class Allowances(dict[str | Principal, "Allowance"]):
 
 
 class Allowance:
-    """What a caller, or an address, may still send in the present window.
+    """The remaining allowance of a caller, or an address, in the present window.
 
     The window begins with the first request after the one before has ended, at `ends` (by
-    `time.monotonic`). What is refused isn't counted.
+    `time.monotonic`). Refused requests aren't counted.
     """
 
     __slots__ = ("_rates", "bytes", "ends", "events", "requests")

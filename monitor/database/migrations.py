@@ -158,7 +158,7 @@ async def _behind(
 
 
 async def _holder(connection: asyncpg.Connection) -> str:
-    """Who holds it, and what to do."""
+    """The session that holds the lock, and what to do about it."""
     row = await connection.fetchrow(_SELECT_HOLDER, _LOCK)
     if row is None:
         return "Another session uses the tables: look at pg_stat_activity, and try again"

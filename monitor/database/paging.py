@@ -1,4 +1,4 @@
-"""What all lists of the API share: ids, pages, and the total number of items."""
+"""Pagination of the API's lists: ids, pages, and the total number of items."""
 
 from typing import Annotated, Generic, NamedTuple, TypeVar
 

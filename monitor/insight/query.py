@@ -1,4 +1,4 @@
-"""What the class analytics share: query parameters, pages by time, and lookups of ids."""
+"""Shared by the class analytics: query parameters, pages by time, and look-ups of ids."""
 
 import uuid
 from collections.abc import Callable

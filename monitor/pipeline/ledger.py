@@ -11,7 +11,7 @@ from monitor.pipeline.spool.entries import Spool
 
 
 class Ledger:
-    """This process's counts. What the spool held when it started counts as received by it."""
+    """This process's counts. Items in the spool at its start count as received by it."""
 
     def __init__(self, queue: EventQueue, spool: Spool) -> None:
         self._queue = queue

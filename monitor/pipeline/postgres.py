@@ -84,7 +84,7 @@ class PostgresSink:
         except _DATA_ERRORS as error:
             raise RowRefused(str(error)) from error
         except DATABASE_ERRORS as error:
-            # What is cached of the database may be stale: after a failover or a restore, say.
+            # The caches may be stale, for example after a failover or a restore.
             self._id_cache.forget()
             self._months, self._month = set(), _NEVER
             raise to_unavailable(error) from error

@@ -26,7 +26,7 @@ in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is 
 
 
 class Intake(NamedTuple):
-    """What the ingest routes share.
+    """The context that the ingest routes share.
 
     `bodies` reads the bodies, of at most `max_events` items; `admit` raises if a payload of that
     size (bytes) is refused.

@@ -47,8 +47,8 @@ class Quarantine:
     """Finds the events that PostgreSQL refuses though it stores others, and gives up on them.
 
     An entry that failed, and failed again after others were stored, is quarantined, so that it
-    holds up nobody. When its retries are used up it is split; what is left of it in the end, a
-    single event, becomes a dead letter.
+    doesn't block the others. When its retries are used up it is split, down to single events, which
+    become dead letters.
     """
 
     def __init__(self, spool: Spool, store: Store) -> None:
