@@ -77,14 +77,18 @@ class Lifecycle:
         return report
 
     async def _start_failed(self) -> None:
+        failure: Exception | None = None
         for component in self._components:
             if component.name in self._failed:
                 try:
                     await component.start()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - raised below, for the job to log
                     self._failed[component.name] = describe(error)
-                    raise
-                del self._failed[component.name]
+                    failure = failure or error
+                else:
+                    del self._failed[component.name]
+        if failure:
+            raise failure
 
 
 def _is_final(error: Exception) -> bool:

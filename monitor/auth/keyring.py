@@ -10,7 +10,7 @@ import msgspec
 from monitor.auth.keys import digest
 from monitor.auth.principal import Principal
 from monitor.database.pool import Database
-from monitor.errors import MonitorError, OverLimit, Unauthenticated, Unavailable
+from monitor.errors import OverLimit, Unauthenticated, Unavailable
 from monitor.health import PartHealth
 from monitor.tasks import Job
 
@@ -52,7 +52,7 @@ class Keyring:
 
     async def start(self) -> None:
         """Returns once the keys are known, or can't be looked up now."""
-        with suppress(FileNotFoundError, msgspec.MsgspecError):
+        with suppress(OSError, msgspec.MsgspecError):  # then PostgreSQL has to answer
             self._use(msgspec.json.decode(self._path.read_bytes(), type=list[CachedKey]))
         self._job.start()
         await self._tried.wait()
@@ -89,7 +89,10 @@ class Keyring:
         self._unwritten[name] = unwritten
 
     async def refresh(self) -> None:
-        """Writes the keys' usage, and reads the keys if one has changed. Raises Unavailable."""
+        """Writes the keys' usage, and reads the keys if one has changed.
+
+        Raises Unavailable, also when the keys are in use and can't be written to their file.
+        """
         async with self._refreshing:
             self._refreshed_at = asyncio.get_running_loop().time()
             await self._write_usage()
@@ -99,8 +102,8 @@ class Keyring:
                     return
                 keys = [CachedKey(**each) for each in await connection.fetch(_SELECT_KEYS)]
             self._use(keys)
-            self._state = tuple(row)
             await asyncio.to_thread(self._save, keys)
+            self._state = tuple(row)  # until it is saved, the next look-up tries again
 
     async def _refresh_if_due(self) -> None:
         if asyncio.get_running_loop().time() - self._refreshed_at < _MIN_INTERVAL:
@@ -117,7 +120,7 @@ class Keyring:
                     await connection.execute(_ADD_USAGE, *columns)
                 rows = await connection.fetch(_SELECT_USAGE)
                 self._today = {str(key_id): events for key_id, events in rows}
-        except MonitorError:
+        except BaseException:  # of PostgreSQL, or that this was cancelled
             for name, events in unwritten.items():
                 self._unwritten[name] = self._unwritten.get(name, 0) + events
             raise
@@ -131,9 +134,13 @@ class Keyring:
 
     def _save(self, keys: list[CachedKey]) -> None:
         draft = self._path.with_suffix(".draft")
-        draft.touch(0o600)
-        draft.write_bytes(msgspec.json.encode(keys))
-        draft.replace(self._path)
+        try:
+            draft.touch(0o600)
+            draft.write_bytes(msgspec.json.encode(keys))
+            draft.replace(self._path)
+        except OSError as error:
+            message = f"The ingest keys can't be kept for a start without PostgreSQL: {error}"
+            raise Unavailable(message) from error
 
     async def _run(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """The transactions of one call, with its authorisation and its audit entry."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -11,6 +12,8 @@ from monitor.auth.authorisation import lock_of, names_to_verify, verify
 from monitor.auth.call import Call
 from monitor.auth.permissions import Rule
 from monitor.database.pool import Connection, Database
+
+logger = logging.getLogger(__name__)
 
 
 class Transactions:
@@ -77,7 +80,10 @@ class AfterCommit:
         self._actions.append(action)
 
     async def run(self) -> None:
-        """Runs the actions in order."""
+        """Runs the actions in order. One that fails is logged: the change is made all the same."""
         for action in self._actions:
-            if (pending := action()) is not None:
-                await pending
+            try:
+                if (pending := action()) is not None:
+                    await pending
+            except Exception:
+                logger.exception("A change was committed, and what follows from it failed")

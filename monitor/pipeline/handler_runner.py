@@ -143,7 +143,7 @@ class HandlerRunner:
             async with self._handler_pool.acquire(timeout=_CONNECT_TIMEOUT) as connection:
                 yield connection
         except asyncpg.InterfaceError as error:
-            raise _failure_before(error) or error from None
+            raise _first_error(error) or error from None
 
 
 async def _call(handler: Handler, event: Event, connection: asyncpg.Connection) -> None:
@@ -200,10 +200,10 @@ async def _check(connection: asyncpg.Connection, error: BaseException | None) ->
         raise _HandlerFailed(_describe(error)) from error
 
 
-def _failure_before(error: BaseException | None) -> _HandlerFailed | None:
-    """A handler's failure, where its connection could not even be rolled back after it."""
+def _first_error(error: BaseException | None) -> BaseException | None:
+    """A handler's failure or this task's end, where not even a rollback was possible after it."""
     while error:
-        if isinstance(error, _HandlerFailed):
+        if isinstance(error, _HandlerFailed | asyncio.CancelledError):
             return error
         error = error.__context__
     return None

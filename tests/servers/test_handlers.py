@@ -27,6 +27,7 @@ from monitor.pipeline.postgres import PostgresSink
 from tests.support.factories import deadline_soon, make_event
 from tests.support.postgres import Address
 from tests.support.replicas import Replica
+from tests.support.waiting import eventually
 
 RETRIES = 3
 REPLICA = uuid.uuid4()
@@ -313,6 +314,27 @@ async def test_however_a_handler_fails_it_is_a_dead_letter_and_others_run(
     assert letter["reason"].startswith(reason)
     with pytest.raises(HandlersError, match=re.escape(reason)):
         await runner.replay(bad.__name__, event)
+
+
+async def test_the_stop_does_not_run_a_handler_again_that_ignores_its_end(
+    pool: asyncpg.Pool, handler_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler_runner, "_END_TIMEOUT", 0.1)
+    handlers, runs = Handlers(), []
+
+    @handlers.on("quiz")
+    async def stubborn(event: Event, connection: asyncpg.Connection) -> None:
+        runs.append(event)
+        await ignores_its_end(event, connection)
+
+    await stored(pool, handlers, make_event(type="quiz"))
+    runner = HandlerRunner(handlers, pool, handler_pool, DeadLetters(pool, REPLICA))
+    await runner.start()
+    await eventually(lambda: runs)
+    async with asyncio.timeout(2):
+        await runner.stop(deadline_soon(0))
+    assert len(runs) == 1
+    assert await pool.fetchval("SELECT count(*) FROM outbox_handlers") == 1
 
 
 async def test_a_handler_that_cannot_be_run_now_does_not_hold_up_others(

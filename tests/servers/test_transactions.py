@@ -218,3 +218,26 @@ async def test_what_waits_for_the_commit_happens_after_it(
     assert await pool.fetchval(_COUNT) == 3
     operations = await pool.fetch("SELECT operation FROM audit_log ORDER BY id")
     assert [row["operation"] for row in operations] == ["POST /once/{path}", "POST /twice/{path}"]
+
+
+async def test_what_fails_after_the_commit_does_not_fail_the_call(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = Api("", BodyReader(1000, 1000), database)
+    seen: list[int] = []
+
+    async def fail() -> None:
+        raise OSError("No space left on device")
+
+    @api.operation("POST", "/keys")
+    async def create_key(connection: Connection, after_commit: AfterCommit) -> str:
+        """Inserts."""
+        after_commit(fail)
+        after_commit(lambda: seen.append(1))
+        await connection.execute(_INSERT, "a")
+        return "shown only now"
+
+    async with served(api) as http:
+        answer = await http.post("/keys")
+    assert (answer.status_code, answer.json(), seen) == (200, "shown only now", [1])
+    assert "No space left on device" in caplog.text

@@ -73,6 +73,22 @@ async def test_failed_component_is_down_and_restarted(
     await lifecycle.stop(0.0)
 
 
+async def test_a_component_that_never_starts_does_not_keep_the_others() -> None:
+    log: list[str] = []
+    hopeless = Part("hopeless", log, *[KeyError("fault")] * 100)
+    flaky = Part("flaky", log, Unavailable("away"))
+    lifecycle = Lifecycle([hopeless, flaky])
+    await lifecycle.start()
+    async with asyncio.timeout(5):
+        await flaky.started.wait()
+    report = await lifecycle.health()
+    await lifecycle.stop(0.0)
+    assert {name: part.state for name, part in report.items()} == {
+        "hopeless": "down",
+        "flaky": "ok",
+    }
+
+
 async def test_operator_error_ends_start_and_stops_others() -> None:
     log: list[str] = []
     lifecycle = Lifecycle(
