@@ -93,7 +93,8 @@ async def open_single_use_pool(
 ) -> asyncpg.Pool:
     """A pool for custom code: each connection is closed after one use, with all its state.
 
-    No reset undoes everything: asyncpg's, for instance, keeps type codecs.
+    No reset undoes everything: asyncpg's, for instance, keeps type codecs. `timeout` (s) bounds
+    connecting and each statement.
     """
     return await asyncpg.create_pool(
         **address,
