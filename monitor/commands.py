@@ -20,7 +20,7 @@ from monitor.database.migrations import migrate, missing_migrations
 from monitor.database.partitions import create_partitions, missing_partitions
 from monitor.database.pool import Database
 from monitor.errors import CommandError
-from monitor.primary import postgres_for_commands
+from monitor.postgres_choice import postgres_for_commands
 from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings
 

@@ -15,6 +15,7 @@ class Unavailable(MonitorError):
     """Nothing is wrong with the request, but it can't be served now."""
 
     def public_message(self) -> str:
+        """Names no cause: that of PostgreSQL contains its host, for instance."""
         return "The server can't do this now: try again" if self.__cause__ else str(self)
 
 

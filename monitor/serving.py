@@ -10,7 +10,7 @@ from monitor.database.embedded.programs import binaries
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.http.protocol import HttpProtocol
 from monitor.http.websocket import WebSocketProtocol
-from monitor.primary import postgres_for_server
+from monitor.postgres_choice import postgres_for_server
 from monitor.settings import Settings
 
 

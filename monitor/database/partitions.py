@@ -60,13 +60,19 @@ async def missing_partitions(connection: asyncpg.Connection) -> list[str]:
 
 
 async def months_ahead(connection: asyncpg.Connection, timeout: float) -> int:
-    """How many months after this one have partitions without a gap, at most MONTHS_AHEAD."""
+    """How many months after this one have partitions without a gap, at most MONTHS_AHEAD.
+
+    Raises one of DATABASE_ERRORS; TimeoutError after `timeout` seconds.
+    """
     value = await connection.fetchval(_SELECT_AHEAD, MONTHS_AHEAD, timeout=timeout)
     return int(value)
 
 
 async def partition_warning(connection: asyncpg.Connection, timeout: float) -> str | None:
-    """What an operator has to do if partitions are about to run out; None if there are enough."""
+    """What an operator has to do if partitions are about to run out; None if there are enough.
+
+    Takes and raises what `months_ahead` does.
+    """
     ahead = await months_ahead(connection, timeout)
     if ahead >= MIN_MONTHS_AHEAD:
         return None

@@ -51,6 +51,7 @@ _ADVICE = {
 
 
 def to_unavailable(error: Exception) -> Unavailable:
+    """The error to raise for one of PostgreSQL: its message, and advice where there is some."""
     advice = next((text for kind, text in _ADVICE.items() if isinstance(error, kind)), None)
     message = f"PostgreSQL: {str(error) or type(error).__name__}"
     return Unavailable(f"{message}: {advice}" if advice else message)
@@ -92,7 +93,8 @@ async def open_single_use_pool(
 ) -> asyncpg.Pool:
     """A pool for custom code: each connection is closed after one use, with all its state.
 
-    No reset undoes everything: asyncpg's, for instance, keeps type codecs.
+    No reset undoes everything: asyncpg's, for instance, keeps type codecs. `timeout` (s) bounds
+    connecting and each statement.
     """
     return await asyncpg.create_pool(
         **address,
@@ -145,9 +147,11 @@ class Database:
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
+        """Makes the pool. It connects when it is used, so PostgreSQL may be unavailable now."""
         self._pool = await open_pool(self._address, self._size, self._timeout)
 
     async def close(self, timeout: float) -> None:
+        """Waits for connections in use, and terminates them after `timeout` (s)."""
         if self._pool:
             await close_pool(self._pool, timeout)
 

@@ -42,6 +42,7 @@ class Reads:
         self.lag = 0.0  # seconds
 
     async def start(self) -> None:
+        """Returns at once: until the standby has been seen to work, the primary is read."""
         if self._standby and self._job:
             await self._standby.open()
             self._job.start()

@@ -24,6 +24,7 @@ class CellOutput(msgspec.Struct):
 
     @property
     def shown_text(self) -> str:
+        """The text, or the data of type text/plain; empty if it has neither."""
         if self.text is not None:
             return _joined(self.text)
         plain = (self.data or {}).get("text/plain")
@@ -34,6 +35,7 @@ class CellOutput(msgspec.Struct):
 
     @property
     def error(self) -> str:
+        """The error as `name: message`; empty if this is none."""
         return ": ".join(part for part in (self.ename, self.evalue) if part)
 
 

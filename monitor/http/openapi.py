@@ -55,7 +55,10 @@ class Schemas:
         self.components: dict[str, Any] = {}
 
     def of(self, kind: Any, media: str = JSON) -> dict[str, Any]:
-        """The schema of a type; anything but JSON is a string."""
+        """The schema of a type; anything but JSON is a string.
+
+        Raises ValueError if a type of the same name, but of another schema, was described before.
+        """
         if media != JSON:
             return {"type": "string"}
         if isinstance(kind, tuple):  # of structs, which msgspec couldn't tell apart

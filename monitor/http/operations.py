@@ -37,7 +37,7 @@ _HEADERS = {429: _RETRY_AFTER, 503: _RETRY_AFTER}
 GUARDED = (Unauthenticated, Forbidden, OverLimit)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+OperationHandler = TypeVar("OperationHandler", bound=Callable[..., Awaitable[Any]])
 
 _CONTEXT = (Connection, Transactions, AfterCommit, Principal)  # not from the request
 
@@ -124,7 +124,7 @@ class Api:
         raises: tuple[type[MonitorError], ...] = (),
         body_media: str = JSON,
         media: Mapping[str, Any] | None = None,
-    ) -> Callable[[Handler], Handler]:
+    ) -> Callable[[OperationHandler], OperationHandler]:
         """Declares the decorated function as an operation; its docstring is the description.
 
         Its parameters are those of the path by their names, `query` (a struct whose fields are the
@@ -139,7 +139,7 @@ class Api:
         header. The other arguments are those of Declaration.
         """
 
-        def declare(handler: Handler) -> Handler:
+        def declare(handler: OperationHandler) -> OperationHandler:
             signature = inspect.signature(handler)
             types = {name: each.annotation for name, each in signature.parameters.items()}
             context = {name: kind for name, kind in types.items() if kind in _CONTEXT}

@@ -63,6 +63,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
+        """Does nothing if the connection has been answered and is closing already."""
         if not self.transport.is_closing():
             super().send_400_response(msg)
 

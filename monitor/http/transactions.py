@@ -17,9 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class Transactions:
-    """Opens transactions for a handler that needs several, or none for a while.
+    """Opens the transactions of one call, each of which authorises it again.
 
-    Raises Forbidden where the arguments by themselves are not for the caller.
+    `Api` opens one for a handler with a Connection. A handler that needs several, or none for a
+    while, has this as a parameter instead. The constructor raises Forbidden where the arguments by
+    themselves are not for the caller.
     """
 
     def __init__(

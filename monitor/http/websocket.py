@@ -28,6 +28,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     @property
     def write(self) -> Callable[[bytes], None]:
+        """The transport's own `write`, which takes complete frames: a message costs one call."""
         return self.transport.write
 
     def drop(self, code: int, reason: str) -> None:

@@ -54,14 +54,17 @@ class MessageBatch(msgspec.Struct, array_like=True, tag="batch", dict=True):
 
     @property
     def last(self) -> int:
+        """The number of its last message."""
         return self.first + self.count - 1
 
     @property
     def size(self) -> int:
+        """The bytes of its encoded messages."""
         return memoryview(self.messages).nbytes
 
     @cached_property
     def deliveries(self) -> list[Delivery]:
+        """Its messages, decoded once."""
         return _DELIVERIES.decode(self.messages)
 
 
@@ -156,10 +159,12 @@ def now() -> int:
 
 
 def pack(messages: list[Publication]) -> msgspec.Raw:
+    """The `messages` of a MessageBatch."""
     return msgspec.Raw(_ENCODER.encode(messages))
 
 
 def encode(message: Message) -> bytes:
+    """A message as JSON, which is what clients receive."""
     return _ENCODER.encode(message)
 
 

@@ -43,6 +43,7 @@ class Hub:
 
     @property
     def sockets(self) -> int:
+        """How many sockets are connected to this replica."""
         return len(self._sockets)
 
     @property

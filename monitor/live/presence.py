@@ -34,12 +34,14 @@ class Presence:
         self.version = 0  # incremented by each change of `here`
 
     def enter(self, channel: str, name: str) -> None:
+        """Counts a socket of this name (empty for none) if the channel is a class's."""
         if _CLASS.fullmatch(channel):
             self.version += 1
             names = self.here.setdefault(channel, {})
             names[name] = names.get(name, 0) + 1
 
     def leave(self, channel: str, name: str) -> None:
+        """Undoes an `enter` with the same arguments. Raises KeyError if there was none."""
         if _CLASS.fullmatch(channel):
             self.version += 1
             names = self.here[channel]

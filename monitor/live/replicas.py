@@ -127,6 +127,7 @@ class Replicas:
         return missing or self._requested is not None or bool(self._held)
 
     def farewell(self) -> None:
+        """The last message to all: without it they would take this replica for lost."""
         self._send(self._heartbeat(farewell=True), None)
 
     def tick(self) -> None:
@@ -147,6 +148,7 @@ class Replicas:
             self._settle(self._requested[0])
 
     def receive(self, message: ReplicaMessage) -> None:
+        """Takes a message of any replica; those of this one, which Redis returns, are ignored."""
         if message.replica_id == self._hub.replica_id:
             return
         match message:

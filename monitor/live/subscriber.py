@@ -13,7 +13,8 @@ _COALESCED = 200  # messages in one frame at most
 class Wire(Protocol):
     """A WebSocket that accepts encoded frames."""
 
-    def write(self, frame: bytes, /) -> None: ...
+    def write(self, frame: bytes, /) -> None:
+        """Sends a complete frame, or buffers it; never waits."""
 
     def drop(self, code: int, reason: str) -> None:
         """Closes the socket, even if the peer doesn't answer."""
@@ -77,6 +78,7 @@ class Subscriber:
         self._pump()
 
     def leave(self) -> None:
+        """Sends nothing more: what is gathered or queued is dropped."""
         if self._timer:
             self._timer.cancel()
         self._writable = self._flowing = False

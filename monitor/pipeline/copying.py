@@ -24,6 +24,7 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def key(self) -> tuple[object, ...]:
+        """The table's name, and the primary key that the row has in it."""
         return (self.table.name, *self.values[:3])
 
 

@@ -19,6 +19,8 @@ class ResolvedIds(msgspec.Struct, frozen=True, gc=False):
 
 
 class Session(NamedTuple):
+    """A session's id, and the time of its earliest event so far."""
+
     id: int
     start_time: datetime
 
@@ -68,6 +70,7 @@ class IdCache:
         self.forget()
 
     def forget(self) -> None:
+        """Drops all ids, so that the next events look theirs up in PostgreSQL."""
         # New dictionaries, not emptied ones: a batch that is being resolved keeps its own.
         self._students: dict[str, int] = {}
         self._sessions: dict[tuple[int, str], Session] = {}

@@ -20,11 +20,13 @@ class Ledger:
         self._stored = self._duplicates = self._rejected = 0
 
     def add(self, receipt: Receipt) -> None:
+        """Counts a request's items, except `spooled`, which the spool counts."""
         self._stored += receipt.stored
         self._duplicates += receipt.duplicates
         self._rejected += len(receipt.rejected)
 
     def counts(self) -> Counts:
+        """The counts of this process, in items."""
         return Counts(
             received=self._spooled_before + self._queue.received,
             stored=self._stored,

@@ -64,6 +64,7 @@ class EventQueue:
 
     @property
     def full(self) -> bool:
+        """Whether `put` would refuse any request, because of its events or its bytes."""
         return self.events >= self._max_events or self.bytes >= self._max_bytes
 
     def put(self, payload: Payload, size: int) -> Awaitable[Receipt]:

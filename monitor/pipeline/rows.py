@@ -105,6 +105,7 @@ class StudentDelta(msgspec.Struct, omit_defaults=True):
 
     @classmethod
     def of(cls, event: Event, student: int) -> "StudentDelta":
+        """A delta for the student with this id that has counted nothing yet, not even the event."""
         at, received_at = event.time, event.received_at
         return cls(
             id=student,

@@ -16,6 +16,8 @@ from monitor.lms.help_requests import HelpAction, HelpChange, HelpOutcome
 
 
 def declare(api: Api, reads: Reads, publish: Callable[[Iterable[Publication]], None]) -> None:
+    """`publish` sends messages to subscribers."""
+
     @api.operation("GET", "/classes/{class_id}/help", raises=(NotFound,))
     async def get_help(class_id: Id) -> list[HelpRequest]:
         """A class's open help requests: those nobody has taken first, then the oldest first."""

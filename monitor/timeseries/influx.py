@@ -155,6 +155,7 @@ class InfluxSink:
         )
 
     def put(self, batch: PointBatch) -> None:
+        """Takes a batch without waiting; beyond `max_pending` points only the outbox keeps it."""
         if self.behind or self.pending + len(batch.lines) > self._max_pending:
             self._fall_behind()
         else:

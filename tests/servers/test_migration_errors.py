@@ -30,6 +30,11 @@ from tests.support.schema import (
 from tests.support.waiting import eventually
 
 
+async def postgres_error(client: httpx.AsyncClient, replica: Replica) -> str:
+    health = (await client.get(f"{replica.url}/health")).json()
+    return str(health["postgres"]["error"])
+
+
 async def test_no_number_can_be_left_out(postgres: Address) -> None:
     await apply_by_psql(postgres, FILES[:1])
     with pytest.raises(asyncpg.ForeignKeyViolationError):
@@ -134,6 +139,28 @@ async def test_a_newer_schema_is_refused_at_the_start(postgres: Address, tmp_pat
     replica.log.close()
 
 
+async def test_a_server_started_without_postgresql_spools_on_a_newer_schema(
+    postgres_server: Address, postgres: Address, tmp_path: Path
+) -> None:
+    await apply_by_server(postgres)
+    await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'third')")
+    name = postgres["database"]
+    later = postgres | {"database": f"{name}_later"}
+    with Replica(environment_of(later, tmp_path / "data")) as replica:
+        await fetch(postgres_server, f"ALTER DATABASE {name} RENAME TO {name}_later")
+        async with httpx.AsyncClient(timeout=15) as client:
+            await eventually(
+                lambda: postgres_error(client, replica),
+                lambda text: "the latest that this server knows" in text,
+            )
+            body = [{"eventType": "help", "userId": "hanako"}]
+            assert (await client.post(replica.events_url, json=body)).json()["spooled"] == 1
+        await fetch(later, "DELETE FROM schema_migrations WHERE number = 3")
+        count = "SELECT count(*) FROM events"
+        await eventually(lambda: fetch(later, count), lambda rows: rows == [{"count": 1}])
+    await fetch(postgres_server, f"ALTER DATABASE {name}_later RENAME TO {name}")
+
+
 async def test_a_server_that_finds_a_newer_schema_spools(
     postgres: Address, replica: Replica
 ) -> None:
@@ -142,12 +169,10 @@ async def test_a_server_that_finds_a_newer_schema_spools(
     async with httpx.AsyncClient(timeout=15) as client:
         body = [{"eventType": "help", "userId": "hanako"}]
         assert (await client.post(replica.events_url, json=body)).json()["spooled"] == 1
-
-        async def error() -> str:
-            health = (await client.get(f"{replica.url}/health")).json()
-            return str(health["postgres"]["error"])
-
-        await eventually(error, lambda text: "the latest that this server knows" in text)
+        await eventually(
+            lambda: postgres_error(client, replica),
+            lambda text: "the latest that this server knows" in text,
+        )
         await fetch(postgres, "ALTER TABLE renamed_by_third RENAME TO outbox_counts")
         await fetch(postgres, "DELETE FROM schema_migrations WHERE number = 3")
         count = "SELECT count(*) FROM events"

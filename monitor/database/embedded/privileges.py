@@ -82,7 +82,11 @@ def start(
 
 
 def become(parent: int, uid: int, gid: int, program: list[str]) -> None:
-    """Become `program`; the order matters, because a change of user clears the death signal."""
+    """Replaces this process by `program`, as that user; it is interrupted when `parent` dies.
+
+    `parent` is 0 for none, `uid` 0 for the present user. The order matters, because a change of
+    user clears the death signal. Raises ProcessLookupError if the parent has died, and OSError.
+    """
     # An ignored signal stays ignored over exec, and `nohup` or a shell's `&` ignore this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if uid:

@@ -64,6 +64,7 @@ class SpoolDrain:
         return self._job.health()
 
     def activate(self, reason: Exception) -> None:
+        """Makes events go to the spool until PostgreSQL is usable again; `reason` says why."""
         if not self.active:
             logger.warning("Events go to the spool: %s", reason)
         self.active, self.reason = True, str(reason)

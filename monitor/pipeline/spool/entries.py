@@ -90,6 +90,7 @@ class Spool:
             ) from None
 
     async def close(self) -> None:
+        """Waits for the work in hand, and unlocks the DATA_DIR."""
         await self._run(self._connection.close)
         self._thread.shutdown()
 
@@ -117,6 +118,7 @@ class Spool:
         return Entries([entry_id], [_payload(*await self._run(partial(self._get, entry_id)))])
 
     async def remove(self, entries: Entries) -> None:
+        """Removes these entries, or none and raises sqlite3.Error."""
         await self._run(partial(self._remove, entries.ids))
         self.failure = None
         self.events -= entries.items
