@@ -52,9 +52,10 @@ class Handlers:
 
         It runs after its event has been committed, and after the request has been answered. What it
         does on `connection` is committed once, even if the server crashes meanwhile; any other side
-        effect may then happen twice. It is cancelled after 30 seconds. If it raises, its
-        transaction is rolled back and it is run again, three times with increasing pauses; then
-        the failure becomes a dead letter (`GET /rejected-events`), and the event stays.
+        effect may then happen twice. It is cancelled after 30 seconds. If it raises, suppresses an
+        error of PostgreSQL, or closes the connection or its transaction, all is rolled back and it
+        is run again, three times with increasing pauses; then the failure becomes a dead letter
+        (`GET /rejected-events`), and the event stays.
 
         Raises HandlersError when another function of the same module and name is registered.
         """
