@@ -66,14 +66,21 @@ async def page(
 
 async def get(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
     """Raises NotFound."""
-    row = await connection.fetchrow(_SELECT_ONE, letter_id)
+    return _letter(await connection.fetchrow(_SELECT_ONE, letter_id), letter_id)
+
+
+async def remove(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
+    """Deletes a dead letter; another transaction that removes it waits, and then finds none.
+
+    Raises NotFound.
+    """
+    return _letter(await connection.fetchrow(_DELETE, letter_id), letter_id)
+
+
+def _letter(row: asyncpg.Record | None, letter_id: int) -> DeadLetter:
     if row is None:
         raise NotFound(f"There is no rejected event {letter_id}")
     return DeadLetter(**row)
-
-
-async def remove(connection: asyncpg.Connection, letter_id: int) -> None:
-    await connection.execute("DELETE FROM rejected_events WHERE id = $1", letter_id)
 
 
 def _digest(item: Rejected) -> bytes:
@@ -112,4 +119,9 @@ _COUNT = "SELECT count(*) FROM rejected_events WHERE $1::text IS NULL OR source 
 
 _SELECT_ONE = """
     SELECT id, received_at, source, path, reason, raw FROM rejected_events WHERE id = $1
+"""
+
+_DELETE = """
+    DELETE FROM rejected_events WHERE id = $1
+    RETURNING id, received_at, source, path, reason, raw
 """

@@ -1,7 +1,7 @@
 """Retries a dead letter through the stage that rejected it."""
 
 from monitor.database.dead_letters import DeadLetter
-from monitor.errors import Conflict, MonitorError, Unavailable
+from monitor.errors import Conflict, HandlersError, Unavailable
 from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, decode
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.queue import EventQueue
@@ -23,7 +23,9 @@ class Replay:
     async def run(self, letter: DeadLetter) -> str:
         """The outcome: `stored`, `duplicate`, `spooled`, `handled` or `written`.
 
-        Raises ReplayFailed, or Unavailable if it can't be retried now.
+        The transaction of a handler removes its letter; the caller removes the others. Raises
+        ReplayFailed, NotFound if a handler's letter was removed meanwhile, and Unavailable if it
+        can't be retried now.
         """
         if letter.source == "handler":
             return await self._handle(letter)
@@ -46,13 +48,9 @@ class Replay:
     async def _handle(self, letter: DeadLetter) -> str:
         (event,) = decode(f"[{letter.raw}]".encode(), letter.received_at, 1).events
         try:
-            await self._runner.replay(letter.path, event)
-        except Unavailable:
-            raise
-        except MonitorError as error:
+            await self._runner.replay(letter.id, letter.path, event)
+        except HandlersError as error:
             raise ReplayFailed(str(error)) from error
-        except Exception as error:  # such as a constraint checked at the commit
-            raise ReplayFailed(f"{type(error).__name__}: {error}") from error
         return "handled"
 
     async def _write(self, letter: DeadLetter) -> str:

@@ -18,7 +18,8 @@ from monitor.database.dead_letters import DeadLetters
 from monitor.database.pool import close_pool, open_single_use_pool
 from monitor.errors import HandlersError
 from monitor.events.decoding import decode
-from monitor.events.event import Event
+from monitor.events.dialects import as_json
+from monitor.events.event import Event, Rejected
 from monitor.pipeline import handler_runner
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.handlers import Handler
@@ -313,7 +314,8 @@ async def test_however_a_handler_fails_it_is_a_dead_letter_and_others_run(
     (letter,) = await letters(pool)
     assert letter["reason"].startswith(reason)
     with pytest.raises(HandlersError, match=re.escape(reason)):
-        await runner.replay(bad.__name__, event)
+        await runner.replay(letter["id"], bad.__name__, event)
+    assert await letters(pool) == [letter]
 
 
 async def test_the_stop_does_not_run_a_handler_again_that_ignores_its_end(
@@ -386,7 +388,9 @@ async def test_session_state_ends_with_a_handlers_run(
     async with running(handlers, pool, handler_pool) as runner:
         pass
     event = await stored(pool, Handlers(), make_event(type="probe"))
-    await runner.replay("probe", event)
+    letter = Rejected(0, "probe", "for the test", as_json(event))
+    await DeadLetters(pool, REPLICA).add("handler", [letter], deadline_soon())
+    await runner.replay((await letters(pool))[0]["id"], "probe", event)
     async with pool.acquire() as connection:
         usual = await state_of(connection)
     assert seen == [usual, usual]

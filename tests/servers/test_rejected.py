@@ -1,5 +1,6 @@
 """Dead letters in the API: listed, replayed, deleted."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support.influx import read_points
 from tests.support.postgres import Address, fetch
 from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer
+from tests.support.waiting import eventually
 
 QUIZ = """
 from monitor import Handlers
@@ -21,6 +23,10 @@ handlers = Handlers()
 @handlers.on("quiz_answered")
 async def quiz_answered(event, connection):
     await connection.execute("INSERT INTO answers VALUES ($1)", event.student)
+"""
+WAITING = """
+    SELECT count(*) AS n FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 LATE = 'student_progress,event=help,userId=taro notebookPath="" 1700000000000000007'
 
@@ -127,6 +133,27 @@ async def test_a_handler_is_run_again_once_it_can(
     assert await fetch(postgres, "SELECT * FROM answers") == [{"by": "hanako"}]
     unknown = await letter(postgres, "handler", quiz, "no_such_handler")
     assert (await api.post(f"/rejected-events/{unknown}/replay")).status_code == 409
+
+
+async def test_two_replays_at_once_run_a_handler_once(
+    api: httpx.AsyncClient, postgres: Address
+) -> None:
+    number = await letter(
+        postgres, "handler", json.dumps(event(eventType="quiz_answered")), "quiz_answered"
+    )
+    connection = await asyncpg.connect(**postgres)
+    try:
+        await connection.execute("CREATE TABLE answers (by text)")
+        async with asyncio.TaskGroup() as group, connection.transaction():
+            await connection.execute("LOCK TABLE answers IN SHARE MODE")  # the handler waits
+            replays = [
+                group.create_task(api.post(f"/rejected-events/{number}/replay")) for _ in range(2)
+            ]
+            await eventually(lambda: fetch(postgres, WAITING), lambda rows: rows == [{"n": 2}])
+        assert sorted(replay.result().status_code for replay in replays) == [200, 404]
+        assert await connection.fetchval("SELECT count(*) FROM answers") == 1
+    finally:
+        await connection.close()
 
 
 async def test_a_point_is_written_again_unless_influxdb_still_refuses(
