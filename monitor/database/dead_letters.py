@@ -43,16 +43,22 @@ class DeadLetters:
         counted. `deadline` is a time of the event loop's clock. Raises Unavailable when PostgreSQL
         can't do it now, or not by then.
         """
+        try:
+            async with cut_at(self._pool, deadline) as connection:
+                await self.insert(connection, source, rejected)
+        except DATABASE_ERRORS as error:
+            raise to_unavailable(error) from error
+
+    async def insert(
+        self, connection: asyncpg.Connection, source: str, rejected: Sequence[Rejected]
+    ) -> None:
+        """As `add`, but in the connection's transaction. Raises DATABASE_ERRORS."""
         rows = [
             (_digest(item), item.path, item.reason, item.raw, item.received_at) for item in rejected
         ]
-        try:
-            async with cut_at(self._pool, deadline) as connection:
-                await connection.execute(
-                    _INSERT, source, *map(list, zip(*rows, strict=True)), self._replica
-                )
-        except DATABASE_ERRORS as error:
-            raise to_unavailable(error) from error
+        await connection.execute(
+            _INSERT, source, *map(list, zip(*rows, strict=True)), self._replica
+        )
 
 
 async def page(

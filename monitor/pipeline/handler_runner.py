@@ -11,7 +11,7 @@ import tenacity
 from monitor.database import dead_letters
 from monitor.database.dead_letters import DeadLetters
 from monitor.database.outbox import HANDLERS
-from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, to_unavailable
+from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, cut_at, to_unavailable
 from monitor.errors import HandlersError, Unavailable
 from monitor.events.decoding import decode
 from monitor.events.dialects import as_json
@@ -135,9 +135,7 @@ class HandlerRunner:
             logger.exception("The handler %s failed", run["handler"])
             reason = str(error) if isinstance(error, _HandlerFailed) else _describe(error)
             letter = Rejected(0, handler.__name__, reason, text)
-            deadline = asyncio.get_running_loop().time() + _RUN_TIMEOUT
-            await self._letters.add("handler", [letter], deadline)
-            await HANDLERS.delete(self._pool, [run["id"]])
+            await self._give_up(run["id"], letter)
 
     async def _attempt(self, run_id: int, handler: Handler, event: Event) -> None:
         async with (
@@ -146,6 +144,22 @@ class HandlerRunner:
         ):
             if claimed:  # otherwise another replica is running it, or has
                 await _call(handler, event, connection)
+
+    async def _give_up(self, run_id: int, letter: Rejected) -> None:
+        """Replaces a run by a dead letter, unless another replica is running it, or has.
+
+        Raises Unavailable.
+        """
+        deadline = asyncio.get_running_loop().time() + _RUN_TIMEOUT
+        try:
+            async with (
+                cut_at(self._pool, deadline) as connection,
+                HANDLERS.claim(connection, "id = $2", run_id) as claimed,
+            ):
+                if claimed:
+                    await self._letters.insert(connection, "handler", [letter])
+        except DATABASE_ERRORS as error:
+            raise to_unavailable(error) from error
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:

@@ -5,7 +5,7 @@ import re
 import sys
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -15,7 +15,7 @@ import tenacity
 
 from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.pool import close_pool, open_single_use_pool
+from monitor.database.pool import close_pool, open_pool, open_single_use_pool
 from monitor.errors import HandlersError
 from monitor.events.decoding import decode
 from monitor.events.dialects import as_json
@@ -141,6 +141,38 @@ async def test_failing_handler_becomes_dead_letter(
     assert again.id == event.id
     assert await pool.fetchval("SELECT count(*) FROM events") == 2
     assert await pool.fetchval("SELECT to_regclass('traces')") is None
+
+
+async def test_a_failure_is_forgotten_where_another_replica_succeeds(
+    postgres: Address,
+    pool: asyncpg.Pool,
+    handler_pool: asyncpg.Pool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handler_runner, "_SWEEP_INTERVAL", 0.05)
+    handlers, runs = Handlers(), 0
+    narrow_pool = await open_pool(postgres, 1, 10.0)
+    failing = HandlerRunner(handlers, narrow_pool, handler_pool, DeadLetters(narrow_pool, REPLICA))
+    async with AsyncExitStack() as held:
+
+        @handlers.on("quiz")
+        async def unlucky(event: Event, connection: asyncpg.Connection) -> None:
+            nonlocal runs
+            runs += 1
+            if runs == 1 + RETRIES:  # the dead letter waits for the only connection
+                await held.enter_async_context(narrow_pool.acquire())
+            if runs <= 1 + RETRIES:
+                raise ValueError("not on this replica")
+
+        await stored(pool, handlers, make_event(type="quiz"))
+        await failing.start()
+        await eventually(lambda: runs == 1 + RETRIES)
+        async with running(handlers, pool, handler_pool):
+            pass
+    await failing.stop(deadline_soon(5))
+    await close_pool(narrow_pool, 5.0)
+    assert runs == 1 + RETRIES + 1
+    assert await letters(pool) == []
 
 
 async def test_unreadable_outbox_event_becomes_dead_letter(
