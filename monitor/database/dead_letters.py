@@ -18,7 +18,8 @@ class DeadLetter(msgspec.Struct):
     """A row of `rejected_events`.
 
     `source` is the stage that rejected it (`ingest`, `handler` or `influxdb`), `path` the offending
-    field (empty: the whole item), `raw` the item as JSON, or a point in line protocol.
+    field (empty: the whole item) or the handler, by its module and name, and `raw` the item as
+    JSON, or a point in line protocol.
     """
 
     id: int
@@ -54,7 +55,8 @@ class DeadLetters:
     ) -> None:
         """As `add`, but in the connection's transaction. Raises DATABASE_ERRORS."""
         rows = [
-            (_digest(item), item.path, item.reason, item.raw, item.received_at) for item in rejected
+            (_digest(source, item), item.path, item.reason, item.raw, item.received_at)
+            for item in rejected
         ]
         await connection.execute(
             _INSERT, source, *map(list, zip(*rows, strict=True)), self._replica
@@ -89,8 +91,9 @@ def _letter(row: asyncpg.Record | None, letter_id: int) -> DeadLetter:
     return DeadLetter(**row)
 
 
-def _digest(item: Rejected) -> bytes:
-    return hashlib.sha256(f"{item.reason}\n{item.raw}".encode()).digest()
+def _digest(source: str, item: Rejected) -> bytes:
+    failed = f"{item.path}\n" if source == "handler" else ""  # an event may have several handlers
+    return hashlib.sha256(f"{failed}{item.reason}\n{item.raw}".encode()).digest()
 
 
 _INSERT = """

@@ -88,13 +88,13 @@ class HandlerRunner:
             self._job.wake()
 
     async def replay(self, letter_id: int, name: str, event: Event) -> None:
-        """Runs the handler of that name once more; its transaction removes the dead letter.
+        """Runs the handler of that full name once more; its transaction removes the dead letter.
 
         Raises HandlersError when there is none or it fails, NotFound when the letter was removed
         meanwhile, and Unavailable.
         """
         handler = next(
-            (each for each in self._handlers.of(event.type) if each.__name__ == name), None
+            (each for each in self._handlers.of(event.type) if full_name(each) == name), None
         )
         if handler is None:
             raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
@@ -134,7 +134,7 @@ class HandlerRunner:
         except Exception as error:
             logger.exception("The handler %s failed", run["handler"])
             reason = str(error) if isinstance(error, _HandlerFailed) else _describe(error)
-            letter = Rejected(0, handler.__name__, reason, text)
+            letter = Rejected(0, run["handler"], reason, text)
             await self._give_up(run["id"], letter)
 
     async def _attempt(self, run_id: int, handler: Handler, event: Event) -> None:

@@ -131,7 +131,7 @@ async def test_a_handler_is_run_again_once_it_can(
     api: httpx.AsyncClient, postgres: Address
 ) -> None:
     quiz = json.dumps(event(eventType="quiz_answered"))
-    number = await letter(postgres, "handler", quiz, "quiz_answered")
+    number = await letter(postgres, "handler", quiz, "quiz.quiz_answered")
     answer = await api.post(f"/rejected-events/{number}/replay")
     assert answer.status_code == 409
     assert "answers" in answer.json()["detail"]
@@ -148,7 +148,7 @@ async def test_a_handler_is_run_again_once_it_can(
 async def test_a_letter_that_is_no_event_is_not_replayed(
     api: httpx.AsyncClient, postgres: Address, source: str, raw: str
 ) -> None:
-    number = await letter(postgres, source, raw, "quiz_answered")
+    number = await letter(postgres, source, raw, "quiz.quiz_answered")
     answer = await api.post(f"/rejected-events/{number}/replay")
     assert (answer.status_code, await sources(api)) == (409, [source])
 
@@ -158,7 +158,7 @@ async def test_a_replay_that_loses_postgresql_can_be_repeated(
 ) -> None:
     await pool.execute(CUT_OFF)
     number = await letter(
-        postgres, "handler", json.dumps(event(eventType="quiz_answered")), "quiz_answered"
+        postgres, "handler", json.dumps(event(eventType="quiz_answered")), "quiz.quiz_answered"
     )
     answer = await api.post(f"/rejected-events/{number}/replay")
     assert (answer.status_code, await sources(api)) == (503, ["handler"])
@@ -171,7 +171,7 @@ async def test_two_replays_at_once_run_a_handler_once(
     api: httpx.AsyncClient, postgres: Address
 ) -> None:
     number = await letter(
-        postgres, "handler", json.dumps(event(eventType="quiz_answered")), "quiz_answered"
+        postgres, "handler", json.dumps(event(eventType="quiz_answered")), "quiz.quiz_answered"
     )
     connection = await asyncpg.connect(**postgres)
     try:
