@@ -18,7 +18,8 @@ class DeadLetter(msgspec.Struct):
     """A row of `rejected_events`.
 
     `source` is the stage that rejected it (`ingest`, `handler` or `influxdb`), `path` the offending
-    field (empty: the whole item), `raw` the item as JSON, or a point in line protocol.
+    field (empty: the whole item) or the handler, by its module and name, and `raw` the item as
+    JSON, or a point in line protocol.
     """
 
     id: int
@@ -43,16 +44,23 @@ class DeadLetters:
         counted. `deadline` is a time of the event loop's clock. Raises Unavailable when PostgreSQL
         can't do it now, or not by then.
         """
-        rows = [
-            (_digest(item), item.path, item.reason, item.raw, item.received_at) for item in rejected
-        ]
         try:
             async with cut_at(self._pool, deadline) as connection:
-                await connection.execute(
-                    _INSERT, source, *map(list, zip(*rows, strict=True)), self._replica
-                )
+                await self.insert(connection, source, rejected)
         except DATABASE_ERRORS as error:
             raise to_unavailable(error) from error
+
+    async def insert(
+        self, connection: asyncpg.Connection, source: str, rejected: Sequence[Rejected]
+    ) -> None:
+        """As `add`, but in the connection's transaction. Raises DATABASE_ERRORS."""
+        rows = [
+            (_digest(source, item), item.path, item.reason, item.raw, item.received_at)
+            for item in rejected
+        ]
+        await connection.execute(
+            _INSERT, source, *map(list, zip(*rows, strict=True)), self._replica
+        )
 
 
 async def page(
@@ -66,18 +74,26 @@ async def page(
 
 async def get(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
     """Raises NotFound."""
-    row = await connection.fetchrow(_SELECT_ONE, letter_id)
+    return _letter(await connection.fetchrow(_SELECT_ONE, letter_id), letter_id)
+
+
+async def remove(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
+    """Deletes a dead letter; another transaction that removes it waits, and then finds none.
+
+    Raises NotFound.
+    """
+    return _letter(await connection.fetchrow(_DELETE, letter_id), letter_id)
+
+
+def _letter(row: asyncpg.Record | None, letter_id: int) -> DeadLetter:
     if row is None:
         raise NotFound(f"There is no rejected event {letter_id}")
     return DeadLetter(**row)
 
 
-async def remove(connection: asyncpg.Connection, letter_id: int) -> None:
-    await connection.execute("DELETE FROM rejected_events WHERE id = $1", letter_id)
-
-
-def _digest(item: Rejected) -> bytes:
-    return hashlib.sha256(f"{item.reason}\n{item.raw}".encode()).digest()
+def _digest(source: str, item: Rejected) -> bytes:
+    failed = f"{item.path}\n" if source == "handler" else ""  # an event may have several handlers
+    return hashlib.sha256(f"{failed}{item.reason}\n{item.raw}".encode()).digest()
 
 
 _INSERT = """
@@ -112,4 +128,9 @@ _COUNT = "SELECT count(*) FROM rejected_events WHERE $1::text IS NULL OR source 
 
 _SELECT_ONE = """
     SELECT id, received_at, source, path, reason, raw FROM rejected_events WHERE id = $1
+"""
+
+_DELETE = """
+    DELETE FROM rejected_events WHERE id = $1
+    RETURNING id, received_at, source, path, reason, raw
 """

@@ -1,6 +1,7 @@
 """The five calls of a plain resource, declared at once."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,6 +18,9 @@ from monitor.http.operations import Api, Declaration
 Change = Callable[[Connection, int, Any], Awaitable[Any]]
 Raises = tuple[type[MonitorError], ...]
 
+_CONNECTION = {"connection": Connection}
+_CALLER = {"caller": Principal}
+
 
 class Insert(Protocol):
     """Adds a row for the caller, from a body."""
@@ -31,108 +35,134 @@ class Docs(msgspec.Struct, frozen=True, kw_only=True):
     delete: str
 
 
-def resource(
-    api: Api,
-    rows: Resource[Any],
-    *,
-    plural: str,
-    create: type[msgspec.Struct],
-    update: type[msgspec.Struct],
-    query: type[Page],
-    docs: Docs,
-    insert: Insert | None = None,
-    change: Change | None = None,
-    create_raises: Raises = (),
-    update_raises: Raises = (),
-) -> None:
-    """Declares how rows are created, listed, read, changed and deleted below `/{plural}`.
+@dataclass(frozen=True, kw_only=True)
+class ResourceCalls:
+    """How rows are created, listed, read, changed and deleted below `/{plural}`.
 
     `create` and `update` are the types of the bodies, `query` that of a list's query. Bodies are
     stored as they are sent unless `insert` or `change` do more; these raise `create_raises` and
     `update_raises`, and `change` NotFound.
     """
-    noun = rows.noun
-    article = "an" if noun[0] in "aeiou" else "a"
-    collection, item = f"/{plural}", f"/{plural}/{{{noun}_id}}"
-    key = {f"{noun}_id": Id}
-    connection, caller = {"connection": Connection}, {"caller": Principal}
-    insert, change = insert or partial(_insert, rows), change or partial(_change, rows)
 
-    async def create_row(connection: Connection, body: Any, caller: Principal) -> Any:
-        return await insert(connection, body, caller)
+    rows: Resource[Any]
+    plural: str
+    create: type[msgspec.Struct]
+    update: type[msgspec.Struct]
+    query: type[Page]
+    docs: Docs
+    insert: Insert | None = None
+    change: Change | None = None
+    create_raises: Raises = ()
+    update_raises: Raises = ()
 
-    async def list_rows(connection: Connection, query: Page, caller: Principal) -> Listing[Any]:
-        return await rows.find(connection, query, visible(rows.table, caller))
+    def declare(self, api: Api) -> None:
+        """Declares the five calls."""
+        api.declare(self._create())
+        api.declare(self._list())
+        api.declare(self._get())
+        api.declare(self._update())
+        api.declare(self._delete())
 
-    async def get_row(connection: Connection, **ids: int) -> Any:
-        return await rows.get(connection, *ids.values())
+    @property
+    def _item(self) -> str:
+        return f"/{self.plural}/{{{self.rows.noun}_id}}"
 
-    async def update_row(connection: Connection, body: Any, **ids: int) -> Any:
-        (row_id,) = ids.values()
-        return await change(connection, row_id, body)
+    @property
+    def _key(self) -> dict[str, Any]:
+        return {f"{self.rows.noun}_id": Id}
 
-    async def delete_row(connection: Connection, **ids: int) -> Any:
-        return await rows.delete(connection, *ids.values())
+    @property
+    def _one(self) -> str:
+        noun = self.rows.noun
+        return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
-    for declaration in (
-        Declaration(
+    def _create(self) -> Declaration:
+        insert = self.insert or partial(_insert, self.rows)
+
+        async def create_row(connection: Connection, body: Any, caller: Principal) -> Any:
+            return await insert(connection, body, caller)
+
+        return Declaration(
             method="POST",
-            path=collection,
-            name=f"create_{noun}",
-            summary=docs.create,
+            path=f"/{self.plural}",
+            name=f"create_{self.rows.noun}",
+            summary=self.docs.create,
             handler=create_row,
-            returns=rows.kind,
-            body=create,
-            context=connection | caller,
+            returns=self.rows.kind,
+            body=self.create,
+            context=_CONNECTION | _CALLER,
             status=201,
-            raises=create_raises,
-        ),
-        Declaration(
+            raises=self.create_raises,
+        )
+
+    def _list(self) -> Declaration:
+        rows = self.rows
+
+        async def list_rows(connection: Connection, query: Page, caller: Principal) -> Listing[Any]:
+            return await rows.find(connection, query, visible(rows.table, caller))
+
+        return Declaration(
             method="GET",
-            path=collection,
-            name=f"list_{plural}",
-            summary=f"{plural.capitalize()}, in the order in which they were made.",
+            path=f"/{self.plural}",
+            name=f"list_{self.plural}",
+            summary=f"{self.plural.capitalize()}, in the order in which they were made.",
             handler=list_rows,
             returns=Listing[rows.kind],  # type: ignore[name-defined]
-            query=query,
-            context=connection | caller,
-        ),
-        Declaration(
+            query=self.query,
+            context=_CONNECTION | _CALLER,
+        )
+
+    def _get(self) -> Declaration:
+        async def get_row(connection: Connection, **ids: int) -> Any:
+            return await self.rows.get(connection, *ids.values())
+
+        return Declaration(
             method="GET",
-            path=item,
-            name=f"get_{noun}",
-            summary=f"{article.capitalize()} {noun}.",
+            path=self._item,
+            name=f"get_{self.rows.noun}",
+            summary=f"{self._one.capitalize()}.",
             handler=get_row,
-            returns=rows.kind,
-            parameters=key,
-            context=connection,
+            returns=self.rows.kind,
+            parameters=self._key,
+            context=_CONNECTION,
             raises=(NotFound,),
-        ),
-        Declaration(
+        )
+
+    def _update(self) -> Declaration:
+        change = self.change or partial(_change, self.rows)
+
+        async def update_row(connection: Connection, body: Any, **ids: int) -> Any:
+            (row_id,) = ids.values()
+            return await change(connection, row_id, body)
+
+        return Declaration(
             method="PUT",
-            path=item,
-            name=f"update_{noun}",
-            summary=f"Changes {article} {noun}: what is left out stays.",
+            path=self._item,
+            name=f"update_{self.rows.noun}",
+            summary=f"Changes {self._one}: what is left out stays.",
             handler=update_row,
-            returns=rows.kind,
-            parameters=key,
-            body=update,
-            context=connection,
-            raises=(NotFound, *update_raises),
-        ),
-        Declaration(
+            returns=self.rows.kind,
+            parameters=self._key,
+            body=self.update,
+            context=_CONNECTION,
+            raises=(NotFound, *self.update_raises),
+        )
+
+    def _delete(self) -> Declaration:
+        async def delete_row(connection: Connection, **ids: int) -> Any:
+            return await self.rows.delete(connection, *ids.values())
+
+        return Declaration(
             method="DELETE",
-            path=item,
-            name=f"delete_{noun}",
-            summary=docs.delete,
+            path=self._item,
+            name=f"delete_{self.rows.noun}",
+            summary=self.docs.delete,
             handler=delete_row,
-            returns=rows.kind,
-            parameters=key,
-            context=connection,
+            returns=self.rows.kind,
+            parameters=self._key,
+            context=_CONNECTION,
             raises=(NotFound, Conflict),
-        ),
-    ):
-        api.declare(declaration)
+        )
 
 
 async def _insert(

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 import tenacity
 
+from monitor.database import dead_letters
 from monitor.database.dead_letters import DeadLetters
 from monitor.database.outbox import HANDLERS
-from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, to_unavailable
+from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, cut_at, to_unavailable
 from monitor.errors import HandlersError, Unavailable
 from monitor.events.decoding import decode
 from monitor.events.dialects import as_json
@@ -55,12 +56,12 @@ class HandlerRunner:
         handlers: Handlers,
         pool: asyncpg.Pool,
         handler_pool: asyncpg.Pool,
-        dead_letters: DeadLetters,
+        letters: DeadLetters,
     ) -> None:
         self._handlers = handlers
         self._pool = pool
         self._handler_pool = handler_pool
-        self._dead_letters = dead_letters
+        self._letters = letters
         self._job = Job(
             "Running custom handlers",
             self._run_pending,
@@ -86,16 +87,25 @@ class HandlerRunner:
         if any(self._handlers.of(event.type) for event in events):
             self._job.wake()
 
-    async def replay(self, name: str, event: Event) -> None:
-        """Runs the handler of that name once more.
+    async def replay(self, letter_id: int, name: str, event: Event) -> None:
+        """Runs the handler of that full name once more; its transaction removes the dead letter.
 
-        Raises HandlersError when there is none or it fails, and Unavailable.
+        Raises HandlersError when there is none or it fails, NotFound when the letter was removed
+        meanwhile, and Unavailable.
         """
-        for handler in self._handlers.of(event.type):
-            if handler.__name__ == name:
-                async with self._connection() as connection, connection.transaction():
-                    return await _call(handler, event, connection)
-        raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
+        handler = next(
+            (each for each in self._handlers.of(event.type) if full_name(each) == name), None
+        )
+        if handler is None:
+            raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
+        try:
+            async with self._connection() as connection, connection.transaction():
+                await dead_letters.remove(connection, letter_id)
+                await _call(handler, event, connection)
+        except UNAVAILABLE_ERRORS as error:
+            raise to_unavailable(error) from error
+        except asyncpg.PostgresError as error:  # of the commit, such as a deferred constraint's
+            raise _HandlerFailed(_describe(error)) from error
 
     async def _run_pending(self) -> None:
         """Runs all handlers that wait. One that can't be run now doesn't hold up the others."""
@@ -124,10 +134,8 @@ class HandlerRunner:
         except Exception as error:
             logger.exception("The handler %s failed", run["handler"])
             reason = str(error) if isinstance(error, _HandlerFailed) else _describe(error)
-            letter = Rejected(0, handler.__name__, reason, text)
-            deadline = asyncio.get_running_loop().time() + _RUN_TIMEOUT
-            await self._dead_letters.add("handler", [letter], deadline)
-            await HANDLERS.delete(self._pool, [run["id"]])
+            letter = Rejected(0, run["handler"], reason, text)
+            await self._give_up(run["id"], letter)
 
     async def _attempt(self, run_id: int, handler: Handler, event: Event) -> None:
         async with (
@@ -136,6 +144,22 @@ class HandlerRunner:
         ):
             if claimed:  # otherwise another replica is running it, or has
                 await _call(handler, event, connection)
+
+    async def _give_up(self, run_id: int, letter: Rejected) -> None:
+        """Replaces a run by a dead letter, unless another replica is running it, or has.
+
+        Raises Unavailable.
+        """
+        deadline = asyncio.get_running_loop().time() + _RUN_TIMEOUT
+        try:
+            async with (
+                cut_at(self._pool, deadline) as connection,
+                HANDLERS.claim(connection, "id = $2", run_id) as claimed,
+            ):
+                if claimed:
+                    await self._letters.insert(connection, "handler", [letter])
+        except DATABASE_ERRORS as error:
+            raise to_unavailable(error) from error
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:

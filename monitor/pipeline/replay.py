@@ -1,11 +1,13 @@
 """Retries a dead letter through the stage that rejected it."""
 
 from monitor.database.dead_letters import DeadLetter
-from monitor.errors import Conflict, MonitorError, Unavailable
-from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, decode
+from monitor.errors import Conflict, HandlersError, InvalidBody, TooLarge, Unavailable
+from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, Dialect, decode
+from monitor.events.event import Payload
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.queue import EventQueue
-from monitor.timeseries.influx import InfluxError, InfluxSink
+from monitor.tasks import describe
+from monitor.timeseries.influx import WRITE_ERRORS, InfluxError, InfluxSink
 
 
 class ReplayFailed(Conflict):
@@ -23,7 +25,9 @@ class Replay:
     async def run(self, letter: DeadLetter) -> str:
         """The outcome: `stored`, `duplicate`, `spooled`, `handled` or `written`.
 
-        Raises ReplayFailed, or Unavailable if it can't be retried now.
+        The transaction of a handler removes its letter; the caller removes the others. Raises
+        ReplayFailed, NotFound if a handler's letter was removed meanwhile, and Unavailable if it
+        can't be retried now.
         """
         if letter.source == "handler":
             return await self._handle(letter)
@@ -32,11 +36,8 @@ class Replay:
         return await self._ingest(letter)
 
     async def _ingest(self, letter: DeadLetter) -> str:
-        body = f"[{letter.raw}]".encode()
-        payload = decode(body, letter.received_at, 1, (*EVENT_DIALECTS, CELL_MONITOR))
-        if payload.rejected:
-            raise ReplayFailed(payload.rejected[0].reason)
-        receipt = await self._queue.put(payload, len(body))
+        payload = _decode(letter, (*EVENT_DIALECTS, CELL_MONITOR))
+        receipt = await self._queue.put(payload, len(letter.raw.encode()))
         if receipt.rejected:
             raise ReplayFailed(receipt.rejected[0].reason)
         if receipt.spooled:
@@ -44,15 +45,11 @@ class Replay:
         return "stored" if receipt.stored else "duplicate"
 
     async def _handle(self, letter: DeadLetter) -> str:
-        (event,) = decode(f"[{letter.raw}]".encode(), letter.received_at, 1).events
+        (event,) = _decode(letter).events
         try:
-            await self._runner.replay(letter.path, event)
-        except Unavailable:
-            raise
-        except MonitorError as error:
+            await self._runner.replay(letter.id, letter.path, event)
+        except HandlersError as error:
             raise ReplayFailed(str(error)) from error
-        except Exception as error:  # such as a constraint checked at the commit
-            raise ReplayFailed(f"{type(error).__name__}: {error}") from error
         return "handled"
 
     async def _write(self, letter: DeadLetter) -> str:
@@ -60,9 +57,19 @@ class Replay:
             raise ReplayFailed("There is no InfluxDB: set INFLUXDB_URL")
         try:
             await self._influx.send(letter.raw.encode())
-        except InfluxError as error:
-            kind = ReplayFailed if error.is_points_fault else Unavailable
-            raise kind(str(error)) from error
-        except (TimeoutError, OSError) as error:
-            raise Unavailable(f"InfluxDB: {error}") from error
+        except WRITE_ERRORS as error:
+            if isinstance(error, InfluxError) and error.is_points_fault:
+                raise ReplayFailed(str(error)) from error
+            raise Unavailable(f"InfluxDB: {describe(error)}") from error
         return "written"
+
+
+def _decode(letter: DeadLetter, dialects: tuple[Dialect, ...] = EVENT_DIALECTS) -> Payload:
+    """Its item, as one event. Raises ReplayFailed if it is none."""
+    try:
+        payload = decode(f"[{letter.raw}]".encode(), letter.received_at, 1, dialects)
+    except (InvalidBody, TooLarge) as error:
+        raise ReplayFailed(str(error)) from error
+    if payload.rejected:
+        raise ReplayFailed(payload.rejected[0].reason)
+    return payload

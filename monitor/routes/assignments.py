@@ -1,7 +1,7 @@
 """`/assignments`."""
 
 from monitor.http.operations import Api
-from monitor.http.resources import Docs, resource
+from monitor.http.resources import Docs, ResourceCalls
 from monitor.lms.assignments import (
     ASSIGNMENTS,
     AssignmentFilter,
@@ -11,9 +11,8 @@ from monitor.lms.assignments import (
 
 
 def declare(api: Api) -> None:
-    resource(
-        api,
-        ASSIGNMENTS,
+    ResourceCalls(
+        rows=ASSIGNMENTS,
         plural="assignments",
         create=ClassAssignmentCreate,
         update=ClassAssignmentUpdate,
@@ -22,4 +21,4 @@ def declare(api: Api) -> None:
             create="Makes an assignment.",
             delete="Deletes an assignment that has no submissions.",
         ),
-    )
+    ).declare(api)

@@ -4,15 +4,14 @@ from monitor.auth.principal import Principal
 from monitor.database.pool import Connection
 from monitor.database.resource import InUse, values
 from monitor.http.operations import Api
-from monitor.http.resources import Docs, resource
+from monitor.http.resources import Docs, ResourceCalls
 from monitor.lms.classes import CLASSES, ClassCreate, ClassFilter, ClassResponse, ClassUpdate
 from monitor.lms.enrolment import appoint
 
 
 def declare(api: Api) -> None:
-    resource(
-        api,
-        CLASSES,
+    ResourceCalls(
+        rows=CLASSES,
         plural="classes",
         create=ClassCreate,
         update=ClassUpdate,
@@ -24,7 +23,7 @@ def declare(api: Api) -> None:
         insert=_create,
         create_raises=(InUse,),
         update_raises=(InUse,),
-    )
+    ).declare(api)
 
 
 async def _create(connection: Connection, body: ClassCreate, caller: Principal) -> ClassResponse:

@@ -4,7 +4,7 @@ from monitor.auth.principal import Principal
 from monitor.database.pool import Connection
 from monitor.database.resource import InUse
 from monitor.http.operations import Api
-from monitor.http.resources import Docs, resource
+from monitor.http.resources import Docs, ResourceCalls
 from monitor.lms import notebooks
 from monitor.lms.notebooks import (
     NOTEBOOKS,
@@ -16,9 +16,8 @@ from monitor.lms.notebooks import (
 
 
 def declare(api: Api) -> None:
-    resource(
-        api,
-        NOTEBOOKS,
+    ResourceCalls(
+        rows=NOTEBOOKS,
         plural="notebooks",
         create=NotebookCreate,
         update=NotebookUpdate,
@@ -30,7 +29,7 @@ def declare(api: Api) -> None:
         insert=_create,
         change=notebooks.update,
         create_raises=(InUse,),
-    )
+    ).declare(api)
 
 
 async def _create(

@@ -1,6 +1,7 @@
 """`/rejected-events`: dead letters, to inspect, replay or delete."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import msgspec
@@ -48,13 +49,13 @@ def declare(api: Api, replay: Callable[[DeadLetter], Awaitable[str]]) -> None:
         async with transactions.begin() as connection:  # audited even if it fails halfway
             letter = await dead_letters.get(connection, letter_id)
         outcome = await replay(letter)
-        async with transactions.begin(audited=False) as connection:
-            await dead_letters.remove(connection, letter_id)
+        if letter.source != "handler":  # the handler's own transaction has removed that one
+            async with transactions.begin(audited=False) as connection:
+                with suppress(NotFound):  # removed by a call at the same time
+                    await dead_letters.remove(connection, letter_id)
         return Replayed(letter_id, outcome)
 
     @api.operation("DELETE", "/rejected-events/{letter_id}", raises=(NotFound,))
     async def delete_rejected_event(connection: Connection, letter_id: Id) -> DeadLetter:
         """Discards it."""
-        letter = await dead_letters.get(connection, letter_id)
-        await dead_letters.remove(connection, letter_id)
-        return letter
+        return await dead_letters.remove(connection, letter_id)

@@ -4,7 +4,7 @@ from monitor.auth.principal import Principal
 from monitor.database.pool import Connection
 from monitor.database.resource import InUse
 from monitor.http.operations import Api
-from monitor.http.resources import Docs, resource
+from monitor.http.resources import Docs, ResourceCalls
 from monitor.lms import students
 from monitor.lms.students import (
     STUDENTS,
@@ -16,9 +16,8 @@ from monitor.lms.students import (
 
 
 def declare(api: Api) -> None:
-    resource(
-        api,
-        STUDENTS,
+    ResourceCalls(
+        rows=STUDENTS,
         plural="students",
         create=StudentCreate,
         update=StudentUpdate,
@@ -30,7 +29,7 @@ def declare(api: Api) -> None:
         insert=_create,
         change=students.update,
         create_raises=(InUse,),
-    )
+    ).declare(api)
 
 
 async def _create(

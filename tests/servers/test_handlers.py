@@ -5,7 +5,7 @@ import re
 import sys
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -15,13 +15,14 @@ import tenacity
 
 from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.pool import close_pool, open_single_use_pool
+from monitor.database.pool import close_pool, open_pool, open_single_use_pool
 from monitor.errors import HandlersError
 from monitor.events.decoding import decode
-from monitor.events.event import Event
+from monitor.events.dialects import as_json
+from monitor.events.event import Event, Rejected
 from monitor.pipeline import handler_runner
 from monitor.pipeline.handler_runner import HandlerRunner
-from monitor.pipeline.handlers import Handler
+from monitor.pipeline.handlers import Handler, full_name
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 from tests.support.factories import deadline_soon, make_event
@@ -135,11 +136,69 @@ async def test_failing_handler_becomes_dead_letter(
     assert later == ["quiz", "exam"]
     (letter,) = await letters(pool)
     assert letter["source"] == "handler"
-    assert (letter["path"], letter["reason"]) == ("hopeless", "ValueError: no such quiz")
+    assert (letter["path"], letter["reason"]) == (full_name(hopeless), "ValueError: no such quiz")
     (again,) = decode(f"[{letter['raw']}]".encode(), event.received_at, 1).events
     assert again.id == event.id
     assert await pool.fetchval("SELECT count(*) FROM events") == 2
     assert await pool.fetchval("SELECT to_regclass('traces')") is None
+
+
+async def test_each_handler_of_an_event_that_fails_has_a_dead_letter_of_its_own(
+    pool: asyncpg.Pool, handler_pool: asyncpg.Pool
+) -> None:
+    handlers, runs = Handlers(), []
+
+    def register(module: str) -> None:
+        async def answered(event: Event, connection: asyncpg.Connection) -> None:
+            runs.append(module)
+            raise ValueError("not today")
+
+        answered.__module__ = module
+        handlers.on("quiz")(answered)
+
+    register("quizzes")
+    register("exams")
+    event = await stored(pool, handlers, make_event(type="quiz"))
+    async with running(handlers, pool, handler_pool) as runner:
+        pass
+    first, second = sorted(await letters(pool), key=lambda letter: letter["id"])
+    runs.clear()
+    for letter in (first, second):
+        with pytest.raises(HandlersError, match="not today"):
+            await runner.replay(letter["id"], letter["path"], event)
+    assert runs == ["quizzes", "exams"]
+
+
+async def test_a_failure_is_forgotten_where_another_replica_succeeds(
+    postgres: Address,
+    pool: asyncpg.Pool,
+    handler_pool: asyncpg.Pool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handler_runner, "_SWEEP_INTERVAL", 0.05)
+    handlers, runs = Handlers(), 0
+    narrow_pool = await open_pool(postgres, 1, 10.0)
+    failing = HandlerRunner(handlers, narrow_pool, handler_pool, DeadLetters(narrow_pool, REPLICA))
+    async with AsyncExitStack() as held:
+
+        @handlers.on("quiz")
+        async def unlucky(event: Event, connection: asyncpg.Connection) -> None:
+            nonlocal runs
+            runs += 1
+            if runs == 1 + RETRIES:  # the dead letter waits for the only connection
+                await held.enter_async_context(narrow_pool.acquire())
+            if runs <= 1 + RETRIES:
+                raise ValueError("not on this replica")
+
+        await stored(pool, handlers, make_event(type="quiz"))
+        await failing.start()
+        await eventually(lambda: runs == 1 + RETRIES)
+        async with running(handlers, pool, handler_pool):
+            pass
+    await failing.stop(deadline_soon(5))
+    await close_pool(narrow_pool, 5.0)
+    assert runs == 1 + RETRIES + 1
+    assert await letters(pool) == []
 
 
 async def test_unreadable_outbox_event_becomes_dead_letter(
@@ -159,7 +218,7 @@ async def test_unreadable_outbox_event_becomes_dead_letter(
         pass
     assert seen == [7]
     (letter,) = await letters(pool)
-    assert (letter["path"], letter["raw"]) == ("fine", '{"from": "another version"}')
+    assert (letter["path"], letter["raw"]) == (full_name(fine), '{"from": "another version"}')
 
 
 async def test_that_postgresql_went_away_is_not_the_handlers_fault(
@@ -313,7 +372,8 @@ async def test_however_a_handler_fails_it_is_a_dead_letter_and_others_run(
     (letter,) = await letters(pool)
     assert letter["reason"].startswith(reason)
     with pytest.raises(HandlersError, match=re.escape(reason)):
-        await runner.replay(bad.__name__, event)
+        await runner.replay(letter["id"], full_name(bad), event)
+    assert await letters(pool) == [letter]
 
 
 async def test_the_stop_does_not_run_a_handler_again_that_ignores_its_end(
@@ -386,7 +446,9 @@ async def test_session_state_ends_with_a_handlers_run(
     async with running(handlers, pool, handler_pool) as runner:
         pass
     event = await stored(pool, Handlers(), make_event(type="probe"))
-    await runner.replay("probe", event)
+    letter = Rejected(0, full_name(probe), "for the test", as_json(event))
+    await DeadLetters(pool, REPLICA).add("handler", [letter], deadline_soon())
+    await runner.replay((await letters(pool))[0]["id"], full_name(probe), event)
     async with pool.acquire() as connection:
         usual = await state_of(connection)
     assert seen == [usual, usual]
