@@ -129,6 +129,9 @@ def describe(error: BaseException) -> str:
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     """Returns when the event is set, or after `seconds`, which may be infinite."""
+    if seconds <= 0:
+        await asyncio.sleep(0)  # what a timeout of 0 would do, but cheaper
+        return
     with suppress(TimeoutError):
         async with asyncio.timeout(None if seconds == math.inf else seconds):
             await event.wait()
