@@ -70,12 +70,16 @@ class Lifecycle:
                 logger.exception("%s could not be stopped", component.name)
 
     async def health(self) -> dict[str, PartHealth]:
-        """Each component's report, by its name."""
+        """Each component's report, by its name; `down` where it can't be asked."""
         reports = await asyncio.gather(*(self._ask(each) for each in self._components))
         return {each.name: report for each, report in zip(self._components, reports, strict=True)}
 
     async def _ask(self, component: Component) -> PartHealth:
-        report = await component.health()
+        try:
+            report = await component.health()
+        except Exception as error:  # a report of the others is worth more than none
+            logger.exception("%s could not report its health", component.name)
+            report = PartHealth("down", f"Its health is unknown: {describe(error)}")
         if reason := self._failed.get(component.name):
             report.state, report.error = "down", f"Not started: {reason}"
         return report

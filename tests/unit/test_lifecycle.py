@@ -148,3 +148,19 @@ async def test_a_component_that_hangs_at_the_stop_does_not_keep_the_others(
         await lifecycle.stop(0.0)
     assert log[-2:] == ["stop last", "stop spool"]
     assert "hanging could not be stopped" in caplog.text
+
+
+async def test_a_component_that_cannot_report_its_health_is_down(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    queue = Part("queue", log)
+    monkeypatch.setattr(queue, "health", {}.popitem)
+    lifecycle = Lifecycle([Part("spool", log), queue])
+    report = await lifecycle.health()
+    assert report["spool"].state == "ok"
+    assert (report["queue"].state, report["queue"].error) == (
+        "down",
+        "Its health is unknown: 'popitem(): dictionary is empty'",
+    )
+    assert "queue could not report its health" in caplog.text
