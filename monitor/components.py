@@ -24,7 +24,7 @@ from monitor.database.migrations import Schema, SchemaError
 from monitor.database.pool import Database, open_pool, open_single_use_pool
 from monitor.database.reads import Reads
 from monitor.errors import Unavailable
-from monitor.health import Health, InfluxHealth, RedisHealth, whole
+from monitor.health import Health, summarise
 from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
@@ -62,10 +62,6 @@ _CACHED_IDS = 200_000  # of students, sessions and cells
 _PENDING_POINTS = 200_000  # in memory, waiting for InfluxDB; beyond that the outbox has them
 _SOCKET_BYTES = 1024 * 1024  # that a WebSocket may lag behind
 _HISTORY_BYTES = 16 * 1024 * 1024  # of messages kept for clients that reconnect
-
-# Parts with a key of their own in the health report, besides `consumers`; the others are `jobs`.
-_NAMED = ("postgres", "standby", "spool", "influxdb", "redis", "queue", "ledger")
-_NOT_CONFIGURED = {"influxdb": InfluxHealth("off"), "redis": RedisHealth("off")}
 
 
 class Components:
@@ -167,18 +163,11 @@ class Components:
 
     async def health(self) -> Health:
         """Asks each component; PostgreSQL has a second to answer."""
-        parts: dict[str, Any] = {**_NOT_CONFIGURED, **await self._lifecycle.health()}
-        status = whole(parts)
-        consumers = parts.pop("consumers").alive
-        named = {name: parts.pop(name) for name in _NAMED}
-        return Health(
+        return summarise(
+            await self._lifecycle.health(),
             project=self._settings.project_name,
             version=self._settings.project_version,
-            status=status,
-            consumers=consumers,
             sockets=self.hub.sockets,
-            **named,
-            jobs=parts,
         )
 
     async def replay(self, letter: DeadLetter) -> str:

@@ -1,7 +1,7 @@
 """The report of `/health`: each part's state, and the state of the whole server."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import msgspec
 
@@ -10,7 +10,10 @@ Whole = Literal["ok", "degraded", "down"]
 
 
 class PartHealth(msgspec.Struct):
-    """`off`: not configured. `error` is why a part is not `ok`, where that is known."""
+    """`off`: not configured. `error` is why a part is not `ok`, where that is known.
+
+    All that a part adds to this has a default, for when it is off or can't be asked.
+    """
 
     state: State
     error: str | None = None
@@ -25,7 +28,7 @@ class PostgresHealth(PartHealth, kw_only=True):
 class SpoolHealth(PartHealth, kw_only=True):
     """`degraded` while it stands in for PostgreSQL or holds events, `down` when it takes none."""
 
-    events: int
+    events: int = 0
 
 
 class InfluxHealth(PartHealth, kw_only=True):
@@ -52,32 +55,32 @@ class StandbyHealth(PartHealth, kw_only=True):
 class QueueHealth(PartHealth, kw_only=True):
     """`down` while it takes nothing: it is full, or the server is stopping."""
 
-    events: int
-    bytes: int
+    events: int = 0
+    bytes: int = 0
 
 
 class ConsumersHealth(PartHealth, kw_only=True):
     """`alive` counts the tasks that store batches."""
 
-    alive: int
+    alive: int = 0
 
 
 class Counts(msgspec.Struct):
     """received = stored + duplicates + rejected + spooled + pending, each in items."""
 
-    received: int
-    stored: int
-    duplicates: int
-    rejected: int
-    spooled: int
-    pending: int
+    received: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    spooled: int = 0
+    pending: int = 0
 
 
 class LedgerHealth(PartHealth, kw_only=True):
     """`total` is of all replicas, and unknown while PostgreSQL is away."""
 
-    process: Counts
-    total: Counts | None
+    process: Counts = msgspec.field(default_factory=Counts)
+    total: Counts | None = None
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -100,6 +103,40 @@ class Health(msgspec.Struct, kw_only=True):
     sockets: int
     ledger: LedgerHealth
     jobs: dict[str, PartHealth]
+
+
+_Report = TypeVar("_Report", bound=PartHealth)
+_KINDS: dict[str, type[PartHealth]] = {  # of the parts with a field of their own
+    name: kind
+    for name, kind in get_type_hints(Health).items()
+    if isinstance(kind, type) and issubclass(kind, PartHealth)
+}
+
+
+def summarise(
+    reports: Mapping[str, PartHealth], *, project: str, version: str, sockets: int
+) -> Health:
+    """`/health`'s answer. `reports` are by name; those without a field of their own are `jobs`."""
+    jobs = dict(reports)
+    own: dict[str, Any] = {
+        name: _typed(kind, jobs.pop(name, None)) for name, kind in _KINDS.items()
+    }
+    return Health(
+        project=project,
+        version=version,
+        status=whole(reports),
+        consumers=_typed(ConsumersHealth, jobs.pop("consumers", None)).alive,
+        sockets=sockets,
+        **own,
+        jobs=jobs,
+    )
+
+
+def _typed(kind: type[_Report], report: PartHealth | None) -> _Report:
+    """The report of a part that is not configured, or that could not make one of its kind."""
+    if report is None:
+        return kind("off")
+    return report if isinstance(report, kind) else kind(report.state, report.error)
 
 
 def whole(parts: Mapping[str, PartHealth]) -> Whole:

@@ -89,7 +89,7 @@ class Job:
             except self._expected as error:
                 await self._fail(error)
             except asyncio.CancelledError as error:
-                if self.stopping or _is_cancelled():
+                if self.stopping or is_cancelled():
                     raise
                 await self._fail(error)  # something that `work` awaited was cancelled
             except Exception as error:  # noqa: BLE001 - logged; the next run may succeed
@@ -129,12 +129,16 @@ def describe(error: BaseException) -> str:
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     """Returns when the event is set, or after `seconds`, which may be infinite."""
+    if seconds <= 0:
+        await asyncio.sleep(0)  # what a timeout of 0 would do, but cheaper
+        return
     with suppress(TimeoutError):
         async with asyncio.timeout(None if seconds == math.inf else seconds):
             await event.wait()
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Whether this task is to end. If not, a CancelledError is of something that it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from contextlib import suppress
 
 import msgspec
@@ -11,15 +12,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from monitor.health import RedisHealth
+from monitor.health import PartHealth, RedisHealth
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
 from monitor.live.replicas import HEARTBEAT_INTERVAL, ReplicaMessage, Replicas
-from monitor.tasks import cancel_and_wait, describe, remaining
+from monitor.tasks import Job, describe, is_cancelled, remaining
 
 CHANNEL = "student_progress_notifications"
 _FIRST_BACKOFF = 0.1  # seconds between attempts to connect; doubled after each
 _MAX_BACKOFF = 2.0  # seconds
+_MAX_SEND_BACKOFF = 0.1  # seconds after a message that could not be sent; others wait meanwhile
 _READ_TIMEOUT = 5.0  # seconds without even our own heartbeat: the connection is dead
 _GREETING_TIMEOUT = 4.0  # seconds for the others' greetings; more than their back-off
 logger = logging.getLogger(__name__)
@@ -48,7 +50,14 @@ class RedisBroker:
         self._replicas = Replicas(hub, self._queue)
         self._own_prefix = b'["batch","%b",' % hub.replica_id.encode()
         self._outgoing: asyncio.Queue[tuple[str, ReplicaMessage]] = asyncio.Queue(queue_limit)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listening = Job("Listening to Redis", self._listen, max_backoff=_MAX_BACKOFF)
+        self._sending = Job(
+            "Sending to the other replicas",
+            self._send,
+            max_backoff=_MAX_SEND_BACKOFF,
+            expected=(RedisError, OSError),
+        )
+        self._backoff = _FIRST_BACKOFF
         self._tried = asyncio.Event()  # to connect and to catch up
         self.connected = False
         self.failure: str | None = None  # why it is not connected, since the last time it was
@@ -58,7 +67,8 @@ class RedisBroker:
         """Returns once this replica has caught up with the others, or can't connect for now."""
         self._hub.relay = self.relay
         self._hub.stale = True
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._send())]
+        self._listening.start()
+        self._sending.start()
         await self._tried.wait()
 
     async def stop(self, deadline: float) -> None:
@@ -67,13 +77,18 @@ class RedisBroker:
             self._replicas.farewell()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._outgoing.join(), remaining(deadline))
-        await cancel_and_wait(*self._tasks)
+        await self._listening.stop()
+        await self._sending.stop()
         await self._redis.aclose()
 
     async def health(self) -> RedisHealth:
-        if self.connected:
-            return RedisHealth("ok", dropped=self.dropped)
-        return RedisHealth("degraded", self.failure or "Not connected", dropped=self.dropped)
+        report = self._sending.health()
+        if not self._listening.running:
+            report = self._listening.health()
+        elif not self.connected:
+            reason = self.failure or self._listening.failure or "Not connected"
+            report = PartHealth("degraded", reason)
+        return RedisHealth(report.state, report.error, dropped=self.dropped)
 
     def relay(self, batch: MessageBatch) -> None:
         """Queues a batch for the other replicas."""
@@ -87,44 +102,42 @@ class RedisBroker:
         elif isinstance(message, MessageBatch):
             self.dropped += message.count
 
-    async def _send(self) -> None:
-        while True:
-            channel, message = await self._outgoing.get()
-            try:
-                await self._redis.publish(channel, _ENCODER.encode(message))
-            except (RedisError, OSError) as error:
-                if isinstance(message, MessageBatch):
-                    self.dropped += message.count
-                logger.warning("A message could not be sent to the other replicas: %s", error)
-            except Exception:  # a bug must not end the loop: the next message may be fine
-                logger.exception("A message could not be sent to the other replicas")
-            finally:
-                self._outgoing.task_done()
+    async def _send(self) -> float:
+        """Sends one message. Returns 0: the next one is wanted at once."""
+        channel, message = await self._outgoing.get()
+        try:
+            await self._redis.publish(channel, _ENCODER.encode(message))
+        except BaseException:
+            if isinstance(message, MessageBatch):
+                self.dropped += message.count
+            raise
+        finally:
+            self._outgoing.task_done()
+        return 0.0
 
-    async def _listen(self) -> None:
-        backoff = _FIRST_BACKOFF
-        while True:
-            try:
-                await self._redis.connection_pool.disconnect()  # left from before the outage
-                async with self._redis.pubsub() as subscription:
-                    await subscription.subscribe(CHANNEL, f"{CHANNEL}:{self._hub.replica_id}")
-                    backoff = _FIRST_BACKOFF
-                    async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(self._receive(subscription))
-                        tasks.create_task(self._greet())
-                        tasks.create_task(self._send_heartbeats())
-            except* (RedisError, OSError) as errors:
-                self._lose(errors.exceptions[0])
-            except* Exception as errors:  # a bug must not end the loop: the next try may succeed
-                logger.exception("The connection to Redis failed and is tried again")
-                self.failure = describe(errors.exceptions[0])
-            finally:
-                if self.connected:
-                    self.connected = False
-                    self._hub.cut_off()
+    async def _listen(self) -> float:
+        """Returns the seconds until the next try, once the connection is lost."""
+        try:
+            await self._redis.connection_pool.disconnect()  # left from before the outage
+            async with self._redis.pubsub() as subscription:
+                await subscription.subscribe(CHANNEL, f"{CHANNEL}:{self._hub.replica_id}")
+                self._backoff = _FIRST_BACKOFF
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(_essential(self._receive(subscription)))
+                    tasks.create_task(_essential(self._greet()))
+                    tasks.create_task(_essential(self._send_heartbeats()))
+        except* (RedisError, OSError) as errors:
+            self._lose(errors.exceptions[0])
+        except* Exception as errors:
+            logger.exception("The connection to Redis failed and is tried again")
+            self.failure = describe(errors.exceptions[0])
+        finally:
+            if self.connected:
+                self.connected = False
+                self._hub.cut_off()
             self._tried.set()
-            await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, _MAX_BACKOFF)
+        backoff, self._backoff = self._backoff, min(2 * self._backoff, _MAX_BACKOFF)
+        return backoff
 
     def _lose(self, error: Exception) -> None:
         if self.failure is None:
@@ -161,3 +174,13 @@ class RedisBroker:
             logger.warning("Ignored a malformed message on %s: %s", CHANNEL, error)
         except Exception:  # keep listening: a backfill fetches what is missing
             logger.exception("A message of another replica could not be delivered")
+
+
+async def _essential(work: Awaitable[None]) -> None:
+    """Awaits `work` in a TaskGroup, which would go on without a task that was cancelled inside."""
+    try:
+        await work
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise ConnectionError("The connection was given up inside") from error

@@ -1,7 +1,6 @@
 """Consumers: take a batch, store it, answer its requests, publish what is new."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,12 +11,11 @@ from monitor.pipeline.postgres import Stored
 from monitor.pipeline.queue import EventQueue, PendingRequest, Receipt
 from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.store import Store, StoreInterrupted
-from monitor.tasks import cancel_and_wait
-
-logger = logging.getLogger(__name__)
+from monitor.tasks import Job
 
 # A batch that waited long in the queue gets this long to commit: slow is not unavailable.
 _MIN_COMMIT_TIMEOUT = 1.0  # seconds
+_MAX_BACKOFF = 0.05  # seconds after a batch that failed: the queue must not fill up meanwhile
 
 
 class Limits(NamedTuple):
@@ -53,36 +51,39 @@ class Consumers:
         self._ledger = ledger
         self._publish = publish
         self._limits = limits
-        self._count = count
-        self._tasks: list[asyncio.Task[None]] = []
+        self._jobs = [
+            Job(f"Consumer {number}", self._consume, max_backoff=_MAX_BACKOFF)
+            for number in range(1, count + 1)
+        ]
 
     async def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._consume()) for _ in range(self._count)]
+        for job in self._jobs:
+            job.start()
 
     async def health(self) -> ConsumersHealth:
-        alive = sum(not task.done() for task in self._tasks)
-        return ConsumersHealth("ok" if alive else "down", alive=alive)
+        count, alive = len(self._jobs), sum(job.running for job in self._jobs)
+        if alive == count:
+            return ConsumersHealth("ok", alive=alive)
+        error = f"{alive} of {count} consumers run: restart the server"
+        return ConsumersHealth("degraded" if alive else "down", error, alive=alive)
 
     async def stop(self, deadline: float) -> None:
         """Cancels the tasks. To drain the queue, wait for that first."""
-        await cancel_and_wait(*self._tasks)
+        await asyncio.gather(*(job.stop() for job in self._jobs))
 
-    async def _consume(self) -> None:
-        while True:
-            batch = await self._queue.take(self._limits.max_events, self._limits.linger)
-            stored: list[Stored] = []
-            try:
-                stored = await self._store_and_answer(batch)
-            except asyncio.CancelledError:
-                self._refuse(batch, Unavailable("The server is stopping"))
-                raise
-            except Exception:  # a bug must not end the consumer: the clients retry
-                logger.exception("A batch of %d requests could not be stored", len(batch))
-                self._refuse(batch, Unavailable("The events could not be stored"))
-            finally:
-                for request in batch:
-                    self._queue.release(request)
-            self._publish(stored)
+    async def _consume(self) -> float:
+        """Stores one batch. Returns 0: the next one is wanted at once."""
+        batch = await self._queue.take(self._limits.max_events, self._limits.linger)
+        try:
+            stored = await self._store_and_answer(batch)
+        except BaseException:  # also a cancellation: the clients retry
+            self._refuse(batch, Unavailable("The events could not be stored"))
+            raise
+        finally:
+            for request in batch:
+                self._queue.release(request)
+        self._publish(stored)
+        return 0.0
 
     async def _store_and_answer(self, batch: list[PendingRequest]) -> list[Stored]:
         """Returns the committed parts to publish."""

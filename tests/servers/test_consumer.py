@@ -17,7 +17,7 @@ from monitor.database.pool import close_pool, open_pool
 from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events.event import Event, Payload, Rejected
 from monitor.events.types import Table
-from monitor.health import Counts
+from monitor.health import ConsumersHealth, Counts
 from monitor.pipeline.id_cache import ResolvedIds
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.rows import Row, home_row
@@ -424,3 +424,57 @@ async def test_the_spool_leaves_the_disk_what_it_takes_to_empty_it(
         server.drain.activate(Unavailable("for the test"))
         await eventually(lambda: not server.spool.events)
         assert server.spool.failure is None
+
+
+async def _cancel_inside() -> None:
+    """Awaits what is cancelled, as code may whose connection breaks at that moment."""
+    other = asyncio.get_running_loop().create_future()
+    other.cancel()
+    await other
+
+
+async def test_a_cancellation_inside_a_store_does_not_end_the_consumers(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled = 0
+
+    async def write(sink: PostgresSink, events: list[Event], deadline: float) -> Stored:
+        nonlocal cancelled
+        if cancelled < 4:
+            cancelled += 1
+            await _cancel_inside()
+        return await real(sink, events, deadline)
+
+    real = PostgresSink.write
+    monkeypatch.setattr(PostgresSink, "write", write)
+    async with run_consumers(pool) as server:
+        for _ in range(4):
+            with pytest.raises(Unavailable):
+                await server.put(make_event())
+        assert (await server.put(make_event())).stored == 1
+        assert await server.consumers.health() == ConsumersHealth("ok", alive=2)
+        assert server.ledger.counts() == Counts(1, 1, 0, 0, 0, 0)
+        assert (server.queue.events, server.queue.bytes) == (0, 0)
+
+
+async def test_health_says_how_many_consumers_have_ended(pool: asyncpg.Pool) -> None:
+    async with run_consumers(pool) as server:
+        for alive, state in ((1, "degraded"), (0, "down")):
+            task = next(
+                each for each in asyncio.all_tasks() if each.get_name() == f"Consumer {alive + 1}"
+            )
+            task.cancel()
+            await asyncio.wait([task])
+            report = await server.consumers.health()
+            assert (report.state, report.alive) == (state, alive)
+            assert report.error == f"{alive} of 2 consumers run: restart the server"
+
+
+async def test_a_batch_that_can_not_be_published_does_not_end_the_consumers(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with run_consumers(pool) as server:
+        monkeypatch.setattr(server.consumers, "_publish", {}.__getitem__)
+        for _ in range(4):
+            assert (await server.put(make_event())).stored == 1
+        assert (await server.consumers.health()).alive == 2

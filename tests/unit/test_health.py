@@ -2,7 +2,18 @@
 
 import pytest
 
-from monitor.health import PartHealth, State, Whole, whole
+from monitor.health import (
+    ConsumersHealth,
+    Counts,
+    LedgerHealth,
+    PartHealth,
+    QueueHealth,
+    RedisHealth,
+    State,
+    Whole,
+    summarise,
+    whole,
+)
 
 OK: dict[str, State] = dict.fromkeys(("postgres", "spool", "queue", "consumers", "counting"), "ok")
 
@@ -25,3 +36,19 @@ def test_it_is_down_only_when_events_cannot_be_accepted(
     states: dict[str, State], status: Whole
 ) -> None:
     assert whole({name: PartHealth(state) for name, state in {**OK, **states}.items()}) == status
+
+
+def test_each_component_with_a_field_gets_a_report_of_its_kind() -> None:
+    reports = {
+        "consumers": ConsumersHealth("ok", alive=2),
+        "queue": PartHealth("down", "unknown"),
+        "ledger": LedgerHealth("ok", process=Counts(stored=3)),
+        "counting": PartHealth("ok"),
+    }
+    health = summarise(reports, project="p", version="1", sockets=4)
+    assert (health.project, health.version, health.sockets) == ("p", "1", 4)
+    assert health.queue == QueueHealth("down", "unknown", events=0, bytes=0)
+    assert health.ledger.process.stored == 3
+    assert health.redis == RedisHealth("off")
+    assert (health.status, health.consumers) == ("down", 2)
+    assert health.jobs == {"counting": PartHealth("ok")}

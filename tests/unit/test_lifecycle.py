@@ -108,3 +108,59 @@ async def test_a_component_that_fails_to_stop_does_not_keep_the_others(
     await lifecycle.stop(0.0)
     assert log[2:] == ["stop two", "stop one"]
     assert "two could not be stopped" in caplog.text
+
+
+async def test_each_failed_component_is_tried_again() -> None:
+    log: list[str] = []
+    broken = Part("broken", log, *[Unavailable("away")] * 100)
+    flaky = Part("flaky", log, Unavailable("away"))
+    lifecycle = Lifecycle([broken, flaky])
+    await lifecycle.start()
+    async with asyncio.timeout(10):
+        await flaky.started.wait()
+    await asyncio.sleep(0)
+    report = await lifecycle.health()
+    assert (report["broken"].state, report["flaky"].state) == ("down", "ok")
+    await lifecycle.stop(0.0)
+
+
+async def test_an_operator_error_at_a_retry_does_not_end_the_server() -> None:
+    log: list[str] = []
+    flaky = Part("flaky", log, Unavailable("away"), SpoolError("locked"))
+    lifecycle = Lifecycle([Part("other", log), flaky])
+    await lifecycle.start()
+    async with asyncio.timeout(10):
+        await flaky.started.wait()
+    assert log == ["start other", "start flaky"]
+    await lifecycle.stop(0.0)
+
+
+async def test_a_component_that_hangs_at_the_stop_does_not_keep_the_others(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.lifecycle._STOP_GRACE", 0.05)
+    log: list[str] = []
+    hanging = Part("hanging", log)
+    monkeypatch.setattr(hanging, "stop", lambda _deadline: asyncio.Event().wait())
+    lifecycle = Lifecycle([Part("spool", log), hanging, Part("last", log)])
+    await lifecycle.start()
+    async with asyncio.timeout(10):
+        await lifecycle.stop(0.0)
+    assert log[-2:] == ["stop last", "stop spool"]
+    assert "hanging could not be stopped" in caplog.text
+
+
+async def test_a_component_that_cannot_report_its_health_is_down(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    queue = Part("queue", log)
+    monkeypatch.setattr(queue, "health", {}.popitem)
+    lifecycle = Lifecycle([Part("spool", log), queue])
+    report = await lifecycle.health()
+    assert report["spool"].state == "ok"
+    assert (report["queue"].state, report["queue"].error) == (
+        "down",
+        "Its health is unknown: 'popitem(): dictionary is empty'",
+    )
+    assert "queue could not report its health" in caplog.text
