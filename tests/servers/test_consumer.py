@@ -95,9 +95,9 @@ async def test_lost_commit_reply_counts_dead_letter_once(
     for _ in range(2):
         await letters.add("ingest", [again], deadline_soon())
         assert await pool.fetchval(counted) == 3
+    assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 1
     await letters.add("handler", [again], deadline_soon())
     assert await pool.fetchval(counted) == 3
-    assert await pool.fetchval("SELECT count(*) FROM rejected_events") == 1
     await spool.close()
 
 
