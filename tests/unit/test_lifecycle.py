@@ -110,20 +110,6 @@ async def test_a_component_that_fails_to_stop_does_not_keep_the_others(
     assert "two could not be stopped" in caplog.text
 
 
-async def test_each_failed_component_is_tried_again() -> None:
-    log: list[str] = []
-    broken = Part("broken", log, *[Unavailable("away")] * 100)
-    flaky = Part("flaky", log, Unavailable("away"))
-    lifecycle = Lifecycle([broken, flaky])
-    await lifecycle.start()
-    async with asyncio.timeout(10):
-        await flaky.started.wait()
-    await asyncio.sleep(0)
-    report = await lifecycle.health()
-    assert (report["broken"].state, report["flaky"].state) == ("down", "ok")
-    await lifecycle.stop(0.0)
-
-
 async def test_an_operator_error_at_a_retry_does_not_end_the_server() -> None:
     log: list[str] = []
     flaky = Part("flaky", log, Unavailable("away"), SpoolError("locked"))
