@@ -227,12 +227,12 @@ def influx_target(settings: Settings) -> Target | None:
 
 def trust(settings: Settings) -> Trust:
     return Trust(
-        settings.jwt_secret,
-        settings.jwt_jwks_url,
-        settings.jwt_issuer,
-        settings.jwt_audience,
-        settings.jwt_user_claim,
-        settings.jwt_role_claim,
+        secret=settings.jwt_secret,
+        jwks_url=settings.jwt_jwks_url,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        user_claim=settings.jwt_user_claim,
+        role_claim=settings.jwt_role_claim,
     )
 
 

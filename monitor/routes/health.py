@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from monitor.auth.call import Call
 from monitor.errors import OverLimit, Unauthenticated
-from monitor.health import Health, State
+from monitor.health import Health, Whole
 from monitor.http.body import JSON
 from monitor.http.operations import Answer, Endpoint, Operation, errors
 from monitor.http.responses import json_response
@@ -18,7 +18,7 @@ from monitor.http.responses import json_response
 class Status(msgspec.Struct):
     """The whole server's state."""
 
-    status: State
+    status: Whole
 
 
 def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[Operation]:
