@@ -34,7 +34,7 @@ from monitor.live.broker import RedisBroker
 from monitor.live.history import History
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SocketLimits
-from monitor.parts import LedgerReport, Postgres, QueueComponent, SpoolFile
+from monitor.pipeline.components import LedgerReport, Postgres, QueueComponent, SpoolFile
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.handlers import load_handlers

@@ -1,4 +1,4 @@
-"""`/health`: the state of the server and of its parts."""
+"""`/health`: the state of the server and of its components."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -25,7 +25,7 @@ def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[
     """The probes, at the root and below the API's prefix."""
 
     async def health(request: Request) -> Response:
-        """Every part's state, for an administrator; for others the whole's."""
+        """Every component's state, for an administrator; for others the whole's."""
         state = await check()
         call: Call = request.scope["call"]
         shown = state if call.principal.role == "admin" else Status(state.status)
