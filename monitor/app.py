@@ -41,24 +41,24 @@ def create_app(
     It keeps the `embedded` PostgreSQL running, which the caller has started and will stop.
     Raises HandlersError when a module of HANDLERS can't be used.
     """
-    parts = Components(settings, postgres, embedded)
-    prefix, gate = settings.api_v1_str, parts.gate
+    components = Components(settings, postgres, embedded)
+    prefix, gate = settings.api_v1_str, components.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
-    intake = events.Intake(parts.queue, bodies, settings.max_request_events, gate.admit)
-    api = Api(prefix, bodies, parts.database)
+    intake = events.Intake(components.queue, bodies, settings.max_request_events, gate.admit)
+    api = Api(prefix, bodies, components.database)
     api.operations.append(events.operation(prefix, intake))
-    api.operations.extend(health.operations(prefix, parts.health))
+    api.operations.extend(health.operations(prefix, components.health))
     api.operations.extend(legacy.operations(prefix, intake))
     for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api)
-    insight.declare(api, parts.reads)
+    insight.declare(api, components.reads)
     for publishing in (submissions, notices):
-        publishing.declare(api, parts.hub.publish)
-    help_queue.declare(api, parts.reads, parts.hub.publish)
-    ingest_keys.declare(api, parts.keyring.refresh)
+        publishing.declare(api, components.hub.publish)
+    help_queue.declare(api, components.reads, components.hub.publish)
+    ingest_keys.declare(api, components.keyring.refresh)
     audit.declare(api)
-    live.declare(api, parts.hub)
-    rejected.declare(api, parts.replay)
+    live.declare(api, components.hub)
+    rejected.declare(api, components.replay)
     if settings.keeps_test_events:
         e2e_events.declare(api)
     is_open = gate.authenticator.is_open
@@ -71,9 +71,9 @@ def create_app(
             *(route for route in listed if route.path not in ingest_paths),
             *docs.routes(prefix, gate.guard),
             *page.routes(prefix, gate.guard),
-            *live.routes(parts.hub, gate, parts.database),
+            *live.routes(components.hub, gate, components.database),
         ],
         origins=settings.backend_cors_origins,
         expose=[TOTAL],
-        lifespan=parts.lifespan,
+        lifespan=components.lifespan,
     )

@@ -34,7 +34,7 @@ from monitor.live.broker import RedisBroker
 from monitor.live.history import History
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SocketLimits
-from monitor.parts import LedgerReport, Postgres, QueueComponent, SpoolFile
+from monitor.pipeline.components import LedgerReport, Postgres, QueueComponent, SpoolFile
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.handlers import load_handlers
@@ -227,12 +227,12 @@ def influx_target(settings: Settings) -> Target | None:
 
 def trust(settings: Settings) -> Trust:
     return Trust(
-        settings.jwt_secret,
-        settings.jwt_jwks_url,
-        settings.jwt_issuer,
-        settings.jwt_audience,
-        settings.jwt_user_claim,
-        settings.jwt_role_claim,
+        secret=settings.jwt_secret,
+        jwks_url=settings.jwt_jwks_url,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        user_claim=settings.jwt_user_claim,
+        role_claim=settings.jwt_role_claim,
     )
 
 

@@ -1,4 +1,4 @@
-"""The report of `/health`: each part's state, and the state of the whole server."""
+"""The report of `/health`: each component's state, and the state of the whole server."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -9,29 +9,29 @@ State = Literal["ok", "degraded", "down", "off"]
 Whole = Literal["ok", "degraded", "down"]
 
 
-class PartHealth(msgspec.Struct):
-    """`off`: not configured. `error` is why a part is not `ok`, where that is known.
+class ComponentHealth(msgspec.Struct):
+    """`off`: not configured. `error` is why a component is not `ok`, where that is known.
 
-    All that a part adds to this has a default, for when it is off or can't be asked.
+    All that a component adds to this has a default, for when it is off or can't be asked.
     """
 
     state: State
     error: str | None = None
 
 
-class PostgresHealth(PartHealth, kw_only=True):
+class PostgresHealth(ComponentHealth, kw_only=True):
     """`warning` is what an operator has to do soon, while it is `ok`."""
 
     warning: str | None = None
 
 
-class SpoolHealth(PartHealth, kw_only=True):
+class SpoolHealth(ComponentHealth, kw_only=True):
     """`degraded` while it stands in for PostgreSQL or holds events, `down` when it takes none."""
 
     events: int = 0
 
 
-class InfluxHealth(PartHealth, kw_only=True):
+class InfluxHealth(ComponentHealth, kw_only=True):
     """Counts are of points; `behind` means that some are still to be caught up."""
 
     written: int = 0
@@ -40,26 +40,26 @@ class InfluxHealth(PartHealth, kw_only=True):
     behind: bool = False
 
 
-class RedisHealth(PartHealth, kw_only=True):
+class RedisHealth(ComponentHealth, kw_only=True):
     """`dropped` counts messages that could not be sent to the other replicas."""
 
     dropped: int = 0
 
 
-class StandbyHealth(PartHealth, kw_only=True):
+class StandbyHealth(ComponentHealth, kw_only=True):
     """`degraded`: it is away, and reads go to the primary. `lag` is in seconds."""
 
     lag: float = 0.0
 
 
-class QueueHealth(PartHealth, kw_only=True):
+class QueueHealth(ComponentHealth, kw_only=True):
     """`down` while it takes nothing: it is full, or the server is stopping."""
 
     events: int = 0
     bytes: int = 0
 
 
-class ConsumersHealth(PartHealth, kw_only=True):
+class ConsumersHealth(ComponentHealth, kw_only=True):
     """`alive` counts the tasks that store batches."""
 
     alive: int = 0
@@ -76,7 +76,7 @@ class Counts(msgspec.Struct):
     pending: int = 0
 
 
-class LedgerHealth(PartHealth, kw_only=True):
+class LedgerHealth(ComponentHealth, kw_only=True):
     """`total` is of all replicas, and unknown while PostgreSQL is away."""
 
     process: Counts = msgspec.field(default_factory=Counts)
@@ -102,19 +102,19 @@ class Health(msgspec.Struct, kw_only=True):
     consumers: int
     sockets: int
     ledger: LedgerHealth
-    jobs: dict[str, PartHealth]
+    jobs: dict[str, ComponentHealth]
 
 
-_Report = TypeVar("_Report", bound=PartHealth)
-_KINDS: dict[str, type[PartHealth]] = {  # of the parts with a field of their own
+_Report = TypeVar("_Report", bound=ComponentHealth)
+_KINDS: dict[str, type[ComponentHealth]] = {  # of those with a field of their own
     name: kind
     for name, kind in get_type_hints(Health).items()
-    if isinstance(kind, type) and issubclass(kind, PartHealth)
+    if isinstance(kind, type) and issubclass(kind, ComponentHealth)
 }
 
 
 def summarise(
-    reports: Mapping[str, PartHealth], *, project: str, version: str, sockets: int
+    reports: Mapping[str, ComponentHealth], *, project: str, version: str, sockets: int
 ) -> Health:
     """`/health`'s answer. `reports` are by name; those without a field of their own are `jobs`."""
     jobs = dict(reports)
@@ -132,16 +132,18 @@ def summarise(
     )
 
 
-def _typed(kind: type[_Report], report: PartHealth | None) -> _Report:
-    """The report of a part that is not configured, or that could not make one of its kind."""
+def _typed(kind: type[_Report], report: ComponentHealth | None) -> _Report:
+    """The report of a component that is not configured, or that could not make one of its kind."""
     if report is None:
         return kind("off")
     return report if isinstance(report, kind) else kind(report.state, report.error)
 
 
-def whole(parts: Mapping[str, PartHealth]) -> Whole:
+def whole(reports: Mapping[str, ComponentHealth]) -> Whole:
     """`down` without a queue, without consumers, or with neither PostgreSQL nor the spool."""
-    down = {name for name, part in parts.items() if part.state == "down"}
+    down = {name for name, report in reports.items() if report.state == "down"}
     if down & {"queue", "consumers"} or down >= {"postgres", "spool"}:
         return "down"
-    return "degraded" if down or any(part.state == "degraded" for part in parts.values()) else "ok"
+    return (
+        "degraded" if down or any(each.state == "degraded" for each in reports.values()) else "ok"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from monitor.errors import MonitorError, Unavailable
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.tasks import Job, describe, remaining
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Component(Protocol):
 
     async def stop(self, deadline: float) -> None: ...
 
-    async def health(self) -> PartHealth: ...
+    async def health(self) -> ComponentHealth: ...
 
 
 class Lifecycle:
@@ -69,17 +69,17 @@ class Lifecycle:
             except Exception:  # the components below it must be stopped all the same
                 logger.exception("%s could not be stopped", component.name)
 
-    async def health(self) -> dict[str, PartHealth]:
+    async def health(self) -> dict[str, ComponentHealth]:
         """Each component's report, by its name; `down` where it can't be asked."""
         reports = await asyncio.gather(*(self._ask(each) for each in self._components))
         return {each.name: report for each, report in zip(self._components, reports, strict=True)}
 
-    async def _ask(self, component: Component) -> PartHealth:
+    async def _ask(self, component: Component) -> ComponentHealth:
         try:
             report = await component.health()
         except Exception as error:  # a report of the others is worth more than none
             logger.exception("%s could not report its health", component.name)
-            report = PartHealth("down", f"Its health is unknown: {describe(error)}")
+            report = ComponentHealth("down", f"Its health is unknown: {describe(error)}")
         if reason := self._failed.get(component.name):
             report.state, report.error = "down", f"Not started: {reason}"
         return report

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from monitor.errors import Unavailable
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 
 logger = logging.getLogger(__name__)
 
@@ -75,11 +75,11 @@ class Job:
         """Runs `work` now, or once more after the present run; does not shorten a back-off."""
         self._wanted.set()
 
-    def health(self) -> PartHealth:
+    def health(self) -> ComponentHealth:
         """`down` when it does not run; `degraded` from a failure until a run succeeds."""
         if not self.running:
-            return PartHealth("down", self.failure or f"{self.name} does not run")
-        return PartHealth("degraded" if self.failure else "ok", self.failure)
+            return ComponentHealth("down", self.failure or f"{self.name} does not run")
+        return ComponentHealth("degraded" if self.failure else "ok", self.failure)
 
     async def _run(self) -> None:
         while not self.stopping:

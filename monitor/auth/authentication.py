@@ -26,7 +26,7 @@ class Cached(NamedTuple):
 class Authenticator:
     """Verifies credentials. Without `tokens` and `hub` the server is open to everybody.
 
-    A token that was verified is trusted for `recheck` seconds, which is RECHECK_INTERVAL.
+    A token that was verified is trusted for RECHECK_INTERVAL.
     """
 
     def __init__(
@@ -34,7 +34,6 @@ class Authenticator:
     ) -> None:
         self.keyring = keyring
         self.is_open = tokens is None and hub is None
-        self.recheck = RECHECK_INTERVAL
         self._tokens = tokens
         self._hub = hub
         self._cache: OrderedDict[bytes, Cached] = OrderedDict()
@@ -58,7 +57,7 @@ class Authenticator:
         hashed, now = sha256(token.encode()).digest(), time.time()
         cached = self._cache.get(hashed)
         if cached is None or cached.until <= now:
-            cached = Cached(await self._verify(token), now + self.recheck)
+            cached = Cached(await self._verify(token), now + RECHECK_INTERVAL)
             self._cache[hashed] = cached
             self._cache.move_to_end(hashed)
             if len(self._cache) > _MAX_CACHED:

@@ -11,7 +11,7 @@ from monitor.auth.keys import digest
 from monitor.auth.principal import Principal
 from monitor.database.pool import Database
 from monitor.errors import OverLimit, Unauthenticated, Unavailable
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.tasks import Job
 
 _INTERVAL = 2.0  # seconds within which every replica knows of a change
@@ -63,7 +63,7 @@ class Keyring:
         with suppress(Unavailable):
             await self.refresh()
 
-    async def health(self) -> PartHealth:
+    async def health(self) -> ComponentHealth:
         return self._job.health()
 
     async def principal(self, key: str) -> Principal:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from monitor.database.pool import Database
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.tasks import Job
 
 _STUDENTS = 5  # whose executions are moved in one transaction
@@ -31,7 +31,7 @@ class Clustering:
     async def stop(self, deadline: float) -> None:
         await self._job.stop()
 
-    async def health(self) -> PartHealth:
+    async def health(self) -> ComponentHealth:
         return self._job.health()
 
     async def _run(self) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from monitor.database.pool import Database
 from monitor.errors import Unavailable
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.tasks import Job
 
 _INTERVAL = 1.0  # seconds between runs while no read asks for one
@@ -38,7 +38,7 @@ class Counting:
         await self._job.stop()
         _answer(self._waiting, Unavailable("The server is stopping"))
 
-    async def health(self) -> PartHealth:
+    async def health(self) -> ComponentHealth:
         return self._job.health()
 
     async def catch_up(self) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 from monitor.database.partitions import PartitionMissing, create_next_partitions
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.events.event import OLDEST
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.pipeline.ledger import Ledger
 from monitor.tasks import Job
 
@@ -41,7 +41,7 @@ class Housekeeping:
     async def stop(self, deadline: float) -> None:
         await self._job.stop()
 
-    async def health(self) -> PartHealth:
+    async def health(self) -> ComponentHealth:
         return self._job.health()
 
     async def _run(self) -> None:

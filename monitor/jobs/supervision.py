@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.database.embedded.server import EmbeddedPostgres
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.tasks import Job
 
 _INTERVAL = 1.0  # seconds between checks that it still runs
@@ -34,7 +34,7 @@ class Supervision:
         """Returns once no thread is restarting it any more."""
         await self._job.stop()
 
-    async def health(self) -> PartHealth:
+    async def health(self) -> ComponentHealth:
         return self._job.health()
 
     async def _ensure_running(self) -> None:

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from monitor.health import PartHealth, RedisHealth
+from monitor.health import ComponentHealth, RedisHealth
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
 from monitor.live.replicas import HEARTBEAT_INTERVAL, ReplicaMessage, Replicas
@@ -87,7 +87,7 @@ class RedisBroker:
             report = self._listening.health()
         elif not self.connected:
             reason = self.failure or self._listening.failure or "Not connected"
-            report = PartHealth("degraded", reason)
+            report = ComponentHealth("degraded", reason)
         return RedisHealth(report.state, report.error, dropped=self.dropped)
 
     def relay(self, batch: MessageBatch) -> None:

@@ -16,7 +16,7 @@ from monitor.errors import HandlersError, Unavailable
 from monitor.events.decoding import decode
 from monitor.events.dialects import as_json
 from monitor.events.event import Event, Rejected
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.pipeline.handlers import Handler, Handlers, full_name
 from monitor.tasks import Job, remaining
 
@@ -78,9 +78,9 @@ class HandlerRunner:
         """Ends the task once the present handler has run, or at `deadline` (event loop's clock)."""
         await self._job.stop(remaining(deadline))
 
-    async def health(self) -> PartHealth:
+    async def health(self) -> ComponentHealth:
         """Whether handlers can be run; the failure of a handler becomes a dead letter instead."""
-        return self._job.health() if self._handlers else PartHealth("off")
+        return self._job.health() if self._handlers else ComponentHealth("off")
 
     def wake(self, events: Iterable[Event]) -> None:
         """Looks for work now, if there are handlers for one of these new events."""

@@ -1,4 +1,4 @@
-"""`/health`: the state of the server and of its parts."""
+"""`/health`: the state of the server and of its components."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from monitor.auth.call import Call
 from monitor.errors import OverLimit, Unauthenticated
-from monitor.health import Health, State
+from monitor.health import Health, Whole
 from monitor.http.body import JSON
 from monitor.http.operations import Answer, Endpoint, Operation, errors
 from monitor.http.responses import json_response
@@ -18,14 +18,14 @@ from monitor.http.responses import json_response
 class Status(msgspec.Struct):
     """The whole server's state."""
 
-    status: State
+    status: Whole
 
 
 def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[Operation]:
     """The probes, at the root and below the API's prefix."""
 
     async def health(request: Request) -> Response:
-        """Every part's state, for an administrator; for others the whole's."""
+        """Every component's state, for an administrator; for others the whole's."""
         state = await check()
         call: Call = request.scope["call"]
         shown = state if call.principal.role == "admin" else Status(state.status)

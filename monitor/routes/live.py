@@ -1,13 +1,15 @@
 """`/ws`: live messages for dashboards. docs/live.md describes the protocol for clients."""
 
 import asyncio
+import logging
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import msgspec
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from monitor.auth.authentication import RECHECK_INTERVAL
 from monitor.auth.call import Call
 from monitor.auth.channels import all_of, may_subscribe
 from monitor.auth.credentials import SUBPROTOCOL
@@ -20,8 +22,12 @@ from monitor.live.cursor import StreamPosition
 from monitor.live.hub import Hub, Stale
 from monitor.live.presence import Attendance
 from monitor.live.subscriber import Subscriber
+from monitor.tasks import is_cancelled
+
+logger = logging.getLogger(__name__)
 
 ENDED = 4401  # the close code when a socket's credential is no longer valid
+_FAILED = 1011  # the close code when the server is at fault
 MAX_CHANNELS = 1000
 MAX_CHANNEL_LENGTH = 2000
 MAX_NAME_LENGTH = 200
@@ -155,20 +161,32 @@ class LiveSocket:
             await self._obey(message.get("text") or message.get("bytes") or b"")
 
     async def _watch(self) -> None:
-        """Closes the socket when its credential expires, and ends subscriptions it may not keep."""
-        recheck = self._gate.authenticator.recheck
+        """Closes the socket when its credential expires, or can't be checked any more."""
+        try:
+            await self._recheck()
+        except Unauthenticated as error:
+            self._drop(ENDED, str(error))
+        except (Exception, asyncio.CancelledError):
+            if is_cancelled():  # the client has disconnected
+                raise
+            # An unwatched socket would go on after its credential was revoked.
+            logger.exception("The credential of a WebSocket could not be checked")
+            self._drop(_FAILED, "The credential could not be checked")
+
+    async def _recheck(self) -> NoReturn:
+        """Ends subscriptions the client may not keep. Raises Unauthenticated."""
         while True:
             left = self._call.principal.expires - time.time()
-            await asyncio.sleep(max(0.0, min(left, recheck)))
+            await asyncio.sleep(max(0.0, min(left, RECHECK_INTERVAL)))
             try:
                 self._call.principal = await self._gate.caller(self._socket.scope)
                 for name in list(self._subscriber.channels):
                     await self._review(name)
-            except Unauthenticated as error:
-                self._socket.scope["extensions"]["websocket.frames"].drop(ENDED, str(error))
-                return
             except Unavailable:
                 await asyncio.sleep(1.0)
+
+    def _drop(self, code: int, reason: str) -> None:
+        self._socket.scope["extensions"]["websocket.frames"].drop(code, reason)
 
     async def _review(self, name: str) -> None:
         try:

@@ -23,10 +23,21 @@ TIMEOUT = 15.0  # seconds
 # Starts a server that checks tokens and sockets more often than others do.
 OFTEN = """
 import sys
-from monitor import cli
 from monitor.auth import authentication
 authentication.RECHECK_INTERVAL = 0.5
+from monitor import cli
 sys.exit(cli.main([]))
+"""
+# Such a server whose checks of sockets fail in a way nobody has thought of, or are cancelled.
+BROKEN = """
+from monitor.auth import gate
+admit = gate.Gate.caller
+async def caller(self, scope):
+    if "admitted" in scope:
+        raise {error}
+    scope["admitted"] = True
+    return await admit(self, scope)
+gate.Gate.caller = caller
 """
 
 
@@ -129,6 +140,17 @@ async def test_a_socket_outlives_a_hub_that_is_away(watched: Replica, hub: Provi
 
         await eventually(was_asked)
         assert (await listener.send(action="ping"))["event"] == "pong"
+
+
+@pytest.mark.parametrize("error", ["KeyError('fault')", "__import__('asyncio').CancelledError"])
+async def test_a_socket_that_cannot_be_checked_ends(
+    environment: dict[str, str], hub: Provider, error: str
+) -> None:
+    code = BROKEN.format(error=error) + OFTEN
+    with Replica({**environment, **hub.settings}, command=[sys.executable, "-c", code]) as broken:
+        async with listening(broken, "hub-student", "progress:hanako") as listener:
+            await asyncio.wait_for(listener.socket.wait_closed(), TIMEOUT)
+            assert listener.socket.close_code == 1011
 
 
 @pytest.mark.parametrize("lost", ["the role", "the class"])

@@ -1,12 +1,12 @@
-"""The whole server's state, from those of its parts."""
+"""The whole server's state, from those of its components."""
 
 import pytest
 
 from monitor.health import (
+    ComponentHealth,
     ConsumersHealth,
     Counts,
     LedgerHealth,
-    PartHealth,
     QueueHealth,
     RedisHealth,
     State,
@@ -35,15 +35,17 @@ OK: dict[str, State] = dict.fromkeys(("postgres", "spool", "queue", "consumers",
 def test_it_is_down_only_when_events_cannot_be_accepted(
     states: dict[str, State], status: Whole
 ) -> None:
-    assert whole({name: PartHealth(state) for name, state in {**OK, **states}.items()}) == status
+    assert (
+        whole({name: ComponentHealth(state) for name, state in {**OK, **states}.items()}) == status
+    )
 
 
 def test_each_component_with_a_field_gets_a_report_of_its_kind() -> None:
     reports = {
         "consumers": ConsumersHealth("ok", alive=2),
-        "queue": PartHealth("down", "unknown"),
+        "queue": ComponentHealth("down", "unknown"),
         "ledger": LedgerHealth("ok", process=Counts(stored=3)),
-        "counting": PartHealth("ok"),
+        "counting": ComponentHealth("ok"),
     }
     health = summarise(reports, project="p", version="1", sockets=4)
     assert (health.project, health.version, health.sockets) == ("p", "1", 4)
@@ -51,4 +53,4 @@ def test_each_component_with_a_field_gets_a_report_of_its_kind() -> None:
     assert health.ledger.process.stored == 3
     assert health.redis == RedisHealth("off")
     assert (health.status, health.consumers) == ("down", 2)
-    assert health.jobs == {"counting": PartHealth("ok")}
+    assert health.jobs == {"counting": ComponentHealth("ok")}

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from monitor.errors import SpoolError, Unavailable
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.lifecycle import Lifecycle
 
 
-class Part:
+class Fake:
     """A component that writes down what happens to it, and fails as often as it is made to."""
 
     def __init__(
@@ -36,15 +36,15 @@ class Part:
         if self._stop_error:
             raise self._stop_error
 
-    async def health(self) -> PartHealth:
-        return PartHealth("ok")
+    async def health(self) -> ComponentHealth:
+        return ComponentHealth("ok")
 
 
 async def test_components_start_in_order_and_stop_in_reverse() -> None:
     log: list[str] = []
-    lifecycle = Lifecycle([Part(name, log) for name in ("one", "two", "three")])
+    lifecycle = Lifecycle([Fake(name, log) for name in ("one", "two", "three")])
     await lifecycle.start()
-    assert await lifecycle.health() == dict.fromkeys(("one", "two", "three"), PartHealth("ok"))
+    assert await lifecycle.health() == dict.fromkeys(("one", "two", "three"), ComponentHealth("ok"))
     await lifecycle.stop(0.0)
     assert log == [
         *("start one", "start two", "start three"),
@@ -56,8 +56,8 @@ async def test_failed_component_is_down_and_restarted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log: list[str] = []
-    flaky = Part("flaky", log, Unavailable("away"), KeyError("fault"))
-    lifecycle = Lifecycle([flaky, Part("other", log)])
+    flaky = Fake("flaky", log, Unavailable("away"), KeyError("fault"))
+    lifecycle = Lifecycle([flaky, Fake("other", log)])
     await lifecycle.start()
     assert log == ["start other"]
     report = await lifecycle.health()
@@ -69,14 +69,14 @@ async def test_failed_component_is_down_and_restarted(
     async with asyncio.timeout(10):
         await flaky.started.wait()
     await asyncio.sleep(0)
-    assert (await lifecycle.health())["flaky"] == PartHealth("ok")
+    assert (await lifecycle.health())["flaky"] == ComponentHealth("ok")
     await lifecycle.stop(0.0)
 
 
 async def test_a_component_that_never_starts_does_not_keep_the_others() -> None:
     log: list[str] = []
-    hopeless = Part("hopeless", log, *[KeyError("fault")] * 100)
-    flaky = Part("flaky", log, Unavailable("away"))
+    hopeless = Fake("hopeless", log, *[KeyError("fault")] * 100)
+    flaky = Fake("flaky", log, Unavailable("away"))
     lifecycle = Lifecycle([hopeless, flaky])
     await lifecycle.start()
     async with asyncio.timeout(5):
@@ -92,7 +92,11 @@ async def test_a_component_that_never_starts_does_not_keep_the_others() -> None:
 async def test_operator_error_ends_start_and_stops_others() -> None:
     log: list[str] = []
     lifecycle = Lifecycle(
-        [Part("one", log), Part("spool", log, SpoolError("locked")), Part("never", log)]
+        [
+            Fake("one", log),
+            Fake("spool", log, SpoolError("locked")),
+            Fake("never", log),
+        ]
     )
     with pytest.raises(SpoolError):
         await lifecycle.start()
@@ -103,31 +107,17 @@ async def test_a_component_that_fails_to_stop_does_not_keep_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log: list[str] = []
-    lifecycle = Lifecycle([Part("one", log), Part("two", log, stop_error=KeyError("fault"))])
+    lifecycle = Lifecycle([Fake("one", log), Fake("two", log, stop_error=KeyError("fault"))])
     await lifecycle.start()
     await lifecycle.stop(0.0)
     assert log[2:] == ["stop two", "stop one"]
     assert "two could not be stopped" in caplog.text
 
 
-async def test_each_failed_component_is_tried_again() -> None:
-    log: list[str] = []
-    broken = Part("broken", log, *[Unavailable("away")] * 100)
-    flaky = Part("flaky", log, Unavailable("away"))
-    lifecycle = Lifecycle([broken, flaky])
-    await lifecycle.start()
-    async with asyncio.timeout(10):
-        await flaky.started.wait()
-    await asyncio.sleep(0)
-    report = await lifecycle.health()
-    assert (report["broken"].state, report["flaky"].state) == ("down", "ok")
-    await lifecycle.stop(0.0)
-
-
 async def test_an_operator_error_at_a_retry_does_not_end_the_server() -> None:
     log: list[str] = []
-    flaky = Part("flaky", log, Unavailable("away"), SpoolError("locked"))
-    lifecycle = Lifecycle([Part("other", log), flaky])
+    flaky = Fake("flaky", log, Unavailable("away"), SpoolError("locked"))
+    lifecycle = Lifecycle([Fake("other", log), flaky])
     await lifecycle.start()
     async with asyncio.timeout(10):
         await flaky.started.wait()
@@ -140,9 +130,9 @@ async def test_a_component_that_hangs_at_the_stop_does_not_keep_the_others(
 ) -> None:
     monkeypatch.setattr("monitor.lifecycle._STOP_GRACE", 0.05)
     log: list[str] = []
-    hanging = Part("hanging", log)
+    hanging = Fake("hanging", log)
     monkeypatch.setattr(hanging, "stop", lambda _deadline: asyncio.Event().wait())
-    lifecycle = Lifecycle([Part("spool", log), hanging, Part("last", log)])
+    lifecycle = Lifecycle([Fake("spool", log), hanging, Fake("last", log)])
     await lifecycle.start()
     async with asyncio.timeout(10):
         await lifecycle.stop(0.0)
@@ -154,9 +144,9 @@ async def test_a_component_that_cannot_report_its_health_is_down(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log: list[str] = []
-    queue = Part("queue", log)
+    queue = Fake("queue", log)
     monkeypatch.setattr(queue, "health", {}.popitem)
-    lifecycle = Lifecycle([Part("spool", log), queue])
+    lifecycle = Lifecycle([Fake("spool", log), queue])
     report = await lifecycle.health()
     assert report["spool"].state == "ok"
     assert (report["queue"].state, report["queue"].error) == (

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from monitor.errors import SpoolFull, Unavailable
 from monitor.events.event import Payload
-from monitor.health import PartHealth
+from monitor.health import ComponentHealth
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.spool.entries import Entries, Spool
@@ -60,7 +60,7 @@ class SpoolDrain:
         """Cancels the present batch: its entries stay in the spool."""
         await self._job.stop()
 
-    async def health(self) -> PartHealth:
+    async def health(self) -> ComponentHealth:
         return self._job.health()
 
     def activate(self, reason: Exception) -> None:
