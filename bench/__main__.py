@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from bench import (
+    cpu,
     drain,
     fanout,
     guarded,
@@ -37,8 +38,9 @@ PARTS: dict[str, Callable[[], Awaitable[Figure | list[Figure]]]] = {
     "drain": drain.measure,
     "outage": outage.measure,
     "reads": reads.measure,
+    "cpu": cpu.measure,
 }
-LONG = {"reads"}  # only when they are named
+LONG = {"reads", "cpu"}  # only when they are named
 
 
 async def measure(names: list[str]) -> list[Figure]:

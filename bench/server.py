@@ -51,8 +51,8 @@ class Server:
 
 
 @contextmanager
-def monitor(**settings: str) -> Iterator[Server]:
-    """The server under test, with an empty PostgreSQL of its own and no other service.
+def monitor(checkout: Path = ROOT, /, **settings: str) -> Iterator[Server]:
+    """The server of a checkout, with an empty PostgreSQL of its own and no other service.
 
     `settings` are variables of its environment.
     """
@@ -61,7 +61,7 @@ def monitor(**settings: str) -> Iterator[Server]:
         kept = {name: value for name, value in os.environ.items() if name not in names}
         port = free_port()
         environment = {**kept, "PORT": str(port), "DATA_DIR": str(data), **settings}
-        with _running([str(ROOT / "run.py")], environment, port, data / "server.log") as pid:
+        with _running([str(checkout / "run.py")], environment, port, data / "server.log") as pid:
             yield Server(pid, port, data)
 
 
