@@ -87,5 +87,5 @@ class AfterCommit:
             try:
                 if (pending := action()) is not None:
                     await pending
-            except Exception:
+            except Exception:  # the caller must still learn that the change was made
                 logger.exception("A change was committed, and what follows from it failed")
