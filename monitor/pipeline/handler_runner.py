@@ -88,16 +88,23 @@ class HandlerRunner:
             self._job.wake()
 
     async def replay(self, letter_id: int, name: str, event: Event) -> None:
-        """Runs the handler of that full name once more; its transaction removes the dead letter.
+        """Runs a handler once more; its transaction removes the dead letter.
 
-        Raises HandlersError when there is none or it fails, NotFound when the letter was removed
-        meanwhile, and Unavailable.
+        `name` is the handler's full name or, in letters of commit 7cae75c, the function's alone.
+        Raises HandlersError when it isn't exactly one handler's or that fails, NotFound when the
+        letter was removed meanwhile, and Unavailable.
         """
-        handler = next(
-            (each for each in self._handlers.of(event.type) if full_name(each) == name), None
-        )
-        if handler is None:
-            raise HandlersError(f"No module of HANDLERS has a handler {name} for {event.type}")
+        named = {
+            each
+            for each in self._handlers.of(event.type)
+            if name in (full_name(each), each.__name__)
+        }
+        if len(named) != 1:
+            raise HandlersError(
+                f"{len(named)} handlers for {event.type} are called {name}: HANDLERS must name"
+                " one module that has it"
+            )
+        (handler,) = named
         try:
             async with self._connection() as connection, connection.transaction():
                 await dead_letters.remove(connection, letter_id)

@@ -143,6 +143,16 @@ async def test_a_handler_is_run_again_once_it_can(
     assert (await api.post(f"/rejected-events/{unknown}/replay")).status_code == 409
 
 
+async def test_a_letter_of_the_first_version_names_only_the_function(
+    api: httpx.AsyncClient, postgres: Address
+) -> None:
+    await fetch(postgres, "CREATE TABLE answers (by text)")
+    quiz = json.dumps(event(eventType="quiz_answered"))
+    number = await letter(postgres, "handler", quiz, "quiz_answered")
+    answer = await api.post(f"/rejected-events/{number}/replay")
+    assert answer.json() == {"id": number, "outcome": "handled"}
+
+
 @pytest.mark.parametrize("source", ["ingest", "handler"])
 @pytest.mark.parametrize("raw", ["82a16101", "1, 2", "{}, {}", '{"of": "yore"}'])
 async def test_a_letter_that_is_no_event_is_not_replayed(
