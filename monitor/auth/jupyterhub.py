@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import msgspec
 
-from monitor.auth.principal import Principal, Role
+from monitor.auth.principal import Principal, Role, person
 from monitor.errors import Unauthenticated, Unavailable
 
 _TIMEOUT = 3.0  # seconds to wait for a turn and the answer
@@ -35,7 +35,7 @@ class JupyterHubClient:
         user = await self._ask(token)
         if user.kind != "user":
             raise Unauthenticated("The token is a service's, not a user's")
-        return Principal(self._role(user), user.name)
+        return person(self._role(user), user.name)
 
     def _role(self, user: HubUser) -> Role:
         if user.admin:

@@ -11,18 +11,35 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class Principal(msgspec.Struct, frozen=True):
     """A caller whose credential is valid until `expires`, in seconds since 1970.
 
-    `name` is a person's `user_id`, or a key's id; `class_id` the class that a key enrols in.
+    `name` is a person's `user_id`, or that of a key (`key 7`) or a student's token (`token 12`).
+    `class_id` is the class of a key, or the one that the token was issued for. `student` is the
+    user_id that the credential is bound to; a token handed out to somebody who was not signed in
+    is only `confirmed` once the teacher says so.
     """
 
     role: Role
     name: str
     expires: float = float("inf")
     class_id: int | None = None
+    student: str | None = None
+    confirmed: bool = True
+
+    @property
+    def credential(self) -> str | None:
+        """How events and other records name the credential: `key 7`, `token 12`, `person ann`."""
+        if self.role == "key":
+            return self.name
+        return None if self in (NOBODY, OPEN) else f"person {self.name}"
 
     @property
     def key(self) -> str:
         """The key for rate limits: names are unique only within a role."""
         return f"{self.role} {self.name}"
+
+
+def person(role: Role, name: str, expires: float = float("inf")) -> Principal:
+    """Somebody who is signed in: they post their own events, an administrator anybody's."""
+    return Principal(role, name, expires, student=None if role == "admin" else name)
 
 
 NOBODY = Principal("anyone", "")

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from monitor.auth.principal import Principal, Role
+from monitor.auth.principal import Principal, Role, person
 from monitor.errors import Unauthenticated, Unavailable
 
 _REQUIRED = ["exp", "sub", "iss", "aud"]
@@ -114,4 +114,4 @@ def _principal(claims: Mapping[str, Any], trust: Trust) -> Principal:
     role = next((role for role in _STRONGEST_FIRST if role in roles), None)
     if role is None:
         raise Unauthenticated(f"The token's claim {trust.role_claim!r} has no known role")
-    return Principal(role, name, float(claims["exp"]))
+    return person(role, name, float(claims["exp"]))

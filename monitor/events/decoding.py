@@ -12,7 +12,7 @@ from msgspec.json import Decoder
 
 from monitor.errors import Detail, InvalidBody, InvalidItem, TooLarge
 from monitor.events.dialects import EventData, SnakeEventData, to_event
-from monitor.events.event import Event, Payload, Rejected, derived_id, in_utc
+from monitor.events.event import NO_SOURCE, Event, Payload, Rejected, Source, derived_id, time_of
 from monitor.events.legacy import CellMonitorData, cell_to_event
 from monitor.events.metadata import Metadata, as_raw, merged
 
@@ -24,7 +24,7 @@ class Dialect(NamedTuple):
 
     batch: Decoder[Any]
     item: Decoder[Any]
-    to_event: Callable[[Any, datetime], Event]
+    to_event: Callable[[Any, datetime, Source], Event]
     fields: frozenset[str]  # on the wire
     id_field: str
     time_field: str
@@ -32,7 +32,7 @@ class Dialect(NamedTuple):
 
 def _dialect(
     struct: type[msgspec.Struct],
-    to_event: Callable[[Any, datetime], Event],
+    to_event: Callable[[Any, datetime, Source], Event],
     id_field: str,
     time_field: str,
 ) -> Dialect:
@@ -71,11 +71,13 @@ def decode(
     received_at: datetime,
     max_events: int,
     dialects: tuple[Dialect, ...] = EVENT_DIALECTS,
+    source: Source = NO_SOURCE,
 ) -> Payload:
     """The events of a JSON array, each item in one of the dialects, and the invalid items.
 
-    `received_at` (UTC) is the time of receipt; `max_events` limits the number of items. Raises
-    InvalidBody if the body is not a JSON array, TooLarge if it has too many items.
+    `received_at` (UTC) is the time of receipt; `max_events` limits the number of items, which
+    `source` has sent. Raises InvalidBody if the body is not a JSON array, TooLarge if it has too many
+    items.
     """
     body = repair(body)
     try:
@@ -85,10 +87,10 @@ def decode(
             try:
                 items = dialect.batch.decode(body)
                 convert = dialect.to_event
-                return Payload([convert(item, received_at) for item in items], [])
+                return Payload([convert(item, received_at, source) for item in items], [])
             except (msgspec.ValidationError, InvalidItem):
                 continue
-        return _decode_items(body, received_at, max_events, dialects)
+        return _decode_items(body, received_at, max_events, dialects, source)
     except msgspec.ValidationError as error:
         _refuse(str(error).removesuffix(" - at `$`"), "type_error")
     except msgspec.DecodeError as error:
@@ -134,25 +136,31 @@ def _bounded_array_decoder(length: int) -> Decoder[msgspec.Struct]:
 
 
 def _decode_items(
-    body: bytes, received_at: datetime, max_events: int, dialects: tuple[Dialect, ...]
+    body: bytes,
+    received_at: datetime,
+    max_events: int,
+    dialects: tuple[Dialect, ...],
+    source: Source,
 ) -> Payload:
     events, rejected = [], []
     for index, raw in enumerate(_items(body, max_events)):
         try:
-            events.append(_decode_item(raw, received_at, dialects))
+            events.append(_decode_item(raw, received_at, dialects, source))
         except InvalidItem as error:
             text = bytes(raw).decode()
-            rejected.append(Rejected(index, error.path, error.reason, text, received_at))
+            rejected.append(Rejected(index, error.path, error.reason, text, received_at, source))
     return Payload(events, rejected)
 
 
-def _decode_item(raw: msgspec.Raw, received_at: datetime, dialects: tuple[Dialect, ...]) -> Event:
+def _decode_item(
+    raw: msgspec.Raw, received_at: datetime, dialects: tuple[Dialect, ...], source: Source
+) -> Event:
     fields = {
         name: value for name, value in _typed(raw, _FIELDS).items() if bytes(value) != b"null"
     }
     snake = _SNAKE in dialects and "event_type" in fields and "eventType" not in fields
     dialect = _SNAKE if snake else dialects[0]
-    return dialect.to_event(_lenient(fields, dialect), received_at)
+    return dialect.to_event(_lenient(fields, dialect), received_at, source)
 
 
 def _lenient(fields: Metadata, dialect: Dialect) -> Any:
@@ -162,7 +170,7 @@ def _lenient(fields: Metadata, dialect: Dialect) -> Any:
     if event_id := _text(fields, id_field):
         fields[id_field] = as_raw(_uuid(event_id))
     if time_text := _text(fields, time_field):
-        if time := _time(time_text):
+        if time := time_of(time_text):
             fields[time_field] = as_raw(time)
         else:
             others["eventTime"] = fields.pop(time_field)
@@ -185,17 +193,6 @@ def _uuid(text: str) -> uuid.UUID:
         return msgspec.convert(text, uuid.UUID)
     except msgspec.ValidationError:
         return derived_id(text)
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return msgspec.convert(text, datetime)  # rounds a long fraction as the strict decoder does
-    except msgspec.ValidationError:
-        pass
-    try:
-        return in_utc(datetime.fromisoformat(text))
-    except ValueError:
-        return None
 
 
 def _typed(raw: bytes | msgspec.Raw, decoder: Decoder[T], name: str = "") -> T:

@@ -11,17 +11,43 @@ Indexed = Annotated[str, msgspec.Meta(max_length=512)]
 Required = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
-OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)  # usable times: before, after receipt
+OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)  # usable times: before, after now
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
 
 
+class Source(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Who sent a request, as it was at its receipt; its events keep it.
+
+    `credential` is `key 7`, `token 12` or `person ann`; None without one. `student` is the user_id
+    that the credential is bound to: only that student's events may be sent with it, and they are
+    `verified`, until the credential ends (`valid_until`, seconds since 1970). `class_id` is the
+    class of a key, or the one that a student's token was issued for. `class_code` is the class that
+    the URL names, `sent_offset` the time of receipt minus the sender's `sentAt`, in microseconds.
+    """
+
+    credential: str | None = None
+    class_id: int | None = None
+    student: str | None = None
+    verified: bool = False
+    valid_until: float = float("inf")
+    class_code: str | None = None
+    sent_offset: int | None = None
+
+
+NO_SOURCE = Source()
+
+
 class Event(msgspec.Struct, eq=False, gc=False):
-    """An event. Fields that the client left out or empty are None. Times are in UTC."""
+    """An event. Fields that the client left out or empty are None. Times are in UTC.
+
+    `time` is judged, and `class_id` decided, when the event is stored.
+    """
 
     id: uuid.UUID  # the client's, or derived from the content; retries have the same one
     type: str  # as sent; `monitor.events.types` says what each means
     time: datetime  # by the client's clock; without a usable one that of the first receipt
-    untimed: bool  # `time` is still that of this receipt: an earlier one may exist
+    untimed: bool  # no usable time: `time` is that of this receipt, an earlier one may exist
     received_at: datetime  # by the server's clock
     student: str  # userId, or emailAddress without one
     name: str | None
@@ -39,14 +65,17 @@ class Event(msgspec.Struct, eq=False, gc=False):
     error: str | None
     duration_ms: float | None  # of the execution, in milliseconds
     metadata: str  # JSON: an object, with the unknown fields of the item too
-    class_id: int | None = None  # the class in which the ingest key enrols the student
+    class_code: str | None = None  # of the class that the item names
+    source: Source = NO_SOURCE
+    class_id: int = 0  # 0 is none
 
 
 class Rejected(msgspec.Struct, frozen=True):
     """An item of a request that is not stored as an event, and the reason.
 
     `index` is its position in the request, from 0; `path` names the field, empty for the whole
-    item; `raw` is the item as JSON. `received_at`, if set, identifies this receipt on a retry.
+    item; `raw` is the item as JSON. `received_at`, if set, identifies this receipt on a retry. With
+    `by_policy` the item is valid, but its class does not take it.
     """
 
     index: int
@@ -54,6 +83,8 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
     raw: str
     received_at: datetime | None = None
+    source: Source = NO_SOURCE
+    by_policy: bool = False
 
 
 class Payload(msgspec.Struct, array_like=True, eq=False):
@@ -78,6 +109,22 @@ def in_utc(time: datetime) -> datetime:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except OverflowError:  # at either end of the calendar
         return time.replace(tzinfo=UTC)
+
+
+def time_of(text: str) -> datetime | None:
+    """The time that a client writes, in ISO 8601 or milliseconds since 1970; None if it is none."""
+    try:
+        return msgspec.convert(text, datetime)  # rounds a long fraction as the strict decoder does
+    except msgspec.ValidationError:
+        pass
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        return _EPOCH + timedelta(milliseconds=float(text))
+    except (ValueError, OverflowError):
+        return None
 
 
 def derived_id(content: str) -> uuid.UUID:

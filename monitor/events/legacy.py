@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from monitor.events.dialects import EventData, to_event
-from monitor.events.event import Event, Indexed, Int32
+from monitor.events.event import NO_SOURCE, Event, Indexed, Int32, Source
 from monitor.events.metadata import Metadata
 
 _FAILED = frozenset({"error", "failed", "failure"})
@@ -59,10 +59,13 @@ class CellMonitorData(
     execution_status: str | None = None
     timestamp: datetime | None = None
     event_id: uuid.UUID | None = None
+    class_code: Indexed | None = None
     metadata: Metadata | None = None
 
 
-def cell_to_event(cell: CellMonitorData, received_at: datetime) -> Event:
+def cell_to_event(
+    cell: CellMonitorData, received_at: datetime, source: Source = NO_SOURCE
+) -> Event:
     """The execution, or its start, as an event. Raises InvalidItem as `to_event` does."""
     status = (cell.execution_status or "").lower()
     error = next(_errors(cell.outputs), None)
@@ -82,9 +85,10 @@ def cell_to_event(cell: CellMonitorData, received_at: datetime) -> Event:
         error_message=error,
         result=_shown_text(cell.outputs),
         execution_duration_ms=None if seconds is None else seconds * 1000,
+        class_code=cell.class_code,
         metadata=cell.metadata,
     )
-    return to_event(data, received_at)
+    return to_event(data, received_at, source)
 
 
 def _shown_text(outputs: Outputs) -> str | None:

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from monitor.auth.call import Call
+from monitor.auth.source import source_of
 from monitor.errors import Detail, Forbidden, TooLarge, Unauthenticated, Unavailable, Unsupported
 from monitor.events.decoding import EVENT_DIALECTS, Dialect, decode
 from monitor.events.dialects import EventData
@@ -78,15 +79,13 @@ class EventsEndpoint:
     """Takes events by ASGI itself: Starlette's Request and Response cost a tenth of the time."""
 
     def __init__(self, intake: Intake) -> None:
-        self._queue, self._bodies, self._max_events, self._admit = intake
+        self._intake = intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await self._bodies.read(scope, receive)
-        payload = await decode_body(body, self._max_events)
-        received = len(payload)
-        self._admit(scope["call"], payload, len(body))
-        receipt = await self._queue.put(payload, len(body)) if received else Receipt()
-        status, body = answer(received, receipt)
+        intake = self._intake
+        body = await intake.bodies.read(scope, receive)
+        payload = await decode_body(body, intake.max_events, scope)
+        status, body = await store(intake, scope, payload, len(body))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -107,27 +106,33 @@ def operation(prefix: str, intake: Intake) -> Operation:
 
 
 async def decode_body(
-    body: bytes, max_events: int, dialects: tuple[Dialect, ...] = EVENT_DIALECTS
+    body: bytes, max_events: int, scope: Scope, dialects: tuple[Dialect, ...] = EVENT_DIALECTS
 ) -> Payload:
-    """The items of a body received now; a large one is decoded in a thread.
+    """The items of a body received now by a call; a large one is decoded in a thread.
 
     Raises InvalidBody if it isn't a JSON array, and TooLarge for more than `max_events` items.
     """
-    decoding = (body, datetime.now(UTC), max_events, dialects)
+    received_at = datetime.now(UTC)
+    source = source_of(scope["call"].principal, scope, received_at)
+    decoding = (body, received_at, max_events, dialects, source)
     if len(body) > THREAD_THRESHOLD_BYTES:
         return await run_in_threadpool(decode, *decoding)
     return decode(*decoding)
 
 
-def answer(received: int, receipt: Receipt) -> tuple[int, bytes]:
-    """The status and the JSON body that answer a request of that many items."""
+async def store(intake: Intake, scope: Scope, payload: Payload, size: int) -> tuple[int, bytes]:
+    """Stores the payload of a body of `size` bytes; the status and the JSON that answer it."""
+    received = len(payload)
+    intake.admit(scope["call"], payload, size)
+    receipt = await intake.queue.put(payload, size) if received else Receipt()
     result = _result(received, receipt)
     return 422 if isinstance(result, Refused) else 202, msgspec.json.encode(result)
 
 
 def _result(received: int, receipt: Receipt) -> Accepted | Refused:
     rejected = [RejectedItem(item.index, item.path, item.reason) for item in receipt.rejected]
-    if received and len(rejected) == received:
+    is_invalid = not any(item.by_policy for item in receipt.rejected)
+    if received and len(rejected) == received and is_invalid:
         return Refused([_detail(item) for item in rejected], rejected)
     accepted = Accepted(
         message=f"{received} events received and queued for processing.",

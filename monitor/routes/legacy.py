@@ -12,28 +12,24 @@ from monitor.events.dialects import EventData
 from monitor.events.legacy import CellMonitorData
 from monitor.http.body import JSON
 from monitor.http.operations import Endpoint, Operation
-from monitor.pipeline.queue import Receipt
-from monitor.routes.events import ANSWERS, Intake, answer, decode_body
+from monitor.routes.events import ANSWERS, Intake, decode_body, store
 
 
 def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
     """The operations of both paths."""
-    queue, bodies, max_events, admit = intake
 
     async def take(
         request: Request, single: bool | None, dialects: tuple[Dialect, ...]
     ) -> Response:
-        body = await bodies.read(request.scope, request.receive)
+        scope = request.scope
+        body = await intake.bodies.read(scope, request.receive)
         if single is None:
             single = body.lstrip()[:1] != b"["
         array = b"[%s]" % body if single else body
-        payload = await decode_body(array, max_events, dialects)
-        received = len(payload)
-        if single and received != 1:
+        payload = await decode_body(array, intake.max_events, scope, dialects)
+        if single and len(payload) != 1:
             raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
-        admit(request.scope["call"], payload, len(body))
-        receipt = await queue.put(payload, len(body)) if received else Receipt()
-        status, text = answer(received, receipt)
+        status, text = await store(intake, scope, payload, len(body))
         return Response(text, status, media_type=JSON)
 
     async def post_student_progress(request: Request) -> Response:

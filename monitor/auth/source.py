@@ -1,0 +1,57 @@
+"""The source of a request's events: its credential, and what its URL and headers say of them."""
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Scope
+
+from monitor.auth.principal import Principal
+from monitor.events.event import NO_SOURCE, Source, in_utc, time_of
+
+_SENT_AT = b"x-sent-at"
+_MICROSECOND = timedelta(microseconds=1)
+_MAX_CLASS_CODE = 512  # characters, as in an event
+
+
+def source_of(principal: Principal, scope: Scope, received_at: datetime) -> Source:
+    """Who sends the events of a request that was received at that time (UTC).
+
+    A `sentAt` that is no time is ignored: it only helps to judge the sender's clock.
+    """
+    source = _of_principal(principal)
+    class_code = sent_at = ""
+    query = scope["query_string"]
+    if b"class=" in query or b"sentAt=" in query:
+        class_code, sent_at = _named(query)
+    for name, value in scope["headers"]:
+        if name == _SENT_AT:
+            sent_at = value.decode("latin-1")
+    if not class_code and not sent_at:
+        return source
+    sent = time_of(sent_at) if sent_at else None
+    return msgspec.structs.replace(
+        source,
+        class_code=class_code[:_MAX_CLASS_CODE] or None,
+        sent_offset=None if sent is None else (received_at - in_utc(sent)) // _MICROSECOND,
+    )
+
+
+@lru_cache(4096)
+def _of_principal(principal: Principal) -> Source:
+    if principal.credential is None:
+        return NO_SOURCE
+    return Source(
+        credential=principal.credential,
+        class_id=principal.class_id,
+        student=principal.student,
+        verified=principal.student is not None and principal.confirmed,
+        valid_until=principal.expires,
+    )
+
+
+def _named(query: bytes) -> tuple[str, str]:
+    """The class code and the time of sending in a URL; empty where it has none."""
+    fields = dict(parse_qsl(query.decode("latin-1")))
+    return fields.get("class", "").replace("\0", ""), fields.get("sentAt", "")
