@@ -127,6 +127,29 @@ CREATE TABLE shared_ids (
     PRIMARY KEY (class_id, student_id)
 );
 
+-- Who was heard since then, is on no roster and was taken off none, with the name that their events claim.
+-- With a teacher only those, and the names, that came by keys of the teacher's classes.
+CREATE FUNCTION heard_in_no_class(teacher text, since timestamptz)
+RETURNS TABLE (student_id bigint, user_id text, name text, last_received_at timestamptz)
+LANGUAGE sql STABLE AS $$
+    WITH keys AS MATERIALIZED (
+        SELECT 'key ' || k.id AS credential
+        FROM ingest_keys AS k JOIN teaching AS t USING (class_id) WHERE t.user_id = teacher
+    )
+    SELECT t.student_id, s.user_id,
+        CASE WHEN teacher IS NULL OR t.name_by IN (SELECT credential FROM keys)
+             THEN shown(t.name) END,
+        t.last_received_at
+    FROM student_states AS t JOIN students AS s ON s.id = t.student_id
+    WHERE t.class_id = 0 AND t.last_received_at >= since
+        AND NOT EXISTS (SELECT FROM student_classes AS m WHERE m.student_id = t.student_id)
+        AND NOT EXISTS (SELECT FROM class_removals AS r WHERE r.student_id = t.student_id)
+        AND (teacher IS NULL OR EXISTS (
+            SELECT FROM keys JOIN credential_hours AS h USING (credential)
+            WHERE h.student_id = t.student_id AND h.hour >= since - interval '1 hour'
+        ))
+$$;
+
 INSERT INTO schema_migrations (number, name) VALUES (5, 'joining');
 \endif
 COMMIT;
