@@ -21,6 +21,7 @@ from monitor.routes import (
     help_queue,
     ingest_keys,
     insight,
+    joining,
     legacy,
     live,
     notebooks,
@@ -56,12 +57,13 @@ def create_app(
         publishing.declare(api, components.hub.publish)
     help_queue.declare(api, components.reads, components.hub.publish)
     ingest_keys.declare(api, components.keyring.refresh)
+    is_open = gate.authenticator.is_open
+    joining.declare(api, is_open)
     audit.declare(api)
     live.declare(api, components.hub)
     rejected.declare(api, components.replay)
     if settings.keeps_test_events:
         e2e_events.declare(api)
-    is_open = gate.authenticator.is_open
     openapi.declare(api, settings.project_name, settings.project_version, is_open)
     ingest_paths = {each.path for each in api.operations if each.tag == "events"}
     listed = api.routes(gate.guard)

@@ -40,7 +40,12 @@ def names_to_verify(rule: Rule, arguments: Mapping[str, Any]) -> Names:
 
 
 async def verify(
-    connection: Connection, principal: Principal, names: Names, lock: Lock | None
+    connection: Connection,
+    principal: Principal,
+    names: Names,
+    lock: Lock | None,
+    *,
+    as_teacher: bool = False,
 ) -> None:
     """Raises Forbidden unless all rows named exist and are visible to the caller.
 
@@ -50,7 +55,7 @@ async def verify(
     if lock and names:
         await _hold(connection, principal, names, lock)
     for name, values in names.items():
-        if not await all_visible(connection, principal, name, values):
+        if not await all_visible(connection, principal, name, values, as_teacher=as_teacher):
             raise Forbidden(f"No access to this {name}, or it does not exist")
 
 

@@ -14,12 +14,14 @@ class Rule(msgspec.Struct, frozen=True):
     """The conditions under which a role may make a call.
 
     With `theirs`, all rows that the call's arguments name are visible to the caller, except those
-    that an argument in `exempt` names. Arguments in `required` have to be sent; `forbidden_fields`
+    that an argument in `exempt` names; with `as_teacher` only classes count in which the caller is
+    a teacher, not an assistant. Arguments in `required` have to be sent; `forbidden_fields`
     of the body are for others to set. `label` is the cell in the documentation's table.
     """
 
     label: str
     theirs: bool = False
+    as_teacher: bool = False
     exempt: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     forbidden_fields: frozenset[str] = frozenset()
@@ -45,6 +47,7 @@ YES = Rule("yes")
 PLAIN = Rule("`status` only")
 AS_THEMSELVES = Rule("as themselves")
 THEIRS = Rule("theirs", theirs=True)
+AS_TEACHER = Rule("theirs, as teacher", theirs=True, as_teacher=True)
 OWN = Rule("their own", theirs=True)
 TAKE_OFF = Rule("theirs", theirs=True, exempt=frozenset({"student_id"}))
 ENROL = Rule("theirs; new students", theirs=True, exempt=frozenset({"user_id"}))
@@ -61,6 +64,7 @@ _HEALTH = Permission(anyone=PLAIN, key=PLAIN, student=PLAIN, instructor=PLAIN, a
 _PEOPLE = Permission(student=YES, instructor=YES, admin=YES)
 _MEMBERS = Permission(student=THEIRS, instructor=THEIRS, admin=YES)
 _STAFF = Permission(instructor=THEIRS, admin=YES)
+_TEACHER = Permission(instructor=AS_TEACHER, admin=YES)
 _ADMIN = Permission(admin=YES)
 _STAFF_CREATES = Permission(instructor=YES, admin=YES)
 
@@ -74,7 +78,7 @@ ROUTES: Mapping[str, Permission] = {
     "POST /classes": _STAFF_CREATES,
     "GET /classes": _MEMBERS,
     "GET /classes/{class_id}": _MEMBERS,
-    "PUT /classes/{class_id}": _STAFF,
+    "PUT /classes/{class_id}": _TEACHER,
     "DELETE /classes/{class_id}": _STAFF,
     "GET /classes/{class_id}/now": _STAFF,
     "GET /classes/{class_id}/activity": _STAFF,
@@ -89,6 +93,11 @@ ROUTES: Mapping[str, Permission] = {
     "POST /classes/{class_id}/students": Permission(instructor=ENROL, admin=YES),
     "POST /classes/{class_id}/roster": Permission(instructor=ENROL, admin=YES),
     "DELETE /classes/{class_id}/students/{student_id}": Permission(instructor=TAKE_OFF, admin=YES),
+    "GET /classes/{class_id}/waiting": _STAFF,
+    "POST /classes/{class_id}/waiting/admit": _TEACHER,
+    "POST /classes/{class_id}/waiting/refuse": _TEACHER,
+    "GET /classes/{class_id}/refusals": _STAFF,
+    "GET /heard": _STAFF,
     "POST /students": Permission(instructor=ENROL, admin=YES),
     "GET /students": _MEMBERS,
     "GET /students/{student_id}": _MEMBERS,

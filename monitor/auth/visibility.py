@@ -12,6 +12,10 @@ _ATTENDS = """
     WHERE students.user_id = {user}
 """
 _TEACHES = "SELECT class_id FROM teaching WHERE user_id = {user}"
+_TEACHES_AS_TEACHER = """
+    SELECT class_id FROM student_classes JOIN students ON students.id = student_id
+    WHERE students.user_id = {user} AND role = 'teacher'
+"""
 _TAUGHT = (
     "SELECT student_id FROM student_classes WHERE role = 'student' AND class_id IN ({teaches})"
 )
@@ -65,15 +69,17 @@ _NAMED = {
 NAMES = frozenset(_NAMED)
 
 
-def visible_rows(table: str, principal: Principal, user: str) -> str:
+def visible_rows(table: str, principal: Principal, user: str, *, as_teacher: bool = False) -> str:
     """The SQL condition for the rows that a caller sees; `user` is the parameter for their name.
 
-    All names in it come from this module.
+    With `as_teacher` an instructor sees only what is of the classes in which they are a teacher,
+    not an assistant. All names in it come from this module.
     """
     if principal.role == "admin":
         return f"{user}::text IS NOT NULL"
     condition = _ROWS[table].get(principal.role, "{user}::text IS NULL")
-    attends, teaches = _ATTENDS.format(user=user), _TEACHES.format(user=user)
+    attends = _ATTENDS.format(user=user)
+    teaches = (_TEACHES_AS_TEACHER if as_teacher else _TEACHES).format(user=user)
     taught = _TAUGHT.format(teaches=teaches)
     return condition.format(user=user, attends=attends, teaches=teaches, taught=taught)
 
@@ -84,11 +90,16 @@ def visible(table: str, principal: Principal) -> Condition:
 
 
 async def all_visible(
-    connection: asyncpg.Connection, principal: Principal, name: str, values: set[Any]
+    connection: asyncpg.Connection,
+    principal: Principal,
+    name: str,
+    values: set[Any],
+    *,
+    as_teacher: bool = False,
 ) -> bool:
     """Whether each of these values of the argument `name` has a row that the caller sees."""
     table, column = _NAMED[name]
-    condition = visible_rows(table, principal, "$2")
+    condition = visible_rows(table, principal, "$2", as_teacher=as_teacher)
     query = _COUNT.format(table=table, column=column, condition=condition)
     count: int = await connection.fetchval(query, list(values), principal.name)
     return count == len(values)

@@ -35,6 +35,7 @@ class Transactions:
         self._path: str = scope["path"]
         self._body = arguments.get("body")
         self._names = names_to_verify(rule, arguments)
+        self._as_teacher = rule.as_teacher
         self._lock = lock_of(scope["method"])
         self._is_audited = audit.is_audited(call.principal, scope["method"], arguments)
 
@@ -48,7 +49,9 @@ class Transactions:
         PostgreSQL can't do it now.
         """
         async with self._database.transaction(snapshot=self._lock is None) as connection:
-            await verify(connection, self._principal, self._names, self._lock)
+            await verify(
+                connection, self._principal, self._names, self._lock, as_teacher=self._as_teacher
+            )
             yield connection
             if audited and self._is_audited:
                 await audit.record(

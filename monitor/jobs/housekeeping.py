@@ -9,6 +9,7 @@ from monitor.database.partitions import PartitionMissing, create_next_partitions
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.events.event import OLDEST
 from monitor.health import ComponentHealth
+from monitor.lms import joining, refusals
 from monitor.pipeline.ledger import Ledger
 from monitor.tasks import Job
 
@@ -55,6 +56,9 @@ class Housekeeping:
         await self._create_partitions()
         await self._pool.execute(_EXPIRE_REJECTED, self._max_rejected_days)
         await self._pool.execute(_EXPIRE_RECEIPTS, OLDEST.days + 2)
+        async with self._pool.acquire() as connection, connection.transaction():
+            await joining.expire(connection)
+            await refusals.expire(connection)
 
     async def _create_partitions(self) -> None:
         try:

@@ -1,0 +1,113 @@
+"""What a class turned away, who shares an id in it, and who of its roster was never heard."""
+
+from datetime import datetime
+from typing import Literal
+
+import asyncpg
+import msgspec
+
+from monitor.lms.classes import CLASSES
+
+# `removed`: of somebody who was taken off the roster; these events are stored, in no class.
+Reason = Literal["not_on_roster", "too_many_waiting", "removed", "ended_key", "over_limit"]
+
+_MAX_DAYS = 30  # that refusals and shared ids are kept after their last time
+_MAX_NAMES = 500  # in one answer
+
+
+class Refusal(msgspec.Struct):
+    """What was turned away for one reason.
+
+    `senders` is from how many: user ids, of which `user_ids` has the latest, or addresses where
+    nobody read the events (`ended_key`, `over_limit`); `is_more` if there were more than that.
+    """
+
+    reason: Reason
+    events: int
+    senders: int
+    is_more: bool
+    user_ids: list[str]
+    first_at: datetime
+    last_at: datetime
+
+
+class Person(msgspec.Struct):
+    """Somebody on the roster."""
+
+    student_id: int
+    user_id: str
+    name: str | None
+
+
+class SharedId(Person):
+    """A student whose id two sessions used at a time, from two addresses."""
+
+    first_at: datetime
+    last_at: datetime
+
+
+class ClassRefusals(msgspec.Struct):
+    """Lists have at most 500 entries; `never_heard` is the number of `silent` students in all."""
+
+    refusals: list[Refusal]
+    shared_ids: list[SharedId]
+    never_heard: int
+    silent: list[Person]
+
+
+async def of_class(connection: asyncpg.Connection, class_id: int, is_open: bool) -> ClassRefusals:
+    """On an open server also what somebody did in no class counts as heard. Raises NotFound."""
+    await CLASSES.get(connection, class_id)
+    heard_in = [class_id, 0] if is_open else [class_id]
+    refusals = await connection.fetch(_SELECT_REFUSALS, class_id)
+    shared = await connection.fetch(_SELECT_SHARED, class_id, _MAX_NAMES)
+    silent = await connection.fetch(_SELECT_SILENT, class_id, heard_in, _MAX_NAMES)
+    return ClassRefusals(
+        refusals=[Refusal(**row) for row in refusals],
+        shared_ids=[SharedId(**row) for row in shared],
+        never_heard=silent[0]["total"] if silent else 0,
+        silent=[Person(row["student_id"], row["user_id"], row["name"]) for row in silent],
+    )
+
+
+async def expire(connection: asyncpg.Connection) -> None:
+    """Deletes what did not happen again for 30 days."""
+    await connection.execute(_EXPIRE_REFUSALS, _MAX_DAYS)
+    await connection.execute(_EXPIRE_SHARED, _MAX_DAYS)
+
+
+_SELECT_REFUSALS = """
+    SELECT reason, sum(events)::bigint AS events,
+        count(*) FILTER (WHERE user_id <> '') AS senders,
+        bool_or(user_id = '') AS is_more,
+        COALESCE((array_agg(user_id ORDER BY last_at DESC, user_id) FILTER (
+            WHERE user_id <> '' AND reason NOT IN ('ended_key', 'over_limit')
+        ))[:20], '{}') AS user_ids,
+        min(first_at) AS first_at, max(last_at) AS last_at
+    FROM class_refusals WHERE class_id = $1 GROUP BY reason ORDER BY last_at DESC, reason
+"""
+
+_SELECT_SHARED = """
+    SELECT i.student_id, s.user_id, COALESCE(shown(m.name), shown(s.name)) AS name,
+        i.first_at, i.last_at
+    FROM student_classes AS m JOIN students AS s ON s.id = m.student_id
+    JOIN shared_ids AS i ON i.student_id = m.student_id AND i.class_id = m.class_id
+    WHERE m.class_id = $1 AND m.role IN ('student', 'waiting')
+    ORDER BY i.last_at DESC, i.student_id LIMIT $2
+"""
+
+_SELECT_SILENT = """
+    SELECT count(*) OVER () AS total, m.student_id, s.user_id,
+        COALESCE(shown(m.name), shown(s.name)) AS name
+    FROM student_classes AS m JOIN students AS s ON s.id = m.student_id
+    WHERE m.class_id = $1 AND m.role = 'student' AND NOT EXISTS (
+        SELECT FROM student_states AS t
+        WHERE t.student_id = m.student_id AND t.class_id = ANY($2::bigint[])
+            AND t.last_received_at IS NOT NULL
+    )
+    ORDER BY s.user_id LIMIT $3
+"""
+
+_EXPIRE_REFUSALS = "DELETE FROM class_refusals WHERE last_at < now() - make_interval(days => $1)"
+
+_EXPIRE_SHARED = "DELETE FROM shared_ids WHERE last_at < now() - make_interval(days => $1)"
