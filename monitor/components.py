@@ -40,6 +40,7 @@ from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.handlers import load_handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.ledger import Ledger
+from monitor.pipeline.messages import Messages
 from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.publisher import Publisher
 from monitor.pipeline.queue import EventQueue
@@ -123,7 +124,8 @@ class Components:
             self._postgres, _HANDLER_CONNECTIONS, settings.store_timeout
         )
         runner = HandlerRunner(self._handlers, pool, handler_pool, dead_letters)
-        publish = Publisher(self.hub, runner, influx).publish
+        messages = Messages(self.gate.authenticator.is_open)
+        publish = Publisher(self.hub, messages, runner, influx).publish
         sink = PostgresSink(
             pool, IdCache(_CACHED_IDS), spool.replica, influx is not None, self._handlers
         )

@@ -201,7 +201,6 @@ CREATE TABLE credential_hours (
     student_id bigint NOT NULL,
     first_at   timestamptz NOT NULL,  -- the claimed times of the events lie between these
     last_at    timestamptz NOT NULL,
-    events     bigint NOT NULL,
     PRIMARY KEY (credential, hour, student_id)
 ) WITH (fillfactor = 70);
 

@@ -76,8 +76,8 @@ def decode(
     """The events of a JSON array, each item in one of the dialects, and the invalid items.
 
     `received_at` (UTC) is the time of receipt; `max_events` limits the number of items, which
-    `source` has sent. Raises InvalidBody if the body is not a JSON array, TooLarge if it has too many
-    items.
+    `source` has sent. Raises InvalidBody if the body is not a JSON array, TooLarge if it has too
+    many items.
     """
     body = repair(body)
     try:

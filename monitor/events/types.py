@@ -23,7 +23,12 @@ class Table:
         self.key = self.columns[:3]
 
 
-_HEAD = "event_id received_at event_type session_id notebook_id cell_id cell_type"
+RENDERED = frozenset({"markdown", "raw"})  # types of cells that are shown, not executed
+
+_HEAD = (
+    "event_id received_at event_type session_id alias_id cell_id cell_type"
+    " class_id credential verified clock_offset"
+)
 CELL_EXECUTIONS = Table(
     "cell_executions",
     f"student_id executed_at {_HEAD} execution_count status duration_ms code output error metadata",
@@ -33,7 +38,9 @@ EVENTS_TABLE = Table("events", f"student_id event_time {_HEAD} metadata")
 
 
 def status(event: Event) -> str | None:
-    """`running`, `success` or `error`; None for events other than a cell's execution."""
+    """`running`, `success`, `error` or `rendered`; None for events other than a cell's run."""
+    if event.cell_type in RENDERED:
+        return "rendered" if event.type in EXECUTIONS or event.type in FAILURES else None
     if event.type in EXECUTIONS:
         return "error" if event.failed else "success"
     if event.type in FAILURES:

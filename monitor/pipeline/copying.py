@@ -9,7 +9,7 @@ import msgspec
 
 from monitor.events.event import Event
 from monitor.events.types import Table
-from monitor.pipeline.id_cache import ResolvedIds
+from monitor.pipeline.resolving import Resolved
 from monitor.pipeline.rows import Row
 
 
@@ -18,7 +18,7 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
 
     position: int
     event: Event
-    ids: ResolvedIds
+    resolved: Resolved
     table: Table
     values: Row
 
@@ -80,6 +80,19 @@ async def copy_new(connection: asyncpg.Connection, pending: list[PendingRow]) ->
         [row for row in pending if row.key in same_receipt - inserted],
     )
 
+
+async def exclude_disputed(connection: asyncpg.Connection, rows: list[PendingRow]) -> None:
+    """Marks the new rows of events that don't count; rare, so not worth a column of COPY."""
+    for row in rows:
+        if row.resolved.disputed:
+            names = {"table": row.table.name, "time": row.table.key[1]}
+            await connection.execute(_EXCLUDE.format(**names), *row.values[:3])
+
+
+_EXCLUDE = """
+    UPDATE {table} SET excluded = 'disputed'
+    WHERE student_id = $1 AND {time} = $2 AND event_id = $3
+"""
 
 _CREATE_STAGING = """
     CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS

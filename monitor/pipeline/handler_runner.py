@@ -134,7 +134,7 @@ class HandlerRunner:
         handler, text = self._handlers.named(run["handler"]), run["event"]
         try:
             (event,) = decode(f"[{text}]".encode(), run["received_at"], 1).events
-            event.class_id = run["class_id"]
+            event.class_id = run["class_id"] or 0
             await with_retry(self._attempt, run["id"], handler, event)
         except (Unavailable, *UNAVAILABLE_ERRORS):
             raise  # not the handler's fault: its row stays until PostgreSQL is back

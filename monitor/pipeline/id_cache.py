@@ -1,5 +1,7 @@
-"""Ids of the students, sessions, notebooks and cells that events name; upserts missing rows."""
+"""Ids of the students, senders, notebooks and cells that events name; upserts missing rows."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -7,22 +9,19 @@ import asyncpg
 import msgspec
 
 from monitor.events.event import Event
+from monitor.pipeline.sender_clock import Moment, SenderClock
 
 
-class ResolvedIds(msgspec.Struct, frozen=True, gc=False):
-    """The ids that an event's row refers to."""
+class Sender(msgspec.Struct):
+    """A student's session: its id, the time of its earliest event so far, and its clock.
 
-    student: int
-    session: int | None
-    notebook: int | None
-    cell: int | None
-
-
-class Session(NamedTuple):
-    """A session's id, and the time of its earliest event so far."""
+    `previous` is its latest event that this process has seen.
+    """
 
     id: int
     start_time: datetime
+    clock: SenderClock
+    previous: Moment | None = None
 
 
 class Cell(NamedTuple):
@@ -49,10 +48,11 @@ class Cell(NamedTuple):
         return self._replace(**changes) if changes else None
 
 
-# Still this far ahead: at its first receipt it may have been over the limit, so look its time up.
-_AHEAD = timedelta(hours=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNKNOWN = Cell(0, _EPOCH, "", _EPOCH, -(2**31))
+_MICROSECOND = timedelta(microseconds=1)
+
+SenderKey = tuple[int, str]  # a student's id and a session; '' is no session
 
 
 class IdCache:
@@ -73,77 +73,80 @@ class IdCache:
         """Drops all ids, so that the next events look theirs up in PostgreSQL."""
         # New dictionaries, not emptied ones: a batch that is being resolved keeps its own.
         self._students: dict[str, int] = {}
-        self._sessions: dict[tuple[int, str], Session] = {}
-        self._notebooks: dict[str, int] = {}
+        self._senders: dict[SenderKey, Sender] = {}
+        self._states: set[tuple[int, int]] = set()
+        self._aliases: dict[tuple[int, str], int] = {}
         self._cells: dict[tuple[int, str], Cell] = {}
 
-    async def resolve(
-        self, connection: asyncpg.Connection, events: list[Event]
-    ) -> list[ResolvedIds]:
-        """The ids of each event. Gives events without a time that of their first receipt."""
-        if len(self._sessions) + len(self._cells) + len(self._students) > self._limit:
+    def make_room(self) -> None:
+        """Starts again, empty, if the limit is reached."""
+        names = len(self._students) + len(self._senders) + len(self._aliases) + len(self._cells)
+        if names + len(self._states) > self._limit:
             self.forget()
-        students = await self._resolve_students(connection, events)
-        await _fix_times(connection, events, students)
-        sessions = await self._resolve_sessions(connection, events, students)
-        notebooks = await self._resolve_notebooks(connection, events)
-        cells = await self._resolve_cells(connection, events, notebooks)
-        return list(map(ResolvedIds, students, sessions, notebooks, cells))
 
-    async def _resolve_students(
-        self, connection: asyncpg.Connection, events: list[Event]
-    ) -> list[int]:
+    async def students(self, connection: asyncpg.Connection, events: list[Event]) -> list[int]:
+        """The ids of the events' students."""
         ids = self._students
         if missing := {event.student for event in events if event.student not in ids}:
             rows = await connection.fetch(_UPSERT_STUDENTS, sorted(missing))
             ids.update((row["user_id"], row["id"]) for row in rows)
         return [ids[event.student] for event in events]
 
-    async def _resolve_sessions(
+    async def senders(
         self, connection: asyncpg.Connection, events: list[Event], students: list[int]
-    ) -> list[int | None]:
-        sessions = self._sessions
-        starts: dict[tuple[int, str], datetime] = {}
+    ) -> list[Sender]:
+        """The events' senders, their clocks judged by all of the events."""
+        senders = self._senders
+        unexplained: set[SenderKey] = set()
+        keys: list[SenderKey] = []
         for event, student in zip(events, students, strict=True):
-            if not event.session:
-                continue
-            key, time = (student, event.session), event.time
-            session = sessions.get(key)
-            if session is None or time < session.start_time:
-                starts[key] = min(time, starts.get(key, time))
-        if starts:
-            keys = sorted(starts)
-            rows = await connection.fetch(
-                _UPSERT_SESSIONS, *_columns(keys, 2), [starts[key] for key in keys]
-            )
-            for row in rows:
-                sessions[row["student_id"], row["session_id"]] = Session(
-                    row["id"], row["start_time"]
-                )
-        return [
-            sessions[student, event.session].id if event.session else None
-            for event, student in zip(events, students, strict=True)
+            key = (student, event.session or "")
+            keys.append(key)
+            sender = senders.get(key)
+            if sender is None or event.time < sender.start_time or not _explained(sender, event):
+                unexplained.add(key)
+        if unexplained:
+            by_sender: defaultdict[SenderKey, list[Event]] = defaultdict(list)
+            for event, key in zip(events, keys, strict=True):
+                if key in unexplained:
+                    by_sender[key].append(event)
+            await _judge_clocks(connection, senders, by_sender)
+        for event, key in zip(events, keys, strict=True):
+            senders[key].previous = Moment(event.time, event.received_at)
+        return [senders[key] for key in keys]
+
+    async def ensure_states(
+        self, connection: asyncpg.Connection, pairs: set[tuple[int, int]]
+    ) -> None:
+        """Adds the missing states of these students and classes."""
+        if missing := pairs - self._states:
+            await connection.execute(_INSERT_STATES, *_columns(sorted(missing), 2))
+            self._states |= missing
+
+    async def aliases(
+        self, connection: asyncpg.Connection, events: list[Event], classes: list[int]
+    ) -> list[int | None]:
+        """The ids of the events' notebooks, as the events name them in their class."""
+        ids = self._aliases
+        names = [
+            (class_id, event.notebook) if event.notebook else None
+            for event, class_id in zip(events, classes, strict=True)
         ]
+        if missing := {name for name in names if name and name not in ids}:
+            rows = await connection.fetch(_UPSERT_ALIASES, *_columns(sorted(missing), 2))
+            ids.update(((row["class_id"], row["path"]), row["id"]) for row in rows)
+        return [ids[name] if name else None for name in names]
 
-    async def _resolve_notebooks(
-        self, connection: asyncpg.Connection, events: list[Event]
+    async def cells(
+        self, connection: asyncpg.Connection, events: list[Event], aliases: list[int | None]
     ) -> list[int | None]:
-        ids = self._notebooks
-        paths = {event.notebook for event in events}
-        if missing := {path for path in paths if path and path not in ids}:
-            rows = await connection.fetch(_UPSERT_NOTEBOOKS, sorted(missing))
-            ids.update((row["path"], row["id"]) for row in rows)
-        return [ids[event.notebook] if event.notebook else None for event in events]
-
-    async def _resolve_cells(
-        self, connection: asyncpg.Connection, events: list[Event], notebooks: list[int | None]
-    ) -> list[int | None]:
+        """The ids of the events' cells; updates types and positions that have changed."""
         cells = self._cells
         changes: dict[tuple[int, str], Cell] = {}
-        for event, notebook in zip(events, notebooks, strict=True):
-            if not event.cell or not notebook:
+        for event, alias in zip(events, aliases, strict=True):
+            if not event.cell or not alias:
                 continue
-            key = (notebook, event.cell)
+            key = (alias, event.cell)
             cell = changes.get(key) or cells.get(key)
             if cell and event.cell_type == cell.type and event.cell_index == cell.position:
                 continue
@@ -163,35 +166,88 @@ class IdCache:
                     position_at=row["position_at"],
                     position=row["position"],
                 )
-                cells[row["notebook_id"], row["cell_id"]] = cell
+                cells[row["alias_id"], row["cell_id"]] = cell
         return [
-            cells[notebook, event.cell].id if event.cell and notebook else None
-            for event, notebook in zip(events, notebooks, strict=True)
+            cells[alias, event.cell].id if event.cell and alias else None
+            for event, alias in zip(events, aliases, strict=True)
         ]
 
 
-def _columns(keys: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [[key[column] for key in keys] for column in range(width)]
+def _explained(sender: Sender, event: Event) -> bool:
+    """Whether the event leaves the sender's clock as it is, or says nothing about it."""
+    delay = event.received_at - event.time
+    sent = event.source.sent_offset
+    if sent is not None:
+        delay = min(delay, sent * _MICROSECOND)
+    return not delay or sender.clock.explains(delay)
 
 
-async def _fix_times(
-    connection: asyncpg.Connection, events: list[Event], students: list[int]
+async def _judge_clocks(
+    connection: asyncpg.Connection,
+    senders: dict[SenderKey, Sender],
+    by_sender: dict[SenderKey, list[Event]],
 ) -> None:
-    """Gives each event without a usable time the time of its first receipt."""
-    doubtful = [
-        (student, event.id, event.received_at, event)
-        for event, student in zip(events, students, strict=True)
-        if event.untimed or event.time > event.received_at + _AHEAD
-    ]
-    if not doubtful:
-        return
-    doubtful.sort(key=lambda row: row[:3])
-    untimed = [row for row in doubtful if row[3].untimed]
-    await connection.execute(_INSERT_FIRST_RECEIPTS, *_columns(untimed, 3))
-    rows = await connection.fetch(_SELECT_FIRST_RECEIPTS, *_columns(doubtful, 2))
-    times = {(row["student_id"], row["event_id"]): row["received_at"] for row in rows}
-    for student, event_id, _, event in doubtful:
-        event.time, event.untimed = times.get((student, event_id), event.time), False
+    """Sets senders' clocks by their events of a batch; adds missing senders."""
+    await _upsert_senders(connection, senders, by_sender)
+    changed = []
+    for key, events in by_sender.items():
+        sender = senders[key]
+        before = sender.clock
+        _set_clock(sender, events)
+        if sender.clock != before:
+            changed.append(_clock_row(sender))
+    if changed:
+        await connection.execute(
+            _UPDATE_CLOCKS, *_columns(sorted(changed, key=lambda row: row[0]), 4)
+        )
+
+
+def _set_clock(sender: Sender, events: list[Event]) -> None:
+    """Events that were sent together count as one: that of the least delay."""
+    together: defaultdict[datetime, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.time != event.received_at:  # else it has no time of its own
+            together[event.received_at].append(event)
+    for received_at in sorted(together):
+        event = max(together[received_at], key=lambda event: event.time)
+        moment, sent = Moment(event.time, received_at), event.source.sent_offset
+        sent_offset = None if sent is None else sent * _MICROSECOND
+        sender.clock = sender.clock.after(moment, sender.previous, sent_offset)
+        sender.previous = moment
+
+
+async def _upsert_senders(
+    connection: asyncpg.Connection,
+    senders: dict[SenderKey, Sender],
+    by_sender: dict[SenderKey, list[Event]],
+) -> None:
+    """Reads senders, whose clocks another replica may have set; adds missing ones."""
+    keys = sorted(by_sender)
+    starts = [min(event.time for event in by_sender[key]) for key in keys]
+    for row in await connection.fetch(_UPSERT_SENDERS, *_columns(keys, 2), starts):
+        key = (row["student_id"], row["session_id"])
+        known = senders.get(key)
+        previous = known.previous if known else None
+        senders[key] = Sender(row["id"], row["start_time"], _clock(row), previous)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[row[column] for row in rows] for column in range(width)]
+
+
+def _clock(row: asyncpg.Record) -> SenderClock:
+    offset, at = row["clock_offset"], row["doubtful_at"]
+    return SenderClock(
+        None if offset is None else offset * _MICROSECOND,
+        None if at is None else Moment(at, row["doubtful_received_at"]),
+    )
+
+
+def _clock_row(sender: Sender) -> tuple[int, int | None, datetime | None, datetime | None]:
+    offset, doubtful = sender.clock
+    offset_us = None if offset is None else offset // _MICROSECOND
+    claimed, received = doubtful or (None, None)
+    return sender.id, offset_us, claimed, received
 
 
 _UPSERT_STUDENTS = """
@@ -201,29 +257,66 @@ _UPSERT_STUDENTS = """
     RETURNING id, user_id
 """
 
-_UPSERT_SESSIONS = """
+_UPSERT_SENDERS = """
     INSERT INTO sessions AS s (student_id, session_id, start_time)
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[])
     ON CONFLICT (student_id, session_id)
     DO UPDATE SET start_time = LEAST(s.start_time, EXCLUDED.start_time)
-    RETURNING id, student_id, session_id, start_time
+    RETURNING id, student_id, session_id, start_time,
+        clock_offset, doubtful_at, doubtful_received_at
 """
 
-_UPSERT_NOTEBOOKS = """
-    INSERT INTO notebooks (path, name, has_events)
-    SELECT path, regexp_replace(path, '^.*/(?=.)', ''), true FROM unnest($1::text[]) AS path
-    ON CONFLICT (path) DO UPDATE SET has_events = true
-    RETURNING id, path
+_UPDATE_CLOCKS = """
+    UPDATE sessions AS s SET clock_offset = c.clock_offset, doubtful_at = c.doubtful_at,
+        doubtful_received_at = c.doubtful_received_at
+    FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::timestamptz[])
+        AS c (id, clock_offset, doubtful_at, doubtful_received_at)
+    WHERE s.id = c.id
+"""
+
+# A class that is deleted at the same time keeps its events out: its state is missing then.
+_INSERT_STATES = """
+    WITH pairs AS (
+        SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS p (student_id, class_id)
+    ), marked AS (
+        UPDATE classes SET has_events = true
+        WHERE id IN (SELECT class_id FROM pairs) AND NOT has_events
+    )
+    INSERT INTO student_states (student_id, class_id)
+    SELECT student_id, class_id FROM pairs
+    WHERE class_id = 0 OR EXISTS (SELECT FROM classes WHERE id = class_id)
+    ORDER BY student_id, class_id
+    ON CONFLICT DO NOTHING
+"""
+
+_UPSERT_ALIASES = """
+    WITH said AS MATERIALIZED (
+        SELECT class_id, path, path_in_order(path) AS in_order
+        FROM unnest($1::bigint[], $2::text[]) AS s (class_id, path)
+    ), notebook AS (
+        INSERT INTO notebooks (class_id, path, name, has_events)
+        SELECT DISTINCT class_id, in_order, file_name(in_order), true FROM said
+        ORDER BY class_id, in_order
+        ON CONFLICT (class_id, path) DO UPDATE SET has_events = true
+        RETURNING id, class_id, path
+    )
+    INSERT INTO notebook_aliases (class_id, path, notebook_id)
+    SELECT said.class_id, said.path, notebook.id
+    FROM said JOIN notebook
+        ON notebook.class_id = said.class_id AND notebook.path = said.in_order
+    ORDER BY said.class_id, said.path
+    ON CONFLICT (class_id, path) DO UPDATE SET path = EXCLUDED.path
+    RETURNING id, class_id, path
 """
 
 _UPSERT_CELLS = """
-    INSERT INTO cells AS c (notebook_id, cell_id, type_at, type, position_at, position)
-    SELECT notebook_id, cell_id, type_at, NULLIF(type, ''),
+    INSERT INTO cells AS c (alias_id, cell_id, type_at, type, position_at, position)
+    SELECT alias_id, cell_id, type_at, NULLIF(type, ''),
         position_at, NULLIF(position, -2147483648)
     FROM unnest(
         $1::bigint[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::integer[]
-    ) AS batch (notebook_id, cell_id, type_at, type, position_at, position)
-    ON CONFLICT (notebook_id, cell_id) DO UPDATE SET
+    ) AS batch (alias_id, cell_id, type_at, type, position_at, position)
+    ON CONFLICT (alias_id, cell_id) DO UPDATE SET
         type = CASE WHEN (EXCLUDED.type_at, EXCLUDED.type) > (c.type_at, COALESCE(c.type, ''))
                THEN EXCLUDED.type ELSE c.type END,
         type_at = GREATEST(EXCLUDED.type_at, c.type_at),
@@ -231,18 +324,6 @@ _UPSERT_CELLS = """
                              > (c.position_at, COALESCE(c.position, -2147483648))
                    THEN EXCLUDED.position ELSE c.position END,
         position_at = GREATEST(EXCLUDED.position_at, c.position_at)
-    RETURNING notebook_id, cell_id, id, type_at, COALESCE(type, '') AS type, position_at,
+    RETURNING alias_id, cell_id, id, type_at, COALESCE(type, '') AS type, position_at,
         COALESCE(position, -2147483648) AS position
-"""
-
-_INSERT_FIRST_RECEIPTS = """
-    INSERT INTO first_receipts (student_id, event_id, received_at)
-    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[])
-    ON CONFLICT DO NOTHING
-"""
-
-_SELECT_FIRST_RECEIPTS = """
-    SELECT student_id, event_id, received_at
-    FROM unnest($1::bigint[], $2::uuid[]) AS doubtful (student_id, event_id)
-    JOIN first_receipts USING (student_id, event_id)
 """

@@ -11,11 +11,14 @@ from monitor.database.partitions import ensure_partitions, month_of
 from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
 from monitor.errors import RowRefused
 from monitor.events.event import Event
-from monitor.pipeline.copying import Copied, PendingRow, copy, copy_new
+from monitor.pipeline import credential_log
+from monitor.pipeline.copying import Copied, PendingRow, copy, copy_new, exclude_disputed
+from monitor.pipeline.credential_log import CredentialLog
 from monitor.pipeline.handler_runner import queue_runs
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
-from monitor.pipeline.rows import home_row, session_changes, student_deltas
+from monitor.pipeline.resolving import Batch, Resolved, resolve
+from monitor.pipeline.rows import home_row, session_changes, state_deltas
 
 # Errors of the rows themselves, which would be refused again; any other may be temporary.
 _DATA_ERRORS = (
@@ -28,23 +31,28 @@ _DATA_ERRORS = (
 _NEVER = (datetime.max.replace(tzinfo=UTC),) * 2
 
 
-class Totals(NamedTuple):
-    """A student's counters after a batch, and the ids of the student's classes."""
+class State(NamedTuple):
+    """A student's totals in a class after a batch, and what events of theirs claim there."""
 
     executions: int
     errors: int
-    classes: list[int]
+    name: str | None
+    team: str | None
 
 
 class Stored(NamedTuple):
-    """A committed batch: its new events, the positions of its duplicates, the totals by student.
+    """A committed batch: its new events, with what each refers to.
 
+    `duplicates` are the positions of those that were stored before; `refused` are those that their
+    class did not take, by position, with the reason. `states` are by student and class.
     `outbox_id` is the row of outbox_points for the new events; None without InfluxDB.
     """
 
     events: list[Event]
+    resolved: list[Resolved]
     duplicates: list[int]
-    totals: dict[str, Totals]
+    refused: dict[int, str]
+    states: dict[tuple[int, int], State]
     outbox_id: int | None = None
 
 
@@ -68,6 +76,7 @@ class PostgresSink:
         self._replica = replica
         self._has_influx = has_influx
         self._handlers = handlers
+        self._credential_log = CredentialLog()
         self._months: set[datetime] = set()  # those known to have partitions
         self._month = _NEVER  # start and end of the last batch's month, one of them
 
@@ -86,45 +95,53 @@ class PostgresSink:
         except DATABASE_ERRORS as error:
             # The caches may be stale, for example after a failover or a restore.
             self._id_cache.forget()
+            self._credential_log.forget()
             self._months, self._month = set(), _NEVER
             raise to_unavailable(error) from error
 
     async def _write(self, connection: asyncpg.Connection, events: list[Event]) -> Stored:
-        ids = await self._id_cache.resolve(connection, events)
-        await self._ensure_partitions(connection, events)
+        batch = await resolve(connection, self._id_cache, events)
+        if not batch.events:
+            return Stored([], [], [], batch.refused, {})
+        await self._ensure_partitions(connection, batch.events)
         pending = [
-            PendingRow(position, event, ids_of_event, *home_row(event, ids_of_event))
-            for position, (event, ids_of_event) in enumerate(zip(events, ids, strict=True))
+            PendingRow(position, event, resolved, *home_row(event, resolved))
+            for position, event, resolved in zip(
+                batch.positions, batch.events, batch.resolved, strict=True
+            )
         ]
         distinct = _distinct(pending)
         duplicates = len(pending) - len(distinct)
+        noted = self._credential_log.unknown(distinct)
         try:
             async with connection.transaction():
                 await copy(connection, distinct)
                 copied = Copied(distinct, [])
-                students = await self._record(connection, copied, duplicates)
-                await _enrol(connection, distinct, students)
+                await credential_log.write(connection, noted)
+                states = await self._record(connection, copied, duplicates)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
                 copied = await copy_new(connection, distinct)
                 duplicates = len(pending) - len(copied.new) - len(copied.recommitted)
-                students = await self._record(connection, copied, duplicates)
-                await _enrol(connection, distinct, students)
-        return _stored(events, copied, students)
+                await credential_log.write(connection, noted)
+                states = await self._record(connection, copied, duplicates)
+        self._credential_log.keep(noted)
+        return _stored(batch, copied, states)
 
     async def _record(
         self, connection: asyncpg.Connection, copied: Copied, duplicates: int
     ) -> list[asyncpg.Record]:
-        """Updates students and sessions, and adds the batch to ledger and outboxes.
+        """Updates states and sessions, and adds the batch to ledger and outboxes.
 
-        Returns a row per student of the batch.
+        Returns a row per student and class of the batch.
         """
         new, recommitted = copied
-        pairs = [(row.event, row.ids) for row in new]
-        deltas = student_deltas(pairs, [(row.event, row.ids) for row in recommitted])
+        pairs = [(row.event, row.resolved) for row in new]
+        deltas = state_deltas(pairs, [(row.event, row.resolved) for row in recommitted])
         if changes := session_changes(pairs):
             await connection.executemany(_UPDATE_SESSIONS, changes)
-        students: list[asyncpg.Record] = await connection.fetch(
+        await exclude_disputed(connection, new)
+        states: list[asyncpg.Record] = await connection.fetch(
             _RECORD_BATCH,
             msgspec.json.encode(deltas).decode(),
             self._has_influx,
@@ -133,11 +150,11 @@ class PostgresSink:
             duplicates,
             min((row.event.received_at for row in (*new, *recommitted)), default=None),
         )
-        if len(students) < len(deltas):
-            raise asyncpg.ForeignKeyViolationError("a student of the batch has been deleted")
+        if len(states) < len(deltas):
+            raise asyncpg.ForeignKeyViolationError("a class of the batch has been deleted")
         if self._handlers:
             await queue_runs(connection, self._handlers, (row.event for row in new))
-        return students
+        return states
 
     async def _ensure_partitions(self, connection: asyncpg.Connection, events: list[Event]) -> None:
         """Creates the missing partitions for the months of the events."""
@@ -164,73 +181,56 @@ def _distinct(pending: list[PendingRow]) -> list[PendingRow]:
     return list(first.values())
 
 
-async def _enrol(
-    connection: asyncpg.Connection, pending: list[PendingRow], students: list[asyncpg.Record]
-) -> None:
-    """Enrols students in the class of the key that their events were posted with.
-
-    Adds it to their `classes` in `students`, so that the class's channel gets these events too. A
-    student of other teachers is only enrolled as pending: a key says which class posts, not who.
-    """
-    classes = {row["user_id"]: row["classes"] for row in students}
-    missing = {
-        (row.ids.student, class_id): enrolled
-        for row in pending
-        if (class_id := row.event.class_id) is not None
-        and (enrolled := classes.get(row.event.student)) is not None
-        and class_id not in enrolled
+def _stored(batch: Batch, copied: Copied, rows: list[asyncpg.Record]) -> Stored:
+    states = {
+        (row["student_id"], row["class_id"]): State(
+            row["executions"], row["errors"], row["name"], row["team"]
+        )
+        for row in rows
     }
-    if missing:
-        pairs = zip(*sorted(missing), strict=True)
-        for row in await connection.fetch(_ENROL, *pairs):
-            missing[row["student_id"], row["class_id"]].append(row["class_id"])
-
-
-def _stored(events: list[Event], copied: Copied, students: list[asyncpg.Record]) -> Stored:
-    totals = {
-        row["user_id"]: Totals(row["executions"], row["errors"], row["classes"]) for row in students
-    }
-    outbox_id = students[0]["outbox_id"] if students else None
-    if len(copied.new) == len(events):
-        return Stored(events, [], totals, outbox_id)
+    outbox_id = rows[0]["outbox_id"] if rows else None
+    if len(copied.new) == len(batch.events):
+        return Stored(batch.events, batch.resolved, [], batch.refused, states, outbox_id)
     stored = [*copied.new, *copied.recommitted]
     positions = {row.position for row in stored}
-    duplicates = [position for position in range(len(events)) if position not in positions]
-    return Stored([row.event for row in stored], duplicates, totals, outbox_id)
-
-
-_ENROL = """
-    WITH enrolled AS (
-        INSERT INTO student_classes (student_id, class_id, role)
-        SELECT student_id, class_id, CASE WHEN is_of_others(student_id, ARRAY(
-            SELECT teacher_id FROM teaching WHERE teaching.class_id = enrolment.class_id
-        )) THEN 'pending' ELSE 'student' END
-        FROM unnest($1::bigint[], $2::bigint[]) AS enrolment (student_id, class_id)
-        WHERE EXISTS (SELECT FROM classes WHERE id = class_id)
-        ON CONFLICT DO NOTHING RETURNING student_id, class_id, role
+    return Stored(
+        [row.event for row in stored],
+        [row.resolved for row in stored],
+        [position for position in batch.positions if position not in positions],
+        batch.refused,
+        states,
+        outbox_id,
     )
-    SELECT student_id, class_id FROM enrolled WHERE role = 'student'
-"""
 
-# The students are passed as JSON: an array per column takes four times as long to encode.
+
+# The changes are passed as JSON: an array per column takes four times as long to encode.
 _RECORD_BATCH = """
     WITH deltas AS MATERIALIZED (
         SELECT * FROM json_to_recordset($1) AS delta (
-            id bigint, first_at timestamptz, last_at timestamptz,
-            last_event_received_at timestamptz, received_at timestamptz,
-            executions bigint, errors bigint, help_at timestamptz, help_stop_at timestamptz,
-            name_at timestamptz, name text, email_at timestamptz, email text,
-            team_at timestamptz, team text
+            student_id bigint, class_id bigint, first_at timestamptz, last_at timestamptz,
+            received_at timestamptz, executions bigint, errors bigint,
+            last_success_at timestamptz, error_times timestamptz[],
+            alias_at timestamptz, alias_id bigint, cell_at timestamptz, cell_id bigint,
+            help_at timestamptz, help_stop_at timestamptz,
+            name_at timestamptz, name text, name_by text,
+            email_at timestamptz, email text, email_by text,
+            team_at timestamptz, team text, team_by text,
+            verified_by text, verified_until timestamptz,
+            least_offset bigint, greatest_offset bigint
         )
     ),
     locked AS MATERIALIZED (  -- same lock order everywhere, to avoid deadlocks
-        SELECT id FROM students WHERE id = ANY(ARRAY(SELECT id FROM deltas))
-        ORDER BY id FOR NO KEY UPDATE
+        SELECT s.student_id, s.class_id FROM student_states AS s
+        WHERE (s.student_id, s.class_id) IN (SELECT d.student_id, d.class_id FROM deltas AS d)
+        ORDER BY s.student_id, s.class_id FOR NO KEY UPDATE
     ),
     batch AS (
-        SELECT array_agg(id) AS student_ids,
+        SELECT array_agg(student_id) AS student_ids,
             array_agg(first_at) AS first_times, array_agg(last_at) AS last_times
-        FROM deltas HAVING count(*) > 0
+        FROM (
+            SELECT student_id, min(first_at) AS first_at, max(last_at) AS last_at
+            FROM deltas GROUP BY student_id
+        ) AS spans HAVING count(*) > 0
     ),
     points AS (
         INSERT INTO outbox_points (student_ids, first_times, last_times)
@@ -246,32 +246,49 @@ _RECORD_BATCH = """
         INSERT INTO outbox_counts (received_at, student_ids, first_times, last_times)
         SELECT $6, batch.* FROM batch
     )
-    UPDATE students AS s SET
-        executions = s.executions + d.executions,
-        errors = s.errors + d.errors,
-        last_event_at = GREATEST(s.last_event_at, d.last_at),
-        clock_skew = CASE WHEN s.last_received_at > d.received_at
-                     THEN s.clock_skew ELSE d.last_event_received_at - d.last_at END,
+    UPDATE student_states AS s SET
+        executions = s.executions + COALESCE(d.executions, 0),
+        errors = s.errors + COALESCE(d.errors, 0),
         last_received_at = GREATEST(s.last_received_at, d.received_at),
+        last_success_at = GREATEST(s.last_success_at, d.last_success_at),
+        error_times = CASE
+            WHEN d.error_times IS NULL AND (d.last_success_at IS NULL OR s.error_times = '{}')
+            THEN s.error_times
+            ELSE errors_since(
+                GREATEST(s.last_success_at, d.last_success_at), s.error_times, d.error_times)
+            END,
+        alias_id = CASE WHEN s.alias_at > d.alias_at THEN s.alias_id
+                   ELSE COALESCE(d.alias_id, s.alias_id) END,
+        alias_at = GREATEST(s.alias_at, d.alias_at),
+        cell_id = CASE WHEN s.cell_at > d.cell_at THEN s.cell_id
+                  ELSE COALESCE(d.cell_id, s.cell_id) END,
+        cell_at = GREATEST(s.cell_at, d.cell_at),
         help_at = GREATEST(s.help_at, d.help_at),
         help_stop_at = GREATEST(s.help_stop_at, d.help_stop_at),
         name = CASE WHEN (d.name_at, d.name) > (s.name_at, COALESCE(s.name, ''))
                THEN d.name ELSE s.name END,
+        name_by = CASE WHEN (d.name_at, d.name) > (s.name_at, COALESCE(s.name, ''))
+                  THEN d.name_by ELSE s.name_by END,
         name_at = GREATEST(s.name_at, d.name_at),
         email = CASE WHEN (d.email_at, d.email) > (s.email_at, COALESCE(s.email, ''))
                 THEN d.email ELSE s.email END,
+        email_by = CASE WHEN (d.email_at, d.email) > (s.email_at, COALESCE(s.email, ''))
+                   THEN d.email_by ELSE s.email_by END,
         email_at = GREATEST(s.email_at, d.email_at),
         team = CASE WHEN (d.team_at, d.team) > (s.team_at, COALESCE(s.team, ''))
                THEN d.team ELSE s.team END,
-        team_at = GREATEST(s.team_at, d.team_at)
+        team_by = CASE WHEN (d.team_at, d.team) > (s.team_at, COALESCE(s.team, ''))
+                  THEN d.team_by ELSE s.team_by END,
+        team_at = GREATEST(s.team_at, d.team_at),
+        verified_by = COALESCE(d.verified_by, s.verified_by),
+        verified_until = COALESCE(d.verified_until, s.verified_until),
+        least_offset = LEAST(s.least_offset, d.least_offset),
+        greatest_offset = GREATEST(s.greatest_offset, d.greatest_offset)
     FROM deltas AS d
-    JOIN locked USING (id)
-    WHERE s.id = d.id
-    RETURNING s.user_id, s.executions, s.errors, (SELECT id FROM points) AS outbox_id,
-        ARRAY(
-            SELECT class_id FROM student_classes AS c
-            WHERE c.student_id = s.id AND c.role = 'student'
-        ) AS classes
+    JOIN locked USING (student_id, class_id)
+    WHERE s.student_id = d.student_id AND s.class_id = d.class_id
+    RETURNING s.student_id, s.class_id, s.executions, s.errors, s.name, s.team,
+        (SELECT id FROM points) AS outbox_id
 """
 
 _UPDATE_SESSIONS = """

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from monitor.live.hub import Hub
 from monitor.pipeline.handler_runner import HandlerRunner
-from monitor.pipeline.messages import execution_updates
+from monitor.pipeline.messages import Messages
 from monitor.pipeline.postgres import Stored
 from monitor.timeseries.influx import InfluxSink, PointBatch
 from monitor.timeseries.line_protocol import line
@@ -16,8 +16,11 @@ logger = logging.getLogger(__name__)
 class Publisher:
     """Passes new events on, each consumer independently of the others."""
 
-    def __init__(self, hub: Hub, runner: HandlerRunner, influx: InfluxSink | None) -> None:
+    def __init__(
+        self, hub: Hub, messages: Messages, runner: HandlerRunner, influx: InfluxSink | None
+    ) -> None:
         self._hub = hub
+        self._messages = messages
         self._runner = runner
         self._influx = influx
 
@@ -35,7 +38,7 @@ class Publisher:
             self._influx.put(PointBatch([line(event) for event in stored.events], stored.outbox_id))
 
     def _notify(self, stored: Stored) -> None:
-        self._hub.publish(execution_updates(stored))
+        self._hub.publish(self._messages.of(stored))
 
     def _wake_handlers(self, stored: Stored) -> None:
         self._runner.wake(stored.events)

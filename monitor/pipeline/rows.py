@@ -3,8 +3,10 @@
 Pure functions: events and ids in, rows out.
 """
 
+from bisect import bisect, insort
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from math import isinf
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,10 +23,11 @@ from monitor.events.types import (
     Table,
     status,
 )
-from monitor.pipeline.id_cache import ResolvedIds
+from monitor.pipeline.resolving import Resolved
 
 Row = tuple[Any, ...]
 _NEVER = datetime.fromtimestamp(0, UTC)
+MAX_ERRORS_IN_A_ROW = 100  # more are not counted
 
 
 # Fields for which an event's home table may lack a column: their names in its metadata, where
@@ -41,19 +44,23 @@ _RUN_FIELDS = {
 }
 
 
-def home_row(event: Event, ids: ResolvedIds) -> tuple[Table, Row]:
+def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
     """The one row of an event, and its table."""
-    kind, cell = event.type, ids.cell
+    kind, cell, source = event.type, resolved.cell, event.source
     head = (
-        ids.student,
+        resolved.student,
         event.time,
         event.id,
         event.received_at,
         kind,
-        ids.session,
-        ids.notebook,
+        resolved.session,
+        resolved.alias,
         cell,
         event.cell_type,
+        resolved.class_id,
+        source.credential,
+        source.verified,
+        resolved.clock_offset,
     )
     without_column = _CELL_FIELDS if cell is None and event.cell else _NO_FIELDS
     if kind in EXECUTIONS or kind in FAILURES:
@@ -84,79 +91,119 @@ def _metadata(event: Event, without_column: dict[str, str]) -> str:
     return msgspec.json.encode(merged(metadata, others)).decode()
 
 
-class StudentDelta(msgspec.Struct, omit_defaults=True):
-    """A batch's changes to one student. Each text is the latest, with its event's time."""
+class StateDelta(msgspec.Struct, omit_defaults=True):
+    """A batch's changes to a student's state in a class.
 
-    id: int
+    The claimed times of all its events lie between `first_at` and `last_at`; all others are put
+    right. Each text is the latest, with its event's time and the credential that claimed it.
+    """
+
+    student_id: int
+    class_id: int
     first_at: datetime
     last_at: datetime
-    last_event_received_at: datetime  # receipt of the event of `last_at`
-    received_at: datetime
-    executions: int
-    errors: int
+    received_at: datetime | None = None
+    executions: int = 0
+    errors: int = 0
+    last_success_at: datetime | None = None
+    error_times: list[datetime] = []  # since the last success; the latest of them, ascending
+    alias_at: datetime | None = None
+    alias_id: int | None = None
+    cell_at: datetime | None = None
+    cell_id: int | None = None
     help_at: datetime | None = None
     help_stop_at: datetime | None = None
     name_at: datetime = _NEVER
     name: str = ""
+    name_by: str | None = None
     email_at: datetime = _NEVER
     email: str = ""
+    email_by: str | None = None
     team_at: datetime = _NEVER
     team: str = ""
+    team_by: str | None = None
+    verified_by: str | None = None
+    verified_until: str | None = None
+    least_offset: int = 0
+    greatest_offset: int = 0
 
-    @classmethod
-    def of(cls, event: Event, student: int) -> "StudentDelta":
-        """A delta for the student with this id that has counted nothing yet, not even the event."""
-        at, received_at = event.time, event.received_at
-        return cls(
-            id=student,
-            first_at=at,
-            last_at=at,
-            last_event_received_at=received_at,
-            received_at=received_at,
-            executions=0,
-            errors=0,
-        )
-
-    def add(self, event: Event, is_new: bool) -> None:
+    def add(self, event: Event, resolved: Resolved, is_new: bool) -> None:
         """Adds an event; one that is not new was counted when it was first committed."""
-        at = event.time
-        if at < self.first_at:
-            self.first_at = at
-        if at > self.last_at:
-            self.last_at, self.last_event_received_at = at, event.received_at
-        if event.received_at > self.received_at:
+        claimed_at = event.time
+        if claimed_at < self.first_at:
+            self.first_at = claimed_at
+        if claimed_at > self.last_at:
+            self.last_at = claimed_at
+        if not resolved.disputed:
+            self._add_undisputed(event, resolved, is_new)
+
+    def _add_undisputed(self, event: Event, resolved: Resolved, is_new: bool) -> None:
+        at = resolved.at
+        if self.received_at is None or event.received_at > self.received_at:
             self.received_at = event.received_at
-        if is_new and (event.type in EXECUTIONS or event.type in FAILURES):
-            self._count(event)
+        if resolved.clock_offset:
+            self.least_offset = min(self.least_offset, resolved.clock_offset)
+            self.greatest_offset = max(self.greatest_offset, resolved.clock_offset)
+        self._move_to(resolved)
+        if event.type in EXECUTIONS or event.type in FAILURES:
+            if is_new:
+                self._count(status(event), at)
         elif event.type == "help":
             self.help_at = max(self.help_at or at, at)
         elif event.type == "help_stop":
             self.help_stop_at = max(self.help_stop_at or at, at)
-        if event.name and (at, event.name) > (self.name_at, self.name):
-            self.name_at, self.name = at, event.name
-        if event.email and (at, event.email) > (self.email_at, self.email):
-            self.email_at, self.email = at, event.email
-        if event.team and (at, event.team) > (self.team_at, self.team):
-            self.team_at, self.team = at, event.team
+        self._add_claims(event, at)
 
-    def _count(self, execution: Event) -> None:
+    def _move_to(self, resolved: Resolved) -> None:
+        at = resolved.at
+        if resolved.alias and (self.alias_at is None or at >= self.alias_at):
+            self.alias_at, self.alias_id = at, resolved.alias
+        if resolved.cell and (self.cell_at is None or at >= self.cell_at):
+            self.cell_at, self.cell_id = at, resolved.cell
+
+    def _count(self, outcome: str | None, at: datetime) -> None:
+        if outcome == "rendered":
+            return
         self.executions += 1
-        if status(execution) == "error":
+        if outcome == "error":
             self.errors += 1
+            if self.last_success_at is None or at > self.last_success_at:
+                insort(self.error_times, at)
+                del self.error_times[:-MAX_ERRORS_IN_A_ROW]
+        elif self.last_success_at is None or at > self.last_success_at:
+            self.last_success_at = at
+            del self.error_times[: bisect(self.error_times, at)]
+
+    def _add_claims(self, event: Event, at: datetime) -> None:
+        source = event.source
+        if event.name and (at, event.name) > (self.name_at, self.name):
+            self.name_at, self.name, self.name_by = at, event.name, source.credential
+        if event.email and (at, event.email) > (self.email_at, self.email):
+            self.email_at, self.email, self.email_by = at, event.email, source.credential
+        if event.team and (at, event.team) > (self.team_at, self.team):
+            self.team_at, self.team, self.team_by = at, event.team, source.credential
+        if source.verified:
+            self.verified_by = source.credential
+            self.verified_until = _timestamp(source.valid_until)
 
 
-def student_deltas(
-    new: Iterable[tuple[Event, ResolvedIds]],
-    recommitted: Iterable[tuple[Event, ResolvedIds]] = (),
-) -> list[StudentDelta]:
-    """The events' changes to each student."""
-    deltas: dict[int, StudentDelta] = {}
+def _timestamp(seconds: float) -> str:
+    """Seconds since 1970 as PostgreSQL reads them."""
+    return "infinity" if isinf(seconds) else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def state_deltas(
+    new: Iterable[tuple[Event, Resolved]], recommitted: Iterable[tuple[Event, Resolved]] = ()
+) -> list[StateDelta]:
+    """The events' changes to each student's state in each class."""
+    deltas: dict[tuple[int, int], StateDelta] = {}
     for pairs, is_new in ((new, True), (recommitted, False)):
-        for event, ids in pairs:
-            delta = deltas.get(ids.student)
+        for event, resolved in pairs:
+            key = (resolved.student, resolved.class_id)
+            delta = deltas.get(key)
             if delta is None:
-                deltas[ids.student] = delta = StudentDelta.of(event, ids.student)
-            delta.add(event, is_new)
+                deltas[key] = delta = StateDelta(*key, event.time, event.time)
+            delta.add(event, resolved, is_new)
     return list(deltas.values())
 
 
@@ -168,14 +215,14 @@ class SessionChange(NamedTuple):
     ended_at: datetime | None
 
 
-def session_changes(events: Iterable[tuple[Event, ResolvedIds]]) -> list[SessionChange]:
+def session_changes(events: Iterable[tuple[Event, Resolved]]) -> list[SessionChange]:
     """The starts and ends of sessions among the events, in the order of the sessions' ids."""
     changes = []
-    for event, ids in events:
-        if ids.session is None:
+    for event, resolved in events:
+        if resolved.session is None:
             continue
         if event.type == "session_start":
-            changes.append(SessionChange(ids.session, event.time, None))
+            changes.append(SessionChange(resolved.session, event.time, None))
         elif event.type == "session_end":
-            changes.append(SessionChange(ids.session, None, event.time))
+            changes.append(SessionChange(resolved.session, None, event.time))
     return sorted(changes, key=lambda change: change.session)

@@ -36,12 +36,19 @@ class StoreInterrupted(Unavailable):
         self.stored = stored
 
 
+class _Refusal(NamedTuple):
+    """Why an event is not stored. By the policy of its class, it is valid nevertheless."""
+
+    reason: str
+    by_policy: bool
+
+
 class _Written(NamedTuple):
     """The outcome of a batch's events; duplicates and refused ones by position in the batch."""
 
     stored: list[Stored]
     duplicates: set[int]
-    refused: dict[int, str]
+    refused: dict[int, _Refusal]
 
 
 class _StopWhenRefused(tenacity.stop.stop_base):
@@ -88,7 +95,7 @@ class Store:
         """Stores all storable events; isolates bad ones by bisection."""
         stored: list[Stored] = []
         duplicates: set[int] = set()
-        refused: dict[int, str] = {}
+        refused: dict[int, _Refusal] = {}
         spans = [(0, len(events))] if events else []
         while spans:
             first, end = spans.pop()
@@ -103,11 +110,15 @@ class Store:
                     continue
                 if not isinstance(error, RowRefused):
                     logger.exception("Event %s could not be handled", events[first].id)
-                refused[first] = str(error) or type(error).__name__
+                refused[first] = _Refusal(str(error) or type(error).__name__, False)
             else:
                 self.committed_at = asyncio.get_running_loop().time()
                 stored.append(part)
                 duplicates.update(first + position for position in part.duplicates)
+                refused |= {
+                    first + position: _Refusal(reason, True)
+                    for position, reason in part.refused.items()
+                }
         return _Written(stored, duplicates, refused)
 
     async def _write_or_retry(self, events: list[Event], deadline: float) -> Stored:
@@ -139,7 +150,15 @@ def _receipts(batch: Sequence[Payload], written: _Written) -> list[Receipt]:
 def _receipt(payload: Payload, first: int, written: _Written) -> Receipt:
     """The receipt of a payload whose events are those of the batch from position `first` on."""
     rejected = payload.rejected + [
-        Rejected(index, "", written.refused[position], as_json(event), event.received_at)
+        Rejected(
+            index,
+            "",
+            written.refused[position].reason,
+            as_json(event),
+            event.received_at,
+            event.source,
+            written.refused[position].by_policy,
+        )
         for position, (index, event) in enumerate(payload.numbered(), first)
         if position in written.refused
     ]

@@ -54,7 +54,11 @@ async def _lines(
             yield lines
 
 
-_RUN = "e.execution_count, e.status AS outcome, e.duration_ms"
+_RUN = """
+    CASE WHEN e.status <> 'rendered' THEN e.execution_count END AS execution_count,
+    CASE WHEN e.status <> 'rendered' THEN e.status END AS outcome,
+    CASE WHEN e.status <> 'rendered' THEN e.duration_ms END AS duration_ms
+"""
 _NO_RUN = "NULL AS execution_count, NULL AS outcome, NULL AS duration_ms"
 
 # OFFSET 0 keeps the planner from reading whole partitions: each span is a piece of the key.
@@ -63,18 +67,24 @@ _OF_SPANS = """
     CROSS JOIN LATERAL (
         SELECT * FROM {table} AS t
         WHERE t.student_id = span.student AND t.{time} BETWEEN span.first AND span.last
+            AND t.excluded IS DISTINCT FROM 'withdrawn'
         OFFSET 0
     ) AS e
 """
-_BETWEEN = "(SELECT * FROM {table} AS t WHERE t.{time} >= $1 AND t.{time} < $2) AS e"
+_BETWEEN = """
+    (
+        SELECT * FROM {table} AS t
+        WHERE t.{time} >= $1 AND t.{time} < $2 AND t.excluded IS DISTINCT FROM 'withdrawn'
+    ) AS e
+"""
 
 _SELECT = """
     SELECT e.event_id, e.event_type, e.{time} AS time, students.user_id AS student,
-        sessions.session_id AS session, notebooks.path AS notebook,
+        sessions.session_id AS session, notebook_aliases.path AS notebook,
         COALESCE(cells.cell_id, e.metadata->>'cellId') AS cell, e.cell_type, {run}
     FROM {source}
     JOIN students ON students.id = e.student_id
     LEFT JOIN sessions ON sessions.id = e.session_id
-    LEFT JOIN notebooks ON notebooks.id = e.notebook_id
+    LEFT JOIN notebook_aliases ON notebook_aliases.id = e.alias_id
     LEFT JOIN cells ON cells.id = e.cell_id
 """

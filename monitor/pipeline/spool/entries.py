@@ -203,9 +203,10 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     """Applies the steps from the spool's format to _FORMAT, each in a transaction."""
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     for step in range(number, _FORMAT):
-        connection.executescript(
-            f"BEGIN; {_UPGRADES[step]}; PRAGMA user_version = {step + 1}; COMMIT"
-        )
+        with connection:
+            connection.execute("BEGIN")
+            _UPGRADES[step](connection)
+            connection.execute(f"PRAGMA user_version = {step + 1}")
     connection.execute("INSERT OR IGNORE INTO replica VALUES (1, ?)", [str(uuid.uuid4())])
 
 
@@ -231,16 +232,32 @@ def _raw(count: int, body: bytes) -> list[str]:
 
 _INSERT = "INSERT INTO spooled (events, body) VALUES (?, ?)"
 
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    """Creates the tables; a file of commit 7cae75c has them, and the number 0 like a new one."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS replica"
+        " (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL)"
+    )
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS spooled"
+        " (id INTEGER PRIMARY KEY AUTOINCREMENT, events INTEGER NOT NULL, body BLOB NOT NULL)"
+    )
+
+
+def _name_sources(connection: sqlite3.Connection) -> None:
+    """Until now an event had the class of the key that it was sent with as `class_id`."""
+    for entry_id, body in connection.execute("SELECT id, body FROM spooled").fetchall():
+        with suppress(msgspec.MsgspecError, TypeError, AttributeError):  # kept as it is
+            events, rejected = msgspec.msgpack.decode(body)
+            for event in events:
+                class_id = event.pop("class_id", None)
+                event["source"] = [None, class_id]
+            changed = msgspec.msgpack.encode([events, rejected])
+            connection.execute("UPDATE spooled SET body = ? WHERE id = ?", [changed, entry_id])
+
+
 # A step for each change of the layout or of the encoding of entries; PRAGMA user_version counts
-# them. A new file has no tables, and number 0; so has one of commit 7cae75c, with these tables.
-_UPGRADES = (
-    """
-    CREATE TABLE IF NOT EXISTS replica (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS spooled (
-        id     INTEGER PRIMARY KEY AUTOINCREMENT,
-        events INTEGER NOT NULL,
-        body   BLOB NOT NULL  -- Payload in MessagePack
-    );
-    """,
-)
+# them. `body` is a Payload in MessagePack.
+_UPGRADES = (_create_tables, _name_sources)
 _FORMAT = len(_UPGRADES)

@@ -92,8 +92,9 @@ class Quarantine:
         if not middle:
             logger.error("Event %s can't be stored: %s", events[0].id, reason)
             halves = []
-            received_at = events[0].received_at
-            rejected = [Rejected(0, "", reason, as_json(events[0]), received_at), *rejected]
+            event = events[0]
+            letter = Rejected(0, "", reason, as_json(event), event.received_at, event.source)
+            rejected = [letter, *rejected]
         letters = [
             msgspec.structs.replace(item, index=index) for index, item in enumerate(rejected)
         ]

@@ -1,0 +1,89 @@
+"""Decides the class of an event by the six rules; see docs/classes.md.
+
+Pure functions: rosters in, classes out.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from monitor.events.event import Event, Source
+
+NO_CLASS = 0
+
+
+class Member(NamedTuple):
+    """A line of a class's roster. `role` is student, assistant, teacher or waiting.
+
+    `name` and `team` are those of the line or, without one, of the student's record.
+    """
+
+    role: str
+    is_active: bool
+    name: str | None = None
+    team: str | None = None
+
+
+class Rosters(msgspec.Struct):
+    """What the decision depends on, for the students of a batch.
+
+    `members` are the lines of each student by class, `codes` the ids of the classes that the batch
+    names, `handed_out` the classes that have handed out a notebook, by student and path.
+    """
+
+    members: dict[int, dict[int, Member]]
+    codes: dict[str, int] = {}
+    handed_out: dict[tuple[int, str], list[int]] = {}
+
+    def role(self, student: int, class_id: int) -> str | None:
+        """The student's role in a class; None if they are not on its roster."""
+        member = self.members.get(student, _NOWHERE).get(class_id)
+        return member.role if member else None
+
+
+_NOWHERE: dict[int, Member] = {}
+
+
+def is_class_key(source: Source) -> bool:
+    """Whether the credential is a key of a class, which all of its students share."""
+    return source.class_id is not None and source.student is None
+
+
+def class_of(event: Event, student: int, rosters: Rosters) -> int:
+    """The class of an event, or NO_CLASS."""
+    lines = rosters.members.get(student)
+    if not lines:
+        return NO_CLASS
+    source = event.source
+    if is_class_key(source):
+        is_taken = source.class_id in lines and not names_another(event, rosters)
+        return source.class_id or NO_CLASS if is_taken else NO_CLASS
+    if event.class_code or source.class_code:
+        for code in (event.class_code, source.class_code):
+            named = rosters.codes.get(code) if code else None
+            if named is not None and rosters.role(student, named) not in (None, "waiting"):
+                return named
+    attended = [class_id for class_id, line in lines.items() if line.role == "student"]
+    if event.notebook:
+        handing_out = rosters.handed_out.get((student, event.notebook), ())
+        if len(handing_out) == 1:
+            return handing_out[0]
+    if source.class_id is not None and source.class_id in attended:
+        return source.class_id
+    active = [class_id for class_id in attended if lines[class_id].is_active]
+    return active[0] if len(active) == 1 else NO_CLASS
+
+
+def names_another(event: Event, rosters: Rosters) -> bool:
+    """Whether an event names another class than that of the key that it was sent with."""
+    code, own = event.class_code or event.source.class_code, event.source.class_id
+    return code is not None and rosters.codes.get(code, own) != own
+
+
+def needs_handed_out(event: Event, student: int, rosters: Rosters) -> bool:
+    """Whether the class may depend on who has handed out the event's notebook."""
+    if not event.notebook or is_class_key(event.source):
+        return False
+    lines = rosters.members.get(student, _NOWHERE)
+    attended = [line for line in lines.values() if line.role == "student"]
+    return len(attended) > 1 or any(not line.is_active for line in attended)

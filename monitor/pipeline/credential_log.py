@@ -1,0 +1,86 @@
+"""Notes which credential brought events of which students in which hour.
+
+So what a key brought can be listed, and withdrawn, without an index on the tables of events.
+"""
+
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from monitor.pipeline.copying import PendingRow
+
+_HOUR = timedelta(hours=1)
+_MAX_KNOWN = 100_000  # rows in memory
+
+Key = tuple[str, datetime, int]  # credential, hour of receipt, student
+Span = tuple[datetime, datetime]  # between which the events' claimed times lie, in whole hours
+
+
+class CredentialLog:
+    """Writes to credential_hours, each row as seldom as possible: spans are whole hours."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, Span] = {}
+
+    def forget(self) -> None:
+        """Writes all rows again: PostgreSQL may have lost some."""
+        self._known = {}
+
+    def unknown(self, rows: list[PendingRow]) -> dict[Key, Span]:
+        """What has to be written for the rows of a batch."""
+        known, changed = self._known, dict[Key, Span]()
+        for row in rows:
+            event = row.event
+            credential = event.source.credential
+            if credential is None:
+                continue
+            key = (credential, _hour(event.received_at), row.resolved.student)
+            span = changed.get(key) or known.get(key)
+            if span is None:
+                start = _hour(event.time)
+                changed[key] = (start, start + _HOUR)
+            elif not span[0] <= event.time <= span[1]:
+                start = _hour(event.time)
+                changed[key] = (min(span[0], start), max(span[1], start + _HOUR))
+        return changed
+
+    def keep(self, written: dict[Key, Span]) -> None:
+        """Remembers what has been committed."""
+        if len(self._known) + len(written) > _MAX_KNOWN:
+            self._known = {}
+        self._known.update(written)
+
+
+async def write(connection: asyncpg.Connection, spans: dict[Key, Span]) -> None:
+    """Writes in the batch's transaction."""
+    if spans:
+        await connection.execute(_UPSERT, *_columns(spans))
+
+
+def _hour(time: datetime) -> datetime:
+    return time.replace(minute=0, second=0, microsecond=0)
+
+
+def _columns(spans: dict[Key, Span]) -> list[list[object]]:
+    rows = [(*key, *span) for key, span in sorted(spans.items())]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+# A key that events came with can't be deleted: `key 7` is the id 7.
+_UPSERT = """
+    WITH said AS (
+        SELECT * FROM unnest(
+            $1::text[], $2::timestamptz[], $3::bigint[], $4::timestamptz[], $5::timestamptz[]
+        ) AS s (credential, hour, student_id, first_at, last_at)
+    ), marked AS (
+        UPDATE ingest_keys SET has_events = true WHERE NOT has_events AND id IN (
+            SELECT substr(credential, 5)::bigint FROM said WHERE credential ~ '^key [0-9]+$'
+        )
+    )
+    INSERT INTO credential_hours AS h (credential, hour, student_id, first_at, last_at)
+    SELECT * FROM said ORDER BY credential, hour, student_id
+    ON CONFLICT (credential, hour, student_id) DO UPDATE SET
+        first_at = LEAST(h.first_at, EXCLUDED.first_at),
+        last_at = GREATEST(h.last_at, EXCLUDED.last_at)
+    WHERE h.first_at > EXCLUDED.first_at OR h.last_at < EXCLUDED.last_at
+"""
