@@ -11,7 +11,7 @@ from typing import NamedTuple
 import asyncpg
 
 from monitor.database import psql
-from monitor.database.pool import UNAVAILABLE_ERRORS, to_unavailable
+from monitor.database.pool import RUN_MIGRATE, UNAVAILABLE_ERRORS, to_unavailable
 from monitor.errors import MonitorError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parent.parent
 # A wheel has sql/ inside the package, a checkout beside it.
 SQL = next(path / "sql" for path in (_PACKAGE, _PACKAGE.parent) if (path / "sql").is_dir())
-RUN_MIGRATE = "run `cell-monitor migrate` (in a checkout `run.py migrate`)"
 
 _STATEMENT_TIMEOUT = 600.0  # seconds; a later migration may rewrite large tables
 _LOCK = 1667591276  # the advisory lock that each file takes

@@ -24,6 +24,7 @@ from tests.support.schema import (
     role_of,
     run_migrate,
 )
+from tests.support.tokens import SECRET
 from tests.support.waiting import eventually
 
 TABLES = "SELECT FROM pg_class WHERE relnamespace::regnamespace::text = 'public'"
@@ -64,6 +65,26 @@ async def test_user_without_rights_spools_until_migration(
             await asyncio.to_thread(migrate_by_command, postgres, tmp_path)
             query = "SELECT count(*) FROM students WHERE user_id = 'nobody else'"
             await eventually(lambda: fetch(postgres, query), lambda rows: rows == [{"count": 1}])
+
+
+async def test_jobs_without_a_schema_say_once_what_to_do(postgres: Address, tmp_path: Path) -> None:
+    jobs = ("Looking up ingest keys", "Housekeeping", "Clustering", "Counting")
+    async with role_of(postgres) as writer, httpx.AsyncClient(timeout=15) as client:
+        environment = environment_of(writer, tmp_path / "data") | {"JWT_SECRET": SECRET}
+        with Replica(environment) as replica:
+            await asyncio.sleep(2)  # jobs fail several times
+            output = replica.output()
+            for job in jobs:
+                (line,) = [line for line in output.splitlines() if f"{job} waits: " in line]
+                assert "`run.py migrate`) as its owner" in line
+            assert "Traceback" not in output
+            await asyncio.to_thread(migrate_by_command, postgres, tmp_path)
+
+            async def health() -> str:
+                answer = await client.get(f"{replica.url}/health")
+                return str(answer.json()["status"])
+
+            await eventually(health, lambda status: status == "ok")
 
 
 async def test_the_command_needs_the_owner(postgres: Address, tmp_path: Path) -> None:
