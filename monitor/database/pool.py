@@ -46,7 +46,7 @@ SCHEMA_ERRORS = (
     asyncpg.InsufficientPrivilegeError,
 )
 
-_MIGRATE = f"if `/health` says that the schema lacks migrations, {RUN_MIGRATE} as its owner"
+_MIGRATE = f"the schema may lack migrations: {RUN_MIGRATE} as its owner"
 _ADVICE = {
     asyncpg.UndefinedTableError: _MIGRATE,
     asyncpg.UndefinedColumnError: _MIGRATE,
