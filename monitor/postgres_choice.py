@@ -1,7 +1,8 @@
 """The PostgreSQL that the settings name: the embedded one, or one that runs already."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from monitor.database.embedded.programs import EmbeddedPostgresError
@@ -47,15 +48,33 @@ def postgres_for_server(
 def postgres_for_commands(settings: Settings) -> Iterator[Mapping[str, Any]]:
     """asyncpg's connection arguments, for a command that may run beside a server.
 
-    If a server runs on this DATA_DIR, its embedded PostgreSQL is used. Raises
-    EmbeddedPostgresError if the embedded one is needed and can't be run.
+    If a server runs on this DATA_DIR, its embedded PostgreSQL is used. Raises EmbeddedPostgresError
+    if the embedded one is needed and can't be run.
     """
-    try:
-        with postgres_for_server(settings) as (_, address):
-            yield address
-    except EmbeddedPostgresError:
-        pid_file = settings.data_dir / "postgres" / "data" / "postmaster.pid"
-        if not pid_file.exists():
-            raise
-        host = pid_file.read_text().splitlines()[_SOCKET_LINE]
-        yield {"host": host, "port": 5432, "user": "postgres", "database": "postgres"}
+    with ExitStack() as stack:
+        try:
+            _, address = stack.enter_context(postgres_for_server(settings))
+        except EmbeddedPostgresError:
+            running = _address_of_running(settings)
+            if running is None:
+                raise
+            address = running
+        yield address
+
+
+def missing_cluster(settings: Settings) -> Path | None:
+    """Where an embedded PostgreSQL would be created; None if none is needed, or there is one.
+
+    Raises EmbeddedPostgresError if the directory can't be read.
+    """
+    embedded = EmbeddedPostgres(settings.data_dir / "postgres")
+    return None if settings.postgres_server or embedded.exists else embedded.directory
+
+
+def _address_of_running(settings: Settings) -> Mapping[str, Any] | None:
+    """The address of the embedded PostgreSQL that a server of this DATA_DIR runs."""
+    pid_file = settings.data_dir / "postgres" / "data" / "postmaster.pid"
+    if not pid_file.exists():
+        return None
+    host = pid_file.read_text().splitlines()[_SOCKET_LINE]
+    return {"host": host, "port": 5432, "user": "postgres", "database": "postgres"}
