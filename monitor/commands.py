@@ -1,4 +1,7 @@
-"""The commands besides `serve`: migrate, manage ingest keys, mint tokens, rebuild InfluxDB."""
+"""The commands besides `serve`: migrate, manage ingest keys, mint tokens, rebuild InfluxDB.
+
+Only migrate changes the schema, or creates the embedded PostgreSQL.
+"""
 
 import argparse
 import asyncio
@@ -19,6 +22,7 @@ from monitor.auth.visibility import visible
 from monitor.components import trust
 from monitor.database.migrations import (
     all_migrations,
+    check_schema,
     migrate,
     missing_migrations,
 )
@@ -30,7 +34,7 @@ from monitor.database.partitions import (
 )
 from monitor.database.pool import Database
 from monitor.errors import CommandError
-from monitor.postgres_choice import missing_cluster, postgres_for_commands
+from monitor.postgres_choice import missing_cluster, postgres_for_commands, postgres_to_migrate
 from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings
 
@@ -104,7 +108,7 @@ def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.dry_run and (directory := missing_cluster(settings)):
         _print_creation(directory)
         return 0
-    with postgres_for_commands(settings) as address:
+    with postgres_to_migrate(settings) as address:
         asyncio.run(_migrate_database(Database(address, 1, _MIGRATE_TIMEOUT), arguments.dry_run))
     return 0
 
@@ -176,7 +180,7 @@ async def _change_keys(arguments: argparse.Namespace, database: Database) -> Any
     await database.open()
     try:
         async with database.connection() as connection:
-            await migrate(connection)
+            await check_schema(connection)
         async with database.transaction() as connection:
             result = await _run_action(arguments, connection)
             if arguments.action != "list":

@@ -7,6 +7,8 @@ from typing import Any
 
 from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.database.embedded.server import EmbeddedPostgres
+from monitor.database.pool import RUN_MIGRATE
+from monitor.errors import CommandError
 from monitor.settings import Settings
 
 _SOCKET_LINE = 4  # of postmaster.pid, counted from 0
@@ -48,9 +50,21 @@ def postgres_for_server(
 def postgres_for_commands(settings: Settings) -> Iterator[Mapping[str, Any]]:
     """asyncpg's connection arguments, for a command that may run beside a server.
 
-    If a server runs on this DATA_DIR, its embedded PostgreSQL is used. Raises EmbeddedPostgresError
-    if the embedded one is needed and can't be run.
+    If a server runs on this DATA_DIR, its embedded PostgreSQL is used. Raises CommandError where
+    none was created yet, and EmbeddedPostgresError if it can't be run.
     """
+    if directory := missing_cluster(settings):
+        raise CommandError(
+            f"There is no database in {directory} yet: set DATA_DIR to that of the server, or"
+            f" {RUN_MIGRATE} to create one"
+        )
+    with postgres_to_migrate(settings) as address:
+        yield address
+
+
+@contextmanager
+def postgres_to_migrate(settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """Like `postgres_for_commands`, but creates the embedded PostgreSQL if there is none."""
     with ExitStack() as stack:
         try:
             _, address = stack.enter_context(postgres_for_server(settings))

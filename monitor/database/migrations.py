@@ -29,7 +29,7 @@ class SchemaError(MonitorError):
 
 
 class SchemaBehind(Unavailable):
-    """Migrations are missing that this server may not apply. Says who has to run what."""
+    """Migrations are missing, and this process may not apply them. Says who has to run what."""
 
 
 class Migration(NamedTuple):
@@ -93,6 +93,15 @@ async def migrate(connection: asyncpg.Connection) -> None:
             raise await _explain(connection, failure, missing[position:]) from failure.__cause__
 
 
+async def check_schema(connection: asyncpg.Connection) -> None:
+    """Returns if no migration is missing; writes and locks nothing.
+
+    Raises SchemaBehind where one is missing, and what `missing_migrations` raises.
+    """
+    if missing := await missing_migrations(connection):
+        raise await _behind(connection, missing)
+
+
 class Schema:
     """The schema as one process sees it: migrated once, at its first connection, then compared."""
 
@@ -147,12 +156,13 @@ async def _explain(
 
 
 async def _behind(
-    connection: asyncpg.Connection, missing: Sequence[Migration], reason: str
+    connection: asyncpg.Connection, missing: Sequence[Migration], reason: str = ""
 ) -> SchemaBehind:
     owner = await connection.fetchval(_SELECT_OWNER)
     files = ", ".join(migration.path.name for migration in missing)
+    because = f" ({reason})" if reason else ""
     return SchemaBehind(
-        f"The schema lacks {files} ({reason}): {RUN_MIGRATE} with POSTGRES_USER={owner}"
+        f"The schema lacks {files}{because}: {RUN_MIGRATE} with POSTGRES_USER={owner}"
     )
 
 

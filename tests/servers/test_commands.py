@@ -1,4 +1,4 @@
-"""Commands where the database is not ready for them."""
+"""Commands where the database is not ready: only `migrate` changes the schema or creates one."""
 
 import asyncio
 import os
@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.schema import FILES
+from tests.support.postgres import Address
+from tests.support.schema import FILES, apply_by_server, restore, schema_of, tables
+
+LISTING = ("keys", "list")
+REBUILDING = ("rebuild-influxdb",)
 
 
 async def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -25,11 +29,60 @@ async def run(environment: dict[str, str], *arguments: str) -> "subprocess.Compl
     )
 
 
+async def fails(environment: dict[str, str], *arguments: str) -> str:
+    """The one line that the command ends with."""
+    done = await run(environment, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
 @pytest.fixture
 def empty_directory(tmp_path: Path) -> Iterator[Path]:
     """One that is still empty at the end of the test."""
     yield tmp_path
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_keys_do_not_migrate(environment: dict[str, str], postgres: Address) -> None:
+    said = await fails(environment, *LISTING)
+    assert said.startswith("The schema lacks 0001_first_version.sql, 0002_outboxes.sql")
+    assert "run `cell-monitor migrate`" in said
+    assert said.endswith(f"with POSTGRES_USER={postgres['user']}")
+    assert await tables(postgres) == []
+    await apply_by_server(postgres)
+    assert (await run(environment, *LISTING)).stdout == "[]\n"
+
+
+async def test_an_older_schema_stays_as_it_is(
+    environment: dict[str, str], postgres: Address
+) -> None:
+    await restore(postgres)
+    before = await schema_of(postgres)
+    for arguments in (LISTING, REBUILDING):
+        assert "run `cell-monitor migrate`" in await fails(environment, *arguments)
+    assert await schema_of(postgres) == before
+
+
+@pytest.mark.parametrize("arguments", [LISTING, REBUILDING])
+async def test_without_an_embedded_database_none_is_created(
+    empty_directory: Path, arguments: tuple[str, ...]
+) -> None:
+    said = await fails({"DATA_DIR": str(empty_directory / "data")}, *arguments)
+    assert "DATA_DIR" in said
+    assert "run `cell-monitor migrate`" in said
+
+
+async def test_an_embedded_database_is_migrated_by_the_command_only(
+    copied_directory: Path,
+) -> None:
+    environment = {"DATA_DIR": str(copied_directory.parent)}
+    for arguments in (LISTING, REBUILDING):
+        assert "run `cell-monitor migrate`" in await fails(environment, *arguments)
+    said = (await run(environment, "migrate", "--dry-run")).stdout
+    assert said.startswith("Would apply 0001_first_version.sql\n")
+    assert (await run(environment, "migrate")).returncode == 0
+    assert (await run(environment, *LISTING)).stdout == "[]\n"
 
 
 async def test_a_dry_run_creates_nothing(empty_directory: Path) -> None:
