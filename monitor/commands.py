@@ -1,10 +1,14 @@
-"""The commands besides `serve`: migrate, manage ingest keys, mint tokens, rebuild InfluxDB."""
+"""The commands besides `serve`: migrate, manage ingest keys, mint tokens, rebuild InfluxDB.
+
+Only migrate changes the schema, or creates the embedded PostgreSQL.
+"""
 
 import argparse
 import asyncio
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,16 +20,27 @@ from monitor.auth.principal import Principal
 from monitor.auth.tokens import mint
 from monitor.auth.visibility import visible
 from monitor.components import trust
-from monitor.database.migrations import migrate, missing_migrations
-from monitor.database.partitions import create_partitions, missing_partitions
+from monitor.database.migrations import (
+    all_migrations,
+    check_schema,
+    migrate,
+    missing_migrations,
+)
+from monitor.database.partitions import (
+    DAYS_BACK,
+    MONTHS_AHEAD,
+    create_partitions,
+    missing_partitions,
+)
 from monitor.database.pool import Database
 from monitor.errors import CommandError
-from monitor.postgres_choice import postgres_for_commands
+from monitor.postgres_choice import missing_cluster, postgres_for_commands, postgres_to_migrate
 from monitor.rebuild import rebuild_influxdb
 from monitor.settings import Settings
 
 _OPERATOR = Principal("admin", "command line")
 _MAX_LISTED = 500
+_UNCHANGED = "Nothing was changed"
 _MIGRATE_TIMEOUT = 60.0  # seconds for each statement except those of migrations
 
 
@@ -90,9 +105,21 @@ def _time(text: str) -> datetime:
 
 
 def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
-    with postgres_for_commands(settings) as address:
+    if arguments.dry_run and (directory := missing_cluster(settings)):
+        _print_creation(directory)
+        return 0
+    with postgres_to_migrate(settings) as address:
         asyncio.run(_migrate_database(Database(address, 1, _MIGRATE_TIMEOUT), arguments.dry_run))
     return 0
+
+
+def _print_creation(directory: Path) -> None:
+    """What migrating would do where there is no PostgreSQL yet."""
+    print("Would create an embedded PostgreSQL in", directory)
+    for migration in all_migrations():
+        print("Would apply", migration.path.name)
+    print(f"Would create partitions from {DAYS_BACK} days back to {MONTHS_AHEAD} months ahead")
+    print(_UNCHANGED)
 
 
 async def _migrate_database(database: Database, dry_run: bool) -> None:
@@ -110,7 +137,7 @@ async def _migrate_database(database: Database, dry_run: bool) -> None:
             if not dry_run:
                 await migrate(connection)
                 await create_partitions(connection)
-            print("Nothing was changed" if dry_run else "The schema is up to date")
+            print(_UNCHANGED if dry_run else "The schema is up to date")
     finally:
         await database.close(5.0)
 
@@ -153,7 +180,7 @@ async def _change_keys(arguments: argparse.Namespace, database: Database) -> Any
     await database.open()
     try:
         async with database.connection() as connection:
-            await migrate(connection)
+            await check_schema(connection)
         async with database.transaction() as connection:
             result = await _run_action(arguments, connection)
             if arguments.action != "list":

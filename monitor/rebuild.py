@@ -7,7 +7,7 @@ from typing import Any
 
 from monitor.components import influx_target
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.migrations import Schema
+from monitor.database.migrations import SchemaBehind, check_schema
 from monitor.database.pool import close_pool, open_pool
 from monitor.errors import Unavailable
 from monitor.settings import Settings, SettingsError
@@ -30,7 +30,8 @@ async def rebuild_influxdb(
 
     `postgres` are asyncpg's connection arguments; `report` gets the number of points written so
     far after each batch. Points that are already there stay as they are. Raises SettingsError
-    without INFLUXDB_URL, and Unavailable if PostgreSQL or InfluxDB is down.
+    without INFLUXDB_URL, SchemaBehind where migrations are missing, and Unavailable if PostgreSQL
+    or InfluxDB is down.
     """
     target = influx_target(settings)
     if target is None:
@@ -38,11 +39,13 @@ async def rebuild_influxdb(
     pool = await open_pool(postgres, 4, _STATEMENT_TIMEOUT)
     sink = InfluxSink(target, PointsOutbox(pool), DeadLetters(pool, uuid.UUID(int=0)), 0)
     try:
-        await Schema(pool).ensure()
         async with pool.acquire() as connection, connection.transaction():
+            await check_schema(connection)
             async for lines in lines_between(connection, since, until):
                 await sink.write(lines)
                 report(sink.written)
+    except SchemaBehind:  # running it again would not help
+        raise
     except WRITE_ERRORS as error:
         raise Unavailable(f"Stopped; run the command again to finish: {error}") from error
     finally:

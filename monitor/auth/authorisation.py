@@ -18,6 +18,14 @@ Lock = Literal["SHARE", "NO KEY UPDATE", "UPDATE"]
 # share would deadlock.
 _LOCKS: Mapping[str, Lock] = {"POST": "SHARE", "PUT": "NO KEY UPDATE", "DELETE": "UPDATE"}
 
+# Of the classes named. A foreign key's lock is as weak as the first: the pipeline, which enrols
+# students, waits for neither.
+_CLASS_LOCKS: Mapping[Lock, str] = {
+    "SHARE": "KEY SHARE",
+    "NO KEY UPDATE": "NO KEY UPDATE",
+    "UPDATE": "NO KEY UPDATE",
+}
+
 
 def names_to_verify(rule: Rule, arguments: Mapping[str, Any]) -> Names:
     """Checks the arguments by themselves; returns what `verify` has to look up in the database.
@@ -68,11 +76,14 @@ async def _hold(connection: Connection, principal: Principal, names: Names, lock
     """Locks the rows that visibility follows from and that can change.
 
     These are memberships, the caller's and those of the students named, and assignments, which can
-    be moved to another class. Submissions and keys never change hands. READ COMMITTED with these
+    be moved to another class. Submissions and keys never change hands. Classes come first: deleting
+    one deletes the memberships that other calls for the class hold. READ COMMITTED with these
     locks rather than REPEATABLE READ: the latter would fail whenever the pipeline has updated a
     student meanwhile, and the handlers' own locks rely on a new snapshot for each statement. The
     pipeline waits for none of these locks.
     """
+    if classes := list(names.get("class_id", ())):
+        await connection.execute(_HOLD_CLASSES.format(lock=_CLASS_LOCKS[lock]), classes)
     students = list(names.get("student_id", ()))
     user_ids = [principal.name, *names.get("user_id", ())]
     await connection.execute(_HOLD_MEMBERSHIPS.format(lock=lock), students, user_ids)
@@ -98,7 +109,9 @@ def _names(arguments: Mapping[str, Any]) -> dict[str, set[Any]]:
     return names
 
 
-# Both in the order of their keys, to avoid deadlocks.
+# Each in the order of its keys, to avoid deadlocks.
+_HOLD_CLASSES = "SELECT FROM classes WHERE id = ANY($1::bigint[]) ORDER BY id FOR {lock}"
+
 _HOLD_MEMBERSHIPS = """
     SELECT FROM student_classes WHERE student_id IN (
         SELECT id FROM students WHERE id = ANY($1::bigint[]) OR user_id = ANY($2::text[])

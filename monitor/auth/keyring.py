@@ -9,7 +9,7 @@ import msgspec
 
 from monitor.auth.keys import digest
 from monitor.auth.principal import Principal
-from monitor.database.pool import Database
+from monitor.database.pool import Database, schema_errors_as_unavailable
 from monitor.errors import OverLimit, Unauthenticated, Unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job
@@ -94,16 +94,20 @@ class Keyring:
         Raises Unavailable, also when the keys are in use and can't be written to their file.
         """
         async with self._refreshing:
-            self._refreshed_at = asyncio.get_running_loop().time()
-            await self._write_usage()
-            async with self._database.transaction() as connection:
-                row = await connection.fetchrow(_SELECT_STATE)
-                if tuple(row) == self._state:
-                    return
-                keys = [CachedKey(**each) for each in await connection.fetch(_SELECT_KEYS)]
-            self._use(keys)
-            await asyncio.to_thread(self._save, keys)
-            self._state = tuple(row)  # until it is saved, the next look-up tries again
+            with schema_errors_as_unavailable():
+                await self._refresh()
+
+    async def _refresh(self) -> None:
+        self._refreshed_at = asyncio.get_running_loop().time()
+        await self._write_usage()
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(_SELECT_STATE)
+            if tuple(row) == self._state:
+                return
+            keys = [CachedKey(**each) for each in await connection.fetch(_SELECT_KEYS)]
+        self._use(keys)
+        await asyncio.to_thread(self._save, keys)
+        self._state = tuple(row)  # until it is saved, the next look-up tries again
 
     async def _refresh_if_due(self) -> None:
         if asyncio.get_running_loop().time() - self._refreshed_at < _MIN_INTERVAL:

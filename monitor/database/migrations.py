@@ -11,7 +11,7 @@ from typing import NamedTuple
 import asyncpg
 
 from monitor.database import psql
-from monitor.database.pool import UNAVAILABLE_ERRORS, to_unavailable
+from monitor.database.pool import RUN_MIGRATE, UNAVAILABLE_ERRORS, to_unavailable
 from monitor.errors import MonitorError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parent.parent
 # A wheel has sql/ inside the package, a checkout beside it.
 SQL = next(path / "sql" for path in (_PACKAGE, _PACKAGE.parent) if (path / "sql").is_dir())
-RUN_MIGRATE = "run `cell-monitor migrate` (in a checkout `run.py migrate`)"
 
 _STATEMENT_TIMEOUT = 600.0  # seconds; a later migration may rewrite large tables
 _LOCK = 1667591276  # the advisory lock that each file takes
@@ -30,7 +29,7 @@ class SchemaError(MonitorError):
 
 
 class SchemaBehind(Unavailable):
-    """Migrations are missing that this server may not apply. Says who has to run what."""
+    """Migrations are missing, and this process may not apply them. Says who has to run what."""
 
 
 class Migration(NamedTuple):
@@ -94,6 +93,15 @@ async def migrate(connection: asyncpg.Connection) -> None:
             raise await _explain(connection, failure, missing[position:]) from failure.__cause__
 
 
+async def check_schema(connection: asyncpg.Connection) -> None:
+    """Returns if no migration is missing; writes and locks nothing.
+
+    Raises SchemaBehind where one is missing, and what `missing_migrations` raises.
+    """
+    if missing := await missing_migrations(connection):
+        raise await _behind(connection, missing)
+
+
 class Schema:
     """The schema as one process sees it: migrated once, at its first connection, then compared."""
 
@@ -148,12 +156,13 @@ async def _explain(
 
 
 async def _behind(
-    connection: asyncpg.Connection, missing: Sequence[Migration], reason: str
+    connection: asyncpg.Connection, missing: Sequence[Migration], reason: str = ""
 ) -> SchemaBehind:
     owner = await connection.fetchval(_SELECT_OWNER)
     files = ", ".join(migration.path.name for migration in missing)
+    because = f" ({reason})" if reason else ""
     return SchemaBehind(
-        f"The schema lacks {files} ({reason}): {RUN_MIGRATE} with POSTGRES_USER={owner}"
+        f"The schema lacks {files}{because}: {RUN_MIGRATE} with POSTGRES_USER={owner}"
     )
 
 

@@ -1,8 +1,8 @@
 """Connections to PostgreSQL, in pools, and the errors that callers can recover from."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -10,6 +10,8 @@ import asyncpg
 from monitor.errors import Unavailable
 
 Connection: TypeAlias = asyncpg.Connection
+
+RUN_MIGRATE = "run `cell-monitor migrate` (in a checkout `run.py migrate`)"
 
 # Every error of PostgreSQL or of the connection to it. asyncpg's internal errors happen on a
 # connection that was terminated and not yet closed.
@@ -36,7 +38,19 @@ UNAVAILABLE_ERRORS = (
     asyncpg.InvalidCatalogNameError,
 )
 
+# The schema lacks what a statement needs, or the server's user may not use it.
+SCHEMA_ERRORS = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+_MIGRATE = f"the schema may lack migrations: {RUN_MIGRATE} as its owner"
 _ADVICE = {
+    asyncpg.UndefinedTableError: _MIGRATE,
+    asyncpg.UndefinedColumnError: _MIGRATE,
+    asyncpg.UndefinedFunctionError: _MIGRATE,
     asyncpg.InvalidAuthorizationSpecificationError: "check POSTGRES_USER and POSTGRES_PASSWORD",
     asyncpg.InvalidCatalogNameError: "create it, or set POSTGRES_DB",
     asyncpg.InsufficientPrivilegeError: (
@@ -55,6 +69,15 @@ def to_unavailable(error: Exception) -> Unavailable:
     advice = next((text for kind, text in _ADVICE.items() if isinstance(error, kind)), None)
     message = f"PostgreSQL: {str(error) or type(error).__name__}"
     return Unavailable(f"{message}: {advice}" if advice else message)
+
+
+@contextmanager
+def schema_errors_as_unavailable() -> Iterator[None]:
+    """Turns SCHEMA_ERRORS into Unavailable, for a job: it tries again after the migration."""
+    try:
+        yield
+    except SCHEMA_ERRORS as error:
+        raise to_unavailable(error) from error
 
 
 _SESSION = {

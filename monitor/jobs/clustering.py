@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from monitor.database.pool import Database
+from monitor.database.pool import Database, schema_errors_as_unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job
 
@@ -39,8 +39,9 @@ class Clustering:
         return _MOVE_INTERVAL if moved else _INTERVAL
 
     async def _move(self) -> bool:
-        async with self._database.connection() as connection:
-            return bool(await connection.fetchval(_CLUSTER, _STUDENTS, timeout=_TIMEOUT))
+        with schema_errors_as_unavailable():
+            async with self._database.connection() as connection:
+                return bool(await connection.fetchval(_CLUSTER, _STUDENTS, timeout=_TIMEOUT))
 
 
 # A day late: most of what was written offline has arrived by then.

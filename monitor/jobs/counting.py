@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from monitor.database.pool import Database
+from monitor.database.pool import Database, schema_errors_as_unavailable
 from monitor.errors import Unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job
@@ -69,9 +69,10 @@ class Counting:
         self._counted_at = time.monotonic()
 
     async def _count(self) -> None:
-        async with self._database.connection() as connection:
-            while await connection.fetchval(_COUNT_BATCHES, _BATCHES, timeout=_TIMEOUT):
-                pass
+        with schema_errors_as_unavailable():
+            async with self._database.connection() as connection:
+                while await connection.fetchval(_COUNT_BATCHES, _BATCHES, timeout=_TIMEOUT):
+                    pass
 
 
 def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:

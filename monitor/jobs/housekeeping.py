@@ -6,7 +6,7 @@ import time
 import asyncpg
 
 from monitor.database.partitions import PartitionMissing, create_next_partitions
-from monitor.database.pool import DATABASE_ERRORS
+from monitor.database.pool import DATABASE_ERRORS, to_unavailable
 from monitor.events.event import OLDEST
 from monitor.health import ComponentHealth
 from monitor.lms import joining, refusals
@@ -34,7 +34,7 @@ class Housekeeping:
         self._ledger = ledger
         self._max_rejected_days = max_rejected_days
         self._expired_at = -_EXPIRE_INTERVAL
-        self._job = Job("Housekeeping", self._run, interval=_INTERVAL, expected=DATABASE_ERRORS)
+        self._job = Job("Housekeeping", self._run, interval=_INTERVAL)
 
     async def start(self) -> None:
         self._job.start()
@@ -46,6 +46,12 @@ class Housekeeping:
         return self._job.health()
 
     async def _run(self) -> None:
+        try:
+            await self._maintain()
+        except DATABASE_ERRORS as error:
+            raise to_unavailable(error) from error
+
+    async def _maintain(self) -> None:
         await self._pool.execute(_END_ABANDONED, _ABANDONED_AFTER)
         await self._ledger.report(self._pool)
         if time.monotonic() - self._expired_at > _EXPIRE_INTERVAL:

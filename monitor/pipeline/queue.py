@@ -55,6 +55,7 @@ class EventQueue:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._taking = asyncio.Lock()
+        self._first: PendingRequest | None = None  # of the batch that is being taken
         self._empty = asyncio.Event()
         self._empty.set()
         self.events = 0
@@ -92,15 +93,17 @@ class EventQueue:
         """Waits for a request, and takes more until the batch has `max_events` events.
 
         If few are waiting, lingers for `linger` seconds so that others join: a larger batch costs
-        less per event.
+        less per event. A call that is cancelled takes nothing: the next one begins where it began.
         """
         async with self._taking:  # one at a time, or idle consumers would split a batch
             return await self._take(max_events, linger)
 
     async def _take(self, max_events: int, linger: float) -> list[PendingRequest]:
-        batch = [await self._queue.get()]
+        if self._first is None:
+            self._first = await self._queue.get()
         if self._queue.qsize() < _LINGER_BELOW:
             await asyncio.sleep(linger)
+        batch, self._first = [self._first], None
         events, size = len(batch[0]), batch[0].bytes
         while events < max_events and size < _MAX_BATCH_BYTES and not self._queue.empty():
             batch.append(self._queue.get_nowait())

@@ -10,6 +10,7 @@ from tests.support.influx import read_points
 from tests.support.paths import ROOT
 from tests.support.postgres import Address
 from tests.support.replicas import Replica
+from tests.support.schema import tables
 from tests.support.servers import InfluxServer
 
 
@@ -44,6 +45,16 @@ async def test_a_bucket_is_rebuilt_from_postgresql(
     for _ in range(2):
         assert rebuild(environment | influx).returncode == 0
         assert len(await read_points(influx_server, postgres["database"])) == 3
+
+
+async def test_a_schema_that_lacks_migrations_is_left_as_it_is(
+    environment: dict[str, str], postgres: Address
+) -> None:
+    done = rebuild(environment | {"INFLUXDB_URL": "http://127.0.0.1:1"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("The schema lacks 0001_first_version.sql, ")
+    assert "run `cell-monitor migrate`" in done.stderr
+    assert await tables(postgres) == []
 
 
 def test_without_influxdb_it_says_what_to_set(environment: dict[str, str]) -> None:

@@ -17,16 +17,17 @@ from tests.support.postgres import (
 )
 from tests.support.replicas import Replica
 from tests.support.schema import (
+    FILES,
     applied,
     apply_by_server,
     migrate_by_command,
     restore,
     role_of,
     run_migrate,
+    tables,
 )
+from tests.support.tokens import SECRET
 from tests.support.waiting import eventually
-
-TABLES = "SELECT FROM pg_class WHERE relnamespace::regnamespace::text = 'public'"
 
 
 async def test_a_user_without_rights_serves_while_nothing_is_missing(
@@ -66,6 +67,26 @@ async def test_user_without_rights_spools_until_migration(
             await eventually(lambda: fetch(postgres, query), lambda rows: rows == [{"count": 1}])
 
 
+async def test_jobs_without_a_schema_say_once_what_to_do(postgres: Address, tmp_path: Path) -> None:
+    jobs = ("Looking up ingest keys", "Housekeeping", "Clustering", "Counting")
+    async with role_of(postgres) as writer, httpx.AsyncClient(timeout=15) as client:
+        environment = environment_of(writer, tmp_path / "data") | {"JWT_SECRET": SECRET}
+        with Replica(environment) as replica:
+            await asyncio.sleep(2)  # jobs fail several times
+            output = replica.output()
+            for job in jobs:
+                (line,) = [line for line in output.splitlines() if f"{job} waits: " in line]
+                assert "`run.py migrate`) as its owner" in line
+            assert "Traceback" not in output
+            await asyncio.to_thread(migrate_by_command, postgres, tmp_path)
+
+            async def health() -> str:
+                answer = await client.get(f"{replica.url}/health")
+                return str(answer.json()["status"])
+
+            await eventually(health, lambda status: status == "ok")
+
+
 async def test_the_command_needs_the_owner(postgres: Address, tmp_path: Path) -> None:
     await restore(postgres)
     async with role_of(postgres) as writer:
@@ -100,12 +121,12 @@ async def test_the_command_says_what_it_would_do_and_does_it(
     postgres: Address, tmp_path: Path
 ) -> None:
     said = await asyncio.to_thread(migrate_by_command, postgres, tmp_path, "--dry-run")
-    assert await fetch(postgres, TABLES) == []
+    assert await tables(postgres) == []
     assert said.startswith("Would apply 0001_first_version.sql\nWould apply 0002_outboxes.sql\n")
     assert said.endswith("Nothing was changed\n")
     done = await asyncio.to_thread(migrate_by_command, postgres, tmp_path)
     assert done.endswith("The schema is up to date\n")
-    assert await applied(postgres) == [1, 2]
+    assert await applied(postgres) == list(range(1, len(FILES) + 1))
     partitions = re.findall(r"Would create partition (\w+)", said)
     assert partitions == re.findall(r"Creating partition (\w+)", done)
     assert len(partitions) >= 3 * (12 + 1 + 12)

@@ -132,6 +132,36 @@ async def test_calls_at_once_do_not_deadlock(school: School) -> None:
     assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
 
 
+async def test_one_of_two_teachers_who_delete_a_class_at_once_is_late(
+    school: School, guarded_school: Replica
+) -> None:
+    colleague = unique("teacher")
+    async with client(guarded_school.url, token(colleague, "instructor")) as other:
+        for _ in range(20):
+            path = f"/classes/{(await create_class(school.api))['id']}"
+            roster = f"{path}/students"
+            await create(school.admin, roster, user_id=colleague, role="teacher")
+            answers = await asyncio.gather(school.api.delete(path), other.delete(path))
+            assert sorted(answer.status_code for answer in answers) == [200, 403]
+
+
+async def test_a_deadlock_is_answered_by_a_503(school: School) -> None:
+    path, session = school.path("/submissions/{submission}"), school.connection
+    async with session.transaction():
+        await session.execute("SET LOCAL deadlock_timeout = '1min'")  # the call is to notice it
+        await session.execute(
+            "SELECT FROM assignment_submissions WHERE id = $1 FOR UPDATE", school.ids["submission"]
+        )
+        acting = asyncio.create_task(school.api.put(path, json={"grade": 1}))
+        assert await waits(acting)
+        await session.execute(
+            "SELECT FROM student_classes WHERE student_id = $1 FOR UPDATE", school.ids["teacher"]
+        )
+        answer = await acting
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert (await school.api.put(path, json={"grade": 1})).status_code == 200
+
+
 async def test_what_fails_is_not_on_record(school: School) -> None:
     async def total() -> int:
         return int((await school.admin.get("/audit")).headers["X-Total-Count"])

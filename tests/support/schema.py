@@ -59,6 +59,11 @@ async def schema_of(address: Address, *without: str) -> str:
     return "\n".join(line for line in lines if not re.match(r"--|\\(un)?restrict ", line))
 
 
+async def tables(address: Address) -> list[str]:
+    query = "SELECT relname FROM pg_class WHERE relnamespace::regnamespace::text = 'public'"
+    return [row["relname"] for row in await fetch(address, query)]
+
+
 async def applied(address: Address) -> list[int]:
     query = "SELECT number FROM schema_migrations ORDER BY number"
     return [row["number"] for row in await fetch(address, query)]

@@ -33,3 +33,19 @@ async def test_closing_gives_up_after_its_timeout() -> None:
     async with asyncio.timeout(2):
         assert not await queue.wait_drained(0.05)
     assert queue.events == 1
+
+
+async def test_a_take_that_is_cancelled_leaves_its_request_to_the_next() -> None:
+    queue = EventQueue(10, 10)
+    for _ in range(2):
+        queue.put(Payload([make_event()], []), 1)
+    taking = asyncio.create_task(queue.take(10, 3600))
+    await asyncio.sleep(0.01)
+    assert not taking.done()  # it lingers
+    taking.cancel()
+    await asyncio.wait([taking])
+    assert taking.cancelled()
+    async with asyncio.timeout(2):
+        batch = await queue.take(10, 0)
+    assert [request.arrived for request in batch] == sorted(request.arrived for request in batch)
+    assert len(batch) == 2

@@ -17,10 +17,8 @@ from monitor.database.embedded import privileges
 from monitor.database.embedded.orphans import ENDINGS, end_orphans
 from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
 
-# Seconds. Crash recovery replays the log first, which takes long on a slow disk.
-START_TIMEOUT = 600.0
-# Seconds. A child that a killed server had just forked holds its lock until the exec.
-LOCK_TIMEOUT = 2.0
+START_TIMEOUT = 600.0  # seconds; crash recovery replays the log first, which may take long
+LOCK_TIMEOUT = 2.0  # seconds; a killed server's child holds the lock until its exec
 # The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
 SOCKET_PATH_MAX_BYTES = 103
 LOG_MAX_BYTES = 8 * 1024 * 1024
@@ -46,6 +44,12 @@ class EmbeddedPostgres:
         self._stopping = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether its data directory has been created. Raises EmbeddedPostgresError."""
+        with self._explained():
+            return (self.data / "PG_VERSION").exists()
 
     def __enter__(self) -> Self:
         self.start()
@@ -129,7 +133,7 @@ class EmbeddedPostgres:
         if self._account and self.directory.stat().st_uid == 0:
             # Owned by root, so that PostgreSQL's user can't plant symbolic links where root writes.
             self.directory.chmod(0o711)
-        if not (self.data / "PG_VERSION").exists():
+        if not self.exists:
             self._initialise()
         elif self._account and self.data.stat().st_uid == 0:
             # A backup that root restored. The directory last: an interrupted start repeats this.
