@@ -9,7 +9,7 @@ from monitor.database.resource import Condition
 
 _ATTENDS = """
     SELECT class_id FROM student_classes JOIN students ON students.id = student_id
-    WHERE students.user_id = {user}
+    WHERE students.user_id = {user} AND role <> 'waiting'
 """
 _TEACHES = "SELECT class_id FROM teaching WHERE user_id = {user}"
 _TEACHES_AS_TEACHER = """
@@ -39,19 +39,11 @@ _ROWS = {
         "student": "user_id = {user}",
         "instructor": "(user_id = {user} OR students.id IN ({taught}))",
     },
-    # A notebook without events and assignments reveals nothing about another class.
     "notebooks": {
         "student": """
             id IN (SELECT notebook_id FROM class_assignments WHERE class_id IN ({attends}))
         """,
-        "instructor": """(
-            id IN (SELECT notebook_id FROM class_assignments WHERE class_id IN ({teaches}))
-            OR id IN (
-                SELECT notebook_id FROM cell_progress WHERE student_id IN ({taught})
-            )
-            OR NOT has_events
-            AND NOT EXISTS (SELECT FROM class_assignments WHERE notebook_id = notebooks.id)
-        )""",
+        "instructor": "notebooks.class_id IN ({teaches})",
     },
     "ingest_keys": {"instructor": "class_id IN ({teaches})"},
 }
