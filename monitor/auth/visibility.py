@@ -1,5 +1,6 @@
 """Row-level access: a student sees what is their own, an instructor what is of their classes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
@@ -102,6 +103,22 @@ async def classes_of(connection: asyncpg.Connection, principal: Principal) -> li
     query = _SELECT_CLASSES.format(condition=visible_rows("classes", principal, "$1"))
     return [row["id"] for row in await connection.fetch(query, principal.name)]
 
+
+async def classes_shared(
+    connection: asyncpg.Connection, principal: Principal, user_ids: Iterable[str]
+) -> dict[str, list[int]]:
+    """The ids of the classes in which an instructor teaches each of these students, if any."""
+    classes: dict[str, list[int]] = {}
+    for row in await connection.fetch(_SELECT_SHARED, list(user_ids), principal.name):
+        classes.setdefault(row["user_id"], []).append(row["class_id"])
+    return classes
+
+
+_SELECT_SHARED = """
+    SELECT s.user_id, m.class_id FROM students AS s JOIN student_classes AS m ON m.student_id = s.id
+    WHERE s.user_id = ANY($1::text[]) AND m.role = 'student'
+        AND m.class_id IN (SELECT t.class_id FROM teaching AS t WHERE t.user_id = $2)
+"""
 
 _SELECT_CLASSES = "SELECT id FROM classes WHERE {condition} ORDER BY id"
 
