@@ -9,7 +9,7 @@ from monitor.auth.principal import Principal
 from monitor.auth.visibility import classes_of, classes_shared
 from monitor.database.pool import Database
 from monitor.errors import Forbidden
-from monitor.live.channels import ALL, Carriers, channel, progress_in_class
+from monitor.live.channels import ALL, Carriers, channel, in_class
 
 _PERSONAL = ("progress", "notifications")
 _OF_CLASSES = ("class", "notices")
@@ -87,8 +87,9 @@ async def _carriers_of_others(
     carried = {}
     for name, each in channels.items():
         if each.user_id is not None:
+            own = channel("progress", each.user_id)
             ids = shared.get(each.user_id, [])
-            carried[name] = frozenset(progress_in_class(each.user_id, each_id) for each_id in ids)
+            carried[name] = frozenset(in_class(own, class_id) for class_id in ids)
         else:
             carried[name] = frozenset([name]) if each.class_id in classes else _NOTHING
     return carried

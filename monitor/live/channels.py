@@ -16,9 +16,10 @@ def channel(kind: str, student: str) -> str:
     return f"{kind}:{student.translate(_ESCAPES)}"
 
 
-def progress_in_class(student: str, class_id: int) -> str:
-    """The channel of what a student does in a class: it carries `progress:…` to its teachers.
+def in_class(name: str, class_id: int) -> str:
+    """The hub's channel for that part of a student's channel `name` that is of one class.
 
-    It is the hub's own. No client can name it, because a kind of channel has no `@`.
+    It carries `progress:…` to the class's teachers. No client can name it: no kind of channel has
+    an `@`.
     """
-    return channel(f"progress@{class_id}", student)
+    return f"{class_id}@{name}"
