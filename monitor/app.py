@@ -50,7 +50,8 @@ def create_app(
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.extend(legacy.operations(prefix, intake))
-    for routes in (classes, enrolment, students, notebooks, assignments):
+    classes.declare(api, components.keyring.refresh)
+    for routes in (enrolment, students, notebooks, assignments):
         routes.declare(api)
     insight.declare(api, components.reads)
     for publishing in (submissions, notices):
