@@ -28,6 +28,7 @@ from monitor.routes import (
     notices,
     page,
     rejected,
+    student_tokens,
     students,
     submissions,
 )
@@ -58,6 +59,7 @@ def create_app(
         publishing.declare(api, components.hub.publish)
     help_queue.declare(api, components.reads, components.hub.publish)
     ingest_keys.declare(api, components.keyring.refresh)
+    student_tokens.declare(api, components.keyring.refresh)
     is_open = gate.authenticator.is_open
     joining.declare(api, is_open)
     audit.declare(api)

@@ -133,6 +133,13 @@ ROUTES: Mapping[str, Permission] = {
     "GET /ingest-keys": _STAFF,
     "POST /ingest-keys/{key_id}/rotate": _STAFF,
     "DELETE /ingest-keys/{key_id}": _STAFF,
+    "POST /classes/{class_id}/tokens": _TEACHER,
+    "GET /student-tokens": Permission(student=OWN, instructor=THEIRS, admin=YES),
+    "POST /student-tokens/{token_id}/rotate": Permission(
+        student=OWN, instructor=AS_TEACHER, admin=YES
+    ),
+    "POST /student-tokens/{token_id}/confirm": _TEACHER,
+    "DELETE /student-tokens/{token_id}": _TEACHER,
     "GET /audit": _ADMIN,
     "GET /rejected-events": _ADMIN,
     "POST /rejected-events/{letter_id}/replay": _ADMIN,

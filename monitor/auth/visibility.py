@@ -47,6 +47,10 @@ _ROWS = {
         "instructor": "notebooks.class_id IN ({teaches})",
     },
     "ingest_keys": {"instructor": "class_id IN ({teaches})"},
+    "student_tokens": {
+        "student": "student_id IN (SELECT id FROM students WHERE user_id = {user})",
+        "instructor": "class_id IN ({teaches})",
+    },
 }
 
 # The table and column that an argument of a call refers to, in path, query and body alike.
@@ -58,6 +62,7 @@ _NAMED = {
     "user_id": ("students", "user_id"),
     "notebook_id": ("notebooks", "id"),
     "key_id": ("ingest_keys", "id"),
+    "token_id": ("student_tokens", "id"),
 }
 NAMES = frozenset(_NAMED)
 
