@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -12,24 +11,8 @@ import pytest
 from monitor.lms import joining, refusals
 from tests.support.lms import create, create_class, unique
 from tests.support.replicas import Replica
+from tests.support.roster import connected, enrol
 from tests.support.tokens import client, token
-
-
-@asynccontextmanager
-async def connected(replica: Replica) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to the replica's database."""
-    settings = replica.environment
-    connection = await asyncpg.connect(
-        host=settings["POSTGRES_SERVER"],
-        port=int(settings["POSTGRES_PORT"]),
-        user=settings["POSTGRES_USER"],
-        password=settings["POSTGRES_PASSWORD"] or None,
-        database=settings["POSTGRES_DB"],
-    )
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
@@ -57,21 +40,6 @@ async def let_join(
         )
         ids[user_id] = student
     return ids
-
-
-async def enrol(
-    connection: asyncpg.Connection, class_id: int, user_id: str, role: str = "student"
-) -> None:
-    await connection.execute(
-        "INSERT INTO students (user_id) VALUES ($1) ON CONFLICT DO NOTHING", user_id
-    )
-    await connection.execute(
-        """INSERT INTO student_classes (class_id, student_id, role)
-        SELECT $1, id, $3 FROM students WHERE user_id = $2""",
-        class_id,
-        user_id,
-        role,
-    )
 
 
 async def decide(
