@@ -35,10 +35,11 @@ CREATE TABLE withdrawals (
 CREATE INDEX withdrawals_class ON withdrawals (class_id);
 CREATE INDEX withdrawals_key ON withdrawals (key_id);
 
--- The students whose rows are still to be withdrawn or replayed.
+-- The students whose rows are still to be withdrawn or replayed, and then to be counted anew.
 CREATE TABLE withdrawal_steps (
     withdrawal_id bigint NOT NULL REFERENCES withdrawals,
     student_id    bigint NOT NULL,
+    rows_done     boolean NOT NULL DEFAULT false,
     failures      integer NOT NULL DEFAULT 0,
     PRIMARY KEY (withdrawal_id, student_id)
 );
@@ -392,17 +393,34 @@ BEGIN
     RETURN done;
 END $$;
 
+-- Has the points of events deleted that are stored under the id of a student, and written again under
+-- that of another.
+CREATE FUNCTION move_points(
+    old bigint, target bigint, times timestamptz[], event_ids uuid[], event_types text[]
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO outbox_deletions (
+        after_points, student_id, user_id, event_times, event_ids, event_types)
+    SELECT COALESCE((SELECT max(id) FROM outbox_points), 0), old, user_id,
+        times, event_ids, event_types
+    FROM students WHERE id = old;
+
+    INSERT INTO outbox_points (created_at, student_ids, first_times, last_times)
+    SELECT now() - interval '1 hour', ARRAY[target], ARRAY[min(at)], ARRAY[max(at)]
+    FROM unnest(times) AS at;
+$$;
+
 -- Moves up to `most` rows of a student who was merged into another, and counts both anew at the end;
 -- returns how many, 0 at the end. Of two rows of one event the merged student's is dropped.
-CREATE FUNCTION merge_rows(old bigint, target bigint, most integer)
+CREATE FUNCTION merge_rows(old bigint, target bigint, most integer, has_influx boolean)
 RETURNS bigint LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
-    home      record;
-    done      bigint := 0;
-    dropped   bigint := 0;
-    rows      bigint;
-    times     timestamptz[];
-    event_ids uuid[];
+    home        record;
+    done        bigint := 0;
+    dropped     bigint := 0;
+    rows        bigint;
+    times       timestamptz[];
+    event_ids   uuid[];
+    event_types text[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('cell-monitor progress'));
     PERFORM lock_rows_of(ARRAY[old, target]);
@@ -413,13 +431,14 @@ BEGIN
     FOR home IN SELECT * FROM home_tables ORDER BY number LOOP
         EXIT WHEN done >= most;
         EXECUTE format($sql$
-            SELECT array_agg(at), array_agg(event_id) FROM (
-                SELECT %2$I AS at, event_id FROM %1$I WHERE student_id = $1
+            SELECT array_agg(at), array_agg(event_id), array_agg(event_type) FROM (
+                SELECT %2$I AS at, event_id, event_type FROM %1$I WHERE student_id = $1
                 ORDER BY %2$I, event_id LIMIT $2
             ) AS wanted
         $sql$, home.name, home.time_column)
-        INTO times, event_ids USING old, most - done;
+        INTO times, event_ids, event_types USING old, most - done;
         CONTINUE WHEN times IS NULL;
+        PERFORM move_points(old, target, times, event_ids, event_types) WHERE has_influx;
         EXECUTE format($sql$
             WITH wanted AS (SELECT * FROM unnest($3, $4) AS wanted (at, event_id)),
             letters AS (
