@@ -18,8 +18,8 @@ from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events.event import Event, Payload, Rejected
 from monitor.events.types import Table
 from monitor.health import ConsumersHealth, Counts
-from monitor.pipeline.resolving import Resolved
 from monitor.pipeline.postgres import PostgresSink, Stored
+from monitor.pipeline.resolving import Resolved
 from monitor.pipeline.rows import Row, home_row
 from monitor.pipeline.spool.entries import Spool
 from tests.support.consumers import ids_of, run_consumers, stored_ids

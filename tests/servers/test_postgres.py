@@ -38,7 +38,7 @@ ACCESSED = {
 OTHERS = ("cell_execution_start", "session_start", "session_end", "help", "help_stop", "quiz 花")
 STUDENT = """
     SELECT s.name, s.email, s.team, s.executions, s.errors, s.last_received_at, last_success_at,
-        error_times, s.help_at, s.help_stop_at, s.help_active, alias_at, cell_at
+        error_times::text, s.help_at, s.help_stop_at, s.help_active, alias_at, cell_at
     FROM student_states AS s JOIN students ON students.id = student_id WHERE user_id = $1
 """
 NAME = """

@@ -9,8 +9,10 @@ import pytest
 from monitor.live.history import History, MessageBatch, Publication
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SLOW, SocketLimits, Subscriber, frame
-from monitor.pipeline.messages import execution_updates
-from monitor.pipeline.postgres import Stored, Totals
+from monitor.pipeline.class_choice import Member
+from monitor.pipeline.messages import Messages
+from monitor.pipeline.postgres import State, Stored
+from monitor.pipeline.resolving import Resolved
 from tests.support.factories import make_event
 from tests.support.subscribers import Message, Peer, text_of
 from tests.support.waiting import eventually
@@ -163,17 +165,33 @@ def test_what_is_no_batch_is_not_kept() -> None:
 )
 def test_a_students_channel_is_escaped(student: str, channel: str) -> None:
     event = make_event(student=student)
-    (message,) = execution_updates(Stored([event], [], {student: Totals(1, 0, [7])}))
-    assert message.channels == [channel, "progress:*", "class:7"]
+    resolved = Resolved(
+        student=1,
+        session=None,
+        class_id=7,
+        alias=None,
+        cell=None,
+        clock_offset=0,
+        at=event.time,
+        disputed=False,
+        line=Member("student", True),
+    )
+    stored = Stored([event], [resolved], [], {}, {(1, 7): State(1, 0, None, None)})
+    (message,) = Messages(is_open=False).of(stored)
+    assert message.channels == [channel, "progress:*", "class:7", f"7@{channel}"]
     data = msgspec.json.decode(msgspec.json.encode(message.data))
     assert data == {
         "eventId": str(event.id),
         "eventType": "cell_executed",
         "userId": student,
+        "classId": 7,
         "notebookPath": "units/lesson.ipynb",
         "cellId": "cell-1",
         "cellIndex": 0,
         "status": "success",
         "executions": 1,
         "errors": 0,
+        "verified": False,
+        "name": None,
+        "team": None,
     }
