@@ -18,7 +18,7 @@ from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events.event import Event, Payload, Rejected
 from monitor.events.types import Table
 from monitor.health import ConsumersHealth, Counts
-from monitor.pipeline.resolving import Resolved
+from monitor.pipeline.id_cache import ResolvedIds
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.rows import Row, home_row
 from monitor.pipeline.spool.entries import Spool
@@ -156,7 +156,7 @@ async def test_a_retry_that_overtakes_the_spool_is_stored_once(
         account = server.ledger.counts()
         assert (account.stored, account.duplicates) == (1, 1)
     assert await stored_ids(pool) == ids_of(event)
-    assert await pool.fetchval("SELECT executions FROM student_states") == 1
+    assert await pool.fetchval("SELECT executions FROM students") == 1
 
 
 async def test_drain_after_crash_counts_committed_once(
@@ -169,7 +169,7 @@ async def test_drain_after_crash_counts_committed_once(
         server.drain.activate(Unavailable("for the test"))
         await eventually(lambda: not server.spool.events)
         assert server.ledger.counts().duplicates == 0
-    assert await pool.fetchval("SELECT executions FROM student_states") == 1
+    assert await pool.fetchval("SELECT executions FROM students") == 1
     assert dict(await pool.fetchrow("SELECT stored, duplicates FROM ledger")) == {
         "stored": 1,
         "duplicates": 0,
@@ -238,7 +238,7 @@ async def test_a_postgresql_that_hangs_is_not_waited_for(
         async with run_consumers(pool, timeout=1.0) as server:
             await server.put(make_event(type="help"))
             async with admin.transaction():
-                await admin.execute("LOCK TABLE student_states IN EXCLUSIVE MODE")
+                await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
                 assert (await server.put(make_event())).spooled == 1
             await eventually(lambda: not server.spool.events)
             assert server.ledger.counts().stored == 2
@@ -249,7 +249,7 @@ async def test_a_postgresql_that_hangs_is_not_waited_for(
 async def test_an_event_that_can_not_be_handled_stops_no_other(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def handle(event: Event, place: Resolved) -> tuple[Table, Row]:
+    def handle(event: Event, place: ResolvedIds) -> tuple[Table, Row]:
         if event.code == "odd":
             raise KeyError("a fault of ours")
         return home_row(event, place)
@@ -279,7 +279,7 @@ async def test_a_connection_lost_midway_costs_nothing_and_stores_once(
         async with run_consumers(pool) as server, asyncio.timeout(10):
             await server.put(make_event(type="help"))
             async with admin.transaction():
-                await admin.execute("LOCK TABLE student_states IN EXCLUSIVE MODE")
+                await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
                 answer = asyncio.create_task(server.put(*events))
                 while not (pid := await admin.fetchval(waiting)):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
@@ -306,7 +306,7 @@ async def test_stopping_answers_those_who_wait(pool: asyncpg.Pool, postgres: Add
     admin = await asyncpg.connect(**postgres)
     try:
         async with run_consumers(pool) as server, admin.transaction():
-            await admin.execute("LOCK TABLE student_states IN EXCLUSIVE MODE")
+            await admin.execute("LOCK TABLE students IN EXCLUSIVE MODE")
             answer = server.queue.put(Payload([make_event()], []), 1)
             await asyncio.sleep(0.2)
             await server.consumers.stop(0)
