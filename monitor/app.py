@@ -28,7 +28,6 @@ from monitor.routes import (
     notices,
     page,
     rejected,
-    student_tokens,
     students,
     submissions,
 )
@@ -47,19 +46,18 @@ def create_app(
     prefix, gate = settings.api_v1_str, components.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
     intake = events.Intake(components.queue, bodies, settings.max_request_events, gate.admit)
-    api = Api(prefix, bodies, components.database)
+    api = Api(prefix, bodies, components.database, components.reads)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.extend(legacy.operations(prefix, intake))
-    classes.declare(api, components.keyring.refresh)
-    for routes in (enrolment, students, notebooks, assignments):
+    for routes in (classes, enrolment, students, notebooks, assignments):
         routes.declare(api)
-    insight.declare(api, components.reads)
+    is_open = gate.authenticator.is_open
+    insight.declare(api, is_open=is_open)
     for publishing in (submissions, notices):
         publishing.declare(api, components.hub.publish)
-    help_queue.declare(api, components.reads, components.hub.publish)
+    help_queue.declare(api, components.hub.publish, is_open=is_open)
     ingest_keys.declare(api, components.keyring.refresh)
-    student_tokens.declare(api, components.keyring.refresh)
     is_open = gate.authenticator.is_open
     joining.declare(api, is_open)
     audit.declare(api)

@@ -11,7 +11,6 @@ from typing import Any
 import asyncpg
 from starlette.applications import Starlette
 
-from monitor.auth.access_report import AccessReport
 from monitor.auth.authentication import Authenticator
 from monitor.auth.gate import Gate
 from monitor.auth.jupyterhub import JupyterHubClient
@@ -95,8 +94,7 @@ class Components:
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
-        self.access_report = AccessReport(self.database)
-        self.gate = Gate(*_access(settings, self.keyring), self.access_report)
+        self.gate = Gate(*_access(settings, self.keyring))
         self.counting = Counting(self.database, self._is_busy)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
 
@@ -153,7 +151,6 @@ class Components:
             LedgerReport(ledger, pool, spool, drain),
             self.reads,
             self.keyring,
-            self.access_report,
             influx,
             broker,
             runner,

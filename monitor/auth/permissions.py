@@ -49,7 +49,7 @@ AS_THEMSELVES = Rule("as themselves")
 THEIRS = Rule("theirs", theirs=True)
 AS_TEACHER = Rule("theirs, as teacher", theirs=True, as_teacher=True)
 OWN = Rule("their own", theirs=True)
-ROSTER_LINE = Rule("theirs", theirs=True, exempt=frozenset({"student_id"}))
+TAKE_OFF = Rule("theirs", theirs=True, exempt=frozenset({"student_id"}))
 ENROL = Rule("theirs; new students", theirs=True, exempt=frozenset({"user_id"}))
 HAND_IN = Rule(
     "theirs, ungraded", theirs=True, forbidden_fields=frozenset({"grade", "feedback", "status"})
@@ -63,6 +63,7 @@ _PROBE = Permission(anyone=YES, key=YES, student=YES, instructor=YES, admin=YES)
 _HEALTH = Permission(anyone=PLAIN, key=PLAIN, student=PLAIN, instructor=PLAIN, admin=YES)
 _PEOPLE = Permission(student=YES, instructor=YES, admin=YES)
 _MEMBERS = Permission(student=THEIRS, instructor=THEIRS, admin=YES)
+_OWN = Permission(student=THEIRS, admin=YES)
 _STAFF = Permission(instructor=THEIRS, admin=YES)
 _TEACHER = Permission(instructor=AS_TEACHER, admin=YES)
 _ADMIN = Permission(admin=YES)
@@ -80,7 +81,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /classes/{class_id}": _MEMBERS,
     "PUT /classes/{class_id}": _TEACHER,
     "DELETE /classes/{class_id}": _STAFF,
-    "POST /classes/{class_id}/copy": _STAFF,
+    "GET /overview": _STAFF,
     "GET /classes/{class_id}/now": _STAFF,
     "GET /classes/{class_id}/activity": _STAFF,
     "GET /classes/{class_id}/presence": _STAFF,
@@ -93,25 +94,22 @@ ROUTES: Mapping[str, Permission] = {
     "GET /classes/{class_id}/students": _STAFF,
     "POST /classes/{class_id}/students": Permission(instructor=ENROL, admin=YES),
     "POST /classes/{class_id}/roster": Permission(instructor=ENROL, admin=YES),
-    "PUT /classes/{class_id}/students/{student_id}": Permission(instructor=ROSTER_LINE, admin=YES),
-    "DELETE /classes/{class_id}/students/{student_id}": Permission(
-        instructor=ROSTER_LINE, admin=YES
-    ),
+    "DELETE /classes/{class_id}/students/{student_id}": Permission(instructor=TAKE_OFF, admin=YES),
     "GET /classes/{class_id}/waiting": _STAFF,
     "POST /classes/{class_id}/waiting/admit": _TEACHER,
     "POST /classes/{class_id}/waiting/refuse": _TEACHER,
     "GET /classes/{class_id}/refusals": _STAFF,
     "GET /heard": _STAFF,
-    "POST /students": _ADMIN,
+    "POST /students": Permission(instructor=ENROL, admin=YES),
     "GET /students": _MEMBERS,
     "GET /students/{student_id}": _MEMBERS,
     "GET /students/{student_id}/timeline": _MEMBERS,
     "GET /students/{student_id}/accesses": _MEMBERS,
-    "GET /students/{student_id}/sessions": _MEMBERS,
+    "GET /students/{student_id}/sessions": _OWN,
     "GET /students/{student_id}/submissions": _MEMBERS,
-    "PUT /students/{student_id}": _ADMIN,
+    "PUT /students/{student_id}": _STAFF,
     "DELETE /students/{student_id}": _ADMIN,
-    "POST /notebooks": Permission(instructor=IN_A_CLASS, admin=YES),
+    "POST /notebooks": _STAFF_CREATES,
     "GET /notebooks": _MEMBERS,
     "GET /notebooks/{notebook_id}": _MEMBERS,
     "PUT /notebooks/{notebook_id}": _ADMIN,
@@ -133,13 +131,6 @@ ROUTES: Mapping[str, Permission] = {
     "GET /ingest-keys": _STAFF,
     "POST /ingest-keys/{key_id}/rotate": _STAFF,
     "DELETE /ingest-keys/{key_id}": _STAFF,
-    "POST /classes/{class_id}/tokens": _TEACHER,
-    "GET /student-tokens": Permission(student=OWN, instructor=THEIRS, admin=YES),
-    "POST /student-tokens/{token_id}/rotate": Permission(
-        student=OWN, instructor=AS_TEACHER, admin=YES
-    ),
-    "POST /student-tokens/{token_id}/confirm": _TEACHER,
-    "DELETE /student-tokens/{token_id}": _TEACHER,
     "GET /audit": _ADMIN,
     "GET /rejected-events": _ADMIN,
     "POST /rejected-events/{letter_id}/replay": _ADMIN,

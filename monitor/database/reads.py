@@ -5,16 +5,18 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import asyncpg
 
-from monitor.database.pool import Database
+from monitor.database.pool import Connection, Database
 from monitor.errors import Unavailable
 from monitor.health import StandbyHealth
 from monitor.tasks import Job, describe, remaining
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_LAG = 10.0  # seconds behind the primary, after which a standby counts as away
 _INTERVAL = 1.0  # seconds between two looks at the standby
@@ -65,34 +67,37 @@ class Reads:
         if not self._standby or self.error:
             await self._catch_up()
 
-    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """All rows. Raises Unavailable."""
-        if self._standby and not self.error:
+    async def read(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        check: Callable[[Connection], Awaitable[None]] | None = None,
+        *,
+        current: bool = False,
+    ) -> T:
+        """What `work` returns, from one snapshot, after `check`, which raises an error to refuse.
+
+        Without a standby, or with `current`, both have the same snapshot of the primary, in a
+        read-only transaction: a caller who loses access meanwhile is shown what was there before.
+        With a standby, `check` has a snapshot of the primary, taken first, and `work` one of the
+        standby that is at most MAX_LAG older: who has lost access before the call is refused, and
+        who is allowed is shown changes a little later. `work` is called again, for the primary,
+        where the standby fails. Raises Unavailable.
+        """
+        if self._standby and not self.error and not current:
+            if check:
+                async with self._primary.snapshot() as connection:
+                    await check(connection)
             try:
-                async with self._standby.connection() as connection:
-                    return await connection.fetch(query, *arguments)  # type: ignore[no-any-return]
+                async with self._standby.snapshot() as connection:
+                    return await work(connection)
             except Unavailable as error:
                 self._lose(str(error))
             except asyncpg.PostgresError as error:  # such as a table that it doesn't have yet
                 logger.warning("The standby could not answer: %s", error)
-        return await self.fetch_current(query, *arguments)
-
-    async def fetch_current(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """All rows as of the latest commit: from the primary, never from a standby, which lags.
-
-        Raises Unavailable.
-        """
-        async with self._primary.connection() as connection:
-            return await connection.fetch(query, *arguments)  # type: ignore[no-any-return]
-
-    async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
-        """The first row. Raises Unavailable."""
-        return next(iter(await self.fetch(query, *arguments)), None)
-
-    async def fetchval(self, query: str, *arguments: Any) -> Any:
-        """The first value of the first row. Raises Unavailable."""
-        row = await self.fetchrow(query, *arguments)
-        return None if row is None else row[0]
+        async with self._primary.snapshot() as connection:
+            if check:
+                await check(connection)
+            return await work(connection)
 
     async def _look(self, standby: Database) -> None:
         try:

@@ -15,6 +15,7 @@ from monitor.auth.gate import Guard
 from monitor.auth.principal import Principal
 from monitor.database.paging import Listing
 from monitor.database.pool import Connection, Database
+from monitor.database.reads import Reads
 from monitor.errors import (
     Detail,
     Forbidden,
@@ -29,6 +30,7 @@ from monitor.errors import (
 from monitor.http.arguments import Arguments
 from monitor.http.body import JSON, BodyReader, BrokenGzip
 from monitor.http.responses import json_response, status_of
+from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import AfterCommit, Transactions
 
 TOTAL = "X-Total-Count"
@@ -39,7 +41,7 @@ GUARDED = (Unauthenticated, Forbidden, OverLimit)
 Endpoint = Callable[[Request], Awaitable[Response]]
 OperationHandler = TypeVar("OperationHandler", bound=Callable[..., Awaitable[Any]])
 
-_CONTEXT = (Connection, Transactions, AfterCommit, Principal)  # not from the request
+_CONTEXT = (Connection, Transactions, Snapshots, AfterCommit, Principal)  # not from the request
 
 
 class Problem(msgspec.Struct):
@@ -85,9 +87,9 @@ class Declaration:
     """An operation as `Api.declare` takes it. `path` has no prefix; `handler` returns `returns`.
 
     `context` are the handler's parameters that don't come from the request, by name: Connection,
-    Transactions, AfterCommit or Principal. `raises` are its errors beside those that every
-    operation has. `media` are types of answers beside JSON, by media type; the handler returns
-    them as a Response.
+    Transactions, Snapshots, AfterCommit or Principal. `raises` are its errors beside those that
+    every operation has. `media` are types of answers beside JSON, by media type; the handler
+    returns them as a Response.
     """
 
     method: str
@@ -109,11 +111,12 @@ class Declaration:
 class Api:
     """Collects the operations below a prefix, whose bodies `bodies` reads."""
 
-    def __init__(self, prefix: str, bodies: BodyReader, database: Database) -> None:
+    def __init__(self, prefix: str, bodies: BodyReader, database: Database, reads: Reads) -> None:
         self.prefix = prefix
         self.operations: list[Operation] = []
         self._bodies = bodies
         self._database = database
+        self._reads = reads
 
     def operation(
         self,
@@ -132,6 +135,7 @@ class Api:
 
         - Connection: of the call's transaction, which commits when the handler returns
         - Transactions: in place of Connection, to open the transactions itself
+        - Snapshots: in place of Connection, to read, from a standby where there is one
         - AfterCommit: collects actions that must wait for the commit, such as publishing
         - Principal: the caller
 
@@ -204,18 +208,21 @@ class Api:
             arguments = await decoder.of(request)
             scope, after_commit = request.scope, AfterCommit()
             operation = f"{scope['method']} {path}"
+            caller = scope["call"].principal
             transactions = Transactions(self._database, scope, operation, arguments)
             context = {
                 Transactions: transactions,
+                Snapshots: Snapshots(self._reads, transactions, caller),
                 AfterCommit: after_commit,
-                Principal: scope["call"].principal,
+                Principal: caller,
             }
             arguments |= {name: context[kind] for kind, name in names.items()}
             if connection_name:
                 async with transactions.begin() as connection:
                     result = await handler(**arguments, **{connection_name: connection})
             else:
-                await transactions.authorise()
+                if Snapshots not in names:
+                    await transactions.authorise()
                 result = await handler(**arguments)
             await after_commit.run()
             return _respond(result, declared.status)

@@ -68,10 +68,23 @@ class Transactions:
         An export is audited here, as it may be read from a standby. Raises Forbidden and
         Unavailable.
         """
-        is_export = self._is_audited and self._lock is None
-        if self._names or is_export:
-            async with self.begin(audited=is_export):
+        if self._names or self.is_export:
+            async with self.begin(audited=self.is_export):
                 pass
+
+    @property
+    def is_export(self) -> bool:
+        """Whether the call only reads, and still enters the audit log."""
+        return self._is_audited and self._lock is None
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether the call names rows that have to be visible to the caller: see `verify`."""
+        return bool(self._names)
+
+    async def verify(self, connection: Connection) -> None:
+        """Authorises a call that reads, on somebody else's snapshot. Raises Forbidden."""
+        await verify(connection, self._principal, self._names, None)
 
 
 class AfterCommit:

@@ -6,11 +6,11 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.database.reads import Reads
+from monitor.database.pool import Connection
 from monitor.errors import Detail, InvalidBody
 from monitor.events.event import in_utc
 from monitor.insight.packed_counts import unpack
-from monitor.insight.query import Query, class_students
+from monitor.insight.query import ClassIds, Query, class_students
 
 MAX_INTERVALS = 500
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # seconds
@@ -40,19 +40,19 @@ class ActivityInterval(msgspec.Struct):
 
 
 async def class_activity(
-    reads: Reads, class_id: int, query: ActivityQuery
+    connection: Connection, class_ids: ClassIds, query: ActivityQuery
 ) -> list[ActivityInterval]:
     """All intervals in order, also those without activity. Raises NotFound, InvalidBody."""
     step = _MINUTE if query.interval < _HOUR else _HOUR
     since, count = _range(query, step)
-    await reads.ensure_counted()
-    students = await class_students(reads, class_id)
+    students = await class_students(connection, class_ids)
     width = timedelta(seconds=query.interval)
     until = since + count * width
     intervals = [ActivityInterval(since + number * width) for number in range(count)]
     row_span = timedelta(seconds=_HOUR if step == _MINUTE else _DAY)  # of a row's packed counts
     first = since - (since - _EPOCH) % row_span
-    for row in await reads.fetch(_SELECT_ACTIVITY, list(students), step, first, until):
+    rows = await connection.fetch(_SELECT_ACTIVITY, list(students), class_ids, step, first, until)
+    for row in rows:
         for name in ("executions", "errors", "helps"):
             for index, count_at in enumerate(unpack(row[name])):
                 at = row["start"] + timedelta(seconds=index * step)
@@ -87,6 +87,7 @@ _SELECT_ACTIVITY = """
     SELECT start, sum(executions)::text AS executions, sum(errors)::text AS errors,
         sum(helps)::text AS helps
     FROM student_activity
-    WHERE student_id = ANY ($1::bigint[]) AND step = $2 AND start >= $3 AND start < $4
+    WHERE student_id = ANY ($1::bigint[]) AND class_id = ANY ($2::bigint[])
+        AND step = $3 AND start >= $4 AND start < $5
     GROUP BY start
 """

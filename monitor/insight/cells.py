@@ -1,15 +1,21 @@
 """A notebook in a class, cell by cell: how far the students got, and their errors."""
 
-import asyncio
 from collections import defaultdict
 from typing import Annotated, Any
 
 import msgspec
 
-from monitor.database.reads import Reads
+from monitor.database.pool import Connection
 from monitor.errors import NotFound
+from monitor.insight.notebook_rows import CELLS, CELLS_BY_STUDENT
 from monitor.insight.packed_counts import percentile, unpack
-from monitor.insight.query import Query, class_students
+from monitor.insight.query import (
+    ClassIds,
+    Query,
+    class_notebook,
+    class_students,
+    shown_classes,
+)
 
 
 class CellsQuery(Query, frozen=True, kw_only=True):
@@ -30,10 +36,10 @@ class CellProgress(msgspec.Struct):
     """A class's progress in a cell.
 
     `reached`, `ran`, `failed` and `succeeded` are numbers of students: those with any event of
-    the cell, an execution, a failed one, a successful one. `executions` and `errors` are those of
-    all students. `attempts` are a student's executions up to the first success, included.
-    Durations are in ms, within 5 %; those below 1 ms count as 1. `position` is the cell's index in
-    the notebook, from 0.
+    the cell, an execution, a failed one, a successful one. Rendering a Markdown or raw cell is no
+    execution. `executions` and `errors` are those of all students. `attempts` are a student's
+    executions up to the first success, included. Durations are in ms, within 5 %; those below 1 ms
+    count as 1. `position` is the cell's index in the notebook, from 0.
     """
 
     cell_id: str
@@ -63,40 +69,38 @@ class NotebookProgress(msgspec.Struct):
 
 
 async def notebook_progress(
-    reads: Reads, class_id: int, notebook_id: int, query: CellsQuery
+    connection: Connection, class_ids: ClassIds, notebook_id: int, query: CellsQuery
 ) -> NotebookProgress:
-    """Raises NotFound."""
-    await reads.ensure_counted()
-    students = await class_students(reads, class_id)
-    path = await reads.fetchval("SELECT path FROM notebooks WHERE id = $1", notebook_id)
-    if path is None:
-        raise NotFound(f"There is no notebook {notebook_id}")
-    ids = list(students)
-    rows, error_rows = await asyncio.gather(
-        reads.fetch(_SELECT_CELLS, ids, notebook_id),
-        reads.fetch(_SELECT_ERRORS, ids, notebook_id, query.errors),
-    )
-    errors: defaultdict[int, list[CellError]] = defaultdict(list)
+    """The cells that somebody on the roster has reached, staff included, who aren't counted.
+
+    Raises NotFound.
+    """
+    students = await class_students(connection, class_ids)
+    notebook = await class_notebook(connection, class_ids, notebook_id)
+    ids, aliases = list(students), notebook.alias_ids
+    rows = await connection.fetch(_SELECT_CELLS, ids, aliases, class_ids[0])
+    error_rows = await connection.fetch(_SELECT_ERRORS, ids, aliases, query.errors)
+    errors: defaultdict[str, list[CellError]] = defaultdict(list)
     for row in error_rows:
         user_ids = sorted(students[student_id] for student_id in row["students"])
-        errors[row["id"]].append(CellError(row["error"], row["count"], user_ids))
-    cells = [_progress(dict(row), errors[row["id"]]) for row in rows]
-    return NotebookProgress(class_id, notebook_id, path, len(students), cells)
+        errors[row["cell_id"]].append(CellError(row["error"], row["count"], user_ids))
+    cells = [_progress(dict(row), errors[row["cell_id"]]) for row in rows]
+    return NotebookProgress(class_ids[0], notebook_id, notebook.path, len(students), cells)
 
 
 async def assignment_progress(
-    reads: Reads, assignment_id: int, query: CellsQuery
+    connection: Connection, assignment_id: int, query: CellsQuery, *, is_open: bool
 ) -> NotebookProgress:
     """Raises NotFound."""
-    row = await reads.fetchrow(_SELECT_ASSIGNMENT, assignment_id)
+    row = await connection.fetchrow(_SELECT_ASSIGNMENT, assignment_id)
     if row is None:
         raise NotFound(f"There is no assignment {assignment_id}")
-    return await notebook_progress(reads, row["class_id"], row["notebook_id"], query)
+    class_ids = shown_classes(row["class_id"], is_open=is_open)
+    return await notebook_progress(connection, class_ids, row["notebook_id"], query)
 
 
 def _progress(row: dict[str, Any], errors: list[CellError]) -> CellProgress:
     buckets = unpack(row.pop("durations"))
-    del row["id"]
     return CellProgress(
         **row,
         duration_median_ms=percentile(buckets, 0.5),
@@ -107,13 +111,13 @@ def _progress(row: dict[str, Any], errors: list[CellError]) -> CellProgress:
 
 _SELECT_ASSIGNMENT = "SELECT class_id, notebook_id FROM class_assignments WHERE id = $1"
 
-_SELECT_CELLS = """
-    SELECT c.id, c.cell_id, c.type, c.position,
+_SELECT_CELLS = f"""
+    SELECT c.cell_id, c.type, c.position,
         COALESCE(p.reached, 0) AS reached, COALESCE(p.ran, 0) AS ran,
         COALESCE(p.failed, 0) AS failed, COALESCE(p.succeeded, 0) AS succeeded,
         COALESCE(p.executions, 0) AS executions, COALESCE(p.errors, 0) AS errors,
         p.attempts_mean, p.attempts_median, COALESCE(p.durations, '0') AS durations
-    FROM cells AS c LEFT JOIN (
+    FROM ({CELLS}) AS c LEFT JOIN (
         SELECT cell_id, count(*) AS reached,
             count(*) FILTER (WHERE executions > 0) AS ran,
             count(*) FILTER (WHERE errors > 0) AS failed,
@@ -125,23 +129,32 @@ _SELECT_CELLS = """
             percentile_cont(0.5) WITHIN GROUP (ORDER BY errors_before_success + 1)
                 FILTER (WHERE first_success_at IS NOT NULL) AS attempts_median,
             sum(durations)::text AS durations
-        FROM cell_progress
-        WHERE student_id = ANY ($1::bigint[]) AND notebook_id = $2
-        GROUP BY cell_id
-    ) AS p ON p.cell_id = c.id
-    WHERE c.notebook_id = $2
+        FROM ({CELLS_BY_STUDENT}) AS by_student GROUP BY cell_id
+    ) AS p USING (cell_id)
+    WHERE p.reached > 0 OR cell_id IN (
+        SELECT reached.cell_id FROM student_classes AS staff CROSS JOIN LATERAL (
+            SELECT c.cell_id FROM cell_progress AS p JOIN cells AS c ON c.id = p.cell_id
+            WHERE p.student_id = staff.student_id AND p.alias_id = ANY ($2) OFFSET 0
+        ) AS reached
+        WHERE staff.class_id = $3 AND staff.role IN ('teacher', 'assistant')
+    )
     ORDER BY c.position NULLS LAST, c.cell_id
-"""
+"""  # noqa: S608 - constants
 
 _SELECT_ERRORS = """
-    SELECT cell_id AS id, error, count, students FROM (
-        SELECT cell_id, error, sum(count)::bigint AS count, array_agg(student_id) AS students,
+    SELECT cell_id, error, count, students FROM (
+        SELECT c.cell_id, e.error, sum(e.count)::bigint AS count,
+            array_agg(DISTINCT e.student_id) AS students,
             row_number() OVER (
-                PARTITION BY cell_id ORDER BY count(*) DESC, sum(count) DESC, error
+                PARTITION BY c.cell_id
+                ORDER BY count(DISTINCT e.student_id) DESC, sum(e.count) DESC, e.error
             ) AS rank
-        FROM cell_errors
-        WHERE student_id = ANY ($1::bigint[]) AND notebook_id = $2
-        GROUP BY cell_id, error
+        FROM unnest($1::bigint[]) AS person (id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM cell_errors
+            WHERE student_id = person.id AND alias_id = ANY ($2::bigint[]) OFFSET 0
+        ) AS e JOIN cells AS c ON c.id = e.cell_id
+        GROUP BY c.cell_id, e.error
     ) AS ranked
     WHERE rank <= $3 ORDER BY cell_id, rank
 """

@@ -6,11 +6,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.database.reads import Reads
-from monitor.insight.query import Query, class_students
+from monitor.database.members import CLASS_MEMBERS, IS_UNSETTLED
+from monitor.database.pool import Connection
+from monitor.insight.places import place
+from monitor.insight.query import ClassIds, Query, class_students
 
 MAX_ERRORS_IN_A_ROW = 100  # more are not counted
-HELP_TIMEOUT = timedelta(seconds=30)  # a request ends this long after its last `help` event
+HELP_TIMEOUT = timedelta(seconds=30)  # a call ends this long after its last `help` event
+
+IdleAfter = Annotated[int, msgspec.Meta(ge=10, le=86_400, description="Seconds without an event")]
 
 
 class ClassStateQuery(Query, frozen=True, kw_only=True):
@@ -19,18 +23,20 @@ class ClassStateQuery(Query, frozen=True, kw_only=True):
     `at`: an earlier time instead of now; without a zone it is UTC.
     """
 
-    idle_after: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 300
+    idle_after: IdleAfter = 300
     at: datetime | UnsetType = UNSET
 
 
 class StudentState(msgspec.Struct):
-    """A student of a class.
+    """A student of a class, and what they did in it.
 
+    `name` and `team` are the roster's, or claimed by events; null where there is nothing to show.
     `state` is `help` if the help button is on, which the extension has confirmed within 30 s, and
-    no teacher has resolved the request; otherwise `idle` without an event for `idle_after`
+    no teacher has settled the call; otherwise `idle` without an event for `idle_after`
     seconds, `error` if the last execution failed, and `active` in all other cases. Notebook and
     cell are where the student was last; `cell_position` is the cell's index, from 0. `executions`
-    and `errors` are totals. Errors in a row are counted up to 100. Times are the server's.
+    and `errors` are totals. Errors in a row are counted up to 100. `verified` says that the
+    student's own credential posts into the class. Times are the server's.
     """
 
     student_id: int
@@ -46,55 +52,34 @@ class StudentState(msgspec.Struct):
     errors: int
     errors_in_a_row: int
     last_heard_at: datetime | None
+    verified: bool
 
 
-async def class_state(reads: Reads, class_id: int, query: ClassStateQuery) -> list[StudentState]:
+async def class_state(
+    connection: Connection, class_ids: ClassIds, query: ClassStateQuery
+) -> list[StudentState]:
     """In the order of their user_id. Raises NotFound."""
-    await reads.ensure_counted()
-    students = await class_students(reads, class_id)
-    rows = await reads.fetch(
-        _SELECT_STATES,
-        list(students),
-        MAX_ERRORS_IN_A_ROW,
-        HELP_TIMEOUT,
-        timedelta(seconds=query.idle_after),
-    )
+    idle_after = timedelta(seconds=query.idle_after)
+    rows = await connection.fetch(_SELECT_STATES, class_ids, HELP_TIMEOUT, idle_after)
+    if not rows:
+        await class_students(connection, class_ids)
     return [StudentState(**row) for row in rows]
 
 
-_SELECT_STATES = """
-    SELECT s.id AS student_id, s.user_id, s.name, s.team,
-        CASE WHEN help.is_active THEN 'help'
-            WHEN s.last_received_at IS NULL OR s.last_received_at < now() - $4::interval THEN 'idle'
-            WHEN failures.in_a_row > 0 THEN 'error'
-            ELSE 'active' END AS state,
-        p.notebook_id, n.path AS notebook_path, c.cell_id, c.position AS cell_position,
-        s.executions, s.errors, failures.in_a_row AS errors_in_a_row,
-        s.last_received_at AS last_heard_at
-    FROM students AS s
-    LEFT JOIN student_progress AS p ON p.student_id = s.id
-    LEFT JOIN notebooks AS n ON n.id = p.notebook_id
-    LEFT JOIN cells AS c ON c.id = p.cell_id AND c.notebook_id = p.notebook_id
-    CROSS JOIN LATERAL (
-        SELECT count(*)::integer AS in_a_row FROM (
-            SELECT FROM cell_executions AS e
-            WHERE s.errors > 0 AND e.student_id = s.id AND e.status = 'error'
-                AND e.executed_at > COALESCE(p.last_success_at, '-infinity')
-            LIMIT $2
-        ) AS e
-    ) AS failures
-    CROSS JOIN LATERAL (
-        SELECT s.help_active AND EXISTS (
-            SELECT FROM events AS e
-            WHERE e.student_id = s.id AND e.event_time = s.help_at AND e.event_type = 'help'
-                AND e.received_at > now() - $3::interval
-                AND e.event_time > e.received_at - $3::interval
-        ) AND NOT EXISTS (
-            SELECT FROM help_requests AS h
-            WHERE h.student_id = s.id AND h.after_stop = COALESCE(s.help_stop_at, '-infinity')
-                AND h.resolved_at IS NOT NULL
-        ) AS is_active
-    ) AS help
-    WHERE s.id = ANY ($1::bigint[])
-    ORDER BY s.user_id
+# The state of a row `m` of MEMBERS. `$2` is HELP_TIMEOUT, `$3` when a student becomes idle.
+STATE = f"""
+    CASE WHEN m.is_calling AND m.help_at > now() - $2::interval AND {IS_UNSETTLED} THEN 'help'
+        WHEN m.last_received_at IS NULL OR m.last_received_at < now() - $3::interval THEN 'idle'
+        WHEN m.errors_in_a_row > 0 THEN 'error'
+        ELSE 'active' END
 """
+
+_SELECT_STATES = f"""
+    SELECT m.student_id, m.user_id, m.name, m.team, {STATE} AS state,
+        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
+        m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at, m.verified
+    FROM ({CLASS_MEMBERS}) AS m
+    LEFT JOIN {place(alias="m.alias_id", cell="m.cell_id", class_id="m.class_id")} AS place ON true
+    WHERE m.role = 'student'
+    ORDER BY m.user_id
+"""  # noqa: S608 - constants

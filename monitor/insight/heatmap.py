@@ -2,9 +2,9 @@
 
 import msgspec
 
-from monitor.database.reads import Reads
-from monitor.errors import NotFound
-from monitor.insight.query import class_students
+from monitor.database.pool import Connection
+from monitor.insight.notebook_rows import CELLS, CELLS_BY_STUDENT
+from monitor.insight.query import ClassIds, class_notebook, class_students
 
 
 class StudentCell(msgspec.Struct):
@@ -18,21 +18,20 @@ class StudentCell(msgspec.Struct):
     attempts: int | None
 
 
-async def student_cells(reads: Reads, class_id: int, notebook_id: int) -> list[StudentCell]:
+async def student_cells(
+    connection: Connection, class_ids: ClassIds, notebook_id: int
+) -> list[StudentCell]:
     """Only cells that were reached, by student and the notebook's order. Raises NotFound."""
-    await reads.ensure_counted()
-    students = await class_students(reads, class_id)
-    if await reads.fetchval("SELECT id FROM notebooks WHERE id = $1", notebook_id) is None:
-        raise NotFound(f"There is no notebook {notebook_id}")
-    rows = await reads.fetch(_SELECT, list(students), notebook_id)
+    students = await class_students(connection, class_ids)
+    notebook = await class_notebook(connection, class_ids, notebook_id)
+    rows = await connection.fetch(_SELECT, list(students), notebook.alias_ids)
     return [StudentCell(**row) for row in rows]
 
 
-_SELECT = """
-    SELECT p.student_id, c.cell_id, p.executions, p.errors,
+_SELECT = f"""
+    SELECT p.student_id, cell_id, p.executions, p.errors,
         p.first_success_at IS NOT NULL AS succeeded,
         CASE WHEN p.first_success_at IS NOT NULL THEN p.errors_before_success + 1 END AS attempts
-    FROM cell_progress AS p JOIN cells AS c ON c.id = p.cell_id
-    WHERE p.student_id = ANY ($1::bigint[]) AND p.notebook_id = $2
-    ORDER BY p.student_id, c.position NULLS LAST, c.cell_id
-"""
+    FROM ({CELLS_BY_STUDENT}) AS p JOIN ({CELLS}) AS c USING (cell_id)
+    ORDER BY p.student_id, c.position NULLS LAST, cell_id
+"""  # noqa: S608 - constants

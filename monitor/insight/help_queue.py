@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 import asyncpg
 import msgspec
 
-from monitor.database.reads import Reads
-from monitor.errors import NotFound
+from monitor.database.members import CLASS_MEMBERS
+from monitor.database.pool import Connection
 from monitor.insight.class_state import HELP_TIMEOUT
+from monitor.insight.places import place
+from monitor.insight.query import ClassIds, class_students
 
 _LOOK_BACK = timedelta(hours=12)  # to find when a request began
 
@@ -23,8 +25,8 @@ class LastError(msgspec.Struct):
 class HelpRequest(msgspec.Struct, kw_only=True):
     """An open help request, made at `asked_at` and last confirmed at `repeated_at`.
 
-    Notebook and cell are those of the student's last execution; `cell_position` is the cell's
-    index, from 0. `taken_by` is null while nobody has taken the request.
+    Notebook and cell are where the student was last; `cell_position` is the cell's index, from 0.
+    `taken_by` is null while nobody has taken the request.
     """
 
     student_id: int
@@ -41,14 +43,11 @@ class HelpRequest(msgspec.Struct, kw_only=True):
     taken_at: datetime | None
 
 
-async def help_queue(reads: Reads, class_id: int) -> list[HelpRequest]:
-    """Requests that nobody has taken first, then the oldest first. Raises NotFound.
-
-    From the primary: a teacher who has just taken a request sees that they have.
-    """
-    if not await reads.fetch_current("SELECT id FROM classes WHERE id = $1", class_id):
-        raise NotFound(f"There is no class {class_id}")
-    rows = await reads.fetch_current(_SELECT_OPEN, class_id, HELP_TIMEOUT, _LOOK_BACK)
+async def help_queue(connection: Connection, class_ids: ClassIds) -> list[HelpRequest]:
+    """Requests that nobody has taken first, then the oldest first. Raises NotFound."""
+    rows = await connection.fetch(_SELECT_OPEN, class_ids, HELP_TIMEOUT, _LOOK_BACK)
+    if not rows:
+        await class_students(connection, class_ids)
     return [_request(row) for row in rows]
 
 
@@ -58,43 +57,41 @@ def _request(row: asyncpg.Record) -> HelpRequest:
     return HelpRequest(**fields, last_error=None if at is None else LastError(at, error, code))
 
 
-_SELECT_OPEN = """
-    SELECT s.id AS student_id, s.user_id, s.name, s.team, request.asked_at,
-        latest.received_at AS repeated_at, n.path AS notebook_path,
-        c.cell_id, c.position AS cell_position,
-        failure.executed_at AS error_at, failure.error, failure.code AS error_code,
+_SELECT_OPEN = f"""
+    SELECT m.student_id, m.user_id, m.name, m.team,
+        COALESCE(request.asked_at, m.help_at) AS asked_at, m.help_at AS repeated_at,
+        place.notebook_path, place.cell_id, place.cell_position,
+        failure.at AS error_at, failure.error, failure.code AS error_code,
         h.taken_by, h.taken_at
-    FROM student_classes AS m
-    JOIN students AS s ON s.id = m.student_id
-    JOIN LATERAL (
-        SELECT received_at FROM events AS e
-        WHERE e.student_id = s.id AND e.event_time = s.help_at AND e.event_type = 'help'
-            AND e.received_at > now() - $2::interval AND e.event_time > e.received_at - $2::interval
-        ORDER BY received_at DESC LIMIT 1
-    ) AS latest ON true
+    FROM ({CLASS_MEMBERS}) AS m
     CROSS JOIN LATERAL (
-        SELECT received_at AS asked_at FROM events AS e
-        WHERE e.student_id = s.id AND e.event_type = 'help' AND e.event_time <= s.help_at
-            AND e.event_time > GREATEST(s.help_stop_at, s.help_at - $3::interval)
-        ORDER BY event_time LIMIT 1
+        SELECT min(at) AS asked_at FROM (
+            SELECT put_right(e.received_at, e.event_time, e.clock_offset) AS at FROM events AS e
+            WHERE e.student_id = m.student_id AND e.class_id = ANY ($1)
+                AND e.event_type = 'help' AND e.excluded IS NULL
+                AND e.event_time
+                    > GREATEST(m.help_stop_at, m.help_at - $3::interval)
+                        - m.greatest_offset * interval '1 microsecond'
+                AND e.event_time <= m.help_at - m.least_offset * interval '1 microsecond'
+            OFFSET 0
+        ) AS calls
+        WHERE at > GREATEST(m.help_stop_at, m.help_at - $3) AND at <= m.help_at
     ) AS request
-    LEFT JOIN help_requests AS h ON h.student_id = s.id
-        AND h.after_stop = COALESCE(s.help_stop_at, '-infinity')
-    LEFT JOIN LATERAL (
-        SELECT notebook_id, cell_id FROM cell_executions AS e
-        WHERE e.student_id = s.id AND e.executed_at > s.help_at - $3::interval
-        ORDER BY executed_at DESC LIMIT 1
-    ) AS last_run ON true
     LEFT JOIN LATERAL (
         SELECT * FROM (
-            SELECT executed_at, status, left(error, 10000) AS error, left(code, 10000) AS code
+            SELECT put_right(e.received_at, e.executed_at, e.clock_offset) AS at, status,
+                left(error, 10000) AS error, left(code, 10000) AS code
             FROM cell_executions AS e
-            WHERE e.student_id = s.id AND e.executed_at > s.help_at - $3::interval
+            WHERE e.student_id = m.student_id AND e.class_id = ANY ($1) AND e.excluded IS NULL
+                AND e.executed_at
+                    > m.help_at - $3::interval - m.greatest_offset * interval '1 microsecond'
             ORDER BY executed_at DESC LIMIT 100
-        ) AS recent WHERE status = 'error' LIMIT 1
+        ) AS recent WHERE status = 'error' ORDER BY at DESC LIMIT 1
     ) AS failure ON true
-    LEFT JOIN notebooks AS n ON n.id = last_run.notebook_id
-    LEFT JOIN cells AS c ON c.id = last_run.cell_id
-    WHERE m.class_id = $1 AND m.role = 'student' AND s.help_active AND h.resolved_at IS NULL
-    ORDER BY h.taken_at IS NOT NULL, request.asked_at, s.id
-"""
+    LEFT JOIN {place(alias="m.alias_id", cell="m.cell_id", class_id="m.class_id")} AS place ON true
+    LEFT JOIN help_requests AS h ON h.student_id = m.student_id AND h.class_id = m.call_class
+        AND h.after_stop = m.after_stop
+    WHERE m.role = 'student' AND m.is_calling AND m.help_at > now() - $2::interval
+        AND h.resolved_at IS NULL
+    ORDER BY h.taken_at IS NOT NULL, asked_at, m.student_id
+"""  # noqa: S608 - constants

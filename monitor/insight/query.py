@@ -8,11 +8,15 @@ from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
 import msgspec
 
 from monitor.database.paging import Limit
-from monitor.database.reads import Reads
+from monitor.database.pool import Connection
 from monitor.errors import Detail, InvalidBody, NotFound
 from monitor.events.event import in_utc
 
 T = TypeVar("T")
+
+# A class, and after it those whose rows its views add: 0 on an open server. See `shown_classes`.
+ClassIds = list[int]
+NO_CLASS = 0
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
@@ -85,21 +89,41 @@ def full_page(
     return CursorPage(items, str(cursor_of(items[-1])) if is_full else None)
 
 
-async def check_student(reads: Reads, student_id: int) -> None:
+async def check_student(connection: Connection, student_id: int) -> None:
     """Raises NotFound."""
-    if not await reads.fetchval("SELECT true FROM students WHERE id = $1", student_id):
+    if not await connection.fetchval("SELECT true FROM students WHERE id = $1", student_id):
         raise NotFound(f"There is no student {student_id}")
 
 
-async def class_students(reads: Reads, class_id: int) -> dict[int, str]:
-    """The user_id of each student of a class by id, without teachers and assistants.
+def shown_classes(class_id: int, *, is_open: bool) -> ClassIds:
+    """The classes that a class's views show: on an open server also what was done in none."""
+    return [class_id, NO_CLASS] if is_open else [class_id]
 
-    Raises NotFound.
+
+async def class_students(connection: Connection, class_ids: ClassIds) -> dict[int, str]:
+    """The user_id of each student of the first of these classes by id, ordered by user_id.
+
+    Only those on its roster as students now. Raises NotFound.
     """
-    rows = await reads.fetch(_SELECT_STUDENTS, class_id)
+    rows = await connection.fetch(_SELECT_STUDENTS, class_ids[0])
     if not rows:
-        raise NotFound(f"There is no class {class_id}")
+        raise NotFound(f"There is no class {class_ids[0]}")
     return {row["id"]: row["user_id"] for row in rows if row["id"] is not None}
+
+
+class Notebook(NamedTuple):
+    """A notebook in a class. `alias_ids` are those of its path as events in the class said it."""
+
+    path: str
+    alias_ids: list[int]
+
+
+async def class_notebook(connection: Connection, class_ids: ClassIds, notebook_id: int) -> Notebook:
+    """Raises NotFound unless the notebook belongs to the class or is handed out in it."""
+    row = await connection.fetchrow(_SELECT_NOTEBOOK, class_ids, notebook_id)
+    if row is None:
+        raise NotFound(f"There is no notebook {notebook_id} in the class {class_ids[0]}")
+    return Notebook(row["path"], row["alias_ids"])
 
 
 # A class without students is one row of NULLs, an unknown class no row.
@@ -108,4 +132,15 @@ _SELECT_STUDENTS = """
     LEFT JOIN student_classes AS m ON m.class_id = c.id AND m.role = 'student'
     LEFT JOIN students AS s ON s.id = m.student_id
     WHERE c.id = $1 ORDER BY s.user_id
+"""
+
+_SELECT_NOTEBOOK = """
+    SELECT n.path, ARRAY(
+        SELECT a.id FROM notebooks AS same JOIN notebook_aliases AS a ON a.notebook_id = same.id
+        WHERE same.path = n.path AND same.class_id = ANY ($1::bigint[])
+    ) AS alias_ids
+    FROM notebooks AS n
+    WHERE n.id = $2 AND (n.class_id = ANY ($1) OR EXISTS (
+        SELECT FROM class_assignments WHERE class_id = ($1)[1] AND notebook_id = n.id
+    ))
 """

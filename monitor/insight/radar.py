@@ -5,8 +5,10 @@ from typing import Annotated
 
 import msgspec
 
-from monitor.database.reads import Reads
-from monitor.insight.query import Query, class_students
+from monitor.database.members import CLASS_MEMBERS
+from monitor.database.pool import Connection
+from monitor.insight.places import place
+from monitor.insight.query import ClassIds, Query, class_students
 
 _TREND_STEPS = 10
 _MAX_GROUPS = 20
@@ -48,18 +50,17 @@ class Radar(msgspec.Struct):
     groups: list[ErrorGroup]
 
 
-async def error_radar(reads: Reads, class_id: int, query: RadarQuery) -> Radar:
+async def error_radar(connection: Connection, class_ids: ClassIds, query: RadarQuery) -> Radar:
     """Up to 20 groups, those of most students first. Raises NotFound."""
-    students = await class_students(reads, class_id)
+    students = await class_students(connection, class_ids)
     window = timedelta(minutes=query.minutes)
     step = window / _TREND_STEPS
-    rows = await reads.fetch(_SELECT, list(students), window, step, _TREND_STEPS, _MAX_GROUPS)
+    rows = await connection.fetch(_SELECT, class_ids, window, step, _TREND_STEPS, _MAX_GROUPS)
     groups = [
         ErrorGroup(
             **{name: row[name] for name in _COPIED_COLUMNS},
-            students=sorted(students[student_id] for student_id in row["student_ids"]),
+            students=sorted(row["user_ids"]),
             trend=[row["steps"].count(number) for number in range(_TREND_STEPS)],
-            example_of=students[row["example_id"]],
         )
         for row in rows
     ]
@@ -74,41 +75,52 @@ _COPIED_COLUMNS = (
     "error",
     "count",
     "last_at",
+    "example_of",
     "example",
     "code",
 )
 
-# By the server's clock: each student's times are corrected by the skew of their last batch.
-# OFFSET 0 keeps the planner from flattening the lateral query, so that each student's errors are
-# read by the table's key, however wrong the estimates are.
-_SELECT = """
+# By the times put right. OFFSET 0 keeps the planner from flattening the lateral query, so that each
+# student's errors are read by the table's key, however wrong the estimates are.
+_SELECT = f"""
     WITH recent AS MATERIALIZED (
-        SELECT e.*, normalised_error(left(e.error, 500)) AS kind FROM students AS s
+        SELECT m.user_id, m.class_id, e.*, normalised_error(left(e.error, 500)) AS kind
+        FROM ({CLASS_MEMBERS}) AS m
         CROSS JOIN LATERAL (
-            SELECT e.student_id, e.notebook_id, e.cell_id, e.event_id,
-                e.executed_at + COALESCE(s.clock_skew, '0') AS at, e.error, e.code
+            SELECT put_right(e.received_at, e.executed_at, e.clock_offset) AS at,
+                e.alias_id, e.cell_id, e.event_id, e.error, e.code
             FROM cell_executions AS e
-            WHERE e.student_id = s.id AND e.status = 'error'
-                AND e.executed_at > now() - $2::interval - COALESCE(s.clock_skew, '0') OFFSET 0
+            WHERE e.student_id = m.student_id AND e.class_id = ANY ($1)
+                AND e.status = 'error' AND e.excluded IS NULL
+                AND e.executed_at
+                    > now() - $2::interval - m.greatest_offset * interval '1 microsecond'
+            OFFSET 0
         ) AS e
-        WHERE s.id = ANY ($1::bigint[])
+        WHERE m.role = 'student' AND e.at > now() - $2
+    ), places AS MATERIALIZED (
+        SELECT named.alias_id, named.cell_id AS cell, place.*
+        FROM (SELECT DISTINCT class_id, alias_id, cell_id FROM recent) AS named
+        CROSS JOIN {place(alias="named.alias_id", cell="named.cell_id", class_id="named.class_id")}
+            AS place
+    ), placed AS MATERIALIZED (
+        SELECT r.*, p.notebook_id, p.notebook_path, p.cell_id AS cell_name, p.cell_position
+        FROM recent AS r LEFT JOIN places AS p
+            ON p.alias_id = r.alias_id AND p.cell IS NOT DISTINCT FROM r.cell_id
     ), grouped AS (
-        SELECT notebook_id, cell_id, kind, count(*), max(at) AS last_at,
-            array_agg(DISTINCT student_id) AS student_ids,
+        SELECT notebook_id, notebook_path, cell_name, max(cell_position) AS cell_position, kind,
+            count(*), max(at) AS last_at, array_agg(DISTINCT user_id) AS user_ids,
             array_agg(GREATEST(0, LEAST($4::integer - 1, floor(
                 extract(epoch FROM at - (now() - $2::interval)) / extract(epoch FROM $3::interval)
             )::integer))) AS steps,
             (array_agg(event_id ORDER BY at DESC))[1] AS example_event,
-            (array_agg(student_id ORDER BY at DESC))[1] AS example_id
-        FROM recent GROUP BY notebook_id, cell_id, kind
-        ORDER BY cardinality(array_agg(DISTINCT student_id)) DESC, count(*) DESC, kind LIMIT $5
+            (array_agg(user_id ORDER BY at DESC))[1] AS example_of
+        FROM placed GROUP BY notebook_id, notebook_path, cell_name, kind
+        ORDER BY cardinality(array_agg(DISTINCT user_id)) DESC, count(*) DESC, kind LIMIT $5
     )
-    SELECT g.notebook_id, n.path AS notebook_path, c.cell_id, c.position AS cell_position,
-        COALESCE(g.kind, 'Error') AS error, g.count, g.last_at, g.student_ids, g.steps,
-        g.example_id, left(e.error, 2000) AS example, left(e.code, 2000) AS code
+    SELECT g.notebook_id, g.notebook_path, g.cell_name AS cell_id, g.cell_position,
+        COALESCE(g.kind, 'Error') AS error, g.count, g.last_at, g.user_ids, g.steps,
+        g.example_of, left(e.error, 2000) AS example, left(e.code, 2000) AS code
     FROM grouped AS g
-    JOIN recent AS e ON e.event_id = g.example_event AND e.student_id = g.example_id
-    LEFT JOIN notebooks AS n ON n.id = g.notebook_id
-    LEFT JOIN cells AS c ON c.id = g.cell_id
-    ORDER BY cardinality(g.student_ids) DESC, g.count DESC, error
-"""
+    JOIN recent AS e ON e.event_id = g.example_event AND e.user_id = g.example_of
+    ORDER BY cardinality(g.user_ids) DESC, g.count DESC, error
+"""  # noqa: S608 - constants

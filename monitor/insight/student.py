@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from monitor.database.reads import Reads
+from monitor.database.pool import Connection
 from monitor.insight.query import CursorPage, PageCursor, PageQuery, check_student, full_page
 
 _MAX_ID = 2**63 - 1
@@ -37,23 +37,22 @@ class StudentSubmission(msgspec.Struct):
     graded_at: datetime | None
 
 
-async def sessions(reads: Reads, student_id: int, query: PageQuery) -> CursorPage[StudentSession]:
+async def sessions(
+    connection: Connection, student_id: int, query: PageQuery
+) -> CursorPage[StudentSession]:
     """Newest first. Raises NotFound, InvalidBody."""
-    await check_student(reads, student_id)
-    rows = await reads.fetch(_SELECT_SESSIONS, student_id, *_bounds(query))
+    await check_student(connection, student_id)
+    rows = await connection.fetch(_SELECT_SESSIONS, student_id, *_bounds(query))
     items = [StudentSession(**row) for row in rows]
     return full_page(items, query, lambda item: _cursor(item.start_time, item.id))
 
 
 async def submissions(
-    reads: Reads, student_id: int, query: PageQuery, teacher: str | None = None
+    connection: Connection, classes: list[int] | None, student_id: int, query: PageQuery
 ) -> CursorPage[StudentSubmission]:
-    """Newest first; with `teacher`, a user_id, only those in their classes.
-
-    Raises NotFound, InvalidBody.
-    """
-    await check_student(reads, student_id)
-    rows = await reads.fetch(_SELECT_SUBMISSIONS, student_id, *_bounds(query), teacher)
+    """Those in these classes (None: in all), newest first. Raises NotFound, InvalidBody."""
+    await check_student(connection, student_id)
+    rows = await connection.fetch(_SELECT_SUBMISSIONS, student_id, *_bounds(query), classes)
     items = [StudentSubmission(**row) for row in rows]
     return full_page(items, query, lambda item: _cursor(item.submitted_at, item.id))
 
@@ -78,6 +77,6 @@ _SELECT_SUBMISSIONS = """
         s.grade, s.feedback, s.late, s.graded_at
     FROM assignment_submissions AS s JOIN class_assignments AS a ON a.id = s.assignment_id
     WHERE s.student_id = $1 AND (s.submitted_at, s.id) < ($2, $3) AND s.submitted_at >= $4
-        AND ($6::text IS NULL OR a.class_id IN (SELECT class_id FROM teaching WHERE user_id = $6))
+        AND ($6::bigint[] IS NULL OR a.class_id = ANY ($6))
     ORDER BY s.submitted_at DESC, s.id DESC LIMIT $5
 """

@@ -9,25 +9,40 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from monitor.database.paging import Id
-from monitor.database.reads import Reads
-from monitor.insight.query import CursorPage, PageCursor, PageQuery, check_student, full_page
+from monitor.database.pool import Connection
+from monitor.insight.query import (
+    NO_CLASS,
+    CursorPage,
+    PageCursor,
+    PageQuery,
+    check_student,
+    full_page,
+)
 
-SCANNED = 2_000  # executions read for one page at most, whatever the filters
+SCANNED = 2_000  # rows read for one page at most, whatever the filters
 
 
 class TimelineQuery(PageQuery, frozen=True, kw_only=True):
     """A page of executions, only those of a notebook or with a status if given."""
 
     notebook_id: Id | UnsetType = UNSET
-    status: Literal["success", "error"] | UnsetType = UNSET
+    status: Literal["success", "error", "rendered"] | UnsetType = UNSET
 
 
-class Execution(msgspec.Struct):
-    """An execution of a cell. `code`, `output` and `error` are cut at 10,000 characters."""
+class Execution(msgspec.Struct, kw_only=True):
+    """An execution of a cell. `code`, `output` and `error` are cut at 10,000 characters.
+
+    `executed_at` is by the student's clock, `at` the same put right. `class_id` is null for what
+    was done in no class. `verified` says that the student's own credential sent it. `excluded` is
+    why it counts nowhere, `disputed` or `withdrawn`; else null. Markdown and raw cells have the
+    status `rendered`.
+    """
 
     event_id: uuid.UUID
+    class_id: int | None
     executed_at: datetime
     received_at: datetime
+    at: datetime
     session_id: str | None
     notebook_id: int | None
     notebook_path: str | None
@@ -39,101 +54,162 @@ class Execution(msgspec.Struct):
     code: str | None
     output: str | None
     error: str | None
+    verified: bool
+    excluded: str | None
 
 
-class NotebookAccess(msgspec.Struct):
-    """A notebook was opened, saved or closed: `action` is `open`, `save` or `close`."""
+class NotebookAccess(msgspec.Struct, kw_only=True):
+    """A notebook was opened, saved or closed: `action` is `open`, `save` or `close`.
+
+    The other fields are those of an execution.
+    """
 
     event_id: uuid.UUID
+    class_id: int | None
     accessed_at: datetime
     received_at: datetime
+    at: datetime
     session_id: str | None
     notebook_id: int | None
     notebook_path: str | None
     action: str
+    verified: bool
+    excluded: str | None
 
 
-async def executions(reads: Reads, student_id: int, query: TimelineQuery) -> CursorPage[Execution]:
-    """Newest first. Raises NotFound, InvalidBody."""
-    await check_student(reads, student_id)
+async def executions(
+    connection: Connection,
+    classes: list[int] | None,
+    student_id: int,
+    query: TimelineQuery,
+    *,
+    is_open: bool,
+) -> CursorPage[Execution]:
+    """Those in these classes (None: in all), newest first by the student's clock.
+
+    Those of a notebook include, on an open server (`is_open`), what was done in no class in one of
+    the same path. Raises NotFound, InvalidBody.
+    """
+    await check_student(connection, student_id)
     bound, since = query.upper_bound(), query.lower_bound()
-    notebook = None if query.notebook_id is UNSET else query.notebook_id
+    aliases = None
+    if query.notebook_id is not UNSET:
+        also = [NO_CLASS] if is_open else []
+        aliases = await connection.fetchval(_SELECT_ALIASES, query.notebook_id, also)
     status = None if query.status is UNSET else query.status
-    keys = await reads.fetch(
-        _SELECT_KEYS, student_id, *bound, since, SCANNED, notebook, status, query.limit
+    keys = await connection.fetch(
+        _SELECT_KEYS, student_id, *bound, since, SCANNED, aliases, status, classes, query.limit
     )
-    page = full_page(await _executions(reads, student_id, keys), query, _execution_cursor)
-    if page.next is None and (notebook is not None or status is not None):
-        last = await reads.fetchrow(_SELECT_LAST_SCANNED, student_id, *bound, since, SCANNED - 1)
-        if last is not None:
-            page.next = str(PageCursor(last["executed_at"], last["event_id"]))
+    items = await _executions(connection, student_id, keys)
+    page = full_page(items, query, lambda item: PageCursor(item.executed_at, item.event_id))
+    if page.next is None and (aliases, status, classes) != (None, None, None):
+        page.next = await _next_scan(connection, _SELECT_LAST_EXECUTION, student_id, query)
     return page
 
 
-async def _executions(reads: Reads, student_id: int, keys: list[asyncpg.Record]) -> list[Execution]:
+async def _executions(
+    connection: Connection, student_id: int, keys: list[asyncpg.Record]
+) -> list[Execution]:
     if not keys:
         return []
     times, event_ids = ([key[name] for key in keys] for name in ("executed_at", "event_id"))
-    rows = await reads.fetch(_SELECT_EXECUTIONS, student_id, times, event_ids)
+    rows = await connection.fetch(_SELECT_EXECUTIONS, student_id, times, event_ids)
     return [Execution(**row) for row in rows]
 
 
-def _execution_cursor(execution: Execution) -> PageCursor:
-    return PageCursor(execution.executed_at, execution.event_id)
-
-
-async def accesses(reads: Reads, student_id: int, query: PageQuery) -> CursorPage[NotebookAccess]:
-    """Newest first. Raises NotFound, InvalidBody."""
-    await check_student(reads, student_id)
-    rows = await reads.fetch(
-        _SELECT_ACCESSES, student_id, *query.upper_bound(), query.lower_bound(), query.limit
+async def accesses(
+    connection: Connection, classes: list[int] | None, student_id: int, query: PageQuery
+) -> CursorPage[NotebookAccess]:
+    """Those in these classes (None: in all), newest first. Raises NotFound, InvalidBody."""
+    await check_student(connection, student_id)
+    bound, since = query.upper_bound(), query.lower_bound()
+    rows = await connection.fetch(
+        _SELECT_ACCESSES, student_id, *bound, since, SCANNED, classes, query.limit
     )
     items = [NotebookAccess(**row) for row in rows]
-    return full_page(items, query, lambda item: PageCursor(item.accessed_at, item.event_id))
+    page = full_page(items, query, lambda item: PageCursor(item.accessed_at, item.event_id))
+    if page.next is None and classes is not None:
+        page.next = await _next_scan(connection, _SELECT_LAST_ACCESS, student_id, query)
+    return page
 
+
+async def _next_scan(
+    connection: Connection, select: str, student_id: int, query: PageQuery
+) -> str | None:
+    """The cursor behind the last row that was scanned for a page; None if no more are left."""
+    bound, since = query.upper_bound(), query.lower_bound()
+    last = await connection.fetchrow(select, student_id, *bound, since, SCANNED - 1)
+    return None if last is None else str(PageCursor(*last))
+
+
+_SELECT_ALIASES = """
+    SELECT ARRAY(
+        SELECT a.id FROM notebooks AS n
+        JOIN notebooks AS same ON same.path = n.path
+            AND (same.id = n.id OR same.class_id = ANY ($2::bigint[]))
+        JOIN notebook_aliases AS a ON a.notebook_id = same.id
+        WHERE n.id = $1
+    )
+"""
 
 # Read from the index alone, except pages of the table that PostgreSQL has not vacuumed yet.
 _SELECT_KEYS = """
     SELECT executed_at, event_id FROM (
-        SELECT executed_at, event_id, notebook_id, status FROM cell_executions
+        SELECT executed_at, event_id, alias_id, status, class_id FROM cell_executions
         WHERE student_id = $1 AND (executed_at, event_id) < ($2, $3)
             AND executed_at BETWEEN $4 AND $2
         ORDER BY executed_at DESC, event_id DESC LIMIT $5
     ) AS scanned
-    WHERE ($6::bigint IS NULL OR notebook_id = $6) AND ($7::text IS NULL OR status = $7)
-    ORDER BY executed_at DESC, event_id DESC LIMIT $8
+    WHERE ($6::bigint[] IS NULL OR alias_id = ANY ($6)) AND ($7::text IS NULL OR status = $7)
+        AND ($8::bigint[] IS NULL OR class_id = ANY ($8))
+    ORDER BY executed_at DESC, event_id DESC LIMIT $9
 """
 
 _SELECT_EXECUTIONS = """
-    SELECT e.event_id, e.executed_at, e.received_at, s.session_id, e.notebook_id,
-        n.path AS notebook_path, c.cell_id, c.position AS cell_position, e.execution_count,
-        e.status, e.duration_ms, left(e.code, 10000) AS code, left(e.output, 10000) AS output,
-        left(e.error, 10000) AS error
+    SELECT e.event_id, NULLIF(e.class_id, 0) AS class_id, e.executed_at, e.received_at,
+        put_right(e.received_at, e.executed_at, e.clock_offset) AS at, s.session_id,
+        n.id AS notebook_id, n.path AS notebook_path, c.cell_id,
+        NULLIF(c.position, -1) AS cell_position, e.execution_count, e.status, e.duration_ms,
+        left(e.code, 10000) AS code, left(e.output, 10000) AS output,
+        left(e.error, 10000) AS error, e.verified, e.excluded
     FROM executions_at($1, $2) AS e
     JOIN unnest($2::timestamptz[], $3::uuid[]) AS page (executed_at, event_id)
         USING (executed_at, event_id)
-    LEFT JOIN notebooks AS n ON n.id = e.notebook_id
+    LEFT JOIN notebook_aliases AS a ON a.id = e.alias_id
+    LEFT JOIN notebooks AS n ON n.id = a.notebook_id
     LEFT JOIN cells AS c ON c.id = e.cell_id
     LEFT JOIN sessions AS s ON s.id = e.session_id
     ORDER BY e.executed_at DESC, e.event_id DESC
 """
 
-_SELECT_LAST_SCANNED = """
+_SELECT_LAST_EXECUTION = """
     SELECT executed_at, event_id FROM cell_executions
     WHERE student_id = $1 AND (executed_at, event_id) < ($2, $3) AND executed_at BETWEEN $4 AND $2
     ORDER BY executed_at DESC, event_id DESC LIMIT 1 OFFSET $5
 """
 
 _SELECT_ACCESSES = """
-    SELECT a.event_id, a.accessed_at, a.received_at, s.session_id, a.notebook_id,
-        n.path AS notebook_path, a.action
+    SELECT e.event_id, NULLIF(e.class_id, 0) AS class_id, e.accessed_at, e.received_at,
+        put_right(e.received_at, e.accessed_at, e.clock_offset) AS at, s.session_id,
+        n.id AS notebook_id, n.path AS notebook_path, e.action, e.verified, e.excluded
     FROM (
-        SELECT * FROM notebook_accesses
-        WHERE student_id = $1 AND (accessed_at, event_id) < ($2, $3)
-            AND accessed_at BETWEEN $4 AND $2
-        ORDER BY accessed_at DESC, event_id DESC LIMIT $5
-    ) AS a
+        SELECT * FROM (
+            SELECT * FROM notebook_accesses
+            WHERE student_id = $1 AND (accessed_at, event_id) < ($2, $3)
+                AND accessed_at BETWEEN $4 AND $2
+            ORDER BY accessed_at DESC, event_id DESC LIMIT $5
+        ) AS scanned
+        WHERE $6::bigint[] IS NULL OR class_id = ANY ($6)
+        ORDER BY accessed_at DESC, event_id DESC LIMIT $7
+    ) AS e
+    LEFT JOIN notebook_aliases AS a ON a.id = e.alias_id
     LEFT JOIN notebooks AS n ON n.id = a.notebook_id
-    LEFT JOIN sessions AS s ON s.id = a.session_id
-    ORDER BY a.accessed_at DESC, a.event_id DESC
+    LEFT JOIN sessions AS s ON s.id = e.session_id
+    ORDER BY e.accessed_at DESC, e.event_id DESC
+"""
+
+_SELECT_LAST_ACCESS = """
+    SELECT accessed_at, event_id FROM notebook_accesses
+    WHERE student_id = $1 AND (accessed_at, event_id) < ($2, $3) AND accessed_at BETWEEN $4 AND $2
+    ORDER BY accessed_at DESC, event_id DESC LIMIT 1 OFFSET $5
 """

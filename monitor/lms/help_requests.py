@@ -1,6 +1,8 @@
-"""Help requests: teachers take and resolve them.
+"""Help requests: teachers take and settle them.
 
-A student's request is identified by their last `help_stop` before it: another one needs a new stop.
+A student's request is identified by the class it stands in and their last `help_stop` there before
+it: another one needs a new stop. It is settled in that class and in no other. On an open server it
+may stand in no class, which is class 0, and then in the queue of each of the student's classes.
 """
 
 from datetime import datetime
@@ -9,6 +11,8 @@ from typing import Annotated, Literal, NamedTuple
 import asyncpg
 import msgspec
 
+from monitor.database.members import CLASS_MEMBERS
+from monitor.database.pool import Connection
 from monitor.errors import Conflict, NotFound
 
 HelpStatus = Literal["taken", "resolved"]
@@ -31,83 +35,89 @@ class HelpChange(msgspec.Struct, rename="camel"):
 
 
 class HelpOutcome(NamedTuple):
-    """A change of a request, and the student's classes, which are notified."""
+    """A change of a request, and the classes in whose queues it stands, which are notified."""
 
     change: HelpChange
     class_ids: list[int]
 
 
 async def take(
-    connection: asyncpg.Connection, class_id: int, student_id: int, name: str
+    connection: Connection, class_ids: list[int], student_id: int, name: str
 ) -> HelpOutcome:
-    """Raises NotFound, and Conflict if somebody else has taken it or it is resolved."""
-    student = await _student(connection, class_id, student_id)
-    at = await connection.fetchval(_TAKE, student_id, student["after_stop"], name)
-    return await _outcome(connection, student, "taken", name, at)
+    """`class_ids` are the class, and 0 after it on an open server.
+
+    Raises NotFound, and Conflict if somebody else has taken it or it is resolved.
+    """
+    call = await _call(connection, class_ids, student_id)
+    at = await connection.fetchval(_TAKE, *_key(call), name)
+    return await _outcome(connection, call, "taken", name, at)
 
 
 async def resolve(
-    connection: asyncpg.Connection, class_id: int, student_id: int, name: str
+    connection: Connection, class_ids: list[int], student_id: int, name: str
 ) -> HelpOutcome:
-    """Also a request that somebody else has taken. Raises NotFound, and Conflict if resolved."""
-    student = await _student(connection, class_id, student_id)
-    at = await connection.fetchval(_RESOLVE, student_id, student["after_stop"], name)
-    return await _outcome(connection, student, "resolved", name, at)
+    """Also a request that somebody else has taken; otherwise as `take`."""
+    call = await _call(connection, class_ids, student_id)
+    at = await connection.fetchval(_RESOLVE, *_key(call), name)
+    return await _outcome(connection, call, "resolved", name, at)
 
 
-async def _student(
-    connection: asyncpg.Connection, class_id: int, student_id: int
-) -> asyncpg.Record:
-    student = await connection.fetchrow(_SELECT_STUDENT, class_id, student_id)
-    if student is None:
-        raise NotFound(f"There is no student {student_id} in the class {class_id}")
-    if not student["help_active"]:
-        raise Conflict(f"{student['user_id']} doesn't ask for help any more")
-    return student
+async def _call(connection: Connection, class_ids: list[int], student_id: int) -> asyncpg.Record:
+    call = await connection.fetchrow(_SELECT_CALL, class_ids, student_id)
+    if call is None:
+        raise NotFound(f"There is no student {student_id} in the class {class_ids[0]}")
+    if not call["is_calling"]:
+        raise Conflict(f"{call['user_id']} doesn't ask for help any more")
+    return call
+
+
+def _key(call: asyncpg.Record) -> tuple[int, int, datetime]:
+    return call["student_id"], call["call_class"], call["after_stop"]
 
 
 async def _outcome(
-    connection: asyncpg.Connection,
-    student: asyncpg.Record,
+    connection: Connection,
+    call: asyncpg.Record,
     status: HelpStatus,
     name: str,
     at: datetime | None,
 ) -> HelpOutcome:
     """The change made `at` this time; None if the request was in another state."""
     if at is None:
-        request = await connection.fetchrow(_SELECT_REQUEST, student["id"], student["after_stop"])
+        request = await connection.fetchrow(_SELECT_REQUEST, *_key(call))
         earlier = "resolved" if request["resolved_by"] else "taken"
         raise Conflict(f"{request[f'{earlier}_by']} has {earlier} it already")
-    change = HelpChange(student["id"], student["user_id"], status, name, at)
-    return HelpOutcome(change, student["class_ids"])
+    change = HelpChange(call["student_id"], call["user_id"], status, name, at)
+    return HelpOutcome(change, call["class_ids"])
 
 
-_SELECT_STUDENT = """
-    SELECT s.id, user_id, help_active, COALESCE(help_stop_at, '-infinity') AS after_stop,
-        ARRAY(
+_SELECT_CALL = f"""
+    SELECT m.student_id, m.user_id, m.is_calling, m.call_class, m.after_stop,
+        CASE WHEN m.call_class = m.class_id THEN ARRAY[m.class_id] ELSE ARRAY(
             SELECT class_id FROM student_classes
-            WHERE student_id = s.id AND role = 'student' ORDER BY 1
-        ) AS class_ids
-    FROM student_classes AS m JOIN students AS s ON s.id = m.student_id
-    WHERE m.class_id = $1 AND s.id = $2 AND m.role = 'student'
-"""
+            WHERE student_id = m.student_id AND role = 'student' ORDER BY 1
+        ) END AS class_ids
+    FROM ({CLASS_MEMBERS}) AS m WHERE m.student_id = $2 AND m.role = 'student'
+"""  # noqa: S608 - constants
 
 _SELECT_REQUEST = """
-    SELECT taken_by, resolved_by FROM help_requests WHERE student_id = $1 AND after_stop = $2
+    SELECT taken_by, resolved_by FROM help_requests
+    WHERE student_id = $1 AND class_id = $2 AND after_stop = $3
 """
 
 _TAKE = """
-    INSERT INTO help_requests AS h (student_id, after_stop, taken_by, taken_at)
-    VALUES ($1, $2, $3, now())
-    ON CONFLICT (student_id, after_stop) DO UPDATE SET taken_by = $3
-    WHERE h.taken_by = $3 AND h.resolved_at IS NULL
+    INSERT INTO help_requests AS h (student_id, class_id, after_stop, taken_by, taken_at)
+    VALUES ($1, $2, $3, $4, now())
+    ON CONFLICT (student_id, class_id, after_stop) DO UPDATE SET taken_by = $4
+    WHERE h.taken_by = $4 AND h.resolved_at IS NULL
     RETURNING taken_at
 """
 
 _RESOLVE = """
-    INSERT INTO help_requests AS h (student_id, after_stop, resolved_by, resolved_at)
-    VALUES ($1, $2, $3, now())
-    ON CONFLICT (student_id, after_stop) DO UPDATE SET resolved_by = $3, resolved_at = now()
+    INSERT INTO help_requests AS h (student_id, class_id, after_stop, resolved_by, resolved_at)
+    VALUES ($1, $2, $3, $4, now())
+    ON CONFLICT (student_id, class_id, after_stop) DO UPDATE SET
+        resolved_by = $4, resolved_at = now()
     WHERE h.resolved_at IS NULL
     RETURNING resolved_at
 """

@@ -2,7 +2,6 @@
 
 from monitor.http.operations import Api
 from monitor.http.resources import Docs, ResourceCalls
-from monitor.lms import assignments
 from monitor.lms.assignments import (
     ASSIGNMENTS,
     AssignmentFilter,
@@ -19,9 +18,7 @@ def declare(api: Api) -> None:
         update=ClassAssignmentUpdate,
         query=AssignmentFilter,
         docs=Docs(
-            create="Hands a notebook out to a class.",
+            create="Makes an assignment.",
             delete="Deletes an assignment that has no submissions.",
         ),
-        insert=assignments.create,
-        change=assignments.update,
     ).declare(api)

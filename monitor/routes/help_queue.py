@@ -5,23 +5,26 @@ from functools import partial
 
 from monitor.database.paging import Id
 from monitor.database.pool import Connection
-from monitor.database.reads import Reads
 from monitor.errors import Conflict, NotFound
 from monitor.http.operations import Api
+from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import AfterCommit
 from monitor.insight.help_queue import HelpRequest, help_queue
+from monitor.insight.query import shown_classes
 from monitor.live.history import Publication
 from monitor.lms import help_requests
 from monitor.lms.help_requests import HelpAction, HelpChange, HelpOutcome
 
 
-def declare(api: Api, reads: Reads, publish: Callable[[Iterable[Publication]], None]) -> None:
-    """`publish` sends messages to subscribers."""
+def declare(api: Api, publish: Callable[[Iterable[Publication]], None], *, is_open: bool) -> None:
+    """`publish` sends messages to subscribers. `is_open`: the server needs no credentials."""
+    shown = partial(shown_classes, is_open=is_open)
 
     @api.operation("GET", "/classes/{class_id}/help", raises=(NotFound,))
-    async def get_help(class_id: Id) -> list[HelpRequest]:
+    async def get_help(snapshots: Snapshots, class_id: Id) -> list[HelpRequest]:
         """A class's open help requests: those nobody has taken first, then the oldest first."""
-        return await help_queue(reads, class_id)
+        # A teacher who has just taken a request has to see that they have.
+        return await snapshots.read(partial(help_queue, class_ids=shown(class_id)), current=True)
 
     path = "/classes/{class_id}/help/{student_id}"
 
@@ -34,7 +37,7 @@ def declare(api: Api, reads: Reads, publish: Callable[[Iterable[Publication]], N
         body: HelpAction,
     ) -> HelpChange:
         """Takes a student's request; the class is notified (`help_request`)."""
-        outcome = await help_requests.take(connection, class_id, student_id, body.name)
+        outcome = await help_requests.take(connection, shown(class_id), student_id, body.name)
         return _announce(outcome, after_commit)
 
     @api.operation("POST", f"{path}/resolve", raises=(NotFound, Conflict))
@@ -46,7 +49,7 @@ def declare(api: Api, reads: Reads, publish: Callable[[Iterable[Publication]], N
         body: HelpAction,
     ) -> HelpChange:
         """Resolves a student's request; another one needs a `help_stop` and a new `help`."""
-        outcome = await help_requests.resolve(connection, class_id, student_id, body.name)
+        outcome = await help_requests.resolve(connection, shown(class_id), student_id, body.name)
         return _announce(outcome, after_commit)
 
     def _announce(outcome: HelpOutcome, after_commit: AfterCommit) -> HelpChange:

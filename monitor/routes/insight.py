@@ -8,12 +8,11 @@ import msgspec
 from msgspec import UNSET
 from starlette.responses import Response
 
-from monitor.auth.principal import Principal
-from monitor.database.paging import Id
-from monitor.database.reads import Reads
+from monitor.database.paging import Id, Listing
 from monitor.errors import NotFound
 from monitor.http.csv import CSV, Converters, csv_response, csv_stream
 from monitor.http.operations import Api
+from monitor.http.snapshots import Snapshots
 from monitor.insight.activity import ActivityInterval, ActivityQuery, class_activity
 from monitor.insight.cells import (
     CellError,
@@ -26,7 +25,8 @@ from monitor.insight.cells import (
 from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
 from monitor.insight.heatmap import StudentCell, student_cells
-from monitor.insight.query import CursorPage, PageQuery, Query
+from monitor.insight.overview import ClassOverview, OverviewQuery, overview
+from monitor.insight.query import ClassIds, CursorPage, PageQuery, Query, shown_classes
 from monitor.insight.radar import ErrorGroup, Radar, RadarQuery, error_radar
 from monitor.insight.student import StudentSession, StudentSubmission, sessions, submissions
 from monitor.insight.timeline import (
@@ -45,39 +45,58 @@ _MEDIA = {CSV: str}
 _STUDENT = "/students/{student_id}"
 
 
-def declare(api: Api, reads: Reads) -> None:
-    _declare_classes(api, reads)
-    _declare_cells(api, reads)
-    _declare_students(api, reads)
+def declare(api: Api, *, is_open: bool) -> None:
+    """`is_open`: the server needs no credentials; its classes also show what was done in none."""
+    shown = partial(shown_classes, is_open=is_open)
+    _declare_classes(api, shown)
+    _declare_overview(api, is_open=is_open)
+    _declare_cells(api, shown, is_open=is_open)
+    _declare_timelines(api, is_open=is_open)
+    _declare_students(api)
 
 
-def _declare_classes(api: Api, reads: Reads) -> None:
+def _declare_classes(api: Api, shown: Callable[[int], ClassIds]) -> None:
     @api.operation("GET", "/classes/{class_id}/now", raises=(NotFound,), media=_MEDIA)
-    async def get_class_now(class_id: Id, query: ClassStateQuery) -> list[StudentState] | Response:
+    async def get_class_now(
+        snapshots: Snapshots, class_id: Id, query: ClassStateQuery
+    ) -> list[StudentState] | Response:
         """The state of each student of a class, now or at an earlier time, by user_id."""
+        class_ids = shown(class_id)
         if query.at is UNSET:
-            states = await class_state(reads, class_id, query)
+            states = await snapshots.read(partial(class_state, class_ids=class_ids, query=query))
         else:
-            states = await class_state_at(reads, class_id, query.at, query)
+            replay = partial(class_state_at, class_ids=class_ids, at=query.at, query=query)
+            states = await snapshots.read(replay, counted=True)
         return _as_requested(query, states, f"class-{class_id}-now", StudentState, states)
 
     @api.operation("GET", "/classes/{class_id}/activity", raises=(NotFound,), media=_MEDIA)
     async def get_class_activity(
-        class_id: Id, query: ActivityQuery
+        snapshots: Snapshots, class_id: Id, query: ActivityQuery
     ) -> list[ActivityInterval] | Response:
         """A class over time: executions, errors and `help` events in each interval (seconds)."""
-        intervals = await class_activity(reads, class_id, query)
+        read = partial(class_activity, class_ids=shown(class_id), query=query)
+        intervals = await snapshots.read(read, counted=True)
         name = f"class-{class_id}-activity"
         return _as_requested(query, intervals, name, ActivityInterval, intervals)
 
     @api.operation("GET", "/classes/{class_id}/errors", raises=(NotFound,), media=_MEDIA)
-    async def get_class_errors(class_id: Id, query: RadarQuery) -> Radar | Response:
+    async def get_class_errors(
+        snapshots: Snapshots, class_id: Id, query: RadarQuery
+    ) -> Radar | Response:
         """The errors of the last minutes, grouped by cell and kind; the most widespread first."""
-        radar = await error_radar(reads, class_id, query)
+        read = partial(error_radar, class_ids=shown(class_id), query=query)
+        radar = await snapshots.read(read)
         return _as_requested(query, radar, f"class-{class_id}-errors", ErrorGroup, radar.groups)
 
 
-def _declare_cells(api: Api, reads: Reads) -> None:
+def _declare_overview(api: Api, *, is_open: bool) -> None:
+    @api.operation("GET", "/overview")
+    async def get_overview(snapshots: Snapshots, query: OverviewQuery) -> Listing[ClassOverview]:
+        """The caller's classes that have not ended, each in a line: who works, fails, asks."""
+        return await snapshots.read_by_class(partial(overview, query=query, is_open=is_open))
+
+
+def _declare_cells(api: Api, shown: Callable[[int], ClassIds], *, is_open: bool) -> None:
     @api.operation(
         "GET",
         "/classes/{class_id}/notebooks/{notebook_id}/students",
@@ -85,10 +104,11 @@ def _declare_cells(api: Api, reads: Reads) -> None:
         media=_MEDIA,
     )
     async def get_notebook_students(
-        class_id: Id, notebook_id: Id, query: Query
+        snapshots: Snapshots, class_id: Id, notebook_id: Id, query: Query
     ) -> list[StudentCell] | Response:
         """A notebook in a class, student by student: the cells that each has reached."""
-        cells = await student_cells(reads, class_id, notebook_id)
+        read = partial(student_cells, class_ids=shown(class_id), notebook_id=notebook_id)
+        cells = await snapshots.read(read, counted=True)
         name = f"class-{class_id}-notebook-{notebook_id}-students"
         return _as_requested(query, cells, name, StudentCell, cells)
 
@@ -99,51 +119,78 @@ def _declare_cells(api: Api, reads: Reads) -> None:
         media=_MEDIA,
     )
     async def get_notebook_cells(
-        class_id: Id, notebook_id: Id, query: CellsQuery
+        snapshots: Snapshots, class_id: Id, notebook_id: Id, query: CellsQuery
     ) -> NotebookProgress | Response:
         """A notebook in a class, cell by cell: how far the students got, and their errors."""
-        return _notebook(query, await notebook_progress(reads, class_id, notebook_id, query))
+        read = partial(
+            notebook_progress, class_ids=shown(class_id), notebook_id=notebook_id, query=query
+        )
+        return _notebook(query, await snapshots.read(read, counted=True))
 
     @api.operation("GET", "/assignments/{assignment_id}/cells", raises=(NotFound,), media=_MEDIA)
     async def get_assignment_cells(
-        assignment_id: Id, query: CellsQuery
+        snapshots: Snapshots, assignment_id: Id, query: CellsQuery
     ) -> NotebookProgress | Response:
         """An assignment's notebook in its class, cell by cell."""
-        return _notebook(query, await assignment_progress(reads, assignment_id, query))
+        read = partial(
+            assignment_progress, assignment_id=assignment_id, query=query, is_open=is_open
+        )
+        return _notebook(query, await snapshots.read(read, counted=True))
 
 
-def _declare_students(api: Api, reads: Reads) -> None:
+def _declare_timelines(api: Api, *, is_open: bool) -> None:
     @api.operation("GET", f"{_STUDENT}/timeline", raises=(NotFound,), media=_MEDIA)
     async def get_timeline(
-        student_id: Id, query: TimelineQuery
+        snapshots: Snapshots, student_id: Id, query: TimelineQuery
     ) -> CursorPage[Execution] | Response:
-        """A student's executions, newest first."""
-        fetch_page = partial(executions, reads, student_id)
+        """A student's executions, newest first; instructors see those in their own classes."""
+
+        async def fetch_page(page: TimelineQuery) -> CursorPage[Execution]:
+            read = partial(executions, student_id=student_id, query=page, is_open=is_open)
+            return await snapshots.read_by_class(read)
+
         return await _pages(query, fetch_page, f"student-{student_id}-executions", Execution)
 
     @api.operation("GET", f"{_STUDENT}/accesses", raises=(NotFound,), media=_MEDIA)
     async def get_accesses(
-        student_id: Id, query: PageQuery
+        snapshots: Snapshots, student_id: Id, query: PageQuery
     ) -> CursorPage[NotebookAccess] | Response:
-        """When a student opened, saved and closed notebooks, newest first."""
-        fetch_page = partial(accesses, reads, student_id)
+        """When a student used notebooks, newest first; instructors see their own classes."""
+
+        async def fetch_page(page: PageQuery) -> CursorPage[NotebookAccess]:
+            return await snapshots.read_by_class(
+                partial(accesses, student_id=student_id, query=page)
+            )
+
         return await _pages(query, fetch_page, f"student-{student_id}-accesses", NotebookAccess)
 
+
+def _declare_students(api: Api) -> None:
     @api.operation("GET", f"{_STUDENT}/sessions", raises=(NotFound,), media=_MEDIA)
     async def get_sessions(
-        student_id: Id, query: PageQuery
+        snapshots: Snapshots, student_id: Id, query: PageQuery
     ) -> CursorPage[StudentSession] | Response:
-        """A student's JupyterLab sessions, newest first."""
-        fetch_page = partial(sessions, reads, student_id)
+        """A student's JupyterLab sessions, newest first; for themselves and administrators.
+
+        A session is not of a class.
+        """
+
+        async def fetch_page(page: PageQuery) -> CursorPage[StudentSession]:
+            return await snapshots.read(partial(sessions, student_id=student_id, query=page))
+
         return await _pages(query, fetch_page, f"student-{student_id}-sessions", StudentSession)
 
     @api.operation("GET", f"{_STUDENT}/submissions", raises=(NotFound,), media=_MEDIA)
     async def get_submissions(
-        student_id: Id, query: PageQuery, caller: Principal
+        snapshots: Snapshots, student_id: Id, query: PageQuery
     ) -> CursorPage[StudentSubmission] | Response:
         """A student's submissions, newest first; instructors see those in their own classes."""
-        teacher = caller.name if caller.role == "instructor" else None
-        fetch_page = partial(submissions, reads, student_id, teacher=teacher)
+
+        async def fetch_page(page: PageQuery) -> CursorPage[StudentSubmission]:
+            return await snapshots.read_by_class(
+                partial(submissions, student_id=student_id, query=page)
+            )
+
         name = f"student-{student_id}-submissions"
         return await _pages(query, fetch_page, name, StudentSubmission)
 

@@ -1,5 +1,7 @@
 """`/notebooks`."""
 
+from monitor.auth.principal import Principal
+from monitor.database.pool import Connection
 from monitor.database.resource import InUse
 from monitor.http.operations import Api
 from monitor.http.resources import Docs, ResourceCalls
@@ -8,6 +10,7 @@ from monitor.lms.notebooks import (
     NOTEBOOKS,
     NotebookCreate,
     NotebookFilter,
+    NotebookResponse,
     NotebookUpdate,
 )
 
@@ -20,11 +23,16 @@ def declare(api: Api) -> None:
         update=NotebookUpdate,
         query=NotebookFilter,
         docs=Docs(
-            create="Makes a notebook of a class, or of none.",
+            create="Makes a notebook.",
             delete="Deletes a notebook that has neither events nor assignments.",
         ),
-        find=notebooks.find,
-        insert=notebooks.create,
+        insert=_create,
         change=notebooks.update,
         create_raises=(InUse,),
     ).declare(api)
+
+
+async def _create(
+    connection: Connection, body: NotebookCreate, caller: Principal
+) -> NotebookResponse:
+    return await notebooks.create(connection, body)

@@ -1,5 +1,7 @@
 """`/students`."""
 
+from monitor.auth.principal import Principal
+from monitor.database.pool import Connection
 from monitor.database.resource import InUse
 from monitor.http.operations import Api
 from monitor.http.resources import Docs, ResourceCalls
@@ -8,6 +10,7 @@ from monitor.lms.students import (
     STUDENTS,
     StudentCreate,
     StudentFilter,
+    StudentResponse,
     StudentUpdate,
 )
 
@@ -23,8 +26,13 @@ def declare(api: Api) -> None:
             create="Makes a student.",
             delete="Deletes a student who has neither events nor submissions.",
         ),
-        find=students.find,
-        get=students.get,
+        insert=_create,
         change=students.update,
         create_raises=(InUse,),
     ).declare(api)
+
+
+async def _create(
+    connection: Connection, body: StudentCreate, caller: Principal
+) -> StudentResponse:
+    return await students.create(connection, body)

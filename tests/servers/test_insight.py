@@ -1,53 +1,77 @@
 """Class analytics on a real PostgreSQL."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 import pytest
 from msgspec.structs import asdict, replace
 
 from monitor import Handlers
-from monitor.database.pool import Database
+from monitor.database.pool import Connection, Database
 from monitor.database.reads import Reads
 from monitor.errors import InvalidBody, NotFound
-from monitor.events.event import Event
+from monitor.events.event import Event, Source
 from monitor.insight import timeline
 from monitor.insight.activity import ActivityInterval, ActivityQuery, class_activity
 from monitor.insight.cells import CellError, CellsQuery, assignment_progress, notebook_progress
 from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
 from monitor.insight.query import CursorPage, PageQuery
-from monitor.insight.student import sessions, submissions
+from monitor.insight.student import StudentSession, sessions, submissions
 from monitor.insight.timeline import TimelineQuery, accesses, executions
 from monitor.jobs.counting import Counting
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
-from tests.support.factories import deadline_soon, make_event, now
+from tests.support import factories
+from tests.support.factories import deadline_soon, now
 from tests.support.postgres import Address
+
+T = TypeVar("T")
+
+
+KEYS = {number: Source(credential=f"key {number}", class_id=number) for number in (1, 2)}
 
 
 class School(NamedTuple):
-    """A class `1` with two students and a teacher, a class `2` with one of them, an empty one."""
+    """A class `1` with two students and a teacher, a class `2` with one of them, an empty one.
+
+    Events are posted with the key of class 1 unless they have another `source`.
+    """
 
     pool: asyncpg.Pool
     sink: PostgresSink
     reads: Reads
 
-    async def now(self, class_id: int = 1) -> dict[str, StudentState]:
-        return {
-            each.user_id: each
-            for each in await class_state(self.reads, class_id, ClassStateQuery())
-        }
+    async def read(self, view: Callable[..., Awaitable[T]], *arguments: Any, **more: Any) -> T:
+        await self.reads.ensure_counted()
+        return await self.reads.read(lambda connection: view(connection, *arguments, **more))
 
-    async def then(self, at: datetime) -> dict[str, StudentState]:
-        states = await class_state_at(self.reads, 1, at, ClassStateQuery())
-        return {each.user_id: each for each in states}
+    async def now(self, *class_ids: int) -> dict[str, StudentState]:
+        classes = list(class_ids or [1])
+        return by_user(await self.read(class_state, classes, ClassStateQuery()))
+
+    async def then(self, at: datetime, *class_ids: int) -> dict[str, StudentState]:
+        classes = list(class_ids or [1])
+        return by_user(await self.read(class_state_at, classes, at, ClassStateQuery()))
 
     async def write(self, *events: Event) -> None:
         await self.sink.write(list(events), deadline_soon())
+
+    async def notebook(self, path: str, class_id: int = 1) -> int:
+        query = "SELECT id FROM notebooks WHERE path = $1 AND class_id = $2"
+        notebook_id: int = await self.pool.fetchval(query, path, class_id)
+        return notebook_id
+
+
+def by_user(states: list[StudentState]) -> dict[str, StudentState]:
+    return {each.user_id: each for each in states}
+
+
+def make_event(**fields: Any) -> Event:
+    return factories.make_event(**{"source": KEYS[1]} | fields)
 
 
 @pytest.fixture
@@ -88,13 +112,16 @@ async def test_who_did_nothing_is_idle(school: School) -> None:
         "executions": 0,
         "errors": 0,
         "errors_in_a_row": 0,
+        "verified": False,
     }
 
 
 async def test_an_empty_class_is_empty_and_an_unknown_one_is_not_found(school: School) -> None:
-    assert await class_state(school.reads, 3, ClassStateQuery()) == []
-    with pytest.raises(NotFound):
-        await class_state(school.reads, 4, ClassStateQuery())
+    assert await school.now(3) == {}
+    assert await school.then(now(), 3) == {}
+    for view in (school.now(4), school.then(now(), 4)):
+        with pytest.raises(NotFound):
+            await view
 
 
 async def test_a_class_shows_where_each_student_is_and_how_it_goes(school: School) -> None:
@@ -113,7 +140,7 @@ async def test_a_class_shows_where_each_student_is_and_how_it_goes(school: Schoo
     assert (taro.state, taro.notebook_path, taro.cell_id) == ("active", "units/lesson.ipynb", None)
     assert taro.last_heard_at is not None
     assert set(states) == {"hanako", "taro"}
-    assert set(await school.now(2)) == {"hanako"}
+    assert (await school.now(2))["hanako"].state == "idle"
 
 
 async def test_errors_in_a_row_do_not_depend_on_the_order_of_arrival(school: School) -> None:
@@ -136,7 +163,7 @@ async def test_who_was_not_heard_from_for_long_is_idle(school: School) -> None:
         make_event(**old, failed=True), make_event(**old, student="taro", type="help")
     )
     assert [each.state for each in (await school.now()).values()] == ["error", "active"]
-    states = await class_state(school.reads, 1, ClassStateQuery(idle_after=200))
+    states = await school.read(class_state, [1], ClassStateQuery(idle_after=200))
     assert [each.state for each in states] == ["idle", "idle"]
 
 
@@ -145,6 +172,7 @@ async def test_who_was_not_heard_from_for_long_is_idle(school: School) -> None:
     [
         (1, 0, "help"),
         (29, 1, "help"),
+        (40, 0, "help"),  # a clock that is behind
         (-3_600, 0, "help"),  # a clock that is ahead
         (35, 34, "active"),  # no heartbeat since
         (7_200, 0, "active"),  # out of an offline queue
@@ -217,9 +245,9 @@ async def test_a_call_that_was_resolved_is_none_from_then_on(school: School) -> 
     calls = [then(ago(minutes=9, seconds=-10 * n), type="help") for n in range(6)]
     await school.write(then(ago(minutes=20), type="help_stop"), *calls)
     await school.pool.execute(
-        "INSERT INTO help_requests (student_id, after_stop, resolved_by, resolved_at)"
-        " SELECT id, help_stop_at, 'Sato', now() - interval '8 minutes 30 seconds' FROM students"
-        " WHERE user_id = 'hanako'"
+        "INSERT INTO help_requests (student_id, class_id, after_stop, resolved_by, resolved_at)"
+        " SELECT student_id, class_id, help_stop_at, 'Sato', now() - interval '510 seconds'"
+        " FROM student_states"
     )
 
     async def state(**span: float) -> str:
@@ -252,8 +280,8 @@ async def test_a_notebook_cell_by_cell(school: School) -> None:
         make_event(cell="c1", student="sensei", duration_ms=10, **name),
         make_event(cell="other", notebook="other.ipynb"),
     )
-    notebook = await school.pool.fetchval("SELECT id FROM notebooks WHERE name = 'lesson.ipynb'")
-    progress = await notebook_progress(school.reads, 1, notebook, CellsQuery(errors=1))
+    notebook = await school.notebook("units/lesson.ipynb")
+    progress = await school.read(notebook_progress, [1], notebook, CellsQuery(errors=1))
     assert (progress.notebook_path, progress.students) == ("units/lesson.ipynb", 2)
     first, second = progress.cells
     assert (first.cell_id, first.type, first.position) == ("c1", "code", 0)
@@ -267,28 +295,29 @@ async def test_a_notebook_cell_by_cell(school: School) -> None:
     ]
     assert (second.cell_id, second.reached, second.ran) == ("c2", 1, 0)
     assert (second.attempts_mean, second.duration_median_ms) == (None, None)
-    (alone, _) = (await notebook_progress(school.reads, 2, notebook, CellsQuery(errors=0))).cells
-    assert (alone.executions, alone.frequent_errors) == (4, [])
-    (nobody, _) = (await notebook_progress(school.reads, 3, notebook, CellsQuery())).cells
-    assert (nobody.reached, nobody.executions, nobody.frequent_errors) == (0, 0, [])
+    for class_id in (2, 3):
+        with pytest.raises(NotFound):
+            await school.read(notebook_progress, [class_id], notebook, CellsQuery())
 
 
 async def test_cells_of_what_is_unknown_are_not_found(school: School) -> None:
     await school.write(make_event())
     for class_id, notebook_id in ((9, 1), (1, 9)):
         with pytest.raises(NotFound):
-            await notebook_progress(school.reads, class_id, notebook_id, CellsQuery())
+            await school.read(notebook_progress, [class_id], notebook_id, CellsQuery())
     with pytest.raises(NotFound):
-        await assignment_progress(school.reads, 1, CellsQuery())
+        await school.read(assignment_progress, 1, CellsQuery(), is_open=False)
 
 
 async def test_an_assignment_is_its_notebook_in_its_class(school: School) -> None:
-    await school.write(make_event(), make_event(student="taro"))
+    await school.write(make_event(source=KEYS[2]), make_event(), make_event(student="taro"))
+    notebook = await school.notebook("units/lesson.ipynb", 2)
     await school.pool.execute(
-        "INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (2, 1, '課題')"
+        "INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (2, $1, '課題')",
+        notebook,
     )
-    progress = await assignment_progress(school.reads, 1, CellsQuery())
-    assert progress == await notebook_progress(school.reads, 2, 1, CellsQuery())
+    progress = await school.read(assignment_progress, 1, CellsQuery(), is_open=False)
+    assert progress == await school.read(notebook_progress, [2], notebook, CellsQuery())
     assert progress.cells[0].reached == 1
 
 
@@ -306,7 +335,7 @@ async def test_activity_is_told_interval_by_interval(school: School) -> None:
     )
 
     async def asked(**query: Any) -> list[ActivityInterval]:
-        return await class_activity(school.reads, 1, ActivityQuery(since=start, **query))
+        return await school.read(class_activity, [1], ActivityQuery(since=start, **query))
 
     end = start + timedelta(minutes=4)
     assert await asked(interval=60, until=end) == [
@@ -320,7 +349,7 @@ async def test_activity_is_told_interval_by_interval(school: School) -> None:
     assert hours[0].start == start.replace(minute=0)
     (day,) = await asked(interval=86_400, until=start + timedelta(hours=20))
     assert (day.executions, day.errors, day.helps) == (4, 2, 1)
-    assert len(await class_activity(school.reads, 3, ActivityQuery())) == 60
+    assert len(await school.read(class_activity, [3], ActivityQuery())) == 60
 
 
 @pytest.mark.parametrize(
@@ -334,13 +363,28 @@ async def test_activity_is_told_interval_by_interval(school: School) -> None:
 )
 async def test_activity_has_bounds(school: School, query: dict[str, Any]) -> None:
     with pytest.raises(InvalidBody):
-        await class_activity(school.reads, 1, ActivityQuery(**query))
+        await school.read(class_activity, [1], ActivityQuery(**query))
 
 
-async def all_of(question: Any, school: School, span: PageQuery) -> list[CursorPage[Any]]:
-    pages = [await question(school.reads, 1, span)]
+async def timeline_of(
+    connection: Connection, classes: list[int] | None, student: int, query: TimelineQuery
+) -> CursorPage[timeline.Execution]:
+    return await executions(connection, classes, student, query, is_open=False)
+
+
+async def all_sessions(
+    connection: Connection, classes: list[int] | None, student: int, query: PageQuery
+) -> CursorPage[StudentSession]:
+    return await sessions(connection, student, query)
+
+
+async def all_of(
+    view: Any, school: School, span: PageQuery, classes: list[int] | None = None
+) -> list[CursorPage[Any]]:
+    pages = [await school.read(view, classes, 1, span)]
     while pages[-1].next:
-        pages.append(await question(school.reads, 1, replace(span, cursor=pages[-1].next)))
+        page = replace(span, cursor=pages[-1].next)
+        pages.append(await school.read(view, classes, 1, page))
     return pages
 
 
@@ -350,15 +394,15 @@ async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> 
         make_event(time=time - timedelta(days=20 * (n // 3)), cell=f"c{n}") for n in range(10)
     ]
     await school.write(*events, make_event(student="taro"), make_event(type="help"))
-    pages = await all_of(executions, school, TimelineQuery(limit=3))
+    pages = await all_of(timeline_of, school, TimelineQuery(limit=3))
     assert [len(page.items) for page in pages] == [3, 3, 3, 1]
     expected = sorted(events, key=lambda event: (event.time, event.id), reverse=True)
     assert [item.event_id for page in pages for item in page.items] == [e.id for e in expected]
-    (item,) = (await executions(school.reads, 2, TimelineQuery())).items
-    assert asdict(item) | {"event_id": None, "executed_at": None, "received_at": None} == {
-        "event_id": None,
-        "executed_at": None,
-        "received_at": None,
+    (item,) = (await school.read(timeline_of, None, 2, TimelineQuery())).items
+    times = dict.fromkeys(("event_id", "executed_at", "received_at", "at"))
+    assert asdict(item) | times == {
+        **times,
+        "class_id": 1,
         "session_id": "session-1",
         "notebook_id": 1,
         "notebook_path": "units/lesson.ipynb",
@@ -370,6 +414,8 @@ async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> 
         "code": "1 + 1",
         "output": "2",
         "error": None,
+        "verified": False,
+        "excluded": None,
     }
 
 
@@ -390,10 +436,10 @@ async def test_a_time_line_is_filtered(
             for n in range(11)
         )
     )
-    rare = await school.pool.fetchval("SELECT id FROM notebooks WHERE path = 'rare.ipynb'")
+    rare = await school.notebook("rare.ipynb")
 
     async def hours(**filters: Any) -> list[int]:
-        pages = await all_of(executions, school, TimelineQuery(limit=2, **filters))
+        pages = await all_of(timeline_of, school, TimelineQuery(limit=2, **filters))
         return [(time - item.executed_at) // timedelta(hours=1) for p in pages for item in p.items]
 
     assert await hours(notebook_id=rare) == [1, 7]
@@ -420,22 +466,22 @@ async def test_accesses_sessions_submissions_are_paged(school: School) -> None:
     pages = await all_of(accesses, school, PageQuery(limit=2))
     assert sorted(item.action for page in pages for item in page.items) == ["close", "open", "save"]
     assert pages[-1].items[0].action == "close"
-    pages = await all_of(sessions, school, PageQuery(limit=1))
+    pages = await all_of(all_sessions, school, PageQuery(limit=1))
     assert [item.session_id for page in pages for item in page.items] == ["s1", "s0", "s2"]
     assert pages[0].items[0].is_active
     pages = await all_of(submissions, school, PageQuery(limit=2))
     assert [item.attempt for page in pages for item in page.items] == [3, 2, 1]
     assert pages[0].items[0].title == "課題"
-    assert (await submissions(school.reads, 2, PageQuery())).items == []
+    assert (await school.read(submissions, None, 2, PageQuery())).items == []
 
 
-@pytest.mark.parametrize("question", [executions, accesses, sessions, submissions])
-async def test_of_an_unknown_student_nothing_is_found(school: School, question: Any) -> None:
+@pytest.mark.parametrize("view", [timeline_of, accesses, all_sessions, submissions])
+async def test_of_an_unknown_student_nothing_is_found(school: School, view: Any) -> None:
     with pytest.raises(NotFound):
-        await question(school.reads, 99, TimelineQuery())
+        await school.read(view, None, 99, TimelineQuery())
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "1.x", f"{10**30}.{'0' * 32}"])
 async def test_a_cursor_is_that_of_a_page(school: School, cursor: str) -> None:
     with pytest.raises(InvalidBody):
-        await executions(school.reads, 1, TimelineQuery(cursor=cursor))
+        await school.read(timeline_of, None, 1, TimelineQuery(cursor=cursor))

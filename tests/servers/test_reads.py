@@ -14,8 +14,9 @@ import pytest
 from monitor.database import reads as module
 from monitor.database.embedded.programs import binaries
 from monitor.database.embedded.server import EmbeddedPostgres
-from monitor.database.pool import Database
+from monitor.database.pool import Connection, Database
 from monitor.database.reads import Reads
+from monitor.errors import Forbidden, Unavailable
 from tests.support.replicas import Replica
 
 
@@ -96,34 +97,64 @@ async def until(holds: Callable[[], bool]) -> None:
     pytest.fail("It did not come true")
 
 
-IN_RECOVERY = "SELECT pg_is_in_recovery()"
+async def in_recovery(connection: Connection) -> bool:
+    answer: bool = await connection.fetchval("SELECT pg_is_in_recovery()")
+    return answer
 
 
 async def test_reads_go_to_the_standby(reading: Reading) -> None:
-    assert await reading.reads.fetchval(IN_RECOVERY) is True
-    assert (await reading.reads.fetchrow("SELECT 1 AS a, 2 AS b"))["b"] == 2  # type: ignore[index]
-    assert await reading.reads.fetchrow("SELECT 1 WHERE false") is None
-    assert await reading.reads.fetchval("SELECT 1 WHERE false") is None
+    assert await reading.reads.read(in_recovery) is True
     await reading.reads.ensure_counted()
     assert reading.counted.times == 0
 
 
 async def test_current_rows_come_from_the_primary(reading: Reading) -> None:
-    ((in_recovery,),) = await reading.reads.fetch_current(IN_RECOVERY)
-    assert in_recovery is False
+    assert await reading.reads.read(in_recovery, current=True) is False
+
+
+async def test_who_may_read_from_the_standby_is_asked_of_the_primary(reading: Reading) -> None:
+    checked = []
+
+    async def check(connection: Connection) -> None:
+        checked.append(await in_recovery(connection))
+
+    async def refuse(connection: Connection) -> None:
+        raise Forbidden("No")
+
+    assert await reading.reads.read(in_recovery, check) is True
+    assert checked == [False]
+    with pytest.raises(Forbidden):
+        await reading.reads.read(in_recovery, refuse)
+    assert reading.reads.error is None
+
+
+async def test_a_read_has_one_snapshot_and_changes_nothing(reading: Reading) -> None:
+    await reading.writer.execute("CREATE TABLE seen (n integer)")
+
+    async def count_twice(connection: Connection) -> list[int]:
+        first = await connection.fetchval("SELECT count(*) FROM seen")
+        await reading.writer.execute("INSERT INTO seen VALUES (1)")
+        return [first, await connection.fetchval("SELECT count(*) FROM seen")]
+
+    async def write(connection: Connection) -> None:
+        await connection.execute("INSERT INTO seen VALUES (2)")
+
+    assert await reading.reads.read(count_twice, current=True) == [0, 0]
+    with pytest.raises(Unavailable):
+        await reading.reads.read(write, current=True)
 
 
 async def test_reads_go_to_the_primary_while_the_standby_is_away(
     reading: Reading, pair: Pair
 ) -> None:
     pair.standby._end_child()
-    assert await reading.reads.fetchval(IN_RECOVERY) is False
+    assert await reading.reads.read(in_recovery) is False
     assert reading.reads.error
     await reading.reads.ensure_counted()
     assert reading.counted.times == 1
     pair.standby.ensure_running()
     await until(lambda: reading.reads.error is None)
-    assert await reading.reads.fetchval(IN_RECOVERY) is True
+    assert await reading.reads.read(in_recovery) is True
 
 
 async def test_a_standby_that_stays_behind_is_not_used(reading: Reading) -> None:
@@ -132,7 +163,7 @@ async def test_a_standby_that_stays_behind_is_not_used(reading: Reading) -> None
     await until(lambda: reading.reads.error is not None)
     assert "behind" in str(reading.reads.error)
     assert reading.reads.lag > 0.5
-    assert await reading.reads.fetchval(IN_RECOVERY) is False
+    assert await reading.reads.read(in_recovery) is False
     await reading.follower.execute("SELECT pg_wal_replay_resume()")
     await until(lambda: reading.reads.error is None)
     assert reading.reads.lag == 0
@@ -141,7 +172,12 @@ async def test_a_standby_that_stays_behind_is_not_used(reading: Reading) -> None
 async def test_what_the_standby_cannot_answer_the_primary_is_asked(reading: Reading) -> None:
     await reading.follower.execute("SELECT pg_wal_replay_pause()")
     await reading.writer.execute("CREATE TABLE fresh (n integer)")
-    assert await reading.reads.fetch("SELECT * FROM fresh") == []
+
+    async def read(connection: Connection) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await connection.fetch("SELECT * FROM fresh")
+        return rows
+
+    assert await reading.reads.read(read) == []
     await reading.follower.execute("SELECT pg_wal_replay_resume()")
 
 

@@ -15,6 +15,7 @@ from monitor.auth.call import Call
 from monitor.auth.permissions import YES, Permission
 from monitor.auth.principal import OPEN
 from monitor.database.pool import Connection, Database
+from monitor.database.reads import Reads
 from monitor.errors import Conflict
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
@@ -194,12 +195,20 @@ async def served(api: Api) -> AsyncIterator[httpx.AsyncClient]:
         yield served_client
 
 
+def create_api(database: Database) -> Api:
+    return Api("", BodyReader(1000, 1000), database, Reads(database, None, count_nothing))
+
+
+async def count_nothing() -> None:
+    """Counts the batches that were stored: none are here."""
+
+
 _INSERT = "INSERT INTO notebooks (path, name) VALUES ($1, $1)"
 _COUNT = "SELECT count(*) FROM notebooks"
 
 
 async def test_a_read_sees_one_snapshot(database: Database, pool: asyncpg.Pool) -> None:
-    api = Api("", BodyReader(1000, 1000), database)
+    api = create_api(database)
 
     @api.operation("GET", "/counts")
     async def counts(connection: Connection) -> list[int]:
@@ -216,7 +225,7 @@ async def test_a_read_sees_one_snapshot(database: Database, pool: asyncpg.Pool) 
 async def test_what_waits_for_the_commit_happens_after_it(
     database: Database, pool: asyncpg.Pool
 ) -> None:
-    api = Api("", BodyReader(1000, 1000), database)
+    api = create_api(database)
     seen: list[int] = []
 
     async def look() -> None:
@@ -253,7 +262,7 @@ async def test_what_waits_for_the_commit_happens_after_it(
 async def test_what_fails_after_the_commit_does_not_fail_the_call(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    api = Api("", BodyReader(1000, 1000), database)
+    api = create_api(database)
     seen: list[int] = []
 
     async def fail() -> None:

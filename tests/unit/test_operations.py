@@ -14,6 +14,7 @@ from monitor.auth.permissions import YES, Permission
 from monitor.auth.principal import OPEN
 from monitor.database.paging import Id, Listing, Page
 from monitor.database.pool import Database
+from monitor.database.reads import Reads
 from monitor.errors import Conflict, NotFound
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
@@ -45,7 +46,7 @@ class Open:
 
 def create_api() -> Api:
     unused = Database({}, 1, 1.0)  # no operation here asks for a connection
-    api = Api("/api", BodyReader(10_000, 20_000), unused)
+    api = Api("/api", BodyReader(10_000, 20_000), unused, Reads(unused, None, unused.open))
 
     @api.operation("GET", "/things")
     async def list_things(query: Filter) -> Listing[str]:
