@@ -84,31 +84,19 @@ def test_a_date_is_its_midnight() -> None:
     assert decode_fields(eventTime="2026-07-22").time == datetime(2026, 7, 22, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        (NOW - timedelta(days=400, seconds=1)).isoformat(),
-        (NOW + timedelta(days=1, seconds=1)).isoformat(),
-        "0001-01-01T00:00:00+14:00",
-        "9999-12-31T23:59:59-14:00",
-        "0001-01-01T00:00:00",
-        "2026-07-23T25:00:00Z",
-        "yesterday",
-        "99999-01-01T00:00:00Z",
-    ],
-)
-def test_an_absurd_time_is_left_to_the_first_receipt_and_kept(text: str) -> None:
+@pytest.mark.parametrize("text", ["2026-07-23T25:00:00Z", "yesterday", "99999-01-01T00:00:00Z"])
+def test_what_is_no_time_is_left_to_the_first_receipt_and_kept(text: str) -> None:
     event = decode_fields(eventTime=text, metadata={"eventTime": "its own"})
     assert event.untimed
     assert event.time == NOW
-    kept = json.loads(event.metadata)
-    assert kept["metadata"] == {"eventTime": "its own"}
-    assert kept["eventTime"].removesuffix("Z") in text
+    assert json.loads(event.metadata) == {"metadata": {"eventTime": "its own"}, "eventTime": text}
 
 
-@pytest.mark.parametrize("away", [timedelta(days=-400), timedelta(days=1)])
-def test_the_clients_time_is_believed_up_to_the_limits(away: timedelta) -> None:
-    assert decode_fields(eventTime=(NOW + away).isoformat()).time == NOW + away
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_at_the_ends_of_the_calendar_is_a_time(text: str) -> None:
+    event = decode_fields(eventTime=text)
+    assert not event.untimed
+    assert event.time.isoformat()[:19] == text[:19]
 
 
 def test_resent_absurd_time_without_id_is_the_same_event() -> None:
@@ -116,8 +104,6 @@ def test_resent_absurd_time_without_id_is_the_same_event() -> None:
     (first,), _ = astuple(decode(body, NOW, 1))
     (again,), _ = astuple(decode(body, NOW + timedelta(seconds=1), 1))
     assert first.id == again.id
-    assert first.untimed
-    assert again.untimed
 
 
 def test_long_second_fraction_parses_the_same_in_any_batch() -> None:
