@@ -46,8 +46,10 @@ class World:
                 "/submissions", assignment_id=assignment["id"], user_id=student
             )
             key = await create("/ingest-keys", name="x", class_id=class_id)
+            (issued,) = (await api.post(f"/classes/{class_id}/tokens", json={})).json()
             ids = {
                 "class_id": class_id,
+                "token_id": issued["id"],
                 "student_id": enrolled["student_id"],
                 "notebook_id": notebook["id"],
                 "assignment_id": assignment["id"],
@@ -149,6 +151,8 @@ LISTS = ["/classes", "/students", "/assignments", "/submissions"]
     ("role", "path"),
     [
         ("instructor", "/ingest-keys"),
+        ("instructor", "/student-tokens"),
+        ("student", "/student-tokens"),
         ("student", "/notebooks"),
         *((r, path) for r in ("student", "instructor") for path in LISTS),
     ],
@@ -173,6 +177,8 @@ async def test_lists_have_nothing_of_another_class(world: World, role: str, path
         "submissions?user_id={user_id}",
         "submissions?user_id=taro&student_id={student_id}",
         "ingest-keys?class_id={class_id}",
+        "student-tokens?class_id={class_id}",
+        "student-tokens?student_id={student_id}",
     ],
 )
 async def test_filters_find_nothing_of_another_class(world: World, role: str, query: str) -> None:
@@ -190,6 +196,7 @@ async def test_who_may_delete_does(world: World, role: str) -> None:
             "/submissions/{submission_id}",
             "/assignments/{assignment_id}",
             "/ingest-keys/{key_id}",
+            "/student-tokens/{token_id}",
             "/classes/{class_id}/students/{student_id}",
             "/classes/{class_id}",
         ):
