@@ -174,6 +174,7 @@ _ENROL = """
         name = COALESCE(EXCLUDED.name, line.name),
         email = COALESCE(EXCLUDED.email, line.email),
         team = COALESCE(EXCLUDED.team, line.team),
+        joined_at = CASE line.role WHEN 'waiting' THEN now() ELSE line.joined_at END,
         joined_by = NULL
 """
 
