@@ -28,6 +28,7 @@ from monitor.routes import (
     notices,
     page,
     rejected,
+    student_tokens,
     students,
     submissions,
 )
@@ -50,7 +51,8 @@ def create_app(
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.extend(legacy.operations(prefix, intake))
-    for routes in (classes, enrolment, students, notebooks, assignments):
+    classes.declare(api, components.keyring.refresh)
+    for routes in (enrolment, students, notebooks, assignments):
         routes.declare(api)
     is_open = gate.authenticator.is_open
     insight.declare(api, is_open=is_open)
@@ -58,6 +60,7 @@ def create_app(
         publishing.declare(api, components.hub.publish)
     help_queue.declare(api, components.hub.publish, is_open=is_open)
     ingest_keys.declare(api, components.keyring.refresh)
+    student_tokens.declare(api, components.keyring.refresh)
     is_open = gate.authenticator.is_open
     joining.declare(api, is_open)
     audit.declare(api)

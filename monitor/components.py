@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 from starlette.applications import Starlette
 
+from monitor.auth.access_report import AccessReport
 from monitor.auth.authentication import Authenticator
 from monitor.auth.gate import Gate
 from monitor.auth.jupyterhub import JupyterHubClient
@@ -94,7 +95,8 @@ class Components:
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
-        self.gate = Gate(*_access(settings, self.keyring))
+        self.access_report = AccessReport(self.database)
+        self.gate = Gate(*_access(settings, self.keyring), self.access_report)
         self.counting = Counting(self.database, self._is_busy)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
 
@@ -151,6 +153,7 @@ class Components:
             LedgerReport(ledger, pool, spool, drain),
             self.reads,
             self.keyring,
+            self.access_report,
             influx,
             broker,
             runner,

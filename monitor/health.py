@@ -66,7 +66,10 @@ class ConsumersHealth(ComponentHealth, kw_only=True):
 
 
 class Counts(msgspec.Struct):
-    """received = stored + duplicates + rejected + spooled + pending, each in items."""
+    """received = stored + duplicates + rejected + spooled + pending + withdrawn, each in items.
+
+    What one process counts is how it answered: only in the total are stored items withdrawn later.
+    """
 
     received: int = 0
     stored: int = 0
@@ -74,6 +77,7 @@ class Counts(msgspec.Struct):
     rejected: int = 0
     spooled: int = 0
     pending: int = 0
+    withdrawn: int = 0
 
 
 class LedgerHealth(ComponentHealth, kw_only=True):

@@ -7,13 +7,14 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.auth import credentials
+from monitor.auth.access_report import AccessReport
 from monitor.auth.authentication import Authenticator
 from monitor.auth.call import Call
-from monitor.auth.limits import Limiter
+from monitor.auth.limits import Limiter, network_of
 from monitor.auth.origins import Origins
 from monitor.auth.permissions import ROUTES, Permission
 from monitor.auth.principal import Principal
-from monitor.errors import Forbidden, MonitorError, Unauthenticated
+from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated
 from monitor.events.event import Payload
 
 Guard = Callable[..., list[Middleware]]  # `Gate.guard`
@@ -22,14 +23,22 @@ _TOKENS_IN_URL = ("/ws", "/docs")  # browsers open these themselves, without a h
 
 
 class Gate:
-    """Decides who may make which request. Without a limiter nothing is counted."""
+    """Decides who may make which request. Without a limiter nothing is counted.
+
+    What it refuses of a class's keys it puts into the report.
+    """
 
     def __init__(
-        self, authenticator: Authenticator, limiter: Limiter | None, origins: Origins
+        self,
+        authenticator: Authenticator,
+        limiter: Limiter | None,
+        origins: Origins,
+        report: AccessReport,
     ) -> None:
         self.authenticator = authenticator
         self.limiter = limiter
         self.origins = origins
+        self.report = report
 
     async def enter(self, scope: Scope, permission: Permission) -> None:
         """Puts the Call into `scope["call"]`.
@@ -40,14 +49,19 @@ class Gate:
         call = scope["call"] = Call(permission)
         if not permission.ingest:
             self.origins.check(scope)
-        if self.limiter:
-            address = self.limiter.allowances[_host(scope)]
-            address.ask()
-        principal = await self.caller(scope)
-        if self.limiter and principal.role != "anyone":
-            own = self.limiter.allowances[principal]
-            own.ask()
-            call.allowances = (address, own)
+        try:
+            if self.limiter:
+                address = self.limiter.allowances[_host(scope)]
+                address.ask()
+            principal = await self.caller(scope)
+            if self.limiter and principal.role != "anyone":
+                own = self.limiter.allowances[principal]
+                own.ask()
+                call.allowances = (address, own)
+        except (Unauthenticated, OverLimit) as error:
+            if permission.ingest:
+                self._report(scope, error)
+            raise
         call.principal = principal
         call.rule = permission.rule(principal.role)
         if call.rule is None:
@@ -64,14 +78,37 @@ class Gate:
         with self.limiter.socket(principal.key) if self.limiter else nullcontext():
             yield
 
-    def admit(self, call: Call, payload: Payload, size: int) -> None:
+    def admit(self, scope: Scope, payload: Payload, size: int) -> None:
         """Counts the events of a request of `size` bytes. Raises OverLimit."""
+        call: Call = scope["call"]
         principal = call.principal
         count = len(payload)
-        for allowance in call.allowances:
-            allowance.spend(count, size)
-        if principal.role == "key":
-            self.authenticator.keyring.count(principal, count)
+        try:
+            for allowance in call.allowances:
+                allowance.spend(count, size)
+            if principal.role == "key":
+                self.authenticator.keyring.count(principal, count)
+        except OverLimit as error:
+            self._report(scope, error, count)
+            raise
+        if principal.class_id is not None and principal.student is None:
+            address = network_of(_host(scope))
+            self.report.shared_ids.compare(principal.class_id, address, payload.events)
+
+    def _report(self, scope: Scope, error: MonitorError, events: int = 1) -> None:
+        """Reports that a request with an ingest key was refused."""
+        try:
+            credential = credentials.find(scope)
+        except Unauthenticated:  # it is malformed: no class's
+            return
+        if credential is None or credential.kind != "key":
+            return
+        if isinstance(error, Unauthenticated):
+            self.report.refuse_key(credential.text, _host(scope))
+            return
+        principal = self.authenticator.keyring.in_use.get(credential.text)
+        if principal and principal.class_id is not None:
+            self.report.refuse_over_limit(principal.class_id, credential.text, _host(scope), events)
 
     def guard(self, path: str, *methods: str) -> list[Middleware]:
         """The middleware of a route: `path` is its key in the table, without the API's prefix."""

@@ -1,37 +1,43 @@
-"""The valid ingest keys in memory, so that no request waits for the database."""
+"""The valid ingest keys and students' tokens in memory, so that no request waits for PostgreSQL."""
 
 import asyncio
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from monitor.auth.keys import digest
 from monitor.auth.principal import Principal
+from monitor.auth.usage import Usage
 from monitor.database.pool import Database, schema_errors_as_unavailable
-from monitor.errors import OverLimit, Unauthenticated, Unavailable
+from monitor.errors import Unauthenticated, Unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job
 
 _INTERVAL = 2.0  # seconds within which every replica knows of a change
 _MIN_INTERVAL = 0.5  # seconds between two look-ups for unknown keys
+_NONE_READ = -1  # less than any version
 
 
-class CachedKey(msgspec.Struct, array_like=True):
-    """A key in memory and in the file. `valid_to` is in seconds since 1970."""
+class SavedCredential(msgspec.Struct, array_like=True):
+    """A key or a token in the file. It has no `expires`, in seconds since 1970, if it doesn't."""
 
     sha256: bytes
-    id: int
+    name: str
+    expires: float | None
     class_id: int | None
-    valid_to: float | None
+    student: str | None
+    confirmed: bool
 
 
 class Keyring:
-    """All valid keys, refreshed when one has changed, and their usage of today.
+    """All valid keys and tokens by their hashes; every few seconds what has changed is read.
 
-    `in_use` has the keys of recent requests in clear text, so that no request waits for a hash.
-    While PostgreSQL is unavailable the last keys stay valid: after a start, those in `path`.
+    `in_use` has those of recent requests in clear text, so that no request waits for a hash.
+    While PostgreSQL is unavailable the last ones stay valid: after a start, those in `path`.
     """
 
     name = "ingest_keys"
@@ -39,21 +45,20 @@ class Keyring:
     def __init__(self, database: Database, path: Path, daily_events: int) -> None:
         self._database = database
         self._path = path
-        self._daily_events = daily_events
-        self._keys: dict[bytes, Principal] | None = None
+        self._usage = Usage(database, daily_events)
+        self._principals: dict[bytes, Principal] | None = None
         self.in_use: dict[str, Principal] = {}
-        self._state: tuple[int, int] | None = None
+        self._version = _NONE_READ
+        self._is_saved = False
         self._refreshed_at = -1e9
         self._refreshing = asyncio.Lock()
-        self._unwritten: dict[str, int] = {}
-        self._today: dict[str, int] = {}
         self._job = Job("Looking up ingest keys", self._run, interval=_INTERVAL)
         self._tried = asyncio.Event()  # set after the first look-up, even a failed one
 
     async def start(self) -> None:
         """Returns once the keys are known, or can't be looked up now."""
         with suppress(OSError, msgspec.MsgspecError):  # then PostgreSQL has to answer
-            self._use(msgspec.json.decode(self._path.read_bytes(), type=list[CachedKey]))
+            self._principals = _load(self._path)
         self._job.start()
         await self._tried.wait()
 
@@ -67,47 +72,32 @@ class Keyring:
         return self._job.health()
 
     async def principal(self, key: str) -> Principal:
-        """A key's principal. Raises Unauthenticated, and Unavailable before the first look-up."""
+        """Of a key or a token. Raises Unauthenticated, and Unavailable before the first look-up."""
         hashed = digest(key)
-        if self._keys is None or hashed not in self._keys:
+        if self._principals is None or hashed not in self._principals:
             await self._refresh_if_due()
-        if self._keys is None:
+        if self._principals is None:
             raise Unavailable("The ingest keys can't be looked up now")
-        if principal := self._keys.get(hashed):
+        if principal := self._principals.get(hashed):
             self.in_use[key] = principal
             return principal
         raise Unauthenticated("This ingest key is unknown, or revoked")
 
-    def count(self, key: Principal, events: int) -> None:
-        """Counts a key's events of today (UTC). Raises OverLimit beyond the daily quota."""
-        name = key.name
-        unwritten = self._unwritten.get(name, 0) + events
-        if unwritten + self._today.get(name, 0) > self._daily_events:
-            now = datetime.now(UTC)
-            left = 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
-            raise OverLimit(f"At most {self._daily_events} events a day with one key", left)
-        self._unwritten[name] = unwritten
+    def count(self, caller: Principal, events: int) -> None:
+        """Counts events of a key or a token. Raises OverLimit beyond the daily quota."""
+        self._usage.count(caller, events)
 
     async def refresh(self) -> None:
-        """Writes the keys' usage, and reads the keys if one has changed.
-
-        Raises Unavailable, also when the keys are in use and can't be written to their file.
-        """
+        """Writes the usage, and reads the keys and tokens that have changed. Raises Unavailable."""
         async with self._refreshing:
-            with schema_errors_as_unavailable():
-                await self._refresh()
-
-    async def _refresh(self) -> None:
-        self._refreshed_at = asyncio.get_running_loop().time()
-        await self._write_usage()
-        async with self._database.transaction() as connection:
-            row = await connection.fetchrow(_SELECT_STATE)
-            if tuple(row) == self._state:
-                return
-            keys = [CachedKey(**each) for each in await connection.fetch(_SELECT_KEYS)]
-        self._use(keys)
-        await asyncio.to_thread(self._save, keys)
-        self._state = tuple(row)  # until it is saved, the next look-up tries again
+            self._refreshed_at = asyncio.get_running_loop().time()
+            try:
+                with schema_errors_as_unavailable():
+                    await self._usage.write()
+                    await self._read_changed()
+            except BaseException:  # the next answer may be that of a restored database: read all
+                self._version = _NONE_READ
+                raise
 
     async def _refresh_if_due(self) -> None:
         if asyncio.get_running_loop().time() - self._refreshed_at < _MIN_INTERVAL:
@@ -115,59 +105,100 @@ class Keyring:
         with suppress(Unavailable):
             await self.refresh()
 
-    async def _write_usage(self) -> None:
-        unwritten, self._unwritten = self._unwritten, {}
-        try:
-            async with self._database.transaction() as connection:
-                columns = list(map(int, unwritten)), list(unwritten.values())
-                if unwritten:
-                    await connection.execute(_ADD_USAGE, *columns)
-                rows = await connection.fetch(_SELECT_USAGE)
-                self._today = {str(key_id): events for key_id, events in rows}
-        except BaseException:  # of PostgreSQL, or that this was cancelled
-            for name, events in unwritten.items():
-                self._unwritten[name] = self._unwritten.get(name, 0) + events
-            raise
-
-    def _use(self, keys: list[CachedKey]) -> None:
-        self._keys = {
-            key.sha256: Principal("key", str(key.id), key.valid_to or float("inf"), key.class_id)
-            for key in keys
-        }
+    async def _read_changed(self) -> None:
+        async with self._database.transaction() as connection:
+            version = await connection.fetchval("SELECT credential_version()")
+            if version == self._version:
+                return
+            is_later = self._version != _NONE_READ and version > self._version
+            since = self._version if is_later else _NONE_READ
+            rows = await connection.fetch(_SELECT_CHANGED, since)
+        known = self._principals if is_later else None
+        self._principals = _changed(known or {}, rows)
         self.in_use.clear()
+        self._version, self._is_saved = version, False
 
-    def _save(self, keys: list[CachedKey]) -> None:
-        draft = self._path.with_suffix(".draft")
+    async def _save(self) -> None:
+        """Raises Unavailable."""
+        self._is_saved = True
         try:
-            draft.touch(0o600)
-            draft.write_bytes(msgspec.json.encode(keys))
-            draft.replace(self._path)
+            await asyncio.to_thread(_save, self._path, dict(self._principals or {}))
         except OSError as error:
+            self._is_saved = False
             message = f"The ingest keys can't be kept for a start without PostgreSQL: {error}"
             raise Unavailable(message) from error
 
     async def _run(self) -> None:
         try:
             await self.refresh()
+            if not self._is_saved:
+                await self._save()
         finally:
             self._tried.set()
 
 
-_SELECT_STATE = "SELECT count(*), COALESCE(sum(version), 0)::bigint FROM ingest_keys"
+def _changed(
+    known: dict[bytes, Principal], rows: Iterable[Mapping[str, Any]]
+) -> dict[bytes, Principal]:
+    """The same object after these changes."""
+    now = time.time()
+    for row in rows:
+        fields = dict(row)
+        sha256 = fields.pop("sha256")
+        if fields["expires"] > now:
+            known[sha256] = Principal("key", **fields)
+        else:
+            known.pop(sha256, None)
+    return known
 
-_SELECT_KEYS = """
-    SELECT sha256, id, class_id, EXTRACT(EPOCH FROM valid_to)::double precision AS valid_to
-    FROM ingest_keys WHERE valid_to IS NULL OR valid_to > now()
-"""
 
-_ADD_USAGE = """
-    INSERT INTO ingest_usage AS u (key_id, day, events)
-    SELECT key_id, (now() AT TIME ZONE 'UTC')::date, events
-    FROM unnest($1::bigint[], $2::bigint[]) AS t (key_id, events)
-    WHERE EXISTS (SELECT FROM ingest_keys WHERE id = key_id) ORDER BY key_id
-    ON CONFLICT (key_id, day) DO UPDATE SET events = u.events + EXCLUDED.events
-"""
+def _load(path: Path) -> dict[bytes, Principal]:
+    saved = msgspec.json.decode(path.read_bytes(), type=list[SavedCredential])
+    return {
+        each.sha256: Principal(
+            role="key",
+            name=each.name,
+            expires=float("inf") if each.expires is None else each.expires,
+            class_id=each.class_id,
+            student=each.student,
+            confirmed=each.confirmed,
+        )
+        for each in saved
+    }
 
-_SELECT_USAGE = """
-    SELECT key_id, events FROM ingest_usage WHERE day = (now() AT TIME ZONE 'UTC')::date
+
+def _save(path: Path, principals: Mapping[bytes, Principal]) -> None:
+    content = msgspec.json.encode(
+        [
+            SavedCredential(
+                sha256=sha256,
+                name=each.name,
+                expires=each.expires,  # JSON has null for infinity
+                class_id=each.class_id,
+                student=each.student,
+                confirmed=each.confirmed,
+            )
+            for sha256, each in principals.items()
+        ]
+    )
+    draft = path.with_suffix(".draft")
+    draft.touch(0o600)
+    draft.write_bytes(content)
+    draft.replace(path)
+
+
+_SELECT_CHANGED = """
+    SELECT sha256, name, class_id, student, confirmed,
+        COALESCE(EXTRACT(EPOCH FROM valid_to)::double precision, 'infinity') AS expires
+    FROM (
+        SELECT sha256, 'key ' || id AS name, class_id, NULL AS student, true AS confirmed,
+            valid_to, version
+        FROM ingest_keys
+        UNION ALL
+        SELECT sha256, 'token ' || t.id, class_id, user_id, NOT claimed, valid_to, t.version
+        FROM student_tokens AS t JOIN students AS s ON s.id = t.student_id
+        UNION ALL
+        SELECT sha256, '', NULL, NULL, true, 'epoch', version FROM deleted_credentials
+    ) AS c
+    WHERE version > $1 AND ($1 >= 0 OR valid_to IS NULL OR valid_to > now())
 """

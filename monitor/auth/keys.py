@@ -79,11 +79,8 @@ async def revoke(connection: asyncpg.Connection, key_id: int) -> IngestKey:
 
 
 _ROTATE = """
-    UPDATE ingest_keys SET
-        valid_to = LEAST(valid_to, now() + interval '24 hours'), version = version + 1
+    UPDATE ingest_keys SET valid_to = LEAST(valid_to, now() + interval '24 hours')
     WHERE id = $1 AND (valid_to IS NULL OR valid_to > now()) RETURNING name, class_id
 """
 
-_REVOKE = """
-    UPDATE ingest_keys SET valid_to = LEAST(valid_to, now()), version = version + 1 WHERE id = $1
-"""
+_REVOKE = "UPDATE ingest_keys SET valid_to = LEAST(valid_to, now()) WHERE id = $1"

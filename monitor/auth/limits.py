@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ class Allowances(dict[str | Principal, "Allowance"]):
             now = time.monotonic()
             self._by_key = {key: each for key, each in self._by_key.items() if each.ends > now}
             self._prune_at = max(_MAX_ALLOWANCES, 2 * len(self._by_key))
-        key = f"address {_network(caller)}" if isinstance(caller, str) else caller.key
+        key = f"address {network_of(caller)}" if isinstance(caller, str) else caller.key
         allowance = self[caller] = self._by_key.setdefault(key, Allowance(self._rates))
         return allowance
 
@@ -118,7 +119,8 @@ class Allowance:
         return OverLimit(f"At most {amount} {what} a minute", self.ends - time.monotonic())
 
 
-def _network(address: str) -> str:
+@lru_cache(10_000)
+def network_of(address: str) -> str:
     """The address; for IPv6 the /64, the smallest allocation."""
     try:
         parsed = ip_address(address)

@@ -49,7 +49,7 @@ AS_THEMSELVES = Rule("as themselves")
 THEIRS = Rule("theirs", theirs=True)
 AS_TEACHER = Rule("theirs, as teacher", theirs=True, as_teacher=True)
 OWN = Rule("their own", theirs=True)
-TAKE_OFF = Rule("theirs", theirs=True, exempt=frozenset({"student_id"}))
+ROSTER_LINE = Rule("theirs", theirs=True, exempt=frozenset({"student_id"}))
 ENROL = Rule("theirs; new students", theirs=True, exempt=frozenset({"user_id"}))
 HAND_IN = Rule(
     "theirs, ungraded", theirs=True, forbidden_fields=frozenset({"grade", "feedback", "status"})
@@ -81,6 +81,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /classes/{class_id}": _MEMBERS,
     "PUT /classes/{class_id}": _TEACHER,
     "DELETE /classes/{class_id}": _STAFF,
+    "POST /classes/{class_id}/copy": _STAFF,
     "GET /overview": _STAFF,
     "GET /classes/{class_id}/now": _STAFF,
     "GET /classes/{class_id}/activity": _STAFF,
@@ -94,22 +95,25 @@ ROUTES: Mapping[str, Permission] = {
     "GET /classes/{class_id}/students": _STAFF,
     "POST /classes/{class_id}/students": Permission(instructor=ENROL, admin=YES),
     "POST /classes/{class_id}/roster": Permission(instructor=ENROL, admin=YES),
-    "DELETE /classes/{class_id}/students/{student_id}": Permission(instructor=TAKE_OFF, admin=YES),
+    "PUT /classes/{class_id}/students/{student_id}": Permission(instructor=ROSTER_LINE, admin=YES),
+    "DELETE /classes/{class_id}/students/{student_id}": Permission(
+        instructor=ROSTER_LINE, admin=YES
+    ),
     "GET /classes/{class_id}/waiting": _STAFF,
     "POST /classes/{class_id}/waiting/admit": _TEACHER,
     "POST /classes/{class_id}/waiting/refuse": _TEACHER,
     "GET /classes/{class_id}/refusals": _STAFF,
     "GET /heard": _STAFF,
-    "POST /students": Permission(instructor=ENROL, admin=YES),
+    "POST /students": _ADMIN,
     "GET /students": _MEMBERS,
     "GET /students/{student_id}": _MEMBERS,
     "GET /students/{student_id}/timeline": _MEMBERS,
     "GET /students/{student_id}/accesses": _MEMBERS,
     "GET /students/{student_id}/sessions": _OWN,
     "GET /students/{student_id}/submissions": _MEMBERS,
-    "PUT /students/{student_id}": _STAFF,
+    "PUT /students/{student_id}": _ADMIN,
     "DELETE /students/{student_id}": _ADMIN,
-    "POST /notebooks": _STAFF_CREATES,
+    "POST /notebooks": Permission(instructor=IN_A_CLASS, admin=YES),
     "GET /notebooks": _MEMBERS,
     "GET /notebooks/{notebook_id}": _MEMBERS,
     "PUT /notebooks/{notebook_id}": _ADMIN,
@@ -131,6 +135,13 @@ ROUTES: Mapping[str, Permission] = {
     "GET /ingest-keys": _STAFF,
     "POST /ingest-keys/{key_id}/rotate": _STAFF,
     "DELETE /ingest-keys/{key_id}": _STAFF,
+    "POST /classes/{class_id}/tokens": _TEACHER,
+    "GET /student-tokens": Permission(student=OWN, instructor=THEIRS, admin=YES),
+    "POST /student-tokens/{token_id}/rotate": Permission(
+        student=OWN, instructor=AS_TEACHER, admin=YES
+    ),
+    "POST /student-tokens/{token_id}/confirm": _TEACHER,
+    "DELETE /student-tokens/{token_id}": _TEACHER,
     "GET /audit": _ADMIN,
     "GET /rejected-events": _ADMIN,
     "POST /rejected-events/{letter_id}/replay": _ADMIN,

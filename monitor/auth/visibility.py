@@ -1,5 +1,6 @@
 """Row-level access: a student sees what is their own, an instructor what is of their classes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
@@ -9,7 +10,7 @@ from monitor.database.resource import Condition
 
 _ATTENDS = """
     SELECT class_id FROM student_classes JOIN students ON students.id = student_id
-    WHERE students.user_id = {user}
+    WHERE students.user_id = {user} AND role <> 'waiting'
 """
 _TEACHES = "SELECT class_id FROM teaching WHERE user_id = {user}"
 _TEACHES_AS_TEACHER = """
@@ -39,21 +40,17 @@ _ROWS = {
         "student": "user_id = {user}",
         "instructor": "(user_id = {user} OR students.id IN ({taught}))",
     },
-    # A notebook without events and assignments reveals nothing about another class.
     "notebooks": {
         "student": """
             id IN (SELECT notebook_id FROM class_assignments WHERE class_id IN ({attends}))
         """,
-        "instructor": """(
-            id IN (SELECT notebook_id FROM class_assignments WHERE class_id IN ({teaches}))
-            OR id IN (
-                SELECT notebook_id FROM cell_progress WHERE student_id IN ({taught})
-            )
-            OR NOT has_events
-            AND NOT EXISTS (SELECT FROM class_assignments WHERE notebook_id = notebooks.id)
-        )""",
+        "instructor": "notebooks.class_id IN ({teaches})",
     },
     "ingest_keys": {"instructor": "class_id IN ({teaches})"},
+    "student_tokens": {
+        "student": "student_id IN (SELECT id FROM students WHERE user_id = {user})",
+        "instructor": "class_id IN ({teaches})",
+    },
 }
 
 # The table and column that an argument of a call refers to, in path, query and body alike.
@@ -65,6 +62,7 @@ _NAMED = {
     "user_id": ("students", "user_id"),
     "notebook_id": ("notebooks", "id"),
     "key_id": ("ingest_keys", "id"),
+    "token_id": ("student_tokens", "id"),
 }
 NAMES = frozenset(_NAMED)
 
@@ -110,6 +108,22 @@ async def classes_of(connection: asyncpg.Connection, principal: Principal) -> li
     query = _SELECT_CLASSES.format(condition=visible_rows("classes", principal, "$1"))
     return [row["id"] for row in await connection.fetch(query, principal.name)]
 
+
+async def classes_shared(
+    connection: asyncpg.Connection, principal: Principal, user_ids: Iterable[str]
+) -> dict[str, list[int]]:
+    """The ids of the classes in which an instructor teaches each of these students, if any."""
+    classes: dict[str, list[int]] = {}
+    for row in await connection.fetch(_SELECT_SHARED, list(user_ids), principal.name):
+        classes.setdefault(row["user_id"], []).append(row["class_id"])
+    return classes
+
+
+_SELECT_SHARED = """
+    SELECT s.user_id, m.class_id FROM students AS s JOIN student_classes AS m ON m.student_id = s.id
+    WHERE s.user_id = ANY($1::text[]) AND m.role = 'student'
+        AND m.class_id IN (SELECT t.class_id FROM teaching AS t WHERE t.user_id = $2)
+"""
 
 _SELECT_CLASSES = "SELECT id FROM classes WHERE {condition} ORDER BY id"
 

@@ -68,12 +68,23 @@ class Condition(NamedTuple):
 
 
 class Resource(Generic[T]):
-    """A table. `kind` has the columns to read; `joins` adds those of other tables."""
+    """A table. `kind` has the columns to read; `joins` adds those of other tables.
 
-    def __init__(self, kind: type[T], table: str, noun: str, joins: str = "") -> None:
+    `protected` ends the sentence that a row with events is not deleted: "The class 7 has …".
+    """
+
+    def __init__(
+        self,
+        kind: type[T],
+        table: str,
+        noun: str,
+        joins: str = "",
+        protected: str = "events, and events are never deleted",
+    ) -> None:
         self.kind = kind
         self.table = table
         self.noun = noun
+        self._protected = protected
         self._columns = ", ".join(kind.__struct_fields__)
         self._joins = joins
 
@@ -120,7 +131,7 @@ class Resource(Generic[T]):
             row = await self._run(connection, _DELETE.format(table=self.table), row_id)
         except asyncpg.ForeignKeyViolationError as error:
             # The error of the trigger that protects events names no table.
-            what = _DEPENDENTS.get(error.table_name or "", "events, and events are never deleted")
+            what = _DEPENDENTS.get(error.table_name or "", self._protected)
             raise Conflict(f"The {self.noun} {row_id} has {what}") from None
         return self._shown(row, row_id)
 

@@ -14,12 +14,17 @@ from monitor.database.pool import Connection
 from monitor.database.resource import Resource, values
 from monitor.errors import Conflict, MonitorError, NotFound
 from monitor.http.operations import Api, Declaration
+from monitor.http.transactions import AfterCommit
 
+Find = Callable[[Connection, Any, Principal], Awaitable[Listing[Any]]]
+Get = Callable[[Connection, int, Principal], Awaitable[Any]]
 Change = Callable[[Connection, int, Any], Awaitable[Any]]
+Remove = Callable[[Connection, int], Awaitable[Any]]
 Raises = tuple[type[MonitorError], ...]
 
 _CONNECTION = {"connection": Connection}
 _CALLER = {"caller": Principal}
+_AFTER_COMMIT = {"after_commit": AfterCommit}
 
 
 class Insert(Protocol):
@@ -41,7 +46,9 @@ class ResourceCalls:
 
     `create` and `update` are the types of the bodies, `query` that of a list's query. Bodies are
     stored as they are sent unless `insert` or `change` do more; these raise `create_raises` and
-    `update_raises`, and `change` NotFound.
+    `update_raises`, and `change` NotFound. `find` and `get` are for rows that callers see
+    differently, `remove` for those that take others along. `after_change` is called after the
+    commit of a PUT or a DELETE.
     """
 
     rows: Resource[Any]
@@ -50,8 +57,12 @@ class ResourceCalls:
     update: type[msgspec.Struct]
     query: type[Page]
     docs: Docs
+    find: Find | None = None
+    get: Get | None = None
     insert: Insert | None = None
     change: Change | None = None
+    remove: Remove | None = None
+    after_change: Callable[[], Awaitable[None]] | None = None
     create_raises: Raises = ()
     update_raises: Raises = ()
 
@@ -96,10 +107,10 @@ class ResourceCalls:
         )
 
     def _list(self) -> Declaration:
-        rows = self.rows
+        rows, find = self.rows, self.find or partial(_find, self.rows)
 
         async def list_rows(connection: Connection, query: Page, caller: Principal) -> Listing[Any]:
-            return await rows.find(connection, query, visible(rows.table, caller))
+            return await find(connection, query, caller)
 
         return Declaration(
             method="GET",
@@ -113,8 +124,11 @@ class ResourceCalls:
         )
 
     def _get(self) -> Declaration:
-        async def get_row(connection: Connection, **ids: int) -> Any:
-            return await self.rows.get(connection, *ids.values())
+        get = self.get or partial(_get, self.rows)
+
+        async def get_row(connection: Connection, caller: Principal, **ids: int) -> Any:
+            (row_id,) = ids.values()
+            return await get(connection, row_id, caller)
 
         return Declaration(
             method="GET",
@@ -124,15 +138,19 @@ class ResourceCalls:
             handler=get_row,
             returns=self.rows.kind,
             parameters=self._key,
-            context=_CONNECTION,
+            context=_CONNECTION | _CALLER,
             raises=(NotFound,),
         )
 
     def _update(self) -> Declaration:
         change = self.change or partial(_change, self.rows)
 
-        async def update_row(connection: Connection, body: Any, **ids: int) -> Any:
+        async def update_row(
+            connection: Connection, after_commit: AfterCommit, body: Any, **ids: int
+        ) -> Any:
             (row_id,) = ids.values()
+            if self.after_change:
+                after_commit(self.after_change)
             return await change(connection, row_id, body)
 
         return Declaration(
@@ -144,13 +162,18 @@ class ResourceCalls:
             returns=self.rows.kind,
             parameters=self._key,
             body=self.update,
-            context=_CONNECTION,
+            context=_CONNECTION | _AFTER_COMMIT,
             raises=(NotFound, *self.update_raises),
         )
 
     def _delete(self) -> Declaration:
-        async def delete_row(connection: Connection, **ids: int) -> Any:
-            return await self.rows.delete(connection, *ids.values())
+        remove = self.remove or self.rows.delete
+
+        async def delete_row(connection: Connection, after_commit: AfterCommit, **ids: int) -> Any:
+            (row_id,) = ids.values()
+            if self.after_change:
+                after_commit(self.after_change)
+            return await remove(connection, row_id)
 
         return Declaration(
             method="DELETE",
@@ -160,9 +183,19 @@ class ResourceCalls:
             handler=delete_row,
             returns=self.rows.kind,
             parameters=self._key,
-            context=_CONNECTION,
+            context=_CONNECTION | _AFTER_COMMIT,
             raises=(NotFound, Conflict),
         )
+
+
+async def _find(
+    rows: Resource[Any], connection: Connection, query: Page, caller: Principal
+) -> Listing[Any]:
+    return await rows.find(connection, query, visible(rows.table, caller))
+
+
+async def _get(rows: Resource[Any], connection: Connection, row_id: int, caller: Principal) -> Any:
+    return await rows.get(connection, row_id)
 
 
 async def _insert(

@@ -83,9 +83,11 @@ _END_ABANDONED = """
         AND state_change < now() - make_interval(secs => $1)
 """
 
-_EXPIRE_REJECTED = (
-    "DELETE FROM rejected_events WHERE received_at < now() - make_interval(days => $1)"
-)
+# What was withdrawn can be replayed until somebody discards it.
+_EXPIRE_REJECTED = """
+    DELETE FROM rejected_events
+    WHERE received_at < now() - make_interval(days => $1) AND source <> 'withdrawn'
+"""
 
 # After this long a retry is older than OLDEST and gets a new time anyway: its receipt is useless.
 _EXPIRE_RECEIPTS = (

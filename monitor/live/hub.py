@@ -92,7 +92,7 @@ class Hub:
             await asyncio.sleep(_CATCH_UP_INTERVAL)
 
     def missed(
-        self, subscriber: Subscriber, channels: list[str], cursor: StreamPosition, until: int
+        self, subscriber: Subscriber, channels: Iterable[str], cursor: StreamPosition, until: int
     ) -> Iterator[bytes]:
         """Messages on these channels since the cursor, except those already delivered."""
         names, delivered = set(channels), set(subscriber.channels)

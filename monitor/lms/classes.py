@@ -1,17 +1,17 @@
-"""Classes."""
+"""Classes, and how one ends and is copied for the next term."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
+import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from monitor.database.paging import Page
-from monitor.database.resource import Name, Resource
+from monitor.database.resource import Name, Resource, values
+from monitor.errors import Conflict
 from monitor.events.event import Indexed, Required
 
-# Who joins by posting with the class's key: anybody (up to `max_new_names` new names a day, from
-# then on as `approve`), whom a teacher lets in, or nobody who is not on the roster.
 JoinPolicy = Literal["open", "approve", "roster"]
 NewNames = Annotated[int, msgspec.Meta(ge=0, le=100_000, description="A day, by UTC")]
 
@@ -23,7 +23,12 @@ class ClassFilter(Page, frozen=True, kw_only=True):
 
 
 class ClassCreate(msgspec.Struct):
-    """A new class. `class_code` is unique."""
+    """A new class. `class_code` is unique.
+
+    `join_policy` says what happens to a student who posts with the class's key and is not on its
+    roster: enrolled (`open`; beyond `max_new_names` a day as with `approve`), waiting until a
+    teacher lets them in (`approve`), or refused (`roster`).
+    """
 
     name: Name
     class_code: Required
@@ -34,7 +39,10 @@ class ClassCreate(msgspec.Struct):
 
 
 class ClassUpdate(msgspec.Struct):
-    """Changes of a class: fields that are left out stay as they are."""
+    """Changes of a class: fields that are left out stay as they are.
+
+    `is_active: false` puts the class away: its keys end, now and for good; it can still be read.
+    """
 
     name: Name | UnsetType = UNSET
     class_code: Required | UnsetType = UNSET
@@ -44,8 +52,15 @@ class ClassUpdate(msgspec.Struct):
     max_new_names: NewNames | UnsetType = UNSET
 
 
+class ClassCopy(msgspec.Struct):
+    """The name and the code of a copy of a class."""
+
+    name: Name
+    class_code: Required
+
+
 class ClassResponse(msgspec.Struct):
-    """A class; an archived one is not `is_active`."""
+    """A class; one that was put away is not `is_active`."""
 
     id: int
     name: str
@@ -58,4 +73,63 @@ class ClassResponse(msgspec.Struct):
     updated_at: datetime
 
 
-CLASSES = Resource(ClassResponse, "classes", "class")
+_PROTECTED = "events, which are never deleted: `is_active: false` puts it away"
+CLASSES = Resource(ClassResponse, "classes", "class", protected=_PROTECTED)
+
+
+async def update(connection: asyncpg.Connection, class_id: int, body: ClassUpdate) -> ClassResponse:
+    """Changes a class; the keys of one that was put away end. Raises NotFound, InUse."""
+    changed = await CLASSES.update(connection, class_id, values(body))
+    if not changed.is_active:
+        await connection.execute(_END_KEYS, class_id)
+    return changed
+
+
+async def copy(connection: asyncpg.Connection, class_id: int, body: ClassCopy) -> ClassResponse:
+    """A class with the policy, notebooks and assignments of another, the latter without due dates.
+
+    It has no roster. Raises NotFound, InUse.
+    """
+    original = await CLASSES.get(connection, class_id)
+    kept = ("description", "join_policy", "max_new_names")
+    created = await CLASSES.insert(
+        connection, {**values(body), **{name: getattr(original, name) for name in kept}}
+    )
+    await connection.execute(_COPY_NOTEBOOKS, class_id, created.id)
+    await connection.execute(_COPY_ASSIGNMENTS, class_id, created.id)
+    return created
+
+
+async def delete(connection: asyncpg.Connection, class_id: int) -> ClassResponse:
+    """Deletes a class with its roster, its keys and its notebooks.
+
+    Raises NotFound, and Conflict where it has assignments or events.
+    """
+    deleted = await CLASSES.delete(connection, class_id)
+    try:
+        await connection.execute(_DELETE_NOTEBOOKS, class_id)
+    except asyncpg.ForeignKeyViolationError:  # an event has named one in this moment
+        raise Conflict(f"The class {class_id} has {_PROTECTED}") from None
+    return deleted
+
+
+_END_KEYS = """
+    UPDATE ingest_keys SET valid_to = now(), version = version + 1
+    WHERE class_id = $1 AND (valid_to IS NULL OR valid_to > now())
+"""
+
+_COPY_NOTEBOOKS = """
+    INSERT INTO notebooks (class_id, path, name)
+    SELECT DISTINCT $2::bigint, n.path, n.name
+    FROM class_assignments AS a JOIN notebooks AS n ON n.id = a.notebook_id WHERE a.class_id = $1
+"""
+
+_COPY_ASSIGNMENTS = """
+    INSERT INTO class_assignments (class_id, notebook_id, title, description, points)
+    SELECT $2, copied.id, a.title, a.description, a.points
+    FROM class_assignments AS a JOIN notebooks AS n ON n.id = a.notebook_id
+    JOIN notebooks AS copied ON copied.class_id = $2 AND copied.path = n.path
+    WHERE a.class_id = $1 ORDER BY a.id
+"""
+
+_DELETE_NOTEBOOKS = "DELETE FROM notebooks WHERE class_id = $1"

@@ -5,23 +5,25 @@ from typing import Annotated, Literal
 
 import asyncpg
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from monitor.auth.principal import Principal
+from monitor.database.display import DISPLAYED
 from monitor.database.paging import Id, Listing, Page
-from monitor.database.resource import Unknown
+from monitor.database.resource import Unknown, values
 from monitor.errors import NotFound
 from monitor.events.event import Indexed, Required
 from monitor.lms.classes import CLASSES
 from monitor.lms.students import ensure
 
 ClassRole = Literal["student", "assistant", "teacher"]
-RosterRole = Literal["student", "assistant", "teacher", "pending"]
+RosterRole = Literal["student", "assistant", "teacher", "waiting"]
 
 
 class Enrolment(msgspec.Struct, kw_only=True):
     """Enrols a student by `student_id` or by `user_id`; the latter is created if unknown.
 
-    Name, email and team replace the student's if given. Enrolling again changes the role.
+    Name, email and team replace those of the class's roster if given. Enrolling again changes the
+    role, and lets in who is waiting.
     """
 
     student_id: Id | None = None
@@ -39,11 +41,21 @@ class Enrolment(msgspec.Struct, kw_only=True):
 Enrolments = Annotated[list[Enrolment], msgspec.Meta(max_length=10_000)]
 
 
+class RosterLineUpdate(msgspec.Struct):
+    """Changes of a line of a roster: fields that are left out stay, null clears them."""
+
+    name: Indexed | UnsetType | None = UNSET
+    email: Indexed | UnsetType | None = UNSET
+    team: Indexed | UnsetType | None = UNSET
+    role: ClassRole | UnsetType = UNSET
+
+
 class RosterEntry(msgspec.Struct):
     """A person on a class's roster.
 
-    A student of another teacher is `pending` until an administrator enrols them; until then the
-    class sees nothing of theirs.
+    Name, email and team are as the class sees them: the roster's, else the record's or those that
+    the person's events in the class claim. Who is `waiting` has posted with the class's key and is
+    not let in yet: the class sees nothing else of theirs.
     """
 
     class_id: int
@@ -71,7 +83,7 @@ async def ensure_students(
 ) -> dict[int, Enrolment]:
     """The enrolments by student id; creates students whose user_id is unknown.
 
-    Commit before `enrol`, because the pipeline locks students in another order. Raises NotFound,
+    Commit before `enrol`, because the pipeline creates students in another order. Raises NotFound,
     and Unknown for an unknown student_id.
     """
     await CLASSES.get(connection, class_id)
@@ -82,56 +94,58 @@ async def ensure_students(
 
 
 async def enrol(
-    connection: asyncpg.Connection,
-    class_id: int,
-    by_id: dict[int, Enrolment],
-    caller: Principal,
+    connection: asyncpg.Connection, class_id: int, by_id: dict[int, Enrolment]
 ) -> list[RosterEntry]:
     """Enrols students by their ids: all of them or, if one does not exist, nobody. Raises NotFound.
 
-    Unless the caller is an administrator, students of other teachers become pending, and their
-    name, email and team stay as they are.
+    It opens nothing that they did elsewhere, so nobody's consent is needed.
     """
     ids = sorted(by_id)
-    await connection.execute(_LOCK, ids)  # so that no ingest key enrols one at the same time
-    teacher = None if caller.role == "admin" else caller.name
-    others = {row["id"] for row in await connection.fetch(_SELECT_OF_OTHERS, ids, teacher)}
-    await _update_students(
-        connection, {row_id: each for row_id, each in by_id.items() if row_id not in others}
-    )
-    roles = [_role(by_id[row_id], row_id in others) for row_id in ids]
+    lines = [by_id[student_id] for student_id in ids]
+    columns = [[getattr(line, name) for line in lines] for name in ("role", *_TEXTS)]
     try:
-        await connection.execute(_ENROL, class_id, ids, roles)
+        await connection.execute(_ENROL, class_id, ids, *columns)
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"The class {class_id} or one of the students does not exist") from None
+    await connection.execute(_FORGET_REMOVALS, class_id, ids)
     return [RosterEntry(**row) for row in await connection.fetch(_SELECT, class_id, ids)]
-
-
-async def _update_students(connection: asyncpg.Connection, by_id: dict[int, Enrolment]) -> None:
-    columns = [
-        [getattr(each, name) for each in by_id.values()] for name in ("name", "email", "team")
-    ]
-    await connection.execute(_UPDATE_STUDENTS, list(by_id), *columns)
 
 
 async def appoint(connection: asyncpg.Connection, class_id: int, user_id: str) -> None:
     """Enrols somebody as the teacher of a class; creates them if unknown."""
     (student_id,) = (await ensure(connection, [user_id])).values()
-    await connection.execute(_ENROL, class_id, [student_id], ["teacher"])
+    await enrol(connection, class_id, {student_id: Enrolment(user_id=user_id, role="teacher")})
 
 
-async def remove(connection: asyncpg.Connection, class_id: int, student_id: int) -> RosterEntry:
-    """Returns the removed entry. Raises NotFound."""
-    rows = await connection.fetch(_SELECT, class_id, [student_id])
-    deleted = await connection.fetchval(_DELETE, class_id, student_id)
-    if not rows or deleted is None:
+async def update(
+    connection: asyncpg.Connection, class_id: int, student_id: int, body: RosterLineUpdate
+) -> RosterEntry:
+    """Changes a line of the roster. Raises NotFound."""
+    changes = values(body)
+    if changes:
+        columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(changes, 3))
+        query = _UPDATE.format(changes=columns)
+        await connection.execute(query, class_id, student_id, *changes.values())
+    return await _entry(connection, class_id, student_id)
+
+
+async def remove(
+    connection: asyncpg.Connection, class_id: int, student_id: int, by: str
+) -> RosterEntry:
+    """Returns the removed entry. `by` is who removes it, remembered with the removal.
+
+    A class's key brings nobody back who was removed; enrolling does. Raises NotFound.
+    """
+    entry = await _entry(connection, class_id, student_id)
+    await connection.execute(_DELETE, class_id, student_id, by)
+    return entry
+
+
+async def _entry(connection: asyncpg.Connection, class_id: int, student_id: int) -> RosterEntry:
+    row = await connection.fetchrow(_SELECT, class_id, [student_id])
+    if row is None:
         raise NotFound(f"The student {student_id} is not in the class {class_id}")
-    return RosterEntry(**rows[0])
-
-
-def _role(enrolment: Enrolment, is_of_others: bool) -> RosterRole:
-    is_pending = is_of_others and enrolment.role == "student"
-    return "pending" if is_pending else enrolment.role
+    return RosterEntry(**row)
 
 
 async def _check_ids(connection: asyncpg.Connection, enrolments: list[Enrolment]) -> None:
@@ -141,53 +155,57 @@ async def _check_ids(connection: asyncpg.Connection, enrolments: list[Enrolment]
         raise Unknown("student_id", missing)
 
 
+_TEXTS = ("name", "email", "team")
+
 _SELECT_MISSING = """
     SELECT wanted FROM unnest($1::bigint[]) AS wanted
     WHERE NOT EXISTS (SELECT FROM students WHERE id = wanted) LIMIT 1
 """
 
-# Same lock order everywhere, to avoid deadlocks.
-_LOCK = "SELECT FROM students WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
-
-_SELECT_OF_OTHERS = """
-    SELECT id FROM unnest($1::bigint[]) AS id
-    WHERE is_of_others(id, ARRAY(SELECT t.id FROM students AS t WHERE t.user_id = $2))
-"""
-
-_UPDATE_STUDENTS = """
-    UPDATE students AS s SET
-        name = COALESCE(changes.name, s.name),
-        name_at = CASE WHEN changes.name IS NULL THEN s.name_at ELSE now() END,
-        email = COALESCE(changes.email, s.email),
-        email_at = CASE WHEN changes.email IS NULL THEN s.email_at ELSE now() END,
-        team = COALESCE(changes.team, s.team),
-        team_at = CASE WHEN changes.team IS NULL THEN s.team_at ELSE now() END
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS changes (id, name, email, team)
-    WHERE s.id = changes.id AND COALESCE(changes.name, changes.email, changes.team) IS NOT NULL
-"""
-
+# In the order of ids, as class keys write rosters, to avoid deadlocks.
 _ENROL = """
-    INSERT INTO student_classes (class_id, student_id, role)
-    SELECT $1, student_id, role FROM unnest($2::bigint[], $3::text[]) AS t (student_id, role)
-    ON CONFLICT (student_id, class_id) DO UPDATE SET role = EXCLUDED.role
+    INSERT INTO student_classes AS line (class_id, student_id, role, name, email, team)
+    SELECT $1, student_id, role, name, email, team
+    FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
+        AS t (student_id, role, name, email, team)
+    ORDER BY student_id
+    ON CONFLICT (student_id, class_id) DO UPDATE SET
+        role = EXCLUDED.role,
+        name = COALESCE(EXCLUDED.name, line.name),
+        email = COALESCE(EXCLUDED.email, line.email),
+        team = COALESCE(EXCLUDED.team, line.team),
+        joined_at = CASE line.role WHEN 'waiting' THEN now() ELSE line.joined_at END,
+        joined_by = NULL
 """
+
+_FORGET_REMOVALS = """
+    DELETE FROM class_removals WHERE class_id = $1 AND student_id = ANY($2::bigint[])
+"""
+
+_UPDATE = "UPDATE student_classes SET {changes} WHERE class_id = $1 AND student_id = $2"
 
 _COUNT = "SELECT count(*) FROM student_classes WHERE class_id = $1"
 
-_SELECT_ROSTER = """
-    SELECT class_id, student_id, user_id,
-        CASE WHEN role <> 'pending' THEN name END AS name,
-        CASE WHEN role <> 'pending' THEN email END AS email,
-        CASE WHEN role <> 'pending' THEN team END AS team,
-        role, joined_at
-    FROM student_classes JOIN students ON students.id = student_id
-    WHERE class_id = $1
+_LINES = """
+    SELECT line.class_id, line.student_id, record.user_id, {displayed}, line.role, line.joined_at
+    FROM student_classes AS line JOIN students AS record ON record.id = line.student_id
+    LEFT JOIN student_states AS claimed
+        ON claimed.student_id = line.student_id AND claimed.class_id = line.class_id
+    WHERE line.class_id = $1
 """
 
-_SELECT_PAGE = _SELECT_ROSTER + " ORDER BY user_id OFFSET $2 LIMIT $3"
+_SELECT_ROSTER = _LINES.format(displayed=DISPLAYED)
 
-_SELECT = _SELECT_ROSTER + " AND student_id = ANY($2::bigint[]) ORDER BY user_id"
+_SELECT_PAGE = _SELECT_ROSTER + " ORDER BY record.user_id OFFSET $2 LIMIT $3"
+
+_SELECT = _SELECT_ROSTER + " AND line.student_id = ANY($2::bigint[]) ORDER BY record.user_id"
 
 _DELETE = """
-    DELETE FROM student_classes WHERE class_id = $1 AND student_id = $2 RETURNING student_id
+    WITH removed AS (
+        DELETE FROM student_classes WHERE class_id = $1 AND student_id = $2
+        RETURNING student_id, class_id
+    )
+    INSERT INTO class_removals (student_id, class_id, removed_by)
+    SELECT student_id, class_id, $3 FROM removed
+    ON CONFLICT (student_id, class_id) DO UPDATE SET removed_at = now(), removed_by = $3
 """

@@ -1,14 +1,16 @@
 """Students: created by the first event that names them, or in advance."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.database.paging import Page
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible, visible_rows
+from monitor.database.display import DISPLAYED
+from monitor.database.paging import Listing, Page
 from monitor.database.resource import Fixed, Resource, values
 from monitor.events.event import Indexed, Required
 
@@ -31,7 +33,7 @@ class StudentCreate(msgspec.Struct):
 
 
 class StudentUpdate(msgspec.Struct):
-    """Changes of a student: fields that are left out stay; later events may change them again."""
+    """Changes of a student's record: fields that are left out stay; events don't change it."""
 
     name: Indexed | UnsetType | None = UNSET
     email: Indexed | UnsetType | None = UNSET
@@ -40,7 +42,11 @@ class StudentUpdate(msgspec.Struct):
 
 
 class StudentResponse(msgspec.Struct):
-    """A student, identified by the `user_id` that their events have."""
+    """A student, identified by the `user_id` that their events have.
+
+    Name, email and team are the record's, which administrators keep; for an instructor those that
+    the roster of their first class shows.
+    """
 
     id: int
     user_id: str
@@ -53,9 +59,30 @@ class StudentResponse(msgspec.Struct):
 STUDENTS = Resource(StudentResponse, "students", "student")
 
 
-async def create(connection: asyncpg.Connection, body: StudentCreate) -> StudentResponse:
-    """Raises InUse."""
-    return await STUDENTS.insert(connection, _with_times(values(body)))
+async def find(
+    connection: asyncpg.Connection, page: StudentFilter, caller: Principal
+) -> Listing[StudentResponse]:
+    """A page of the students that a caller sees, in the order in which they were made."""
+    if caller.role != "instructor":
+        return await STUDENTS.find(connection, page, visible(STUDENTS.table, caller))
+    visible_to = visible_rows(STUDENTS.table, caller, "$1")
+    taught = _SELECT_TAUGHT.format(displayed=DISPLAYED, visible=visible_to)
+    filters = [values(page).get(name) for name in ("user_id", "email", "team")]
+    total = await connection.fetchval(_COUNT.format(taught=taught), caller.name, *filters)
+    query = _SELECT_PAGE.format(taught=taught)
+    rows = await connection.fetch(query, caller.name, *filters, page.skip, page.limit)
+    return Listing([StudentResponse(**row) for row in rows], total)
+
+
+async def get(
+    connection: asyncpg.Connection, student_id: int, caller: Principal
+) -> StudentResponse:
+    """Raises NotFound."""
+    student = await STUDENTS.get(connection, student_id)
+    if caller.role != "instructor":
+        return student
+    page = StudentFilter(user_id=student.user_id)
+    return (await find(connection, page, caller)).items[0]  # the gate lets nobody else through
 
 
 async def update(
@@ -65,7 +92,7 @@ async def update(
     student = await STUDENTS.get(connection, student_id)
     if body.user_id not in (UNSET, student.user_id):
         raise Fixed("user_id")
-    return await STUDENTS.update(connection, student_id, _with_times(values(body)))
+    return await STUDENTS.update(connection, student_id, values(body))
 
 
 async def ensure(connection: asyncpg.Connection, user_ids: Iterable[str]) -> dict[str, int]:
@@ -75,11 +102,27 @@ async def ensure(connection: asyncpg.Connection, user_ids: Iterable[str]) -> dic
     return {row["user_id"]: row["id"] for row in await connection.fetch(_SELECT_IDS, unique)}
 
 
-def _with_times(columns: dict[str, Any]) -> dict[str, Any]:
-    """The columns and the times of their change: the latest wins, an event's or a teacher's."""
-    now = datetime.now(UTC)
-    return columns | {f"{name}_at": now for name in ("name", "email", "team") if name in columns}
+# An instructor's students, each as the first of the instructor's classes shows them.
+_SELECT_TAUGHT = """
+    SELECT * FROM (
+        SELECT record.id, record.user_id, {displayed}, record.created_at
+        FROM (SELECT * FROM students WHERE {visible}) AS record
+        LEFT JOIN LATERAL (
+            SELECT line.* FROM student_classes AS line JOIN teaching AS t USING (class_id)
+            WHERE line.student_id = record.id AND t.user_id = $1
+                AND (line.role = 'student' OR record.user_id = $1)
+            ORDER BY class_id LIMIT 1
+        ) AS line ON true
+        LEFT JOIN student_states AS claimed
+            ON claimed.student_id = line.student_id AND claimed.class_id = line.class_id
+    ) AS taught
+    WHERE ($2::text IS NULL OR user_id = $2) AND ($3::text IS NULL OR email = $3)
+        AND ($4::text IS NULL OR team = $4)
+"""
 
+_COUNT = "SELECT count(*) FROM ({taught}) AS students"
+
+_SELECT_PAGE = "{taught} ORDER BY id OFFSET $5 LIMIT $6"
 
 _INSERT_MISSING = """
     INSERT INTO students (user_id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING

@@ -67,6 +67,7 @@ _TOTAL = """
     SELECT COALESCE(sum(stored), 0)::bigint AS stored,
         COALESCE(sum(duplicates), 0)::bigint AS duplicates,
         COALESCE(sum(rejected), 0)::bigint AS rejected,
+        COALESCE(sum(withdrawn), 0)::bigint AS withdrawn,
         COALESCE(sum(spooled) FILTER (WHERE replica <> $1), 0)::bigint AS spooled,
         COALESCE(sum(pending) FILTER (
             WHERE replica <> $1 AND seen_at > now() - interval '15 seconds'), 0)::bigint AS pending

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from monitor.events.event import Event
 from monitor.events.types import status
-from monitor.live.channels import channel
+from monitor.live.channels import channel, in_class
 from monitor.live.history import Publication
 from monitor.pipeline.class_choice import NO_CLASS
 from monitor.pipeline.postgres import State, Stored
@@ -87,7 +87,7 @@ class Messages:
         names = [own, "progress:*"]
         if not resolved.disputed:
             for class_id in self._classes(resolved):
-                names += (f"class:{class_id}", f"{own}@{class_id}")
+                names += (f"class:{class_id}", in_class(own, class_id))
         return names
 
     def _classes(self, resolved: Resolved) -> list[int]:

@@ -2,6 +2,7 @@
 
 from monitor.http.operations import Api
 from monitor.http.resources import Docs, ResourceCalls
+from monitor.lms import assignments
 from monitor.lms.assignments import (
     ASSIGNMENTS,
     AssignmentFilter,
@@ -18,7 +19,9 @@ def declare(api: Api) -> None:
         update=ClassAssignmentUpdate,
         query=AssignmentFilter,
         docs=Docs(
-            create="Makes an assignment.",
+            create="Hands a notebook out to a class.",
             delete="Deletes an assignment that has no submissions.",
         ),
+        insert=assignments.create,
+        change=assignments.update,
     ).declare(api)

@@ -7,7 +7,7 @@ from monitor.errors import NotFound
 from monitor.http.operations import Api
 from monitor.http.transactions import Transactions
 from monitor.lms import enrolment, roster_csv
-from monitor.lms.enrolment import Enrolment, Enrolments, RosterEntry
+from monitor.lms.enrolment import Enrolment, Enrolments, RosterEntry, RosterLineUpdate
 
 
 def declare(api: Api) -> None:
@@ -23,16 +23,15 @@ def declare(api: Api) -> None:
         transactions: Transactions,
         class_id: Id,
         body: Enrolment | Enrolments,
-        caller: Principal,
     ) -> RosterEntry | list[RosterEntry]:
         """Enrols one student, or an array of them; unknown user_ids become new students.
 
-        Of an array either all are enrolled or nobody. Enrolling again changes the role. A student
-        of another teacher is `pending` until an administrator enrols them.
+        Of an array either all are enrolled or nobody. Enrolling again changes the role; it lets in
+        who is waiting, and brings back who was removed.
         """
         if isinstance(body, list):
-            return await _enrol(transactions, class_id, body, caller)
-        (entry,) = await _enrol(transactions, class_id, [body], caller)
+            return await _enrol(transactions, class_id, body)
+        (entry,) = await _enrol(transactions, class_id, [body])
         return entry
 
     @api.operation(
@@ -43,28 +42,38 @@ def declare(api: Api) -> None:
         body_media="text/csv",
     )
     async def upload_roster(
-        transactions: Transactions, class_id: Id, body: bytes, caller: Principal
+        transactions: Transactions, class_id: Id, body: bytes
     ) -> list[RosterEntry]:
         """Enrols the students of a CSV file: all of them or nobody.
 
         Its first line has the headings: `user_id` (学籍番号), and `name` (氏名), `email` (メール),
         `team` (チーム), `role` (役割) where there are any. In UTF-8 or Shift_JIS.
         """
-        return await _enrol(transactions, class_id, roster_csv.parse(body), caller)
+        return await _enrol(transactions, class_id, roster_csv.parse(body))
+
+    @api.operation("PUT", "/classes/{class_id}/students/{student_id}", raises=(NotFound,))
+    async def update_class_student(
+        connection: Connection, class_id: Id, student_id: Id, body: RosterLineUpdate
+    ) -> RosterEntry:
+        """Changes a line of the roster: name, email and team in this class, and the role."""
+        return await enrolment.update(connection, class_id, student_id, body)
 
     @api.operation("DELETE", "/classes/{class_id}/students/{student_id}", raises=(NotFound,))
     async def remove_class_student(
-        connection: Connection, class_id: Id, student_id: Id
+        connection: Connection, class_id: Id, student_id: Id, caller: Principal
     ) -> RosterEntry:
-        """Takes a student off the roster; what they did and handed in stays."""
-        return await enrolment.remove(connection, class_id, student_id)
+        """Takes a student off the roster; what they did and handed in stays.
+
+        The class's key does not bring them back; enrolling them does.
+        """
+        return await enrolment.remove(connection, class_id, student_id, caller.name)
 
 
 async def _enrol(
-    transactions: Transactions, class_id: int, enrolments: list[Enrolment], caller: Principal
+    transactions: Transactions, class_id: int, enrolments: list[Enrolment]
 ) -> list[RosterEntry]:
-    """In two transactions: the pipeline locks students in another order than `enrol` does."""
+    """In two transactions: the pipeline creates students in another order."""
     async with transactions.begin(audited=False) as connection:
         by_id = await enrolment.ensure_students(connection, class_id, enrolments)
     async with transactions.begin() as connection:
-        return await enrolment.enrol(connection, class_id, by_id, caller)
+        return await enrolment.enrol(connection, class_id, by_id)

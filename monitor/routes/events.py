@@ -9,7 +9,6 @@ from msgspec import UNSET, UnsetType
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from monitor.auth.call import Call
 from monitor.auth.source import source_of
 from monitor.errors import Detail, Forbidden, TooLarge, Unauthenticated, Unavailable, Unsupported
 from monitor.events.decoding import EVENT_DIALECTS, Dialect, decode
@@ -29,14 +28,14 @@ in `rejected`. Unknown fields are kept in `metadata`. The snake_case dialect is 
 class Intake(NamedTuple):
     """The context that the ingest routes share.
 
-    `bodies` reads the bodies, of at most `max_events` items; `admit` raises if a payload of that
-    size (bytes) is refused.
+    `bodies` reads the bodies, of at most `max_events` items; `admit` raises if a call's payload of
+    that size (bytes) is refused.
     """
 
     queue: EventQueue
     bodies: BodyReader
     max_events: int
-    admit: Callable[[Call, Payload, int], None]
+    admit: Callable[[Scope, Payload, int], None]
 
 
 class RejectedItem(msgspec.Struct):
@@ -123,7 +122,7 @@ async def decode_body(
 async def store(intake: Intake, scope: Scope, payload: Payload, size: int) -> tuple[int, bytes]:
     """Stores the payload of a body of `size` bytes; the status and the JSON that answer it."""
     received = len(payload)
-    intake.admit(scope["call"], payload, size)
+    intake.admit(scope, payload, size)
     receipt = await intake.queue.put(payload, size) if received else Receipt()
     result = _result(received, receipt)
     return 422 if isinstance(result, Refused) else 202, msgspec.json.encode(result)

@@ -11,17 +11,19 @@ from starlette.websockets import WebSocket
 
 from monitor.auth.authentication import RECHECK_INTERVAL
 from monitor.auth.call import Call
-from monitor.auth.channels import all_of, may_subscribe
+from monitor.auth.channels import all_of, carriers, plain, refusal
 from monitor.auth.credentials import SUBPROTOCOL
 from monitor.auth.gate import Gate
 from monitor.database.paging import Id
 from monitor.database.pool import Database
 from monitor.errors import Forbidden, OverLimit, Unauthenticated, Unavailable
 from monitor.http.operations import Api
+from monitor.live.channels import Carriers
 from monitor.live.cursor import StreamPosition
 from monitor.live.hub import Hub, Stale
 from monitor.live.presence import Attendance
 from monitor.live.subscriber import Subscriber
+from monitor.live.subscriptions import Subscriptions
 from monitor.tasks import is_cancelled
 
 logger = logging.getLogger(__name__)
@@ -139,6 +141,7 @@ class LiveSocket:
         self._socket = socket
         self._call: Call = socket.scope["call"]
         self._subscriber = subscriber
+        self._subscriptions = Subscriptions(hub, subscriber)
         self._all: list[str] = []  # its channels while it has named none
         self._all_since = 0
 
@@ -180,23 +183,34 @@ class LiveSocket:
             await asyncio.sleep(max(0.0, min(left, RECHECK_INTERVAL)))
             try:
                 self._call.principal = await self._gate.caller(self._socket.scope)
-                for name in list(self._subscriber.channels):
-                    await self._review(name)
+                await self._review()
             except Unavailable:
                 await asyncio.sleep(1.0)
 
     def _drop(self, code: int, reason: str) -> None:
         self._socket.scope["extensions"]["websocket.frames"].drop(code, reason)
 
-    async def _review(self, name: str) -> None:
-        try:
-            await self._check([name])
-        except Forbidden as error:
-            self._hub.unsubscribe(self._subscriber, [name])
-            self._reply("error", _error(error))
+    async def _review(self) -> None:
+        """Ends subscriptions the client may not keep, and follows changes of classes."""
+        subscriptions = self._subscriptions
+        checked = await self._carriers(list(subscriptions.names))
+        current = {name: checked[name] for name in checked.keys() & subscriptions.names}
+        refused = [name for name, carried in current.items() if not carried]
+        subscriptions.put(current)
+        subscriptions.remove(refused)
+        for name in refused:
+            self._reply("error", _error(refusal(name)))
 
-    async def _check(self, names: list[str]) -> None:
-        await may_subscribe(self._call.principal, names, self._database)
+    async def _carriers(self, names: list[str]) -> Carriers:
+        return await carriers(self._call.principal, names, self._database)
+
+    async def _permitted(self, names: list[str]) -> Carriers:
+        """What carries these channels. Raises Forbidden, naming the first that is not for them."""
+        checked = await self._carriers(names)
+        for name, carried in checked.items():
+            if not carried:
+                raise refusal(name)
+        return checked
 
     async def _obey(self, frame: str | bytes) -> None:
         try:
@@ -218,8 +232,6 @@ class LiveSocket:
             self._reply("error", refusal)
             return
         try:
-            if command.action in ("subscribe", "presence"):
-                await self._check(channels)
             await self._do(command, channels)
         except (Forbidden, Unavailable) as error:
             self._reply("error", _error(error))
@@ -229,43 +241,47 @@ class LiveSocket:
             case "ping":
                 self._reply("pong", Pong())
             case "presence":
+                await self._permitted(channels)
                 for channel in channels:
                     self._reply("presence", self._hub.presence.of(channel), channel)
             case "unsubscribe":
-                self._hub.unsubscribe(self._subscriber, channels)
+                self._subscriptions.remove(channels)
                 self._reply("unsubscribed", Unsubscribed(channels))
             case "subscribe":
+                permitted = await self._permitted(channels)
                 if command.coalesce is not None:
                     self._subscriber.coalesce(command.coalesce / 1000)
-                await self._subscribe(channels, command.since)
+                await self._subscribe(permitted, command.since)
 
     def _refusal(self, channels: list[str]) -> Error | None:
         if any(len(name) > MAX_CHANNEL_LENGTH for name in channels):
             return Error(
                 "invalid_channel", f"A channel's name has at most {MAX_CHANNEL_LENGTH} characters"
             )
-        if len(self._subscriber.channels.union(channels)) > MAX_CHANNELS:
+        if len({*self._subscriptions.names, *channels}) > MAX_CHANNELS:
             return Error("too_many_channels", f"A socket has at most {MAX_CHANNELS} channels")
         return None
 
-    async def _subscribe(self, channels: list[str], since: str | None) -> None:
+    async def _subscribe(self, channels: Carriers, since: str | None) -> None:
         """Without channels: subscribes to all of the caller's until the client names some."""
         hub, subscriber = self._hub, self._subscriber
-        names = channels or await all_of(self._call.principal, self._database)
+        wanted = channels or plain(await all_of(self._call.principal, self._database))
         cursor = StreamPosition.parse(since) if since is not None else None
         if cursor:
             await hub.catch_up(cursor)
         until = hub.history.position
         if self._all:
-            hub.unsubscribe(subscriber, self._all)
+            self._subscriptions.remove(self._all)
             until = self._all_since
+        names = list(wanted)
         self._all, self._all_since = [] if channels else names, hub.history.position
         recovered = since is None or (cursor is not None and hub.history.covers(cursor))
         # Its own position again, until it has received what it missed.
         self._reply("subscribed", Subscribed(names, recovered), place=since if recovered else None)
         if cursor and recovered:
-            subscriber.replay(hub.missed(subscriber, names, cursor, until))
-        hub.subscribe(subscriber, names)
+            missed = frozenset().union(*wanted.values())
+            subscriber.replay(hub.missed(subscriber, missed, cursor, until))
+        self._subscriptions.put(wanted)
 
     def _reply(
         self, event: str, data: msgspec.Struct, channel: str | None = None, place: str | None = None

@@ -1,7 +1,5 @@
 """`/notebooks`."""
 
-from monitor.auth.principal import Principal
-from monitor.database.pool import Connection
 from monitor.database.resource import InUse
 from monitor.http.operations import Api
 from monitor.http.resources import Docs, ResourceCalls
@@ -10,7 +8,6 @@ from monitor.lms.notebooks import (
     NOTEBOOKS,
     NotebookCreate,
     NotebookFilter,
-    NotebookResponse,
     NotebookUpdate,
 )
 
@@ -23,16 +20,11 @@ def declare(api: Api) -> None:
         update=NotebookUpdate,
         query=NotebookFilter,
         docs=Docs(
-            create="Makes a notebook.",
+            create="Makes a notebook of a class, or of none.",
             delete="Deletes a notebook that has neither events nor assignments.",
         ),
-        insert=_create,
+        find=notebooks.find,
+        insert=notebooks.create,
         change=notebooks.update,
         create_raises=(InUse,),
     ).declare(api)
-
-
-async def _create(
-    connection: Connection, body: NotebookCreate, caller: Principal
-) -> NotebookResponse:
-    return await notebooks.create(connection, body)

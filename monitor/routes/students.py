@@ -1,7 +1,5 @@
 """`/students`."""
 
-from monitor.auth.principal import Principal
-from monitor.database.pool import Connection
 from monitor.database.resource import InUse
 from monitor.http.operations import Api
 from monitor.http.resources import Docs, ResourceCalls
@@ -10,7 +8,6 @@ from monitor.lms.students import (
     STUDENTS,
     StudentCreate,
     StudentFilter,
-    StudentResponse,
     StudentUpdate,
 )
 
@@ -26,13 +23,8 @@ def declare(api: Api) -> None:
             create="Makes a student.",
             delete="Deletes a student who has neither events nor submissions.",
         ),
-        insert=_create,
+        find=students.find,
+        get=students.get,
         change=students.update,
         create_raises=(InUse,),
     ).declare(api)
-
-
-async def _create(
-    connection: Connection, body: StudentCreate, caller: Principal
-) -> StudentResponse:
-    return await students.create(connection, body)

@@ -19,6 +19,8 @@ from monitor.errors import Unavailable
 from monitor.events.event import Rejected
 from monitor.health import InfluxHealth
 from monitor.tasks import Job, remaining
+from monitor.timeseries.delete_requests import body, statement
+from monitor.timeseries.line_protocol import PointKey
 from monitor.timeseries.outbox import PointsOutbox
 
 with warnings.catch_warnings():
@@ -28,6 +30,7 @@ with warnings.catch_warnings():
 logger = logging.getLogger(__name__)
 
 _MAX_LINES = 5000  # in one request
+_MAX_STATEMENTS = 100  # in one request
 _REQUEST_TIMEOUT = 10.0  # seconds
 _RETRY_INTERVAL = 2.0  # seconds, at most, between attempts while InfluxDB is unavailable
 _SWEEP_INTERVAL = 20.0  # seconds between looks for what other replicas have left
@@ -66,6 +69,7 @@ class _Client(aioinflux.InfluxDBClient):  # type: ignore[misc]
             timeout=_REQUEST_TIMEOUT,
             headers={"Authorization": f"Token {target.token}"} if target.token else {},
         )
+        self._org = target.org
         self._endpoint, self._params = "write", {"db": target.bucket}
         if target.org:
             self._endpoint = "api/v2/write"
@@ -78,6 +82,23 @@ class _Client(aioinflux.InfluxDBClient):  # type: ignore[misc]
         async with self._session.post(url, params=self._params, data=lines) as response:
             if response.status != 204:
                 raise InfluxError(response.status, await response.text())
+
+    async def delete(self, points: Sequence[PointKey]) -> None:
+        if self._org:
+            await self._delete_one_by_one(points)
+            return
+        for first in range(0, len(points), _MAX_STATEMENTS):
+            await self.query("; ".join(map(statement, points[first : first + _MAX_STATEMENTS])))
+
+    async def _delete_one_by_one(self, points: Sequence[PointKey]) -> None:
+        if not self._session:
+            await self.create_session()
+        url = self.url.format(endpoint="api/v2/delete")
+        params = {"org": self._org, "bucket": self._params["bucket"]}
+        for point in points:
+            async with self._session.post(url, params=params, json=body(point)) as response:
+                if response.status != 204:
+                    raise InfluxError(response.status, await response.text())
 
 
 WRITE_ERRORS = (
@@ -177,6 +198,13 @@ class InfluxSink:
             await self._find_refused(lines, error)
         else:
             self.written += len(lines)
+
+    async def delete(self, points: Sequence[PointKey]) -> None:
+        """Deletes points; one that is not there is no error.
+
+        Raises InfluxError, aioinflux.InfluxDBError or aiohttp.ClientError.
+        """
+        await self._client.delete(points)
 
     async def _find_refused(self, lines: Sequence[str], error: InfluxError) -> None:
         """By bisection: the answer names one point at most; writing a point again is safe."""

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from monitor.events.event import Event
 from monitor.events.types import status
@@ -11,6 +12,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _TAG_ESCAPES = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ ", "\n": r"\n", "\r": r"\r"})
 _STRING_ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
+
+
+class PointKey(NamedTuple):
+    """What identifies an event's point: two of its tags, as events have them, and its time in ns."""
+
+    student: str
+    event_type: str
+    time: int
 
 
 def line(event: Event) -> str:
@@ -48,9 +57,6 @@ def point(
     """A point of `student_progress`; its time is in ns, `duration_ms` in ms.
 
     `outcome` is the status of an execution that ended (`success` or `error`), or None.
-
-    That is the event's time in ms, and below that nanoseconds derived from its id: two events
-    of one millisecond stay two points, and rewriting a point overwrites it.
     """
     tags = {
         "cellType": cell_type,
@@ -69,8 +75,21 @@ def point(
         fields += f",success={'true' if outcome == 'success' else 'false'}"
     if duration_ms is not None:
         fields += f",duration={duration_ms!r}"
-    nanoseconds = (time - _EPOCH) // _MILLISECOND * 1_000_000 + event_id.int % 1_000_000
-    return f"{MEASUREMENT}{series} {fields} {nanoseconds}"
+    return f"{MEASUREMENT}{series} {fields} {point_time(time, event_id)}"
+
+
+def point_time(time: datetime, event_id: uuid.UUID) -> int:
+    """The time of an event's point, in ns since 1970.
+
+    That is the event's time in ms, and below that nanoseconds derived from its id: two events
+    of one millisecond stay two points, and rewriting a point overwrites it.
+    """
+    return (time - _EPOCH) // _MILLISECOND * 1_000_000 + event_id.int % 1_000_000
+
+
+def stored_tag(value: str) -> str:
+    """A tag's value as InfluxDB has it, which is not quite as `point` was given it."""
+    return value.replace("\n", r"\n").replace("\r", r"\r").rstrip("\\")
 
 
 def _tag(value: str | None) -> str:

@@ -38,7 +38,7 @@ class World:
 
             class_id = (await create("/classes", name="x", class_code=unique()))["id"]
             enrolled = await create(f"/classes/{class_id}/students", user_id=student)
-            notebook = await create("/notebooks", path=unique())
+            notebook = await create("/notebooks", path=unique(), class_id=class_id)
             assignment = await create(
                 "/assignments", class_id=class_id, notebook_id=notebook["id"], title="x"
             )
@@ -46,8 +46,10 @@ class World:
                 "/submissions", assignment_id=assignment["id"], user_id=student
             )
             key = await create("/ingest-keys", name="x", class_id=class_id)
+            (issued,) = (await api.post(f"/classes/{class_id}/tokens", json={})).json()
             ids = {
                 "class_id": class_id,
+                "token_id": issued["id"],
                 "student_id": enrolled["student_id"],
                 "notebook_id": notebook["id"],
                 "assignment_id": assignment["id"],
@@ -89,7 +91,8 @@ def body_of(call: str, ids: dict[str, Any]) -> Any:
         "POST /ingest-keys": {"name": "x", "class_id": ids["class_id"]},
         "POST /classes": {"name": "x", "class_code": unique()},
         "POST /students": {"user_id": unique()},
-        "POST /notebooks": {"path": unique()},
+        "POST /notebooks": {"path": unique(), "class_id": ids["class_id"]},
+        "POST /classes/{class_id}/copy": {"name": "x", "class_code": unique()},
         "POST /classes/{class_id}/help/{student_id}/take": {"name": "x"},
         "POST /classes/{class_id}/help/{student_id}/resolve": {"name": "x"},
         "POST /classes/{class_id}/students": {"user_id": ids["user_id"]},
@@ -134,7 +137,12 @@ async def test_roles_are_let_through_as_the_table_says(world: World, call: str) 
 
 
 @pytest.mark.parametrize(
-    "call", [c for c in CALLS if ("{" in c and c not in PAGE) or c == "POST /submissions"]
+    "call",
+    [
+        c
+        for c in CALLS
+        if ("{" in c and c not in PAGE) or c in ("POST /submissions", "POST /notebooks")
+    ],
 )
 async def test_of_another_class_nobody_sees_or_changes_anything(world: World, call: str) -> None:
     for role in ("student", "instructor"):
@@ -149,6 +157,9 @@ LISTS = ["/classes", "/students", "/assignments", "/submissions"]
     ("role", "path"),
     [
         ("instructor", "/ingest-keys"),
+        ("instructor", "/student-tokens"),
+        ("student", "/student-tokens"),
+        ("instructor", "/notebooks"),
         ("student", "/notebooks"),
         *((r, path) for r in ("student", "instructor") for path in LISTS),
     ],
@@ -168,11 +179,14 @@ async def test_lists_have_nothing_of_another_class(world: World, role: str, path
     [
         "students?user_id={user_id}",
         "assignments?class_id={class_id}",
+        "notebooks?class_id={class_id}",
         "submissions?assignment_id={assignment_id}",
         "submissions?student_id={student_id}",
         "submissions?user_id={user_id}",
         "submissions?user_id=taro&student_id={student_id}",
         "ingest-keys?class_id={class_id}",
+        "student-tokens?class_id={class_id}",
+        "student-tokens?student_id={student_id}",
     ],
 )
 async def test_filters_find_nothing_of_another_class(world: World, role: str, query: str) -> None:
@@ -190,14 +204,15 @@ async def test_who_may_delete_does(world: World, role: str) -> None:
             "/submissions/{submission_id}",
             "/assignments/{assignment_id}",
             "/ingest-keys/{key_id}",
+            "/student-tokens/{token_id}",
             "/classes/{class_id}/students/{student_id}",
-            "/classes/{class_id}",
         ):
             answer = await api.delete(path.format(**ids))
             assert answer.status_code == 200, (path, answer.text)
         for path in ("/notebooks/{notebook_id}", "/students/{student_id}"):
             answer = await api.delete(path.format(**ids))
             assert answer.status_code == (403 if role == "instructor" else 200), path
+        assert (await api.delete(f"/classes/{ids['class_id']}")).status_code == 200
     async with client(world.url, token("root", "admin")) as api:
         for path, status in (("/test/events/none", 404), ("/rejected-events/999999", 404)):
             assert (await api.delete(path)).status_code == status
@@ -280,10 +295,15 @@ async def test_who_posts_with_the_key_of_a_class_is_enrolled(world: World) -> No
 
 
 async def test_with_a_personal_token_events_are_ones_own(world: World) -> None:
+    events = [
+        {"eventType": "help", "userId": name}
+        for name in ("hanako", "taro", "hanako", "kyoju", "hanako")
+    ]
     async with client(world.url, token("hanako")) as api:
-        for name, status in (("hanako", 202), ("taro", 403)):
-            answer = await api.post("/events", json=[{"eventType": "help", "userId": name}])
-            assert answer.status_code == status
+        answer = await api.post("/events", json=events)
+        assert (answer.status_code, answer.json()["stored"]) == (202, 3)
+        assert [item["index"] for item in answer.json()["rejected"]] == [1, 3]
+        assert (await api.post("/events", json=[events[1]])).status_code == 422
 
 
 async def test_a_student_sets_no_grade(world: World) -> None:
@@ -296,7 +316,11 @@ async def test_a_student_sets_no_grade(world: World) -> None:
 
 async def test_only_an_administrator_does_without_a_class(world: World) -> None:
     async with client(world.url, token("sensei", "instructor")) as api:
-        for path, body in (("/notices", {"message": "x"}), ("/ingest-keys", {"name": "x"})):
+        for path, body in (
+            ("/notices", {"message": "x"}),
+            ("/ingest-keys", {"name": "x"}),
+            ("/notebooks", {"path": "x"}),
+        ):
             assert (await api.post(path, json=body)).status_code == 403
 
 

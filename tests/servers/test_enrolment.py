@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.support.lms import create_class, create_student, error_location, unique
+from tests.support.postgres import address_in, fetch
 from tests.support.replicas import Replica
 
 
@@ -176,6 +177,85 @@ async def test_concurrent_enrolment_and_posts_do_not_deadlock(
     )
     assert [answer.status_code for answer in answers] == [201] * 6 + [202] * 6
     assert set(await roster(api, class_id)) == set(names)
+
+
+async def test_a_line_of_a_roster_is_changed_in_its_class_only(api: httpx.AsyncClient) -> None:
+    student = await create_student(api, name="花子", email="h@example.com", team="A")
+    lines = []
+    for _ in range(2):
+        class_id = (await create_class(api))["id"]
+        body = {"student_id": student["id"]}
+        lines.append((await api.post(f"/classes/{class_id}/students", json=body)).json())
+    line, other = lines
+    path = f"/classes/{line['class_id']}/students/{student['id']}"
+    changes = {"name": "山田 花子", "team": "B", "role": "assistant"}
+    changed = await api.put(path, json=changes)
+    assert (changed.status_code, changed.json()) == (200, line | changes)
+    assert await roster(api, line["class_id"]) == {student["user_id"]: line | changes}
+    assert await roster(api, other["class_id"]) == {student["user_id"]: other}
+    assert (await api.get(f"/students/{student['id']}")).json() == student
+    assert (await api.put(path, json={})).json() == line | changes
+    again = {"student_id": student["id"], "role": "assistant", "email": "x@example.com"}
+    enrolled = await api.post(f"/classes/{line['class_id']}/students", json=again)
+    assert enrolled.json() == line | changes | {"email": "x@example.com"}
+    cleared = {"name": None, "email": None, "team": None}
+    assert (await api.put(path, json=cleared)).json() == line | {"role": "assistant"}
+
+
+async def test_who_is_not_on_a_roster_has_no_line(api: httpx.AsyncClient) -> None:
+    class_id, student = (await create_class(api))["id"], await create_student(api)
+    path = f"/classes/{class_id}/students/{student['id']}"
+    assert (await api.put(path, json={"name": "x"})).status_code == 404
+    assert error_location(await api.put(path, json={"role": None})) == ["body", "role"]
+    assert error_location(await api.put(path, json={"role": "waiting"})) == ["body", "role"]
+
+
+BLANK = "\u200b\u3000\t"
+
+
+async def test_a_roster_shows_its_own_names_then_the_records_then_claimed_ones(
+    api: httpx.AsyncClient, school: Replica
+) -> None:
+    class_id, student = (await create_class(api))["id"], await create_student(api)
+    claimed = """
+        INSERT INTO student_states (student_id, class_id, name, email, team)
+        VALUES ($1, $2, 'claimed', 'claimed@example.com', 'claimed')
+    """
+    await fetch(address_in(school.environment), claimed, student["id"], class_id)
+    path = f"/classes/{class_id}/students"
+    await api.post(path, json={"student_id": student["id"], "name": BLANK, "team": BLANK})
+
+    async def shown() -> list[str]:
+        entry = (await roster(api, class_id))[student["user_id"]]
+        return [entry["name"], entry["email"], entry["team"]]
+
+    assert await shown() == ["claimed", "claimed@example.com", "claimed"]
+    record = {"name": "record", "email": "record@example.com", "team": "record"}
+    await api.put(f"/students/{student['id']}", json=record)
+    assert await shown() == ["record", "record@example.com", "claimed"]
+    line = {"name": "line", "email": "line@example.com", "team": "line"}
+    await api.put(f"{path}/{student['id']}", json=line)
+    assert await shown() == list(line.values())
+
+
+async def test_a_removal_is_remembered_until_the_student_is_enrolled(
+    api: httpx.AsyncClient, school: Replica
+) -> None:
+    class_id, student = (await create_class(api))["id"], await create_student(api)
+    path = f"/classes/{class_id}/students"
+
+    async def removals() -> list[str]:
+        query = "SELECT removed_by FROM class_removals WHERE class_id = $1 AND student_id = $2"
+        rows = await fetch(address_in(school.environment), query, class_id, student["id"])
+        return [row["removed_by"] for row in rows]
+
+    for _ in range(2):
+        await api.post(path, json={"student_id": student["id"]})
+        assert await removals() == []
+        await api.delete(f"{path}/{student['id']}")
+        assert await removals() == ["anybody"]
+    await api.delete(f"{path}/{student['id']}")
+    assert (await api.delete(f"/classes/{class_id}")).status_code == 200
 
 
 async def test_the_events_of_the_enrolled_reach_their_class(

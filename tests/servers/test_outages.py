@@ -312,5 +312,5 @@ async def test_replicas_on_same_students_do_not_deadlock(
     assert set(answers) == {202}
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     assert await fetch(postgres, deadlocks) == [{"deadlocks": 0}]
-    totals = "SELECT sum(executions)::int AS counted FROM students"
+    totals = "SELECT sum(executions)::int AS counted FROM student_states"
     assert await fetch(postgres, totals) == [{"counted": 12_000}]

@@ -12,8 +12,6 @@ from tests.support.lms import create, create_assignment, create_class, unique
 from tests.support.replicas import Listener, Replica
 from tests.support.tokens import client, token
 
-SEEN = ("", "/timeline", "/accesses", "/sessions", "/submissions", "/timeline?format=csv")
-
 
 class Teacher:
     """An instructor with a class and its key."""
@@ -33,9 +31,16 @@ class Teacher:
         entries = (await self.api.get(f"/classes/{self.class_id}/students")).json()
         return {entry["user_id"]: entry for entry in entries}
 
-    async def sees(self, student_id: int) -> set[int]:
-        """The statuses of all that can be asked about a student."""
-        return {(await self.api.get(f"/students/{student_id}{path}")).status_code for path in SEEN}
+    async def student(self, student_id: int) -> dict[str, Any]:
+        """The student as this teacher sees them."""
+        answer = await self.api.get(f"/students/{student_id}")
+        assert answer.status_code == 200, answer.text
+        student: dict[str, Any] = answer.json()
+        return student
+
+    async def listed(self) -> dict[str, dict[str, Any]]:
+        """The students this teacher sees, by user_id."""
+        return {each["user_id"]: each for each in (await self.api.get("/students")).json()}
 
     @asynccontextmanager
     async def listening(self, *channels: str) -> AsyncIterator[Listener]:
@@ -51,13 +56,9 @@ async def a_teacher(replica: Replica) -> AsyncIterator[Teacher]:
     async with client(replica.url, token(name, "instructor")) as api:
         teacher = Teacher(replica, api, name)
         teacher.class_id = (await create_class(api))["id"]
-        teacher.key = await a_key(teacher, teacher.class_id)
+        key = await create(api, "/ingest-keys", name="x", class_id=teacher.class_id)
+        teacher.key = key["key"]
         yield teacher
-
-
-async def a_key(teacher: Teacher, class_id: int) -> str:
-    created = await create(teacher.api, "/ingest-keys", name="x", class_id=class_id)
-    return str(created["key"])
 
 
 async def post(replica: Replica, key: str, user_id: str, **said: Any) -> None:
@@ -88,59 +89,83 @@ async def pupil(owner: Teacher) -> dict[str, Any]:
     return (await owner.roster())[name]
 
 
-async def shows_nothing(teacher: Teacher, pupil: dict[str, Any], role: str = "pending") -> None:
-    user_id, student_id = pupil["user_id"], pupil["student_id"]
-    assert await teacher.sees(student_id) == {403}
-    assert (await teacher.roster())[user_id]["role"] == role
-    listed = (await teacher.api.get("/students")).json()
-    assert user_id not in [each["user_id"] for each in listed]
-    now = (await teacher.api.get(f"/classes/{teacher.class_id}/now")).json()
-    assert user_id not in [each["user_id"] for each in now]
-    paths = [each["path"] for each in (await teacher.api.get("/notebooks")).json()]
-    assert f"{user_id}.ipynb" not in paths
-    async with teacher.listening(f"progress:{user_id}") as listener:
-        assert (await listener.next())["data"]["code"] == "forbidden"
-    async with teacher.listening(f"class:{teacher.class_id}") as listener:
-        await listener.next()
-        await post(teacher.replica, teacher.key, user_id, eventType="help")
-        assert await listener.silent()
-
-
-async def test_who_is_enrolled_by_hand_is_pending(
+async def test_who_is_enrolled_is_on_the_roster_at_once(
     owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
-    entry = await stranger.enrol(pupil["user_id"], name="renamed", email="x@example.com")
-    assert (entry["role"], entry["name"], entry["email"]) == ("pending", None, None)
-    assert (await stranger.enrol(pupil["user_id"]))["role"] == "pending"
-    await shows_nothing(stranger, pupil)
+    entry = await stranger.enrol(pupil["user_id"], name="改名", email="x@example.com", team="B")
+    assert (entry["role"], entry["name"]) == ("student", "改名")
     assert (await owner.roster())[pupil["user_id"]] == pupil
-    assert await owner.sees(pupil["student_id"]) == {200}
+    assert (await owner.student(pupil["student_id"]))["name"] == "花子"
+    seen = await stranger.student(pupil["student_id"])
+    assert (seen["name"], seen["email"], seen["team"]) == ("改名", "x@example.com", "B")
+    path = f"/classes/{stranger.class_id}/students/{pupil['student_id']}"
+    cleared = (
+        await stranger.api.put(path, json={"name": None, "email": None, "team": None})
+    ).json()
+    assert (cleared["name"], cleared["email"], cleared["team"]) == (None, None, None)
 
 
-async def test_who_posts_with_another_key_is_pending(
-    stranger: Teacher, pupil: dict[str, Any]
+async def test_a_claimed_name_is_shown_in_its_class_only(
+    owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
-    await post(stranger.replica, stranger.key, pupil["user_id"])
-    await shows_nothing(stranger, pupil)
+    await stranger.enrol(pupil["user_id"])
+    assert (await stranger.roster())[pupil["user_id"]]["name"] is None
+    assert (await stranger.student(pupil["student_id"]))["name"] is None
+    await post(stranger.replica, stranger.key, pupil["user_id"], userName="太郎", teamName="C")
+    entry = (await stranger.roster())[pupil["user_id"]]
+    assert (entry["name"], entry["team"]) == ("太郎", "C")
+    assert (await owner.roster())[pupil["user_id"]] == pupil
+    assert (await owner.listed())[pupil["user_id"]]["name"] == "花子"
+    assert (await stranger.listed())[pupil["user_id"]]["name"] == "太郎"
+    for teacher, count in ((owner, 0), (stranger, 1)):
+        answer = await teacher.api.get("/students", params={"team": "C"})
+        assert (len(answer.json()), answer.headers["X-Total-Count"]) == (count, str(count))
 
 
-async def test_who_is_on_an_uploaded_roster_is_pending(
-    stranger: Teacher, pupil: dict[str, Any]
+async def test_of_several_classes_the_first_one_names_a_student(
+    owner: Teacher, pupil: dict[str, Any]
 ) -> None:
-    answer = await stranger.api.post(
-        f"/classes/{stranger.class_id}/roster",
-        content=f"user_id\n{pupil['user_id']}\n".encode(),
-        headers={"Content-Type": "text/csv"},
-    )
-    assert [entry["role"] for entry in answer.json()] == ["pending"]
+    second = (await create_class(owner.api))["id"]
+    body = {"user_id": pupil["user_id"], "name": "second", "email": "x@example.com"}
+    await create(owner.api, f"/classes/{second}/students", **body)
+    seen = await owner.student(pupil["student_id"])
+    assert (seen["name"], seen["email"]) == ("花子", None)
+
+
+async def test_a_students_record_is_an_administrators(
+    owner: Teacher, pupil: dict[str, Any]
+) -> None:
+    path = f"/students/{pupil['student_id']}"
+    assert (await owner.api.put(path, json={"name": "x"})).status_code == 403
+    assert (await owner.api.post("/students", json={"user_id": unique()})).status_code == 403
+    async with client(owner.replica.url, token("root", "admin")) as api:
+        await api.put(path, json={"name": "記録", "team": "record"})
+        assert (await api.get(path)).json()["name"] == "記録"
+    entry = (await owner.roster())[pupil["user_id"]]
+    assert (entry["name"], entry["team"]) == ("記録", "record")
 
 
 async def test_who_is_made_an_assistant_is_seen_no_more(
     stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
+    await stranger.enrol(pupil["user_id"])
     await stranger.enrol(pupil["user_id"], role="assistant")
-    await shows_nothing(stranger, pupil, "assistant")
-    assert (await stranger.enrol(pupil["user_id"]))["role"] == "pending"
+    assert (await stranger.api.get(f"/students/{pupil['student_id']}")).status_code == 403
+    assert pupil["user_id"] not in await stranger.listed()
+
+
+async def test_who_was_removed_is_seen_no_more_and_stays_out(
+    owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
+) -> None:
+    await stranger.enrol(pupil["user_id"])
+    path = f"/classes/{owner.class_id}/students/{pupil['student_id']}"
+    assert (await owner.api.delete(path)).status_code == 200
+    await post(owner.replica, owner.key, pupil["user_id"])
+    assert list(await owner.roster()) == [owner.name]
+    assert (await owner.api.get(f"/students/{pupil['student_id']}")).status_code == 403
+    assert pupil["user_id"] in await stranger.roster()
+    await owner.enrol(pupil["user_id"])
+    assert (await owner.student(pupil["student_id"]))["name"] == "花子"
 
 
 async def test_nobody_is_enrolled_by_the_id_of_anothers_student(
@@ -151,26 +176,21 @@ async def test_nobody_is_enrolled_by_the_id_of_anothers_student(
     assert answer.status_code == 403
 
 
-async def test_who_is_pending_can_be_taken_off(stranger: Teacher, pupil: dict[str, Any]) -> None:
-    await stranger.enrol(pupil["user_id"])
-    path = f"/classes/{stranger.class_id}/students/{pupil['student_id']}"
-    assert (await stranger.api.delete(path)).status_code == 200
-    assert list(await stranger.roster()) == [stranger.name]
-
-
-async def test_an_administrator_lets_a_student_into_a_second_class(
+async def test_a_notebook_is_of_the_class_it_was_worked_on_in(
     owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
-    await post(stranger.replica, stranger.key, pupil["user_id"])
-    async with client(owner.replica.url, token("root", "admin")) as api:
-        path = f"/classes/{stranger.class_id}/students"
-        assert (await create(api, path, user_id=pupil["user_id"]))["role"] == "student"
-    assert await stranger.sees(pupil["student_id"]) == {200}
-    assert await owner.sees(pupil["student_id"]) == {200}
-    async with stranger.listening(f"class:{stranger.class_id}") as listener:
-        await listener.next()
-        await post(owner.replica, owner.key, pupil["user_id"])
-        assert (await listener.next())["event"] == "execution_update"
+    for teacher in (owner, stranger):
+        await post(teacher.replica, teacher.key, pupil["user_id"], notebookPath="Untitled.ipynb")
+        assignment = await create_assignment(teacher.api, class_id=teacher.class_id)
+        seen = (await teacher.api.get("/notebooks")).json()
+        assert {each["class_id"] for each in seen} == {teacher.class_id}
+        (own,) = (each for each in seen if each["path"] == "Untitled.ipynb")
+        path = f"/assignments/{assignment['id']}"
+        changed = await teacher.api.put(path, json={"notebook_id": own["id"]})
+        assert changed.json()["notebook_id"] == own["id"]
+    assert (await owner.api.get(f"/notebooks/{own['id']}")).status_code == 403
+    body = {"class_id": owner.class_id, "notebook_id": own["id"], "title": "x"}
+    assert (await owner.api.post("/assignments", json=body)).status_code == 403
 
 
 async def test_what_was_handed_in_to_another_class_stays_there(
@@ -194,32 +214,3 @@ async def test_what_was_handed_in_to_another_class_stays_there(
         assert (await listener.next())["data"]["code"] == "forbidden"
     async with stranger.listening(f"notifications:{stranger.name}") as listener:
         assert (await listener.next())["event"] == "subscribed"
-
-
-async def test_a_teacher_has_the_same_students_in_two_classes(
-    owner: Teacher, pupil: dict[str, Any]
-) -> None:
-    second = (await create_class(owner.api))["id"]
-    await post(owner.replica, await a_key(owner, second), pupil["user_id"])
-    entries = (await owner.api.get(f"/classes/{second}/students")).json()
-    assert {entry["user_id"]: entry["role"] for entry in entries} == {
-        owner.name: "teacher",
-        pupil["user_id"]: "student",
-    }
-
-
-async def test_key_shows_no_student_to_other_teachers(
-    owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
-) -> None:
-    """A class's key doesn't prove that its holder is the student, or their teacher."""
-    second = (await create_class(owner.api))["id"]
-    path = f"/classes/{second}/students"
-    await create(owner.api, path, user_id=stranger.name, role="assistant")
-    await post(owner.replica, await a_key(owner, second), pupil["user_id"])
-    assert await stranger.sees(pupil["student_id"]) == {403}
-    assert (await create(owner.api, path, user_id=pupil["user_id"]))["role"] == "student"
-    assert await stranger.sees(pupil["student_id"]) == {200}
-
-
-async def test_who_is_in_no_class_yet_is_enrolled_at_once(stranger: Teacher) -> None:
-    assert (await stranger.enrol(unique("new")))["role"] == "student"

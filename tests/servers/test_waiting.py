@@ -1,8 +1,8 @@
 """Who waits for a class, what it refused, and who was heard in none, by the API."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -12,24 +12,8 @@ import pytest
 from monitor.lms import joining, refusals
 from tests.support.lms import create, create_class, unique
 from tests.support.replicas import Replica
+from tests.support.roster import connected, enrol
 from tests.support.tokens import client, token
-
-
-@asynccontextmanager
-async def connected(replica: Replica) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to the replica's database."""
-    settings = replica.environment
-    connection = await asyncpg.connect(
-        host=settings["POSTGRES_SERVER"],
-        port=int(settings["POSTGRES_PORT"]),
-        user=settings["POSTGRES_USER"],
-        password=settings["POSTGRES_PASSWORD"] or None,
-        database=settings["POSTGRES_DB"],
-    )
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
@@ -59,21 +43,6 @@ async def let_join(
     return ids
 
 
-async def enrol(
-    connection: asyncpg.Connection, class_id: int, user_id: str, role: str = "student"
-) -> None:
-    await connection.execute(
-        "INSERT INTO students (user_id) VALUES ($1) ON CONFLICT DO NOTHING", user_id
-    )
-    await connection.execute(
-        """INSERT INTO student_classes (class_id, student_id, role)
-        SELECT $1, id, $3 FROM students WHERE user_id = $2""",
-        class_id,
-        user_id,
-        role,
-    )
-
-
 async def decide(
     api: httpx.AsyncClient, class_id: int, decision: str, *student_ids: int
 ) -> list[str]:
@@ -88,6 +57,18 @@ async def waiting(api: httpx.AsyncClient, class_id: int) -> list[str]:
     answer = await api.get(f"/classes/{class_id}/waiting")
     assert answer.headers["X-Total-Count"] == str(len(answer.json()))
     return [each["user_id"] for each in answer.json()]
+
+
+async def post(
+    api: httpx.AsyncClient, key: str | None, user_id: str, **fields: Any
+) -> dict[str, Any]:
+    """The answer to one executed cell, posted as a student's extension does."""
+    body = [{"eventType": "cell_executed", "userId": user_id, "notebookPath": "a.ipynb"} | fields]
+    async with httpx.AsyncClient(base_url=api.base_url, timeout=15) as extension:
+        answer = await extension.post("/events", json=body, params={"key": key} if key else {})
+    assert answer.status_code == 202, answer.text
+    stored: dict[str, Any] = answer.json()
+    return stored
 
 
 async def roster(connection: asyncpg.Connection, class_id: int) -> dict[str, str]:
@@ -251,17 +232,18 @@ async def test_on_an_open_server_who_posts_in_no_class_is_heard(
     api: httpx.AsyncClient, rows: asyncpg.Connection
 ) -> None:
     class_id, user_id = (await create_class(api))["id"], unique("s")
-    ids = await let_join(rows, 0, user_id, name="太郎")
+    await post(api, None, user_id, userName="太郎")
     (entry,) = [each for each in (await api.get("/heard")).json() if each["user_id"] == user_id]
-    assert (entry["student_id"], entry["name"]) == (ids[user_id], "太郎")
+    assert entry["name"] == "太郎"
     await enrol(rows, class_id, user_id)
     assert user_id not in {each["user_id"] for each in (await api.get("/heard")).json()}
     answer = (await api.get(f"/classes/{class_id}/refusals")).json()
     assert answer["never_heard"] == 0
-    await rows.execute("DELETE FROM student_classes WHERE student_id = $1", ids[user_id])
+    student = entry["student_id"]
+    await rows.execute("DELETE FROM student_classes WHERE student_id = $1", student)
     await rows.execute(
         "INSERT INTO class_removals (student_id, class_id, removed_by) VALUES ($1, $2, 'ann')",
-        ids[user_id],
+        student,
         class_id,
     )
     assert user_id not in {each["user_id"] for each in (await api.get("/heard")).json()}
@@ -278,7 +260,7 @@ async def test_a_teacher_sees_who_was_heard_by_their_keys(guarded_school: Replic
             (student_id,) = (await let_join(rows, 0, student, name="花子")).values()
             await rows.execute(
                 """INSERT INTO credential_hours
-                VALUES ($1, date_trunc('hour', now()), $2, now(), now(), 3)""",
+                VALUES ($1, date_trunc('hour', now()), $2, now(), now())""",
                 f"key {key['id']}",
                 student_id,
             )
@@ -290,6 +272,48 @@ async def test_a_teacher_sees_who_was_heard_by_their_keys(guarded_school: Replic
     async with client(guarded_school.url, token("root", "admin")) as api:
         heard = {each["user_id"]: each["name"] for each in (await api.get("/heard")).json()}
         assert heard | dict.fromkeys(students, "花子") == heard
+
+
+async def test_fifty_new_names_at_once_do_not_exceed_those_of_a_day(
+    api: httpx.AsyncClient, rows: asyncpg.Connection
+) -> None:
+    class_id = (await create_class(api, max_new_names=10))["id"]
+    key = (await create(api, "/ingest-keys", name="x", class_id=class_id))["key"]
+    names = [unique("s") for _ in range(50)]
+    answers = await asyncio.gather(*(post(api, key, name) for name in names))
+    assert [(each["stored"], each["rejected"]) for each in answers] == [(1, [])] * 50
+    roles = Counter((await roster(rows, class_id)).values())
+    assert roles == {"student": 10, "waiting": 40}
+    assert len(await decide(api, class_id, "admit")) == 40
+    assert await roster(rows, class_id) == dict.fromkeys(names, "student")
+
+
+async def test_what_the_refused_did_is_not_shown(api: httpx.AsyncClient) -> None:
+    class_id = (await create_class(api, join_policy="approve"))["id"]
+    key = (await create(api, "/ingest-keys", name="x", class_id=class_id))["key"]
+    name = unique("s")
+    await post(api, key, name)
+    assert await decide(api, class_id, "refuse") == [name]
+    assert (await post(api, key, name))["stored"] == 1  # in no class
+    assert await waiting(api, class_id) == []
+    (refusal,) = (await api.get(f"/classes/{class_id}/refusals")).json()["refusals"]
+    assert (refusal["reason"], refusal["events"], refusal["user_ids"]) == ("removed", 1, [name])
+
+
+async def test_an_id_that_is_not_on_the_roster_is_rejected_and_counted(
+    api: httpx.AsyncClient, rows: asyncpg.Connection
+) -> None:
+    class_id = (await create_class(api, join_policy="roster"))["id"]
+    key = (await create(api, "/ingest-keys", name="x", class_id=class_id))["key"]
+    listed, stranger = unique("s"), unique("s")
+    await enrol(rows, class_id, listed)
+    assert (await post(api, key, listed))["stored"] == 1
+    for _ in range(2):
+        answer = await post(api, key, stranger)
+        assert [each["reason"] for each in answer["rejected"]] == ["not_on_roster"]
+    (refusal,) = (await api.get(f"/classes/{class_id}/refusals")).json()["refusals"]
+    assert (refusal["reason"], refusal["events"], refusal["senders"]) == ("not_on_roster", 2, 1)
+    assert refusal["user_ids"] == [stranger]
 
 
 async def test_a_teacher_decides_and_an_assistant_sees(guarded_school: Replica) -> None:

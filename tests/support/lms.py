@@ -26,11 +26,11 @@ async def create_student(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any
 
 
 async def create_assignment(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    usual: dict[str, Any] = {"title": "第1回"}
-    if "class_id" not in fields:
-        usual["class_id"] = (await create_class(api))["id"]
+    class_id = fields["class_id"] if "class_id" in fields else (await create_class(api))["id"]
+    usual: dict[str, Any] = {"title": "第1回", "class_id": class_id}
     if "notebook_id" not in fields:
-        usual["notebook_id"] = (await create(api, "/notebooks", path=unique("a") + ".ipynb"))["id"]
+        path = unique("a") + ".ipynb"
+        usual["notebook_id"] = (await create(api, "/notebooks", class_id=class_id, path=path))["id"]
     return await create(api, "/assignments", **usual | fields)
 
 

@@ -80,6 +80,17 @@ def environment_of(postgres: Address, data_dir: Path) -> dict[str, str]:
     }
 
 
+def address_in(environment: dict[str, str]) -> Address:
+    """The database of a server with this environment."""
+    return {
+        "host": environment["POSTGRES_SERVER"],
+        "port": int(environment["POSTGRES_PORT"]),
+        "user": environment["POSTGRES_USER"],
+        "password": environment["POSTGRES_PASSWORD"] or None,
+        "database": environment["POSTGRES_DB"],
+    }
+
+
 async def fetch(postgres: Address, query: str, *arguments: Any) -> list[dict[str, Any]]:
     connection = await asyncpg.connect(**postgres)
     try:

@@ -1,0 +1,140 @@
+"""What the gate notices about a class: requests it turns away, and ids that two people share."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
+
+import asyncpg
+
+from monitor.auth.keys import digest
+from monitor.auth.limits import network_of
+from monitor.auth.shared_ids import Key, SharedIds
+from monitor.database.pool import Database
+from monitor.errors import Unavailable
+from monitor.health import ComponentHealth
+from monitor.tasks import Job
+
+_INTERVAL = 5.0  # seconds
+_MAX_SENDERS = 10_000  # in memory, of each kind of refusal
+
+Sender = TypeVar("Sender", tuple[bytes, str], tuple[int, str])  # a key or a class, and an address
+
+
+class AccessReport:
+    """Counts in memory, and writes to `class_refusals` and `shared_ids` every few seconds.
+
+    Addresses are written as hashes with the key that was used, which is not in the database.
+    """
+
+    name = "access_report"
+
+    def __init__(self, database: Database) -> None:
+        self.shared_ids = SharedIds()
+        self._database = database
+        self._unknown_keys: Counter[tuple[bytes, str]] = Counter()
+        self._over_limit: Counter[tuple[int, str]] = Counter()
+        self._job = Job("Writing what the gate noticed", self._write, interval=_INTERVAL)
+
+    async def start(self) -> None:
+        self._job.start()
+
+    async def stop(self, deadline: float) -> None:
+        """Writes the rest, unless PostgreSQL is away."""
+        await self._job.stop()
+        try:
+            await self._write()
+        except Unavailable:
+            return  # these are counts for information: nobody waits for them
+
+    async def health(self) -> ComponentHealth:
+        return self._job.health()
+
+    def refuse_key(self, key: str, address: str) -> None:
+        """Counts a request with a key that is not valid: one that has ended, or unknown."""
+        _add(self._unknown_keys, (digest(key), _hashed(address, key)), 1)
+
+    def refuse_over_limit(self, class_id: int, key: str, address: str, events: int) -> None:
+        """Counts events of a class's key that were beyond a limit."""
+        _add(self._over_limit, (class_id, _hashed(address, key)), events)
+
+    async def _write(self) -> None:
+        unknown, self._unknown_keys = self._unknown_keys, Counter()
+        over, self._over_limit = self._over_limit, Counter()
+        shared = self.shared_ids.take()
+        if not (unknown or over or shared):
+            return
+        try:
+            async with self._database.transaction() as connection:
+                ended = await _of_classes(connection, unknown)
+                await _note(connection, "ended_key", ended)
+                await _note(connection, "over_limit", over)
+                await _write_shared(connection, shared)
+        except BaseException:  # of PostgreSQL, or that this was cancelled
+            self._unknown_keys += unknown
+            self._over_limit += over
+            self.shared_ids.give_back(shared)
+            raise
+
+
+def _add(counter: Counter[Sender], sender: Sender, events: int) -> None:
+    if sender in counter or len(counter) < _MAX_SENDERS:
+        counter[sender] += events
+
+
+def _hashed(address: str, key: str) -> str:
+    """The same at all replicas; who only has the database can't tell the address from it."""
+    secret = hashlib.sha256(b"address" + key.encode()).digest()
+    network = network_of(address).encode()
+    return hashlib.blake2b(network, key=secret, digest_size=8).hexdigest()
+
+
+async def _of_classes(
+    connection: asyncpg.Connection, refused: Counter[tuple[bytes, str]]
+) -> Counter[tuple[int, str]]:
+    """Those with a class's key that has ended: by class, and without the unknown ones."""
+    digests = list({hashed for hashed, _ in refused})
+    rows = await connection.fetch(_SELECT_ENDED, digests) if digests else []
+    classes = {row["sha256"]: row["class_id"] for row in rows}
+    ended: Counter[tuple[int, str]] = Counter()
+    for (hashed, sender), events in refused.items():
+        if hashed in classes:
+            ended[classes[hashed], sender] += events
+    return ended
+
+
+async def _note(
+    connection: asyncpg.Connection, reason: str, refused: Counter[tuple[int, str]]
+) -> None:
+    for class_id in sorted({class_id for class_id, _ in refused}):
+        senders = {sender: events for (of, sender), events in refused.items() if of == class_id}
+        await connection.execute(
+            _NOTE_REFUSALS, class_id, reason, list(senders), list(senders.values())
+        )
+
+
+async def _write_shared(connection: asyncpg.Connection, shared: Mapping[Key, datetime]) -> None:
+    classes, user_ids = [class_id for class_id, _ in shared], [user_id for _, user_id in shared]
+    await connection.execute(_WRITE_SHARED, classes, user_ids, list(shared.values()))
+
+
+_SELECT_ENDED = """
+    SELECT k.sha256, k.class_id FROM ingest_keys AS k JOIN classes AS c ON c.id = k.class_id
+    WHERE k.sha256 = ANY($1::bytea[]) AND (k.valid_to <= now() OR NOT c.is_active)
+"""
+
+_NOTE_REFUSALS = "SELECT note_refusals($1, $2, $3, $4)"
+
+# Only of the class's own people, so that the table is bounded; in one order for all replicas.
+_WRITE_SHARED = """
+    INSERT INTO shared_ids AS i (class_id, student_id, first_at, last_at)
+    SELECT m.class_id, m.student_id, t.at, t.at
+    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS t (class_id, user_id, at)
+    JOIN students AS s ON s.user_id = t.user_id
+    JOIN student_classes AS m ON m.student_id = s.id AND m.class_id = t.class_id
+    WHERE m.role IN ('student', 'waiting')
+    ORDER BY m.class_id, m.student_id
+    ON CONFLICT (class_id, student_id) DO UPDATE SET
+        last_at = GREATEST(i.last_at, EXCLUDED.last_at)
+"""

@@ -1,0 +1,87 @@
+"""The events of keys and students' tokens by day, and the daily quota."""
+
+from collections import defaultdict
+from datetime import UTC, date, datetime
+
+from monitor.auth.principal import Principal
+from monitor.database.pool import Database
+from monitor.errors import OverLimit
+
+
+class Usage:
+    """Counts the events of each key and token of today (UTC), over all replicas.
+
+    They are counted in memory and written every few seconds: replicas together may exceed the quota
+    by what they take in that time. The sums of those that come near the quota are read each time.
+    """
+
+    def __init__(self, database: Database, daily_events: int) -> None:
+        self._database = database
+        self._daily_events = daily_events
+        self._unwritten: dict[str, int] = {}
+        self._today: dict[str, int] = {}
+        self._day = date.min
+
+    def count(self, caller: Principal, events: int) -> None:
+        """Counts events of a key or a token. Raises OverLimit beyond the daily quota."""
+        name = caller.name
+        unwritten = self._unwritten.get(name, 0) + events
+        if unwritten + self._today.get(name, 0) > self._daily_events:
+            now = datetime.now(UTC)
+            left = 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
+            raise OverLimit(f"At most {self._daily_events} events a day with one key", left)
+        self._unwritten[name] = unwritten
+
+    async def write(self) -> None:
+        """Adds what was counted to PostgreSQL, and reads the sums. Raises Unavailable."""
+        unwritten, self._unwritten = self._unwritten, {}
+        near = {name: 0 for name, events in self._today.items() if 2 * events > self._daily_events}
+        try:
+            await self._add(near | unwritten)
+        except BaseException:  # of PostgreSQL, or that this was cancelled
+            for name, events in unwritten.items():
+                self._unwritten[name] = self._unwritten.get(name, 0) + events
+            raise
+
+    async def _add(self, counts: dict[str, int]) -> None:
+        by_kind: dict[str, dict[int, int]] = defaultdict(dict)
+        for name, events in counts.items():
+            kind, _, row_id = name.partition(" ")
+            by_kind[kind][int(row_id)] = events
+        sums: list[tuple[str, int]] = []
+        async with self._database.transaction() as connection:
+            for kind, events_by_id in sorted(by_kind.items()):
+                columns = list(events_by_id), list(events_by_id.values())
+                sums += await connection.fetch(_ADD[kind], *columns)
+            day = await connection.fetchval(_TODAY)
+            if day != self._day:
+                sums = await connection.fetch(_SELECT_ALL)
+        if day != self._day:
+            self._today, self._day = {}, day
+        self._today.update(sums)
+
+
+_TODAY = "SELECT (now() AT TIME ZONE 'UTC')::date"
+
+_SELECT_ALL = """
+    SELECT 'key ' || key_id, events FROM ingest_usage WHERE day = (now() AT TIME ZONE 'UTC')::date
+    UNION ALL
+    SELECT 'token ' || token_id, events FROM student_token_usage
+    WHERE day = (now() AT TIME ZONE 'UTC')::date
+"""
+
+_ADD_TEMPLATE = """
+    INSERT INTO {table} AS u ({kind}_id, day, events)
+    SELECT id, (now() AT TIME ZONE 'UTC')::date, t.events
+    FROM unnest($1::bigint[], $2::bigint[]) AS t (id, events) JOIN {credentials} USING (id)
+    ORDER BY id
+    ON CONFLICT ({kind}_id, day) DO UPDATE SET events = u.events + EXCLUDED.events
+    RETURNING '{kind} ' || {kind}_id, events
+"""
+
+_ADD = {
+    "key": _ADD_TEMPLATE.format(kind="key", table="ingest_usage", credentials="ingest_keys"),
+    "token": _ADD_TEMPLATE.format(
+        kind="token", table="student_token_usage", credentials="student_tokens"
+    ),
+}

@@ -1,0 +1,77 @@
+"""`/withdrawals`, and what an ingest key brought: to list it, to withdraw it, to replay it."""
+
+from collections.abc import Callable
+
+from monitor.auth.principal import Principal
+from monitor.auth.visibility import visible
+from monitor.database.paging import Id, Listing
+from monitor.database.pool import Connection
+from monitor.database.resource import Invalid
+from monitor.errors import Conflict, NotFound
+from monitor.http.operations import Api
+from monitor.http.transactions import AfterCommit
+from monitor.lms import key_events, withdrawals
+from monitor.lms.key_events import KeyEventPage, KeyEventsQuery, KeyStudent, KeyStudentsQuery
+from monitor.lms.withdrawals import WITHDRAWALS, Withdrawal, WithdrawalFilter, WithdrawalRequest
+
+
+def declare(api: Api, wake: Callable[[], None]) -> None:
+    """`wake` is called when there is work for the job that withdraws and replays."""
+    _declare_keys(api, wake)
+
+    @api.operation("GET", "/withdrawals")
+    async def list_withdrawals(
+        connection: Connection, query: WithdrawalFilter, caller: Principal
+    ) -> Listing[Withdrawal]:
+        """Withdrawals, in the order of their requests."""
+        return await WITHDRAWALS.find(connection, query, visible(WITHDRAWALS.table, caller))
+
+    @api.operation("GET", "/withdrawals/{withdrawal_id}", raises=(NotFound,))
+    async def get_withdrawal(connection: Connection, withdrawal_id: Id) -> Withdrawal:
+        """A withdrawal's receipt: its `state` is `withdrawn` when it has ended."""
+        return await WITHDRAWALS.get(connection, withdrawal_id)
+
+    @api.operation(
+        "POST", "/withdrawals/{withdrawal_id}/replay", status=202, raises=(NotFound, Conflict)
+    )
+    async def replay_withdrawal(
+        connection: Connection, after_commit: AfterCommit, withdrawal_id: Id
+    ) -> Withdrawal:
+        """Brings back all of it that has not been discarded, in the background.
+
+        Rows, counters, states and points are then as before.
+        """
+        after_commit(wake)
+        return await withdrawals.replay(connection, withdrawal_id)
+
+
+def _declare_keys(api: Api, wake: Callable[[], None]) -> None:
+    @api.operation("GET", "/ingest-keys/{key_id}/events")
+    async def list_key_events(
+        connection: Connection, key_id: Id, query: KeyEventsQuery
+    ) -> KeyEventPage:
+        """What a key brought, by student and time."""
+        return await key_events.events_of(connection, f"key {key_id}", query)
+
+    @api.operation("GET", "/ingest-keys/{key_id}/students")
+    async def list_key_students(
+        connection: Connection, key_id: Id, query: KeyStudentsQuery
+    ) -> Listing[KeyStudent]:
+        """The students of whom a key brought events, with their numbers, by user_id."""
+        return await key_events.students_of(connection, f"key {key_id}", query)
+
+    @api.operation("POST", "/ingest-keys/{key_id}/withdraw", status=202, raises=(NotFound, Invalid))
+    async def withdraw_key_events(
+        connection: Connection,
+        after_commit: AfterCommit,
+        key_id: Id,
+        body: WithdrawalRequest,
+        caller: Principal,
+    ) -> Withdrawal:
+        """Withdraws what a key brought in a span of time, by receipt, in the background.
+
+        It counts for nothing then, and a retry of it is a duplicate. To stop a key, revoke it
+        first: what a spool still has, or is being stored, is not withdrawn.
+        """
+        after_commit(wake)
+        return await withdrawals.of_key(connection, key_id, body, caller.name)

@@ -1,0 +1,229 @@
+"""Students' own ingest tokens: issued, claimed, rotated, confirmed, revoked."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from monitor.auth import student_tokens
+from monitor.database.pool import Database
+from monitor.errors import Conflict, NotFound
+from tests.support.lms import create, create_class, error_location, unique
+from tests.support.replicas import Replica
+from tests.support.tokens import SECRET, client, token
+from tests.support.waiting import eventually
+
+
+class Lesson:
+    """A class with a teacher, an assistant and these students."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.teacher, self.assistant = unique("sensei"), unique("ta")
+        self.ids: dict[str, int] = {}  # by user_id
+
+    async def make(self, *students: str) -> "Lesson":
+        async with self.as_teacher() as api:
+            self.class_id = (await create_class(api))["id"]
+            rows = [{"user_id": unique(name)} for name in students]
+            rows.append({"user_id": self.assistant, "role": "assistant"})
+            answer = await api.post(f"/classes/{self.class_id}/students", json=rows)
+            assert answer.status_code == 201, answer.text
+        self.ids = {each["user_id"]: each["student_id"] for each in answer.json()}
+        self.assistant_id = self.ids.pop(self.assistant)
+        return self
+
+    def as_teacher(self) -> httpx.AsyncClient:
+        return client(self.url, token(self.teacher, "instructor"))
+
+    async def issue(self, **body: Any) -> list[dict[str, Any]]:
+        async with self.as_teacher() as api:
+            answer = await api.post(f"/classes/{self.class_id}/tokens", json=body)
+        assert answer.status_code == 201, answer.text
+        issued: list[dict[str, Any]] = answer.json()
+        return issued
+
+
+@pytest.fixture
+async def lesson(guarded_school: Replica) -> Lesson:
+    return await Lesson(guarded_school.url).make("hanako", "taro")
+
+
+async def status_of_post(url: str, key: str, *events: Any) -> int:
+    async with client(url, None) as api:
+        answer = await api.post("/events", json=list(events), params={"key": key})
+    return answer.status_code
+
+
+async def test_each_student_of_the_roster_gets_one_token(lesson: Lesson) -> None:
+    issued = await lesson.issue()
+    assert [(each["user_id"], each["student_id"]) for each in issued] == sorted(lesson.ids.items())
+    assert {each["class_id"] for each in issued} == {lesson.class_id}
+    assert len({each["token"] for each in issued}) == 2
+    assert all(each["token"].startswith("cms_") for each in issued)
+    assert await lesson.issue() == []
+    for each in issued:
+        assert await status_of_post(lesson.url, each["token"]) == 202
+    async with lesson.as_teacher() as api:
+        answer = await api.get("/student-tokens", params={"class_id": lesson.class_id})
+        assert answer.headers["X-Total-Count"] == "2"
+        secretless = [{k: v for k, v in each.items() if k != "token"} for each in issued]
+        assert answer.json() == sorted(secretless, key=lambda each: each["id"])
+
+
+async def test_a_renewed_token_works_for_a_day_more(lesson: Lesson) -> None:
+    one, other = await lesson.issue()
+    (new,) = await lesson.issue(student_ids=[one["student_id"]], renew=True)
+    assert await lesson.issue(student_ids=[one["student_id"]]) == []
+    for each in (one, other, new):
+        assert await status_of_post(lesson.url, each["token"]) == 202
+    async with lesson.as_teacher() as api:
+        listed = (await api.get("/student-tokens")).json()
+    ends = {each["id"]: each["valid_to"] for each in listed}
+    assert ends[other["id"]] is ends[new["id"]] is None
+    left = datetime.fromisoformat(ends[one["id"]]) - datetime.now(UTC)
+    assert timedelta(hours=23, minutes=59) < left <= timedelta(hours=24)
+
+
+async def test_tokens_are_for_students_of_the_roster_only(lesson: Lesson) -> None:
+    async with lesson.as_teacher() as api:
+        path = f"/classes/{lesson.class_id}/tokens"
+        for body in ({"student_ids": [lesson.assistant_id]}, {"student_ids": [2**40]}):
+            answer = await api.post(path, json=body)
+            assert error_location(answer) == ["body", "student_ids"]
+        assert (await api.post(path, json={"renew": True})).status_code == 422
+        assert (await api.post(path, json={"student_ids": []})).status_code == 422
+    async with client(lesson.url, token("root", "admin")) as api:
+        assert (await api.post(f"/classes/{2**40}/tokens", json={})).status_code == 404
+
+
+async def test_two_calls_at_a_time_issue_each_token_once(lesson: Lesson) -> None:
+    issued = await asyncio.gather(*(lesson.issue() for _ in range(4)))
+    assert sorted(map(len, issued)) == [0, 0, 0, 2]
+
+
+async def test_an_assistant_and_another_teacher_change_no_token(lesson: Lesson) -> None:
+    issued, _ = await lesson.issue()
+    other = await Lesson(lesson.url).make("jiro")
+    for name in (lesson.assistant, other.teacher):
+        async with client(lesson.url, token(name, "instructor")) as api:
+            for method, path in (
+                ("POST", f"/classes/{lesson.class_id}/tokens"),
+                ("POST", f"/student-tokens/{issued['id']}/rotate"),
+                ("POST", f"/student-tokens/{issued['id']}/confirm"),
+                ("DELETE", f"/student-tokens/{issued['id']}"),
+            ):
+                assert (await api.request(method, path, json={})).status_code == 403
+            listed = (await api.get("/student-tokens")).json()
+            assert bool(listed) == (name == lesson.assistant)
+
+
+async def test_the_same_student_has_a_token_of_each_class(lesson: Lesson) -> None:
+    await lesson.issue()
+    other = Lesson(lesson.url)
+    student = next(iter(lesson.ids))
+    async with other.as_teacher() as api:
+        other.class_id = (await create_class(api))["id"]
+        await create(api, f"/classes/{other.class_id}/students", user_id=student)
+        (issued,) = await other.issue()
+        assert issued["user_id"] == student
+        listed = (await api.get("/student-tokens")).json()
+    assert [each["class_id"] for each in listed] == [other.class_id]
+
+
+async def test_a_student_rotates_their_own(lesson: Lesson) -> None:
+    mine, others = await lesson.issue()
+    async with client(lesson.url, token(mine["user_id"])) as api:
+        assert [each["id"] for each in (await api.get("/student-tokens")).json()] == [mine["id"]]
+        refused = await api.post(f"/student-tokens/{others['id']}/rotate")
+        assert refused.status_code == 403
+        assert (await api.delete(f"/student-tokens/{mine['id']}")).status_code == 403
+        path = f"/student-tokens/{mine['id']}/rotate"
+        assert (await api.post(path, params={"hours": 25})).status_code == 422
+        rotated = await api.post(path, params={"hours": 0})
+        assert rotated.status_code == 201
+        assert (await api.post(path)).status_code == 404
+    assert await status_of_post(lesson.url, mine["token"]) == 401
+    assert await status_of_post(lesson.url, rotated.json()["token"]) == 202
+
+
+async def test_a_token_reads_nothing(lesson: Lesson) -> None:
+    issued, _ = await lesson.issue()
+    async with client(lesson.url, None) as api:
+        for path in ("/classes", "/student-tokens", f"/students/{issued['student_id']}/timeline"):
+            answer = await api.get(path, params={"key": issued["token"]})
+            assert answer.status_code == 403
+
+
+async def test_what_a_teacher_does_with_tokens_is_audited_without_secrets(lesson: Lesson) -> None:
+    issued, _ = await lesson.issue()
+    async with lesson.as_teacher() as api:
+        await api.delete(f"/student-tokens/{issued['id']}")
+    async with client(lesson.url, token("root", "admin")) as api:
+        total = int((await api.get("/audit")).headers["X-Total-Count"])
+        entries = (await api.get("/audit", params={"skip": total - 2})).json()
+    assert [each["path"].removeprefix("/api/v1") for each in entries] == [
+        f"/classes/{lesson.class_id}/tokens",
+        f"/student-tokens/{issued['id']}",
+    ]
+    assert "cms_" not in str(entries)
+
+
+async def test_a_revoked_token_is_refused_by_every_replica_within_seconds(
+    environment: dict[str, str], tmp_path: Any
+) -> None:
+    secured = environment | {"JWT_SECRET": SECRET}
+    elsewhere = secured | {"DATA_DIR": str(tmp_path / "other")}
+    with Replica(secured) as one, Replica(elsewhere) as other:
+        lesson = await Lesson(one.url).make("hanako")
+        (issued,) = await lesson.issue()
+        await eventually(
+            lambda: status_of_post(other.url, issued["token"]), lambda status: status == 202
+        )
+        async with lesson.as_teacher() as api:
+            assert (await api.delete(f"/student-tokens/{issued['id']}")).status_code == 200
+        revoked_at = time.monotonic()
+        assert await status_of_post(one.url, issued["token"]) == 401
+        await eventually(
+            lambda: status_of_post(other.url, issued["token"]), lambda status: status == 401
+        )
+        assert time.monotonic() - revoked_at < 3.0
+
+
+async def make_class(pool: asyncpg.Pool, *students: str) -> tuple[int, list[int]]:
+    class_id = await pool.fetchval(
+        "INSERT INTO classes (class_code, name) VALUES ($1, 'x') RETURNING id", unique()
+    )
+    ids = []
+    for user_id in students:
+        ids.append(
+            await pool.fetchval("INSERT INTO students (user_id) VALUES ($1) RETURNING id", user_id)
+        )
+        await pool.execute(
+            "INSERT INTO student_classes (class_id, student_id, role) VALUES ($1, $2, 'student')",
+            class_id,
+            ids[-1],
+        )
+    return class_id, ids
+
+
+async def test_a_line_of_the_roster_is_claimed_once(database: Database, pool: asyncpg.Pool) -> None:
+    class_id, (student,) = await make_class(pool, "hanako")
+
+    async def claim() -> student_tokens.NewStudentToken:
+        async with database.transaction() as connection:
+            return await student_tokens.claim(connection, class_id, student)
+
+    outcomes = await asyncio.gather(*(claim() for _ in range(4)), return_exceptions=True)
+    assert sum(isinstance(each, Conflict) for each in outcomes) == 3
+    (issued,) = [each for each in outcomes if isinstance(each, student_tokens.NewStudentToken)]
+    assert issued.claimed
+    async with database.transaction() as connection:
+        with pytest.raises(NotFound):
+            await student_tokens.claim(connection, class_id, student + 1)
+        confirmed = await student_tokens.confirm(connection, issued.id)
+        assert not confirmed.claimed
