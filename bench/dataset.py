@@ -24,6 +24,7 @@ NOTEBOOKS, CELLS = 50, 40
 DAYS = 182
 LESSONS = timedelta(hours=6)  # of a day
 BATCH = 20_000  # rows of one transaction
+CLASS = 1  # its id: the first in the database
 ERRORS = [
     "NameError: name 'score_{}' is not defined",
     "TypeError: unsupported operand type(s) for +: 'int' and 'str'",
@@ -58,7 +59,7 @@ async def fill(connection: asyncpg.Connection, executions: int, days_ago: int = 
         while await connection.fetchval("SELECT count_batches(50)", timeout=600):
             pass
     await _cluster(connection, datetime.now(UTC) - timedelta(days=1))
-    await connection.execute(_UPDATE_STUDENTS, timeout=600)
+    await connection.execute(_INSERT_STATES, timeout=600)
     await connection.execute(_INSERT_SUBMISSIONS)
     await connection.execute("VACUUM (ANALYZE)", timeout=1200)
 
@@ -114,6 +115,10 @@ class School:
                 notebook + 1,
                 notebook * CELLS + cell + 1,
                 "code",
+                CLASS,
+                None,
+                False,
+                0,
                 number % 1_000,
                 "error" if failed else "success",
                 self._usual[notebook * CELLS + cell] * self._moods[number % 4_001],
@@ -153,6 +158,10 @@ async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) ->
             notebook + 1,
             None,
             None,
+            CLASS,
+            None,
+            False,
+            0,
             action,
             "{}",
         )
@@ -180,29 +189,34 @@ _MARK = """
 _IS_TO_CLUSTER = "SELECT day + interval '24 hours' <= $1 FROM clustered"
 
 _INSERT_SCHOOL = f"""
-    WITH students AS (
-        INSERT INTO students (user_id, name, team, has_events)
-        SELECT user_id, '学生' || number, 'チーム' || number % 20, true
+    WITH class AS (
+        INSERT INTO classes (class_code, name, has_events) VALUES ('bench', 'Bench', true)
+        RETURNING id
+    ), students AS (
+        INSERT INTO students (user_id, has_events)
+        SELECT user_id, true
         FROM unnest($1::text[]) WITH ORDINALITY AS s (user_id, number) ORDER BY number
         RETURNING id
     ), notebooks AS (
-        INSERT INTO notebooks (path, name, has_events)
-        SELECT name, name, true
-        FROM generate_series(0, {NOTEBOOKS - 1}) AS n, format('lesson-%s.ipynb', n) AS name
-        ORDER BY n RETURNING id
+        INSERT INTO notebooks (class_id, path, name, has_events)
+        SELECT class.id, name, name, true
+        FROM class, generate_series(0, {NOTEBOOKS - 1}) AS n, format('lesson-%s.ipynb', n) AS name
+        ORDER BY n RETURNING id, class_id, path
+    ), aliases AS (
+        INSERT INTO notebook_aliases (class_id, path, notebook_id)
+        SELECT class_id, path, id FROM notebooks ORDER BY id RETURNING id
     ), cells AS (
-        INSERT INTO cells (notebook_id, cell_id, type, position)
-        SELECT notebooks.id, format('c-%s', lpad(position::text, 2, '0')), 'code', position
-        FROM notebooks, generate_series(0, {CELLS - 1}) AS position
-        ORDER BY notebooks.id, position
-    ), class AS (
-        INSERT INTO classes (class_code, name) VALUES ('bench', 'Bench') RETURNING id
+        INSERT INTO cells (alias_id, cell_id, type, position)
+        SELECT aliases.id, format('c-%s', lpad(position::text, 2, '0')), 'code', position
+        FROM aliases, generate_series(0, {CELLS - 1}) AS position
+        ORDER BY aliases.id, position
     ), enrolled AS (
-        INSERT INTO student_classes (student_id, class_id)
-        SELECT students.id, class.id FROM students, class
+        INSERT INTO student_classes (student_id, class_id, name, team)
+        SELECT students.id, class.id, '学生' || students.id, 'チーム' || students.id % 20
+        FROM students, class
     )
     INSERT INTO class_assignments (class_id, notebook_id, title)
-    SELECT class.id, notebooks.id, '課題' FROM class, notebooks
+    SELECT class_id, id, '課題' FROM notebooks
 """
 
 _INSERT_SESSIONS = """
@@ -215,15 +229,35 @@ _INSERT_SUBMISSIONS = """
     SELECT a.id, s.id, 1, false FROM class_assignments AS a, students AS s
 """
 
-_UPDATE_STUDENTS = """
-    UPDATE students SET executions = e.executions, errors = e.errors,
-        last_event_at = e.last_at, last_received_at = e.last_at
-    FROM (
+# As the batches would have left them. Nobody calls for help.
+_INSERT_STATES = """
+    WITH totals AS (
         SELECT student_id, count(*) AS executions, max(executed_at) AS last_at,
-            count(*) FILTER (WHERE status = 'error') AS errors
+            count(*) FILTER (WHERE status = 'error') AS errors,
+            max(executed_at) FILTER (WHERE status = 'success') AS last_success_at
         FROM cell_executions GROUP BY student_id
-    ) AS e
-    WHERE e.student_id = students.id
+    ), heard AS (
+        SELECT DISTINCT ON (student_id) student_id, class_id, accessed_at, alias_id
+        FROM notebook_accesses ORDER BY student_id, accessed_at DESC
+    )
+    INSERT INTO student_states (
+        student_id, class_id, executions, errors, last_received_at, last_success_at, error_times,
+        alias_at, alias_id, cell_at, cell_id
+    )
+    SELECT student_id, class_id, COALESCE(executions, 0), COALESCE(errors, 0),
+        GREATEST(last_at, accessed_at), last_success_at, errors_since(last_success_at, ARRAY(
+            SELECT executed_at FROM cell_executions AS e
+            WHERE e.student_id = heard.student_id AND e.status = 'error'
+                AND (last_success_at IS NULL OR e.executed_at > last_success_at)
+        ), '{}'),
+        GREATEST(last_at, accessed_at),
+        CASE WHEN last_at >= accessed_at THEN latest.alias_id ELSE heard.alias_id END,
+        last_at, latest.cell_id
+    FROM heard LEFT JOIN totals USING (student_id) LEFT JOIN LATERAL (
+        SELECT alias_id, cell_id FROM cell_executions AS e
+        WHERE e.student_id = heard.student_id AND e.executed_at = last_at
+        ORDER BY cell_id DESC LIMIT 1
+    ) AS latest ON true
 """
 
 

@@ -1,4 +1,4 @@
-"""The commands besides `serve`: migrate, manage ingest keys, mint tokens, rebuild InfluxDB.
+"""The commands besides `serve`: migrate, recount, manage keys, mint tokens, rebuild InfluxDB.
 
 Only migrate changes the schema, or creates the embedded PostgreSQL.
 """
@@ -36,6 +36,7 @@ from monitor.database.pool import Database
 from monitor.errors import CommandError
 from monitor.postgres_choice import missing_cluster, postgres_for_commands, postgres_to_migrate
 from monitor.rebuild import rebuild_influxdb
+from monitor.recount import RECOUNT_TIMEOUT, recount
 from monitor.settings import Settings
 
 _OPERATOR = Principal("admin", "command line")
@@ -51,6 +52,7 @@ def declare(subparsers: Any) -> None:
     the exit code.
     """
     _declare_migrate(subparsers)
+    _declare_recount(subparsers)
     _declare_keys(subparsers)
     _declare_mint_token(subparsers)
     _declare_rebuild_influxdb(subparsers)
@@ -62,6 +64,13 @@ def _declare_migrate(subparsers: Any) -> None:
     )
     command.set_defaults(run=_migrate)
     command.add_argument("--dry-run", action="store_true", help="only print what would be done")
+
+
+def _declare_recount(subparsers: Any) -> None:
+    command = subparsers.add_parser(
+        "recount", help="count the events of all students anew; may run beside a server"
+    )
+    command.set_defaults(run=_recount)
 
 
 def _declare_keys(subparsers: Any) -> None:
@@ -138,6 +147,24 @@ async def _migrate_database(database: Database, dry_run: bool) -> None:
                 await migrate(connection)
                 await create_partitions(connection)
             print(_UNCHANGED if dry_run else "The schema is up to date")
+    finally:
+        await database.close(5.0)
+
+
+def _recount(_: argparse.Namespace, settings: Settings) -> int:
+    with postgres_for_commands(settings) as address:
+        try:
+            done = asyncio.run(_recount_database(Database(address, 1, RECOUNT_TIMEOUT)))
+        except KeyboardInterrupt as error:
+            raise CommandError("Interrupted; run the command again to count all") from error
+    print(f"Done: {done} students")
+    return 0
+
+
+async def _recount_database(database: Database) -> int:
+    await database.open()
+    try:
+        return await recount(database, lambda done, total: print(f"{done} of {total} students"))
     finally:
         await database.close(5.0)
 

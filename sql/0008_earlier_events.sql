@@ -21,7 +21,7 @@ SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 8) AS wanted \gs
 -- made without the batches that are still to be counted; the advisory lock of count_batches keeps
 -- their number constant.
 CREATE FUNCTION recount_students(students bigint[]) RETURNS void LANGUAGE plpgsql
-SET jit = off AS $$
+SET jit = off SET work_mem = '64MB' AS $$
 DECLARE
     state_students bigint[];
     state_classes  bigint[];
@@ -63,6 +63,7 @@ BEGIN
         ) AS counted
         FROM unnest(students) AS s (student_id) CROSS JOIN LATERAL (
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
+                e.executed_at AS claimed_at,
                 put_right(e.received_at, e.executed_at, e.clock_offset) AS at, e.alias_id, e.cell_id,
                 true AS in_counters, e.status <> 'rendered' AS ran, e.status = 'error' AS failed,
                 false AS helped, false AS stopped, e.duration_ms AS duration,
@@ -71,13 +72,13 @@ BEGIN
             WHERE e.student_id = s.student_id AND e.excluded IS NULL
             UNION ALL
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
-                put_right(e.received_at, e.event_time, e.clock_offset), e.alias_id, e.cell_id,
+                e.event_time, put_right(e.received_at, e.event_time, e.clock_offset), e.alias_id, e.cell_id,
                 true, false, false, e.event_type = 'help', e.event_type = 'help_stop', NULL, NULL
             FROM events AS e
             WHERE e.student_id = s.student_id AND e.excluded IS NULL
             UNION ALL
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
-                put_right(e.received_at, e.accessed_at, e.clock_offset), e.alias_id, e.cell_id,
+                e.accessed_at, put_right(e.received_at, e.accessed_at, e.clock_offset), e.alias_id, e.cell_id,
                 false, false, false, false, false, NULL, NULL
             FROM notebook_accesses AS e
             WHERE e.student_id = s.student_id AND e.excluded IS NULL
@@ -98,8 +99,11 @@ BEGIN
         FROM home GROUP BY student_id, class_id
     ), places AS (
         SELECT student_id, class_id,
-            max(h.alias_id) FILTER (WHERE h.at = s.alias_at) AS alias_id,
-            max(h.cell_id) FILTER (WHERE h.at = s.cell_at) AS cell_id
+            -- Events that were put right to the same receipt have only their claimed order.
+            (array_agg(h.alias_id ORDER BY h.claimed_at DESC, h.alias_id DESC)
+                FILTER (WHERE h.at = s.alias_at AND h.alias_id IS NOT NULL))[1] AS alias_id,
+            (array_agg(h.cell_id ORDER BY h.claimed_at DESC, h.cell_id DESC)
+                FILTER (WHERE h.at = s.cell_at AND h.cell_id IS NOT NULL))[1] AS cell_id
         FROM states AS s JOIN home AS h USING (student_id, class_id)
         WHERE h.at IN (s.alias_at, s.cell_at)
         GROUP BY student_id, class_id
@@ -123,7 +127,7 @@ BEGIN
         LEFT JOIN (states LEFT JOIN places USING (student_id, class_id)) AS n
             USING (student_id, class_id)
         WHERE s.student_id = locked.student_id AND s.class_id = locked.class_id
-    ), rows AS MATERIALIZED (
+    ), counted_rows AS MATERIALIZED (
         SELECT *, min(at) FILTER (WHERE ran AND NOT failed)
             OVER (PARTITION BY student_id, alias_id, cell_id) AS first_success_at
         FROM home WHERE counted AND in_counters
@@ -136,13 +140,13 @@ BEGIN
             min(first_success_at) AS first_success_at,
             count(*) FILTER (WHERE failed AND (first_success_at IS NULL OR at < first_success_at))
                 AS errors_before_success
-        FROM rows WHERE cell_id IS NOT NULL
+        FROM counted_rows WHERE cell_id IS NOT NULL
         GROUP BY student_id, alias_id, cell_id
     ), cell_durations AS (
         SELECT student_id, alias_id, cell_id, sum(count * one_at(bucket)) AS durations
         FROM (
             SELECT student_id, alias_id, cell_id, duration_bucket(duration) AS bucket, count(*)
-            FROM rows WHERE cell_id IS NOT NULL AND ran AND duration >= 0
+            FROM counted_rows WHERE cell_id IS NOT NULL AND ran AND duration >= 0
             GROUP BY student_id, alias_id, cell_id, bucket
         ) AS buckets
         GROUP BY student_id, alias_id, cell_id
@@ -158,7 +162,7 @@ BEGIN
             sum(count), max(last_at)
         FROM (
             SELECT student_id, alias_id, cell_id, error, count(*), max(at) AS last_at
-            FROM rows WHERE failed AND cell_id IS NOT NULL
+            FROM counted_rows WHERE failed AND cell_id IS NOT NULL
             GROUP BY student_id, alias_id, cell_id, error
         ) AS raw
         GROUP BY student_id, alias_id, cell_id, normalised
@@ -167,7 +171,7 @@ BEGIN
             count(*) FILTER (WHERE ran) AS executions,
             count(*) FILTER (WHERE failed) AS errors,
             count(*) FILTER (WHERE helped) AS helps
-        FROM rows WHERE ran OR helped
+        FROM counted_rows WHERE ran OR helped
         GROUP BY student_id, class_id, minute
     ), placed AS (
         SELECT *, 60 AS step, date_trunc('hour', minute) AT TIME ZONE 'UTC' AS start,
@@ -405,10 +409,10 @@ WHERE s.id = m.student_id AND (s.name, s.email, s.team) IS DISTINCT FROM (NULL, 
 UPDATE students SET name = NULL, email = NULL, team = NULL
 WHERE has_events AND (name, email, team) IS DISTINCT FROM (NULL, NULL, NULL);
 
-ALTER TABLE classes DISABLE TRIGGER touched;
-UPDATE classes SET has_events = true
-WHERE id IN (SELECT class_id FROM earlier_places);
-ALTER TABLE classes ENABLE TRIGGER touched;
+-- That a class has events is no change of the class.
+CREATE OR REPLACE TRIGGER touched BEFORE UPDATE ON classes
+    FOR EACH ROW WHEN (OLD.has_events = NEW.has_events) EXECUTE FUNCTION touch();
+UPDATE classes SET has_events = true WHERE id IN (SELECT class_id FROM earlier_places);
 UPDATE ingest_keys SET has_events = true WHERE id IN (SELECT key_id FROM ingest_usage);
 
 -- States have these now. From here on readers wait, too.

@@ -20,7 +20,7 @@ _PACKAGE = Path(__file__).parent.parent
 # A wheel has sql/ inside the package, a checkout beside it.
 SQL = next(path / "sql" for path in (_PACKAGE, _PACKAGE.parent) if (path / "sql").is_dir())
 
-_STATEMENT_TIMEOUT = 600.0  # seconds; a later migration may rewrite large tables
+_STATEMENT_TIMEOUT = 86_400.0  # seconds; a migration may rewrite all events
 _LOCK = 1667591276  # the advisory lock that each file takes
 
 
