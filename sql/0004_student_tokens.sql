@@ -82,6 +82,16 @@ CREATE TRIGGER noted AFTER DELETE ON ingest_keys
 CREATE TRIGGER noted AFTER DELETE ON student_tokens
     FOR EACH ROW EXECUTE FUNCTION note_deleted_credential();
 
+-- The students whose own credential lives in a class: what others claim about them is disputed. The
+-- state knows when a person's credential ends; a token is looked up, for it may have been revoked
+-- since, or before an event that lay in a spool was stored. Row by row, whatever the statistics say.
+CREATE VIEW verified_students AS
+    SELECT student_id, class_id FROM student_states
+    WHERE verified_until > now() AND CASE WHEN verified_by LIKE 'token %' THEN (
+        SELECT NOT claimed AND (valid_to IS NULL OR valid_to > now())
+        FROM student_tokens WHERE id = substr(verified_by, 7)::bigint
+    ) ELSE true END;
+
 INSERT INTO schema_migrations (number, name) VALUES (4, 'student_tokens');
 \endif
 COMMIT;

@@ -19,7 +19,7 @@ from monitor.events.event import Payload
 
 Guard = Callable[..., list[Middleware]]  # `Gate.guard`
 
-_TOKENS_IN_URL = ("/ws", "/docs")  # browsers open these themselves, without a header
+_TOKENS_IN_URL = ("/ws", "/docs")  # and the ingest routes: there a browser sends no header of ours
 
 
 class Gate:
@@ -69,7 +69,7 @@ class Gate:
 
     async def caller(self, scope: Scope) -> Principal:
         """Raises Unauthenticated, and Unavailable when a credential can't be verified now."""
-        in_url = scope["path"].startswith(_TOKENS_IN_URL)
+        in_url = scope["call"].ingest or scope["path"].startswith(_TOKENS_IN_URL)
         return await self.authenticator.principal(credentials.find(scope, in_url))
 
     @contextmanager

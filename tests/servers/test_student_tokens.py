@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from monitor.auth import student_tokens
 from monitor.database.pool import Database
 from monitor.errors import Conflict, NotFound
+from tests.support.events import event
 from tests.support.lms import create, create_class, error_location, unique
+from tests.support.postgres import Address, fetch
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, client, token
 from tests.support.waiting import eventually
@@ -57,6 +60,11 @@ async def status_of_post(url: str, key: str, *events: Any) -> int:
     async with client(url, None) as api:
         answer = await api.post("/events", json=list(events), params={"key": key})
     return answer.status_code
+
+
+async def wait_accepted(url: str, key: str) -> None:
+    """Until a replica knows a token that was issued elsewhere."""
+    await eventually(lambda: status_of_post(url, key), lambda status: status == 202)
 
 
 async def test_each_student_of_the_roster_gets_one_token(lesson: Lesson) -> None:
@@ -181,9 +189,7 @@ async def test_a_revoked_token_is_refused_by_every_replica_within_seconds(
     with Replica(secured) as one, Replica(elsewhere) as other:
         lesson = await Lesson(one.url).make("hanako")
         (issued,) = await lesson.issue()
-        await eventually(
-            lambda: status_of_post(other.url, issued["token"]), lambda status: status == 202
-        )
+        await wait_accepted(other.url, issued["token"])
         async with lesson.as_teacher() as api:
             assert (await api.delete(f"/student-tokens/{issued['id']}")).status_code == 200
         revoked_at = time.monotonic()
@@ -227,3 +233,130 @@ async def test_a_line_of_the_roster_is_claimed_once(database: Database, pool: as
             await student_tokens.claim(connection, class_id, student + 1)
         confirmed = await student_tokens.confirm(connection, issued.id)
         assert not confirmed.claimed
+
+
+def cell_run(**fields: Any) -> dict[str, Any]:
+    return event(userId=None, sessionId=unique(), **fields)
+
+
+async def rows_of(postgres: Address, user_id: str) -> list[dict[str, Any]]:
+    query = """
+        SELECT class_id, credential, verified, excluded FROM cell_executions
+        WHERE student_id = (SELECT id FROM students WHERE user_id = $1) ORDER BY received_at
+    """
+    return await fetch(postgres, query, user_id)
+
+
+@pytest.fixture
+async def own_lesson(environment: dict[str, str]) -> AsyncIterator[Lesson]:
+    """On a server of its own, whose rows the test reads."""
+    with Replica(environment | {"JWT_SECRET": SECRET}) as replica:
+        yield await Lesson(replica.url).make("hanako", "taro")
+
+
+async def post_with(
+    url: str, key: str, *events: Any, status: int = 202, **query: str
+) -> dict[str, Any]:
+    async with client(url, None) as api:
+        answer = await api.post("/events", json=list(events), params={"key": key, **query})
+    assert answer.status_code == status, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+async def test_events_with_a_token_are_its_students_and_nobody_elses(
+    own_lesson: Lesson, postgres: Address
+) -> None:
+    hanako, taro = await own_lesson.issue()
+    own = cell_run(emailAddress="somebody@example.com"), cell_run(), cell_run()
+    own[1]["userId"] = hanako["user_id"]
+    others = cell_run() | {"userId": taro["user_id"]}, cell_run() | {"userId": "new"}
+    result = await post_with(own_lesson.url, hanako["token"], own[0], *others, *own[1:])
+    assert (result["stored"], [each["index"] for each in result["rejected"]]) == (3, [1, 2])
+    credential = f"token {hanako['id']}"
+    expected = {
+        "class_id": own_lesson.class_id,
+        "credential": credential,
+        "verified": True,
+        "excluded": None,
+    }
+    assert await rows_of(postgres, hanako["user_id"]) == [expected] * 3
+    assert await rows_of(postgres, taro["user_id"]) == []
+    assert await fetch(postgres, "SELECT FROM students WHERE user_id = 'new'") == []
+
+
+async def test_two_students_with_one_token_are_the_one_it_was_issued_to(
+    own_lesson: Lesson, postgres: Address
+) -> None:
+    hanako, taro = await own_lesson.issue()
+    shared = hanako["token"]
+    mine = cell_run() | {"userId": hanako["user_id"]}
+    copied = cell_run() | {"userId": taro["user_id"]}
+    await post_with(own_lesson.url, shared, mine)
+    refused = await post_with(own_lesson.url, shared, copied, status=422)
+    assert refused["rejected"][0]["path"] == "userId"
+    assert len(await rows_of(postgres, hanako["user_id"])) == 1
+    assert await rows_of(postgres, taro["user_id"]) == []
+
+
+async def test_a_claimed_token_verifies_nothing_until_it_is_confirmed(
+    own_lesson: Lesson, database: Database, postgres: Address
+) -> None:
+    user_id, student = next(iter(own_lesson.ids.items()))
+    async with database.transaction() as connection:
+        claimed = await student_tokens.claim(connection, own_lesson.class_id, student)
+    await wait_accepted(own_lesson.url, claimed.token)
+    await post_with(own_lesson.url, claimed.token, cell_run())
+    async with own_lesson.as_teacher() as api:
+        confirmed = await api.post(f"/student-tokens/{claimed.id}/confirm")
+        assert confirmed.json()["claimed"] is False
+    await post_with(own_lesson.url, claimed.token, cell_run())
+    assert [row["verified"] for row in await rows_of(postgres, user_id)] == [False, True]
+
+
+async def test_claims_are_disputed_while_a_token_lives(
+    own_lesson: Lesson, postgres: Address
+) -> None:
+    issued, _ = await own_lesson.issue()
+    async with own_lesson.as_teacher() as api:
+        body = {"name": "x", "class_id": own_lesson.class_id}
+        key = (await create(api, "/ingest-keys", **body))["key"]
+        claim = {"userId": issued["user_id"]}
+        await post_with(own_lesson.url, key, cell_run() | claim)
+        await post_with(own_lesson.url, issued["token"], cell_run())
+        await post_with(own_lesson.url, key, cell_run() | claim)
+        assert (await api.delete(f"/student-tokens/{issued['id']}")).status_code == 200
+        await post_with(own_lesson.url, key, cell_run() | claim)
+    rows = await rows_of(postgres, issued["user_id"])
+    assert [row["excluded"] for row in rows] == [None, None, "disputed", None]
+
+
+async def test_who_left_the_class_posts_into_no_class(
+    own_lesson: Lesson, postgres: Address
+) -> None:
+    issued, _ = await own_lesson.issue()
+    async with own_lesson.as_teacher() as api:
+        path = f"/classes/{own_lesson.class_id}/students/{issued['student_id']}"
+        assert (await api.delete(path)).status_code == 200
+        assert await own_lesson.issue() == []
+    await post_with(own_lesson.url, issued["token"], cell_run())
+    (row,) = await rows_of(postgres, issued["user_id"])
+    assert (row["class_id"], row["verified"]) == (0, True)
+
+
+async def test_a_person_who_is_signed_in_needs_no_key(
+    own_lesson: Lesson, postgres: Address
+) -> None:
+    user_id = next(iter(own_lesson.ids))
+    signed_in = token(user_id)
+    async with client(own_lesson.url, signed_in) as api:
+        assert (await api.post("/events", json=[cell_run()])).json()["stored"] == 1
+    async with client(own_lesson.url, None) as api:
+        answer = await api.post("/events", json=[cell_run()], params={"token": signed_in})
+        assert answer.json()["stored"] == 1
+        assert (await api.get("/classes", params={"token": signed_in})).status_code == 401
+    rows = await rows_of(postgres, user_id)
+    assert [(row["credential"], row["verified"]) for row in rows] == [
+        (f"person {user_id}", True)
+    ] * 2
+    assert {row["class_id"] for row in rows} == {own_lesson.class_id}
