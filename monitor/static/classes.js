@@ -7,7 +7,11 @@ import { makeForm } from "./forms.js";
 import { t } from "./i18n.js";
 
 /** @import { Field, Values } from "./forms.js" */
-/** @import { Class } from "./types.d.ts" */
+/** @import { Class, JoinPolicy } from "./types.d.ts" */
+
+/** @type {JoinPolicy[]} */
+const POLICIES = ["open", "approve", "roster"];
+const MAX_NEW_NAMES = 100_000; // a day
 
 /** The window's event that asks for the list of classes to be fetched again. */
 export const CLASSES_CHANGED = "classes-changed";
@@ -33,11 +37,13 @@ export function classForm(current) {
     heading: t("class"),
     fields: [
       ...fieldsOf(current),
+      ...joiningFields(current),
       { name: "is_active", label: t("is_active"), properties: active },
     ],
     button: t("save"),
-    submit: async ({ is_active: isActive, ...values }) => {
-      const body = { ...bodyOf(values), is_active: Boolean(isActive) };
+    submit: async ({ is_active: isActive, max_new_names: newNames, ...values }) => {
+      const numbers = { is_active: Boolean(isActive), max_new_names: Number(newNames) };
+      const body = { ...bodyOf(values), ...numbers };
       await send("PUT", `classes/${current.id}`, body);
       toast(t("saved"));
       dispatchEvent(new Event(CLASSES_CHANGED));
@@ -77,6 +83,31 @@ function fieldsOf(current = {}) {
     { name: "class_code", label: t("class_code"), properties: code },
     { name: "name", label: t("class_name"), properties: name },
     { name: "description", label: t("description"), tag: "textarea", properties: description },
+  ];
+}
+
+/**
+ * Who joins by the class's key.
+ *
+ * @param {Class} current
+ * @returns {Field[]}
+ */
+function joiningFields(current) {
+  const newNames = {
+    type: "number",
+    min: 0,
+    max: MAX_NEW_NAMES,
+    required: true,
+    value: current.max_new_names,
+  };
+  return [
+    {
+      name: "join_policy",
+      label: t("join_policy"),
+      options: POLICIES.map((policy) => [policy, t(`policy_${policy}`)]),
+      properties: { value: current.join_policy },
+    },
+    { name: "max_new_names", label: t("max_new_names"), properties: newNames },
   ];
 }
 

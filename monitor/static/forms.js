@@ -9,7 +9,8 @@ import { el, failure, toast } from "./dom.js";
  * @property {string} name
  * @property {string} label
  * @property {"input" | "textarea"} [tag]
- * @property {Record<string, unknown>} [properties] of the input
+ * @property {[string, string][]} [options] value and text of each: a select in place of the tag
+ * @property {Record<string, unknown>} [properties] of the input; of a select its `value`
  */
 
 /**
@@ -22,9 +23,7 @@ import { el, failure, toast } from "./dom.js";
  * @param {(values: Values) => Promise<void>} options.submit
  */
 export function makeForm({ heading, fields, button, submit }) {
-  const inputs = fields.map(({ name, tag = "input", properties }) =>
-    el(tag, { name, ...properties }),
-  );
+  const inputs = fields.map(inputOf);
   const rows = fields.map(({ label }, place) => el("label", {}, label, inputs[place]));
   const form = el(
     "form",
@@ -44,7 +43,15 @@ export function makeForm({ heading, fields, button, submit }) {
   return form;
 }
 
-/** @param {HTMLInputElement | HTMLTextAreaElement} input */
+/** @param {Field} field */
+function inputOf({ name, tag = "input", options, properties = {} }) {
+  if (!options) return el(tag, { name, ...properties });
+  const select = makeSelect(options, { name });
+  if (properties.value !== undefined) select.value = String(properties.value);
+  return select;
+}
+
+/** @param {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} input */
 function valueOf(input) {
   if (input instanceof HTMLInputElement && input.type === "checkbox")
     return input.checked ? "on" : "";

@@ -1,5 +1,7 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
+import { JOINING_TEXTS } from "./joining-texts.js";
+
 /** @typedef {"en" | "ja"} Language */
 
 const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
@@ -7,6 +9,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 // English and Japanese. {0} is the first argument; "a|b" is singular and plural by that number.
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
+  ...JOINING_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
   class: ["Class", "クラス"],

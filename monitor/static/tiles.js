@@ -4,6 +4,8 @@ import { IDLE_SECONDS } from "./config.js";
 import { arrange, el, failure } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
+import { showNewcomers } from "./newcomers.js";
+import { showRefusals } from "./refusals.js";
 import { STATES, STUCK_ERRORS } from "./states.js";
 import { StateCounts, Tile } from "./tile.js";
 
@@ -51,7 +53,9 @@ function byName(a, b) {
  * @param {AbortSignal} signal
  */
 export function tilesView(root, store, signal) {
+  showNewcomers(root, store, signal);
   const view = new TilesView(root, store);
+  showRefusals(root, store, signal);
   store.on(["changed"], (userIds) => view.update(userIds), signal);
   store.on(["loaded"], () => view.load(), signal);
   store.on(["tick"], () => view.age(), signal);

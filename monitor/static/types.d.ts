@@ -11,6 +11,52 @@ export interface Class {
   class_code: string;
   description: string | null;
   is_active: boolean;
+  join_policy: JoinPolicy;
+  max_new_names: number;
+}
+
+export type JoinPolicy = "open" | "approve" | "roster";
+
+export interface Person {
+  student_id: number;
+  user_id: string;
+  name: string | null;
+}
+
+/** Somebody who waits to be let into a class. */
+export interface WaitingStudent extends Person {
+  team: string | null;
+  waiting_since: string;
+  credential: string | null;
+  executions: number;
+  last_received_at: string | null;
+}
+
+/** A student on no roster. */
+export interface HeardStudent extends Person {
+  last_received_at: string;
+}
+
+export interface Refusal {
+  reason: "not_on_roster" | "too_many_waiting" | "removed" | "ended_key" | "over_limit";
+  events: number;
+  senders: number;
+  is_more: boolean;
+  user_ids: string[];
+  first_at: string;
+  last_at: string;
+}
+
+export interface SharedId extends Person {
+  first_at: string;
+  last_at: string;
+}
+
+export interface ClassRefusals {
+  refusals: Refusal[];
+  shared_ids: SharedId[];
+  never_heard: number;
+  silent: Person[];
 }
 
 export interface StudentNow {
