@@ -31,6 +31,7 @@ from monitor.routes import (
     student_tokens,
     students,
     submissions,
+    withdrawals,
 )
 from monitor.settings import Settings
 
@@ -63,6 +64,7 @@ def create_app(
     student_tokens.declare(api, components.keyring.refresh)
     is_open = gate.authenticator.is_open
     joining.declare(api, is_open)
+    withdrawals.declare(api, components.withdrawing.wake)
     audit.declare(api)
     live.declare(api, components.hub)
     rejected.declare(api, components.replay)

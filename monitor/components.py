@@ -19,7 +19,7 @@ from monitor.auth.keyring import Keyring
 from monitor.auth.limits import Limiter, rates_for
 from monitor.auth.origins import Origins
 from monitor.auth.tokens import Tokens, Trust
-from monitor.database.dead_letters import DeadLetter, DeadLetters
+from monitor.database.dead_letters import DeadLetters, KeptLetter
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import Schema, SchemaError
 from monitor.database.pool import Database, open_pool, open_single_use_pool
@@ -30,6 +30,7 @@ from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
 from monitor.jobs.supervision import Supervision
+from monitor.jobs.withdrawing import Withdrawing
 from monitor.lifecycle import Component, Lifecycle
 from monitor.live.broker import RedisBroker
 from monitor.live.history import History
@@ -50,6 +51,7 @@ from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.spool.entries import Spool
 from monitor.pipeline.store import Store
 from monitor.settings import Settings
+from monitor.timeseries.deletion import PointDeletions
 from monitor.timeseries.influx import InfluxSink, Target
 from monitor.timeseries.outbox import PointsOutbox
 
@@ -98,6 +100,7 @@ class Components:
         self.access_report = AccessReport(self.database)
         self.gate = Gate(*_access(settings, self.keyring), self.access_report)
         self.counting = Counting(self.database, self._is_busy)
+        self.withdrawing = Withdrawing(self.database, influx_target(settings) is not None)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
 
     @asynccontextmanager
@@ -144,7 +147,7 @@ class Components:
             limits=limits,
             count=_CONSUMERS,
         )
-        self._replay = Replay(queue, runner, influx)
+        self._replay = Replay(queue, runner, influx, self.database)
         supervision = Supervision(self._embedded) if self._embedded else None
         in_order: list[Component | None] = [
             supervision,
@@ -155,10 +158,12 @@ class Components:
             self.keyring,
             self.access_report,
             influx,
+            PointDeletions(pool, influx) if influx else None,
             broker,
             runner,
             Housekeeping(pool, ledger, settings.rejected_max_days),
             Clustering(self.database, self._is_busy),
+            self.withdrawing,
             self.counting,
             drain,
             consumers,
@@ -175,7 +180,7 @@ class Components:
             sockets=self.hub.sockets,
         )
 
-    async def replay(self, letter: DeadLetter) -> str:
+    async def replay(self, letter: KeptLetter) -> str:
         """Tries a dead letter again. Raises ReplayFailed, or Unavailable."""
         return await self._replay.run(letter)
 

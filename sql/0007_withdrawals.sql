@@ -44,6 +44,9 @@ CREATE TABLE withdrawal_steps (
     PRIMARY KEY (withdrawal_id, student_id)
 );
 
+-- A dead letter keeps its whole source, so that a replay is judged as the request was.
+ALTER TABLE rejected_events ADD COLUMN sent_by text;  -- JSON; null: not known
+
 -- Each withdrawn row has a dead letter: where the row is, and what `excluded` was before.
 CREATE TABLE withdrawn_events (
     letter_id     bigint PRIMARY KEY REFERENCES rejected_events ON DELETE CASCADE,
@@ -491,11 +494,11 @@ BEGIN
     DELETE FROM first_receipts WHERE student_id = old;
 
     INSERT INTO credential_hours AS h
-    SELECT credential, hour, target, first_at, last_at, events
+    SELECT credential, hour, target, first_at, last_at
     FROM credential_hours WHERE student_id = old
     ON CONFLICT (credential, hour, student_id) DO UPDATE SET
         first_at = LEAST(h.first_at, EXCLUDED.first_at),
-        last_at = GREATEST(h.last_at, EXCLUDED.last_at), events = h.events + EXCLUDED.events;
+        last_at = GREATEST(h.last_at, EXCLUDED.last_at);
     DELETE FROM credential_hours WHERE student_id = old;
 
     PERFORM recount_students(ARRAY[old, target]);

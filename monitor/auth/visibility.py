@@ -51,6 +51,8 @@ _ROWS = {
         "student": "student_id IN (SELECT id FROM students WHERE user_id = {user})",
         "instructor": "class_id IN ({teaches})",
     },
+    "withdrawals": {"instructor": "class_id IN ({teaches})"},
+    "rejected_events": {"instructor": "class_id IN ({teaches})"},
 }
 
 # The table and column that an argument of a call refers to, in path, query and body alike.
@@ -63,6 +65,9 @@ _NAMED = {
     "notebook_id": ("notebooks", "id"),
     "key_id": ("ingest_keys", "id"),
     "token_id": ("student_tokens", "id"),
+    "withdrawal_id": ("withdrawals", "id"),
+    "letter_id": ("rejected_events", "id"),
+    "from_class_id": ("classes", "id"),
 }
 NAMES = frozenset(_NAMED)
 

@@ -4,22 +4,27 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated, Literal, NamedTuple
 
 import asyncpg
 import msgspec
 
-from monitor.database.paging import Listing
+from monitor.database.paging import Id, Limit, Listing
 from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
+from monitor.database.resource import Condition
 from monitor.errors import NotFound
-from monitor.events.event import Rejected
+from monitor.events.event import NO_SOURCE, Rejected, Source
+
+_SOURCE = msgspec.json.Decoder(Source)
 
 
 class DeadLetter(msgspec.Struct):
     """A row of `rejected_events`.
 
-    `source` is the stage that rejected it (`ingest`, `handler` or `influxdb`), `path` the offending
-    field (empty: the whole item) or the handler, by its module and name, and `raw` the item as
-    JSON, or a point in line protocol.
+    `source` is the stage that rejected it (`ingest`, `handler` or `influxdb`), or `withdrawn`: it
+    was stored, and received at `received_at`. `path` is the offending field (empty: the whole item)
+    or the handler, by its module and name, and `raw` the item as JSON, or a point in line protocol.
+    `credential` sent it, such as `key 7`; `class_id` is the class of the event, or of the key.
     """
 
     id: int
@@ -28,6 +33,15 @@ class DeadLetter(msgspec.Struct):
     path: str
     reason: str
     raw: str
+    class_id: int | None
+    credential: str | None
+
+
+class KeptLetter(NamedTuple):
+    """A dead letter, and who sent its item."""
+
+    letter: DeadLetter
+    sent_by: Source
 
 
 class DeadLetters:
@@ -55,7 +69,16 @@ class DeadLetters:
     ) -> None:
         """As `add`, but in the connection's transaction. Raises DATABASE_ERRORS."""
         rows = [
-            (_digest(source, item), item.path, item.reason, item.raw, item.received_at)
+            (
+                _digest(source, item),
+                item.path,
+                item.reason,
+                item.raw,
+                item.received_at,
+                item.source.class_id,
+                item.source.credential,
+                msgspec.json.encode(item.source).decode(),
+            )
             for item in rejected
         ]
         await connection.execute(
@@ -63,18 +86,39 @@ class DeadLetters:
         )
 
 
+class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters dead letters; `before` is the id of the last one on the page before."""
+
+    source: (
+        Annotated[
+            Literal["ingest", "handler", "influxdb", "withdrawn"],
+            msgspec.Meta(description="The stage that rejected it, or `withdrawn`"),
+        ]
+        | None
+    ) = None
+    class_id: Id | None = None
+    before: Id | None = None
+    limit: Limit = 100
+
+
 async def page(
-    connection: asyncpg.Connection, source: str | None, before: int | None, limit: int
+    connection: asyncpg.Connection, wanted: DeadLetterFilter, condition: Condition
 ) -> Listing[DeadLetter]:
-    """The latest dead letters, of one source or of all, with ids below `before`, newest first."""
-    rows = await connection.fetch(_SELECT_PAGE, source, before, limit)
-    total = await connection.fetchval(_COUNT, source)
+    """The latest dead letters that meet the condition, newest first."""
+    where = condition.sql.format("$3")
+    arguments = (wanted.source, wanted.class_id, condition.argument)
+    rows = await connection.fetch(
+        _SELECT_PAGE.format(condition=where), *arguments, wanted.before, wanted.limit
+    )
+    total = await connection.fetchval(_COUNT.format(condition=where), *arguments)
     return Listing([DeadLetter(**row) for row in rows], total)
 
 
-async def get(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
+async def get(connection: asyncpg.Connection, letter_id: int) -> KeptLetter:
     """Raises NotFound."""
-    return _letter(await connection.fetchrow(_SELECT_ONE, letter_id), letter_id)
+    row = await connection.fetchrow(_SELECT_ONE, letter_id)
+    sent_by = row["sent_by"] if row else None
+    return KeptLetter(_letter(row, letter_id), _SOURCE.decode(sent_by) if sent_by else NO_SOURCE)
 
 
 async def remove(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
@@ -88,7 +132,7 @@ async def remove(connection: asyncpg.Connection, letter_id: int) -> DeadLetter:
 def _letter(row: asyncpg.Record | None, letter_id: int) -> DeadLetter:
     if row is None:
         raise NotFound(f"There is no rejected event {letter_id}")
-    return DeadLetter(**row)
+    return DeadLetter(**{name: row[name] for name in DeadLetter.__struct_fields__})
 
 
 def _digest(source: str, item: Rejected) -> bytes:
@@ -99,38 +143,42 @@ def _digest(source: str, item: Rejected) -> bytes:
 _INSERT = """
     WITH letters AS (
         SELECT digest, min(path) AS path, min(reason) AS reason, min(raw) AS raw,
-            COALESCE(max(last_at), now()) AS last_at, count(*) AS times
-        FROM unnest($2::bytea[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
-            AS r (digest, path, reason, raw, last_at)
+            COALESCE(max(last_at), now()) AS last_at, min(class_id) AS class_id,
+            min(credential) AS credential, min(sent_by) AS sent_by, count(*) AS times
+        FROM unnest(
+            $2::bytea[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[],
+            $8::text[], $9::text[]
+        ) AS r (digest, path, reason, raw, last_at, class_id, credential, sent_by)
         GROUP BY digest
     ),
     counted AS (  -- new ones, and new receipts of known ones
-        INSERT INTO rejected_events AS r (digest, source, path, reason, raw, last_at)
-        SELECT digest, $1, path, reason, raw, last_at FROM letters
+        INSERT INTO rejected_events AS r (
+            digest, source, path, reason, raw, last_at, class_id, credential, sent_by)
+        SELECT digest, $1, path, reason, raw, last_at, class_id, credential, sent_by FROM letters
         ORDER BY digest  -- one order for all writers: no deadlock
         ON CONFLICT (digest) DO UPDATE SET last_at = EXCLUDED.last_at
             WHERE r.last_at <> EXCLUDED.last_at
         RETURNING digest
     )
     INSERT INTO ledger AS l (replica, rejected)
-    SELECT $7::uuid, sum(times)::bigint FROM counted JOIN letters USING (digest)
+    SELECT $10::uuid, sum(times)::bigint FROM counted JOIN letters USING (digest)
     WHERE $1 = 'ingest' HAVING count(*) > 0
     ON CONFLICT (replica) DO UPDATE SET rejected = l.rejected + EXCLUDED.rejected
 """
 
 _SELECT_PAGE = """
-    SELECT id, received_at, source, path, reason, raw FROM rejected_events
-    WHERE ($1::text IS NULL OR source = $1) AND ($2::bigint IS NULL OR id < $2)
-    ORDER BY id DESC LIMIT $3
+    SELECT id, received_at, source, path, reason, raw, class_id, credential FROM rejected_events
+    WHERE ($1::text IS NULL OR source = $1) AND ($2::bigint IS NULL OR class_id = $2)
+        AND {condition} AND ($4::bigint IS NULL OR id < $4)
+    ORDER BY id DESC LIMIT $5
 """
 
-_COUNT = "SELECT count(*) FROM rejected_events WHERE $1::text IS NULL OR source = $1"
-
-_SELECT_ONE = """
-    SELECT id, received_at, source, path, reason, raw FROM rejected_events WHERE id = $1
+_COUNT = """
+    SELECT count(*) FROM rejected_events
+    WHERE ($1::text IS NULL OR source = $1) AND ($2::bigint IS NULL OR class_id = $2)
+        AND {condition}
 """
 
-_DELETE = """
-    DELETE FROM rejected_events WHERE id = $1
-    RETURNING id, received_at, source, path, reason, raw
-"""
+_SELECT_ONE = "SELECT * FROM rejected_events WHERE id = $1"
+
+_DELETE = "DELETE FROM rejected_events WHERE id = $1 RETURNING *"

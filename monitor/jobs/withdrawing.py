@@ -1,7 +1,7 @@
 """Carries out withdrawals, their replays and merges of students, in small steps.
 
-Each step is a transaction, so a server that dies leaves the rest to the next one. One replica works at
-a time.
+Each step is a transaction, so a server that dies leaves the rest to the next one. One replica works
+at a time.
 """
 
 from contextlib import suppress

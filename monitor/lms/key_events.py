@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Literal, NamedTuple
 
 import asyncpg
@@ -11,10 +12,12 @@ from msgspec import UNSET, UnsetType
 from monitor.database.paging import Id, Limit, Listing, Page
 from monitor.errors import Detail, InvalidBody
 from monitor.events.event import in_utc
+from monitor.events.types import CELL_EXECUTIONS, EVENTS_TABLE, NOTEBOOK_ACCESSES
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 _LOWEST_ID = uuid.UUID(int=0)
+_MAX_STUDENTS = 20  # whose events are looked at for one page
 
 
 class Cursor(NamedTuple):
@@ -51,7 +54,7 @@ _START = Cursor(-(2**63), _EPOCH - timedelta(days=365_000), _LOWEST_ID)
 
 
 class KeyEventsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Received from `since` (included) to `until` (excluded), of one student, or excluded ones only.
+    """Received from `since` (included) to `until` (excluded); of one student, or excluded ones.
 
     `cursor` is the `next` of the page before. A time without a zone is UTC.
     """
@@ -79,6 +82,7 @@ class KeyEvent(msgspec.Struct):
     event_id: uuid.UUID
     event_type: str
     class_id: int | None
+    session_id: str | None
     notebook_path: str | None
     cell_id: str | None
     status: str | None
@@ -107,7 +111,6 @@ class KeyStudent(msgspec.Struct):
 
     student_id: int
     user_id: str
-    events: int
     first_hour: datetime
     last_hour: datetime
 
@@ -116,32 +119,27 @@ async def events_of(
     connection: asyncpg.Connection, credential: str, query: KeyEventsQuery
 ) -> KeyEventPage:
     """The events of a credential, such as `key 7`. Raises InvalidBody for the cursor."""
-    start = _START if query.cursor is UNSET else Cursor.parse(query.cursor)
-    since, until = _span(query.since, query.until)
-    student = None if query.student_id is UNSET else query.student_id
+    position = _START if query.cursor is UNSET else Cursor.parse(query.cursor)
+    span = _span(query.since, query.until)
+    wanted = None if query.student_id is UNSET else query.student_id
     students = await connection.fetch(
-        _SELECT_CHOSEN, credential, since, until, student, start.student, query.limit + 1
+        _SELECT_STUDENT_IDS, credential, *span, wanted, position.student, _MAX_STUDENTS + 1
     )
-    chosen, rest = _split(students, query.limit)
     excluded = None if query.excluded is UNSET else query.excluded
-    rows = await connection.fetch(
-        _SELECT_EVENTS, credential, since, until, chosen, *start, excluded, query.limit
-    )
-    items = [KeyEvent(**row) for row in rows]
-    if len(items) == query.limit:
-        last = items[-1]
-        return KeyEventPage(items, str(Cursor(last.student_id, last.claimed_at, last.event_id)))
-    return KeyEventPage(items, str(_START._replace(student=rest[0])) if rest else None)
-
-
-def _split(students: list[asyncpg.Record], limit: int) -> tuple[list[int], list[int]]:
-    """The ids of the first students, who may fill the page, and those of the others."""
-    ids, events = [row["student_id"] for row in students], 0
-    for position, row in enumerate(students):
-        if events >= limit:
-            return ids[:position], ids[position:]
-        events += row["events"]
-    return ids, []
+    items: list[KeyEvent] = []
+    for student in students[:_MAX_STUDENTS]:
+        if student["id"] != position.student:
+            position = _START._replace(student=student["id"])
+        rows = await connection.fetch(
+            _select_events(), credential, *span, *position, excluded, query.limit - len(items)
+        )
+        items += [KeyEvent(**row) for row in rows]
+        if len(items) == query.limit:
+            last = items[-1]
+            after = Cursor(last.student_id, last.claimed_at, last.event_id)
+            return KeyEventPage(items, str(after))
+    rest = students[_MAX_STUDENTS:]
+    return KeyEventPage(items, str(_START._replace(student=rest[0]["id"])) if rest else None)
 
 
 async def students_of(
@@ -161,57 +159,66 @@ def _span(since: datetime | UnsetType, until: datetime | UnsetType) -> tuple[dat
     )
 
 
-_HOURS = "credential = $1 AND hour > $2::timestamptz - interval '1 hour' AND hour < $3"
+@cache
+def _select_events() -> str:
+    tables = [
+        _OF_TABLE.format(table=table.name, time=table.key[1], status=status)
+        for table, status in (
+            (CELL_EXECUTIONS, "e.status"),
+            (NOTEBOOK_ACCESSES, "NULL"),
+            (EVENTS_TABLE, "NULL"),
+        )
+    ]
+    return _SELECT_EVENTS.format(tables=" UNION ALL ".join(tables))
 
-_SELECT_CHOSEN = f"""
-    SELECT student_id, sum(events)::bigint AS events FROM credential_hours
-    WHERE {_HOURS} AND ($4::bigint IS NULL OR student_id = $4) AND student_id >= $5
-    GROUP BY student_id ORDER BY student_id LIMIT $6
+
+_SELECT_STUDENT_IDS = """
+    SELECT DISTINCT student_id AS id FROM credential_hours
+    WHERE credential = $1 AND hour > $2::timestamptz - interval '1 hour' AND hour < $3
+        AND ($4::bigint IS NULL OR student_id = $4) AND student_id >= $5
+    ORDER BY student_id LIMIT $6
 """
 
-_COUNT_STUDENTS = f"SELECT count(DISTINCT student_id) FROM credential_hours WHERE {_HOURS}"
+_COUNT_STUDENTS = """
+    SELECT count(DISTINCT student_id) FROM credential_hours
+    WHERE credential = $1 AND hour > $2::timestamptz - interval '1 hour' AND hour < $3
+"""
 
-_SELECT_STUDENTS = f"""
-    SELECT h.student_id, s.user_id, sum(h.events)::bigint AS events,
-        min(h.hour) AS first_hour, max(h.hour) AS last_hour
+_SELECT_STUDENTS = """
+    SELECT h.student_id, s.user_id, min(h.hour) AS first_hour, max(h.hour) AS last_hour
     FROM credential_hours AS h JOIN students AS s ON s.id = h.student_id
-    WHERE {_HOURS}
+    WHERE credential = $1 AND hour > $2::timestamptz - interval '1 hour' AND hour < $3
     GROUP BY h.student_id, s.user_id ORDER BY s.user_id OFFSET $4 LIMIT $5
 """
 
 # OFFSET 0 keeps each branch a look-up by the primary key, hour by hour.
 _OF_TABLE = """
-    SELECT e.student_id, e.received_at, e.{time} AS claimed_at, e.event_id, e.event_type, e.class_id,
-        e.alias_id, e.cell_id, e.metadata->>'cellId' AS named_cell, {status} AS status, e.excluded
+    SELECT e.received_at, e.{time} AS claimed_at, e.event_id, e.event_type, e.class_id,
+        e.session_id, e.alias_id, e.cell_id, e.metadata->>'cellId' AS named_cell,
+        {status} AS status, e.excluded
     FROM {table} AS e
-    WHERE e.student_id = h.student_id AND e.{time} BETWEEN h.first_at AND h.last_at
+    WHERE e.student_id = $4 AND e.{time} BETWEEN h.first_at AND h.last_at
         AND e.credential = $1 AND e.received_at >= h.since AND e.received_at < h.until
-        AND ($8::text IS NULL OR e.excluded = $8)
-        AND (e.student_id, e.{time}, e.event_id) > ($5, $6, $7)
+        AND ($7::text IS NULL OR e.excluded = $7) AND (e.{time}, e.event_id) > ($5, $6)
 """
 
 _SELECT_EVENTS = """
     WITH hours AS MATERIALIZED (
-        SELECT student_id, first_at, last_at,
+        SELECT first_at, last_at,
             GREATEST(hour, $2) AS since, LEAST(hour + interval '1 hour', $3) AS until
         FROM credential_hours
-        WHERE {hours} AND student_id = ANY ($4)
+        WHERE credential = $1 AND hour > $2::timestamptz - interval '1 hour' AND hour < $3
+            AND student_id = $4
     ), page AS (
-        SELECT e.* FROM hours AS h CROSS JOIN LATERAL (
-            {executions} UNION ALL {accesses} UNION ALL {events} OFFSET 0
-        ) AS e
-        ORDER BY e.student_id, e.claimed_at, e.event_id LIMIT $9
+        SELECT e.* FROM hours AS h CROSS JOIN LATERAL ({tables} OFFSET 0) AS e
+        ORDER BY e.claimed_at, e.event_id LIMIT $8
     )
-    SELECT p.student_id, s.user_id, p.received_at, p.claimed_at, p.event_id, p.event_type,
-        NULLIF(p.class_id, 0) AS class_id, a.path AS notebook_path,
+    SELECT s.id AS student_id, s.user_id, p.received_at, p.claimed_at, p.event_id, p.event_type,
+        NULLIF(p.class_id, 0) AS class_id, sessions.session_id, a.path AS notebook_path,
         COALESCE(c.cell_id, p.named_cell) AS cell_id, p.status, p.excluded
-    FROM page AS p JOIN students AS s ON s.id = p.student_id
+    FROM page AS p JOIN students AS s ON s.id = $4
+    LEFT JOIN sessions ON sessions.id = p.session_id
     LEFT JOIN notebook_aliases AS a ON a.id = p.alias_id
     LEFT JOIN cells AS c ON c.id = p.cell_id
-    ORDER BY p.student_id, p.claimed_at, p.event_id
-""".format(
-    hours=_HOURS,
-    executions=_OF_TABLE.format(table="cell_executions", time="executed_at", status="e.status"),
-    accesses=_OF_TABLE.format(table="notebook_accesses", time="accessed_at", status="NULL"),
-    events=_OF_TABLE.format(table="events", time="event_time", status="NULL"),
-)
+    ORDER BY p.claimed_at, p.event_id
+"""

@@ -1,8 +1,8 @@
 """Withdrawals: what a credential brought in a span of time is taken back, and can be replayed.
 
-A withdrawn row stays where it is and counts for nothing, so that a retry of its event is a duplicate;
-its dead letter has the event. A request makes steps, one for each student; `monitor.jobs.withdrawing`
-carries them out.
+A withdrawn row stays where it is and counts for nothing, so that a retry of its event is a
+duplicate; its dead letter has the event. A request makes steps, one for each student;
+`monitor.jobs.withdrawing` carries them out.
 """
 
 from collections.abc import Sequence

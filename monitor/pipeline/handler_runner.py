@@ -15,7 +15,7 @@ from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, cut_at, t
 from monitor.errors import HandlersError, Unavailable
 from monitor.events.decoding import decode
 from monitor.events.dialects import as_json
-from monitor.events.event import Event, Rejected
+from monitor.events.event import Event, Rejected, Source
 from monitor.health import ComponentHealth
 from monitor.pipeline.handlers import Handler, Handlers, full_name
 from monitor.tasks import Job, remaining
@@ -141,7 +141,8 @@ class HandlerRunner:
         except Exception as error:
             logger.exception("The handler %s failed", run["handler"])
             reason = str(error) if isinstance(error, _HandlerFailed) else _describe(error)
-            letter = Rejected(0, run["handler"], reason, text)
+            source = Source(class_id=run["class_id"] or None)
+            letter = Rejected(0, run["handler"], reason, text, source=source)
             await self._give_up(run["id"], letter)
 
     async def _attempt(self, run_id: int, handler: Handler, event: Event) -> None:

@@ -1,9 +1,11 @@
 """Retries a dead letter through the stage that rejected it."""
 
-from monitor.database.dead_letters import DeadLetter
+from monitor.database.dead_letters import DeadLetter, KeptLetter
+from monitor.database.pool import Database
 from monitor.errors import Conflict, HandlersError, InvalidBody, TooLarge, Unavailable
 from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, Dialect, decode
-from monitor.events.event import Payload
+from monitor.events.event import Payload, Source
+from monitor.lms import withdrawals
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.queue import EventQueue
 from monitor.tasks import describe
@@ -15,28 +17,43 @@ class ReplayFailed(Conflict):
 
 
 class Replay:
-    """Retries dead letters of the sources `ingest`, `handler` and `influxdb`."""
+    """Retries dead letters of the sources `ingest`, `handler`, `influxdb` and `withdrawn`."""
 
-    def __init__(self, queue: EventQueue, runner: HandlerRunner, influx: InfluxSink | None) -> None:
+    def __init__(
+        self,
+        queue: EventQueue,
+        runner: HandlerRunner,
+        influx: InfluxSink | None,
+        database: Database,
+    ) -> None:
         self._queue = queue
         self._runner = runner
         self._influx = influx
+        self._database = database
 
-    async def run(self, letter: DeadLetter) -> str:
-        """The outcome: `stored`, `duplicate`, `spooled`, `handled` or `written`.
+    async def run(self, kept: KeptLetter) -> str:
+        """The outcome: `stored`, `duplicate`, `spooled`, `handled`, `written` or `restored`.
 
-        The transaction of a handler removes its letter; the caller removes the others. Raises
-        ReplayFailed, NotFound if a handler's letter was removed meanwhile, and Unavailable if it
-        can't be retried now.
+        The transactions of a handler and of a restoration remove their letters; the caller removes
+        the others. Raises ReplayFailed, NotFound if such a letter was removed meanwhile, and
+        Unavailable if it can't be retried now.
         """
+        letter, sent_by = kept
         if letter.source == "handler":
-            return await self._handle(letter)
+            return await self._handle(letter, sent_by)
         if letter.source == "influxdb":
             return await self._write(letter)
-        return await self._ingest(letter)
+        if letter.source == "withdrawn":
+            return await self._restore(letter)
+        return await self._ingest(letter, sent_by)
 
-    async def _ingest(self, letter: DeadLetter) -> str:
-        payload = _decode(letter, (*EVENT_DIALECTS, CELL_MONITOR))
+    async def _restore(self, letter: DeadLetter) -> str:
+        async with self._database.transaction() as connection:
+            await withdrawals.replay_letter(connection, letter.id, self._influx is not None)
+        return "restored"
+
+    async def _ingest(self, letter: DeadLetter, sent_by: Source) -> str:
+        payload = _decode(letter, sent_by, (*EVENT_DIALECTS, CELL_MONITOR))
         receipt = await self._queue.put(payload, len(letter.raw.encode()))
         if receipt.rejected:
             raise ReplayFailed(receipt.rejected[0].reason)
@@ -44,8 +61,9 @@ class Replay:
             return "spooled"
         return "stored" if receipt.stored else "duplicate"
 
-    async def _handle(self, letter: DeadLetter) -> str:
-        (event,) = _decode(letter).events
+    async def _handle(self, letter: DeadLetter, sent_by: Source) -> str:
+        (event,) = _decode(letter, sent_by).events
+        event.class_id = letter.class_id or 0
         try:
             await self._runner.replay(letter.id, letter.path, event)
         except HandlersError as error:
@@ -64,10 +82,12 @@ class Replay:
         return "written"
 
 
-def _decode(letter: DeadLetter, dialects: tuple[Dialect, ...] = EVENT_DIALECTS) -> Payload:
+def _decode(
+    letter: DeadLetter, sent_by: Source, dialects: tuple[Dialect, ...] = EVENT_DIALECTS
+) -> Payload:
     """Its item, as one event. Raises ReplayFailed if it is none."""
     try:
-        payload = decode(f"[{letter.raw}]".encode(), letter.received_at, 1, dialects)
+        payload = decode(f"[{letter.raw}]".encode(), letter.received_at, 1, dialects, sent_by)
     except (InvalidBody, TooLarge) as error:
         raise ReplayFailed(str(error)) from error
     if payload.rejected:

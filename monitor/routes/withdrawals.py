@@ -57,7 +57,7 @@ def _declare_keys(api: Api, wake: Callable[[], None]) -> None:
     async def list_key_students(
         connection: Connection, key_id: Id, query: KeyStudentsQuery
     ) -> Listing[KeyStudent]:
-        """The students of whom a key brought events, with their numbers, by user_id."""
+        """The students of whom a key brought events, with the hours, by user_id."""
         return await key_events.students_of(connection, f"key {key_id}", query)
 
     @api.operation("POST", "/ingest-keys/{key_id}/withdraw", status=202, raises=(NotFound, Invalid))

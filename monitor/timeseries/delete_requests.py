@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from monitor.timeseries.line_protocol import MEASUREMENT, PointKey, stored_tag
 
+_DELETE = "DELETE FROM {} WHERE {}"
 _INFLUXQL_ESCAPES = str.maketrans({"'": r"\'", "\\": r"\\"})
 _PREDICATE_ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
 
@@ -11,7 +12,7 @@ _PREDICATE_ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
 def statement(point: PointKey) -> str:
     """For a 1.x server."""
     tests = [f"\"{tag}\" = '{value.translate(_INFLUXQL_ESCAPES)}'" for tag, value in _tags(point)]
-    return f"DELETE FROM {MEASUREMENT} WHERE {' AND '.join([*tests, f'time = {point.time}'])}"
+    return _DELETE.format(MEASUREMENT, " AND ".join([*tests, f"time = {point.time}"]))
 
 
 def body(point: PointKey) -> dict[str, str]:

@@ -15,7 +15,7 @@ _STRING_ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
 
 
 class PointKey(NamedTuple):
-    """What identifies an event's point: two of its tags, as events have them, and its time in ns."""
+    """What identifies an event's point: two tags, as events have them, and its time in ns."""
 
     student: str
     event_type: str

@@ -1,0 +1,273 @@
+"""What an ingest key brought: listed, withdrawn, and brought back."""
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.events import event
+from tests.support.influx import read_points
+from tests.support.lms import create_class
+from tests.support.postgres import Address, fetch
+from tests.support.replicas import Replica
+from tests.support.servers import InfluxServer
+from tests.support.tokens import SECRET, bearer, client, token
+from tests.support.waiting import eventually
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+LONG_AGO = "2020-01-01T00:00:00Z"
+# What is shown or counted, without what says when something was done.
+NUMBERS = {
+    "states": """
+        SELECT s.user_id, t.class_id, t.executions, t.errors, t.last_received_at, t.last_success_at,
+            t.error_times, t.alias_at, t.alias_id, t.cell_at, t.cell_id, t.help_at, t.help_stop_at,
+            t.name, t.name_at, t.name_by, t.email, t.email_by, t.team, t.team_by
+        FROM student_states AS t JOIN students AS s ON s.id = t.student_id
+        WHERE t.last_received_at IS NOT NULL ORDER BY 1, 2
+    """,
+    "cells": "SELECT * FROM cell_progress ORDER BY student_id, alias_id, cell_id",
+    "errors": "SELECT * FROM cell_errors ORDER BY student_id, alias_id, cell_id, error",
+    "activity": "SELECT * FROM student_activity ORDER BY student_id, class_id, step, start",
+}
+HOME_ROWS = """
+    SELECT event_id, excluded, executed_at AS at FROM cell_executions UNION ALL
+    SELECT event_id, excluded, event_time FROM events UNION ALL
+    SELECT event_id, excluded, accessed_at FROM notebook_accesses ORDER BY event_id
+"""
+
+
+class Classroom:
+    """A class with two keys, on a server that asks for credentials, as its teacher sees it."""
+
+    def __init__(self, replica: Replica, teacher: httpx.AsyncClient) -> None:
+        self.replica = replica
+        self.api = teacher
+        self.id = 0
+        self.keys: list[dict[str, Any]] = []
+
+    async def make(self) -> None:
+        self.id = (await create_class(self.api))["id"]
+        for name in ("good", "bad"):
+            body = {"name": name, "class_id": self.id}
+            self.keys.append((await self.api.post("/ingest-keys", json=body)).json())
+
+    async def post(self, key: int, *events: dict[str, Any]) -> dict[str, Any]:
+        async with httpx.AsyncClient(timeout=15) as anybody:
+            query = {"key": self.keys[key]["key"]}
+            answer = await anybody.post(self.replica.events_url, params=query, json=list(events))
+        assert answer.status_code == 202, answer.text
+        received: dict[str, Any] = answer.json()
+        return received
+
+    async def withdraw(self, key: int = 1, **body: Any) -> dict[str, Any]:
+        """Withdraws all that the key brought, and waits until that is done."""
+        path = f"/ingest-keys/{self.keys[key]['id']}/withdraw"
+        answer = await self.api.post(path, json={"since": LONG_AGO} | body)
+        assert answer.status_code == 202, answer.text
+        return await self.ended(answer.json()["id"], "withdrawn")
+
+    async def replay(self, withdrawal_id: int) -> dict[str, Any]:
+        answer = await self.api.post(f"/withdrawals/{withdrawal_id}/replay")
+        assert answer.status_code == 202, answer.text
+        return await self.ended(withdrawal_id, "replayed")
+
+    async def ended(self, withdrawal_id: int, state: str) -> dict[str, Any]:
+        async def receipt() -> dict[str, Any]:
+            answer: dict[str, Any] = (await self.api.get(f"/withdrawals/{withdrawal_id}")).json()
+            return answer
+
+        return await eventually(receipt, lambda receipt: receipt["state"] == state)
+
+    async def listed(self, key: int = 1, **query: Any) -> list[dict[str, Any]]:
+        """All pages of what the key brought."""
+        path, items, cursor = f"/ingest-keys/{self.keys[key]['id']}/events", [], {}
+        while True:
+            answer = await self.api.get(path, params=query | cursor)
+            assert answer.status_code == 200, answer.text
+            items += answer.json()["items"]
+            if answer.json()["next"] is None:
+                return items
+            cursor = {"cursor": answer.json()["next"]}
+
+    async def ledger(self) -> dict[str, int]:
+        async with client(self.replica.url, token("root", "admin")) as admin:
+            counts: dict[str, int] = (await admin.get("/health")).json()["ledger"]["total"]
+        received = counts.pop("received")
+        assert received == sum(counts.values())
+        return counts | {"received": received}
+
+
+@pytest.fixture
+def guarded(environment: dict[str, str]) -> dict[str, str]:
+    return environment | {"JWT_SECRET": SECRET}
+
+
+@pytest.fixture
+def replica(guarded: dict[str, str]) -> Iterator[Replica]:
+    with Replica(guarded) as replica:
+        yield replica
+
+
+@pytest.fixture
+async def classroom(replica: Replica) -> AsyncIterator[Classroom]:
+    async with client(replica.url, token("sensei", "instructor")) as teacher:
+        classroom = Classroom(replica, teacher)
+        await classroom.make()
+        yield classroom
+
+
+async def numbers(postgres: Address) -> dict[str, Any]:
+    """Everything that is counted, once every batch is counted."""
+    await fetch(postgres, "SELECT count_batches(1000000)")
+    return {name: await fetch(postgres, query) for name, query in NUMBERS.items()}
+
+
+def lesson(user: str, **fields: Any) -> list[dict[str, Any]]:
+    """A student's events of every kind: two errors and a success, a call for help, a notebook."""
+    start = datetime.now(UTC) - timedelta(minutes=5)
+    kinds: list[dict[str, Any]] = [
+        {"eventType": "session_start", "cellId": None},
+        {"eventType": "notebook_opened"},
+        {"hasError": True, "errorMessage": "NameError: name 'x' is not defined"},
+        {"hasError": True, "errorMessage": "ZeroDivisionError: division by zero"},
+        {"eventType": "cell_executed", "executionDurationMs": 12.5, "executionCount": 3},
+        {"eventType": "cell_executed", "cellType": "markdown", "cellId": "text"},
+        {"eventType": "help"},
+        {"eventType": "help_stop"},
+        {"eventType": "quiz_answered", "metadata": {"answer": [1, None]}},
+        {"eventType": "notebook_saved"},
+    ]
+    return [
+        event(userId=user, eventTime=(start + timedelta(seconds=n)).isoformat(), **fields | kind)
+        for n, kind in enumerate(kinds)
+    ]
+
+
+async def test_numbers_are_as_if_it_had_never_been_and_then_as_before(
+    classroom: Classroom, postgres: Address
+) -> None:
+    good = [*lesson("hanako", userName="花子", teamName="チームA"), *lesson("taro")]
+    await classroom.post(0, *good)
+    without, rows_without = await numbers(postgres), await fetch(postgres, HOME_ROWS)
+    bad = [*lesson("hanako", userName="x", cellId="cell-2"), *lesson("jiro", userName="二郎")]
+    await classroom.post(1, *bad)
+    before, rows_before = await numbers(postgres), await fetch(postgres, HOME_ROWS)
+    claims = before["states"][0]
+    assert (claims["user_id"], claims["name"]) == ("hanako", "x")
+
+    receipt = await classroom.withdraw()
+    print(await fetch(postgres,"SELECT * FROM withdrawals"), await fetch(postgres,"SELECT * FROM credential_hours"), await fetch(postgres,"SELECT credential, received_at, executed_at, excluded, student_id FROM cell_executions"))
+    assert (receipt["events"], receipt["problem"]) == (20, None)
+    now = await numbers(postgres)
+    claims = now["states"][0]  # what is claimed is gone, and what was claimed before is not known
+    assert [claims[name] for name in ("name", "name_at", "name_by")] == [None, EPOCH, None]
+    claims.update({name: without["states"][0][name] for name in ("name", "name_at", "name_by")})
+    assert now == without
+    rows = await fetch(postgres, HOME_ROWS)
+    assert [row for row in rows if row["excluded"] is None] == rows_without
+    assert await classroom.ledger() == {
+        **dict.fromkeys(("duplicates", "rejected", "spooled", "pending"), 0),
+        "received": 40,
+        "stored": 20,
+        "withdrawn": 20,
+    }
+
+    receipt = await classroom.replay(receipt["id"])
+    assert (receipt["events"], receipt["problem"]) == (0, None)
+    assert await numbers(postgres) == before
+    assert await fetch(postgres, HOME_ROWS) == rows_before
+    assert await fetch(postgres, "SELECT * FROM rejected_events") == []
+    ledger = await classroom.ledger()
+    assert (ledger["stored"], ledger["withdrawn"]) == (40, 0)
+
+
+async def test_a_retry_of_a_withdrawn_event_is_a_duplicate(
+    classroom: Classroom, postgres: Address
+) -> None:
+    events = lesson("hanako")
+    await classroom.post(1, *events)
+    await classroom.withdraw()
+    answer = await classroom.post(1, *events)
+    assert (answer["stored"], answer["duplicates"]) == (0, 10)
+    assert await fetch(postgres, "SELECT FROM student_activity") == []
+    ledger = await classroom.ledger()
+    assert (ledger["duplicates"], ledger["withdrawn"]) == (10, 10)
+
+
+async def test_a_span_and_some_students_are_withdrawn(
+    classroom: Classroom, postgres: Address
+) -> None:
+    await classroom.post(1, *lesson("hanako"))
+    await classroom.post(1, event(userId="taro"))
+    between = (await fetch(postgres, "SELECT clock_timestamp() AS now"))[0]["now"].isoformat()
+    await classroom.post(1, event(userId="taro"), event(userId="jiro"))
+    receipt = await classroom.withdraw(until=between)
+    assert receipt["events"] == 11
+    assert [item["user_id"] for item in await classroom.listed(excluded="withdrawn")] == (
+        ["hanako"] * 10 + ["taro"]
+    )
+    (jiro,) = await fetch(postgres, "SELECT id FROM students WHERE user_id = 'jiro'")
+    receipt = await classroom.withdraw(since=between, student_ids=[jiro["id"]])
+    assert receipt["events"] == 1
+    assert [item["user_id"] for item in await classroom.listed() if not item["excluded"]] == [
+        "taro"
+    ]
+    path = f"/ingest-keys/{classroom.keys[1]['id']}/withdraw"
+    answer = await classroom.api.post(path, json={"since": between, "until": between})
+    assert answer.status_code == 422
+    nothing = await classroom.withdraw(0)
+    assert (nothing["state"], nothing["events"]) == ("withdrawn", 0)
+    listed = await classroom.api.get("/withdrawals", params={"key_id": classroom.keys[0]["id"]})
+    assert [each["id"] for each in listed.json()] == [nothing["id"]]
+
+
+async def test_a_key_s_events_are_listed_by_student_and_time(classroom: Classroom) -> None:
+    events = lesson("hanako")
+    await classroom.post(1, *lesson("taro"), *events)
+    await classroom.post(0, event(userId="hanako"))
+    for limit in (1, 7, 500):
+        listed = await classroom.listed(limit=limit)
+        assert [item["user_id"] for item in listed] == ["hanako"] * 10 + ["taro"] * 10
+        assert [item["event_id"] for item in listed[:10]] == [each["eventId"] for each in events]
+    error = listed[2]
+    assert (error["status"], error["notebook_path"], error["cell_id"], error["session_id"]) == (
+        "error",
+        "lesson.ipynb",
+        "cell-1",
+        "session-1",
+    )
+    assert (error["class_id"], error["excluded"]) == (classroom.id, None)
+    taro = listed[-1]["student_id"]
+    assert len(await classroom.listed(student_id=taro, limit=3)) == 10
+    assert await classroom.listed(until=LONG_AGO) == []
+    path = f"/ingest-keys/{classroom.keys[1]['id']}"
+    students = await classroom.api.get(f"{path}/students")
+    assert [each["user_id"] for each in students.json()] == ["hanako", "taro"]
+    assert (await classroom.api.get(f"{path}/events?cursor=1.2.x")).status_code == 422
+
+
+async def test_a_dead_letter_says_what_was_withdrawn_and_is_brought_back_alone(
+    classroom: Classroom, postgres: Address
+) -> None:
+    sent = event(code="1/0", hasError=True, metadata={"a": [None]}, executionCount=4)
+    await classroom.post(1, sent, event())
+    before = await numbers(postgres)
+    receipt = await classroom.withdraw()
+    query = {"source": "withdrawn", "class_id": classroom.id}
+    letters = (await classroom.api.get("/rejected-events", params=query)).json()
+    assert {(each["class_id"], each["credential"]) for each in letters} == {
+        (classroom.id, f"key {classroom.keys[1]['id']}")
+    }
+    for letter in letters:
+        answer = await classroom.api.post(f"/rejected-events/{letter['id']}/replay")
+        assert answer.json() == {"id": letter["id"], "outcome": "restored"}
+        answer = await classroom.api.post(f"/rejected-events/{letter['id']}/replay")
+        assert answer.status_code == 403  # as for any that does not exist
+    assert await numbers(postgres) == before
+    assert (await classroom.api.get(f"/withdrawals/{receipt['id']}")).json()["events"] == 0
+    ledger = await classroom.ledger()
+    assert (ledger["stored"], ledger["withdrawn"]) == (2, 0)
