@@ -1,21 +1,17 @@
 """What an ingest key brought: listed, withdrawn, and brought back."""
 
-import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
 from tests.support.events import event
-from tests.support.influx import read_points
 from tests.support.lms import create_class
 from tests.support.postgres import Address, fetch
 from tests.support.replicas import Replica
-from tests.support.servers import InfluxServer
-from tests.support.tokens import SECRET, bearer, client, token
+from tests.support.tokens import SECRET, client, token
 from tests.support.waiting import eventually
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -160,7 +156,14 @@ async def test_numbers_are_as_if_it_had_never_been_and_then_as_before(
     assert (claims["user_id"], claims["name"]) == ("hanako", "x")
 
     receipt = await classroom.withdraw()
-    print(await fetch(postgres,"SELECT * FROM withdrawals"), await fetch(postgres,"SELECT * FROM credential_hours"), await fetch(postgres,"SELECT credential, received_at, executed_at, excluded, student_id FROM cell_executions"))
+    print(
+        await fetch(postgres, "SELECT * FROM withdrawals"),
+        await fetch(postgres, "SELECT * FROM credential_hours"),
+        await fetch(
+            postgres,
+            "SELECT credential, received_at, executed_at, excluded, student_id FROM cell_executions",
+        ),
+    )
     assert (receipt["events"], receipt["problem"]) == (20, None)
     now = await numbers(postgres)
     claims = now["states"][0]  # what is claimed is gone, and what was claimed before is not known
