@@ -22,6 +22,8 @@ from monitor.routes import (
     ingest_keys,
     insight,
     joining,
+    invites,
+    join_page,
     legacy,
     live,
     notebooks,
@@ -46,7 +48,9 @@ def create_app(
     prefix, gate = settings.api_v1_str, components.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
     intake = events.Intake(components.queue, bodies, settings.max_request_events, gate.admit)
-    api = Api(prefix, bodies, components.database, components.reads)
+    api = Api(
+        prefix, bodies, components.database, components.reads, address=settings.public_url
+    )
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.extend(legacy.operations(prefix, intake))
@@ -60,6 +64,7 @@ def create_app(
     ingest_keys.declare(api, components.keyring.refresh)
     is_open = gate.authenticator.is_open
     joining.declare(api, is_open)
+    invites.declare(api, components.keyring.refresh)
     audit.declare(api)
     live.declare(api, components.hub)
     rejected.declare(api, components.replay)
@@ -74,6 +79,7 @@ def create_app(
             *(route for route in listed if route.path not in ingest_paths),
             *docs.routes(prefix, gate.guard),
             *page.routes(prefix, gate.guard),
+            *join_page.routes(prefix, gate.guard, components.database, settings.public_url),
             *live.routes(components.hub, gate, components.database),
         ],
         origins=settings.backend_cors_origins,

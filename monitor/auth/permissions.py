@@ -93,6 +93,10 @@ ROUTES: Mapping[str, Permission] = {
     "POST /classes/{class_id}/help/{student_id}/resolve": _STAFF,
     "GET /classes/{class_id}/students": _STAFF,
     "POST /classes/{class_id}/students": Permission(instructor=ENROL, admin=YES),
+    "GET /classes/{class_id}/invite": _STAFF,
+    "POST /classes/{class_id}/invite": _STAFF,
+    "POST /classes/{class_id}/invite/rotate": _STAFF,
+    "DELETE /classes/{class_id}/invite": _STAFF,
     "POST /classes/{class_id}/roster": Permission(instructor=ENROL, admin=YES),
     "DELETE /classes/{class_id}/students/{student_id}": Permission(instructor=TAKE_OFF, admin=YES),
     "GET /classes/{class_id}/waiting": _STAFF,
@@ -147,6 +151,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /docs/favicon-32x32.png": _PEOPLE,
     "GET /": _PROBE,
     "GET /page/{path:path}": _PROBE,
+    "GET /join/{code}": _PROBE,
     "WS /ws": _PEOPLE,
 }
 
