@@ -21,6 +21,7 @@ class Invite(msgspec.Struct):
     """An invitation to a class. `key_id` is the ingest key that its page shows."""
 
     class_id: int
+    class_name: str
     code: str
     key_id: int
     created_by: str
@@ -112,7 +113,8 @@ async def _create(
     else:
         key = await ingest_keys.rotate(connection, replaced_key, by, key_of(code))
     await connection.execute(_END, class_id)
-    return Invite(**await connection.fetchrow(_INSERT, class_id, code, key.id, by))
+    await connection.execute(_INSERT, class_id, code, key.id, by)
+    return await get(connection, class_id)
 
 
 _LOCK = "SELECT FROM classes WHERE id = $1 FOR NO KEY UPDATE"
@@ -120,8 +122,9 @@ _LOCK = "SELECT FROM classes WHERE id = $1 FOR NO KEY UPDATE"
 # A key that was rotated or revoked by itself ends its invitation, too: its page would show a key
 # that does not last.
 _SELECT = """
-    SELECT i.class_id, i.code, i.key_id, i.created_by, i.created_at
+    SELECT i.class_id, c.name AS class_name, i.code, i.key_id, i.created_by, i.created_at
     FROM class_invites AS i JOIN ingest_keys AS k ON k.id = i.key_id
+        JOIN classes AS c ON c.id = i.class_id
     WHERE i.class_id = $1 AND i.ended_at IS NULL AND k.valid_to IS NULL
 """
 
@@ -136,5 +139,4 @@ _END = "UPDATE class_invites SET ended_at = now() WHERE class_id = $1 AND ended_
 
 _INSERT = """
     INSERT INTO class_invites (class_id, code, key_id, created_by) VALUES ($1, $2, $3, $4)
-    RETURNING class_id, code, key_id, created_by, created_at
 """

@@ -3,7 +3,7 @@
 import html
 from string import Template
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -53,6 +53,7 @@ def routes(prefix: str, guard: Guard, database: Database, address: str) -> list[
             policy=invitation.join_policy,
             server=urlsplit(base).netloc,
             url=f"{base}{prefix}/events?key={key_of(code)}",
+            mail=quote(join_url(base, code)),
         )
 
     middleware = guard(_PATH, "GET", "HEAD")

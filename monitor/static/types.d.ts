@@ -13,6 +13,15 @@ export interface Class {
   is_active: boolean;
 }
 
+/** An open invitation to a class. */
+export interface InviteLink {
+  class_id: number;
+  class_name: string;
+  code: string;
+  url: string;
+  qr_image: string; // data: URI
+}
+
 export interface StudentNow {
   student_id: number;
   user_id: string;
