@@ -13,6 +13,7 @@ from monitor.routes import (
     assignments,
     audit,
     classes,
+    demo,
     docs,
     e2e_events,
     enrolment,
@@ -65,6 +66,7 @@ def create_app(
     is_open = gate.authenticator.is_open
     joining.declare(api, is_open)
     invites.declare(api, components.keyring.refresh)
+    demo.declare(api, components.keyring.refresh)
     audit.declare(api)
     live.declare(api, components.hub)
     rejected.declare(api, components.replay)

@@ -1,4 +1,5 @@
--- Invitations: a class has a link that shows students how to connect, with an ingest key of its own.
+-- Invitations: a class has a link that shows students how to connect, with an ingest key of its own. And
+-- the demo, a class of simulated students that can be removed again.
 
 \set ON_ERROR_STOP on
 
@@ -22,6 +23,94 @@ CREATE TABLE class_invites (
 );
 CREATE UNIQUE INDEX class_invites_open ON class_invites (class_id) WHERE ended_at IS NULL;
 CREATE INDEX class_invites_key ON class_invites (key_id);
+
+-- A demo's class, and the students that were made for it: their rows there are the demo's.
+ALTER TABLE classes ADD COLUMN is_demo boolean NOT NULL DEFAULT false;
+CREATE TABLE demo_students (
+    class_id   bigint NOT NULL REFERENCES classes ON DELETE CASCADE,
+    student_id bigint NOT NULL REFERENCES students ON DELETE CASCADE,
+    PRIMARY KEY (class_id, student_id)
+);
+CREATE INDEX demo_students_student ON demo_students (student_id);
+
+-- What events have named is not deleted, except by remove_demo, which deletes the events first.
+CREATE OR REPLACE FUNCTION refuse_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND current_setting('cell_monitor.removes_demo', true) = 'yes' THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'foreign_key_violation',
+        MESSAGE = CASE TG_OP
+            WHEN 'TRUNCATE' THEN format('events refer to rows of %I', TG_TABLE_NAME)
+            ELSE format('events refer to row %s of %I', OLD.id, TG_TABLE_NAME) END;
+END $$;
+
+-- Deletes what a demo's students did in its class and in none, and those of them who did nothing
+-- elsewhere. The class goes too, with its notebooks and assignments, unless somebody else worked in it
+-- or is on its roster: then it stays as an ordinary class. Returns whether it went.
+--
+-- Servers keep ids in memory. A batch that refers to a deleted student or class finds no row of
+-- student_states to update, forgets all ids and is stored anew.
+CREATE FUNCTION remove_demo(demo bigint) RETURNS boolean LANGUAGE plpgsql SET jit = off AS $$
+DECLARE
+    own      bigint[] := ARRAY(SELECT student_id FROM demo_students WHERE class_id = demo);
+    gone     bigint[];
+    is_empty boolean;
+BEGIN
+    -- Clustering moves rows, batches update states, and count_batches writes the counters.
+    PERFORM FROM clustered FOR UPDATE;
+    PERFORM FROM classes WHERE id = demo FOR UPDATE;
+    PERFORM FROM students WHERE id = ANY (own) ORDER BY id FOR UPDATE;
+    PERFORM FROM student_states WHERE student_id = ANY (own)
+        ORDER BY student_id, class_id FOR UPDATE;
+    PERFORM pg_advisory_xact_lock(hashtext('cell-monitor progress'));
+    PERFORM set_config('cell_monitor.removes_demo', 'yes', true);
+
+    DELETE FROM cell_executions WHERE student_id = ANY (own) AND class_id IN (demo, 0);
+    DELETE FROM events WHERE student_id = ANY (own) AND class_id IN (demo, 0);
+    DELETE FROM notebook_accesses WHERE student_id = ANY (own) AND class_id IN (demo, 0);
+    DELETE FROM cell_progress USING notebook_aliases AS a
+        WHERE student_id = ANY (own) AND a.id = alias_id AND a.class_id IN (demo, 0);
+    DELETE FROM cell_errors USING notebook_aliases AS a
+        WHERE student_id = ANY (own) AND a.id = alias_id AND a.class_id IN (demo, 0);
+    DELETE FROM student_activity WHERE student_id = ANY (own) AND class_id IN (demo, 0);
+    DELETE FROM help_requests WHERE student_id = ANY (own) AND class_id IN (demo, 0);
+    DELETE FROM student_states WHERE student_id = ANY (own) AND class_id IN (demo, 0);
+    DELETE FROM student_classes WHERE student_id = ANY (own) AND class_id = demo;
+    DELETE FROM assignment_submissions USING class_assignments AS a
+        WHERE student_id = ANY (own) AND a.id = assignment_id AND a.class_id = demo;
+
+    gone := ARRAY(
+        SELECT id FROM unnest(own) AS id
+        WHERE NOT EXISTS (SELECT FROM student_states WHERE student_id = id)
+            AND NOT EXISTS (SELECT FROM student_classes WHERE student_id = id)
+            AND NOT EXISTS (SELECT FROM assignment_submissions WHERE student_id = id)
+    );
+    DELETE FROM credential_hours WHERE student_id = ANY (gone);
+    DELETE FROM first_receipts WHERE student_id = ANY (gone);
+    DELETE FROM sessions WHERE student_id = ANY (gone);
+    DELETE FROM students WHERE id = ANY (gone);
+
+    is_empty := NOT EXISTS (SELECT FROM student_states WHERE class_id = demo)
+        AND NOT EXISTS (SELECT FROM student_classes WHERE class_id = demo AND role = 'student')
+        AND NOT EXISTS (
+            SELECT FROM assignment_submissions JOIN class_assignments AS a ON a.id = assignment_id
+            WHERE a.class_id = demo
+        );
+    IF is_empty THEN
+        DELETE FROM class_assignments WHERE class_id = demo;
+        DELETE FROM cells USING notebook_aliases AS a WHERE a.id = alias_id AND a.class_id = demo;
+        DELETE FROM notebook_aliases WHERE class_id = demo;
+        DELETE FROM notebooks WHERE class_id = demo;
+        DELETE FROM classes WHERE id = demo;
+    ELSE
+        UPDATE classes SET is_demo = false WHERE id = demo;
+        DELETE FROM demo_students WHERE class_id = demo;
+    END IF;
+    PERFORM set_config('cell_monitor.removes_demo', '', true);
+    RETURN is_empty;
+END $$;
 
 INSERT INTO schema_migrations (number, name) VALUES (6, 'invites');
 \endif

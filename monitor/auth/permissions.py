@@ -135,6 +135,8 @@ ROUTES: Mapping[str, Permission] = {
     "GET /ingest-keys": _STAFF,
     "POST /ingest-keys/{key_id}/rotate": _STAFF,
     "DELETE /ingest-keys/{key_id}": _STAFF,
+    "POST /demos": _ADMIN,
+    "DELETE /demos/{class_id}": _ADMIN,
     "GET /audit": _ADMIN,
     "GET /rejected-events": _ADMIN,
     "POST /rejected-events/{letter_id}/replay": _ADMIN,

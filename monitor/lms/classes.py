@@ -45,7 +45,7 @@ class ClassUpdate(msgspec.Struct):
 
 
 class ClassResponse(msgspec.Struct):
-    """A class; an archived one is not `is_active`."""
+    """A class; an archived one is not `is_active`. Students of a demo are simulated."""
 
     id: int
     name: str
@@ -54,6 +54,7 @@ class ClassResponse(msgspec.Struct):
     is_active: bool
     join_policy: JoinPolicy
     max_new_names: int
+    is_demo: bool
     created_at: datetime
     updated_at: datetime
 

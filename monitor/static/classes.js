@@ -65,8 +65,27 @@ export function classForm(current) {
       dispatchEvent(new Event(CLASSES_CHANGED));
     },
   });
-  form.append(" ", deleteButton(current));
+  form.append(" ", current.is_demo ? removeDemoButton(current) : deleteButton(current));
   return form;
+}
+
+/** @param {Class} current */
+function removeDemoButton(current) {
+  const remove = button(t("remove_demo"), () =>
+    askBefore({
+      question: t("remove_demo_sure"),
+      confirm: t("remove_demo"),
+      task: async () => {
+        /** @type {{ class_removed: boolean }} */
+        const { class_removed: isGone } = await call(`demos/${current.id}`, { method: "DELETE" });
+        toast(t(isGone ? "demo_removed" : "demo_class_stays"));
+        dispatchEvent(new Event(CLASSES_CHANGED));
+        if (isGone) location.hash = "#/";
+      },
+    }),
+  );
+  remove.className = "danger";
+  return remove;
 }
 
 /** @param {Class} current */

@@ -34,8 +34,8 @@ export class Header {
 
   /** @param {Class[]} classes */
   showClasses(classes) {
-    const options = classes.map(({ id, name, is_active: isActive }) =>
-      el("option", { value: id, textContent: isActive ? name : t("archived", name) }),
+    const options = classes.map((each) =>
+      el("option", { value: each.id, textContent: labelOf(each) }),
     );
     this.#picker.replaceChildren(...options);
     this.#picker.hidden = !classes.length;
@@ -93,6 +93,12 @@ export class Header {
     this.#badge.hidden = !waiting;
     setText(this.#badge, String(waiting));
   }
+}
+
+/** @param {Class} each */
+function labelOf({ name, is_active: isActive, is_demo: isDemo }) {
+  const label = isDemo ? t("demo_name", name) : name;
+  return isActive ? label : t("archived", label);
 }
 
 function toggleTheme() {

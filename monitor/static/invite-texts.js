@@ -1,4 +1,4 @@
-// The page's texts about inviting students, in English and Japanese (see i18n.js).
+// The page's texts about inviting students and trying the page, in English and Japanese (see i18n.js).
 
 /** @satisfies {Record<string, [string, string]>} */
 export const INVITE_TEXTS = {
@@ -32,6 +32,17 @@ export const INVITE_TEXTS = {
   first_class_hint: [
     "Then you get a link and a QR code for your students.",
     "作成すると、学生に渡すリンクと QR コードが表示されます。",
+  ],
+  demo_name: ["{0} (demo)", "{0}（デモ）"],
+  remove_demo: ["Remove the demo", "デモを削除"],
+  remove_demo_sure: [
+    "Remove the demo? Its class, its simulated students and all that they did are deleted for good. What others did stays.",
+    "デモを削除しますか？クラス、模擬の学生、その活動の記録がすべて削除されます。ほかの人の記録は残ります。",
+  ],
+  demo_removed: ["The demo was removed.", "デモを削除しました。"],
+  demo_class_stays: [
+    "The simulated students were removed. The class stays, because others are in it.",
+    "模擬の学生を削除しました。ほかの人が参加しているため、クラスは残ります。",
   ],
   code_hint: ["empty: one is made", "空欄なら自動で作成"],
 };

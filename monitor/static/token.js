@@ -19,9 +19,9 @@ export function token() {
  */
 export function takeFromAddress() {
   const values = new URLSearchParams(location.hash.slice(1));
-  const token = values.get(KEY);
-  if (!token) return;
-  sessionStorage.setItem(KEY, token);
+  const taken = values.get(KEY);
+  if (!taken) return;
+  sessionStorage.setItem(KEY, taken);
   history.replaceState(null, "", `#${values.get("to") ?? "/"}`);
 }
 

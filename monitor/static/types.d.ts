@@ -11,6 +11,7 @@ export interface Class {
   class_code: string;
   description: string | null;
   is_active: boolean;
+  is_demo: boolean;
 }
 
 /** An open invitation to a class. */
