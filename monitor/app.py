@@ -49,9 +49,7 @@ def create_app(
     prefix, gate = settings.api_v1_str, components.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
     intake = events.Intake(components.queue, bodies, settings.max_request_events, gate.admit)
-    api = Api(
-        prefix, bodies, components.database, components.reads, address=settings.public_url
-    )
+    api = Api(prefix, bodies, components.database, components.reads, address=settings.public_url)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.extend(legacy.operations(prefix, intake))

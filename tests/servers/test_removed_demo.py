@@ -1,6 +1,5 @@
 """Removing a demo: what it made goes, and nothing else."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
