@@ -13,8 +13,8 @@ help:  ## this list
 
 install: $(VENV)/run.stamp  ## a virtual environment in .venv with the locked dependencies
 
-run: install  ## start the server (HOST, PORT, DATA_DIR and the other settings from the environment)
-	@exec $(PYTHON) run.py
+run: install  ## start the server, with settings from the environment (ARGS='serve --class "Python I"')
+	@exec $(PYTHON) run.py $(ARGS)
 
 demo: install  ## post a simulated class of 38 students to a running server (ARGS="--url …/api/v1")
 	@exec $(PYTHON) scripts/demo.py $(ARGS)

@@ -13,6 +13,7 @@ from monitor.routes import (
     assignments,
     audit,
     classes,
+    demo,
     docs,
     e2e_events,
     enrolment,
@@ -21,6 +22,8 @@ from monitor.routes import (
     help_queue,
     ingest_keys,
     insight,
+    invites,
+    join_page,
     joining,
     legacy,
     live,
@@ -48,7 +51,7 @@ def create_app(
     prefix, gate = settings.api_v1_str, components.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
     intake = events.Intake(components.queue, bodies, settings.max_request_events, gate.admit)
-    api = Api(prefix, bodies, components.database, components.reads)
+    api = Api(prefix, bodies, components.database, components.reads, address=settings.public_url)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.extend(legacy.operations(prefix, intake))
@@ -62,9 +65,10 @@ def create_app(
     help_queue.declare(api, components.hub.publish, is_open=is_open)
     ingest_keys.declare(api, components.keyring.refresh)
     student_tokens.declare(api, components.keyring.refresh)
-    is_open = gate.authenticator.is_open
     joining.declare(api, is_open)
     withdrawals.declare(api, components.withdrawing.wake)
+    invites.declare(api, components.keyring.refresh)
+    demo.declare(api, components.keyring.refresh)
     audit.declare(api)
     live.declare(api, components.hub)
     rejected.declare(api, components.replay)
@@ -79,6 +83,7 @@ def create_app(
             *(route for route in listed if route.path not in ingest_paths),
             *docs.routes(prefix, gate.guard),
             *page.routes(prefix, gate.guard),
+            *join_page.routes(prefix, gate.guard, components.database, settings.public_url),
             *live.routes(components.hub, gate, components.database),
         ],
         origins=settings.backend_cors_origins,

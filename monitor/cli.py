@@ -3,10 +3,10 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from monitor import __version__, commands, logs, serving
+from monitor import __version__, classroom, commands, logs, serving
 from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.errors import MonitorError
 from monitor.settings import Settings, SettingsError, from_environment
@@ -15,6 +15,8 @@ _DESCRIPTION = (
     "The backend of a Jupyter classroom. Reads its settings from the environment; starts an"
     " embedded PostgreSQL unless POSTGRES_SERVER names another."
 )
+
+_MAX_NAME = 512
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = parser().parse_args(arguments)
     try:
-        settings = from_environment(os.environ)
+        settings = from_environment(_environment(parsed))
         logs.configure(settings.log_level)
         code: int = parsed.run(parsed, settings)
     except SettingsError as error:
@@ -41,10 +43,17 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their arguments; each sets `run` to its function."""
     command = argparse.ArgumentParser(prog=_program(), description=_DESCRIPTION)
     command.add_argument("--version", action="version", version=f"Cell Monitor {__version__}")
-    command.set_defaults(run=_serve)
+    command.set_defaults(run=_serve, class_name=None)
     subparsers = command.add_subparsers(metavar="COMMAND")
     serve = subparsers.add_parser("serve", help="run the server (the default)")
     serve.set_defaults(run=_serve)
+    serve.add_argument(
+        "--class",
+        dest="class_name",
+        type=_class_name,
+        metavar="NAME",
+        help="let a class in over the network: makes it, and links for its teacher and students",
+    )
     commands.declare(subparsers)
     return command
 
@@ -54,5 +63,17 @@ def _program() -> str:
     return "python -m monitor" if name == "__main__.py" else name
 
 
-def _serve(_: argparse.Namespace, settings: Settings) -> int:
-    return 0 if serving.serve(settings) else 1
+def _environment(arguments: argparse.Namespace) -> Mapping[str, str]:
+    if arguments.class_name is not None:
+        return classroom.for_classroom(os.environ)
+    return classroom.with_kept_secret(os.environ)
+
+
+def _class_name(text: str) -> str:
+    if not 0 < len(text.strip()) <= _MAX_NAME:
+        raise argparse.ArgumentTypeError(f"give the class a name of 1 to {_MAX_NAME} characters")
+    return text.strip()
+
+
+def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    return 0 if serving.serve(settings, arguments.class_name) else 1

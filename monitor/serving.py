@@ -1,14 +1,17 @@
 """Runs the HTTP server, and prints how to use it."""
 
+import asyncio
 import shlex
 import socket
 
 import uvicorn
 
 from monitor.app import create_app
+from monitor.classroom import Classroom, is_local, open_classroom
 from monitor.database.embedded.programs import binaries
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.http.protocol import HttpProtocol
+from monitor.http.qr_code import qr_text
 from monitor.http.websocket import WebSocketProtocol
 from monitor.postgres_choice import postgres_for_server
 from monitor.settings import Settings
@@ -17,32 +20,36 @@ from monitor.settings import Settings
 class HttpServer(uvicorn.Server):
     """Prints how to use it once it listens, and closes connections that are too slow."""
 
-    def __init__(
-        self, config: uvicorn.Config, settings: Settings, embedded: EmbeddedPostgres | None
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, greeting: str, request_timeout: float) -> None:
         super().__init__(config)
-        self._settings = settings
-        self._embedded = embedded
+        self._greeting = greeting
+        self._request_timeout = request_timeout
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            print(greeting(self._settings, self._embedded), flush=True)
+            print(self._greeting, flush=True)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, HttpProtocol):
-                    connection.expire(self._settings.request_timeout)
+                    connection.expire(self._request_timeout)
         return await super().on_tick(counter)
 
 
-def serve(settings: Settings) -> bool:
+def serve(settings: Settings, class_name: str | None = None) -> bool:
     """Runs the server until a signal stops it; False if it could not start.
 
-    Raises EmbeddedPostgresError if the embedded PostgreSQL is needed and can't be run.
+    With a `class_name` it first makes the class of that name, or finds it, and prints its links.
+    Raises EmbeddedPostgresError if the embedded PostgreSQL is needed and can't be run, and
+    Unavailable if the class can't be made now.
     """
     with postgres_for_server(settings) as (embedded, address):
+        if class_name is None:
+            text = greeting(settings, embedded)
+        else:
+            text = class_greeting(asyncio.run(open_classroom(settings, address, class_name)))
         config = uvicorn.Config(
             create_app(settings, address, embedded),
             host=settings.host,
@@ -60,7 +67,7 @@ def serve(settings: Settings) -> bool:
             ws_ping_timeout=10,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
-        server = HttpServer(config, settings, embedded)
+        server = HttpServer(config, text, settings.request_timeout)
         server.run()
         return server.started
 
@@ -85,4 +92,19 @@ Cell Monitor listens on {url}
 Open {url}/ for the teacher's page, or send a first event and check the health:
   curl {url}{settings.api_v1_str}/events -H 'Content-Type: application/json' -d '{body}'
   curl {url}/health
+"""
+
+
+def class_greeting(classroom: Classroom) -> str:
+    """The links of the class that the server was started for, and the students' as a QR code."""
+    network = "\nThere is no network: these links work on this computer only.\n"
+    return f"""
+Cell Monitor: {classroom.name}
+
+{qr_text(classroom.students_url)}
+  students  {classroom.students_url}
+  teacher   {classroom.teacher_url}
+{network if is_local(classroom.students_url) else ""}
+Show the students their link or the QR code. The teacher's link is for you alone: it signs you in.
+Both stay the same when you start the server again with the same command. Ctrl-C stops it.
 """

@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Where to listen.
     host: Text = "127.0.0.1"
     port: Port = 8000
+    # The server's address as its users have it, for links; empty: as each request names it.
+    public_url: Url = ""
     # This replica's own directory: the spool, the ingest keys, and the embedded PostgreSQL.
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -128,12 +128,16 @@ class Student:
 class Server:
     """The API, called with Python's standard library only."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
+        self.key = ""  # that events are posted with
+        self._token = token
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
+        if self._token and not path.startswith("events"):
+            headers["Authorization"] = f"Bearer {self._token}"
         request = urllib.request.Request(  # noqa: S310 - the user's own URL
             f"{self.url}/{path}", data, headers, method=method
         )
@@ -142,22 +146,22 @@ class Server:
 
     def post(self, events: list[dict[str, Any]]) -> None:
         for start in range(0, len(events), 500):
-            self.call("POST", "events", events[start : start + 500])
+            self.call("POST", f"events?key={self.key}", events[start : start + 500])
 
 
-def enrol(server: Server, students: list[Student]) -> int:
-    """Creates a class with these students; returns its id."""
-    code = f"demo-{uuid.uuid4().hex[:6]}"
-    named = {"name": "情報基礎 / Intro to Python", "class_code": code}
-    class_id: int = server.call("POST", "classes", named)["id"]
+def create_demo(server: Server, students: list[Student]) -> int:
+    """Creates a class of these students, marked as a demo; returns its id."""
     rows = [{"user_id": s.user_id, "name": s.name, "team": s.team} for s in students]
-    server.call("POST", f"classes/{class_id}/students", rows)
+    demo = {"name": "情報基礎 / Intro to Python", "students": rows}
+    created = server.call("POST", "demos", demo)
+    server.key = created["key"]
+    class_id: int = created["class_id"]
     return class_id
 
 
 def create_assignment(server: Server, class_id: int, students: list[Student]) -> None:
     """Creates an assignment with some submissions, partly graded."""
-    notebooks = server.call("GET", "notebooks?limit=500")
+    notebooks = server.call("GET", f"notebooks?class_id={class_id}&limit=500")
     notebook_id = next(each["id"] for each in notebooks if each["path"] == NOTEBOOK)
     assignment = {
         "class_id": class_id,
@@ -207,27 +211,37 @@ def create_students(chance: random.Random, start: datetime) -> list[Student]:
     ]
 
 
+def play(server: Server, seconds: float) -> None:
+    """Creates the class and simulates its work for that long, or until it is removed."""
+    chance = random.Random(5)
+    students = create_students(chance, datetime.now(UTC) - timedelta(minutes=6))
+    class_id = create_demo(server, students)
+    server.post([s.event("notebook_open", s.next_at) for s in students])
+    past = [each for s in students for each in s.until(datetime.now(UTC), chance)]
+    server.post(sorted(past, key=lambda each: str(each["eventTime"])))
+    create_assignment(server, class_id, students)
+    print(f"Class {class_id} is working; watch it on the page. Ctrl-C stops.", flush=True)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(1)
+        for student in students:
+            if events := list(student.until(datetime.now(UTC), chance)):
+                server.post(events)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:8000/api/v1", help="the server's API")
+    parser.add_argument("--token", default="", help="an administrator's, where one is needed")
     parser.add_argument("--seconds", type=float, default=1800, help="how long it goes on")
     options = parser.parse_args()
-    server, chance = Server(options.url), random.Random(5)
-    start = datetime.now(UTC) - timedelta(minutes=6)
-    students = create_students(chance, start)
+    server = Server(options.url, options.token)
     try:
-        class_id = enrol(server, students)
-        server.post([s.event("notebook_open", s.next_at) for s in students])
-        past = [each for s in students for each in s.until(datetime.now(UTC), chance)]
-        server.post(sorted(past, key=lambda each: str(each["eventTime"])))
-        create_assignment(server, class_id, students)
-        print(f"Class {class_id} is working; watch it on the page. Ctrl-C stops.")
-        end = time.monotonic() + options.seconds
-        while time.monotonic() < end:
-            time.sleep(1)
-            for student in students:
-                if events := list(student.until(datetime.now(UTC), chance)):
-                    server.post(events)
+        play(server, options.seconds)
+    except urllib.error.HTTPError as error:
+        if error.code == 401 and server.key:
+            sys.exit("The demo was removed.")
+        sys.exit(f"{options.url}: {error}: {error.read().decode()}")
     except urllib.error.URLError as error:
         sys.exit(f"{options.url}: {error}. Start the server first (make run), or name it by --url")
     except KeyboardInterrupt:

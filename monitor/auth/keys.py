@@ -54,9 +54,14 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-async def create(connection: asyncpg.Connection, body: IngestKeyCreate, by: str) -> NewIngestKey:
-    """A new key, created by the principal of the name `by`. Raises Unknown for its class."""
-    key = PREFIX + secrets.token_urlsafe(32)
+async def create(
+    connection: asyncpg.Connection, body: IngestKeyCreate, by: str, key: str | None = None
+) -> NewIngestKey:
+    """A new key, created by the principal of the name `by`: `key`, or a random one.
+
+    Raises Unknown for its class.
+    """
+    key = key or PREFIX + secrets.token_urlsafe(32)
     created = await INGEST_KEYS.insert(
         connection,
         {"class_id": body.class_id, "name": body.name, "sha256": digest(key), "created_by": by},
@@ -64,12 +69,17 @@ async def create(connection: asyncpg.Connection, body: IngestKeyCreate, by: str)
     return NewIngestKey(**msgspec.structs.asdict(created), key=key)
 
 
-async def rotate(connection: asyncpg.Connection, key_id: int, by: str) -> NewIngestKey:
-    """A new key that replaces another, which works for 24 hours more. Raises NotFound."""
+async def rotate(
+    connection: asyncpg.Connection, key_id: int, by: str, key: str | None = None
+) -> NewIngestKey:
+    """A new key (see `create`) that replaces another, which works for 24 hours more.
+
+    Raises NotFound.
+    """
     row = await connection.fetchrow(_ROTATE, key_id)
     if row is None:
         raise NotFound(f"There is no valid ingest key {key_id}")
-    return await create(connection, IngestKeyCreate(row["name"], row["class_id"]), by)
+    return await create(connection, IngestKeyCreate(row["name"], row["class_id"]), by, key)
 
 
 async def revoke(connection: asyncpg.Connection, key_id: int) -> IngestKey:

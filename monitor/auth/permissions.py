@@ -94,6 +94,10 @@ ROUTES: Mapping[str, Permission] = {
     "POST /classes/{class_id}/help/{student_id}/resolve": _STAFF,
     "GET /classes/{class_id}/students": _STAFF,
     "POST /classes/{class_id}/students": Permission(instructor=ENROL, admin=YES),
+    "GET /classes/{class_id}/invite": _STAFF,
+    "POST /classes/{class_id}/invite": _STAFF,
+    "POST /classes/{class_id}/invite/rotate": _STAFF,
+    "DELETE /classes/{class_id}/invite": _STAFF,
     "POST /classes/{class_id}/roster": Permission(instructor=ENROL, admin=YES),
     "PUT /classes/{class_id}/students/{student_id}": Permission(instructor=ROSTER_LINE, admin=YES),
     "DELETE /classes/{class_id}/students/{student_id}": Permission(
@@ -148,6 +152,8 @@ ROUTES: Mapping[str, Permission] = {
     "GET /withdrawals": _STAFF,
     "GET /withdrawals/{withdrawal_id}": _STAFF,
     "POST /withdrawals/{withdrawal_id}/replay": _TEACHER,
+    "POST /demos": _ADMIN,
+    "DELETE /demos/{class_id}": _ADMIN,
     "GET /audit": _ADMIN,
     "GET /rejected-events": _STAFF,
     "POST /rejected-events/{letter_id}/replay": _TEACHER,
@@ -164,6 +170,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /docs/favicon-32x32.png": _PEOPLE,
     "GET /": _PROBE,
     "GET /page/{path:path}": _PROBE,
+    "GET /join/{code}": _PROBE,
     "WS /ws": _PEOPLE,
 }
 

@@ -88,11 +88,16 @@ class Tokens:
         return claims
 
 
-def mint(trust: Trust, name: str, role: Role, seconds: float) -> str:
-    """A token signed with the secret, valid for that many seconds."""
+def mint(
+    trust: Trust, name: str, role: Role, seconds: float, *, issued_at: int | None = None
+) -> str:
+    """A token signed with the secret, valid for that many seconds.
+
+    `issued_at`, in seconds since 1970, is now unless given: the same arguments make the same token.
+    """
     import jwt
 
-    now = int(time.time())
+    now = int(time.time()) if issued_at is None else issued_at
     claims = {
         "iss": trust.issuer,
         "aud": trust.audience,

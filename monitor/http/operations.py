@@ -29,6 +29,7 @@ from monitor.errors import (
 )
 from monitor.http.arguments import Arguments
 from monitor.http.body import JSON, BodyReader, BrokenGzip
+from monitor.http.public_url import PublicUrl, public_url
 from monitor.http.responses import json_response, status_of
 from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import AfterCommit, Transactions
@@ -41,7 +42,14 @@ GUARDED = (Unauthenticated, Forbidden, OverLimit)
 Endpoint = Callable[[Request], Awaitable[Response]]
 OperationHandler = TypeVar("OperationHandler", bound=Callable[..., Awaitable[Any]])
 
-_CONTEXT = (Connection, Transactions, Snapshots, AfterCommit, Principal)  # not from the request
+_CONTEXT = (  # not from the request
+    Connection,
+    Transactions,
+    Snapshots,
+    AfterCommit,
+    Principal,
+    PublicUrl,
+)
 
 
 class Problem(msgspec.Struct):
@@ -87,9 +95,9 @@ class Declaration:
     """An operation as `Api.declare` takes it. `path` has no prefix; `handler` returns `returns`.
 
     `context` are the handler's parameters that don't come from the request, by name: Connection,
-    Transactions, Snapshots, AfterCommit or Principal. `raises` are its errors beside those that
-    every operation has. `media` are types of answers beside JSON, by media type; the handler
-    returns them as a Response.
+    Transactions, Snapshots, AfterCommit, Principal or PublicUrl. `raises` are its errors beside
+    those that every operation has. `media` are types of answers beside JSON, by media type; the
+    handler returns them as a Response.
     """
 
     method: str
@@ -109,14 +117,26 @@ class Declaration:
 
 
 class Api:
-    """Collects the operations below a prefix, whose bodies `bodies` reads."""
+    """Collects the operations below a prefix, whose bodies `bodies` reads.
 
-    def __init__(self, prefix: str, bodies: BodyReader, database: Database, reads: Reads) -> None:
+    `address` is the server's as its users have it; empty: as each request names it.
+    """
+
+    def __init__(
+        self,
+        prefix: str,
+        bodies: BodyReader,
+        database: Database,
+        reads: Reads,
+        *,
+        address: str = "",
+    ) -> None:
         self.prefix = prefix
         self.operations: list[Operation] = []
         self._bodies = bodies
         self._database = database
         self._reads = reads
+        self._address = address
 
     def operation(
         self,
@@ -138,6 +158,7 @@ class Api:
         - Snapshots: in place of Connection, to read, from a standby where there is one
         - AfterCommit: collects actions that must wait for the commit, such as publishing
         - Principal: the caller
+        - PublicUrl: the server's address, for links
 
         What it returns is the answer; a Listing is answered as an array, with the total in a
         header. The other arguments are those of Declaration.
@@ -215,6 +236,7 @@ class Api:
                 Snapshots: Snapshots(self._reads, transactions, caller),
                 AfterCommit: after_commit,
                 Principal: caller,
+                PublicUrl: public_url(self._address, scope),
             }
             arguments |= {name: context[kind] for kind, name in names.items()}
             if connection_name:

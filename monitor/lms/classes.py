@@ -60,7 +60,7 @@ class ClassCopy(msgspec.Struct):
 
 
 class ClassResponse(msgspec.Struct):
-    """A class; one that was put away is not `is_active`."""
+    """A class; one that was put away is not `is_active`. Students of a demo are simulated."""
 
     id: int
     name: str
@@ -69,6 +69,7 @@ class ClassResponse(msgspec.Struct):
     is_active: bool
     join_policy: JoinPolicy
     max_new_names: int
+    is_demo: bool
     created_at: datetime
     updated_at: datetime
 

@@ -60,7 +60,8 @@ class IdCache:
 
     Rows are upserted outside the batch's transaction, so that no lock is held while events are
     copied; same lock order everywhere, to avoid deadlocks. A cached id stays valid because the
-    schema refuses to delete what events have named.
+    schema refuses to delete what events have named. Only a removed demo's students and class are
+    deleted, and then the batch finds no state of theirs.
 
     With more than `limit` names it starts again, empty.
     """
@@ -274,16 +275,19 @@ _UPDATE_CLOCKS = """
     WHERE s.id = c.id
 """
 
-# A class that is deleted at the same time keeps its events out: its state is missing then.
+# A class or student that is being deleted keeps its events out: the state is missing then.
 _INSERT_STATES = """
     WITH pairs AS (
         SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS p (student_id, class_id)
     ), marked AS (
         UPDATE classes SET has_events = true
         WHERE id IN (SELECT class_id FROM pairs) AND NOT has_events
+    ), present AS MATERIALIZED (
+        SELECT id FROM students WHERE id IN (SELECT student_id FROM pairs)
+        ORDER BY id FOR KEY SHARE
     )
     INSERT INTO student_states (student_id, class_id)
-    SELECT student_id, class_id FROM pairs
+    SELECT student_id, class_id FROM pairs JOIN present ON present.id = student_id
     WHERE class_id = 0 OR EXISTS (SELECT FROM classes WHERE id = class_id)
     ORDER BY student_id, class_id
     ON CONFLICT DO NOTHING

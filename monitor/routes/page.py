@@ -14,13 +14,14 @@ from starlette.types import Scope
 from monitor.auth.gate import Guard
 from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery
 
-_STATIC = Path(__file__).parent.parent / "static"
+STATIC = Path(__file__).parent.parent / "static"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+    " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _HEADERS = {
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-        " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -43,7 +44,7 @@ def routes(prefix: str, guard: Guard) -> list[Route]:
     async def page(request: Request) -> Response:
         return HTMLResponse(text, headers=_HEADERS)
 
-    files = _Files(directory=_STATIC, packages=[("chartkick", "django/static/chartkick")])
+    files = _Files(directory=STATIC, packages=[("chartkick", "django/static/chartkick")])
     endpoints: dict[str, Any] = {"/": page, "/page/{path:path}": files}
     return [
         Route(path, endpoint, methods=["GET"], middleware=guard(path, "GET", "HEAD"))
@@ -52,7 +53,7 @@ def routes(prefix: str, guard: Guard) -> list[Route]:
 
 
 def _page(prefix: str) -> str:
-    template = Template((_STATIC / "index.html").read_text())
+    template = Template((STATIC / "index.html").read_text())
     return template.substitute(
         api=html.escape(prefix.strip("/")),  # relative: a proxy may serve all below a path
         idle_seconds=ClassStateQuery().idle_after,

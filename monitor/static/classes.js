@@ -5,6 +5,7 @@ import { askBefore } from "./dialog.js";
 import { button, toast } from "./dom.js";
 import { makeForm } from "./forms.js";
 import { t } from "./i18n.js";
+import { openInvite } from "./invite.js";
 
 /** @import { Field, Values } from "./forms.js" */
 /** @import { Class, JoinPolicy } from "./types.d.ts" */
@@ -17,17 +18,38 @@ const MAX_NEW_NAMES = 100_000; // a day
 export const CLASSES_CHANGED = "classes-changed";
 
 export function newClassForm() {
+  const [name, code, description] = fieldsOf();
+  const optional = { placeholder: t("code_hint") };
   return makeForm({
     heading: t("new_class"),
-    fields: fieldsOf(),
+    fields: [name, { ...code, properties: optional }, description],
     button: t("create"),
-    submit: async (values) => {
-      /** @type {Class} */
-      const created = await send("POST", "classes", bodyOf(values));
-      dispatchEvent(new Event(CLASSES_CHANGED));
-      location.hash = `#/class/${created.id}/manage`;
-    },
+    submit: (values) => create({ ...bodyOf(values), class_code: values.class_code || newCode() }),
   });
+}
+
+/** A class by its name alone. */
+export function firstClassForm() {
+  const [name] = fieldsOf();
+  return makeForm({
+    fields: [name],
+    button: t("create"),
+    submit: (values) => create({ ...values, class_code: newCode() }),
+  });
+}
+
+/** @param {Record<string, unknown>} body */
+async function create(body) {
+  /** @type {Class} */
+  const created = await send("POST", "classes", body);
+  dispatchEvent(new Event(CLASSES_CHANGED));
+  location.hash = `#/class/${created.id}`;
+  await openInvite(created.id);
+}
+
+function newCode() {
+  const letters = crypto.getRandomValues(new Uint8Array(4));
+  return `class-${Array.from(letters, (each) => each.toString(16).padStart(2, "0")).join("")}`;
 }
 
 /** @param {Class} current */
@@ -49,8 +71,27 @@ export function classForm(current) {
       dispatchEvent(new Event(CLASSES_CHANGED));
     },
   });
-  form.append(" ", deleteButton(current));
+  form.append(" ", current.is_demo ? removeDemoButton(current) : deleteButton(current));
   return form;
+}
+
+/** @param {Class} current */
+function removeDemoButton(current) {
+  const remove = button(t("remove_demo"), () =>
+    askBefore({
+      question: t("remove_demo_sure"),
+      confirm: t("remove_demo"),
+      task: async () => {
+        /** @type {{ class_removed: boolean }} */
+        const { class_removed: isGone } = await call(`demos/${current.id}`, { method: "DELETE" });
+        toast(t(isGone ? "demo_removed" : "demo_class_stays"));
+        dispatchEvent(new Event(CLASSES_CHANGED));
+        if (isGone) location.hash = "#/";
+      },
+    }),
+  );
+  remove.className = "danger";
+  return remove;
 }
 
 /** @param {Class} current */
@@ -80,8 +121,8 @@ function fieldsOf(current = {}) {
   const name = { required: true, value: current.name ?? "" };
   const description = { value: current.description ?? "" };
   return [
-    { name: "class_code", label: t("class_code"), properties: code },
     { name: "name", label: t("class_name"), properties: name },
+    { name: "class_code", label: t("class_code"), properties: code },
     { name: "description", label: t("description"), tag: "textarea", properties: description },
   ];
 }

@@ -2,6 +2,7 @@
 
 import { button, el, setText } from "./dom.js";
 import { language, otherLanguage, t } from "./i18n.js";
+import { openInvite } from "./invite.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Class } from "./types.d.ts" */
@@ -14,8 +15,9 @@ const TABS = ["students", "help", "errors", "notebooks", "activity", "manage"];
 export class Header {
   #picker = el("select", { ariaLabel: t("class") });
   #tabs = el("nav", { ariaLabel: t("views") });
+  #invite = button(t("invite"));
   #badge = el("span", { className: "badge", hidden: true });
-  #connection = el("span", { className: "connection", role: "status" });
+  #connection = el("span", { className: "connection", role: "status", hidden: true });
   /** @type {ClassStore | null} */
   #store = null;
 
@@ -26,14 +28,14 @@ export class Header {
     this.#picker.onchange = () => (location.hash = `#/class/${this.#picker.value}`);
     const home = el("h1", {}, el("a", { href: "#/", textContent: t("title") }));
     const theme = button(t("theme"), toggleTheme);
-    root.append(home, this.#picker, this.#tabs, this.#connection, other, theme);
+    root.append(home, this.#picker, this.#tabs, this.#invite, this.#connection, other, theme);
     document.documentElement.dataset.theme = localStorage.getItem(THEME_KEY) ?? "";
   }
 
   /** @param {Class[]} classes */
   showClasses(classes) {
-    const options = classes.map(({ id, name, is_active: isActive }) =>
-      el("option", { value: id, textContent: isActive ? name : t("archived", name) }),
+    const options = classes.map((each) =>
+      el("option", { value: each.id, textContent: labelOf(each) }),
     );
     this.#picker.replaceChildren(...options);
     this.#picker.hidden = !classes.length;
@@ -60,6 +62,8 @@ export class Header {
   show(current, view) {
     document.title = current ? `${current.name} — ${t("title")}` : t("title");
     if (current) this.#picker.value = String(current.id);
+    this.#invite.hidden = !current?.is_active;
+    if (current) this.#invite.onclick = () => openInvite(current.id);
     const links = TABS.map((tab) =>
       el(
         "a",
@@ -89,6 +93,12 @@ export class Header {
     this.#badge.hidden = !waiting;
     setText(this.#badge, String(waiting));
   }
+}
+
+/** @param {Class} each */
+function labelOf({ name, is_active: isActive, is_demo: isDemo }) {
+  const label = isDemo ? t("demo_name", name) : name;
+  return isActive ? label : t("archived", label);
 }
 
 function toggleTheme() {

@@ -1,6 +1,7 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
 import { JOINING_TEXTS } from "./joining-texts.js";
+import { INVITE_TEXTS } from "./invite-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
 
@@ -10,6 +11,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
   ...JOINING_TEXTS,
+  ...INVITE_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
   class: ["Class", "クラス"],
@@ -145,24 +147,13 @@ const TEXTS = {
     "{0} まで：実行 {1} 回、エラー {2} 回、呼び出し信号 {3} 回",
   ],
   as_table: ["Show as a table", "表で見る"],
-  welcome: ["Welcome", "ようこそ"],
-  welcome_empty: [
-    "The server is running. There is no class yet.",
-    "サーバーは動いています。クラスはまだありません。",
-  ],
-  first_event: ["1. Send a first event", "1. 最初のイベントを送る"],
-  first_class: ["2. Create a class", "2. クラスを作る"],
   first_demo: [
-    "Or try a class of 38 simulated students",
-    "または、模擬の学生 38 人のクラスを試す",
-  ],
-  extension: [
-    "In JupyterLab: Settings → Settings Editor → Cell Monitor, server URL {0}",
-    "JupyterLab では：設定 → 設定エディター → Cell Monitor、サーバー URL {0}",
+    "Or try a class of 38 simulated students: in a terminal, run",
+    "または、模擬の学生 38 人のクラスを試す（ターミナルで実行）",
   ],
   first_student: [
-    "No students are enrolled yet. Enrol them under “Manage”.",
-    "学生がまだ登録されていません。「管理」で登録してください。",
+    "No students yet. Invite them by a link, or enrol them under “Manage”.",
+    "学生がまだいません。リンクで招待するか、「管理」で登録してください。",
   ],
   new_class: ["New class", "クラスを作る"],
   class_code: ["Code", "クラスコード"],

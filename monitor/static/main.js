@@ -14,6 +14,7 @@ import { ClassStore } from "./store.js";
 import { studentView } from "./student.js";
 import { submissionView } from "./submission.js";
 import { tilesView } from "./tiles.js";
+import { takeFromAddress } from "./token.js";
 import { welcomeView } from "./welcome.js";
 
 /** @import { Class } from "./types.d.ts" */
@@ -71,6 +72,7 @@ function announceEvents(opened) {
 }
 
 async function route() {
+  takeFromAddress();
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;

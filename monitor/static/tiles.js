@@ -1,11 +1,12 @@
 // The class, live: one tile for each student.
 
 import { IDLE_SECONDS } from "./config.js";
-import { arrange, el, failure } from "./dom.js";
+import { arrange, button, el, failure } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
 import { showNewcomers } from "./newcomers.js";
 import { showRefusals } from "./refusals.js";
+import { openInvite } from "./invite.js";
 import { STATES, STUCK_ERRORS } from "./states.js";
 import { StateCounts, Tile } from "./tile.js";
 
@@ -99,8 +100,12 @@ class TilesView {
     this.update(students.keys());
     const trouble = { className: "trouble", textContent: error && failure(error) };
     if (error) this.#body.replaceChildren(el("p", trouble));
-    else if (!students.size)
-      this.#body.replaceChildren(el("p", { textContent: t("first_student") }));
+    else if (!students.size) this.#body.replaceChildren(this.#nobody());
+  }
+
+  #nobody() {
+    const invite = button(t("invite_first"), () => openInvite(this.#store.id));
+    return el("p", { className: "line" }, t("first_student"), invite);
   }
 
   /** @param {Iterable<string>} userIds */

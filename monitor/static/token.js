@@ -13,6 +13,18 @@ export function token() {
   return sessionStorage.getItem(KEY) ?? "";
 }
 
+/**
+ * Takes the token out of an address such as `#token=…&to=/class/3`, which `cell-monitor serve
+ * --class` prints, so that it stays neither on the screen nor in the browser's history.
+ */
+export function takeFromAddress() {
+  const values = new URLSearchParams(location.hash.slice(1));
+  const taken = values.get(KEY);
+  if (!taken) return;
+  sessionStorage.setItem(KEY, taken);
+  history.replaceState(null, "", `#${values.get("to") ?? "/"}`);
+}
+
 /** Resolves when a token has been entered; calls in the meantime wait for the same dialog. */
 export function askToken() {
   asking ??= new Promise((resolve) => showDialog(resolve)).finally(() => (asking = null));

@@ -11,6 +11,7 @@ export interface Class {
   class_code: string;
   description: string | null;
   is_active: boolean;
+  is_demo: boolean;
   join_policy: JoinPolicy;
   max_new_names: number;
 }
@@ -57,6 +58,15 @@ export interface ClassRefusals {
   shared_ids: SharedId[];
   never_heard: number;
   silent: Person[];
+}
+
+/** An open invitation to a class. */
+export interface InviteLink {
+  class_id: number;
+  class_name: string;
+  code: string;
+  url: string;
+  qr_image: string; // data: URI
 }
 
 export interface StudentNow {

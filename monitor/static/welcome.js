@@ -1,26 +1,20 @@
-// A first start: how to send a first event, and to create a class.
+// A first start: create a class, then invite students to it.
 
-import { newClassForm } from "./classes.js";
-import { API } from "./config.js";
+import { firstClassForm } from "./classes.js";
 import { el, pre } from "./dom.js";
 import { t } from "./i18n.js";
 
 /** @param {HTMLElement} root */
 export function welcomeView(root) {
-  const url = new URL(`${API}events`, document.baseURI).href;
-  const command = [
-    `curl ${url} -H 'Content-Type: application/json' \\`,
-    `  -d '[{"eventType": "cell_executed", "userId": "hanako", "notebookPath": "lesson.ipynb"}]'`,
-  ].join("\n");
   root.append(
-    el("h2", { textContent: t("welcome") }),
-    el("p", { textContent: t("welcome_empty") }),
-    el("h3", { textContent: t("first_event") }),
-    pre(command),
-    el("p", { textContent: t("extension", url) }),
-    el("h3", { textContent: t("first_class") }),
-    newClassForm(),
-    el("h3", { textContent: t("first_demo") }),
-    pre("make demo"),
+    el(
+      "section",
+      { className: "welcome" },
+      el("h2", { textContent: t("first_class") }),
+      el("p", { className: "hint", textContent: t("first_class_hint") }),
+      firstClassForm(),
+      el("p", { textContent: t("first_demo") }),
+      pre("make demo"),
+    ),
   );
 }

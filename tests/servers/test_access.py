@@ -47,6 +47,8 @@ class World:
             )
             key = await create("/ingest-keys", name="x", class_id=class_id)
             (issued,) = (await api.post(f"/classes/{class_id}/tokens", json={})).json()
+            other_class = await create("/classes", name="x", class_code=unique())
+            invite = await create(f"/classes/{other_class['id']}/invite")
             ids = {
                 "class_id": class_id,
                 "token_id": issued["id"],
@@ -56,6 +58,7 @@ class World:
                 "submission_id": handed_in["id"],
                 "key_id": key["id"],
                 "user_id": student,
+                "code": invite["code"],
             }
             return ids, key["key"]
 
@@ -116,7 +119,8 @@ async def ask(world: World, call: str, headers: dict[str, str], query: str = "")
     return answer
 
 
-PAGE = ("GET /", "GET /page/{path:path}")  # which reveals nothing about anybody
+# Which reveal nothing about anybody, and to who has its code the name of a class.
+PAGE = ("GET /", "GET /page/{path:path}", "GET /join/{code}")
 CALLS = sorted(call for call in ROUTES if not call.startswith("WS"))
 CHANGES = ("DELETE",)  # only by callers who are refused: the rows are needed later
 

@@ -1,0 +1,96 @@
+"""The demo: a class of simulated students, which can be removed again with all that they did."""
+
+import secrets
+from typing import Annotated
+
+import asyncpg
+import msgspec
+
+from monitor.auth import keys as ingest_keys
+from monitor.auth.keys import IngestKeyCreate
+from monitor.database.resource import Name
+from monitor.errors import Conflict, NotFound
+from monitor.events.event import Indexed, Required
+from monitor.lms.classes import CLASSES
+
+
+class DemoStudent(msgspec.Struct):
+    """A simulated student, who is new to the server."""
+
+    user_id: Required
+    name: Indexed | None = None
+    team: Indexed | None = None
+
+
+class DemoCreate(msgspec.Struct):
+    """A demo's class and students."""
+
+    name: Name
+    students: Annotated[list[DemoStudent], msgspec.Meta(max_length=500)]
+
+
+class Demo(msgspec.Struct):
+    """A new demo. `key` is the ingest key that its events are posted with."""
+
+    class_id: int
+    key: str
+
+
+class RemovedDemo(msgspec.Struct):
+    """What remains of a demo: its class, if somebody else worked in it or is on its roster."""
+
+    class_id: int
+    class_removed: bool
+
+
+async def create(connection: asyncpg.Connection, body: DemoCreate, by: str) -> Demo:
+    """A demo, created by the principal `by`. Raises Conflict if a student exists already."""
+    code = f"demo-{secrets.token_hex(4)}"
+    fields = {"name": body.name, "class_code": code, "is_demo": True}
+    class_id = (await CLASSES.insert(connection, fields)).id
+    try:
+        await connection.execute(
+            _INSERT_STUDENTS,
+            class_id,
+            [each.user_id for each in body.students],
+            [each.name for each in body.students],
+            [each.team for each in body.students],
+        )
+    except asyncpg.UniqueViolationError:
+        raise Conflict(
+            "One of the students exists already, so it would not be the demo's"
+        ) from None
+    key = await ingest_keys.create(connection, IngestKeyCreate("Demo", class_id), by)
+    return Demo(class_id, key.key)
+
+
+async def remove(connection: asyncpg.Connection, class_id: int) -> RemovedDemo:
+    """Deletes the demo's students and what they did, and its class. Raises NotFound, and Conflict.
+
+    Students who worked in other classes as well keep what they did there.
+    """
+    if not await connection.fetchval(_IS_DEMO, class_id):
+        raise NotFound(f"The class {class_id} is no demo")
+    try:
+        removed = await connection.fetchval("SELECT remove_demo($1)", class_id)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise Conflict(
+            f"The demo {class_id} is in use: {error.detail or error}. Archive its class instead"
+        ) from None
+    return RemovedDemo(class_id, removed)
+
+
+_INSERT_STUDENTS = """
+    WITH wanted AS (
+        SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS w (user_id, name, team)
+    ), created AS (
+        INSERT INTO students (user_id) SELECT user_id FROM wanted RETURNING id, user_id
+    ), marked AS (
+        INSERT INTO demo_students (class_id, student_id) SELECT $1, id FROM created
+    )
+    INSERT INTO student_classes (class_id, student_id, role, name, team)
+    SELECT $1, created.id, 'student', wanted.name, wanted.team
+    FROM created JOIN wanted USING (user_id)
+"""
+
+_IS_DEMO = "SELECT is_demo FROM classes WHERE id = $1"

@@ -1,0 +1,102 @@
+// The invitation of a class: its link and QR code, to show, copy, make anew and end.
+
+import { call } from "./api.js";
+import { copyFrom } from "./copy.js";
+import { askBefore } from "./dialog.js";
+import { alertLine, button, el, failure, toast } from "./dom.js";
+import { t } from "./i18n.js";
+
+/** @import { InviteLink } from "./types.d.ts" */
+
+const THIS_COMPUTER = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+/**
+ * Shows the class's invitation; makes one if there is none.
+ *
+ * @param {number} classId
+ */
+export async function openInvite(classId) {
+  try {
+    new InviteDialog(await post(`classes/${classId}/invite`)).open();
+  } catch (error) {
+    toast(failure(error));
+  }
+}
+
+/**
+ * @param {string} path
+ * @returns {Promise<InviteLink>}
+ */
+function post(path) {
+  return call(path, { method: "POST" });
+}
+
+class InviteDialog {
+  #path;
+  #qr = el("img", { className: "qr", alt: t("invite_qr") });
+  #link = el("input", { readOnly: true, ariaLabel: t("invite_link") });
+  #hint = alertLine();
+  #dialog;
+
+  /** @param {InviteLink} invite */
+  constructor(invite) {
+    this.#path = `classes/${invite.class_id}/invite`;
+    const end = button(t("end_invite"), () => this.#end());
+    end.className = "danger";
+    const heading = t("invite_to", invite.class_name);
+    const close = button(t("close"), () => this.#dialog.close());
+    close.autofocus = true;
+    this.#dialog = el(
+      "dialog",
+      { className: "card invite", ariaLabel: heading },
+      el("h2", { textContent: heading }),
+      this.#qr,
+      el("div", { className: "line" }, this.#link, this.#copyButton()),
+      this.#hint,
+      el("p", { className: "hint", textContent: t("invite_how") }),
+      el("div", { className: "line" }, close, button(t("rotate"), () => this.#rotate()), end),
+    );
+    this.#dialog.onclose = () => this.#dialog.remove();
+    this.#show(invite);
+  }
+
+  open() {
+    document.body.append(this.#dialog);
+    this.#dialog.showModal();
+  }
+
+  /** @param {InviteLink} invite */
+  #show(invite) {
+    this.#qr.src = invite.qr_image;
+    this.#link.value = invite.url;
+    const local = THIS_COMPUTER.has(new URL(invite.url).hostname);
+    this.#hint.textContent = local ? t("invite_here_only", invite.class_name) : "";
+  }
+
+  #copyButton() {
+    const copy = button(t("copy"), async () => {
+      if (await copyFrom(this.#link)) copy.textContent = t("copied");
+    });
+    return copy;
+  }
+
+  #rotate() {
+    askBefore({
+      question: t("rotate_sure"),
+      confirm: t("rotate"),
+      task: async () => this.#show(await post(`${this.#path}/rotate`)),
+    });
+  }
+
+  #end() {
+    askBefore({
+      question: t("end_invite_sure"),
+      confirm: t("end_invite"),
+      task: async () => {
+        await call(this.#path, { method: "DELETE" });
+        this.#dialog.close();
+        toast(t("invite_ended"));
+      },
+    });
+  }
+}
