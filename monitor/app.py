@@ -55,10 +55,11 @@ def create_app(
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.extend(legacy.operations(prefix, intake))
-    classes.declare(api, components.keyring.refresh)
-    for routes in (enrolment, students, notebooks, assignments):
-        routes.declare(api)
     is_open = gate.authenticator.is_open
+    classes.declare(api, components.keyring.refresh)
+    enrolment.declare(api, is_open=is_open)
+    for routes in (students, notebooks, assignments):
+        routes.declare(api)
     insight.declare(api, is_open=is_open)
     for publishing in (submissions, notices):
         publishing.declare(api, components.hub.publish)

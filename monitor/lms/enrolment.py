@@ -1,5 +1,6 @@
 """Enrolment: the students, assistants and teachers of a class."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.database.display import DISPLAYED
+from monitor.database.members import MEMBERS
 from monitor.database.paging import Id, Listing, Page
 from monitor.database.resource import Unknown, values
 from monitor.errors import NotFound
@@ -69,12 +70,12 @@ class RosterEntry(msgspec.Struct):
 
 
 async def list_roster(
-    connection: asyncpg.Connection, class_id: int, page: Page
+    connection: asyncpg.Connection, class_id: int, page: Page, *, is_open: bool
 ) -> Listing[RosterEntry]:
-    """In the order of user_id. Raises NotFound."""
+    """In the order of user_id. `is_open`: names claimed in no class show, too. Raises NotFound."""
     await CLASSES.get(connection, class_id)
     total = await connection.fetchval(_COUNT, class_id)
-    rows = await connection.fetch(_SELECT_PAGE, class_id, page.skip, page.limit)
+    rows = await connection.fetch(_SELECT_PAGE, class_id, is_open, page.skip, page.limit)
     return Listing([RosterEntry(**row) for row in rows], total)
 
 
@@ -93,9 +94,7 @@ async def ensure_students(
     return {each.student_id or ids[each.user_id or ""]: each for each in enrolments}
 
 
-async def enrol(
-    connection: asyncpg.Connection, class_id: int, by_id: dict[int, Enrolment]
-) -> list[RosterEntry]:
+async def enrol(connection: asyncpg.Connection, class_id: int, by_id: dict[int, Enrolment]) -> None:
     """Enrols students by their ids: all of them or, if one does not exist, nobody. Raises NotFound.
 
     It opens nothing that they did elsewhere, so nobody's consent is needed.
@@ -108,7 +107,14 @@ async def enrol(
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"The class {class_id} or one of the students does not exist") from None
     await connection.execute(_FORGET_REMOVALS, class_id, ids)
-    return [RosterEntry(**row) for row in await connection.fetch(_SELECT, class_id, ids)]
+
+
+async def entries(
+    connection: asyncpg.Connection, class_id: int, student_ids: Iterable[int], *, is_open: bool
+) -> list[RosterEntry]:
+    """Those of these students who are on the roster, in the order of user_id."""
+    rows = await connection.fetch(_SELECT, class_id, is_open, list(student_ids))
+    return [RosterEntry(**row) for row in rows]
 
 
 async def appoint(connection: asyncpg.Connection, class_id: int, user_id: str) -> None:
@@ -118,7 +124,12 @@ async def appoint(connection: asyncpg.Connection, class_id: int, user_id: str) -
 
 
 async def update(
-    connection: asyncpg.Connection, class_id: int, student_id: int, body: RosterLineUpdate
+    connection: asyncpg.Connection,
+    class_id: int,
+    student_id: int,
+    body: RosterLineUpdate,
+    *,
+    is_open: bool,
 ) -> RosterEntry:
     """Changes a line of the roster. Raises NotFound."""
     changes = values(body)
@@ -126,26 +137,27 @@ async def update(
         columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(changes, 3))
         query = _UPDATE.format(changes=columns)
         await connection.execute(query, class_id, student_id, *changes.values())
-    return await _entry(connection, class_id, student_id)
+    return await _entry(connection, class_id, student_id, is_open=is_open)
 
 
 async def remove(
-    connection: asyncpg.Connection, class_id: int, student_id: int, by: str
+    connection: asyncpg.Connection, class_id: int, student_id: int, by: str, *, is_open: bool
 ) -> RosterEntry:
     """Returns the removed entry. `by` is who removes it, remembered with the removal.
 
     A class's key brings nobody back who was removed; enrolling does. Raises NotFound.
     """
-    entry = await _entry(connection, class_id, student_id)
+    entry = await _entry(connection, class_id, student_id, is_open=is_open)
     await connection.execute(_DELETE, class_id, student_id, by)
     return entry
 
 
-async def _entry(connection: asyncpg.Connection, class_id: int, student_id: int) -> RosterEntry:
-    row = await connection.fetchrow(_SELECT, class_id, [student_id])
-    if row is None:
-        raise NotFound(f"The student {student_id} is not in the class {class_id}")
-    return RosterEntry(**row)
+async def _entry(
+    connection: asyncpg.Connection, class_id: int, student_id: int, *, is_open: bool
+) -> RosterEntry:
+    for entry in await entries(connection, class_id, [student_id], is_open=is_open):
+        return entry
+    raise NotFound(f"The student {student_id} is not in the class {class_id}")
 
 
 async def _check_ids(connection: asyncpg.Connection, enrolments: list[Enrolment]) -> None:
@@ -187,18 +199,16 @@ _UPDATE = "UPDATE student_classes SET {changes} WHERE class_id = $1 AND student_
 _COUNT = "SELECT count(*) FROM student_classes WHERE class_id = $1"
 
 _LINES = """
-    SELECT line.class_id, line.student_id, record.user_id, {displayed}, line.role, line.joined_at
-    FROM student_classes AS line JOIN students AS record ON record.id = line.student_id
-    LEFT JOIN student_states AS claimed
-        ON claimed.student_id = line.student_id AND claimed.class_id = line.class_id
-    WHERE line.class_id = $1
+    SELECT class_id, student_id, user_id, name, email, team, role, joined_at
+    FROM ({members}) AS m WHERE class_id = $1
 """
 
-_SELECT_ROSTER = _LINES.format(displayed=DISPLAYED)
+# `$2` is whether the server is open.
+_SELECT_ROSTER = _LINES.format(members=MEMBERS.format(is_open="$2::boolean"))
 
-_SELECT_PAGE = _SELECT_ROSTER + " ORDER BY record.user_id OFFSET $2 LIMIT $3"
+_SELECT_PAGE = _SELECT_ROSTER + " ORDER BY user_id OFFSET $3 LIMIT $4"
 
-_SELECT = _SELECT_ROSTER + " AND line.student_id = ANY($2::bigint[]) ORDER BY record.user_id"
+_SELECT = _SELECT_ROSTER + " AND student_id = ANY($3::bigint[]) ORDER BY user_id"
 
 _DELETE = """
     WITH removed AS (

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from monitor.auth.principal import Principal
 from monitor.auth.visibility import visible, visible_rows
-from monitor.database.display import DISPLAYED
+from monitor.database.members import MEMBERS
 from monitor.database.paging import Listing, Page
 from monitor.database.resource import Fixed, Resource, values
 from monitor.events.event import Indexed, Required
@@ -66,7 +66,7 @@ async def find(
     if caller.role != "instructor":
         return await STUDENTS.find(connection, page, visible(STUDENTS.table, caller))
     visible_to = visible_rows(STUDENTS.table, caller, "$1")
-    taught = _SELECT_TAUGHT.format(displayed=DISPLAYED, visible=visible_to)
+    taught = _SELECT_TAUGHT.format(members=_MEMBERS, visible=visible_to)
     filters = [values(page).get(name) for name in ("user_id", "email", "team")]
     total = await connection.fetchval(_COUNT.format(taught=taught), caller.name, *filters)
     query = _SELECT_PAGE.format(taught=taught)
@@ -102,19 +102,22 @@ async def ensure(connection: asyncpg.Connection, user_ids: Iterable[str]) -> dic
     return {row["user_id"]: row["id"] for row in await connection.fetch(_SELECT_IDS, unique)}
 
 
+# There are no instructors on an open server.
+_MEMBERS = MEMBERS.format(is_open="false")
+
 # An instructor's students, each as the first of the instructor's classes shows them.
 _SELECT_TAUGHT = """
     SELECT * FROM (
-        SELECT record.id, record.user_id, {displayed}, record.created_at
-        FROM (SELECT * FROM students WHERE {visible}) AS record
-        LEFT JOIN LATERAL (
-            SELECT line.* FROM student_classes AS line JOIN teaching AS t USING (class_id)
-            WHERE line.student_id = record.id AND t.user_id = $1
-                AND (line.role = 'student' OR record.user_id = $1)
-            ORDER BY class_id LIMIT 1
+        SELECT s.id, s.user_id, COALESCE(line.name, shown(s.name)) AS name,
+            COALESCE(line.email, shown(s.email)) AS email,
+            COALESCE(line.team, shown(s.team)) AS team, s.created_at
+        FROM (SELECT * FROM students WHERE {visible}) AS s LEFT JOIN LATERAL (
+            SELECT m.name, m.email, m.team
+            FROM ({members}) AS m JOIN teaching AS t ON t.class_id = m.class_id
+            WHERE m.student_id = s.id AND t.user_id = $1
+                AND (m.role = 'student' OR s.user_id = $1)
+            ORDER BY m.class_id LIMIT 1
         ) AS line ON true
-        LEFT JOIN student_states AS claimed
-            ON claimed.student_id = line.student_id AND claimed.class_id = line.class_id
     ) AS taught
     WHERE ($2::text IS NULL OR user_id = $2) AND ($3::text IS NULL OR email = $3)
         AND ($4::text IS NULL OR team = $4)

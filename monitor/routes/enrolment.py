@@ -10,13 +10,15 @@ from monitor.lms import enrolment, roster_csv
 from monitor.lms.enrolment import Enrolment, Enrolments, RosterEntry, RosterLineUpdate
 
 
-def declare(api: Api) -> None:
+def declare(api: Api, *, is_open: bool) -> None:
+    """`is_open` is whether the server has no credentials."""
+
     @api.operation("GET", "/classes/{class_id}/students", raises=(NotFound,))
     async def list_class_students(
         connection: Connection, class_id: Id, query: Page
     ) -> Listing[RosterEntry]:
         """The class's roster, in the order of user_id."""
-        return await enrolment.list_roster(connection, class_id, query)
+        return await enrolment.list_roster(connection, class_id, query, is_open=is_open)
 
     @api.operation("POST", "/classes/{class_id}/students", status=201, raises=(NotFound,))
     async def enrol(
@@ -56,7 +58,7 @@ def declare(api: Api) -> None:
         connection: Connection, class_id: Id, student_id: Id, body: RosterLineUpdate
     ) -> RosterEntry:
         """Changes a line of the roster: name, email and team in this class, and the role."""
-        return await enrolment.update(connection, class_id, student_id, body)
+        return await enrolment.update(connection, class_id, student_id, body, is_open=is_open)
 
     @api.operation("DELETE", "/classes/{class_id}/students/{student_id}", raises=(NotFound,))
     async def remove_class_student(
@@ -66,14 +68,16 @@ def declare(api: Api) -> None:
 
         The class's key does not bring them back; enrolling them does.
         """
-        return await enrolment.remove(connection, class_id, student_id, caller.name)
+        return await enrolment.remove(
+            connection, class_id, student_id, caller.name, is_open=is_open
+        )
 
-
-async def _enrol(
-    transactions: Transactions, class_id: int, enrolments: list[Enrolment]
-) -> list[RosterEntry]:
-    """In two transactions: the pipeline creates students in another order."""
-    async with transactions.begin(audited=False) as connection:
-        by_id = await enrolment.ensure_students(connection, class_id, enrolments)
-    async with transactions.begin() as connection:
-        return await enrolment.enrol(connection, class_id, by_id)
+    async def _enrol(
+        transactions: Transactions, class_id: int, enrolments: list[Enrolment]
+    ) -> list[RosterEntry]:
+        """In two transactions: the pipeline creates students in another order."""
+        async with transactions.begin(audited=False) as connection:
+            by_id = await enrolment.ensure_students(connection, class_id, enrolments)
+        async with transactions.begin() as connection:
+            await enrolment.enrol(connection, class_id, by_id)
+            return await enrolment.entries(connection, class_id, by_id, is_open=is_open)

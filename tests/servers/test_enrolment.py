@@ -238,6 +238,17 @@ async def test_a_roster_shows_its_own_names_then_the_records_then_claimed_ones(
     assert await shown() == list(line.values())
 
 
+async def test_on_an_open_server_a_roster_shows_names_claimed_in_no_class(
+    api: httpx.AsyncClient,
+) -> None:
+    class_id, user_id = (await create_class(api))["id"], unique()
+    event = {"eventType": "help", "userId": user_id, "userName": "花子", "teamName": "A"}
+    assert (await api.post("/events", json=[event])).json()["stored"] == 1
+    entry = (await api.post(f"/classes/{class_id}/students", json={"user_id": user_id})).json()
+    assert (entry["name"], entry["team"]) == ("花子", "A")
+    assert (await roster(api, class_id))[user_id] == entry
+
+
 async def test_a_removal_is_remembered_until_the_student_is_enrolled(
     api: httpx.AsyncClient, school: Replica
 ) -> None:
