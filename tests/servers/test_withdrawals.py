@@ -382,3 +382,54 @@ async def test_only_teachers_of_the_class_withdraw_and_its_staff_list(
     assert rows == [
         {"name": "sensei", "operation": "POST /api/v1/ingest-keys/{key_id}/withdraw"},
     ]
+
+
+async def test_what_a_refused_student_did_is_withdrawn(
+    classroom: Classroom, postgres: Address
+) -> None:
+    path = f"/classes/{classroom.id}"
+    assert (await classroom.api.put(path, json={"join_policy": "approve"})).is_success
+    await classroom.post(1, *lesson("hanako"), *lesson("taro"))
+    waiting = (await classroom.api.get(f"{path}/waiting")).json()
+    ids = {each["user_id"]: each["student_id"] for each in waiting}
+    body = {"student_ids": [ids["hanako"]]}
+    assert (await classroom.api.post(f"{path}/waiting/refuse", json=body)).is_success
+    (withdrawal,) = (
+        await classroom.api.get("/withdrawals", params={"class_id": classroom.id})
+    ).json()
+    receipt = await classroom.ended(withdrawal["id"], "withdrawn")
+    assert (receipt["events"], receipt["key_id"]) == (10, None)
+    listed = await classroom.listed(excluded="withdrawn")
+    assert {item["user_id"] for item in listed} == {"hanako"}
+
+
+async def test_a_student_s_token_is_withdrawn_by_its_teacher_in_the_class_only(
+    classroom: Classroom, postgres: Address
+) -> None:
+    other_id = (await create_class(classroom.api))["id"]
+    for class_id in (classroom.id, other_id):
+        body = {"user_id": "hanako"}
+        answer = await classroom.api.post(f"/classes/{class_id}/students", json=body)
+        assert answer.is_success
+    answer = await classroom.api.post(f"/classes/{classroom.id}/tokens", json={})
+    (issued,) = answer.json()
+    codes = {
+        each["id"]: each["class_code"] for each in (await classroom.api.get("/classes")).json()
+    }
+    async with httpx.AsyncClient(timeout=15) as anybody:
+        query = {"key": issued["token"]}
+        events = [event(classCode=codes[class_id]) for class_id in (classroom.id, other_id)]
+        answer = await anybody.post(classroom.replica.events_url, params=query, json=events)
+        assert answer.json()["stored"] == 2
+    path = f"/student-tokens/{issued['id']}"
+    (listed,) = (await classroom.api.get(f"{path}/events")).json()["items"]
+    assert listed["class_id"] == classroom.id
+    answer = await classroom.api.post(f"{path}/withdraw", json={"since": LONG_AGO})
+    receipt = await classroom.ended(answer.json()["id"], "withdrawn")
+    assert (receipt["events"], receipt["token_id"]) == (1, issued["id"])
+    async with client(classroom.replica.url, token("root", "admin")) as admin:
+        items = (await admin.get(f"{path}/events")).json()["items"]
+        assert [item["excluded"] for item in items if item["class_id"] == other_id] == [None]
+        answer = await admin.post(f"{path}/withdraw", json={"since": LONG_AGO})
+        assert answer.status_code == 202
+    assert (await classroom.ended(answer.json()["id"], "withdrawn"))["events"] == 1
