@@ -149,6 +149,8 @@ ROUTES: Mapping[str, Permission] = {
     "GET /ingest-keys/{key_id}/events": _STAFF,
     "GET /ingest-keys/{key_id}/students": _STAFF,
     "POST /ingest-keys/{key_id}/withdraw": _TEACHER,
+    "GET /student-tokens/{token_id}/events": _STAFF,
+    "POST /student-tokens/{token_id}/withdraw": _TEACHER,
     "GET /withdrawals": _STAFF,
     "GET /withdrawals/{withdrawal_id}": _STAFF,
     "POST /withdrawals/{withdrawal_id}/replay": _TEACHER,

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from monitor.database.paging import Id, Listing, Page
+from monitor.lms import withdrawals
 from monitor.lms.classes import CLASSES
 
 MAX_DAYS = 30  # that somebody waits before housekeeping refuses them
@@ -91,7 +92,9 @@ async def _lock(
 async def _remove(
     connection: asyncpg.Connection, class_id: int, student_ids: Sequence[int], by: str
 ) -> None:
+    """What the class's keys brought of them is withdrawn, in the background."""
     await connection.execute(_REMOVE, class_id, student_ids, by)
+    await withdrawals.of_students(connection, class_id, list(student_ids), by)
 
 
 _COUNT = "SELECT count(*) FROM student_classes WHERE class_id = $1 AND role = 'waiting'"

@@ -116,9 +116,15 @@ class KeyStudent(msgspec.Struct):
 
 
 async def events_of(
-    connection: asyncpg.Connection, credential: str, query: KeyEventsQuery
+    connection: asyncpg.Connection,
+    credential: str,
+    query: KeyEventsQuery,
+    class_id: int | None = None,
 ) -> KeyEventPage:
-    """The events of a credential, such as `key 7`. Raises InvalidBody for the cursor."""
+    """The events of a credential, such as `key 7`, in one class if given.
+
+    Raises InvalidBody for the cursor.
+    """
     position = _START if query.cursor is UNSET else Cursor.parse(query.cursor)
     span = _span(query.since, query.until)
     wanted = None if query.student_id is UNSET else query.student_id
@@ -131,7 +137,13 @@ async def events_of(
         if student["id"] != position.student:
             position = _START._replace(student=student["id"])
         rows = await connection.fetch(
-            _select_events(), credential, *span, *position, excluded, query.limit - len(items)
+            _select_events(),
+            credential,
+            *span,
+            *position,
+            excluded,
+            query.limit - len(items),
+            class_id,
         )
         items += [KeyEvent(**row) for row in rows]
         if len(items) == query.limit:
@@ -199,7 +211,8 @@ _OF_TABLE = """
     FROM {table} AS e
     WHERE e.student_id = $4 AND e.{time} BETWEEN h.first_at AND h.last_at
         AND e.credential = $1 AND e.received_at >= h.since AND e.received_at < h.until
-        AND ($7::text IS NULL OR e.excluded = $7) AND (e.{time}, e.event_id) > ($5, $6)
+        AND ($7::text IS NULL OR e.excluded = $7)
+        AND ($9::bigint IS NULL OR e.class_id = $9) AND (e.{time}, e.event_id) > ($5, $6)
 """
 
 _SELECT_EVENTS = """

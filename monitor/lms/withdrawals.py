@@ -82,14 +82,47 @@ async def of_key(
     )
 
 
-async def of_student(
-    connection: asyncpg.Connection, class_id: int, student_id: int, by: str
+async def of_token(
+    connection: asyncpg.Connection,
+    token_id: int,
+    request: WithdrawalRequest,
+    *,
+    only_class: bool,
+    by: str,
 ) -> Withdrawal:
-    """Requests it for all that the class's keys brought of a student into this class."""
+    """Requests it for a student's own token, wherever or `only_class`: in the class it is for.
+
+    Raises NotFound, Invalid.
+    """
+    class_id = await class_of_token(connection, token_id)
+    return await _request(
+        connection,
+        request,
+        token_id=token_id,
+        class_id=class_id,
+        only_class=only_class,
+        credentials=[f"token {token_id}"],
+        requested_by=by,
+    )
+
+
+async def class_of_token(connection: asyncpg.Connection, token_id: int) -> int | None:
+    """The class that a student's token was issued for. Raises NotFound."""
+    token = await connection.fetchrow(_SELECT_ISSUED_FOR, token_id)
+    if token is None:
+        raise NotFound(f"There is no token {token_id}")
+    class_id: int | None = token["class_id"]
+    return class_id
+
+
+async def of_students(
+    connection: asyncpg.Connection, class_id: int, student_ids: list[int], by: str
+) -> Withdrawal:
+    """Requests it for all that the class's keys brought of these students into this class."""
     keys = await connection.fetch(_SELECT_KEYS, class_id)
     return await _request(
         connection,
-        WithdrawalRequest(_EARLIEST, None, [student_id]),
+        WithdrawalRequest(_EARLIEST, None, student_ids),
         class_id=class_id,
         only_class=True,
         credentials=[f"key {key['id']}" for key in keys],
@@ -105,6 +138,7 @@ async def _request(
     requested_by: str,
     class_id: int | None,
     key_id: int | None = None,
+    token_id: int | None = None,
     only_class: bool = False,
 ) -> Withdrawal:
     """Its steps are made here: what is stored later, out of a spool, needs another request."""
@@ -114,6 +148,7 @@ async def _request(
     withdrawal_id = await connection.fetchval(
         _INSERT,
         key_id,
+        token_id,
         class_id,
         only_class,
         credentials,
@@ -159,12 +194,15 @@ async def replay_letter(connection: asyncpg.Connection, letter_id: int, has_infl
 
 _SELECT_KEY = "SELECT class_id FROM ingest_keys WHERE id = $1"
 
+_SELECT_ISSUED_FOR = "SELECT class_id FROM student_tokens WHERE id = $1"
+
 _SELECT_KEYS = "SELECT id FROM ingest_keys WHERE class_id = $1 ORDER BY id"
 
 _INSERT = """
     INSERT INTO withdrawals (
-        key_id, class_id, only_class, credentials, since, until, student_ids, requested_by)
-    VALUES ($1, $2, $3, $4, $5, LEAST($6, clock_timestamp()), $7, $8)
+        key_id, token_id, class_id, only_class, credentials, since, until, student_ids,
+        requested_by)
+    VALUES ($1, $2, $3, $4, $5, $6, LEAST($7, clock_timestamp()), $8, $9)
     RETURNING id
 """
 

@@ -11,6 +11,8 @@ from monitor.pipeline.queue import EventQueue
 from monitor.tasks import describe
 from monitor.timeseries.influx import WRITE_ERRORS, InfluxError, InfluxSink
 
+REMOVED_BY_REPLAY = ("handler", "withdrawn")  # sources of letters that the replay itself removes
+
 
 class ReplayFailed(Conflict):
     """The retry failed as well; the dead letter stays."""

@@ -14,7 +14,7 @@ from monitor.database.pool import Connection
 from monitor.errors import NotFound
 from monitor.http.operations import Api
 from monitor.http.transactions import Transactions
-from monitor.pipeline.replay import ReplayFailed
+from monitor.pipeline.replay import REMOVED_BY_REPLAY, ReplayFailed
 
 
 class Replayed(msgspec.Struct):
@@ -43,7 +43,7 @@ def declare(api: Api, replay: Callable[[KeptLetter], Awaitable[str]]) -> None:
         async with transactions.begin() as connection:  # audited even if it fails halfway
             kept = await dead_letters.get(connection, letter_id)
         outcome = await replay(kept)
-        if kept.letter.source != "handler":  # the handler's own transaction has removed that one
+        if kept.letter.source not in REMOVED_BY_REPLAY:
             async with transactions.begin(audited=False) as connection:
                 with suppress(NotFound):  # removed by a call at the same time
                     await dead_letters.remove(connection, letter_id)

@@ -18,6 +18,7 @@ from monitor.lms.withdrawals import WITHDRAWALS, Withdrawal, WithdrawalFilter, W
 def declare(api: Api, wake: Callable[[], None]) -> None:
     """`wake` is called when there is work for the job that withdraws and replays."""
     _declare_keys(api, wake)
+    _declare_tokens(api, wake)
 
     @api.operation("GET", "/withdrawals")
     async def list_withdrawals(
@@ -75,3 +76,37 @@ def _declare_keys(api: Api, wake: Callable[[], None]) -> None:
         """
         after_commit(wake)
         return await withdrawals.of_key(connection, key_id, body, caller.name)
+
+
+def _declare_tokens(api: Api, wake: Callable[[], None]) -> None:
+    @api.operation("GET", "/student-tokens/{token_id}/events", raises=(NotFound,))
+    async def list_token_events(
+        connection: Connection, token_id: Id, query: KeyEventsQuery, caller: Principal
+    ) -> KeyEventPage:
+        """What a student's own token brought, by time.
+
+        Instructors see what it brought into the class that it was issued for.
+        """
+        class_id = await withdrawals.class_of_token(connection, token_id)
+        only = None if caller.role == "admin" else class_id
+        return await key_events.events_of(connection, f"token {token_id}", query, only)
+
+    @api.operation(
+        "POST", "/student-tokens/{token_id}/withdraw", status=202, raises=(NotFound, Invalid)
+    )
+    async def withdraw_token_events(
+        connection: Connection,
+        after_commit: AfterCommit,
+        token_id: Id,
+        body: WithdrawalRequest,
+        caller: Principal,
+    ) -> Withdrawal:
+        """Withdraws what a student's own token brought, as for a key.
+
+        By an instructor: what it brought into the class that it was issued for.
+        """
+        after_commit(wake)
+        only_class = caller.role != "admin"
+        return await withdrawals.of_token(
+            connection, token_id, body, only_class=only_class, by=caller.name
+        )

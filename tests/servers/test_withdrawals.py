@@ -1,5 +1,6 @@
 """What an ingest key brought: listed, withdrawn, and brought back."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,9 +9,11 @@ import httpx
 import pytest
 
 from tests.support.events import event
+from tests.support.influx import read_points
 from tests.support.lms import create_class
 from tests.support.postgres import Address, fetch
 from tests.support.replicas import Replica
+from tests.support.servers import InfluxServer
 from tests.support.tokens import SECRET, client, token
 from tests.support.waiting import eventually
 
@@ -80,7 +83,8 @@ class Classroom:
 
     async def listed(self, key: int = 1, **query: Any) -> list[dict[str, Any]]:
         """All pages of what the key brought."""
-        path, items, cursor = f"/ingest-keys/{self.keys[key]['id']}/events", [], {}
+        path, cursor = f"/ingest-keys/{self.keys[key]['id']}/events", dict[str, str]()
+        items: list[dict[str, Any]] = []
         while True:
             answer = await self.api.get(path, params=query | cursor)
             assert answer.status_code == 200, answer.text
@@ -156,14 +160,6 @@ async def test_numbers_are_as_if_it_had_never_been_and_then_as_before(
     assert (claims["user_id"], claims["name"]) == ("hanako", "x")
 
     receipt = await classroom.withdraw()
-    print(
-        await fetch(postgres, "SELECT * FROM withdrawals"),
-        await fetch(postgres, "SELECT * FROM credential_hours"),
-        await fetch(
-            postgres,
-            "SELECT credential, received_at, executed_at, excluded, student_id FROM cell_executions",
-        ),
-    )
     assert (receipt["events"], receipt["problem"]) == (20, None)
     now = await numbers(postgres)
     claims = now["states"][0]  # what is claimed is gone, and what was claimed before is not known
@@ -260,7 +256,7 @@ async def test_a_dead_letter_says_what_was_withdrawn_and_is_brought_back_alone(
     await classroom.post(1, sent, event())
     before = await numbers(postgres)
     receipt = await classroom.withdraw()
-    query = {"source": "withdrawn", "class_id": classroom.id}
+    query = {"source": "withdrawn", "class_id": str(classroom.id)}
     letters = (await classroom.api.get("/rejected-events", params=query)).json()
     assert {(each["class_id"], each["credential"]) for each in letters} == {
         (classroom.id, f"key {classroom.keys[1]['id']}")
@@ -274,3 +270,166 @@ async def test_a_dead_letter_says_what_was_withdrawn_and_is_brought_back_alone(
     assert (await classroom.api.get(f"/withdrawals/{receipt['id']}")).json()["events"] == 0
     ledger = await classroom.ledger()
     assert (ledger["stored"], ledger["withdrawn"]) == (2, 0)
+
+
+async def test_a_server_killed_in_the_middle_ends_the_work_at_its_next_start(
+    guarded: dict[str, str], postgres: Address
+) -> None:
+    with Replica(guarded) as replica:
+        async with client(replica.url, token("sensei", "instructor")) as teacher:
+            classroom = Classroom(replica, teacher)
+            await classroom.make()
+            for user in range(40):
+                await classroom.post(1, *lesson(f"student-{user}"))
+            before = await numbers(postgres)
+            path = f"/ingest-keys/{classroom.keys[1]['id']}/withdraw"
+            receipt = (await teacher.post(path, json={"since": LONG_AGO})).json()
+            await eventually(
+                lambda: fetch(postgres, "SELECT events FROM withdrawals"),
+                lambda rows: 0 < rows[0]["events"] < 400,
+            )
+            replica.stop(signal.SIGKILL)
+            (left,) = await fetch(postgres, "SELECT count(*) AS n FROM withdrawal_steps")
+            assert left["n"] > 0
+            replica.start()
+            receipt = await classroom.ended(receipt["id"], "withdrawn")
+            assert receipt["events"] == 400
+            assert await numbers(postgres) == {name: [] for name in NUMBERS}
+            assert (await classroom.ledger())["withdrawn"] == 400
+            await classroom.replay(receipt["id"])
+            assert await numbers(postgres) == before
+
+
+async def test_points_are_deleted_and_written_again(
+    guarded: dict[str, str], postgres: Address, influx_server: InfluxServer
+) -> None:
+    bucket = postgres["database"]
+    influx = {"INFLUXDB_URL": influx_server.url, "INFLUXDB_BUCKET": bucket}
+
+    async def points() -> list[dict[str, Any]]:
+        return await read_points(influx_server, bucket)
+
+    with Replica(guarded | influx) as replica:
+        async with client(replica.url, token("sensei", "instructor")) as teacher:
+            classroom = Classroom(replica, teacher)
+            await classroom.make()
+            odd = 'O\'Hara\\ "x", y=1\n'
+            bad = [*lesson("hanako"), event(userId=odd, eventType="it's")]
+            await classroom.post(0, *lesson("hanako"))
+            kept = await eventually(points, lambda points: len(points) == 10)
+            await classroom.post(1, *bad)
+            both = await eventually(points, lambda points: len(points) == 21)
+            receipt = await classroom.withdraw()
+            assert await eventually(points, lambda points: len(points) == 10) == kept
+            await classroom.replay(receipt["id"])
+            # The sweep of the outbox comes every 20 seconds.
+            again = await eventually(points, lambda points: len(points) == 21, within=40)
+            assert again == both
+            assert await fetch(postgres, "SELECT * FROM outbox_deletions") == []
+
+
+async def test_points_still_to_be_written_when_influxdb_returns_are_left_out(
+    guarded: dict[str, str], postgres: Address, influx_server: InfluxServer
+) -> None:
+    bucket = postgres["database"]
+    influx = {"INFLUXDB_URL": influx_server.url, "INFLUXDB_BUCKET": bucket}
+    down = {"INFLUXDB_URL": "http://127.0.0.1:9", "INFLUXDB_BUCKET": bucket}
+    with Replica(guarded | down) as replica:
+        async with client(replica.url, token("sensei", "instructor")) as teacher:
+            classroom = Classroom(replica, teacher)
+            await classroom.make()
+            await classroom.post(0, event())
+            await classroom.post(1, event())
+            await classroom.withdraw()
+    with Replica(guarded | influx) as replica:
+        await eventually(
+            lambda: fetch(postgres, "SELECT FROM outbox_deletions"), lambda rows: not rows
+        )
+        assert len(await read_points(influx_server, bucket)) == 1
+
+
+async def test_only_teachers_of_the_class_withdraw_and_its_staff_list(
+    classroom: Classroom, postgres: Address
+) -> None:
+    await classroom.post(1, event())
+    path = f"/ingest-keys/{classroom.keys[1]['id']}"
+    body = {"user_id": "assistant", "role": "assistant"}
+    assert (await classroom.api.post(f"/classes/{classroom.id}/students", json=body)).is_success
+    receipt = await classroom.withdraw()
+    calls = [
+        ("GET", f"{path}/events", "staff"),
+        ("GET", f"{path}/students", "staff"),
+        ("GET", f"/withdrawals/{receipt['id']}", "staff"),
+        ("POST", f"{path}/withdraw", "teachers"),
+        ("POST", f"/withdrawals/{receipt['id']}/replay", "teachers"),
+    ]
+    statuses = {}
+    for name, role in (("assistant", "instructor"), ("kyoju", "instructor"), ("hanako", "student")):
+        async with client(classroom.replica.url, token(name, role)) as api:
+            for method, url, _ in calls:
+                answer = await api.request(
+                    method, url, json={"since": LONG_AGO} if "withdraw" in url else None
+                )
+                statuses[name, url] = answer.status_code
+            if role == "instructor":
+                listed = (await api.get("/withdrawals")).json()
+                letters = (await api.get("/rejected-events")).json()
+                assert len(listed) == len(letters) == (name == "assistant")
+    for _, url, who in calls:
+        assert statuses["assistant", url] == (200 if who == "staff" else 403)
+        assert statuses["kyoju", url] == statuses["hanako", url] == 403
+    rows = await fetch(postgres, "SELECT name, operation FROM audit_log WHERE operation ~ 'draw$'")
+    assert rows == [
+        {"name": "sensei", "operation": "POST /api/v1/ingest-keys/{key_id}/withdraw"},
+    ]
+
+
+async def test_what_a_refused_student_did_is_withdrawn(
+    classroom: Classroom, postgres: Address
+) -> None:
+    path = f"/classes/{classroom.id}"
+    assert (await classroom.api.put(path, json={"join_policy": "approve"})).is_success
+    await classroom.post(1, *lesson("hanako"), *lesson("taro"))
+    waiting = (await classroom.api.get(f"{path}/waiting")).json()
+    ids = {each["user_id"]: each["student_id"] for each in waiting}
+    body = {"student_ids": [ids["hanako"]]}
+    assert (await classroom.api.post(f"{path}/waiting/refuse", json=body)).is_success
+    (withdrawal,) = (
+        await classroom.api.get("/withdrawals", params={"class_id": classroom.id})
+    ).json()
+    receipt = await classroom.ended(withdrawal["id"], "withdrawn")
+    assert (receipt["events"], receipt["key_id"]) == (10, None)
+    listed = await classroom.listed(excluded="withdrawn")
+    assert {item["user_id"] for item in listed} == {"hanako"}
+
+
+async def test_a_student_s_token_is_withdrawn_by_its_teacher_in_the_class_only(
+    classroom: Classroom, postgres: Address
+) -> None:
+    other_id = (await create_class(classroom.api))["id"]
+    for class_id in (classroom.id, other_id):
+        body = {"user_id": "hanako"}
+        answer = await classroom.api.post(f"/classes/{class_id}/students", json=body)
+        assert answer.is_success
+    answer = await classroom.api.post(f"/classes/{classroom.id}/tokens", json={})
+    (issued,) = answer.json()
+    codes = {
+        each["id"]: each["class_code"] for each in (await classroom.api.get("/classes")).json()
+    }
+    async with httpx.AsyncClient(timeout=15) as anybody:
+        query = {"key": issued["token"]}
+        events = [event(classCode=codes[class_id]) for class_id in (classroom.id, other_id)]
+        answer = await anybody.post(classroom.replica.events_url, params=query, json=events)
+        assert answer.json()["stored"] == 2
+    path = f"/student-tokens/{issued['id']}"
+    (listed,) = (await classroom.api.get(f"{path}/events")).json()["items"]
+    assert listed["class_id"] == classroom.id
+    answer = await classroom.api.post(f"{path}/withdraw", json={"since": LONG_AGO})
+    receipt = await classroom.ended(answer.json()["id"], "withdrawn")
+    assert (receipt["events"], receipt["token_id"]) == (1, issued["id"])
+    async with client(classroom.replica.url, token("root", "admin")) as admin:
+        items = (await admin.get(f"{path}/events")).json()["items"]
+        assert [item["excluded"] for item in items if item["class_id"] == other_id] == [None]
+        answer = await admin.post(f"{path}/withdraw", json={"since": LONG_AGO})
+        assert answer.status_code == 202
+    assert (await classroom.ended(answer.json()["id"], "withdrawn"))["events"] == 1
