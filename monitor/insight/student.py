@@ -69,6 +69,7 @@ def _cursor(time: datetime, row_id: int) -> PageCursor:
 _SELECT_SESSIONS = """
     SELECT id, session_id, start_time, end_time, is_active FROM sessions
     WHERE student_id = $1 AND (start_time, id) < ($2, $3) AND start_time >= $4
+        AND session_id <> ''  -- events without a session
     ORDER BY start_time DESC, id DESC LIMIT $5
 """
 

@@ -167,7 +167,8 @@ _SELECT_KEYS = """
 
 _SELECT_EXECUTIONS = """
     SELECT e.event_id, NULLIF(e.class_id, 0) AS class_id, e.executed_at, e.received_at,
-        put_right(e.received_at, e.executed_at, e.clock_offset) AS at, s.session_id,
+        put_right(e.received_at, e.executed_at, e.clock_offset) AS at,
+        NULLIF(s.session_id, '') AS session_id,
         n.id AS notebook_id, n.path AS notebook_path, c.cell_id,
         NULLIF(c.position, -1) AS cell_position, e.execution_count, e.status, e.duration_ms,
         left(e.code, 10000) AS code, left(e.output, 10000) AS output,
@@ -190,7 +191,8 @@ _SELECT_LAST_EXECUTION = """
 
 _SELECT_ACCESSES = """
     SELECT e.event_id, NULLIF(e.class_id, 0) AS class_id, e.accessed_at, e.received_at,
-        put_right(e.received_at, e.accessed_at, e.clock_offset) AS at, s.session_id,
+        put_right(e.received_at, e.accessed_at, e.clock_offset) AS at,
+        NULLIF(s.session_id, '') AS session_id,
         n.id AS notebook_id, n.path AS notebook_path, e.action, e.verified, e.excluded
     FROM (
         SELECT * FROM (

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.events import post_as
 from tests.support.lms import act_on_help, create, create_class_of, unique
@@ -16,6 +17,11 @@ from tests.support.servers import RedisServer
 async def waiting(api: httpx.AsyncClient, class_id: int) -> list[dict[str, Any]]:
     requests: list[dict[str, Any]] = (await api.get(f"/classes/{class_id}/help")).json()
     return requests
+
+
+def claimed(**off: float) -> str:
+    """The present by a clock that is off by so much."""
+    return (datetime.now(UTC) + timedelta(**off)).isoformat()
 
 
 async def test_help_queue_orders_by_waiting_then_helped(
@@ -91,9 +97,39 @@ async def test_a_call_that_was_old_when_it_arrived_opens_nothing(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
     class_id, (user,), _ = await create_class_of(api, "student")
-    old = datetime.now(UTC) - timedelta(seconds=40)
-    await post_as(school, user, "help", eventTime=old.isoformat())
+    await post_as(school, user, "help", eventTime=claimed(hours=-2))
     assert await waiting(api, class_id) == []
+
+
+@pytest.mark.parametrize("seconds", [-40, 40])
+async def test_a_clock_that_is_a_little_wrong_hides_no_call(
+    school: Replica, api: httpx.AsyncClient, seconds: int
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "student")
+    await post_as(school, user, "help", eventTime=claimed(seconds=seconds))
+    (request,) = await waiting(api, class_id)
+    assert request["user_id"] == user
+
+
+@pytest.mark.parametrize("hours", [-9, 9])
+async def test_a_clock_that_is_wrong_by_hours_hides_only_the_first_event(
+    school: Replica, api: httpx.AsyncClient, hours: int
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "student")
+    failed = {"hasError": True, "errorMessage": "KeyError: 'x'"}
+    await post_as(school, user, "cell_executed", **failed, eventTime=claimed(hours=hours))
+    await asyncio.sleep(1.1)
+    await post_as(school, user, "cell_executed", **failed, eventTime=claimed(hours=hours))
+    await post_as(school, user, "help", eventTime=claimed(hours=hours))
+    (request,) = await waiting(api, class_id)
+    assert request["last_error"]["error"] == "KeyError: 'x'"
+    assert abs(datetime.fromisoformat(request["asked_at"]) - datetime.now(UTC)) < timedelta(
+        seconds=10
+    )
+    (group,) = (await api.get(f"/classes/{class_id}/errors")).json()["groups"]
+    assert group["students"] == [user]
+    (now,) = (await api.get(f"/classes/{class_id}/now")).json()
+    assert (now["state"], now["errors_in_a_row"]) == ("help", 2)
 
 
 async def test_unknown_classes_and_students_are_not_found(api: httpx.AsyncClient) -> None:
@@ -150,16 +186,6 @@ async def test_the_radar_groups_the_errors_of_the_last_minutes(
     assert (second["error"], second["students"]) == ("ValueError: …", [two])
     wide = (await api.get(f"/classes/{class_id}/errors?minutes=30")).json()
     assert sum(group["count"] for group in wide["groups"]) == 5
-
-
-async def test_error_with_wrong_clock_counts_from_receipt(
-    school: Replica, api: httpx.AsyncClient
-) -> None:
-    class_id, (user,), _ = await create_class_of(api, "student")
-    behind = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
-    await post_as(school, user, "cell_executed", hasError=True, errorMessage="E", eventTime=behind)
-    (group,) = (await api.get(f"/classes/{class_id}/errors")).json()["groups"]
-    assert group["students"] == [user]
 
 
 async def test_a_notebook_shows_what_each_student_reached(
