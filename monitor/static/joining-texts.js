@@ -10,6 +10,7 @@ export const JOINING_TEXTS = {
     "New students a day without approval (if anyone may join)",
     "承認なしで参加できる 1 日の人数（「誰でも」の場合）",
   ],
+  to_be_let_in: ["Waiting", "承認待ち"],
   let_in_waiting: [
     "{0} person is waiting to be let in|{0} people are waiting to be let in",
     "参加の承認を待っている人が {0} 人います",
@@ -46,16 +47,20 @@ export const JOINING_TEXTS = {
     "{0} student is already sending. Create a class, and enrol them there.|{0} students are already sending. Create a class, and enrol them there.",
     "すでに {0} 人の学生から受信しています。クラスを作ると、そこに登録できます。",
   ],
-  not_received: ["Not received: {0}", "受け取れなかったデータ：{0}"],
+  kept_out: ["Kept out of this class: {0}", "このクラスに入らなかったデータ：{0}"],
   refused_events: ["{0} event|{0} events", "{0} 件"],
-  refused_line: ["{0}: {1} from {2}, {3} to {4}", "{0}：{2}から {1}（{3} ～ {4}）"],
+  refused_line: ["{0}: {1} from {2}, {3}", "{0}：{2}から {1}（{3}）"],
+  span: ["{0} to {1}", "{0} ～ {1}"],
   refused_ids: ["{0} ID|{0} IDs", "{0} 個の学籍番号"],
   refused_more_ids: ["more than {0} IDs", "{0} 個を超える学籍番号"],
   refused_addresses: ["{0} address|{0} addresses", "{0} 個の IP アドレス"],
   refused_more_addresses: ["more than {0} addresses", "{0} 個を超える IP アドレス"],
   reason_not_on_roster: ["Not on the roster", "名簿にない"],
   reason_too_many_waiting: ["Too many are waiting", "承認待ちが上限に達した"],
-  reason_removed: ["Removed from the roster, kept in no class", "名簿から外した学生（クラス外として保存）"],
+  reason_removed: [
+    "Removed from the roster, stored in no class",
+    "名簿から外した学生（クラス外として保存）",
+  ],
   reason_ended_key: [
     "Old address, whose key has ended; send these students the link again",
     "古い送信先（キーが無効）。招待リンクをもう一度案内してください",
@@ -73,5 +78,5 @@ export const JOINING_TEXTS = {
     "Two sessions sent in turn, from two addresses. With a token of their own students can't be taken for each other.",
     "別々のアドレスの 2 つのセッションから、交互に送信されました。学生ごとのトークンを配ると、取り違えを防げます。",
   ],
-  shared_line: ["{0}, {1} to {2}", "{0}（{1} ～ {2}）"],
+  shared_line: ["{0}, {1}", "{0}（{1}）"],
 };
