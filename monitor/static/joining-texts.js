@@ -26,8 +26,8 @@ export const JOINING_TEXTS = {
   refuse: ["Refuse", "拒否"],
   refuse_who: ["Refuse {0}", "{0} さんを拒否"],
   refuse_sure: [
-    "Refuse {0}? The link will not let this ID in again.",
-    "{0} さんの参加を拒否しますか？この学籍番号では、リンクから参加できなくなります。",
+    "Refuse {0}? What they did in this class is withdrawn, and the link will not let this ID in again.",
+    "{0} さんの参加を拒否しますか？このクラスでの記録は取り下げられ、この学籍番号ではリンクから参加できなくなります。",
   ],
   refuse_done: ["{0} was refused.", "{0} さんの参加を拒否しました。"],
   show_who: ["Show who", "一覧を表示"],
