@@ -1,5 +1,6 @@
 """Who waits to be let into a class: listed, let in, or refused."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -63,20 +64,23 @@ async def admit(
 async def refuse(
     connection: asyncpg.Connection, class_id: int, decision: Decision, by: str
 ) -> list[WaitingStudent]:
-    """Takes those who wait off the class, for good. Raises NotFound.
+    """Takes those who wait off the class for good, and withdraws what they did in it.
 
-    Returns them, as `admit` does.
+    Returns them, as `admit` does. Raises NotFound.
     """
     waiting = await _lock(connection, class_id, decision)
-    await _remove(connection, class_id, [each.student_id for each in waiting], by)
+    if waiting:
+        await _remove(connection, class_id, [each.student_id for each in waiting], by)
     return waiting
 
 
 async def expire(connection: asyncpg.Connection) -> None:
     """Refuses those who have waited for MAX_DAYS; at most 1,000, the others at the next call."""
-    rows = await connection.fetch(_LOCK_EXPIRED, MAX_DAYS, _MAX_DECISIONS)
-    for row in rows:
-        await _remove(connection, row["class_id"], [row["student_id"]], "housekeeping")
+    by_class: defaultdict[int, list[int]] = defaultdict(list)
+    for row in await connection.fetch(_LOCK_EXPIRED, MAX_DAYS, _MAX_DECISIONS):
+        by_class[row["class_id"]].append(row["student_id"])
+    for class_id, student_ids in by_class.items():
+        await _remove(connection, class_id, student_ids, "housekeeping")
 
 
 async def _lock(

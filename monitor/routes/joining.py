@@ -36,7 +36,10 @@ def declare(api: Api, is_open: bool) -> None:
     async def refuse_waiting(
         connection: Connection, class_id: Id, body: Decision, caller: Principal
     ) -> list[WaitingStudent]:
-        """Refuses those who wait: the class's keys don't let them in again."""
+        """Refuses those who wait: the class's keys don't let them in again.
+
+        What they did in the class is withdrawn.
+        """
         return await joining.refuse(connection, class_id, body, caller.name)
 
     @api.operation("GET", "/classes/{class_id}/refusals", raises=(NotFound,))

@@ -182,11 +182,6 @@ const TEXTS = {
   student: ["Student", "学生"],
   assistant: ["Assistant", "TA"],
   teacher: ["Teacher", "教員"],
-  pending: ["Pending", "承認待ち"],
-  pending_hint: [
-    "In another teacher's class, shown among the students once an administrator has enrolled them: {0}",
-    "ほかの教員のクラスの学生です。管理者が登録すると、学生の一覧に表示されます：{0}",
-  ],
   remove: ["Remove", "外す"],
   remove_who: ["Remove {0}", "{0} さんを外す"],
   remove_sure: [
@@ -282,9 +277,12 @@ export function duration(ms) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-/** @param {string | number} time of the API, or ms */
-export function formatTime(time) {
-  return new Date(time).toLocaleString(language, { dateStyle: "short", timeStyle: "medium" });
+/**
+ * @param {string | number} time of the API, or ms
+ * @param {"short" | "medium"} [timeStyle] without or with seconds
+ */
+export function formatTime(time, timeStyle = "medium") {
+  return new Date(time).toLocaleString(language, { dateStyle: "short", timeStyle });
 }
 
 /** @param {number | null | undefined} position from 0 */

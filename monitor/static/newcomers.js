@@ -45,7 +45,7 @@ class Newcomers {
       hint: t("let_in_hint"),
       button: t("let_in_all"),
       all: (people) => this.#admit(people),
-      when: (person) => t("waits_since", formatTime(person.waiting_since)),
+      when: (person) => t("waits_since", formatTime(person.waiting_since, "short")),
       actions: (person) => this.#decisions(person),
     });
     this.#heard = new Group({
@@ -53,7 +53,7 @@ class Newcomers {
       hint: t("heard_hint"),
       button: t("enrol_heard"),
       all: (people) => this.#enrol(people),
-      when: (person) => t("heard_at", formatTime(person.last_received_at)),
+      when: (person) => t("heard_at", formatTime(person.last_received_at, "short")),
       actions: (person) => [
         action("enrol", "enrol_who", person, () => this.#enrol([person])),
       ],
@@ -186,7 +186,7 @@ class Group {
       { className: "line" },
       el("span", { textContent: who }),
       el("span", { className: "place", textContent: when(person) }),
-      actions(person),
+      el("span", { className: "actions" }, actions(person)),
     );
   }
 }

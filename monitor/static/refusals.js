@@ -58,7 +58,7 @@ function factsOf({ refusals, never_heard: neverHeard, shared_ids: shared }) {
   const events = refusals.reduce((sum, each) => sum + each.events, 0);
   return [
     shared.length && t("shared_ids", shared.length),
-    events && t("not_received", t("refused_events", events)),
+    events && t("kept_out", t("refused_events", events)),
     neverHeard && t("silent", neverHeard),
   ].map((fact) => fact || null);
 }
@@ -67,14 +67,12 @@ function factsOf({ refusals, never_heard: neverHeard, shared_ids: shared }) {
 function sectionsOf({ refusals, never_heard: neverHeard, silent, shared_ids: shared }) {
   const parts = [];
   if (shared.length) {
-    const lines = shared.map((each) =>
-      t("shared_line", nameOf(each), formatTime(each.first_at), formatTime(each.last_at)),
-    );
+    const lines = shared.map((each) => t("shared_line", nameOf(each), spanOf(each)));
     parts.push(heading(t("shared_ids", shared.length)), hint(t("shared_hint")), list(lines));
   }
   if (refusals.length) {
     const events = refusals.reduce((sum, each) => sum + each.events, 0);
-    parts.push(heading(t("not_received", t("refused_events", events))));
+    parts.push(heading(t("kept_out", t("refused_events", events))));
     parts.push(list(refusals.map(lineOf)));
   }
   if (neverHeard)
@@ -89,8 +87,7 @@ function lineOf(refusal) {
     t(`reason_${refusal.reason}`),
     t("refused_events", refusal.events),
     sendersOf(refusal),
-    formatTime(refusal.first_at),
-    formatTime(refusal.last_at),
+    spanOf(refusal),
   );
   return joinFacts([line, refusal.user_ids.join(", ")]);
 }
@@ -100,6 +97,12 @@ function sendersOf({ reason, senders, is_more: isMore }) {
   const unread = reason === "ended_key" || reason === "over_limit"; // nobody read whose they were
   if (unread) return t(isMore ? "refused_more_addresses" : "refused_addresses", senders);
   return t(isMore ? "refused_more_ids" : "refused_ids", senders);
+}
+
+/** @param {{ first_at: string, last_at: string }} seen */
+function spanOf({ first_at: first, last_at: last }) {
+  const [since, until] = [formatTime(first, "short"), formatTime(last, "short")];
+  return since === until ? since : t("span", since, until);
 }
 
 /** @param {Person} person */

@@ -26,12 +26,9 @@ export class Roster {
   async load() {
     /** @type {RosterEntry[]} */
     const people = await all(`classes/${this.#store.id}/students`);
-    const pending = people.filter((each) => each.role === "pending");
-    const names = pending.map((each) => each.user_id).join(", ");
     this.element.replaceChildren(
       el("h2", { textContent: t("roster", people.length) }),
       people.length ? this.#table(people) : hint(t("nobody_enrolled")),
-      pending.length ? hint(t("pending_hint", names)) : "",
       this.#enrolForm(),
     );
   }
@@ -83,12 +80,10 @@ export class Roster {
    * @param {string} name
    */
   #rolePicker(person, name) {
-    /** @type {RosterEntry["role"][]} */
-    const roles = person.role === "pending" ? ["pending", ...ROLES] : ROLES;
-    const picker = makeSelect(
-      roles.map((role) => [role, t(role)]),
-      { ariaLabel: t("role_of", name) },
-    );
+    /** @type {[string, string][]} */
+    const roles = ROLES.map((role) => [role, t(role)]);
+    if (person.role === "waiting") roles.unshift(["waiting", t("to_be_let_in")]);
+    const picker = makeSelect(roles, { ariaLabel: t("role_of", name) });
     picker.value = person.role;
     picker.onchange = async () => {
       try {

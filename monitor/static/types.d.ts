@@ -212,7 +212,7 @@ export interface RosterEntry {
   user_id: string;
   name: string | null;
   team: string | null;
-  role: Role | "pending";
+  role: Role | "waiting";
 }
 
 export interface Execution {

@@ -88,7 +88,7 @@ async def test_what_was_turned_away_is_folded_below(
     async with open_tab(browser, view_url(school, class_id)) as page:
         fold = page.locator(".refusals")
         summary = fold.locator("summary")
-        await expect(summary).to_contain_text("Not received: 2 events")
+        await expect(summary).to_contain_text("Kept out of this class: 2 events")
         await expect(summary).to_contain_text("1 student on the roster was never heard")
         await expect(fold.get_by_text(stranger)).to_be_hidden()
         await summary.click()

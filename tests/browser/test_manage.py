@@ -8,10 +8,9 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.page import tile, view_url, wait_live
 from tests.support.browser import open_tab
-from tests.support.lms import create, create_assignment, create_class_of, unique
+from tests.support.lms import create, create_assignment, create_class, create_class_of, unique
 from tests.support.network import cuttable_link
 from tests.support.replicas import Replica
-from tests.support.tokens import client, token
 
 
 async def test_class_is_filled_assigned_and_graded(
@@ -114,23 +113,23 @@ async def test_roster_changes_roles_and_removes(
         assert [(each["user_id"], each["role"]) for each in roster] == [(one, "assistant")]
 
 
-async def test_pending_students_are_named_but_not_shown(
-    guarded_school: Replica, browser: Browser
+async def test_who_waits_is_on_the_roster_but_not_shown(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    names = unique("sensei"), unique("kyoju")
+    class_id = (await create_class(api, join_policy="approve"))["id"]
+    key = (await create(api, "/ingest-keys", name="x", class_id=class_id))["key"]
     user = unique("hanako")
-    for name in names:
-        async with client(guarded_school.url, token(name, "instructor")) as api:
-            class_id = (await create(api, "/classes", name="数学", class_code=unique()))["id"]
-            await create(api, f"/classes/{class_id}/students", user_id=user)
-    async with open_tab(browser, view_url(guarded_school, class_id, "manage")) as page:
-        await page.get_by_role("textbox", name="Your token").fill(token(names[1], "instructor"))
-        await page.get_by_role("button", name="Sign in").click()
-        hint = page.locator(".hint").filter(has_text="another teacher's class")
-        await expect(hint).to_contain_text(user)
-        await page.goto(view_url(guarded_school, class_id))
+    await api.post("/events", params={"key": key}, json=[{"eventType": "help", "userId": user}])
+    async with open_tab(browser, view_url(school, class_id)) as page:
         await wait_live(page)
         await expect(page.locator(".tile")).to_have_count(0)
+        await page.goto(view_url(school, class_id, "manage"))
+        role = page.get_by_role("combobox", name=f"Role of {user}")
+        await expect(role).to_have_value("waiting")
+        await role.select_option("Student")
+        await expect(role.get_by_role("option")).to_have_count(3)
+        await page.goto(view_url(school, class_id))
+        await expect(tile(page, user)).to_be_visible()
 
 
 async def test_role_stays_when_the_change_fails(

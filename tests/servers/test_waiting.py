@@ -71,6 +71,12 @@ async def post(
     return stored
 
 
+async def shown(api: httpx.AsyncClient, class_id: int) -> dict[str, int]:
+    """The executions of the students whom the class shows."""
+    answer = await api.get(f"/classes/{class_id}/now")
+    return {each["user_id"]: each["executions"] for each in answer.json()}
+
+
 async def roster(connection: asyncpg.Connection, class_id: int) -> dict[str, str]:
     found = await connection.fetch(
         """SELECT user_id, role FROM student_classes JOIN students ON students.id = student_id
@@ -252,22 +258,17 @@ async def test_on_an_open_server_who_posts_in_no_class_is_heard(
 async def test_a_teacher_sees_who_was_heard_by_their_keys(guarded_school: Replica) -> None:
     names = unique("sensei"), unique("kyoju")
     students = unique("s"), unique("s")
-    async with connected(guarded_school) as rows:
-        for name, student in zip(names, students, strict=True):
-            async with client(guarded_school.url, token(name, "instructor")) as api:
-                class_id = (await create_class(api))["id"]
-                key = await create(api, "/ingest-keys", name="x", class_id=class_id)
-            (student_id,) = (await let_join(rows, 0, student, name="花子")).values()
-            await rows.execute(
-                """INSERT INTO credential_hours
-                VALUES ($1, date_trunc('hour', now()), $2, now(), now())""",
-                f"key {key['id']}",
-                student_id,
-            )
+    for name, student in zip(names, students, strict=True):
+        async with client(guarded_school.url, token(name, "instructor")) as api:
+            class_id, other = (await create_class(api))["id"], await create_class(api)
+            key = (await create(api, "/ingest-keys", name="x", class_id=class_id))["key"]
+            await post(api, key, student, userName="花子", classCode=other["class_code"])
     for name, student in zip(names, students, strict=True):
         async with client(guarded_school.url, token(name, "instructor")) as api:
             answer = await api.get("/heard")
-            assert [(each["user_id"], each["name"]) for each in answer.json()] == [(student, None)]
+            assert [(each["user_id"], each["name"]) for each in answer.json()] == [
+                (student, "花子")
+            ]
             assert answer.headers["X-Total-Count"] == "1"
     async with client(guarded_school.url, token("root", "admin")) as api:
         heard = {each["user_id"]: each["name"] for each in (await api.get("/heard")).json()}
@@ -284,8 +285,9 @@ async def test_fifty_new_names_at_once_do_not_exceed_those_of_a_day(
     assert [(each["stored"], each["rejected"]) for each in answers] == [(1, [])] * 50
     roles = Counter((await roster(rows, class_id)).values())
     assert roles == {"student": 10, "waiting": 40}
+    assert list((await shown(api, class_id)).values()) == [1] * 10
     assert len(await decide(api, class_id, "admit")) == 40
-    assert await roster(rows, class_id) == dict.fromkeys(names, "student")
+    assert await shown(api, class_id) == dict.fromkeys(names, 1)
 
 
 async def test_what_the_refused_did_is_not_shown(api: httpx.AsyncClient) -> None:
@@ -295,6 +297,7 @@ async def test_what_the_refused_did_is_not_shown(api: httpx.AsyncClient) -> None
     await post(api, key, name)
     assert await decide(api, class_id, "refuse") == [name]
     assert (await post(api, key, name))["stored"] == 1  # in no class
+    assert await shown(api, class_id) == {}
     assert await waiting(api, class_id) == []
     (refusal,) = (await api.get(f"/classes/{class_id}/refusals")).json()["refusals"]
     assert (refusal["reason"], refusal["events"], refusal["user_ids"]) == ("removed", 1, [name])
