@@ -1,6 +1,7 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
 import { JOINING_TEXTS } from "./joining-texts.js";
+import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
 
@@ -10,6 +11,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
   ...JOINING_TEXTS,
+  ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
   class: ["Class", "クラス"],
@@ -294,6 +296,11 @@ export function duration(ms) {
 /** @param {string | number} time of the API, or ms */
 export function formatTime(time) {
   return new Date(time).toLocaleString(language, { dateStyle: "short", timeStyle: "medium" });
+}
+
+/** @param {string} day of the API, or a time */
+export function formatDate(day) {
+  return new Date(day).toLocaleDateString(language, { dateStyle: "short" });
 }
 
 /** @param {number | null | undefined} position from 0 */
