@@ -29,8 +29,10 @@ MEMBERS = """
         COALESCE(CASE WHEN call.class_id = m.class_id THEN a.help_stop_at ELSE b.help_stop_at END,
             '-infinity') AS after_stop,
         COALESCE(call.help_at > COALESCE(call.help_stop_at, '-infinity'), false) AS is_calling,
-        COALESCE(a.verified_until > now(), false) OR COALESCE(b.verified_until > now(), false)
-            AS verified,
+        COALESCE((
+            SELECT true FROM verified_students AS v
+            WHERE v.student_id = m.student_id AND v.class_id IN (a.class_id, b.class_id) LIMIT 1
+        ), false) AS verified,
         LEAST(a.least_offset, b.least_offset, 0) AS least_offset,
         GREATEST(a.greatest_offset, b.greatest_offset, 0) AS greatest_offset
     FROM student_classes AS m

@@ -2,6 +2,7 @@
 
 import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
+import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
 
@@ -12,6 +13,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 const TEXTS = {
   ...JOINING_TEXTS,
   ...INVITE_TEXTS,
+  ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
   class: ["Class", "クラス"],
@@ -283,6 +285,11 @@ export function duration(ms) {
  */
 export function formatTime(time, timeStyle = "medium") {
   return new Date(time).toLocaleString(language, { dateStyle: "short", timeStyle });
+}
+
+/** @param {string} day of the API, or a time */
+export function formatDate(day) {
+  return new Date(day).toLocaleDateString(language, { dateStyle: "short" });
 }
 
 /** @param {number | null | undefined} position from 0 */

@@ -5,6 +5,7 @@ import { Assignments } from "./assignments.js";
 import { classForm, newClassForm } from "./classes.js";
 import { el, failure, toast } from "./dom.js";
 import { Roster } from "./roster.js";
+import { Tokens } from "./tokens.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Class } from "./types.d.ts" */
@@ -16,16 +17,23 @@ import { Roster } from "./roster.js";
 export async function manageView(root, store) {
   const assignments = new Assignments(store);
   const roster = new Roster(store);
+  const tokens = new Tokens(store);
   const forms = el("section");
   root.append(
-    el("div", { className: "columns" }, el("div", {}, assignments.element, roster.element), forms),
+    el(
+      "div",
+      { className: "columns" },
+      el("div", {}, assignments.element, roster.element, tokens.element),
+      forms,
+    ),
   );
   try {
-    /** @type {[Class, void, void]} */
+    /** @type {[Class, void, void, void]} */
     const [current] = await Promise.all([
       call(`classes/${store.id}`),
       assignments.load(),
       roster.load(),
+      tokens.load(),
     ]);
     forms.replaceChildren(assignments.form(), classForm(current), newClassForm());
   } catch (error) {

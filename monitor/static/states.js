@@ -36,6 +36,7 @@ export function toStudent(student) {
  */
 export function update(student, data) {
   student.heard = serverNow();
+  if (data.verified) student.verified = true;
   student.executions = Math.max(student.executions, data.executions);
   student.errors = Math.max(student.errors, data.errors);
   if (data.executions > student.counted) {

@@ -21,6 +21,7 @@ export class Tile {
   taken = false; // whether a teacher has taken the student's request
   #shape = shape();
   #title = el("strong");
+  #verified = el("span", { className: "verified", title: t("verified"), role: "img", ariaLabel: t("verified") });
   #team = el("span", { className: "team" });
   #what = el("span", { className: "what" });
   #place = el("span", { className: "place" });
@@ -44,7 +45,7 @@ export class Tile {
       "a",
       { href: store.hrefOf(studentId) },
       this.#shape,
-      this.#title,
+      el("span", { className: "who" }, this.#title, this.#verified),
       this.#team,
       this.#what,
       this.#place,
@@ -71,6 +72,7 @@ export class Tile {
     this.element.classList.toggle("is-taken", this.taken);
     this.#shape.dataset.state = state;
     setText(this.#title, this.name);
+    this.#verified.hidden = !student.verified;
     setText(this.#team, student.team ?? "");
     setText(this.#what, request?.taken_by ? t("taken", request.taken_by) : t(`state_${state}`));
     setText(this.#place, placeOf(student));

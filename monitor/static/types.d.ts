@@ -83,6 +83,7 @@ export interface StudentNow {
   errors: number;
   errors_in_a_row: number;
   last_heard_at: string | null;
+  verified: boolean;
 }
 
 /** A student of the store. */
@@ -215,6 +216,24 @@ export interface RosterEntry {
   role: Role | "waiting";
 }
 
+/** A student's own ingest token, without its secret. */
+export interface StudentToken {
+  id: number;
+  student_id: number;
+  user_id: string;
+  class_id: number | null;
+  created_at: string;
+  valid_to: string | null;
+  claimed: boolean;
+  last_used_on: string | null; // a day
+}
+
+/** One just issued: `url` has its secret. */
+export interface IssuedToken extends StudentToken {
+  url: string;
+  qr_image: string; // data: URI
+}
+
 export interface Execution {
   event_id: string;
   executed_at: string;
@@ -273,6 +292,7 @@ export interface ExecutionUpdate {
   status: string | null;
   executions: number;
   errors: number;
+  verified: boolean;
 }
 
 export interface HelpChange {
