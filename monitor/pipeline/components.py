@@ -1,7 +1,10 @@
 """Components around the pipeline: its spool, its PostgreSQL, and the queue in front of it."""
 
+from datetime import UTC, datetime
+
 import asyncpg
 
+from monitor.database.clock import clock_warning
 from monitor.database.migrations import Schema
 from monitor.database.partitions import partition_warning
 from monitor.database.pool import DATABASE_ERRORS, Database, close_pool
@@ -82,10 +85,13 @@ class Postgres:
             return PostgresHealth("down", self._drain.reason)
         try:
             async with self._pool.acquire(timeout=_HEALTH_TIMEOUT) as connection:
-                warning = await partition_warning(connection, _HEALTH_TIMEOUT)
+                warnings = [
+                    await partition_warning(connection, _HEALTH_TIMEOUT),
+                    await clock_warning(connection, datetime.now(UTC), _HEALTH_TIMEOUT),
+                ]
         except DATABASE_ERRORS as error:
             return PostgresHealth("down", describe(error))
-        return PostgresHealth("ok", warning=warning)
+        return PostgresHealth("ok", warning=". ".join(filter(None, warnings)) or None)
 
 
 class LedgerReport:

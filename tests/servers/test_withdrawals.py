@@ -160,14 +160,6 @@ async def test_numbers_are_as_if_it_had_never_been_and_then_as_before(
     assert (claims["user_id"], claims["name"]) == ("hanako", "x")
 
     receipt = await classroom.withdraw()
-    print(
-        await fetch(postgres, "SELECT * FROM withdrawals"),
-        await fetch(postgres, "SELECT * FROM credential_hours"),
-        await fetch(
-            postgres,
-            "SELECT credential, received_at, executed_at, excluded, student_id FROM cell_executions",
-        ),
-    )
     assert (receipt["events"], receipt["problem"]) == (20, None)
     now = await numbers(postgres)
     claims = now["states"][0]  # what is claimed is gone, and what was claimed before is not known
