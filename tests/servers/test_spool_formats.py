@@ -2,11 +2,14 @@
 
 `spools/format-0.sqlite` was left by commit 7cae75c, which ran with PostgreSQL unreachable, was sent
 three of the captured bodies and one with events of both dialects and an invalid item, and stopped.
+`spools/format-1.sqlite` was written by commit ba4d4d7: two events sent with the key of class 7, and
+an event and an invalid item without a key.
 """
 
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -31,32 +34,50 @@ def formats() -> list[int]:
     return sorted(int(path.stem.removeprefix("format-")) for path in SPOOLS.iterdir())
 
 
-@pytest.mark.parametrize("number", formats())
-async def test_a_spool_of_an_older_format_is_drained(
-    pool: asyncpg.Pool, tmp_path: Path, number: int
-) -> None:
-    shutil.copy(SPOOLS / f"format-{number}.sqlite", tmp_path / "spool.sqlite")
-    assert format_of(tmp_path) == number
-    async with run_consumers(pool, directory=tmp_path) as server:
+async def drained(pool: asyncpg.Pool, directory: Path, number: int) -> Counts:
+    """The counts after a spool of that format was drained."""
+    shutil.copy(SPOOLS / f"format-{number}.sqlite", directory / "spool.sqlite")
+    assert format_of(directory) == number
+    async with run_consumers(pool, directory=directory) as server:
         await eventually(lambda: not server.spool.events)
-        counts = server.ledger.counts()
-    assert counts == Counts(7, 6, 0, 1, 0, 0)
-    stored = await pool.fetch("""
-        SELECT user_id, event_type, code, metadata FROM (
-            SELECT student_id, event_type, code, metadata FROM cell_executions
-            UNION ALL SELECT student_id, event_type, NULL, metadata FROM notebook_accesses
-            UNION ALL SELECT student_id, event_type, NULL, metadata FROM events
+        return server.ledger.counts()
+
+
+async def stored_rows(pool: asyncpg.Pool) -> list[tuple[Any, ...]]:
+    rows = await pool.fetch("""
+        SELECT user_id, event_type, code, metadata, class_id FROM (
+            SELECT student_id, event_type, code, metadata, class_id FROM cell_executions
+            UNION ALL
+            SELECT student_id, event_type, NULL, metadata, class_id FROM notebook_accesses
+            UNION ALL SELECT student_id, event_type, NULL, metadata, class_id FROM events
         ) AS e JOIN students ON students.id = student_id
     """)
-    assert sorted(map(tuple, stored), key=str) == [
-        ("hanako@example.com", "cell_executed", "1/0", "{}"),
-        ("hanako@example.com", "cell_executed", "x = 1 + 1\nx", "{}"),
-        ("hanako@example.com", "notebook_opened", None, "{}"),
-        ("taro", "cell_error", None, '{"traceback": ["t"]}'),
-        ("taro", "help", None, "{}"),
-        ("花子", "cell_executed", "print('花')", '{"room": 7}'),
+    return sorted(map(tuple, rows), key=str)
+
+
+async def test_a_spool_of_7cae75c_is_drained(pool: asyncpg.Pool, tmp_path: Path) -> None:
+    assert await drained(pool, tmp_path, 0) == Counts(7, 6, 0, 1, 0, 0)
+    assert await stored_rows(pool) == [
+        ("hanako@example.com", "cell_executed", "1/0", "{}", 0),
+        ("hanako@example.com", "cell_executed", "x = 1 + 1\nx", "{}", 0),
+        ("hanako@example.com", "notebook_opened", None, "{}", 0),
+        ("taro", "cell_error", None, '{"traceback": ["t"]}', 0),
+        ("taro", "help", None, "{}", 0),
+        ("花子", "cell_executed", "print('花')", '{"room": 7}', 0),
     ]
     assert await pool.fetchval("SELECT raw FROM rejected_events") == '{"eventType":1}'
+
+
+async def test_events_of_format_1_go_to_the_class_of_their_key(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    await pool.execute("INSERT INTO classes (id, class_code, name) VALUES (7, 'c', 'c')")
+    assert await drained(pool, tmp_path, 1) == Counts(4, 3, 0, 1, 0, 0)
+    assert await stored_rows(pool) == [
+        ("hanako@example.com", "cell_executed", "x = 1 + 1\nx", "{}", 7),
+        ("taro", "help", None, "{}", 7),
+        ("花子", "cell_executed", "print('花')", '{"room": 7}', 0),
+    ]
 
 
 async def test_a_spool_keeps_the_format_that_this_version_writes(tmp_path: Path) -> None:
