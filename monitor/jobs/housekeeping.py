@@ -54,6 +54,7 @@ class Housekeeping:
     async def _maintain(self) -> None:
         await self._pool.execute(_END_ABANDONED, _ABANDONED_AFTER)
         await self._ledger.report(self._pool)
+        await self._pool.execute(_FORGET_ROSTER_CHANGES)
         if time.monotonic() - self._expired_at > _EXPIRE_INTERVAL:
             await self._expire()
             self._expired_at = time.monotonic()
@@ -84,6 +85,11 @@ _END_ABANDONED = """
 """
 
 # What was withdrawn can be replayed until somebody discards it.
+# Any change of the table makes servers look rosters up again.
+_FORGET_ROSTER_CHANGES = """
+    DELETE FROM roster_changes WHERE changed_at < now() - interval '10 minutes'
+"""
+
 _EXPIRE_REJECTED = """
     DELETE FROM rejected_events
     WHERE received_at < now() - make_interval(days => $1) AND source <> 'withdrawn'

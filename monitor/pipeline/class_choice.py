@@ -24,16 +24,34 @@ class Member(NamedTuple):
     team: str | None = None
 
 
-class Rosters(msgspec.Struct):
-    """What the decision depends on, for the students of a batch.
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """The student and the class of an event.
 
-    `members` are the lines of each student by class, `codes` the ids of the classes that the batch
-    names, `handed_out` the classes that have handed out a notebook, by student and path.
+    A `disputed` event is only claimed for a student whose own credential lives in that class: it is
+    stored, no more than that. `line` is the student's line on the class's roster. `attended` are
+    the classes that the student attends, where the event has none.
+    """
+
+    student: int
+    class_id: int
+    disputed: bool = False
+    line: Member | None = None
+    attended: tuple[int, ...] = ()
+
+
+class Rosters(msgspec.Struct):
+    """What the decision depends on.
+
+    `members` are the lines of each student by class, `codes` the ids of the classes that events
+    name, None for those that don't exist. `handed_out` are the classes that have handed out a
+    notebook, by student and path; `verified` the students and classes in which a student's own
+    credential lives.
     """
 
     members: dict[int, dict[int, Member]]
-    codes: dict[str, int] = {}
+    codes: dict[str, int | None] = {}
     handed_out: dict[tuple[int, str], list[int]] = {}
+    verified: set[tuple[int, int]] = set()
 
     def role(self, student: int, class_id: int) -> str | None:
         """The student's role in a class; None if they are not on its roster."""
@@ -63,27 +81,43 @@ def class_of(event: Event, student: int, rosters: Rosters) -> int:
             named = rosters.codes.get(code) if code else None
             if named is not None and rosters.role(student, named) not in (None, "waiting"):
                 return named
-    attended = [class_id for class_id, line in lines.items() if line.role == "student"]
+    classes = attended(lines)
     if event.notebook:
         handing_out = rosters.handed_out.get((student, event.notebook), ())
         if len(handing_out) == 1:
             return handing_out[0]
-    if source.class_id is not None and source.class_id in attended:
+    if source.class_id is not None and source.class_id in classes:
         return source.class_id
-    active = [class_id for class_id in attended if lines[class_id].is_active]
+    active = [class_id for class_id in classes if lines[class_id].is_active]
     return active[0] if len(active) == 1 else NO_CLASS
 
 
 def names_another(event: Event, rosters: Rosters) -> bool:
     """Whether an event names another class than that of the key that it was sent with."""
     code, own = event.class_code or event.source.class_code, event.source.class_id
-    return code is not None and rosters.codes.get(code, own) != own
+    return code is not None and rosters.codes.get(code) not in (None, own)
 
 
-def needs_handed_out(event: Event, student: int, rosters: Rosters) -> bool:
-    """Whether the class may depend on who has handed out the event's notebook."""
-    if not event.notebook or is_class_key(event.source):
-        return False
+def place_of(event: Event, student: int, rosters: Rosters) -> Place:
+    """Where an event belongs."""
+    class_id = class_of(event, student, rosters)
     lines = rosters.members.get(student, _NOWHERE)
-    attended = [line for line in lines.values() if line.role == "student"]
-    return len(attended) > 1 or any(not line.is_active for line in attended)
+    return Place(
+        student,
+        class_id,
+        not event.source.verified and (student, class_id) in rosters.verified,
+        lines.get(class_id),
+        () if class_id else tuple(attended(lines)),
+    )
+
+
+def attended(lines: dict[int, Member]) -> list[int]:
+    """The classes among a student's lines that they attend as a student."""
+    return [class_id for class_id, line in lines.items() if line.role == "student"]
+
+
+def depends_on_notebook(student: int, rosters: Rosters) -> bool:
+    """Whether the class of a student's events may depend on who has handed out their notebook."""
+    lines = rosters.members.get(student, _NOWHERE)
+    classes = attended(lines)
+    return len(classes) > 1 or any(not lines[class_id].is_active for class_id in classes)

@@ -84,7 +84,7 @@ async def copy_new(connection: asyncpg.Connection, pending: list[PendingRow]) ->
 async def exclude_disputed(connection: asyncpg.Connection, rows: list[PendingRow]) -> None:
     """Marks the new rows of events that don't count; rare, so not worth a column of COPY."""
     for row in rows:
-        if row.resolved.disputed:
+        if row.resolved.place.disputed:
             names = {"table": row.table.name, "time": row.table.key[1]}
             await connection.execute(_EXCLUDE.format(**names), *row.values[:3])
 

@@ -34,7 +34,7 @@ class CredentialLog:
             credential = event.source.credential
             if credential is None:
                 continue
-            key = (credential, _hour(event.received_at), row.resolved.student)
+            key = (credential, _hour(event.received_at), row.resolved.place.student)
             span = changed.get(key) or known.get(key)
             if span is None:
                 start = _hour(event.time)

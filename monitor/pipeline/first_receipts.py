@@ -14,9 +14,9 @@ import msgspec
 from monitor.events.event import NEWEST, OLDEST, Event
 from monitor.events.metadata import Metadata, as_raw, merged
 
-# A retry comes within this time. PostgreSQL's clock may be put back by this much.
-_MAX_RETRY = timedelta(days=2)
-_MAX_STEP_BACK = timedelta(hours=1)
+_MAX_RETRY = timedelta(days=2)  # within which a retry comes
+_MAX_STEP_BACK = timedelta(hours=1)  # by which PostgreSQL's clock may be put back
+_AHEAD = timedelta(minutes=2)  # a time that is still to come may have been absurd yesterday
 
 _METADATA = msgspec.json.Decoder(Metadata)
 
@@ -34,11 +34,11 @@ async def judge(
     before; `now` is PostgreSQL's time.
     """
     oldest, newest = now - OLDEST, now + NEWEST
-    surely, hardly = oldest + _MAX_RETRY, newest - _MAX_STEP_BACK
+    surely, hardly, ahead = oldest + _MAX_RETRY, newest - _MAX_STEP_BACK, now + _AHEAD
     doubtful = [
         (student, event.id, _first_judgement(event, oldest, newest), event)
         for event, student in zip(events, students, strict=True)
-        if event.untimed or not surely < event.time < hardly or student in judged
+        if event.untimed or not surely < event.time < ahead or student in judged
     ]
     if not doubtful:
         return

@@ -6,22 +6,34 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
-import msgspec
 
 from monitor.events.event import Event
+from monitor.pipeline.class_choice import Place
 from monitor.pipeline.sender_clock import Moment, SenderClock
 
+_MICROSECOND = timedelta(microseconds=1)
 
-class Sender(msgspec.Struct):
+
+class Sender:
     """A student's session: its id, the time of its earliest event so far, and its clock.
 
-    `previous` is its latest event that this process has seen.
+    `offset` is that of the clock in microseconds. Events whose delay lies between `from_delay` and
+    `to_delay` leave the clock as it is. `previous` is the latest event that this process has seen.
     """
 
-    id: int
-    start_time: datetime
-    clock: SenderClock
-    previous: Moment | None = None
+    __slots__ = ("clock", "from_delay", "id", "offset", "previous", "start_time", "to_delay")
+
+    def __init__(self, row_id: int, start_time: datetime, clock: SenderClock) -> None:
+        self.id = row_id
+        self.start_time = start_time
+        self.previous: tuple[datetime, datetime] | None = None  # claimed, received
+        self.set(clock)
+
+    def set(self, clock: SenderClock) -> None:
+        """Sets the clock."""
+        self.clock = clock
+        self.offset = 0 if clock.offset is None else clock.offset // _MICROSECOND
+        self.from_delay, self.to_delay = clock.explained
 
 
 class Cell(NamedTuple):
@@ -50,7 +62,6 @@ class Cell(NamedTuple):
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNKNOWN = Cell(0, _EPOCH, "", _EPOCH, -(2**31))
-_MICROSECOND = timedelta(microseconds=1)
 
 SenderKey = tuple[int, str]  # a student's id and a session; '' is no session
 
@@ -94,44 +105,52 @@ class IdCache:
         return [ids[event.student] for event in events]
 
     async def senders(
-        self, connection: asyncpg.Connection, events: list[Event], students: list[int]
+        self, connection: asyncpg.Connection, events: list[Event], places: list[Place]
     ) -> list[Sender]:
         """The events' senders, their clocks judged by all of the events."""
         senders = self._senders
         unexplained: set[SenderKey] = set()
-        keys: list[SenderKey] = []
-        for event, student in zip(events, students, strict=True):
-            key = (student, event.session or "")
-            keys.append(key)
+        keys = [
+            (place.student, event.session or "")
+            for event, place in zip(events, places, strict=True)
+        ]
+        for event, key in zip(events, keys, strict=True):
             sender = senders.get(key)
-            if sender is None or event.time < sender.start_time or not _explained(sender, event):
+            if sender is None or event.time < sender.start_time:
                 unexplained.add(key)
+                continue
+            delay = event.received_at - event.time
+            if event.source.sent_offset is not None:
+                delay = min(delay, event.source.sent_offset * _MICROSECOND)
+            if sender.from_delay <= delay <= sender.to_delay or not delay:
+                continue
+            unexplained.add(key)
         if unexplained:
             by_sender: defaultdict[SenderKey, list[Event]] = defaultdict(list)
             for event, key in zip(events, keys, strict=True):
                 if key in unexplained:
                     by_sender[key].append(event)
             await _judge_clocks(connection, senders, by_sender)
-        for event, key in zip(events, keys, strict=True):
-            senders[key].previous = Moment(event.time, event.received_at)
-        return [senders[key] for key in keys]
+        found = [senders[key] for key in keys]
+        for sender, event in zip(found, events, strict=True):
+            sender.previous = event.time, event.received_at
+        return found
 
-    async def ensure_states(
-        self, connection: asyncpg.Connection, pairs: set[tuple[int, int]]
-    ) -> None:
+    async def ensure_states(self, connection: asyncpg.Connection, places: list[Place]) -> None:
         """Adds the missing states of these students and classes."""
+        pairs = {(place.student, place.class_id) for place in places}
         if missing := pairs - self._states:
             await connection.execute(_INSERT_STATES, *_columns(sorted(missing), 2))
             self._states |= missing
 
     async def aliases(
-        self, connection: asyncpg.Connection, events: list[Event], classes: list[int]
+        self, connection: asyncpg.Connection, events: list[Event], places: list[Place]
     ) -> list[int | None]:
         """The ids of the events' notebooks, as the events name them in their class."""
         ids = self._aliases
         names = [
-            (class_id, event.notebook) if event.notebook else None
-            for event, class_id in zip(events, classes, strict=True)
+            (place.class_id, event.notebook) if event.notebook else None
+            for event, place in zip(events, places, strict=True)
         ]
         if missing := {name for name in names if name and name not in ids}:
             rows = await connection.fetch(_UPSERT_ALIASES, *_columns(sorted(missing), 2))
@@ -174,15 +193,6 @@ class IdCache:
         ]
 
 
-def _explained(sender: Sender, event: Event) -> bool:
-    """Whether the event leaves the sender's clock as it is, or says nothing about it."""
-    delay = event.received_at - event.time
-    sent = event.source.sent_offset
-    if sent is not None:
-        delay = min(delay, sent * _MICROSECOND)
-    return not delay or sender.clock.explains(delay)
-
-
 async def _judge_clocks(
     connection: asyncpg.Connection,
     senders: dict[SenderKey, Sender],
@@ -213,7 +223,8 @@ def _set_clock(sender: Sender, events: list[Event]) -> None:
         event = max(together[received_at], key=lambda event: event.time)
         moment, sent = Moment(event.time, received_at), event.source.sent_offset
         sent_offset = None if sent is None else sent * _MICROSECOND
-        sender.clock = sender.clock.after(moment, sender.previous, sent_offset)
+        previous = Moment(*sender.previous) if sender.previous else None
+        sender.set(sender.clock.after(moment, previous, sent_offset))
         sender.previous = moment
 
 
@@ -228,8 +239,8 @@ async def _upsert_senders(
     for row in await connection.fetch(_UPSERT_SENDERS, *_columns(keys, 2), starts):
         key = (row["student_id"], row["session_id"])
         known = senders.get(key)
-        previous = known.previous if known else None
-        senders[key] = Sender(row["id"], row["start_time"], _clock(row), previous)
+        senders[key] = sender = Sender(row["id"], row["start_time"], _clock(row))
+        sender.previous = known.previous if known else None
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -1,17 +1,17 @@
 """The messages that dashboards get about stored events."""
 
 import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.events.event import Event
 from monitor.events.types import status
 from monitor.live.channels import channel, in_class
 from monitor.live.history import Publication
-from monitor.pipeline.class_choice import NO_CLASS
+from monitor.pipeline.class_choice import Place
 from monitor.pipeline.postgres import State, Stored
-from monitor.pipeline.resolving import Resolved
 
 _MAX_SHOWN = 50_000  # students and classes whose names are remembered
 
@@ -38,61 +38,94 @@ class ExecutionUpdate(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     team: str | UnsetType | None = UNSET
 
 
+class _Common(NamedTuple):
+    """What all messages of a batch about one place have in common."""
+
+    channels: list[str]
+    class_id: int | None
+    state: State
+
+
 class Messages:
     """Makes a message per new event. `is_open` says whether the server has no credentials."""
 
     def __init__(self, is_open: bool) -> None:
         self._is_open = is_open
-        self._shown: dict[tuple[int, int], tuple[str | None, str | None]] = {}
+        self._shown: dict[tuple[int, int], _Names] = {}
 
     def of(self, stored: Stored) -> list[Publication]:
         """The messages about a batch, in its order."""
-        return [
-            Publication(
-                "execution_update",
-                self._channels(event, resolved),
-                resolved.at,
-                self._update(event, resolved, stored.states[resolved.student, resolved.class_id]),
+        common: dict[int, _Common] = {}
+        messages = []
+        for event, resolved in zip(stored.events, stored.resolved, strict=True):
+            place = resolved.place
+            of_place = common.get(id(place))
+            update = _UNCHANGED
+            if of_place is None:
+                state = stored.states[place.student, place.class_id]
+                common[id(place)] = of_place = _Common(
+                    self._channels(event.student, place), place.class_id or None, state
+                )
+                update = self._new_names(place, state)
+            messages.append(
+                Publication(
+                    "execution_update",
+                    of_place.channels,
+                    resolved.at,
+                    ExecutionUpdate(
+                        event_id=event.id,
+                        event_type=event.type,
+                        user_id=event.student,
+                        class_id=of_place.class_id,
+                        notebook_path=event.notebook,
+                        cell_id=event.cell,
+                        cell_index=event.cell_index,
+                        status=status(event),
+                        executions=of_place.state.executions,
+                        errors=of_place.state.errors,
+                        verified=event.source.verified,
+                        name=update.name,
+                        team=update.team,
+                    ),
+                )
             )
-            for event, resolved in zip(stored.events, stored.resolved, strict=True)
-        ]
+        return messages
 
-    def _update(self, event: Event, resolved: Resolved, state: State) -> ExecutionUpdate:
-        update = ExecutionUpdate(
-            event_id=event.id,
-            event_type=event.type,
-            user_id=event.student,
-            class_id=resolved.class_id or None,
-            notebook_path=event.notebook,
-            cell_id=event.cell,
-            cell_index=event.cell_index,
-            status=status(event),
-            executions=state.executions,
-            errors=state.errors,
-            verified=event.source.verified,
+    def _new_names(self, place: Place, state: State) -> "_Names":
+        """The student's name and team as the class shows them, if they may be new."""
+        line = place.line
+        names = _Names(
+            line.name if line and line.name else state.name,
+            line.team if line and line.team else state.team,
         )
-        line, key = resolved.line, (resolved.student, resolved.class_id)
-        name = line.name if line and line.name else state.name
-        team = line.team if line and line.team else state.team
-        if self._shown.get(key) != (name, team):
-            update.name, update.team = name, team
-            if len(self._shown) >= _MAX_SHOWN:
-                self._shown.clear()
-            self._shown[key] = (name, team)
-        return update
+        key = (place.student, place.class_id)
+        if self._shown.get(key) == names:
+            return _UNCHANGED
+        if len(self._shown) >= _MAX_SHOWN:
+            self._shown.clear()
+        self._shown[key] = names
+        return names
 
-    def _channels(self, event: Event, resolved: Resolved) -> list[str]:
+    def _channels(self, user_id: str, place: Place) -> list[str]:
         """Those of the student and, unless it changes nothing there, of the event's class."""
-        own = channel("progress", event.student)
+        own = channel("progress", user_id)
         names = [own, "progress:*"]
-        if not resolved.disputed:
-            for class_id in self._classes(resolved):
+        if not place.disputed:
+            for class_id in self._classes(place):
                 names += (f"class:{class_id}", in_class(own, class_id))
         return names
 
-    def _classes(self, resolved: Resolved) -> list[int]:
-        if resolved.line and resolved.line.role == "student":
-            return [resolved.class_id]
-        if self._is_open and resolved.class_id == NO_CLASS:
-            return resolved.attended
-        return []
+    def _classes(self, place: Place) -> Sequence[int]:
+        if place.line and place.line.role == "student":
+            return (place.class_id,)
+        return place.attended if self._is_open else ()
+
+
+class _Names(NamedTuple):
+    """The name and the team of a student; UNSET where they are not new."""
+
+    name: str | UnsetType | None
+    team: str | UnsetType | None
+
+
+_UNCHANGED = _Names(UNSET, UNSET)

@@ -17,7 +17,7 @@ from monitor.pipeline.credential_log import CredentialLog
 from monitor.pipeline.handler_runner import queue_runs
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
-from monitor.pipeline.resolving import Batch, Resolved, resolve
+from monitor.pipeline.resolving import Batch, Resolved, Resolver
 from monitor.pipeline.rows import home_row, session_changes, state_deltas
 
 # Errors of the rows themselves, which would be refused again; any other may be temporary.
@@ -72,7 +72,7 @@ class PostgresSink:
         handlers: Handlers,
     ) -> None:
         self._pool = pool
-        self._id_cache = id_cache
+        self._resolver = Resolver(id_cache)
         self._replica = replica
         self._has_influx = has_influx
         self._handlers = handlers
@@ -94,13 +94,13 @@ class PostgresSink:
             raise RowRefused(str(error)) from error
         except DATABASE_ERRORS as error:
             # The caches may be stale, for example after a failover or a restore.
-            self._id_cache.forget()
+            self._resolver.forget()
             self._credential_log.forget()
             self._months, self._month = set(), _NEVER
             raise to_unavailable(error) from error
 
     async def _write(self, connection: asyncpg.Connection, events: list[Event]) -> Stored:
-        batch = await resolve(connection, self._id_cache, events)
+        batch = await self._resolver.resolve(connection, events)
         if not batch.events:
             return Stored([], [], [], batch.refused, {})
         await self._ensure_partitions(connection, batch.events)

@@ -46,9 +46,9 @@ _RUN_FIELDS = {
 
 def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
     """The one row of an event, and its table."""
-    kind, cell, source = event.type, resolved.cell, event.source
+    kind, cell, source, place = event.type, resolved.cell, event.source, resolved.place
     head = (
-        resolved.student,
+        place.student,
         event.time,
         event.id,
         event.received_at,
@@ -57,7 +57,7 @@ def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
         resolved.alias,
         cell,
         event.cell_type,
-        resolved.class_id,
+        place.class_id,
         source.credential,
         source.verified,
         resolved.clock_offset,
@@ -134,7 +134,7 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
             self.first_at = claimed_at
         if claimed_at > self.last_at:
             self.last_at = claimed_at
-        if not resolved.disputed:
+        if not resolved.place.disputed:
             self._add_undisputed(event, resolved, is_new)
 
     def _add_undisputed(self, event: Event, resolved: Resolved, is_new: bool) -> None:
@@ -199,7 +199,8 @@ def state_deltas(
     deltas: dict[tuple[int, int], StateDelta] = {}
     for pairs, is_new in ((new, True), (recommitted, False)):
         for event, resolved in pairs:
-            key = (resolved.student, resolved.class_id)
+            place = resolved.place
+            key = (place.student, place.class_id)
             delta = deltas.get(key)
             if delta is None:
                 deltas[key] = delta = StateDelta(*key, event.time, event.time)

@@ -37,11 +37,12 @@ class SenderClock(NamedTuple):
     offset: timedelta | None = None
     doubtful: Moment | None = None
 
-    def explains(self, delay: timedelta) -> bool:
-        """Whether an event with this delay leaves the clock as it is."""
+    @property
+    def explained(self) -> tuple[timedelta, timedelta]:
+        """Events whose delay lies between these two leave the clock as it is."""
         if self.offset is None or self.doubtful:
-            return False
-        return self.offset <= delay <= self.offset + _JUMP
+            return timedelta.max, timedelta.min
+        return self.offset, self.offset + _JUMP
 
     def after(
         self, event: Moment, previous: Moment | None, sent_offset: timedelta | None

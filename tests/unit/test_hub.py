@@ -9,7 +9,7 @@ import pytest
 from monitor.live.history import History, MessageBatch, Publication
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SLOW, SocketLimits, Subscriber, frame
-from monitor.pipeline.class_choice import Member
+from monitor.pipeline.class_choice import Member, Place
 from monitor.pipeline.messages import Messages
 from monitor.pipeline.postgres import State, Stored
 from monitor.pipeline.resolving import Resolved
@@ -165,17 +165,8 @@ def test_what_is_no_batch_is_not_kept() -> None:
 )
 def test_a_students_channel_is_escaped(student: str, channel: str) -> None:
     event = make_event(student=student)
-    resolved = Resolved(
-        student=1,
-        session=None,
-        class_id=7,
-        alias=None,
-        cell=None,
-        clock_offset=0,
-        at=event.time,
-        disputed=False,
-        line=Member("student", True),
-    )
+    place = Place(1, 7, line=Member("student", True))
+    resolved = Resolved(place, None, None, None, 0, event.time)
     stored = Stored([event], [resolved], [], {}, {(1, 7): State(1, 0, None, None)})
     (message,) = Messages(is_open=False).of(stored)
     assert message.channels == [channel, "progress:*", "class:7", f"7@{channel}"]
