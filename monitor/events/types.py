@@ -25,16 +25,16 @@ class Table:
 
 RENDERED = frozenset({"markdown", "raw"})  # types of cells that are shown, not executed
 
-_HEAD = (
-    "event_id received_at event_type session_id alias_id cell_id cell_type"
-    " class_id credential verified clock_offset"
-)
+_HEAD = "event_id received_at event_type session_id alias_id cell_id cell_type clock_offset"
+_TAIL = "class_id credential verified"
 CELL_EXECUTIONS = Table(
     "cell_executions",
-    f"student_id executed_at {_HEAD} execution_count status duration_ms code output error metadata",
+    f"student_id executed_at {_HEAD} execution_count status duration_ms code output error metadata {_TAIL}",
 )
-NOTEBOOK_ACCESSES = Table("notebook_accesses", f"student_id accessed_at {_HEAD} action metadata")
-EVENTS_TABLE = Table("events", f"student_id event_time {_HEAD} metadata")
+NOTEBOOK_ACCESSES = Table(
+    "notebook_accesses", f"student_id accessed_at {_HEAD} action metadata {_TAIL}"
+)
+EVENTS_TABLE = Table("events", f"student_id event_time {_HEAD} metadata {_TAIL}")
 
 
 def status(event: Event) -> str | None:

@@ -29,7 +29,8 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
     A `disputed` event is only claimed for a student whose own credential lives in that class: it is
     stored, no more than that. `line` is the student's line on the class's roster. `attended` are
-    the classes that the student attends, where the event has none.
+    the classes that the student attends, where the event has none. `columns` are those that every
+    row of the place and its source has: the class, the credential, and whether it is verified.
     """
 
     student: int
@@ -37,6 +38,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     disputed: bool = False
     line: Member | None = None
     attended: tuple[int, ...] = ()
+    columns: tuple[int, str | None, bool] = (0, None, False)
 
 
 class Rosters(msgspec.Struct):
@@ -100,14 +102,15 @@ def names_another(event: Event, rosters: Rosters) -> bool:
 
 def place_of(event: Event, student: int, rosters: Rosters) -> Place:
     """Where an event belongs."""
-    class_id = class_of(event, student, rosters)
+    class_id, source = class_of(event, student, rosters), event.source
     lines = rosters.members.get(student, _NOWHERE)
     return Place(
         student,
         class_id,
-        not event.source.verified and (student, class_id) in rosters.verified,
-        lines.get(class_id),
-        () if class_id else tuple(attended(lines)),
+        disputed=not source.verified and (student, class_id) in rosters.verified,
+        line=lines.get(class_id),
+        attended=() if class_id else tuple(attended(lines)),
+        columns=(class_id, source.credential, source.verified),
     )
 
 

@@ -21,6 +21,11 @@ _AHEAD = timedelta(minutes=2)  # a time that is still to come may have been absu
 _METADATA = msgspec.json.Decoder(Metadata)
 
 
+def usable_times(now: datetime) -> tuple[datetime, datetime]:
+    """Times between these two are usable, and have been ever since a retry may have come."""
+    return now - OLDEST + _MAX_RETRY, now + _AHEAD
+
+
 async def judge(
     connection: asyncpg.Connection,
     events: list[Event],
@@ -34,7 +39,8 @@ async def judge(
     before; `now` is PostgreSQL's time.
     """
     oldest, newest = now - OLDEST, now + NEWEST
-    surely, hardly, ahead = oldest + _MAX_RETRY, newest - _MAX_STEP_BACK, now + _AHEAD
+    hardly = newest - _MAX_STEP_BACK
+    surely, ahead = usable_times(now)
     doubtful = [
         (student, event.id, _first_judgement(event, oldest, newest), event)
         for event, student in zip(events, students, strict=True)

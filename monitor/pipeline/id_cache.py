@@ -87,14 +87,17 @@ class IdCache:
         self._students: dict[str, int] = {}
         self._senders: dict[SenderKey, Sender] = {}
         self._states: set[tuple[int, int]] = set()
-        self._aliases: dict[tuple[int, str], int] = {}
+        self._aliases: dict[int, dict[str, int]] = {}
+        self._paths = 0
         self._cells: dict[tuple[int, str], Cell] = {}
 
-    def make_room(self) -> None:
-        """Starts again, empty, if the limit is reached."""
-        names = len(self._students) + len(self._senders) + len(self._aliases) + len(self._cells)
-        if names + len(self._states) > self._limit:
-            self.forget()
+    def make_room(self) -> bool:
+        """Starts again, empty, if the limit is reached; whether it did."""
+        names = len(self._students) + len(self._senders) + len(self._cells)
+        if names + len(self._states) + self._paths <= self._limit:
+            return False
+        self.forget()
+        return True
 
     async def students(self, connection: asyncpg.Connection, events: list[Event]) -> list[int]:
         """The ids of the events' students."""
@@ -143,19 +146,19 @@ class IdCache:
             await connection.execute(_INSERT_STATES, *_columns(sorted(missing), 2))
             self._states |= missing
 
-    async def aliases(
-        self, connection: asyncpg.Connection, events: list[Event], places: list[Place]
-    ) -> list[int | None]:
-        """The ids of the events' notebooks, as the events name them in their class."""
-        ids = self._aliases
-        names = [
-            (place.class_id, event.notebook) if event.notebook else None
-            for event, place in zip(events, places, strict=True)
-        ]
-        if missing := {name for name in names if name and name not in ids}:
-            rows = await connection.fetch(_UPSERT_ALIASES, *_columns(sorted(missing), 2))
-            ids.update(((row["class_id"], row["path"]), row["id"]) for row in rows)
-        return [ids[name] if name else None for name in names]
+    def aliases_of(self, class_id: int) -> dict[str, int]:
+        """The known aliases of a class, by path; those that are added later appear in it."""
+        return self._aliases.setdefault(class_id, {})
+
+    async def add_aliases(
+        self, connection: asyncpg.Connection, names: set[tuple[int, str]]
+    ) -> None:
+        """Finds or adds the notebooks that events name, by class and path."""
+        aliases = self._aliases
+        rows = await connection.fetch(_UPSERT_ALIASES, *_columns(sorted(names), 2))
+        for row in rows:
+            aliases.setdefault(row["class_id"], {})[row["path"]] = row["id"]
+        self._paths += len(rows)
 
     async def cells(
         self, connection: asyncpg.Connection, events: list[Event], aliases: list[int | None]

@@ -16,7 +16,7 @@ from monitor.pipeline.postgres import State, Stored
 _MAX_SHOWN = 50_000  # students and classes whose names are remembered
 
 
-class ExecutionUpdate(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
     """The `data` of an `execution_update`.
 
     `executions` and `errors` are the student's totals in that class; `class_id` is null for none.
@@ -72,20 +72,19 @@ class Messages:
                     "execution_update",
                     of_place.channels,
                     resolved.at,
-                    ExecutionUpdate(
-                        event_id=event.id,
-                        event_type=event.type,
-                        user_id=event.student,
-                        class_id=of_place.class_id,
-                        notebook_path=event.notebook,
-                        cell_id=event.cell,
-                        cell_index=event.cell_index,
-                        status=status(event),
-                        executions=of_place.state.executions,
-                        errors=of_place.state.errors,
-                        verified=event.source.verified,
-                        name=update.name,
-                        team=update.team,
+                    ExecutionUpdate(  # by position: keywords would take half a microsecond longer
+                        event.id,
+                        event.type,
+                        event.student,
+                        of_place.class_id,
+                        event.notebook,
+                        event.cell,
+                        event.cell_index,
+                        status(event),
+                        of_place.state.executions,
+                        of_place.state.errors,
+                        event.source.verified,
+                        *update,
                     ),
                 )
             )

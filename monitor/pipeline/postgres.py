@@ -18,6 +18,7 @@ from monitor.pipeline.handler_runner import queue_runs
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.resolving import Batch, Resolved, Resolver
+from monitor.pipeline.rosters import VERSION
 from monitor.pipeline.rows import home_row, session_changes, state_deltas
 
 # Errors of the rows themselves, which would be refused again; any other may be temporary.
@@ -100,6 +101,16 @@ class PostgresSink:
             raise to_unavailable(error) from error
 
     async def _write(self, connection: asyncpg.Connection, events: list[Event]) -> Stored:
+        for is_last in (False, False, True):  # in a lesson's first minute they change all the time
+            try:
+                return await self._write_once(connection, events, accepts_changes=is_last)
+            except _RostersChanged:
+                self._resolver.outdate()
+        raise AssertionError("unreachable: the last attempt accepts changes")
+
+    async def _write_once(
+        self, connection: asyncpg.Connection, events: list[Event], accepts_changes: bool
+    ) -> Stored:
         batch = await self._resolver.resolve(connection, events)
         if not batch.events:
             return Stored([], [], [], batch.refused, {})
@@ -111,20 +122,21 @@ class PostgresSink:
             )
         ]
         distinct = _distinct(pending)
-        duplicates = len(pending) - len(distinct)
         noted = self._credential_log.unknown(distinct)
         try:
             async with connection.transaction():
                 await copy(connection, distinct)
                 copied = Copied(distinct, [])
+                states = await self._record(connection, copied, len(pending) - len(distinct))
+                _check_version(batch, states, accepts_changes)
                 await credential_log.write(connection, noted)
-                states = await self._record(connection, copied, duplicates)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
                 copied = await copy_new(connection, distinct)
                 duplicates = len(pending) - len(copied.new) - len(copied.recommitted)
-                await credential_log.write(connection, noted)
                 states = await self._record(connection, copied, duplicates)
+                _check_version(batch, states, accepts_changes)
+                await credential_log.write(connection, noted)
         self._credential_log.keep(noted)
         return _stored(batch, copied, states)
 
@@ -181,6 +193,16 @@ def _distinct(pending: list[PendingRow]) -> list[PendingRow]:
     return list(first.values())
 
 
+class _RostersChanged(Exception):
+    """The classes of a batch were decided by rosters that have changed meanwhile."""
+
+
+def _check_version(batch: Batch, states: list[asyncpg.Record], accepts_changes: bool) -> None:
+    """Raises _RostersChanged, in the transaction that stores the batch."""
+    if states and not accepts_changes and tuple(states[0]["version"]) != batch.version:
+        raise _RostersChanged
+
+
 def _stored(batch: Batch, copied: Copied, rows: list[asyncpg.Record]) -> Stored:
     states = {
         (row["student_id"], row["class_id"]): State(
@@ -204,7 +226,7 @@ def _stored(batch: Batch, copied: Copied, rows: list[asyncpg.Record]) -> Stored:
 
 
 # The changes are passed as JSON: an array per column takes four times as long to encode.
-_RECORD_BATCH = """
+_RECORD_BATCH = f"""
     WITH deltas AS MATERIALIZED (
         SELECT * FROM json_to_recordset($1) AS delta (
             student_id bigint, class_id bigint, first_at timestamptz, last_at timestamptz,
@@ -252,7 +274,7 @@ _RECORD_BATCH = """
         last_received_at = GREATEST(s.last_received_at, d.received_at),
         last_success_at = GREATEST(s.last_success_at, d.last_success_at),
         error_times = CASE
-            WHEN d.error_times IS NULL AND (d.last_success_at IS NULL OR s.error_times = '{}')
+            WHEN d.error_times IS NULL AND (d.last_success_at IS NULL OR s.error_times = '{{}}')
             THEN s.error_times
             ELSE errors_since(
                 GREATEST(s.last_success_at, d.last_success_at), s.error_times, d.error_times)
@@ -288,8 +310,8 @@ _RECORD_BATCH = """
     JOIN locked USING (student_id, class_id)
     WHERE s.student_id = d.student_id AND s.class_id = d.class_id
     RETURNING s.student_id, s.class_id, s.executions, s.errors, s.name, s.team,
-        (SELECT id FROM points) AS outbox_id
-"""
+        (SELECT id FROM points) AS outbox_id, ARRAY[{VERSION}] AS version
+"""  # noqa: S608 - constants
 
 _UPDATE_SESSIONS = """
     UPDATE sessions SET

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
 
-from monitor.events.event import Event
+from monitor.events.event import Event, Source
 from monitor.pipeline import first_receipts
 from monitor.pipeline.class_choice import Place
-from monitor.pipeline.id_cache import IdCache
-from monitor.pipeline.rosters import RosterCache
+from monitor.pipeline.id_cache import IdCache, Sender
+from monitor.pipeline.rosters import RosterCache, Version
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -34,12 +34,26 @@ class Batch(NamedTuple):
     """A batch's events that are to be stored, with what each refers to.
 
     `positions` are their positions in the batch; `refused` are the others', with the reasons.
+    `version` is that of the rosters which decided their classes.
     """
 
     events: list[Event]
     resolved: list[Resolved]
     positions: Sequence[int]
     refused: dict[int, str]
+    version: Version | None
+
+
+class _Known(NamedTuple):
+    """What holds for all events of a student, a session and a source until rosters change.
+
+    `aliases` are those of the class, by path. `source` is kept so that its id stays its own.
+    """
+
+    place: Place
+    sender: Sender
+    aliases: dict[str, int]
+    source: Source
 
 
 class Resolver:
@@ -48,46 +62,119 @@ class Resolver:
     def __init__(self, ids: IdCache) -> None:
         self._ids = ids
         self._rosters = RosterCache()
+        self._known: dict[tuple[str, str | None, int], _Known] = {}
 
     def forget(self) -> None:
         """Drops what is in memory: PostgreSQL may be another one."""
         self._ids.forget()
+        self.outdate()
+
+    def outdate(self) -> None:
+        """Drops the rosters: they have changed."""
         self._rosters.forget()
+        self._known = {}
 
     async def resolve(self, connection: asyncpg.Connection, events: list[Event]) -> Batch:
         """The batch as it is to be stored."""
-        self._ids.make_room()
-        students = await self._ids.students(connection, events)
-        now = await self._rosters.refresh(connection)
-        judged = await self._rosters.judged(connection, students)
-        await first_receipts.judge(connection, events, students, now, judged)
-        found, refused = await self._rosters.place(connection, events, students)
+        if self._ids.make_room() or self._rosters.is_outdated:
+            self.outdate()
+            await self._rosters.load(connection)
+        found, unknown = self._look_up(events)
+        refused = await self._find(connection, events, unknown, found) if unknown else {}
         positions: Sequence[int] = range(len(events))
         if refused:
             positions = [each for each in positions if each not in refused]
             events = [events[each] for each in positions]
-        places = [place for place in found if place] if refused else found
-        resolved = await self._resolve(connection, events, cast(list[Place], places))
-        return Batch(events, resolved, positions, refused)
+        known = [each for each in found if each]
+        resolved = await self._resolve(connection, events, known)
+        return Batch(events, resolved, positions, refused, self._rosters.version)
+
+    def _look_up(self, events: list[Event]) -> tuple[list[_Known | None], list[int]]:
+        """What is known of each event, and the positions of those that need a closer look."""
+        known = self._known
+        surely, ahead = first_receipts.usable_times(self._rosters.now)
+        found: list[_Known | None] = []
+        unknown: list[int] = []
+        for position, event in enumerate(events):
+            each = known.get((event.student, event.session, id(event.source)))
+            if each is not None and event.class_code is None and not event.untimed:
+                sender, time, received_at = each.sender, event.time, event.received_at
+                if (
+                    sender.from_delay <= received_at - time <= sender.to_delay
+                    and surely < time < ahead
+                    and time >= sender.start_time
+                ):
+                    sender.previous = time, received_at
+                    found.append(each)
+                    continue
+            unknown.append(position)
+            found.append(None)
+        return found, unknown
+
+    async def _find(
+        self,
+        connection: asyncpg.Connection,
+        events: list[Event],
+        unknown: list[int],
+        found: list[_Known | None],
+    ) -> dict[int, str]:
+        """Finds what is not known, and fills it in; by position, why a class refuses an event."""
+        unknown = _with_same_sender(events, unknown)
+        chosen = [events[position] for position in unknown]
+        students = await self._ids.students(connection, chosen)
+        rosters = self._rosters
+        judged = await rosters.judged(connection, students)
+        await first_receipts.judge(connection, chosen, students, rosters.now, judged)
+        places, refused = await rosters.place(connection, list(zip(chosen, students, strict=True)))
+        taken = [chosen[each] for each in places]
+        await self._ids.ensure_states(connection, list(places.values()))
+        senders = await self._ids.senders(connection, taken, list(places.values()))
+        memory = self._known
+        for (position, place), event, sender in zip(places.items(), taken, senders, strict=True):
+            aliases = self._ids.aliases_of(place.class_id)
+            known = _Known(place, sender, aliases, event.source)
+            found[unknown[position]] = known
+            if rosters.is_lasting(event, place) and place.student not in judged:
+                memory[event.student, event.session, id(event.source)] = known
+        return {unknown[position]: reason for position, reason in refused.items()}
 
     async def _resolve(
-        self, connection: asyncpg.Connection, events: list[Event], places: list[Place]
+        self, connection: asyncpg.Connection, events: list[Event], known: list[_Known]
     ) -> list[Resolved]:
-        ids = self._ids
-        await ids.ensure_states(connection, places)
-        senders = await ids.senders(connection, events, places)
-        aliases = await ids.aliases(connection, events, places)
-        cells = await ids.cells(connection, events, aliases)
+        missing = {
+            (each.place.class_id, event.notebook)
+            for event, each in zip(events, known, strict=True)
+            if event.notebook and event.notebook not in each.aliases
+        }
+        if missing:
+            await self._ids.add_aliases(connection, missing)
+        aliases = [
+            each.aliases[event.notebook] if event.notebook else None
+            for event, each in zip(events, known, strict=True)
+        ]
+        cells = await self._ids.cells(connection, events, aliases)
         resolved = []
-        for event, place, sender, alias, cell in zip(
-            events, places, senders, aliases, cells, strict=True
+        for event, (place, sender, _, _), alias, cell in zip(
+            events, known, aliases, cells, strict=True
         ):
             event.class_id = place.class_id
-            time, received_at, offset = event.time, event.received_at, sender.offset
-            if offset and time != received_at:  # else it has no time of its own
-                at = min(time + offset * _MICROSECOND, received_at)
+            at, received_at, offset = event.time, event.received_at, sender.offset
+            if offset and at != received_at:  # else it has no time of its own
+                at += offset * _MICROSECOND
             else:
-                at, offset = (time if time < received_at else received_at), 0
+                offset = 0
+            if at > received_at:
+                at = received_at
             session = sender.id if event.session else None
             resolved.append(Resolved(place, session, alias, cell, offset, at))
         return resolved
+
+
+def _with_same_sender(events: list[Event], chosen: list[int]) -> list[int]:
+    """The chosen positions, and those of their senders' other events, to judge them together."""
+    senders = {(events[each].student, events[each].session) for each in chosen}
+    return [
+        position
+        for position, event in enumerate(events)
+        if (event.student, event.session) in senders
+    ]

@@ -3,11 +3,11 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from monitor.events.event import Event, Source
+from monitor.events.event import Event
 from monitor.pipeline.class_choice import (
     Member,
     Place,
@@ -18,17 +18,22 @@ from monitor.pipeline.class_choice import (
     place_of,
 )
 
+# Of roster_changes: two columns.
+VERSION = """
+    (SELECT count(*) FROM roster_changes),
+    (SELECT COALESCE(sum(id), 0)::bigint FROM roster_changes)
+"""
 _MAX_AGE = 60.0  # seconds in memory: students' own credentials end without a change of rosters
-_MAX_PLACES = 200_000
 _NOT_TAKEN = frozenset({"not_on_roster", "too_many_waiting"})
 
 Placed = list[tuple[Event, int]]  # events with their students' ids
+Version = tuple[int, int]  # of the rosters, as VERSION selects it
 
 
 class RosterCache:
-    """The rosters of the students who sent events lately, kept until PostgreSQL's change.
+    """The rosters of the students who sent events lately, of one version.
 
-    Each batch asks whether they have changed: one small query in place of a large one.
+    The transaction that stores a batch sees whether they have changed meanwhile.
     """
 
     def __init__(self) -> None:
@@ -37,85 +42,106 @@ class RosterCache:
     def forget(self) -> None:
         """Drops all, so that the next batch looks everything up."""
         # New objects, not emptied ones: a batch that is being placed keeps its own.
-        self._version: tuple[int, int] | None = None
+        self.version: Version | None = None
+        self._now = datetime.min.replace(tzinfo=UTC)
         self._loaded_at = 0.0
         self._rosters = Rosters({})
         self._judged: dict[int, bool] = {}
-        self._places: dict[tuple[int, int], tuple[Place, Source]] = {}
 
-    async def refresh(self, connection: asyncpg.Connection) -> datetime:
-        """Drops what is out of date. Returns PostgreSQL's time."""
-        changes, total, now = await connection.fetchrow(_SELECT_VERSION)
-        loop_time = asyncio.get_running_loop().time()
-        is_old = loop_time - self._loaded_at > _MAX_AGE or len(self._places) > _MAX_PLACES
-        if is_old or self._version != (changes, total):
-            self.forget()
-            self._version, self._loaded_at = (changes, total), loop_time
-        return now  # type: ignore[no-any-return]
+    @property
+    def is_outdated(self) -> bool:
+        age = asyncio.get_running_loop().time() - self._loaded_at
+        return self.version is None or age > _MAX_AGE
+
+    async def load(self, connection: asyncpg.Connection) -> None:
+        """Starts again, with the present version."""
+        self.forget()
+        changes, total, now = await connection.fetchrow(f"SELECT {VERSION}, clock_timestamp()")
+        self.version = changes, total
+        self._loaded_at = asyncio.get_running_loop().time()
+        self._now = now
+
+    @property
+    def now(self) -> datetime:
+        """PostgreSQL's time."""
+        age = asyncio.get_running_loop().time() - self._loaded_at
+        return self._now + timedelta(seconds=age)
 
     async def judged(self, connection: asyncpg.Connection, students: list[int]) -> set[int]:
-        """Those of the students who have an event in first_receipts, for at least a minute."""
+        """Those of the students who had an event in first_receipts when they were looked up."""
         known = self._judged
         if missing := set(students) - known.keys():
             rows = await connection.fetch(_SELECT_JUDGED, list(missing))
             known.update(dict.fromkeys(missing, False))
             known.update((row["student_id"], True) for row in rows)
-            return {student for student in students if known[student]}
         return {student for student in set(students) if known[student]}
 
     async def place(
-        self, connection: asyncpg.Connection, events: list[Event], students: list[int]
-    ) -> tuple[list[Place | None], dict[int, str]]:
-        """The place of each event; by position, why their class does not take the others."""
-        known = self._places
-        places: list[Place | None] = []
-        unknown: list[int] = []
-        for position, (event, student) in enumerate(zip(events, students, strict=True)):
-            found = known.get((student, id(event.source))) if event.class_code is None else None
-            if found is None:
-                unknown.append(position)
-                places.append(None)
-            else:
-                places.append(found[0])
+        self, connection: asyncpg.Connection, placed: Placed
+    ) -> tuple[dict[int, Place], dict[int, str]]:
+        """By position, the place of each event, or why its class does not take it."""
+        outcomes = await self._join(connection, placed)
+        rosters = self._rosters
+        places: dict[int, Place] = {}
         refused: dict[int, str] = {}
-        if unknown:
-            refused = await self._place(connection, events, students, unknown, places)
-        return places, refused
-
-    async def _place(
-        self,
-        connection: asyncpg.Connection,
-        events: list[Event],
-        students: list[int],
-        unknown: list[int],
-        places: list[Place | None],
-    ) -> dict[int, str]:
-        known, rosters = self._places, self._rosters
-        placed = [(events[position], students[position]) for position in unknown]
-        await _load(connection, placed, rosters)
-        outcomes = await _join(connection, placed, rosters)
-        refused: dict[int, str] = {}
-        for position, (event, student) in zip(unknown, placed, strict=True):
+        for position, (event, student) in enumerate(placed):
             source = event.source
             outcome = outcomes.get((student, source.class_id or 0)) if outcomes else None
             if outcome in _NOT_TAKEN and is_class_key(source):
                 refused[position] = outcome
-                continue
-            place = places[position] = place_of(event, student, rosters)
-            if outcome is None and _is_lasting(event, student, rosters):
-                known[student, id(source)] = place, source
-        return refused
+            else:
+                places[position] = place_of(event, student, rosters)
+        return places, refused
+
+    async def _join(
+        self, connection: asyncpg.Connection, placed: Placed
+    ) -> dict[tuple[int, int], str]:
+        """Asks the classes of keys to take students who are not on their rosters.
+
+        Returns what became of those who were not taken, by student and class: `removed`,
+        `not_on_roster` or `too_many_waiting`; their events are counted for the class's page.
+        """
+        await _load(connection, placed, self._rosters)
+        new = _newcomers(placed, self._rosters)
+        if not new:
+            return {}
+        outcomes: dict[tuple[int, int], str] = {}
+        for (class_id, credential), students in sorted(new.items()):
+            for row in await connection.fetch(_JOIN, class_id, sorted(students), credential):
+                if row["outcome"] not in ("student", "waiting"):
+                    outcomes[row["student_id"], class_id] = row["outcome"]
+        if len(outcomes) < sum(map(len, new.values())):  # the rosters have changed
+            await self.load(connection)
+            await _load(connection, placed, self._rosters)
+        if outcomes:
+            await _note_refusals(connection, placed, outcomes)
+        return outcomes
+
+    def is_lasting(self, event: Event, place: Place) -> bool:
+        """Whether all of the student's events from the same source belong to the same place.
+
+        A source that is made for one request only would never be seen again.
+        """
+        source = event.source
+        if event.class_code or source.class_code or source.sent_offset is not None:
+            return False
+        if is_class_key(source):
+            return place.line is not None
+        return not depends_on_notebook(place.student, self._rosters)
 
 
-def _is_lasting(event: Event, student: int, rosters: Rosters) -> bool:
-    """Whether all events of the student from the same source belong to the same place.
-
-    A source that is made for one request only would never be found again.
-    """
-    source = event.source
-    if event.class_code or source.class_code or source.sent_offset is not None:
-        return False
-    return is_class_key(source) or not depends_on_notebook(student, rosters)
+def _newcomers(placed: Placed, rosters: Rosters) -> dict[tuple[int, str], set[int]]:
+    """The students who may join a class by its key, by class and credential."""
+    new: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
+    for event, student in placed:
+        source = event.source
+        if (
+            is_class_key(source)
+            and source.class_id not in rosters.members.get(student, ())
+            and not names_another(event, rosters)
+        ):
+            new[source.class_id or 0, source.credential or ""].add(student)
+    return new
 
 
 async def _load(connection: asyncpg.Connection, placed: Placed, rosters: Rosters) -> None:
@@ -157,36 +183,6 @@ async def _load_handed_out(
             rosters.handed_out[row["student_id"], row["path"]] = row["classes"]
 
 
-async def _join(
-    connection: asyncpg.Connection, placed: Placed, rosters: Rosters
-) -> dict[tuple[int, int], str]:
-    """Asks the classes of keys to take students who are not on their rosters.
-
-    Adds those who are taken to `rosters`. Returns what became of the others, by student and class:
-    `removed`, `not_on_roster` or `too_many_waiting`; their events are counted for the class's page.
-    """
-    new: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
-    for event, student in placed:
-        source = event.source
-        if (
-            is_class_key(source)
-            and source.class_id not in rosters.members.get(student, ())
-            and not names_another(event, rosters)
-        ):
-            new[source.class_id or 0, source.credential or ""].add(student)
-    outcomes: dict[tuple[int, int], str] = {}
-    for (class_id, credential), joining in sorted(new.items()):
-        for row in await connection.fetch(_JOIN, class_id, sorted(joining), credential):
-            student, outcome = row["student_id"], row["outcome"]
-            if outcome in ("student", "waiting"):
-                rosters.members.setdefault(student, {})[class_id] = Member(outcome, True)
-            else:
-                outcomes[student, class_id] = outcome
-    if outcomes:
-        await _note_refusals(connection, placed, outcomes)
-    return outcomes
-
-
 async def _note_refusals(
     connection: asyncpg.Connection,
     placed: Iterable[tuple[Event, int]],
@@ -201,10 +197,6 @@ async def _note_refusals(
         users: Sequence[str] = list(counts)
         await connection.execute(_NOTE_REFUSALS, class_id, reason, users, list(counts.values()))
 
-
-_SELECT_VERSION = """
-    SELECT count(*), COALESCE(sum(id), 0)::bigint, clock_timestamp() FROM roster_changes
-"""
 
 _SELECT_JUDGED = """
     SELECT student_id FROM unnest($1::bigint[]) AS student_id

@@ -46,7 +46,29 @@ _RUN_FIELDS = {
 
 def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
     """The one row of an event, and its table."""
-    kind, cell, source, place = event.type, resolved.cell, event.source, resolved.place
+    kind, cell, place = event.type, resolved.cell, resolved.place
+    without_column = _CELL_FIELDS if cell is None and event.cell else _NO_FIELDS
+    if kind in EXECUTIONS or kind in FAILURES:
+        return CELL_EXECUTIONS, (
+            place.student,
+            event.time,
+            event.id,
+            event.received_at,
+            kind,
+            resolved.session,
+            resolved.alias,
+            cell,
+            event.cell_type,
+            resolved.clock_offset,
+            event.execution_count,
+            status(event),
+            event.duration_ms,
+            event.code,
+            event.output,
+            event.error,
+            _metadata(event, without_column) if without_column else event.metadata,
+            *place.columns,
+        )
     head = (
         place.student,
         event.time,
@@ -57,27 +79,12 @@ def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
         resolved.alias,
         cell,
         event.cell_type,
-        place.class_id,
-        source.credential,
-        source.verified,
         resolved.clock_offset,
     )
-    without_column = _CELL_FIELDS if cell is None and event.cell else _NO_FIELDS
-    if kind in EXECUTIONS or kind in FAILURES:
-        return CELL_EXECUTIONS, (
-            *head,
-            event.execution_count,
-            status(event),
-            event.duration_ms,
-            event.code,
-            event.output,
-            event.error,
-            _metadata(event, without_column) if without_column else event.metadata,
-        )
     metadata = _metadata(event, without_column | _RUN_FIELDS)
     if action := ACTIONS.get(kind):
-        return NOTEBOOK_ACCESSES, (*head, action, metadata)
-    return EVENTS_TABLE, (*head, metadata)
+        return NOTEBOOK_ACCESSES, (*head, action, metadata, *place.columns)
+    return EVENTS_TABLE, (*head, metadata, *place.columns)
 
 
 def _metadata(event: Event, without_column: dict[str, str]) -> str:
@@ -102,14 +109,14 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
     class_id: int
     first_at: datetime
     last_at: datetime
-    received_at: datetime | None = None
+    received_at: datetime = _NEVER
     executions: int = 0
     errors: int = 0
-    last_success_at: datetime | None = None
+    last_success_at: datetime = _NEVER
     error_times: list[datetime] = []  # since the last success; the latest of them, ascending
-    alias_at: datetime | None = None
+    alias_at: datetime = _NEVER
     alias_id: int | None = None
-    cell_at: datetime | None = None
+    cell_at: datetime = _NEVER
     cell_id: int | None = None
     help_at: datetime | None = None
     help_stop_at: datetime | None = None
@@ -127,39 +134,38 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
     least_offset: int = 0
     greatest_offset: int = 0
 
-    def add(self, event: Event, resolved: Resolved, is_new: bool) -> None:
+    def add(  # noqa: C901 - of each event, and each call more would cost a tenth of a microsecond
+        self, event: Event, resolved: Resolved, is_new: bool
+    ) -> None:
         """Adds an event; one that is not new was counted when it was first committed."""
-        claimed_at = event.time
-        if claimed_at < self.first_at:
-            self.first_at = claimed_at
-        if claimed_at > self.last_at:
-            self.last_at = claimed_at
-        if not resolved.place.disputed:
-            self._add_undisputed(event, resolved, is_new)
-
-    def _add_undisputed(self, event: Event, resolved: Resolved, is_new: bool) -> None:
-        at = resolved.at
-        if self.received_at is None or event.received_at > self.received_at:
+        time, at, kind = event.time, resolved.at, event.type
+        if time < self.first_at:
+            self.first_at = time
+        elif time > self.last_at:
+            self.last_at = time
+        if resolved.place.disputed:
+            return
+        if event.received_at > self.received_at:
             self.received_at = event.received_at
         if resolved.clock_offset:
-            self.least_offset = min(self.least_offset, resolved.clock_offset)
-            self.greatest_offset = max(self.greatest_offset, resolved.clock_offset)
-        self._move_to(resolved)
-        if event.type in EXECUTIONS or event.type in FAILURES:
+            self._widen(resolved.clock_offset)
+        if resolved.alias and at >= self.alias_at:
+            self.alias_at, self.alias_id = at, resolved.alias
+        if resolved.cell and at >= self.cell_at:
+            self.cell_at, self.cell_id = at, resolved.cell
+        if kind in EXECUTIONS or kind in FAILURES:
             if is_new:
                 self._count(status(event), at)
-        elif event.type == "help":
+        elif kind == "help":
             self.help_at = max(self.help_at or at, at)
-        elif event.type == "help_stop":
+        elif kind == "help_stop":
             self.help_stop_at = max(self.help_stop_at or at, at)
-        self._add_claims(event, at)
+        if event.name or event.email or event.team or event.source.verified:
+            self._add_claims(event, at)
 
-    def _move_to(self, resolved: Resolved) -> None:
-        at = resolved.at
-        if resolved.alias and (self.alias_at is None or at >= self.alias_at):
-            self.alias_at, self.alias_id = at, resolved.alias
-        if resolved.cell and (self.cell_at is None or at >= self.cell_at):
-            self.cell_at, self.cell_id = at, resolved.cell
+    def _widen(self, clock_offset: int) -> None:
+        self.least_offset = min(self.least_offset, clock_offset)
+        self.greatest_offset = max(self.greatest_offset, clock_offset)
 
     def _count(self, outcome: str | None, at: datetime) -> None:
         if outcome == "rendered":
@@ -167,12 +173,13 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
         self.executions += 1
         if outcome == "error":
             self.errors += 1
-            if self.last_success_at is None or at > self.last_success_at:
+            if at > self.last_success_at:
                 insort(self.error_times, at)
                 del self.error_times[:-MAX_ERRORS_IN_A_ROW]
-        elif self.last_success_at is None or at > self.last_success_at:
+        elif at > self.last_success_at:
             self.last_success_at = at
-            del self.error_times[: bisect(self.error_times, at)]
+            if self.error_times:
+                del self.error_times[: bisect(self.error_times, at)]
 
     def _add_claims(self, event: Event, at: datetime) -> None:
         source = event.source
