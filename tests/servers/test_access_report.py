@@ -65,6 +65,18 @@ async def test_posts_with_an_ended_key_and_beyond_a_limit_are_listed(
     assert [each["user_ids"] for each in answer["refusals"]] == [[], []]
 
 
+async def test_posts_with_a_student_s_ended_token_are_listed(guarded_school: Replica) -> None:
+    async with client(guarded_school.url, token(unique("sensei"), "instructor")) as api:
+        class_id = (await create_class(api))["id"]
+        await create(api, f"/classes/{class_id}/students", user_id=unique("s"))
+        (issued,) = (await api.post(f"/classes/{class_id}/tokens", json={})).json()
+        await api.delete(f"/student-tokens/{issued['id']}")
+        assert await post(guarded_school, issued["token"], events(), "127.0.0.1") == 401
+        answer = await refusals(api, class_id, lambda answer: answer["refusals"])
+    (refusal,) = answer["refusals"]
+    assert (refusal["reason"], refusal["events"]) == ("ended_key", 1)
+
+
 async def test_addresses_are_not_stored(database: Database) -> None:
     report = AccessReport(database)
     async with database.transaction() as connection:
