@@ -72,8 +72,10 @@ class AccessReport:
                 await _note(connection, "over_limit", over)
                 await _write_shared(connection, shared)
         except BaseException:  # of PostgreSQL, or that this was cancelled
-            self._unknown_keys += unknown
-            self._over_limit += over
+            for refused, events in unknown.items():
+                _add(self._unknown_keys, refused, events)
+            for sender, events in over.items():
+                _add(self._over_limit, sender, events)
             self.shared_ids.give_back(shared)
             raise
 

@@ -108,7 +108,7 @@ async def test_a_class_has_its_policy(
         form = page.locator("form").filter(has=page.get_by_label("Active (untick"))
         policy = form.get_by_label("Who may join with the link")
         await expect(policy).to_have_value("open")
-        await policy.select_option("Whoever a teacher lets in")
+        await policy.select_option("Those a teacher lets in")
         await form.get_by_label("New students a day").fill("20")
         await form.get_by_role("button", name="Save").click()
         await expect(page.locator(".toast").last).to_contain_text("Saved.")
