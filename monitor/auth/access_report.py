@@ -72,8 +72,10 @@ class AccessReport:
                 await _note(connection, "over_limit", over)
                 await _write_shared(connection, shared)
         except BaseException:  # of PostgreSQL, or that this was cancelled
-            self._unknown_keys += unknown
-            self._over_limit += over
+            for refused, events in unknown.items():
+                _add(self._unknown_keys, refused, events)
+            for sender, events in over.items():
+                _add(self._over_limit, sender, events)
             self.shared_ids.give_back(shared)
             raise
 
@@ -93,7 +95,7 @@ def _hashed(address: str, key: str) -> str:
 async def _of_classes(
     connection: asyncpg.Connection, refused: Counter[tuple[bytes, str]]
 ) -> Counter[tuple[int, str]]:
-    """Those with a class's key that has ended: by class, and without the unknown ones."""
+    """Those with an ended key or token of a class: by class, and without the unknown ones."""
     digests = list({hashed for hashed, _ in refused})
     rows = await connection.fetch(_SELECT_ENDED, digests) if digests else []
     classes = {row["sha256"]: row["class_id"] for row in rows}
@@ -119,9 +121,13 @@ async def _write_shared(connection: asyncpg.Connection, shared: Mapping[Key, dat
     await connection.execute(_WRITE_SHARED, classes, user_ids, list(shared.values()))
 
 
+# Keys of classes, and students' tokens by the class that they were issued for.
 _SELECT_ENDED = """
     SELECT k.sha256, k.class_id FROM ingest_keys AS k JOIN classes AS c ON c.id = k.class_id
     WHERE k.sha256 = ANY($1::bytea[]) AND (k.valid_to <= now() OR NOT c.is_active)
+    UNION ALL
+    SELECT sha256, class_id FROM student_tokens
+    WHERE sha256 = ANY($1::bytea[]) AND class_id IS NOT NULL AND valid_to <= now()
 """
 
 _NOTE_REFUSALS = "SELECT note_refusals($1, $2, $3, $4)"

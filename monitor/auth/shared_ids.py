@@ -52,8 +52,10 @@ class SharedIds:
         return shared
 
     def give_back(self, shared: dict[Key, datetime]) -> None:
-        """Keeps for the next `take` what could not be written."""
-        self._shared = shared | self._shared
+        """Keeps for the next `take` what could not be written, as far as there is room."""
+        for key, at in shared.items():
+            if len(self._shared) < _MAX_IDS:
+                self._shared.setdefault(key, at)
 
     def _change(self, key: Key, sender: _Sender | None, address: str, event: Event) -> None:
         session, at = event.session or "", event.received_at
@@ -65,6 +67,7 @@ class SharedIds:
             sender.session, sender.address, sender.at = session, address, at
         else:
             since = sender.other_at if address == sender.other_address else None
-            if since is not None and at - since <= _AT_A_TIME:
+            is_back = since is not None and at - since <= _AT_A_TIME
+            if is_back and len(self._shared) < _MAX_IDS:
                 self._shared[key] = at
             self._senders[key] = _Sender(session, address, at, sender.address, sender.at)

@@ -1,7 +1,7 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
-import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
+import { JOINING_TEXTS } from "./joining-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
@@ -11,8 +11,8 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 // English and Japanese. {0} is the first argument; "a|b" is singular and plural by that number.
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
-  ...JOINING_TEXTS,
   ...INVITE_TEXTS,
+  ...JOINING_TEXTS,
   ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],

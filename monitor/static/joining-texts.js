@@ -4,7 +4,7 @@
 export const JOINING_TEXTS = {
   join_policy: ["Who may join with the link", "リンクから参加できる人"],
   policy_open: ["Anyone", "誰でも"],
-  policy_approve: ["Whoever a teacher lets in", "教員が承認した人"],
+  policy_approve: ["Those a teacher lets in", "教員が承認した人"],
   policy_roster: ["Only people on the roster", "名簿にある人だけ"],
   max_new_names: [
     "New students a day without approval (if anyone may join)",

@@ -4,9 +4,9 @@ import { IDLE_SECONDS } from "./config.js";
 import { arrange, button, el, failure } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
+import { openInvite } from "./invite.js";
 import { showNewcomers } from "./newcomers.js";
 import { showRefusals } from "./refusals.js";
-import { openInvite } from "./invite.js";
 import { STATES, STUCK_ERRORS } from "./states.js";
 import { StateCounts, Tile } from "./tile.js";
 

@@ -63,6 +63,9 @@ async def test_a_teacher_lets_in_and_refuses(
 async def test_who_was_heard_in_no_class_is_enrolled(replica: Replica, browser: Browser) -> None:
     await post(replica, None, "hanako")
     await post(replica, None, "taro", userName="太郎")
+    async with open_tab(browser, replica.url) as page:
+        welcome = page.locator(".welcome")
+        await expect(welcome).to_contain_text("2 students are already sending.")
     async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1") as api:
         class_id = (await create_class(api))["id"]
     async with open_tab(browser, view_url(replica, class_id)) as page:
@@ -105,7 +108,7 @@ async def test_a_class_has_its_policy(
         form = page.locator("form").filter(has=page.get_by_label("Active (untick"))
         policy = form.get_by_label("Who may join with the link")
         await expect(policy).to_have_value("open")
-        await policy.select_option("Whoever a teacher lets in")
+        await policy.select_option("Those a teacher lets in")
         await form.get_by_label("New students a day").fill("20")
         await form.get_by_role("button", name="Save").click()
         await expect(page.locator(".toast").last).to_contain_text("Saved.")

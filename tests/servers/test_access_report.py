@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from monitor.auth import access_report as module
 from monitor.auth import keys
 from monitor.auth.access_report import AccessReport
 from monitor.auth.keys import IngestKeyCreate
@@ -65,6 +66,18 @@ async def test_posts_with_an_ended_key_and_beyond_a_limit_are_listed(
     assert [each["user_ids"] for each in answer["refusals"]] == [[], []]
 
 
+async def test_posts_with_a_student_s_ended_token_are_listed(guarded_school: Replica) -> None:
+    async with client(guarded_school.url, token(unique("sensei"), "instructor")) as api:
+        class_id = (await create_class(api))["id"]
+        await create(api, f"/classes/{class_id}/students", user_id=unique("s"))
+        (issued,) = (await api.post(f"/classes/{class_id}/tokens", json={})).json()
+        await api.delete(f"/student-tokens/{issued['id']}")
+        assert await post(guarded_school, issued["token"], events(), "127.0.0.1") == 401
+        answer = await refusals(api, class_id, lambda answer: answer["refusals"])
+    (refusal,) = answer["refusals"]
+    assert (refusal["reason"], refusal["events"]) == ("ended_key", 1)
+
+
 async def test_addresses_are_not_stored(database: Database) -> None:
     report = AccessReport(database)
     async with database.transaction() as connection:
@@ -100,6 +113,28 @@ async def test_counts_are_kept_while_postgresql_is_away(database: Database) -> N
     await report.stop(deadline_soon())
     async with database.transaction() as connection:
         assert await connection.fetchval("SELECT sum(events) FROM class_refusals") == 3
+
+
+async def test_memory_is_bounded_while_postgresql_is_away(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_SENDERS", 10)
+    report = AccessReport(database)
+    async with database.transaction() as connection:
+        class_id = await connection.fetchval(
+            "INSERT INTO classes (class_code, name) VALUES ('x', 'x') RETURNING id"
+        )
+        await connection.execute("LOCK TABLE class_refusals")
+        for attempt in range(3):
+            for number in range(20):
+                address = f"192.0.{attempt}.{number}"
+                report.refuse_over_limit(class_id, "cmk_x", address, 1)
+                report.refuse_key(f"cmk_{number}", address)
+            writing = asyncio.create_task(report._write())
+            await asyncio.wait([writing], timeout=0.2)
+            writing.cancel()
+            await asyncio.wait([writing])
+    assert len(report._unknown_keys) == len(report._over_limit) == 10
 
 
 async def test_two_who_type_under_one_id_are_listed(guarded_school: Replica) -> None:

@@ -68,8 +68,11 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_IDS", 10)
     ids = SharedIds()
     for number in range(95):
-        ids.compare(7, A, [make_event(student=f"s{number}")])
+        for session, address in (("one", A), ("two", B), ("one", A)):
+            ids.compare(7, address, [make_event(student=f"s{number}", session=session)])
     assert len(ids._senders) <= 10
+    ids.give_back({(7, f"t{number}"): START for number in range(95)})
+    assert len(ids.take()) == 10
 
 
 def test_what_could_not_be_written_is_kept() -> None:
