@@ -345,6 +345,23 @@ async def test_what_people_with_power_did_is_on_record(world: World) -> None:
     assert entry["detail"] == {"grade": 91}
 
 
+async def test_changes_of_rosters_and_copies_are_on_record(world: World) -> None:
+    class_path = f"/classes/{world.ids['class_id']}"
+    line_path = f"{class_path}/students/{world.ids['student_id']}"
+    code = unique()
+    async with client(world.url, token("root", "admin")) as admin:
+        total = int((await admin.get("/audit")).headers["X-Total-Count"])
+        async with client(world.url, token("sensei", "instructor")) as api:
+            await api.put(line_path, json={"name": "花子", "team": None})
+            await api.post(f"{class_path}/copy", json={"name": "x", "class_code": code})
+            await api.put(line_path, json={"name": "x" * 513})  # refused
+        entries = (await admin.get("/audit", params={"skip": total})).json()
+    assert [(each["name"], each["path"], each["detail"]) for each in entries] == [
+        ("sensei", f"/api/v1{line_path}", {"name": "花子"}),
+        ("sensei", f"/api/v1{class_path}/copy", {"name": "x", "class_code": code}),
+    ]
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_exports_are_on_record(world: World, method: str) -> None:
     async with client(world.url, token("root", "admin")) as admin:
