@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from math import isinf
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -47,7 +48,7 @@ def _of_principal(principal: Principal) -> Source:
         class_id=principal.class_id,
         student=principal.student,
         verified=principal.student is not None and principal.confirmed,
-        valid_until=principal.expires,
+        valid_until=None if isinf(principal.expires) else principal.expires,
     )
 
 

@@ -21,16 +21,17 @@ class Source(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
     `credential` is `key 7`, `token 12` or `person ann`; None without one. `student` is the user_id
     that the credential is bound to: only that student's events may be sent with it, and they are
-    `verified`, until the credential ends (`valid_until`, seconds since 1970). `class_id` is the
-    class of a key, or the one that a student's token was issued for. `class_code` is the class that
-    the URL names, `sent_offset` the time of receipt minus the sender's `sentAt`, in microseconds.
+    `verified`, until the credential ends (`valid_until`, seconds since 1970; None: never, for JSON
+    has no infinity). `class_id` is the class of a key, or the one that a student's token was issued
+    for. `class_code` is the class that the URL names, `sent_offset` the time of receipt minus the
+    sender's `sentAt`, in microseconds.
     """
 
     credential: str | None = None
     class_id: int | None = None
     student: str | None = None
     verified: bool = False
-    valid_until: float = float("inf")
+    valid_until: float | None = None
     class_code: str | None = None
     sent_offset: int | None = None
 

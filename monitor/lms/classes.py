@@ -115,7 +115,7 @@ async def delete(connection: asyncpg.Connection, class_id: int) -> ClassResponse
 
 
 _END_KEYS = """
-    UPDATE ingest_keys SET valid_to = now(), version = version + 1
+    UPDATE ingest_keys SET valid_to = now()
     WHERE class_id = $1 AND (valid_to IS NULL OR valid_to > now())
 """
 

@@ -134,8 +134,9 @@ async def update(
     """Changes a line of the roster. Raises NotFound."""
     changes = values(body)
     if changes:
-        columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(changes, 3))
-        query = _UPDATE.format(changes=columns)
+        columns = [f"{name} = ${number}" for number, name in enumerate(changes, 3)]
+        columns += [_LET_IN] if "role" in changes else []
+        query = _UPDATE.format(changes=", ".join(columns))
         await connection.execute(query, class_id, student_id, *changes.values())
     return await _entry(connection, class_id, student_id, is_open=is_open)
 
@@ -188,6 +189,12 @@ _ENROL = """
         team = COALESCE(EXCLUDED.team, line.team),
         joined_at = CASE line.role WHEN 'waiting' THEN now() ELSE line.joined_at END,
         joined_by = NULL
+"""
+
+# Who was waiting is a member from now on, as if put on the roster by hand.
+_LET_IN = """
+    joined_at = CASE role WHEN 'waiting' THEN now() ELSE joined_at END,
+    joined_by = CASE role WHEN 'waiting' THEN NULL ELSE joined_by END
 """
 
 _FORGET_REMOVALS = """

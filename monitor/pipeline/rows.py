@@ -6,7 +6,6 @@ Pure functions: events and ids in, rows out.
 from bisect import bisect, insort
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from math import isinf
 from typing import Any, NamedTuple
 
 import msgspec
@@ -194,9 +193,9 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
             self.verified_until = _timestamp(source.valid_until)
 
 
-def _timestamp(seconds: float) -> str:
-    """Seconds since 1970 as PostgreSQL reads them."""
-    return "infinity" if isinf(seconds) else datetime.fromtimestamp(seconds, UTC).isoformat()
+def _timestamp(seconds: float | None) -> str:
+    """Seconds since 1970 as PostgreSQL reads them; None is never."""
+    return "infinity" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def state_deltas(

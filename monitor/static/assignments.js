@@ -51,11 +51,14 @@ export class Assignments {
       fields: [{ name: "path", label: t("path"), properties: path }, ...fieldsOf()],
       button: t("assign"),
       submit: async ({ path: notebookPath, ...values }) => {
+        const wanted = { class_id: this.#store.id, path: notebookPath };
         /** @type {Notebook[]} */
-        const [existing] = await call(`notebooks?path=${encodeURIComponent(notebookPath)}`);
+        const [existing] = await call(
+          `notebooks?class_id=${wanted.class_id}&path=${encodeURIComponent(wanted.path)}`,
+        );
         /** @type {Notebook} */
-        const notebook = existing ?? (await send("POST", "notebooks", { path: notebookPath }));
-        const place = { class_id: this.#store.id, notebook_id: notebook.id };
+        const notebook = existing ?? (await send("POST", "notebooks", wanted));
+        const place = { class_id: wanted.class_id, notebook_id: notebook.id };
         await send("POST", "assignments", { ...place, ...bodyOf(values) });
         toast(t("assigned", values.title));
         await this.load();

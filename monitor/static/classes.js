@@ -1,8 +1,8 @@
-// A class: create, change, archive, delete.
+// A class: create, change, copy, archive, delete.
 
 import { call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
-import { button, toast } from "./dom.js";
+import { button, el, toast } from "./dom.js";
 import { makeForm } from "./forms.js";
 import { t } from "./i18n.js";
 import { openInvite } from "./invite.js";
@@ -76,6 +76,26 @@ export function classForm(current) {
 }
 
 /** @param {Class} current */
+export function copyForm(current) {
+  const [name, code] = fieldsOf({ name: current.name });
+  const optional = { placeholder: t("code_hint") };
+  const form = makeForm({
+    heading: t("copy_class"),
+    fields: [name, { ...code, properties: optional }],
+    button: t("make_copy"),
+    submit: async (values) => {
+      const body = { name: values.name, class_code: values.class_code || newCode() };
+      /** @type {Class} */
+      const created = await send("POST", `classes/${current.id}/copy`, body);
+      dispatchEvent(new Event(CLASSES_CHANGED));
+      location.hash = `#/class/${created.id}/manage`;
+    },
+  });
+  form.append(el("p", { className: "hint", textContent: t("copy_class_hint") }));
+  return form;
+}
+
+/** @param {Class} current */
 function removeDemoButton(current) {
   const remove = button(t("remove_demo"), () =>
     askBefore({
@@ -105,7 +125,7 @@ function deleteButton(current) {
         toast(t("deleted", current.name));
         location.hash = "#/";
       },
-      conflict: t("class_has_assignments"),
+      conflict: t("class_cannot_be_deleted"),
     }),
   );
   remove.className = "danger";

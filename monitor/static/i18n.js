@@ -163,15 +163,24 @@ const TEXTS = {
   description: ["Description", "説明"],
   create: ["Create", "作成"],
   archived: ["{0} (archived)", "{0}（終了）"],
-  is_active: ["Active (untick to archive)", "使用中（外すと「終了」になります）"],
+  is_active: [
+    "Active (untick to archive: its links and keys end for good)",
+    "使用中（外すと「終了」になり、リンクとキーは二度と使えなくなります）",
+  ],
+  copy_class: ["Copy for the next term", "次の学期用に複製"],
+  make_copy: ["Copy", "複製"],
+  copy_class_hint: [
+    "A new class with the same assignments, without due dates and students.",
+    "同じ課題の新しいクラスを作ります。提出期限と学生は引き継がれません。",
+  ],
   delete_class: ["Delete the class", "クラスを削除"],
   delete_class_sure: [
     "Delete the class “{0}” and its roster? The students' activity stays on record.",
     "クラス「{0}」と名簿を削除しますか？学生の活動の記録は残ります。",
   ],
-  class_has_assignments: [
-    "The class still has assignments. Delete them first, or archive the class: untick “Active”.",
-    "クラスに課題が残っています。先に課題を削除するか、「使用中」を外してクラスを終了してください。",
+  class_cannot_be_deleted: [
+    "The class has assignments or recorded activity. Delete the assignments first, or archive the class: untick “Active”.",
+    "クラスに課題または活動の記録が残っています。先に課題を削除するか、「使用中」を外してクラスを終了してください。",
   ],
   roster: ["Roster ({0})", "名簿（{0} 人）"],
   people: ["Roster", "名簿"],
@@ -184,6 +193,12 @@ const TEXTS = {
   student: ["Student", "学生"],
   assistant: ["Assistant", "TA"],
   teacher: ["Teacher", "教員"],
+  email: ["Email", "メール"],
+  edit_who: ["Edit {0}", "{0} さんを編集"],
+  edit_hint: [
+    "For this class only. A field left empty shows what the student's own events say.",
+    "このクラスだけの表示です。空欄にすると、学生側から届いた情報が表示されます。",
+  ],
   remove: ["Remove", "外す"],
   remove_who: ["Remove {0}", "{0} さんを外す"],
   remove_sure: [

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { Assignments } from "./assignments.js";
-import { classForm, newClassForm } from "./classes.js";
+import { classForm, copyForm, newClassForm } from "./classes.js";
 import { el, failure, toast } from "./dom.js";
 import { Roster } from "./roster.js";
 import { Tokens } from "./tokens.js";
@@ -35,7 +35,12 @@ export async function manageView(root, store) {
       roster.load(),
       tokens.load(),
     ]);
-    forms.replaceChildren(assignments.form(), classForm(current), newClassForm());
+    forms.replaceChildren(
+      assignments.form(),
+      classForm(current),
+      copyForm(current),
+      newClassForm(),
+    );
   } catch (error) {
     toast(failure(error));
   }

@@ -1,4 +1,4 @@
-// Who is in a class: enrol, change roles, remove.
+// Who is in a class: enrol, change names and roles, remove.
 
 import { all, call, send, sendCsv } from "./api.js";
 import { askBefore } from "./dialog.js";
@@ -11,6 +11,9 @@ import { t } from "./i18n.js";
 
 /** @type {Role[]} */
 const ROLES = ["student", "assistant", "teacher"];
+/** @type {("name" | "email" | "team")[]} */
+const TEXTS = ["name", "email", "team"];
+const MAX_LENGTH = 512;
 const HEADINGS = "user_id,name,email,team,role";
 const HAS_HEADINGS = /^[^\n]*(user_id|学籍番号)/i;
 
@@ -71,7 +74,7 @@ export class Roster {
       el("td", { textContent: person.user_id }),
       el("td", { textContent: person.team ?? "" }),
       el("td", {}, this.#rolePicker(person, name)),
-      el("td", {}, this.#removeButton(person, name)),
+      el("td", {}, this.#editButton(person, name), " ", this.#removeButton(person, name)),
     );
   }
 
@@ -87,8 +90,7 @@ export class Roster {
     picker.value = person.role;
     picker.onchange = async () => {
       try {
-        const enrolment = { student_id: person.student_id, role: picker.value };
-        await send("POST", `classes/${this.#store.id}/students`, enrolment);
+        await send("PUT", this.#pathOf(person), { role: picker.value });
         await this.#changed();
       } catch (error) {
         picker.value = person.role;
@@ -96,6 +98,45 @@ export class Roster {
       }
     };
     return picker;
+  }
+
+  /** @param {RosterEntry} person */
+  #pathOf(person) {
+    return `classes/${this.#store.id}/students/${person.student_id}`;
+  }
+
+  /**
+   * @param {RosterEntry} person
+   * @param {string} name
+   */
+  #editButton(person, name) {
+    const edit = button(t("change"), () => {
+      const form = makeForm({
+        heading: t("edit_who", name),
+        fields: TEXTS.map((field) => ({
+          name: field,
+          label: t(field),
+          properties: { value: person[field] ?? "", maxLength: MAX_LENGTH },
+        })),
+        button: t("save"),
+        submit: async (values) => {
+          const changed = TEXTS.filter((field) => values[field] !== (person[field] ?? ""));
+          const body = Object.fromEntries(changed.map((field) => [field, values[field] || null]));
+          await send("PUT", this.#pathOf(person), body);
+          dialog.close();
+          await this.#changed();
+        },
+      });
+      form.className = "";
+      form.append(" ", button(t("cancel"), () => dialog.close()));
+      const hinted = hint(t("edit_hint"));
+      const dialog = el("dialog", { className: "card", ariaLabel: edit.ariaLabel }, form, hinted);
+      dialog.onclose = () => dialog.remove();
+      document.body.append(dialog);
+      dialog.showModal();
+    });
+    edit.ariaLabel = t("edit_who", name);
+    return edit;
   }
 
   /**
@@ -108,8 +149,7 @@ export class Roster {
         question: t("remove_sure", name),
         confirm: t("remove"),
         task: async () => {
-          const path = `classes/${this.#store.id}/students/${person.student_id}`;
-          await call(path, { method: "DELETE" });
+          await call(this.#pathOf(person), { method: "DELETE" });
           await this.#changed();
         },
       }),

@@ -212,6 +212,7 @@ export interface RosterEntry {
   student_id: number;
   user_id: string;
   name: string | null;
+  email: string | null;
   team: string | null;
   role: Role | "waiting";
 }

@@ -81,7 +81,7 @@ async def test_class_and_assignments_are_edited_and_deleted(
         assert changed["due_date"] == kept["due_date"]
         await page.get_by_role("button", name="Delete the class").click()
         await dialog.get_by_role("button", name="Delete").click()
-        await expect(dialog).to_contain_text("Delete them first, or archive the class")
+        await expect(dialog).to_contain_text("Delete the assignments first, or archive the class")
         await dialog.get_by_role("button", name="Cancel").click()
         this = page.locator("form").filter(has=page.get_by_label("Active (untick"))
         await this.get_by_label("Name").fill("物理")
@@ -130,6 +130,43 @@ async def test_who_waits_is_on_the_roster_but_not_shown(
         await expect(role.get_by_role("option")).to_have_count(3)
         await page.goto(view_url(school, class_id))
         await expect(tile(page, user)).to_be_visible()
+
+
+async def test_a_line_of_the_roster_is_edited(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    await api.put(f"/students/{student}", json={"name": "記録", "team": "班1"})
+    async with open_tab(browser, view_url(school, class_id, "manage")) as page:
+        await page.get_by_role("button", name="Edit 記録").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog.get_by_label("Team")).to_have_value("班1")
+        await dialog.get_by_label("Name").fill("山田 花子")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_have_count(0)
+        row = page.locator(".people tbody tr").filter(has_text=user)
+        await expect(row).to_contain_text("山田 花子")
+        await api.put(f"/students/{student}", json={"name": "x", "team": "班2"})
+        (entry,) = (await api.get(f"/classes/{class_id}/students")).json()
+        assert (entry["name"], entry["team"]) == ("山田 花子", "班2")  # the team was not changed
+        await page.goto(view_url(school, class_id))
+        await expect(tile(page, "山田 花子")).to_contain_text("班1")
+
+
+async def test_a_class_is_copied_for_the_next_term(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, "hanako")
+    await create_assignment(api, class_id=class_id, title="第1回")
+    async with open_tab(browser, view_url(school, class_id, "manage")) as page:
+        heading = page.get_by_role("heading", name="Copy for the next term")
+        form = page.locator("form").filter(has=heading)
+        await expect(form.get_by_label("Name")).to_have_value("数学")
+        await form.get_by_label("Name").fill("数学 後期")
+        await form.get_by_role("button", name="Copy").click()
+        await expect(page.locator("header select option:checked")).to_have_text("数学 後期")
+        await expect(page.locator(".assignments .card")).to_contain_text("第1回")
+        await expect(page.get_by_text("Nobody is enrolled yet.")).to_be_visible()
 
 
 async def test_role_stays_when_the_change_fails(

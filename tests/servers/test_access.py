@@ -17,6 +17,7 @@ from tests.support.replicas import Replica
 from tests.support.tokens import CLAIMS, SECRET, bearer, client, token, unsigned
 
 PEOPLE = ("student", "instructor", "admin")
+LONG_AGO = {"since": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"}
 
 
 class World:
@@ -62,12 +63,24 @@ class World:
             }
             return ids, key["key"]
 
+    async def add_letters(self) -> None:
+        """A withdrawal and a dead letter of our class."""
+        async with client(self.url, None) as extension:
+            answer = await extension.post("/events", json=[{}], params={"key": self.key})
+            assert answer.status_code == 422
+        async with client(self.url, token("sensei", "instructor")) as api:
+            (letter,) = (await api.get("/rejected-events")).json()
+            path = f"/ingest-keys/{self.ids['key_id']}/withdraw"
+            withdrawal = (await api.post(path, json=LONG_AGO)).json()
+        self.ids |= {"letter_id": letter["id"], "withdrawal_id": withdrawal["id"]}
+
 
 @pytest.fixture(scope="module")
 async def world(guarded_school: Replica) -> World:
     world = World(guarded_school.url)
     world.ids, world.key = await world.make("sensei", "hanako")
     _, world.other_key = await world.make("kyoju", "taro")
+    await world.add_letters()
     return world
 
 
@@ -81,7 +94,7 @@ def credentials_of(role: str, ours: bool) -> dict[str, str]:
 
 
 def filled(path: str, ids: dict[str, Any]) -> str:
-    arguments = {"letter_id": 0, "test_id": "t", **ids}
+    arguments = {"test_id": "t", **ids}
     return path.replace("{path:path}", "main.js").format(**arguments)
 
 
@@ -95,6 +108,8 @@ def body_of(call: str, ids: dict[str, Any]) -> Any:
         "POST /classes": {"name": "x", "class_code": unique()},
         "POST /students": {"user_id": unique()},
         "POST /notebooks": {"path": unique(), "class_id": ids["class_id"]},
+        "POST /ingest-keys/{key_id}/withdraw": LONG_AGO,
+        "POST /student-tokens/{token_id}/withdraw": LONG_AGO,
         "POST /classes/{class_id}/copy": {"name": "x", "class_code": unique()},
         "POST /classes/{class_id}/help/{student_id}/take": {"name": "x"},
         "POST /classes/{class_id}/help/{student_id}/resolve": {"name": "x"},
@@ -343,6 +358,23 @@ async def test_what_people_with_power_did_is_on_record(world: World) -> None:
         f"/api/v1{path}",
     )
     assert entry["detail"] == {"grade": 91}
+
+
+async def test_changes_of_rosters_and_copies_are_on_record(world: World) -> None:
+    class_path = f"/classes/{world.ids['class_id']}"
+    line_path = f"{class_path}/students/{world.ids['student_id']}"
+    code = unique()
+    async with client(world.url, token("root", "admin")) as admin:
+        total = int((await admin.get("/audit")).headers["X-Total-Count"])
+        async with client(world.url, token("sensei", "instructor")) as api:
+            await api.put(line_path, json={"name": "花子", "team": None})
+            await api.post(f"{class_path}/copy", json={"name": "x", "class_code": code})
+            await api.put(line_path, json={"name": "x" * 513})  # refused
+        entries = (await admin.get("/audit", params={"skip": total})).json()
+    assert [(each["name"], each["path"], each["detail"]) for each in entries] == [
+        ("sensei", f"/api/v1{line_path}", {"name": "花子"}),
+        ("sensei", f"/api/v1{class_path}/copy", {"name": "x", "class_code": code}),
+    ]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

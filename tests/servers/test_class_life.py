@@ -1,5 +1,6 @@
 """How a class is put away, copied and deleted, and that its notebooks are its own."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -129,3 +130,16 @@ async def test_a_notebook_handed_out_is_the_classs_own(api: httpx.AsyncClient) -
     back = (await api.put(path, json={"class_id": one})).json()
     assert (back["class_id"], back["notebook_id"]) == (one, own["id"])
     assert (await api.put(path, json={"title": "x"})).json()["notebook_id"] == own["id"]
+
+
+async def test_a_notebook_handed_out_by_many_at_once_is_made_once(api: httpx.AsyncClient) -> None:
+    class_id = (await create_class(api))["id"]
+    nobodys = await create(api, "/notebooks", path=unique("a"))
+    assignments = await asyncio.gather(
+        *(
+            create_assignment(api, class_id=class_id, notebook_id=nobodys["id"], title=str(number))
+            for number in range(8)
+        )
+    )
+    (own,) = (await api.get("/notebooks", params={"class_id": class_id})).json()
+    assert {each["notebook_id"] for each in assignments} == {own["id"]}

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.lms import create_class, create_student, error_location, unique
+from tests.support.lms import create, create_class, create_student, error_location, unique
 from tests.support.postgres import address_in, fetch
 from tests.support.replicas import Replica
 
@@ -236,6 +236,27 @@ async def test_a_roster_shows_its_own_names_then_the_records_then_claimed_ones(
     line = {"name": "line", "email": "line@example.com", "team": "line"}
     await api.put(f"{path}/{student['id']}", json=line)
     assert await shown() == list(line.values())
+
+
+async def test_who_waits_is_let_in_by_enrolment_and_by_a_role(
+    api: httpx.AsyncClient, school: Replica
+) -> None:
+    class_id = (await create_class(api, join_policy="approve"))["id"]
+    key = await create(api, "/ingest-keys", name="x", class_id=class_id)
+    users = sorted((unique(), unique()))
+    events = [{"eventType": "help", "userId": user} for user in users]
+    await api.post("/events", json=events, params={"key": key["key"]})
+    one, other = (await roster(api, class_id)).values()
+    assert one["role"] == other["role"] == "waiting"
+    path = f"/classes/{class_id}/students"
+    enrolled = (await api.post(path, json={"user_id": one["user_id"]})).json()
+    changed = (await api.put(f"{path}/{other['student_id']}", json={"role": "student"})).json()
+    for waiting, member in ((one, enrolled), (other, changed)):
+        assert member["role"] == "student"
+        assert member["joined_at"] > waiting["joined_at"]
+    query = "SELECT joined_by FROM student_classes WHERE class_id = $1"
+    rows = await fetch(address_in(school.environment), query, class_id)
+    assert [row["joined_by"] for row in rows] == [None, None]  # no new names of the day
 
 
 async def test_on_an_open_server_a_roster_shows_names_claimed_in_no_class(

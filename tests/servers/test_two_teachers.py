@@ -110,6 +110,24 @@ async def test_who_was_removed_is_seen_no_more_and_stays_out(
     assert (await owner.student(pupil["student_id"]))["name"] == "花子"
 
 
+async def test_who_waits_neither_sees_the_class_nor_is_seen_in_it(owner: Teacher) -> None:
+    name = unique("waiting")
+    path = f"/classes/{owner.class_id}"
+    assert (await owner.api.put(path, json={"join_policy": "approve"})).status_code == 200
+    await post(owner.replica, owner.key, name)
+    entry = (await owner.roster())[name]
+    assert entry["role"] == "waiting"
+    async with client(owner.replica.url, token(name)) as api:
+        assert (await api.get(path)).status_code == 403
+        assert (await api.get("/classes")).json() == []
+        assert (await owner.api.get(f"/students/{entry['student_id']}")).status_code == 403
+        async with owner.listening(f"progress:{name}") as listener:
+            assert (await listener.next())["data"]["code"] == "forbidden"
+        await owner.enrol(name)
+        assert [each["id"] for each in (await api.get("/classes")).json()] == [owner.class_id]
+    assert (await owner.student(entry["student_id"]))["user_id"] == name
+
+
 async def test_nobody_is_enrolled_by_the_id_of_anothers_student(
     stranger: Teacher, pupil: dict[str, Any]
 ) -> None:
