@@ -26,23 +26,34 @@ async def class_state_at(
 
     By the times put right. Verified are those who are now.
     """
+    at = in_utc(at)
     students = await connection.fetch(_SELECT_STUDENTS, class_ids)
     if not students:
         await class_students(connection, class_ids)
+    ids, least, greatest = _columns(students, "student_id", "least_offset", "greatest_offset")
     rows = await connection.fetch(
         _SELECT_STATES,
         class_ids,
-        in_utc(at),
+        at,
         HELP_TIMEOUT,
         timedelta(seconds=query.idle_after),
         _LOOK_BACK,
         MAX_ERRORS_IN_A_ROW,
-        *_columns(students, "student_id", "least_offset", "greatest_offset"),
-        min((each["least_offset"] for each in students), default=0),
-        max((each["greatest_offset"] for each in students), default=0),
+        ids,
+        least,
+        greatest,
+        _moved(at, -_LOOK_BACK - timedelta(microseconds=max(greatest, default=0))),
+        _moved(at, timedelta(minutes=1) - timedelta(microseconds=min(least, default=0))),
     )
     states = {row["student_id"]: row for row in rows}
     return [_state({**each, **states[each["student_id"]]}) for each in students]
+
+
+def _moved(time: datetime, by: timedelta) -> datetime:
+    try:
+        return time + by
+    except OverflowError:  # at either end of the calendar
+        return time
 
 
 def _columns(rows: list[Any], *names: str) -> list[list[Any]]:
@@ -64,64 +75,57 @@ _SELECT_STUDENTS = f"""
 """  # noqa: S608 - constants
 
 
-def _rows(table: str, time: str, value: str, condition: str, since: str) -> str:
+def _rows(table: str, time: str, columns: str, condition: str, since: str) -> str:
     """The rows of the student `s` claimed from `since` on and put right by `$2`, with that as `at`.
 
-    The second range, the same for all students, lets PostgreSQL leave out partitions at once.
+    `$10` and `$11` bound the claimed times of all students, to leave out partitions.
     """
     return f"""
-        SELECT put_right(received_at, {time}, clock_offset) AS at, {value} AS value FROM {table}
+        SELECT put_right(received_at, {time}, clock_offset) AS at, {columns} FROM {table}
         WHERE student_id = s.id AND class_id = ANY ($1::bigint[]) AND excluded IS NULL
-            AND {condition}
-            AND {time} BETWEEN {since} AND s.until
-            AND {time} >= $2::timestamptz - $5::interval - $11::bigint * interval '1 microsecond'
-            AND {time} <= $2 - $10::bigint * interval '1 microsecond'
+            AND {condition} AND {time} BETWEEN {since} AND s.until
+            AND {time} BETWEEN $10::timestamptz AND $11::timestamptz
             AND put_right(received_at, {time}, clock_offset) BETWEEN $2 - $5 AND $2
     """  # noqa: S608 - constants
 
 
-def _latest_row(table: str, time: str, value: str, condition: str, since: str = "s.since") -> str:
+def _latest(table: str, time: str, columns: str, condition: str) -> str:
     """The latest of these rows by the time put right.
 
     The table's key has the claimed times. No later row is claimed before the time put right of the
     one that is claimed last, less the greatest offset. Mostly both are the same row.
     """
-    claimed_last = _rows(table, time, value, condition, since) + f"ORDER BY {time} DESC LIMIT 1"
+    claimed_last = _rows(table, time, "1", condition, "s.since") + f"ORDER BY {time} DESC LIMIT 1"
     since = f"(SELECT at FROM ({claimed_last}) AS claimed_last) - s.greatest"  # noqa: S608 - constants
-    return f"({_rows(table, time, value, condition, since)} ORDER BY at DESC LIMIT 1)"
+    return f"({_rows(table, time, columns, condition, since)} ORDER BY at DESC LIMIT 1)"
 
 
-def _latest(value: str, condition: str) -> str:
-    """The latest row of all three tables."""
-    rows = " UNION ALL ".join(
-        _latest_row(table, time, value, condition)
-        for table, time in (
-            ("cell_executions", "executed_at"),
-            ("events", "event_time"),
-            ("notebook_accesses", "accessed_at"),
-        )
+_LATEST = " UNION ALL ".join(
+    (
+        _latest("cell_executions", "executed_at", "alias_id, cell_id", "true"),
+        _latest("events", "event_time", "alias_id, cell_id", "true"),
+        # What names no notebook, such as `help`, hides no place.
+        _latest("events", "event_time", "alias_id, cell_id", "alias_id IS NOT NULL"),
+        _latest("notebook_accesses", "accessed_at", "alias_id, cell_id", "true"),
     )
-    return f"LATERAL (SELECT * FROM ({rows}) AS e ORDER BY at DESC LIMIT 1)"  # noqa: S608 - constants
-
-
-_SUCCESS = _latest_row("cell_executions", "executed_at", "NULL", "status = 'success'")
+)
+_SUCCESS = _latest("cell_executions", "executed_at", "status", "status = 'success'")
 _ERRORS = _rows(
     "cell_executions",
     "executed_at",
-    "NULL",
+    "status",
     "status = 'error'",
     since="COALESCE(success.at - s.greatest, s.since)",
 )
 # A call that was old when it arrived showed nothing.
-_HELP = _latest_row(
+_CALLS = _rows(
     "events",
     "event_time",
-    "NULL",
-    "event_type = 'help'"
-    " AND put_right(received_at, event_time, clock_offset) > received_at - $3::interval",
+    "received_at",
+    "event_type = 'help'",
     since="$2 - $3::interval - s.greatest",
 )
-_HELP_STOP = _latest_row("events", "event_time", "NULL", "event_type = 'help_stop'")
+_STOPS = _rows("events", "event_time", "event_type", "event_type = 'help_stop'", since="s.since")
 
 # Reads a few rows per student, by the tables' keys. Executions after `at` are subtracted from the
 # total: those of later days, later hours of its day, later minutes of its hour (packed counts;
@@ -146,10 +150,14 @@ _SELECT_STATES = f"""
             least * interval '1 microsecond' AS least
         FROM unnest($7::bigint[], $8::bigint[], $9::bigint[]) AS each (id, least, greatest) OFFSET 0
     ) AS s
-    LEFT JOIN {_latest("NULL::bigint", "true")} AS heard ON true
-    LEFT JOIN {_latest("alias_id", "alias_id IS NOT NULL")} AS named ON true
-    LEFT JOIN {_latest("cell_id", "cell_id IS NOT NULL")} AS reached ON true
-    LEFT JOIN {place(alias="named.value", cell="reached.value", class_id="($1)[1]")}
+    CROSS JOIN LATERAL (
+        SELECT max(at) AS at,
+            (array_agg(alias_id ORDER BY at DESC) FILTER (WHERE alias_id IS NOT NULL))[1]
+                AS alias_id,
+            (array_agg(cell_id ORDER BY at DESC) FILTER (WHERE cell_id IS NOT NULL))[1] AS cell_id
+        FROM ({_LATEST}) AS e
+    ) AS heard
+    LEFT JOIN {place(alias="heard.alias_id", cell="heard.cell_id", class_id="($1)[1]")}
         AS place ON true
     LEFT JOIN LATERAL {_SUCCESS} AS success ON true
     CROSS JOIN LATERAL (
@@ -182,13 +190,18 @@ _SELECT_STATES = f"""
         WHERE student_id = s.id AND class_id = ANY ($1) AND excluded IS NULL
             AND status <> 'rendered'
             AND executed_at > $2 - s.greatest AND executed_at < s.minute_end - s.least
+            AND executed_at BETWEEN $10 AND $11
             AND put_right(received_at, executed_at, clock_offset) > $2
             AND put_right(received_at, executed_at, clock_offset) < s.minute_end
     ) AS rest_of_minute
-    LEFT JOIN LATERAL {_HELP} AS call ON true
-    LEFT JOIN LATERAL {_HELP_STOP} AS stop ON true
     CROSS JOIN LATERAL (
-        SELECT COALESCE(call.at > $2 - $3, false) AND (stop.at IS NULL OR call.at > stop.at)
+        SELECT max(at) AS at FROM ({_CALLS}) AS e WHERE at > $2 - $3 AND at > received_at - $3
+    ) AS call
+    CROSS JOIN LATERAL (
+        SELECT max(at) AS at FROM ({_STOPS}) AS e WHERE call.at IS NOT NULL
+    ) AS stop
+    CROSS JOIN LATERAL (
+        SELECT call.at IS NOT NULL AND (stop.at IS NULL OR call.at > stop.at)
             AND NOT EXISTS (
                 SELECT FROM help_requests AS h
                 WHERE h.student_id = s.id AND h.class_id = ANY ($1) AND h.resolved_at <= $2

@@ -29,9 +29,10 @@ ERRORS = """
     JOIN cells AS c ON c.id = e.cell_id
 """
 PLACES = """
-    SELECT s.user_id, last_success_at, notebook_at, n.path, cell_at, c.cell_id
-    FROM student_progress AS p JOIN students AS s ON s.id = p.student_id
-    LEFT JOIN notebooks AS n ON n.id = p.notebook_id LEFT JOIN cells AS c ON c.id = p.cell_id
+    SELECT s.user_id, last_success_at, error_times, alias_at, n.path, cell_at, c.cell_id,
+        p.executions, p.errors
+    FROM student_states AS p JOIN students AS s ON s.id = p.student_id
+    LEFT JOIN notebook_aliases AS n ON n.id = p.alias_id LEFT JOIN cells AS c ON c.id = p.cell_id
 """
 
 
@@ -87,7 +88,7 @@ async def test_what_is_counted_does_not_depend_on_the_order_of_arrival(
     }
     assert len({row[1:] for row in await rows_of(pool, ACTIVITY)}) == len({60, 3600})
     assert {row[1:] for row in await rows_of(pool, PLACES)} == {
-        (times[4], times[5], "units/lesson.ipynb", times[5], "cell-2")
+        (times[4], (), times[5], "units/lesson.ipynb", times[5], "cell-2", 5, 3)
     }
 
 
