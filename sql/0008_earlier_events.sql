@@ -64,7 +64,8 @@ BEGIN
         FROM unnest(students) AS s (student_id) CROSS JOIN LATERAL (
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
                 e.executed_at AS claimed_at,
-                put_right(e.received_at, e.executed_at, e.clock_offset) AS at, e.alias_id, e.cell_id,
+                put_right(e.received_at, e.executed_at, e.clock_offset) AS at,
+                e.alias_id, e.cell_id,
                 true AS in_counters, e.status <> 'rendered' AS ran, e.status = 'error' AS failed,
                 false AS helped, false AS stopped, e.duration_ms AS duration,
                 CASE e.status WHEN 'error' THEN COALESCE(left(e.error, 500), '') END AS error
@@ -72,13 +73,15 @@ BEGIN
             WHERE e.student_id = s.student_id AND e.excluded IS NULL
             UNION ALL
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
-                e.event_time, put_right(e.received_at, e.event_time, e.clock_offset), e.alias_id, e.cell_id,
+                e.event_time, put_right(e.received_at, e.event_time, e.clock_offset),
+                e.alias_id, e.cell_id,
                 true, false, false, e.event_type = 'help', e.event_type = 'help_stop', NULL, NULL
             FROM events AS e
             WHERE e.student_id = s.student_id AND e.excluded IS NULL
             UNION ALL
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
-                e.accessed_at, put_right(e.received_at, e.accessed_at, e.clock_offset), e.alias_id, e.cell_id,
+                e.accessed_at, put_right(e.received_at, e.accessed_at, e.clock_offset),
+                e.alias_id, e.cell_id,
                 false, false, false, false, false, NULL, NULL
             FROM notebook_accesses AS e
             WHERE e.student_id = s.student_id AND e.excluded IS NULL

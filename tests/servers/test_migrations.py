@@ -47,7 +47,7 @@ async def test_every_way_ends_in_the_same_schema(
             await restore(other)
         await apply(other)
         assert await schema_of(other) == await schema_of(postgres)
-        assert await applied(other) == [1, 2]
+        assert await applied(other) == list(range(1, len(FILES) + 1))
 
 
 async def test_the_first_migration_is_the_schema_of_7cae75c(
@@ -151,9 +151,9 @@ async def test_unpacked_counters_are_those_of_the_events(postgres: Address) -> N
     )
     stored = await fetch(
         postgres,
-        """SELECT student_id, date_trunc('minute', executed_at) AS at, count(*) AS executions,
-               count(*) FILTER (WHERE status = 'error') AS errors
-           FROM cell_executions GROUP BY 1, 2 ORDER BY 1, 2""",
+        """SELECT student_id, date_trunc('minute', LEAST(executed_at, received_at)) AS at,
+               count(*) AS executions, count(*) FILTER (WHERE status = 'error') AS errors
+           FROM cell_executions WHERE status <> 'rendered' GROUP BY 1, 2 ORDER BY 1, 2""",
     )
     assert len(stored) > 100
     assert counted == stored
