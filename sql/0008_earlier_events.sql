@@ -331,7 +331,12 @@ UPDATE earlier_cells AS e SET cell_id = c.id
 FROM cells AS c
 WHERE e.cell_id IS NULL AND c.alias_id = e.alias_id AND c.cell_id = e.said;
 
--- Home rows. 0 stands for no notebook and no cell, so that each row has a match.
+-- Home rows. 0 stands for no notebook and no cell, so that each row has a match. Joined by hash tables
+-- in memory, they are written in the order in which they lie, clustered.
+SET LOCAL work_mem = '256MB';
+SET LOCAL enable_nestloop = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL jit = off;
 CREATE TEMPORARY TABLE earlier_rows ON COMMIT DROP AS
     SELECT p.student_id, p.notebook_id, p.class_id, n.alias_id
     FROM earlier_places AS p
@@ -357,6 +362,11 @@ FROM earlier_rows AS r JOIN earlier_cells AS c USING (class_id)
 WHERE r.student_id = e.student_id AND r.notebook_id = COALESCE(e.alias_id, 0)
     AND c.old_id = COALESCE(e.cell_id, 0)
     AND (r.class_id <> 0 OR r.alias_id <> e.alias_id OR c.cell_id <> e.cell_id);
+
+SET LOCAL work_mem = DEFAULT;
+SET LOCAL enable_nestloop = DEFAULT;
+SET LOCAL enable_mergejoin = DEFAULT;
+SET LOCAL jit = DEFAULT;
 
 -- States and counters. All rows are there, so no batch is left to be counted.
 DELETE FROM outbox_counts;
