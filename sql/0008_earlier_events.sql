@@ -64,7 +64,8 @@ BEGIN
         FROM unnest(students) AS s (student_id) CROSS JOIN LATERAL (
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
                 e.executed_at AS claimed_at,
-                put_right(e.received_at, e.executed_at, e.clock_offset) AS at, e.alias_id, e.cell_id,
+                put_right(e.received_at, e.executed_at, e.clock_offset) AS at,
+                e.alias_id, e.cell_id,
                 true AS in_counters, e.status <> 'rendered' AS ran, e.status = 'error' AS failed,
                 false AS helped, false AS stopped, e.duration_ms AS duration,
                 CASE e.status WHEN 'error' THEN COALESCE(left(e.error, 500), '') END AS error
@@ -72,13 +73,15 @@ BEGIN
             WHERE e.student_id = s.student_id AND e.excluded IS NULL
             UNION ALL
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
-                e.event_time, put_right(e.received_at, e.event_time, e.clock_offset), e.alias_id, e.cell_id,
+                e.event_time, put_right(e.received_at, e.event_time, e.clock_offset),
+                e.alias_id, e.cell_id,
                 true, false, false, e.event_type = 'help', e.event_type = 'help_stop', NULL, NULL
             FROM events AS e
             WHERE e.student_id = s.student_id AND e.excluded IS NULL
             UNION ALL
             SELECT e.student_id, e.class_id, e.received_at, e.clock_offset, e.batch,
-                e.accessed_at, put_right(e.received_at, e.accessed_at, e.clock_offset), e.alias_id, e.cell_id,
+                e.accessed_at, put_right(e.received_at, e.accessed_at, e.clock_offset),
+                e.alias_id, e.cell_id,
                 false, false, false, false, false, NULL, NULL
             FROM notebook_accesses AS e
             WHERE e.student_id = s.student_id AND e.excluded IS NULL
@@ -328,7 +331,12 @@ UPDATE earlier_cells AS e SET cell_id = c.id
 FROM cells AS c
 WHERE e.cell_id IS NULL AND c.alias_id = e.alias_id AND c.cell_id = e.said;
 
--- Home rows. 0 stands for no notebook and no cell, so that each row has a match.
+-- Home rows. 0 stands for no notebook and no cell, so that each row has a match. Joined by hash tables
+-- in memory, they are written in the order in which they lie, clustered.
+SET LOCAL work_mem = '256MB';
+SET LOCAL enable_nestloop = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL jit = off;
 CREATE TEMPORARY TABLE earlier_rows ON COMMIT DROP AS
     SELECT p.student_id, p.notebook_id, p.class_id, n.alias_id
     FROM earlier_places AS p
@@ -354,6 +362,11 @@ FROM earlier_rows AS r JOIN earlier_cells AS c USING (class_id)
 WHERE r.student_id = e.student_id AND r.notebook_id = COALESCE(e.alias_id, 0)
     AND c.old_id = COALESCE(e.cell_id, 0)
     AND (r.class_id <> 0 OR r.alias_id <> e.alias_id OR c.cell_id <> e.cell_id);
+
+SET LOCAL work_mem = DEFAULT;
+SET LOCAL enable_nestloop = DEFAULT;
+SET LOCAL enable_mergejoin = DEFAULT;
+SET LOCAL jit = DEFAULT;
 
 -- States and counters. All rows are there, so no batch is left to be counted.
 DELETE FROM outbox_counts;

@@ -29,6 +29,10 @@ from tests.support.schema import (
 )
 from tests.support.waiting import eventually
 
+ALL = [int(path.name[:4]) for path in FILES]
+ADD_LATER = f"INSERT INTO schema_migrations (number, name) VALUES ({ALL[-1] + 1}, 'later')"
+REMOVE_LATER = f"DELETE FROM schema_migrations WHERE number = {ALL[-1] + 1}"
+
 
 async def postgres_error(client: httpx.AsyncClient, replica: Replica) -> str:
     health = (await client.get(f"{replica.url}/health")).json()
@@ -38,7 +42,7 @@ async def postgres_error(client: httpx.AsyncClient, replica: Replica) -> str:
 async def test_no_number_can_be_left_out(postgres: Address) -> None:
     await apply_by_psql(postgres, FILES[:1])
     with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'third')")
+        await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'other')")
 
 
 async def test_a_server_without_migrations_is_refused(postgres: Address) -> None:
@@ -107,34 +111,35 @@ async def test_a_migration_that_fails_changes_nothing_and_says_why(
 ) -> None:
     for path in FILES:
         shutil.copy(path, tmp_path)
-    broken = """BEGIN;
-        SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 3) AS wanted \\gset
+    number = ALL[-1] + 1
+    broken = f"""BEGIN;
+        SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = {number}) AS wanted \\gset
 \\if :wanted
-        CREATE TABLE third (name text);  -- a comment; with a semicolon
+        CREATE TABLE later (name text);  -- a comment; with a semicolon
         ALTER TABLE nobody ADD COLUMN name text;
-        INSERT INTO schema_migrations (number, name) VALUES (3, 'broken');
+        INSERT INTO schema_migrations (number, name) VALUES ({number}, 'broken');
 \\endif
         COMMIT;
     """
-    (tmp_path / "0003_broken.sql").write_text(broken)
+    (tmp_path / f"{number:04}_broken.sql").write_text(broken)
     monkeypatch.setattr(migrations, "SQL", tmp_path)
     async with pool_on(postgres) as pool:
         schema = Schema(pool)
-        said = r'0003_broken.sql .* Line 5, `ALTER TABLE .*relation "nobody" does not exist'
+        said = rf'{number:04}_broken.sql .* Line 5, `ALTER TABLE .*relation "nobody" does not exist'
         for _ in range(2):  # the second time without trying
             with pytest.raises(SchemaError, match=said):
                 await schema.ensure()
-        assert await applied(postgres) == [1, 2]
-        assert not await pool.fetchval("SELECT to_regclass('third')")
+        assert await applied(postgres) == ALL
+        assert not await pool.fetchval("SELECT to_regclass('later')")
         async with pool.acquire() as connection:
             assert not connection.is_in_transaction()
 
 
 async def test_a_newer_schema_is_refused_at_the_start(postgres: Address, tmp_path: Path) -> None:
     await apply_by_server(postgres)
-    await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'third')")
+    await fetch(postgres, ADD_LATER)
     replica = Replica(environment_of(postgres, tmp_path / "data"))
-    with pytest.raises(AssertionError, match="server knows is 0002_outboxes"):
+    with pytest.raises(AssertionError, match=f"server knows is {FILES[-1].stem}"):
         replica.start()
     replica.log.close()
 
@@ -143,7 +148,7 @@ async def test_a_server_started_without_postgresql_spools_on_a_newer_schema(
     postgres_server: Address, postgres: Address, tmp_path: Path
 ) -> None:
     await apply_by_server(postgres)
-    await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'third')")
+    await fetch(postgres, ADD_LATER)
     name = postgres["database"]
     later = postgres | {"database": f"{name}_later"}
     with Replica(environment_of(later, tmp_path / "data")) as replica:
@@ -155,7 +160,7 @@ async def test_a_server_started_without_postgresql_spools_on_a_newer_schema(
             )
             body = [{"eventType": "help", "userId": "hanako"}]
             assert (await client.post(replica.events_url, json=body)).json()["spooled"] == 1
-        await fetch(later, "DELETE FROM schema_migrations WHERE number = 3")
+        await fetch(later, REMOVE_LATER)
         count = "SELECT count(*) FROM events"
         await eventually(lambda: fetch(later, count), lambda rows: rows == [{"count": 1}])
     await fetch(postgres_server, f"ALTER DATABASE {name}_later RENAME TO {name}")
@@ -164,8 +169,8 @@ async def test_a_server_started_without_postgresql_spools_on_a_newer_schema(
 async def test_a_server_that_finds_a_newer_schema_spools(
     postgres: Address, replica: Replica
 ) -> None:
-    await fetch(postgres, "INSERT INTO schema_migrations (number, name) VALUES (3, 'third')")
-    await fetch(postgres, "ALTER TABLE outbox_counts RENAME TO renamed_by_third")
+    await fetch(postgres, ADD_LATER)
+    await fetch(postgres, "ALTER TABLE outbox_counts RENAME TO renamed_by_later")
     async with httpx.AsyncClient(timeout=15) as client:
         body = [{"eventType": "help", "userId": "hanako"}]
         assert (await client.post(replica.events_url, json=body)).json()["spooled"] == 1
@@ -173,8 +178,8 @@ async def test_a_server_that_finds_a_newer_schema_spools(
             lambda: postgres_error(client, replica),
             lambda text: "the latest that this server knows" in text,
         )
-        await fetch(postgres, "ALTER TABLE renamed_by_third RENAME TO outbox_counts")
-        await fetch(postgres, "DELETE FROM schema_migrations WHERE number = 3")
+        await fetch(postgres, "ALTER TABLE renamed_by_later RENAME TO outbox_counts")
+        await fetch(postgres, REMOVE_LATER)
         count = "SELECT count(*) FROM events"
         await eventually(lambda: fetch(postgres, count), lambda rows: rows == [{"count": 1}])
 
@@ -190,7 +195,7 @@ async def test_a_lock_is_waited_for_with_a_bound(postgres: Address) -> None:
                 await schema.ensure()
         await other.close()
         await schema.ensure()
-    assert await applied(postgres) == [1, 2]
+    assert await applied(postgres) == ALL
 
 
 async def test_a_table_in_use_is_waited_for_with_a_bound(postgres: Address) -> None:
@@ -205,7 +210,7 @@ async def test_a_table_in_use_is_waited_for_with_a_bound(postgres: Address) -> N
         assert await applied(postgres) == [1]
         await Schema(pool).ensure()
     await other.close()
-    assert await applied(postgres) == [1, 2]
+    assert await applied(postgres) == ALL
 
 
 async def test_servers_that_start_at_once_take_turns(postgres: Address) -> None:
@@ -214,16 +219,16 @@ async def test_servers_that_start_at_once_take_turns(postgres: Address) -> None:
             await Schema(pool).ensure()
 
     await asyncio.gather(*(start() for _ in range(4)))
-    assert await applied(postgres) == [1, 2]
+    assert await applied(postgres) == ALL
 
 
 async def test_a_process_migrates_only_at_its_first_connection(postgres: Address) -> None:
     async with pool_on(postgres) as pool:
         schema = Schema(pool)
         await schema.ensure()
-        await pool.execute("DELETE FROM schema_migrations WHERE number = 2")
+        await pool.execute(f"DELETE FROM schema_migrations WHERE number = {ALL[-1]}")
         with pytest.raises(
-            SchemaBehind, match=r"lacks 0002_outboxes.sql .* run `cell-monitor migrate`"
+            SchemaBehind, match=rf"lacks {FILES[-1].name} .* run `cell-monitor migrate`"
         ):
             await schema.ensure()
-    assert await applied(postgres) == [1]
+    assert await applied(postgres) == ALL[:-1]

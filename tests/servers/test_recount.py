@@ -77,7 +77,7 @@ class Story:
     def _event(self, at: datetime, received_at: datetime) -> Event:
         chance = self._chance
         number = chance.randrange(5)
-        own = Source(f"token {number}", student=f"s{number}", verified=True)
+        own = Source(f"person s{number}", student=f"s{number}", verified=True)
         return make_event(
             type=chance.choice(KINDS),
             time=at,
