@@ -29,7 +29,8 @@ _HEAD = "event_id received_at event_type session_id alias_id cell_id cell_type c
 _TAIL = "class_id credential verified"
 CELL_EXECUTIONS = Table(
     "cell_executions",
-    f"student_id executed_at {_HEAD} execution_count status duration_ms code output error metadata {_TAIL}",
+    f"student_id executed_at {_HEAD}"
+    f" execution_count status duration_ms code output error metadata {_TAIL}",
 )
 NOTEBOOK_ACCESSES = Table(
     "notebook_accesses", f"student_id accessed_at {_HEAD} action metadata {_TAIL}"
