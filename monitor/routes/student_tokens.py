@@ -18,7 +18,7 @@ from monitor.auth.student_tokens import (
 from monitor.auth.visibility import visible
 from monitor.database.paging import Id, Listing
 from monitor.database.pool import Connection
-from monitor.errors import NotFound
+from monitor.errors import Conflict, NotFound
 from monitor.http.operations import Api
 from monitor.http.public_url import PublicUrl
 from monitor.http.qr_code import qr_image
@@ -39,7 +39,7 @@ class IssuedToken(NewStudentToken):
 def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
     """`reload` is called after a change, so that it applies to this replica at once."""
 
-    @api.operation("POST", "/classes/{class_id}/tokens", status=201, raises=(NotFound,))
+    @api.operation("POST", "/classes/{class_id}/tokens", status=201, raises=(NotFound, Conflict))
     async def issue_student_tokens(
         transactions: Transactions,
         after_commit: AfterCommit,
@@ -65,7 +65,9 @@ def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
         """Tokens without their secrets, including those no longer valid."""
         return await STUDENT_TOKENS.find(connection, query, visible(STUDENT_TOKENS.table, caller))
 
-    @api.operation("POST", "/student-tokens/{token_id}/rotate", status=201, raises=(NotFound,))
+    @api.operation(
+        "POST", "/student-tokens/{token_id}/rotate", status=201, raises=(NotFound, Conflict)
+    )
     async def rotate_student_token(
         connection: Connection,
         after_commit: AfterCommit,

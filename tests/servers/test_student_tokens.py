@@ -163,6 +163,28 @@ async def test_a_student_rotates_their_own(lesson: Lesson) -> None:
     assert await status_of_post(lesson.url, rotated.json()["token"]) == 202
 
 
+async def test_renewing_has_a_bound(lesson: Lesson) -> None:
+    issued, other = await lesson.issue()
+    async with lesson.as_teacher() as api:
+        for _ in range(9):
+            answer = await api.post(f"/student-tokens/{issued['id']}/rotate")
+            assert answer.status_code == 201
+            issued = answer.json()
+        for path, body in (
+            (f"/student-tokens/{issued['id']}/rotate", None),
+            (
+                f"/classes/{lesson.class_id}/tokens",
+                {"student_ids": list(lesson.ids.values()), "renew": True},
+            ),
+        ):
+            answer = await api.post(path, json=body)
+            assert answer.status_code == 409
+            assert "revoke" in answer.json()["detail"]
+        await api.delete(f"/student-tokens/{issued['id']}")
+        assert len(await lesson.issue()) == 1
+    assert await status_of_post(lesson.url, other["token"]) == 202
+
+
 async def test_a_token_reads_nothing(lesson: Lesson) -> None:
     issued, _ = await lesson.issue()
     async with client(lesson.url, None) as api:
