@@ -43,6 +43,20 @@ async def test_tile_follows_events(
         assert [url for url in requests if url.endswith("/now")] == []
 
 
+async def test_a_tile_takes_a_new_name_and_team_at_once(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, view_url(school, class_id)) as page:
+        await wait_live(page)
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        for name, team in (("山田 花子", "チームA"), ("佐藤 花子", "チームB")):
+            await post_as(school, user, "cell_executed", userName=name, teamName=team)
+            await expect(tile(page, name)).to_contain_text(team)
+        assert [url for url in requests if url.endswith("/now")] == []
+
+
 async def test_broken_connection_recovers_without_a_gap(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
