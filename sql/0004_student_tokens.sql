@@ -93,6 +93,9 @@ CREATE VIEW verified_students AS
         FROM student_tokens WHERE id = substr(verified_by, 7)::bigint
     ) ELSE true END;
 
+CREATE TRIGGER roster_changed AFTER UPDATE OF valid_to, claimed ON student_tokens
+    EXECUTE FUNCTION note_roster_change();
+
 INSERT INTO schema_migrations (number, name) VALUES (4, 'student_tokens');
 \endif
 COMMIT;
