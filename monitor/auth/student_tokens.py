@@ -18,7 +18,10 @@ from monitor.database.resource import Invalid, Resource
 from monitor.errors import Conflict, NotFound
 
 PREFIX = "cms_"  # lets secret scanners recognise a token
-MAX_ISSUED = 500  # in one call
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # none looks like another
+_LENGTH = 24  # characters: 140 bits
+MAX_ISSUED = 50  # in one call
+_MAX_VALID = 10  # of a student for a class, so that renewing has a bound
 
 StudentIds = Annotated[list[Id], msgspec.Meta(min_length=1, max_length=MAX_ISSUED)]
 
@@ -91,7 +94,8 @@ async def issue(
     """One token for each student of the class's roster who has no valid one for the class.
 
     At most MAX_ISSUED, in the order of user_id; `by` names who issues them. Raises NotFound for the
-    class, and Invalid if one of the `student_ids` is not on the roster as a student.
+    class, Invalid if one of the `student_ids` is not on the roster as a student, and Conflict if
+    one has too many.
     """
     await connection.execute(_LOCK)
     if not await connection.fetchval(_SELECT_CLASS, class_id):
@@ -127,7 +131,7 @@ async def claim(connection: asyncpg.Connection, class_id: int, student_id: int) 
 async def rotate(
     connection: asyncpg.Connection, token_id: int, hours: int, caller: Principal
 ) -> NewStudentToken:
-    """A token that replaces another, which works for `hours` more. Raises NotFound.
+    """A token that replaces another, which works for `hours` more. Raises NotFound and Conflict.
 
     It is no longer claimed if the student rotates it, signed in.
     """
@@ -162,8 +166,13 @@ async def _insert(
     *,
     claimed: bool,
 ) -> list[NewStudentToken]:
-    """In the order of user_id."""
-    tokens = [PREFIX + secrets.token_urlsafe(24) for _ in student_ids]
+    """In the order of user_id. Raises Conflict if one of the students has too many."""
+    over = await connection.fetchval(_SELECT_OVER, class_id, student_ids, _MAX_VALID)
+    if over is not None:
+        raise Conflict(
+            f"The student {over} has {_MAX_VALID} valid tokens: revoke those that nobody uses"
+        )
+    tokens = [_make() for _ in student_ids]
     by_hash = {digest(token): token for token in tokens}
     rows = await connection.fetch(_INSERT, class_id, student_ids, list(by_hash), by, claimed)
     issued = []
@@ -174,8 +183,13 @@ async def _insert(
     return issued
 
 
+def _make() -> str:
+    """A token that can be typed from paper."""
+    return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+
+
 # Taken first, for it is what the trigger of each change takes.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('cell-monitor credentials'))"
+_LOCK = "SELECT FROM credential_changes FOR UPDATE"
 
 _SELECT_CLASS = "SELECT EXISTS (SELECT FROM classes WHERE id = $1)"
 
@@ -189,6 +203,13 @@ _SELECT_STUDENTS = """
     WHERE line.class_id = $1 AND line.role = 'student'
         AND ($2::bigint[] IS NULL OR line.student_id = ANY($2))
     ORDER BY user_id
+"""
+
+_SELECT_OVER = """
+    SELECT student_id FROM student_tokens
+    WHERE class_id IS NOT DISTINCT FROM $1 AND student_id = ANY($2::bigint[])
+        AND (valid_to IS NULL OR valid_to > now())
+    GROUP BY student_id HAVING count(*) >= $3 ORDER BY student_id LIMIT 1
 """
 
 _END_RENEWED = """

@@ -218,8 +218,7 @@ _SELECT_ROSTERS = """
     SELECT 'verified', state.student_id, state.class_id, NULL, NULL, NULL, NULL
     FROM unnest($1::bigint[]) AS wanted (id)
     CROSS JOIN LATERAL (
-        SELECT student_id, class_id FROM student_states
-        WHERE student_id = wanted.id AND verified_until > now() OFFSET 0
+        SELECT student_id, class_id FROM verified_students WHERE student_id = wanted.id OFFSET 0
     ) AS state
     UNION ALL
     SELECT 'code', NULL, id, class_code, NULL, NULL, NULL FROM classes

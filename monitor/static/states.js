@@ -37,6 +37,8 @@ export function toStudent(student) {
 export function update(student, data) {
   student.heard = serverNow();
   if (data.verified) student.verified = true;
+  if (data.name !== undefined) student.name = data.name;
+  if (data.team !== undefined) student.team = data.team;
   student.executions = Math.max(student.executions, data.executions);
   student.errors = Math.max(student.errors, data.errors);
   if (data.executions > student.counted) {

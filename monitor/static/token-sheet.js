@@ -1,7 +1,7 @@
 // A sheet to print: a strip for each student, to cut out, with the address to paste.
 
 import { askBefore } from "./dialog.js";
-import { button, el } from "./dom.js";
+import { button, el, joinFacts } from "./dom.js";
 import { t } from "./i18n.js";
 import { STRIP_TEXTS } from "./token-texts.js";
 
@@ -18,9 +18,10 @@ const THIS_COMPUTER = new Set(["localhost", "127.0.0.1", "[::1]"]);
 /**
  * Shows the sheet in place of the page, which comes back when the reader leaves it.
  *
+ * @param {string} className
  * @param {Strip[]} strips
  */
-export function openSheet(strips) {
+export function openSheet(className, strips) {
   const isLocal = THIS_COMPUTER.has(new URL(strips[0].token.url).hostname);
   const sheet = el(
     "section",
@@ -33,7 +34,7 @@ export function openSheet(strips) {
       el("strong", { textContent: t("sheet_once") }),
       isLocal ? el("p", { className: "trouble", textContent: t("sheet_here_only") }) : null,
     ),
-    el("ol", {}, strips.map(makeStrip)),
+    el("ol", {}, strips.map((strip) => makeStrip(className, strip))),
   );
   const leaving = new AbortController();
   const leave = () => {
@@ -57,8 +58,12 @@ function askToLeave(leave) {
   });
 }
 
-/** @param {Strip} strip */
-function makeStrip({ token, name }) {
+/**
+ * @param {string} className
+ * @param {Strip} strip
+ */
+function makeStrip(className, { token, name }) {
+  const id = name === token.user_id ? null : token.user_id;
   return el(
     "li",
     { className: "strip" },
@@ -66,7 +71,7 @@ function makeStrip({ token, name }) {
     el(
       "div",
       {},
-      el("h3", {}, name, name === token.user_id ? null : el("small", {}, ` ${token.user_id}`)),
+      el("h3", {}, name, el("small", { textContent: joinFacts([id, className]) })),
       el("code", { textContent: token.url }),
       el("p", { lang: "ja", textContent: STRIP_TEXTS.ja }),
       el("p", { lang: "en", textContent: STRIP_TEXTS.en }),

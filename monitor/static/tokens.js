@@ -9,13 +9,14 @@ import { openSheet } from "./token-sheet.js";
 
 /** @import { TextName } from "./i18n.js" */
 /** @import { ClassStore } from "./store.js" */
-/** @import { IssuedToken, RosterEntry, StudentToken } from "./types.d.ts" */
+/** @import { Class, IssuedToken, RosterEntry, StudentToken } from "./types.d.ts" */
 
 const MAX_ISSUED = 50; // in one call
 
 export class Tokens {
   element = el("section");
   #classId;
+  #className = "";
   /** @type {Map<number, string>} */
   #names = new Map(); // of those on the roster, by student_id
 
@@ -25,15 +26,19 @@ export class Tokens {
   }
 
   async load() {
-    /** @type {[RosterEntry[], StudentToken[]]} */
-    const [people, tokens] = await Promise.all([
+    /** @type {[Class, RosterEntry[], StudentToken[]]} */
+    const [{ name }, people, tokens] = await Promise.all([
+      call(`classes/${this.#classId}`),
       all(`classes/${this.#classId}/students`),
       all(`student-tokens?class_id=${this.#classId}`),
     ]);
+    this.#className = name;
     const students = people.filter((each) => each.role === "student");
     this.#names = new Map(students.map((each) => [each.student_id, each.name ?? each.user_id]));
     const now = Date.now();
-    const valid = tokens.filter((each) => !each.valid_to || Date.parse(each.valid_to) > now);
+    const valid = tokens
+      .filter((each) => !each.valid_to || Date.parse(each.valid_to) > now)
+      .sort((one, other) => Number(other.claimed) - Number(one.claimed) || this.#compare(one, other));
     const renewable = students.map((each) => each.student_id);
     this.element.replaceChildren(
       el("h2", { textContent: t("tokens") }),
@@ -50,36 +55,42 @@ export class Tokens {
 
   /** Makes the tokens that are missing, and shows them. */
   async #issue() {
-    /** @type {IssuedToken[]} */
-    const issued = [];
-    try {
-      for (;;) {
-        const more = await this.#post({});
-        issued.push(...more);
-        if (!more.length) break;
-      }
-    } catch (error) {
-      toast(failure(error));
-    }
+    const issued = await this.#gather(() => this.#post({}));
     if (issued.length) await this.#show(issued);
     else toast(t("tokens_none_left"));
   }
 
   /** @param {number[]} studentIds */
   #askToRenew(studentIds) {
+    const left = [...studentIds];
     askBefore({
       question: t("tokens_renew_sure"),
       confirm: t("tokens_renew_all"),
       task: async () => {
-        /** @type {IssuedToken[]} */
-        const issued = [];
-        for (let start = 0; start < studentIds.length; start += MAX_ISSUED) {
-          const part = studentIds.slice(start, start + MAX_ISSUED);
-          issued.push(...(await this.#post({ student_ids: part, renew: true })));
-        }
-        await this.#show(issued);
+        const issued = await this.#gather(async () => {
+          const part = left.splice(0, MAX_ISSUED);
+          return part.length ? this.#post({ student_ids: part, renew: true }) : [];
+        });
+        if (issued.length) await this.#show(issued);
       },
     });
+  }
+
+  /**
+   * Calls `issue` until it makes no more. If one call fails, the tokens before it still have to be
+   * shown: nobody could see them later.
+   *
+   * @param {() => Promise<IssuedToken[]>} issue
+   */
+  async #gather(issue) {
+    /** @type {IssuedToken[]} */
+    const issued = [];
+    try {
+      for (let more = await issue(); more.length; more = await issue()) issued.push(...more);
+    } catch (error) {
+      toast(failure(error));
+    }
+    return issued;
   }
 
   /**
@@ -92,8 +103,17 @@ export class Tokens {
 
   /** @param {IssuedToken[]} issued */
   async #show(issued) {
-    openSheet(issued.map((token) => ({ token, name: this.#nameOf(token) })));
+    const strips = issued.map((token) => ({ token, name: this.#nameOf(token) }));
+    openSheet(this.#className, strips);
     await this.load();
+  }
+
+  /**
+   * @param {StudentToken} one
+   * @param {StudentToken} other
+   */
+  #compare(one, other) {
+    return this.#nameOf(one).localeCompare(this.#nameOf(other)) || one.id - other.id;
   }
 
   /** @param {StudentToken} token */

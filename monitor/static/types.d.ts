@@ -294,6 +294,8 @@ export interface ExecutionUpdate {
   executions: number;
   errors: number;
   verified: boolean;
+  name?: string | null; // where it may be new
+  team?: string | null;
 }
 
 export interface HelpChange {

@@ -43,6 +43,20 @@ async def test_tile_follows_events(
         assert [url for url in requests if url.endswith("/now")] == []
 
 
+async def test_a_tile_takes_a_new_name_and_team_at_once(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, view_url(school, class_id)) as page:
+        await wait_live(page)
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        for name, team in (("山田 花子", "チームA"), ("佐藤 花子", "チームB")):
+            await post_as(school, user, "cell_executed", userName=name, teamName=team)
+            await expect(tile(page, name)).to_contain_text(team)
+        assert [url for url in requests if url.endswith("/now")] == []
+
+
 async def test_broken_connection_recovers_without_a_gap(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
@@ -110,7 +124,8 @@ async def test_tiles_are_filtered_sorted_and_grouped(
         await expect(names).to_have_text(sorted([one, two, three]))
         await page.get_by_label("By team").check()
         await expect(page.locator("section h2")).to_have_text(["班A", "班B"])
-        await expect(page.locator("section").first.locator(".tile")).to_have_count(2)
+        group = page.locator("section").filter(has=page.get_by_role("heading", name="班A"))
+        await expect(group.locator(".tile")).to_have_count(2)
         await page.get_by_label("Show").select_option("Error")
         await expect(names).to_have_text([three])
         await page.get_by_label("Show").select_option("Everyone")

@@ -72,14 +72,18 @@ async def test_each_student_of_the_roster_gets_one_token(lesson: Lesson) -> None
     assert [(each["user_id"], each["student_id"]) for each in issued] == sorted(lesson.ids.items())
     assert {each["class_id"] for each in issued} == {lesson.class_id}
     assert len({each["token"] for each in issued}) == 2
-    assert all(each["token"].startswith("cms_") for each in issued)
+    for each in issued:
+        assert each["token"].startswith("cms_")
+        assert each["url"] == f"{lesson.url}/api/v1/events?key={each['token']}"
+        assert each["qr_image"].startswith("data:image/svg+xml")
     assert await lesson.issue() == []
     for each in issued:
         assert await status_of_post(lesson.url, each["token"]) == 202
     async with lesson.as_teacher() as api:
         answer = await api.get("/student-tokens", params={"class_id": lesson.class_id})
         assert answer.headers["X-Total-Count"] == "2"
-        secretless = [{k: v for k, v in each.items() if k != "token"} for each in issued]
+        secrets = {"token", "url", "qr_image"}
+        secretless = [{k: v for k, v in each.items() if k not in secrets} for each in issued]
         assert answer.json() == sorted(secretless, key=lambda each: each["id"])
 
 
@@ -157,6 +161,28 @@ async def test_a_student_rotates_their_own(lesson: Lesson) -> None:
         assert (await api.post(path)).status_code == 404
     assert await status_of_post(lesson.url, mine["token"]) == 401
     assert await status_of_post(lesson.url, rotated.json()["token"]) == 202
+
+
+async def test_renewing_has_a_bound(lesson: Lesson) -> None:
+    issued, other = await lesson.issue()
+    async with lesson.as_teacher() as api:
+        for _ in range(9):
+            answer = await api.post(f"/student-tokens/{issued['id']}/rotate")
+            assert answer.status_code == 201
+            issued = answer.json()
+        for path, body in (
+            (f"/student-tokens/{issued['id']}/rotate", None),
+            (
+                f"/classes/{lesson.class_id}/tokens",
+                {"student_ids": list(lesson.ids.values()), "renew": True},
+            ),
+        ):
+            answer = await api.post(path, json=body)
+            assert answer.status_code == 409
+            assert "revoke" in answer.json()["detail"]
+        await api.delete(f"/student-tokens/{issued['id']}")
+        assert len(await lesson.issue()) == 1
+    assert await status_of_post(lesson.url, other["token"]) == 202
 
 
 async def test_a_token_reads_nothing(lesson: Lesson) -> None:
