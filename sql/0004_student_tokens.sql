@@ -43,20 +43,21 @@ CREATE TABLE deleted_credentials (
     sha256  bytea NOT NULL
 );
 
--- Changes are in the order of their commits, because the lock is held until then: a replica that has
--- seen a version has seen all before it.
-CREATE FUNCTION next_credential_version() RETURNS bigint LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('cell-monitor credentials'));
-    RETURN credential_version() + 1;
-END $$;
+-- The version of the latest change. Its row is locked until the commit, so that changes are in the order
+-- of their commits: a replica that has seen a version has seen all before it. It is not the maximum of
+-- the rows' versions: that of a key that is deleted must not be used again.
+CREATE TABLE credential_changes (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version  bigint NOT NULL
+) WITH (fillfactor = 10);
+INSERT INTO credential_changes (version) SELECT COALESCE(max(version), 0) FROM ingest_keys;
+
+CREATE FUNCTION next_credential_version() RETURNS bigint LANGUAGE sql AS $$
+    UPDATE credential_changes SET version = version + 1 RETURNING version
+$$;
 
 CREATE FUNCTION credential_version() RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(GREATEST(
-        (SELECT max(version) FROM ingest_keys),
-        (SELECT max(version) FROM student_tokens),
-        (SELECT max(version) FROM deleted_credentials)
-    ), 0)
+    SELECT version FROM credential_changes
 $$;
 
 CREATE FUNCTION set_credential_version() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -175,7 +175,7 @@ async def _insert(
 
 
 # Taken first, for it is what the trigger of each change takes.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('cell-monitor credentials'))"
+_LOCK = "SELECT FROM credential_changes FOR UPDATE"
 
 _SELECT_CLASS = "SELECT EXISTS (SELECT FROM classes WHERE id = $1)"
 

@@ -54,6 +54,24 @@ async def test_a_broken_file_is_replaced(
     await keyring.stop(deadline_soon())
 
 
+async def test_a_deleted_key_is_refused_even_if_it_was_the_latest(
+    database: Database, tmp_path: Path
+) -> None:
+    keyring = Keyring(database, tmp_path / "ingest-keys.json", 10)
+    key = await create_key(database)
+    await keyring.refresh()
+    assert await keyring.principal(key)
+    async with database.transaction() as connection:
+        await connection.execute("DELETE FROM ingest_keys")
+    await keyring.refresh()
+    with pytest.raises(Unauthenticated):
+        await keyring.principal(key)
+    await create_key(database)
+    await keyring.refresh()
+    with pytest.raises(Unauthenticated):
+        await keyring.principal(key)
+
+
 async def test_usage_is_kept_when_writing_it_is_cancelled(
     database: Database, pool: asyncpg.Pool, tmp_path: Path
 ) -> None:
@@ -151,6 +169,7 @@ async def test_a_restored_database_is_read_anew(
     async with pool.acquire() as connection:  # the state before: without the change, nor the key
         await connection.execute("SET session_replication_role = replica")
         await connection.execute("DELETE FROM ingest_keys WHERE id = 1")
+        await connection.execute("UPDATE credential_changes SET version = version - 1")
         await connection.execute("RESET session_replication_role")
     await keyring.refresh()
     with pytest.raises(Unauthenticated):
