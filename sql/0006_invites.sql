@@ -58,7 +58,9 @@ DECLARE
     gone     bigint[];
     is_empty boolean;
 BEGIN
-    -- Clustering moves rows, batches update states, and count_batches writes the counters.
+    -- Deleting keys changes credentials, clustering moves rows, batches update states, and
+    -- count_batches writes the counters.
+    PERFORM FROM credential_changes FOR UPDATE;
     PERFORM FROM clustered FOR UPDATE;
     PERFORM FROM classes WHERE id = demo FOR UPDATE;
     PERFORM FROM students WHERE id = ANY (own) ORDER BY id FOR UPDATE;

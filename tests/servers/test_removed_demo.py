@@ -15,7 +15,15 @@ from tests.support.replicas import Replica
 from tests.support.waiting import eventually
 
 # Tables that also say what happened, or what is still to be done.
-LOGS = {"audit_log", "ledger", "ingest_usage", "outbox_counts", "schema_migrations"}
+LOGS = {
+    "audit_log",
+    "credential_changes",
+    "deleted_credentials",
+    "ingest_usage",
+    "ledger",
+    "outbox_counts",
+    "schema_migrations",
+}
 KINDS = ("cell_executed", "notebook_opened", "help", "session_start")
 
 
