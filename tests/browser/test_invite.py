@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 from tests.browser.page import serious_violations, tile, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
-from tests.support.lms import create, create_class, unique
+from tests.support.lms import create, create_class, create_class_of, unique
 from tests.support.replicas import RUN, Replica
 
 PHONE = ViewportSize(width=390, height=844)
@@ -130,6 +130,40 @@ async def test_the_join_page_says_how_the_class_lets_students_in(
         text = " ".join((await steps.inner_text()).split())
         assert says in text
         assert omits not in text
+
+
+async def test_each_student_gets_their_own_address(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, view_url(school, class_id)) as page:
+        await page.get_by_role("button", name="Invite", exact=True).click()
+        own = page.get_by_role("checkbox", name="Each student gets their own address")
+        await own.click()
+        question = page.get_by_role("dialog", name="Make a new link by which")
+        await question.get_by_role("button", name="New link").click()
+        await expect(own).to_be_checked()
+        url = await invite_link(page)
+    async with open_tab(browser, url) as page:
+        await page.set_viewport_size(PHONE)
+        await expect(page.get_by_label("Address for the extension")).to_have_count(1)
+        await expect(page.get_by_label("Address for the extension")).not_to_be_visible()
+        await page.get_by_label("Your ID").fill(f"{user}x")
+        await page.get_by_role("button", name="Get my address").click()
+        await expect(page.get_by_role("alert")).to_contain_text("not on the class's list")
+        await page.get_by_label("Your ID").fill(user)
+        assert await serious_violations(page) == []
+        await page.get_by_role("button", name="Get my address").click()
+        address = page.get_by_label("Address for the extension")
+        await expect(address).to_have_value(re.compile(r"/api/v1/events\?key=cms_"))
+        mail = page.get_by_role("link", name="mail it to yourself")
+        await expect(mail).to_have_attribute("href", re.compile("^mailto:.*cms_"))
+        assert not await scrolls_sideways(page)
+        assert await serious_violations(page) == []
+    async with open_tab(browser, url, locale="ja-JP") as page:
+        await page.get_by_label("学籍番号").fill(user)
+        await page.get_by_role("button", name="アドレスを受け取る").click()
+        await expect(page.get_by_role("alert")).to_contain_text("すでに受け取られています")
 
 
 async def test_an_ended_link_says_whom_to_ask(school: Replica, browser: Browser) -> None:
