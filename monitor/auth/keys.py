@@ -69,17 +69,17 @@ async def create(
     return NewIngestKey(**msgspec.structs.asdict(created), key=key)
 
 
-async def rotate(
-    connection: asyncpg.Connection, key_id: int, by: str, key: str | None = None
-) -> NewIngestKey:
-    """A new key (see `create`) that replaces another, which works for 24 hours more.
+async def rotate(connection: asyncpg.Connection, key_id: int, by: str) -> NewIngestKey:
+    """A new key that replaces another, which works for 24 hours more. Raises NotFound."""
+    old = await retire(connection, key_id)
+    return await create(connection, IngestKeyCreate(old.name, old.class_id), by)
 
-    Raises NotFound.
-    """
-    row = await connection.fetchrow(_ROTATE, key_id)
-    if row is None:
+
+async def retire(connection: asyncpg.Connection, key_id: int) -> IngestKey:
+    """Ends a key's validity in 24 hours. Raises NotFound."""
+    if await connection.fetchval(_RETIRE, key_id) is None:
         raise NotFound(f"There is no valid ingest key {key_id}")
-    return await create(connection, IngestKeyCreate(row["name"], row["class_id"]), by, key)
+    return await INGEST_KEYS.get(connection, key_id)
 
 
 async def revoke(connection: asyncpg.Connection, key_id: int) -> IngestKey:
@@ -88,9 +88,9 @@ async def revoke(connection: asyncpg.Connection, key_id: int) -> IngestKey:
     return await INGEST_KEYS.get(connection, key_id)
 
 
-_ROTATE = """
+_RETIRE = """
     UPDATE ingest_keys SET valid_to = LEAST(valid_to, now() + interval '24 hours')
-    WHERE id = $1 AND (valid_to IS NULL OR valid_to > now()) RETURNING name, class_id
+    WHERE id = $1 AND (valid_to IS NULL OR valid_to > now()) RETURNING id
 """
 
 _REVOKE = "UPDATE ingest_keys SET valid_to = LEAST(valid_to, now()) WHERE id = $1"

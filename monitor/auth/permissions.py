@@ -173,6 +173,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /": _PROBE,
     "GET /page/{path:path}": _PROBE,
     "GET /join/{code}": _PROBE,
+    "POST /join/{code}/token": Permission(anyone=YES, student=AS_THEMSELVES, admin=YES),
     "WS /ws": _PEOPLE,
 }
 

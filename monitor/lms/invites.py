@@ -1,4 +1,4 @@
-"""Invitations: the link by which students join a class, and the ingest key that its page shows."""
+"""Invitations: the link by which students join a class, and the credentials that its page shows."""
 
 import base64
 import hashlib
@@ -7,9 +7,12 @@ from datetime import datetime
 
 import asyncpg
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from monitor.auth import keys as ingest_keys
+from monitor.auth import student_tokens
 from monitor.auth.keys import IngestKeyCreate
+from monitor.auth.student_tokens import NewStudentToken, StudentTokenIssue
 from monitor.errors import Conflict, NotFound
 from monitor.lms.classes import CLASSES
 
@@ -18,12 +21,16 @@ _KEY_NAME = "Invitation"
 
 
 class Invite(msgspec.Struct):
-    """An invitation to a class. `key_id` is the ingest key that its page shows."""
+    """An invitation to a class. `key_id` is the ingest key that its page shows.
+
+    With `own_tokens` there is none: the page hands out each student's own token.
+    """
 
     class_id: int
     class_name: str
     code: str
-    key_id: int
+    key_id: int | None
+    own_tokens: bool
     created_by: str
     created_at: datetime
 
@@ -31,7 +38,9 @@ class Invite(msgspec.Struct):
 class Invitation(msgspec.Struct):
     """What the page of an open invitation shows of its class."""
 
+    class_id: int
     class_name: str
+    own_tokens: bool
     join_policy: str
 
 
@@ -60,17 +69,24 @@ async def ensure(connection: asyncpg.Connection, class_id: int, by: str) -> Invi
     """
     await _hold(connection, class_id)
     row = await connection.fetchrow(_SELECT, class_id)
-    return Invite(**row) if row else await _create(connection, class_id, by)
+    return Invite(**row) if row else await _create(connection, class_id, by, own_tokens=False)
 
 
-async def rotate(connection: asyncpg.Connection, class_id: int, by: str) -> Invite:
+async def rotate(
+    connection: asyncpg.Connection, class_id: int, by: str, own_tokens: bool | UnsetType = UNSET
+) -> Invite:
     """A new invitation that replaces the open one, whose key works for 24 hours more.
 
-    Raises NotFound, and Conflict for a class that is not active.
+    `own_tokens` is that of the open one unless given. Raises NotFound, and Conflict for a class
+    that is not active.
     """
     await _hold(connection, class_id)
     row = await connection.fetchrow(_SELECT, class_id)
-    return await _create(connection, class_id, by, row and row["key_id"])
+    if row and row["key_id"] is not None:
+        await ingest_keys.retire(connection, row["key_id"])
+    if own_tokens is UNSET:
+        own_tokens = bool(row and row["own_tokens"])
+    return await _create(connection, class_id, by, own_tokens=own_tokens)
 
 
 async def end(connection: asyncpg.Connection, class_id: int, *, revoke_key: bool) -> Invite:
@@ -78,7 +94,7 @@ async def end(connection: asyncpg.Connection, class_id: int, *, revoke_key: bool
     await _lock(connection, class_id)
     ended = await get(connection, class_id)
     await connection.execute(_END, class_id)
-    if revoke_key:
+    if revoke_key and ended.key_id is not None:
         await ingest_keys.revoke(connection, ended.key_id)
     return ended
 
@@ -89,6 +105,29 @@ async def open_invitation(connection: asyncpg.Connection, code: str) -> Invitati
     if row is None:
         raise NotFound("This invitation is unknown, or has ended")
     return Invitation(**row)
+
+
+async def hand_out(
+    connection: asyncpg.Connection, code: str, user_id: str, *, is_signed_in: bool
+) -> NewStudentToken:
+    """The own token of a student of the invitation's class.
+
+    Somebody who is not signed in gets it once for each line of the roster, and it is claimed; a
+    student who is signed in gets another each time. Raises NotFound, and Conflict if the token was
+    handed out.
+    """
+    invitation = await open_invitation(connection, code)
+    if not invitation.own_tokens:
+        raise NotFound("This invitation has one address for all: load its page again")
+    class_id = invitation.class_id
+    student_id = await connection.fetchval(_SELECT_LINE, class_id, user_id)
+    if student_id is None:
+        raise NotFound("This ID is not on the class's roster: ask your teacher to add it")
+    if not is_signed_in:
+        return await student_tokens.claim(connection, class_id, student_id)
+    wanted = StudentTokenIssue(student_ids=[student_id], renew=True)
+    (token,) = await student_tokens.issue(connection, class_id, wanted, user_id)
+    return token
 
 
 async def _lock(connection: asyncpg.Connection, class_id: int) -> None:
@@ -104,16 +143,15 @@ async def _hold(connection: asyncpg.Connection, class_id: int) -> None:
 
 
 async def _create(
-    connection: asyncpg.Connection, class_id: int, by: str, replaced_key: int | None = None
+    connection: asyncpg.Connection, class_id: int, by: str, *, own_tokens: bool
 ) -> Invite:
     code = secrets.token_urlsafe(_CODE_BYTES)
-    if replaced_key is None:
+    key_id = None
+    if not own_tokens:
         body = IngestKeyCreate(_KEY_NAME, class_id)
-        key = await ingest_keys.create(connection, body, by, key_of(code))
-    else:
-        key = await ingest_keys.rotate(connection, replaced_key, by, key_of(code))
+        key_id = (await ingest_keys.create(connection, body, by, key_of(code))).id
     await connection.execute(_END, class_id)
-    await connection.execute(_INSERT, class_id, code, key.id, by)
+    await connection.execute(_INSERT, class_id, code, key_id, by)
     return await get(connection, class_id)
 
 
@@ -122,17 +160,23 @@ _LOCK = "SELECT FROM classes WHERE id = $1 FOR NO KEY UPDATE"
 # A key that was rotated or revoked by itself ends its invitation, too: its page would show a key
 # that does not last.
 _SELECT = """
-    SELECT i.class_id, c.name AS class_name, i.code, i.key_id, i.created_by, i.created_at
-    FROM class_invites AS i JOIN ingest_keys AS k ON k.id = i.key_id
+    SELECT i.class_id, c.name AS class_name, i.code, i.key_id, i.key_id IS NULL AS own_tokens,
+        i.created_by, i.created_at
+    FROM class_invites AS i LEFT JOIN ingest_keys AS k ON k.id = i.key_id
         JOIN classes AS c ON c.id = i.class_id
     WHERE i.class_id = $1 AND i.ended_at IS NULL AND k.valid_to IS NULL
 """
 
 _SELECT_BY_CODE = """
-    SELECT c.name AS class_name, c.join_policy
-    FROM class_invites AS i JOIN ingest_keys AS k ON k.id = i.key_id
+    SELECT c.id AS class_id, c.name AS class_name, i.key_id IS NULL AS own_tokens, c.join_policy
+    FROM class_invites AS i LEFT JOIN ingest_keys AS k ON k.id = i.key_id
         JOIN classes AS c ON c.id = i.class_id
     WHERE i.code = $1 AND i.ended_at IS NULL AND k.valid_to IS NULL AND c.is_active
+"""
+
+_SELECT_LINE = """
+    SELECT student_id FROM student_classes JOIN students ON students.id = student_id
+    WHERE class_id = $1 AND user_id = $2 AND role = 'student'
 """
 
 _END = "UPDATE class_invites SET ended_at = now() WHERE class_id = $1 AND ended_at IS NULL"

@@ -3,18 +3,21 @@
 from collections.abc import Awaitable, Callable
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from monitor.auth.principal import Principal
 from monitor.database.paging import Id
 from monitor.database.pool import Connection
+from monitor.database.resource import Invalid
 from monitor.errors import Conflict, NotFound
+from monitor.events.event import Required
 from monitor.http.operations import Api
 from monitor.http.public_url import PublicUrl
 from monitor.http.qr_code import qr_image
 from monitor.http.transactions import AfterCommit
 from monitor.lms import invites
 from monitor.lms.invites import Invite
-from monitor.routes.join_page import join_url
+from monitor.routes.join_page import events_url, join_url
 
 
 class InviteLink(Invite):
@@ -22,6 +25,24 @@ class InviteLink(Invite):
 
     url: str
     qr_image: str
+
+
+class InviteRotation(msgspec.Struct, frozen=True):
+    """What the new invitation's page hands out; as the one before unless given."""
+
+    own_tokens: bool | UnsetType = UNSET
+
+
+class TokenClaim(msgspec.Struct):
+    """Who asks for their own token; somebody who is signed in as a student need not say it."""
+
+    user_id: Required | None = None
+
+
+class OwnAddress(msgspec.Struct):
+    """The URL to paste into the extension, with a student's own token; it is shown only now."""
+
+    url: str
 
 
 class InviteEnd(msgspec.Struct, frozen=True):
@@ -57,16 +78,19 @@ def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
         connection: Connection,
         after_commit: AfterCommit,
         class_id: Id,
+        query: InviteRotation,
         caller: Principal,
         base: PublicUrl,
     ) -> InviteLink:
         """Makes an invitation that replaces the open one.
 
         The old link ends at once. The key that it showed works for 24 hours more, because the
-        extension forgets an event that is refused.
+        extension forgets an event that is refused. With `own_tokens` the page shows no key: each
+        student of the roster gets a token of their own.
         """
         after_commit(reload)
-        return _link(await invites.rotate(connection, class_id, caller.name), base)
+        invite = await invites.rotate(connection, class_id, caller.name, query.own_tokens)
+        return _link(invite, base)
 
     @api.operation("DELETE", "/classes/{class_id}/invite", raises=(NotFound,))
     async def end_invite(
@@ -78,6 +102,28 @@ def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
         """
         after_commit(reload)
         return await invites.end(connection, class_id, revoke_key=query.revoke_key)
+
+    @api.operation("POST", "/join/{code}/token", status=201, raises=(NotFound, Conflict))
+    async def hand_out_token(
+        connection: Connection,
+        after_commit: AfterCommit,
+        code: str,
+        body: TokenClaim,
+        caller: Principal,
+        base: PublicUrl,
+    ) -> OwnAddress:
+        """Hands out a student's own token to who has the code of the class's invitation.
+
+        A student who is signed in gets it at once. Anybody else says which student they are, once
+        for each; the token is claimed until the teacher confirms it.
+        """
+        is_student = caller.role == "student"
+        user_id = caller.name if is_student else body.user_id
+        if user_id is None:
+            raise Invalid("user_id", "Say which student of the class you are")
+        token = await invites.hand_out(connection, code, user_id, is_signed_in=is_student)
+        after_commit(reload)
+        return OwnAddress(events_url(base, api.prefix, token.token))
 
 
 def _link(invite: Invite, base: PublicUrl) -> InviteLink:

@@ -33,6 +33,11 @@ def join_url(base: PublicUrl, code: str) -> str:
     return base + _PATH.format(code=code)
 
 
+def events_url(base: PublicUrl, prefix: str, credential: str) -> str:
+    """What is pasted into the extension: where it posts, with an ingest key or a token."""
+    return f"{base}{prefix}/events?key={credential}"
+
+
 def routes(prefix: str, guard: Guard, database: Database, address: str) -> list[Route]:
     """The page. `prefix` is the API's path; `address` the server's (see `public_url`)."""
 
@@ -46,14 +51,17 @@ def routes(prefix: str, guard: Guard, database: Database, address: str) -> list[
         except Unavailable:
             return _page("join-later", language, 503)
         base = public_url(address, request.scope)
+        url = "" if invitation.own_tokens else events_url(base, prefix, key_of(code))
         return _page(
             "join",
             language,
             class_name=invitation.class_name,
             policy=invitation.join_policy,
+            credential="token" if invitation.own_tokens else "key",
+            api=prefix.strip("/"),
             server=urlsplit(base).netloc,
-            url=f"{base}{prefix}/events?key={key_of(code)}",
-            mail=quote(join_url(base, code)),
+            url=url,
+            mail=quote(url),
         )
 
     middleware = guard(_PATH, "GET", "HEAD")

@@ -22,6 +22,14 @@ export const INVITE_TEXTS = {
     "Make a new link? The old one ends now. Students who have connected need the new address within 24 hours.",
     "リンクを作り直しますか？古いリンクはすぐに使えなくなります。接続済みの学生は、24 時間以内に新しいアドレスを設定し直す必要があります。",
   ],
+  own_tokens: [
+    "Each student gets their own address (they must be on the roster)",
+    "学生ごとに専用のアドレスを渡す（名簿にある学生のみ）",
+  ],
+  rotate_to_tokens_sure: [
+    "Make a new link by which each student gets their own address? The old link ends now, and the address for all in 24 hours. You confirm under “Manage” who is who.",
+    "学生ごとに専用のアドレスを渡すリンクに作り直しますか？古いリンクはすぐに、共通のアドレスは 24 時間後に使えなくなります。本人の確認は「管理」で行います。",
+  ],
   end_invite: ["End the link", "リンクを終了"],
   end_invite_sure: [
     "End the link? Nobody can open it any more. Students who have connected stay connected.",

@@ -33,14 +33,17 @@ function post(path) {
 
 class InviteDialog {
   #path;
+  #invite;
   #qr = el("img", { className: "qr", alt: t("invite_qr") });
   #link = el("input", { readOnly: true, ariaLabel: t("invite_link") });
+  #ownTokens = el("input", { type: "checkbox" });
   #hint = alertLine();
   #dialog;
 
   /** @param {InviteLink} invite */
   constructor(invite) {
     this.#path = `classes/${invite.class_id}/invite`;
+    this.#invite = invite;
     const end = button(t("end_invite"), () => this.#end());
     end.className = "danger";
     const heading = t("invite_to", invite.class_name);
@@ -54,8 +57,10 @@ class InviteDialog {
       el("div", { className: "line" }, this.#link, this.#copyButton()),
       this.#hint,
       el("p", { className: "hint", textContent: t("invite_how") }),
+      el("label", {}, this.#ownTokens, ` ${t("own_tokens")}`),
       el("div", { className: "line" }, close, button(t("rotate"), () => this.#rotate()), end),
     );
+    this.#ownTokens.onchange = () => this.#rotate(this.#ownTokens.checked);
     this.#dialog.onclose = () => this.#dialog.remove();
     this.#show(invite);
   }
@@ -69,6 +74,8 @@ class InviteDialog {
   #show(invite) {
     this.#qr.src = invite.qr_image;
     this.#link.value = invite.url;
+    this.#invite = invite;
+    this.#ownTokens.checked = invite.own_tokens;
     const local = THIS_COMPUTER.has(new URL(invite.url).hostname);
     this.#hint.textContent = local ? t("invite_here_only", invite.class_name) : "";
   }
@@ -80,11 +87,13 @@ class InviteDialog {
     return copy;
   }
 
-  #rotate() {
+  /** @param {boolean} [ownTokens] unless as before */
+  #rotate(ownTokens = this.#invite.own_tokens) {
+    this.#ownTokens.checked = this.#invite.own_tokens; // until it is so
     askBefore({
-      question: t("rotate_sure"),
+      question: t(ownTokens ? "rotate_to_tokens_sure" : "rotate_sure"),
       confirm: t("rotate"),
-      task: async () => this.#show(await post(`${this.#path}/rotate`)),
+      task: async () => this.#show(await post(`${this.#path}/rotate?own_tokens=${ownTokens}`)),
     });
   }
 

@@ -65,6 +65,7 @@ export interface InviteLink {
   class_id: number;
   class_name: string;
   code: string;
+  own_tokens: boolean;
   url: string;
   qr_image: string; // data: URI
 }

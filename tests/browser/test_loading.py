@@ -81,12 +81,12 @@ async def test_asks_for_a_token_until_one_is_valid(
 
 async def test_first_start_says_what_to_do(replica: Replica, browser: Browser) -> None:
     async with open_tab(browser, replica.url) as page:
-        await expect(page.locator("#view")).to_contain_text(f"curl {replica.events_url}")
-        await page.get_by_label("Code").fill("M1")
+        await expect(page.locator("#view")).to_contain_text("Create your first class")
+        await expect(page.locator("#view")).to_contain_text("make demo")
         await page.get_by_label("Name").fill("数学")
         await page.get_by_role("button", name="Create").click()
         await expect(page.locator("header select")).to_contain_text("数学")
-        await expect(page).to_have_url(f"{replica.url}/#/class/1/manage")
+        await expect(page).to_have_url(f"{replica.url}/#/class/1")
 
 
 async def test_only_the_last_of_two_navigations_counts(

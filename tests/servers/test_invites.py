@@ -171,6 +171,79 @@ async def test_links_begin_with_the_public_url(published: Replica) -> None:
     assert f"{PUBLIC}/api/v1/events?key=cmk_" in page.text
 
 
+async def tokens_class(api: httpx.AsyncClient, *users: str) -> tuple[int, dict[str, Any]]:
+    """A class of these students whose invitation hands out their own tokens."""
+    class_id = (await create_class(api))["id"]
+    rows = [{"user_id": user} for user in users]
+    assert (await api.post(f"/classes/{class_id}/students", json=rows)).status_code == 201
+    path = f"/classes/{class_id}/invite/rotate"
+    answer = await api.post(path, params={"own_tokens": "true"})
+    assert answer.status_code == 201, answer.text
+    return class_id, answer.json()
+
+
+async def claim(replica: Replica, code: str, user: str | None) -> httpx.Response:
+    async with client(replica.url, None) as browser:
+        return await browser.post(f"/join/{code}/token", json={"user_id": user})
+
+
+async def test_a_line_of_the_roster_gets_its_own_address_once(
+    teacher: httpx.AsyncClient, guarded_school: Replica
+) -> None:
+    hanako, taro = unique("hanako"), unique("taro")
+    class_id, created = await tokens_class(teacher, hanako, taro)
+    assert (created["own_tokens"], created["key_id"]) == (True, None)
+    page = await visit(created["url"])
+    assert "cmk_" not in page.text
+    assert await post(guarded_school.url, key_of(created["code"])) == 401
+    answer = await claim(guarded_school, created["code"], hanako)
+    assert answer.status_code == 201, answer.text
+    url = answer.json()["url"]
+    assert url.startswith(f"{guarded_school.url}/api/v1/events?key=cms_")
+    again = await claim(guarded_school, created["code"], hanako)
+    assert again.status_code == 409
+    stranger = await claim(guarded_school, created["code"], unique("stranger"))
+    assert (stranger.status_code, "roster" in stranger.json()["detail"]) == (404, True)
+    assert (await claim(guarded_school, created["code"], None)).status_code == 422
+    assert (await claim(guarded_school, "unknown", taro)).status_code == 404
+    async with httpx.AsyncClient(timeout=15) as extension:
+        events = [{"eventType": "help", "userId": user} for user in (hanako, taro)]
+        posted = (await extension.post(url, json=events)).json()
+    assert (posted["stored"], len(posted["rejected"])) == (1, 1)
+    (token_row,) = (await teacher.get("/student-tokens", params={"class_id": class_id})).json()
+    assert (token_row["user_id"], token_row["claimed"]) == (hanako, True)
+
+
+async def test_a_student_who_is_signed_in_gets_theirs_at_once(
+    teacher: httpx.AsyncClient, guarded_school: Replica
+) -> None:
+    hanako = unique("hanako")
+    class_id, created = await tokens_class(teacher, hanako)
+    async with client(guarded_school.url, token(hanako)) as student:
+        path = f"/join/{created['code']}/token"
+        urls = [(await student.post(path, json={})).json()["url"] for _ in range(2)]
+    assert urls[0] != urls[1]
+    rows = (await teacher.get("/student-tokens", params={"class_id": class_id})).json()
+    assert [each["claimed"] for each in rows] == [False, False]
+    async with client(guarded_school.url, token(unique("jiro"))) as other:
+        assert (await other.post(path, json={"user_id": hanako})).status_code == 404
+
+
+async def test_a_rotation_to_own_tokens_ends_the_shared_key_in_a_day(
+    teacher: httpx.AsyncClient, guarded_school: Replica
+) -> None:
+    class_id = (await create_class(teacher))["id"]
+    shared = await invite(teacher, class_id)
+    path = f"/classes/{class_id}/invite/rotate"
+    assert (await teacher.post(path, params={"own_tokens": "true"})).json()["own_tokens"]
+    assert (await teacher.post(path)).json()["own_tokens"]
+    keys = (await teacher.get("/ingest-keys", params={"class_id": class_id})).json()
+    assert [bool(each["valid_to"]) for each in keys] == [True]
+    assert await post(guarded_school.url, key_of(shared["code"])) == 202
+    back = (await teacher.post(path, params={"own_tokens": "false"})).json()
+    assert await post(guarded_school.url, key_of(back["code"])) == 202
+
+
 async def test_the_qr_code_is_an_image_of_the_server(teacher: httpx.AsyncClient) -> None:
     class_id = (await create_class(teacher))["id"]
     image = unquote((await invite(teacher, class_id))["qr_image"])

@@ -121,7 +121,9 @@ async def test_what_others_did_in_its_class_stays(site: Site) -> None:
     await site.work(key, "hanako")
     answer = await site.api.delete(f"/demos/{demo}")
     assert answer.json() == {"class_id": demo, "class_removed": False}
-    roster = (await site.api.get(f"/classes/{demo}/students")).json()
+    answer = await site.api.get(f"/classes/{demo}/students")
+    roster = answer.json()
+    assert answer.status_code == 200, answer.text
     assert [each["user_id"] for each in roster] == ["hanako"]
     assert (await site.api.get(f"/classes/{demo}")).json()["is_demo"] is False
     assert await site.count("cell_executions", "class_id = $1", demo) == 1

@@ -4,18 +4,15 @@ import re
 import socket
 import stat
 import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from tests.support.paths import ROOT
-from tests.support.replicas import Replica
+from tests.support.replicas import RUN, Replica
 from tests.support.tokens import bearer
 
-RUN = (sys.executable, str(ROOT / "run.py"))
 SERVE_CLASS = (*RUN, "serve", "--class", "Python I")
 
 

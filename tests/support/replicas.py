@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support.paths import ROOT
 
+RUN = (sys.executable, str(ROOT / "run.py"))
 START_TIMEOUT = 60.0  # seconds
 STOP_SECONDS = 30.0
 
@@ -31,7 +32,7 @@ class Replica:
         self,
         environment: dict[str, str],
         *,
-        command: Sequence[str] = (sys.executable, str(ROOT / "run.py")),
+        command: Sequence[str] = RUN,
         cwd: Path = ROOT,
     ) -> None:
         self._command = command

@@ -42,8 +42,9 @@ def environment(server: tuple[str, str]) -> dict[str, str]:
     text, key = server
     indent = re.sub(r"\S.*", "  ", key)
     variables = block(block(text, key), f"{indent}environment")
-    texts = dict(re.findall(r'^ +(\w+): "?(.+?)"?$', variables, re.MULTILINE))
-    return {name: value.replace("${JWT_SECRET:?}", "s" * 32) for name, value in texts.items()}
+    texts: dict[str, str] = dict(re.findall(r'^ +(\w+): "?(.+?)"?$', variables, re.MULTILINE))
+    operators = {"${JWT_SECRET:?}": "s" * 32, "${PUBLIC_URL:-}": ""}
+    return {name: operators.get(text, text) for name, text in texts.items()}
 
 
 def instructions(name: str) -> list[str]:
