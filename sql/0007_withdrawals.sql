@@ -396,6 +396,59 @@ BEGIN
     RETURN done;
 END $$;
 
+-- Says that two ids are one student: all that is not made of home rows is the target's from now on, and
+-- so are later events. The rows follow by merge_rows.
+CREATE FUNCTION merge_students(old bigint, target bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO student_classes AS m (
+        student_id, class_id, role, joined_at, name, email, team, joined_by)
+    SELECT target, class_id, role, joined_at, name, email, team, joined_by
+    FROM student_classes WHERE student_id = old ORDER BY class_id
+    ON CONFLICT (student_id, class_id) DO UPDATE SET
+        role = CASE m.role WHEN 'waiting' THEN EXCLUDED.role ELSE m.role END,
+        joined_at = LEAST(m.joined_at, EXCLUDED.joined_at),
+        name = COALESCE(m.name, EXCLUDED.name),
+        email = COALESCE(m.email, EXCLUDED.email),
+        team = COALESCE(m.team, EXCLUDED.team);
+    DELETE FROM student_classes WHERE student_id = old;
+
+    INSERT INTO class_removals (student_id, class_id, removed_at, removed_by)
+    SELECT target, class_id, removed_at, removed_by FROM class_removals WHERE student_id = old
+    ON CONFLICT DO NOTHING;
+    DELETE FROM class_removals AS r WHERE r.student_id = old OR r.student_id = target AND EXISTS (
+        SELECT FROM student_classes AS m WHERE m.student_id = target AND m.class_id = r.class_id
+    );
+
+    INSERT INTO help_requests (
+        student_id, class_id, after_stop, taken_by, taken_at, resolved_by, resolved_at)
+    SELECT target, class_id, after_stop, taken_by, taken_at, resolved_by, resolved_at
+    FROM help_requests WHERE student_id = old
+    ON CONFLICT DO NOTHING;
+    DELETE FROM help_requests WHERE student_id = old;
+
+    -- Attempts in the order of time; negative ones first, because numbers are unique at any moment.
+    UPDATE assignment_submissions SET attempt = -attempt
+    WHERE student_id IN (old, target) AND assignment_id IN (
+        SELECT assignment_id FROM assignment_submissions WHERE student_id = old
+    );
+    UPDATE assignment_submissions AS s SET student_id = target, attempt = numbered.attempt
+    FROM (
+        SELECT id, row_number() OVER (PARTITION BY assignment_id ORDER BY submitted_at, id) AS attempt
+        FROM assignment_submissions WHERE student_id IN (old, target) AND attempt < 0
+    ) AS numbered
+    WHERE s.id = numbered.id;
+
+    UPDATE student_tokens SET student_id = target WHERE student_id = old;
+    DELETE FROM shared_ids WHERE student_id = old;
+    UPDATE withdrawals SET student_ids = array_replace(student_ids, old, target)
+    WHERE old = ANY (student_ids);
+
+    UPDATE students AS t SET name = COALESCE(t.name, s.name), email = COALESCE(t.email, s.email),
+        team = COALESCE(t.team, s.team), has_events = t.has_events OR s.has_events
+    FROM students AS s WHERE t.id = target AND s.id = old;
+    UPDATE students SET merged_into = target WHERE id = old OR merged_into = old;
+END $$;
+
 -- Has the points of events deleted that are stored under the id of a student, and written again under
 -- that of another.
 CREATE FUNCTION move_points(
@@ -487,6 +540,11 @@ BEGIN
     INSERT INTO withdrawal_steps (withdrawal_id, student_id)
     SELECT withdrawal_id, target FROM withdrawal_steps WHERE student_id = old ON CONFLICT DO NOTHING;
     DELETE FROM withdrawal_steps WHERE student_id = old;
+    INSERT INTO withdrawn_claims
+    SELECT withdrawal_id, target, class_id, field, value, claimed_at, claimed_by
+    FROM withdrawn_claims WHERE student_id = old
+    ON CONFLICT DO NOTHING;
+    DELETE FROM withdrawn_claims WHERE student_id = old;
 
     INSERT INTO first_receipts
     SELECT target, event_id, received_at, stored_at FROM first_receipts WHERE student_id = old
