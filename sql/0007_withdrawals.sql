@@ -12,6 +12,9 @@ SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 7) AS wanted \gs
 -- The nil UUID's row has what withdrawals, their replays and merges change.
 ALTER TABLE ledger ADD COLUMN withdrawn bigint NOT NULL DEFAULT 0;
 
+-- The primary key finds the students of a credential, this index the hours of a student.
+CREATE INDEX credential_hours_student ON credential_hours (student_id, credential, hour);
+
 -- A request to withdraw what credentials brought in a span of time (by receipt), and its receipt. The
 -- rows stay where they are, excluded, so that a retry is a duplicate.
 CREATE TABLE withdrawals (
@@ -260,7 +263,7 @@ BEGIN
                         AND (SELECT max(event_at) FROM wanted)
                 RETURNING w.event_at
             ), removed AS (
-                DELETE FROM rejected_events WHERE id IN (SELECT letter_id FROM wanted)
+                DELETE FROM rejected_events WHERE id = ANY (ARRAY(SELECT letter_id FROM wanted))
             ), points AS (  -- so old that the next sweep writes them
                 INSERT INTO outbox_points (created_at, student_ids, first_times, last_times)
                 SELECT now() - interval '1 hour', ARRAY[$2], ARRAY[min(event_at)], ARRAY[max(event_at)]
