@@ -234,6 +234,36 @@ async def test_two_ids_are_one_student(
         assert answer.status_code == status
 
 
+async def test_what_was_withdrawn_of_a_merged_id_is_restored_under_the_other(
+    replica: Replica, admin: httpx.AsyncClient, postgres: Address
+) -> None:
+    class_id = (await create_class(admin))["id"]
+    key = await create(admin, "/ingest-keys", name="x", class_id=class_id)
+    await post(replica, key["key"], *lesson("hanako"), event(userId="s1"))
+    students = {each["user_id"]: each["id"] for each in (await admin.get("/students")).json()}
+    path = f"/ingest-keys/{key['id']}/withdraw"
+    body = {"since": LONG_AGO, "student_ids": [students["hanako"]]}
+    receipt = (await admin.post(path, json=body)).json()
+
+    async def state() -> str:
+        current = (await admin.get(f"/withdrawals/{receipt['id']}")).json()
+        return f"{current['state']} {current['events']}"
+
+    await eventually(state, lambda state: state == "withdrawn 5")
+    merge = f"/students/{students['hanako']}/merge"
+    assert (await admin.post(merge, json={"into": students["s1"]})).is_success
+    await eventually(
+        lambda: fetch(
+            postgres, "SELECT FROM student_states WHERE student_id = $1", students["hanako"]
+        ),
+        lambda rows: not rows,
+    )
+    assert (await admin.post(f"/withdrawals/{receipt['id']}/replay")).is_success
+    await eventually(state, lambda state: state == "replayed 0")
+    states, _, _ = await numbers(postgres)
+    assert [(row["user_id"], row["executions"], row["errors"]) for row in states] == [("s1", 4, 1)]
+
+
 async def test_another_replica_stores_events_of_a_merged_id_under_the_other(
     replica: Replica, environment: dict[str, str], admin: httpx.AsyncClient, postgres: Address
 ) -> None:
