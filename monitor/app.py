@@ -13,6 +13,7 @@ from monitor.routes import (
     assignments,
     audit,
     classes,
+    corrections,
     demo,
     docs,
     e2e_events,
@@ -67,7 +68,8 @@ def create_app(
     ingest_keys.declare(api, components.keyring.refresh)
     student_tokens.declare(api, components.keyring.refresh)
     joining.declare(api, is_open)
-    withdrawals.declare(api, components.withdrawing.wake)
+    for correcting in (withdrawals, corrections):
+        correcting.declare(api, components.withdrawing.wake)
     invites.declare(api, components.keyring.refresh)
     demo.declare(api, components.keyring.refresh)
     audit.declare(api)

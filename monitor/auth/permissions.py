@@ -56,6 +56,13 @@ HAND_IN = Rule(
 )
 IN_A_CLASS = Rule("theirs, with a class", theirs=True, required=frozenset({"class_id"}))
 
+ASSIGN = Rule(
+    "theirs, as teacher of both classes",
+    theirs=True,
+    as_teacher=True,
+    required=frozenset({"from_class_id"}),
+)
+
 _INGEST = Permission(
     key=YES, student=AS_THEMSELVES, instructor=AS_THEMSELVES, admin=YES, ingest=True
 )
@@ -83,6 +90,7 @@ ROUTES: Mapping[str, Permission] = {
     "DELETE /classes/{class_id}": _STAFF,
     "POST /classes/{class_id}/copy": _STAFF,
     "GET /overview": _STAFF,
+    "POST /classes/{class_id}/assign": Permission(instructor=ASSIGN, admin=YES),
     "GET /classes/{class_id}/now": _STAFF,
     "GET /classes/{class_id}/activity": _STAFF,
     "GET /classes/{class_id}/presence": _STAFF,
@@ -117,6 +125,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /students/{student_id}/submissions": _MEMBERS,
     "PUT /students/{student_id}": _ADMIN,
     "DELETE /students/{student_id}": _ADMIN,
+    "POST /students/{student_id}/merge": _ADMIN,
     "POST /notebooks": Permission(instructor=IN_A_CLASS, admin=YES),
     "GET /notebooks": _MEMBERS,
     "GET /notebooks/{notebook_id}": _MEMBERS,

@@ -75,7 +75,7 @@ class DeadLetters:
                 item.reason,
                 item.raw,
                 item.received_at,
-                item.source.class_id,
+                _class_of(item.source),
                 item.source.credential,
                 msgspec.json.encode(item.source).decode(),
             )
@@ -133,6 +133,12 @@ def _letter(row: asyncpg.Record | None, letter_id: int) -> DeadLetter:
     if row is None:
         raise NotFound(f"There is no rejected event {letter_id}")
     return DeadLetter(**{name: row[name] for name in DeadLetter.__struct_fields__})
+
+
+def _class_of(source: Source) -> int | None:
+    """The class whose staff see the letter: events with a student's token may be of any class."""
+    is_token = source.credential is not None and source.credential.startswith("token ")
+    return None if is_token else source.class_id
 
 
 def _digest(source: str, item: Rejected) -> bytes:

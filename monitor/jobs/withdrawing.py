@@ -87,7 +87,8 @@ class Withdrawing:
             await connection.execute(_FINISH, *key, timeout=_TIMEOUT)
             return
         query = _WITHDRAW if step.state == "withdrawing" else _RESTORE
-        if not await connection.fetchval(query, *key, _ROWS, self._has_influx, timeout=_TIMEOUT):
+        rows = await connection.fetchval(query, *key, _ROWS, self._has_influx, timeout=_TIMEOUT)
+        if rows < _ROWS:
             await connection.execute(_ROWS_DONE, *key)
 
     async def _note(self, step: _Step, error: Exception) -> None:

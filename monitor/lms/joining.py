@@ -96,7 +96,7 @@ async def _lock(
 async def _remove(
     connection: asyncpg.Connection, class_id: int, student_ids: Sequence[int], by: str
 ) -> None:
-    """What the class's keys brought of them is withdrawn, in the background."""
+    """What was sent of theirs with the class's keys is withdrawn, in the background."""
     await connection.execute(_REMOVE, class_id, student_ids, by)
     await withdrawals.of_students(connection, class_id, list(student_ids), by)
 

@@ -1,4 +1,4 @@
-"""What an ingest key or a student's own token brought, by student and time."""
+"""What was sent with an ingest key or a student's own token, by student and time."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -68,7 +68,7 @@ class KeyEventsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyEvent(msgspec.Struct):
-    """An event that the credential brought. `claimed_at` is its time by the student's clock.
+    """An event sent with the credential. `claimed_at` is its time by the student's clock.
 
     `excluded` is why it does not count: `disputed` (claimed for a student who posts with a
     credential of their own in that class) or `withdrawn`; null: it counts. `class_id` null: in no
@@ -107,7 +107,7 @@ class KeyStudentsQuery(Page, frozen=True, kw_only=True):
 
 
 class KeyStudent(msgspec.Struct):
-    """A student of whom the credential brought events, from one hour of receipt to another."""
+    """A student whose events were sent with the credential, from one hour of receipt to another."""
 
     student_id: int
     user_id: str

@@ -1,4 +1,4 @@
-"""Withdrawals: what a credential brought in a span of time is taken back, and can be replayed.
+"""Withdrawals: what was sent with a credential in a span of time is undone, and can be replayed.
 
 A withdrawn row stays where it is and counts for nothing, so that a retry of its event is a
 duplicate; its dead letter has the event. A request makes steps, one for each student;
@@ -118,7 +118,7 @@ async def class_of_token(connection: asyncpg.Connection, token_id: int) -> int |
 async def of_students(
     connection: asyncpg.Connection, class_id: int, student_ids: list[int], by: str
 ) -> Withdrawal:
-    """Requests it for all that the class's keys brought of these students into this class."""
+    """Requests it for all that was sent of these students with the class's keys, in this class."""
     keys = await connection.fetch(_SELECT_KEYS, class_id)
     return await _request(
         connection,
@@ -163,7 +163,7 @@ async def _request(
 
 
 async def replay(connection: asyncpg.Connection, withdrawal_id: int) -> Withdrawal:
-    """Requests that all of it that has not been discarded is brought back.
+    """Requests that all of it that has not been discarded is restored.
 
     Raises NotFound, and Conflict while it is under way.
     """
@@ -179,7 +179,7 @@ async def replay(connection: asyncpg.Connection, withdrawal_id: int) -> Withdraw
 
 
 async def replay_letter(connection: asyncpg.Connection, letter_id: int, has_influx: bool) -> None:
-    """Brings the row of one dead letter back, and removes the letter. Raises NotFound.
+    """Restores the row of one dead letter, and removes the letter. Raises NotFound.
 
     With `has_influx` its point is written again. Call it in a transaction.
     """

@@ -269,7 +269,7 @@ _UPSERT_STUDENTS = """
     INSERT INTO students (user_id, has_events)
     SELECT user_id, true FROM unnest($1::text[]) AS user_id
     ON CONFLICT (user_id) DO UPDATE SET has_events = true
-    RETURNING id, user_id
+    RETURNING COALESCE(merged_into, id) AS id, user_id
 """
 
 _UPSERT_SENDERS = """

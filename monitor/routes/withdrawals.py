@@ -1,4 +1,4 @@
-"""`/withdrawals`, and what an ingest key brought: to list it, to withdraw it, to replay it."""
+"""`/withdrawals`, and what was sent with a key: listed, withdrawn, replayed."""
 
 from collections.abc import Callable
 
@@ -38,7 +38,7 @@ def declare(api: Api, wake: Callable[[], None]) -> None:
     async def replay_withdrawal(
         connection: Connection, after_commit: AfterCommit, withdrawal_id: Id
     ) -> Withdrawal:
-        """Brings back all of it that has not been discarded, in the background.
+        """Restores all of it that has not been discarded, in the background.
 
         Rows, counters, states and points are then as before.
         """
@@ -51,14 +51,14 @@ def _declare_keys(api: Api, wake: Callable[[], None]) -> None:
     async def list_key_events(
         connection: Connection, key_id: Id, query: KeyEventsQuery
     ) -> KeyEventPage:
-        """What a key brought, by student and time."""
+        """What was sent with a key, by student and time."""
         return await key_events.events_of(connection, f"key {key_id}", query)
 
     @api.operation("GET", "/ingest-keys/{key_id}/students")
     async def list_key_students(
         connection: Connection, key_id: Id, query: KeyStudentsQuery
     ) -> Listing[KeyStudent]:
-        """The students of whom a key brought events, with the hours, by user_id."""
+        """The students whose events were sent with a key, with the hours, by user_id."""
         return await key_events.students_of(connection, f"key {key_id}", query)
 
     @api.operation("POST", "/ingest-keys/{key_id}/withdraw", status=202, raises=(NotFound, Invalid))
@@ -69,7 +69,7 @@ def _declare_keys(api: Api, wake: Callable[[], None]) -> None:
         body: WithdrawalRequest,
         caller: Principal,
     ) -> Withdrawal:
-        """Withdraws what a key brought in a span of time, by receipt, in the background.
+        """Withdraws what was sent with a key in a span of time, by receipt, in the background.
 
         It counts for nothing then, and a retry of it is a duplicate. To stop a key, revoke it
         first: what a spool still has, or is being stored, is not withdrawn.
@@ -83,9 +83,9 @@ def _declare_tokens(api: Api, wake: Callable[[], None]) -> None:
     async def list_token_events(
         connection: Connection, token_id: Id, query: KeyEventsQuery, caller: Principal
     ) -> KeyEventPage:
-        """What a student's own token brought, by time.
+        """What was sent with a student's own token, by time.
 
-        Instructors see what it brought into the class that it was issued for.
+        Instructors see what is of the class that it was issued for.
         """
         class_id = await withdrawals.class_of_token(connection, token_id)
         only = None if caller.role == "admin" else class_id
@@ -101,9 +101,9 @@ def _declare_tokens(api: Api, wake: Callable[[], None]) -> None:
         body: WithdrawalRequest,
         caller: Principal,
     ) -> Withdrawal:
-        """Withdraws what a student's own token brought, as for a key.
+        """Withdraws what was sent with a student's own token, as for a key.
 
-        By an instructor: what it brought into the class that it was issued for.
+        By an instructor: what is of the class that it was issued for.
         """
         after_commit(wake)
         only_class = caller.role != "admin"

@@ -2,6 +2,7 @@
 
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
+import { KEY_TEXTS } from "./key-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
@@ -13,6 +14,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 const TEXTS = {
   ...INVITE_TEXTS,
   ...JOINING_TEXTS,
+  ...KEY_TEXTS,
   ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],

@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { Assignments } from "./assignments.js";
 import { classForm, copyForm, newClassForm } from "./classes.js";
 import { el, failure, toast } from "./dom.js";
+import { Keys } from "./keys.js";
 import { Roster } from "./roster.js";
 import { Tokens } from "./tokens.js";
 
@@ -18,22 +19,24 @@ export async function manageView(root, store) {
   const assignments = new Assignments(store);
   const roster = new Roster(store);
   const tokens = new Tokens(store);
+  const keys = new Keys(store);
   const forms = el("section");
   root.append(
     el(
       "div",
       { className: "columns" },
-      el("div", {}, assignments.element, roster.element, tokens.element),
+      el("div", {}, assignments.element, roster.element, tokens.element, keys.element),
       forms,
     ),
   );
   try {
-    /** @type {[Class, void, void, void]} */
+    /** @type {[Class, void, void, void, void]} */
     const [current] = await Promise.all([
       call(`classes/${store.id}`),
       assignments.load(),
       roster.load(),
       tokens.load(),
+      keys.load(),
     ]);
     forms.replaceChildren(
       assignments.form(),

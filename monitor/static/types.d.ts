@@ -236,6 +236,53 @@ export interface IssuedToken extends StudentToken {
   qr_image: string; // data: URI
 }
 
+/** A class's key, without its secret. */
+export interface IngestKey {
+  id: number;
+  class_id: number | null;
+  name: string;
+  created_by: string;
+  created_at: string;
+  valid_to: string | null;
+}
+
+/** An event that was sent with a key. */
+export interface KeyEvent {
+  student_id: number;
+  user_id: string;
+  received_at: string;
+  claimed_at: string;
+  event_id: string;
+  event_type: string;
+  notebook_path: string | null;
+  cell_id: string | null;
+  status: string | null;
+  excluded: "disputed" | "withdrawn" | null;
+}
+
+export interface KeyEventPage {
+  items: KeyEvent[];
+  next: string | null;
+}
+
+export interface KeyStudent {
+  student_id: number;
+  user_id: string;
+}
+
+/** A withdrawal's receipt; `events` counts what is withdrawn now. */
+export interface Withdrawal {
+  id: number;
+  key_id: number | null;
+  token_id: number | null;
+  since: string;
+  until: string;
+  requested_by: string;
+  state: "withdrawing" | "withdrawn" | "replaying" | "replayed";
+  events: number;
+  problem: string | null;
+}
+
 export interface Execution {
   event_id: string;
   executed_at: string;

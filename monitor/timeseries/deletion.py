@@ -72,7 +72,7 @@ _CLAIM = """
 
 _RELEASE = "UPDATE outbox_deletions SET claimed_at = '-infinity' WHERE id = $1"
 
-# Rows that were brought back meanwhile get their points again, at the next sweep of outbox_points.
+# Rows that were restored meanwhile get their points again, at the next sweep of outbox_points.
 _FINISH = """
     WITH deleted AS (
         DELETE FROM outbox_deletions WHERE id = $1 RETURNING *

@@ -49,3 +49,22 @@ async def test_a_copy_whose_client_stands_still_lets_go_of_its_locks(
         await eventually(lambda: pool.fetchval(COPYING), lambda copies: copies == 0)
     await keeper.stop(0)
     await spool.close()
+
+
+async def test_dead_letters_expire_unless_they_are_of_withdrawn_events(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    insert = """
+        INSERT INTO rejected_events (digest, received_at, source, path, reason, raw)
+        VALUES (sha256($1::text::bytea), now() - $2 * interval '1 day', $1, '', '', '')
+    """
+    await pool.executemany(insert, [("ingest", 8.0), ("handler", 6.0), ("withdrawn", 300.0)])
+    spool = Spool.open(tmp_path, 1_000_000)
+    keeper = Housekeeping(pool, Ledger(EventQueue(1, 1), spool), 7)
+    await keeper.start()
+    query = "SELECT array_agg(source ORDER BY source) FROM rejected_events"
+    await eventually(
+        lambda: pool.fetchval(query), lambda sources: sources == ["handler", "withdrawn"]
+    )
+    await keeper.stop(0)
+    await spool.close()

@@ -1,4 +1,4 @@
-"""What an ingest key brought: listed, withdrawn, and brought back."""
+"""What was sent with an ingest key: listed, withdrawn, and restored."""
 
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -63,7 +63,7 @@ class Classroom:
         return received
 
     async def withdraw(self, key: int = 1, **body: Any) -> dict[str, Any]:
-        """Withdraws all that the key brought, and waits until that is done."""
+        """Withdraws all that was sent with the key, and waits until that is done."""
         path = f"/ingest-keys/{self.keys[key]['id']}/withdraw"
         answer = await self.api.post(path, json={"since": LONG_AGO} | body)
         assert answer.status_code == 202, answer.text
@@ -82,7 +82,7 @@ class Classroom:
         return await eventually(receipt, lambda receipt: receipt["state"] == state)
 
     async def listed(self, key: int = 1, **query: Any) -> list[dict[str, Any]]:
-        """All pages of what the key brought."""
+        """All pages of what was sent with the key."""
         path, cursor = f"/ingest-keys/{self.keys[key]['id']}/events", dict[str, str]()
         items: list[dict[str, Any]] = []
         while True:
@@ -249,7 +249,7 @@ async def test_a_key_s_events_are_listed_by_student_and_time(classroom: Classroo
     assert (await classroom.api.get(f"{path}/events?cursor=1.2.x")).status_code == 422
 
 
-async def test_a_dead_letter_says_what_was_withdrawn_and_is_brought_back_alone(
+async def test_a_dead_letter_says_what_was_withdrawn_and_is_restored_alone(
     classroom: Classroom, postgres: Address
 ) -> None:
     sent = event(code="1/0", hasError=True, metadata={"a": [None]}, executionCount=4)
