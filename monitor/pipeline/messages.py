@@ -1,7 +1,9 @@
 """The messages that dashboards get about stored events."""
 
+import unicodedata
 import uuid
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -94,8 +96,8 @@ class Messages:
         """The student's name and team as the class shows them, if they may be new."""
         line = place.line
         names = _Names(
-            line.name if line and line.name else state.name,
-            line.team if line and line.team else state.team,
+            line.name if line and line.name else _shown(state.name),
+            line.team if line and line.team else _shown(state.team),
         )
         key = (place.student, place.class_id)
         if self._shown.get(key) == names:
@@ -118,6 +120,22 @@ class Messages:
         if place.line and place.line.role == "student":
             return (place.class_id,)
         return place.attended if self._is_open else ()
+
+
+@lru_cache(10_000)
+def _shown(name: str | None) -> str | None:
+    """None if the name has no visible character; as `shown` in SQL."""
+    return name if name and any(map(_is_visible, name)) else None
+
+
+def _is_visible(character: str) -> bool:
+    return unicodedata.category(character)[0] not in "CZ" and character not in _BLANKS
+
+
+# Characters that look like a space, or like nothing, though they count as letters or marks.
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0") | {
+    chr(each) for each in range(0xFE00, 0xFE10)
+}
 
 
 class _Names(NamedTuple):
