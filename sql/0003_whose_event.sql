@@ -57,6 +57,40 @@ ALTER TABLE sessions
     ADD COLUMN doubtful_at timestamptz,
     ADD COLUMN doubtful_received_at timestamptz;
 
+-- Students whose rows have changed: they are to be counted anew.
+CREATE TABLE outbox_recounts (
+    student_id bigint PRIMARY KEY
+);
+
+-- Puts right the events of a sender that came since its clock became doubtful, by an offset that is
+-- known only now.
+CREATE FUNCTION correct_clock(
+    student bigint, sender bigint, since_claimed timestamptz, since_received timestamptz,
+    new_offset bigint
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    home      record;
+    corrected integer;
+    total     integer := 0;
+BEGIN
+    FOR home IN SELECT * FROM (VALUES
+        ('cell_executions', 'executed_at'), ('events', 'event_time'),
+        ('notebook_accesses', 'accessed_at')
+    ) AS t (relation, claimed_at) LOOP
+        EXECUTE format(
+            'UPDATE %I SET clock_offset = $1 WHERE student_id = $2 AND %I >= $3
+                 AND received_at >= $4 AND session_id IS NOT DISTINCT FROM $5 AND clock_offset <> $1
+                 AND %I <> received_at',
+            home.relation, home.claimed_at, home.claimed_at)
+        USING new_offset, student, since_claimed, since_received, sender;
+        GET DIAGNOSTICS corrected = ROW_COUNT;
+        total := total + corrected;
+    END LOOP;
+    IF total > 0 THEN
+        INSERT INTO outbox_recounts VALUES (student) ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+
 -- The first judgement of an event whose time is absurd, or nearly: a retry is judged alike.
 ALTER TABLE first_receipts ADD COLUMN stored_at timestamptz;  -- its time as stored
 UPDATE first_receipts SET stored_at = received_at;

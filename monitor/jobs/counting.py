@@ -13,6 +13,7 @@ _INTERVAL = 1.0  # seconds between runs while no read asks for one
 _BUSY_INTERVAL = 30.0  # seconds, the same while storing is busy: counting many at once costs less
 _MAX_BACKOFF = 1.0  # seconds between tries; reads wait for the next one
 _BATCHES = 200  # counted in one transaction
+_RECOUNTS = 10  # students counted anew in one run
 _TIMEOUT = 120.0  # seconds for one transaction; after a bulk load a batch may be large
 
 
@@ -73,6 +74,7 @@ class Counting:
             async with self._database.connection() as connection:
                 while await connection.fetchval(_COUNT_BATCHES, _BATCHES, timeout=_TIMEOUT):
                     pass
+                await connection.execute(_RECOUNT, _RECOUNTS, timeout=_TIMEOUT)
 
 
 def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:
@@ -85,5 +87,18 @@ def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None)
         else:
             waiter.set_exception(error)
 
+
+# Another replica's recount of the same students waits, and then finds none.
+_RECOUNT = """
+    WITH taken AS (
+        DELETE FROM outbox_recounts WHERE student_id IN (
+            SELECT student_id FROM outbox_recounts ORDER BY student_id LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        ) RETURNING student_id
+    ), due AS (
+        SELECT array_agg(student_id) AS students FROM taken HAVING count(*) > 0
+    )
+    SELECT recount_students(students) FROM due
+"""
 
 _COUNT_BATCHES = "SELECT count_batches($1)"

@@ -210,6 +210,9 @@ async def _judge_clocks(
         _set_clock(sender, events)
         if sender.clock != before:
             changed.append(_clock_row(sender))
+        if since := sender.clock.explains_since(before):
+            session = sender.id if key[1] else None
+            await connection.execute(_CORRECT_CLOCK, key[0], session, *since, sender.offset)
     if changed:
         await connection.execute(
             _UPDATE_CLOCKS, *_columns(sorted(changed, key=lambda row: row[0]), 4)
@@ -288,6 +291,8 @@ _UPDATE_CLOCKS = """
         AS c (id, clock_offset, doubtful_at, doubtful_received_at)
     WHERE s.id = c.id
 """
+
+_CORRECT_CLOCK = "SELECT correct_clock($1, $2, $3, $4, $5)"
 
 # A class or student that is being deleted keeps its events out: the state is missing then.
 _INSERT_STATES = """

@@ -44,6 +44,12 @@ class SenderClock(NamedTuple):
             return timedelta.max, timedelta.min
         return self.offset, self.offset + _JUMP
 
+    def explains_since(self, before: "SenderClock") -> Moment | None:
+        """The event from which on this clock, not the one before, has been the sender's."""
+        if self.doubtful or self.offset is None or before.doubtful is None:
+            return None
+        return before.doubtful if self.offset > (before.offset or ZERO) + _JUMP else None
+
     def after(
         self, event: Moment, previous: Moment | None, sent_offset: timedelta | None
     ) -> "SenderClock":

@@ -51,7 +51,8 @@ class Laptop:
         teacher = teacher or self.teacher
         answer = await teacher.api.get(f"/classes/{teacher.class_id}/now")
         assert answer.status_code == 200, answer.text
-        (state,) = [each for each in answer.json() if each["user_id"] == self.name]
+        states: list[dict[str, Any]] = answer.json()
+        (state,) = [each for each in states if each["user_id"] == self.name]
         return state
 
 
@@ -90,6 +91,22 @@ async def test_a_clock_hours_off_hides_no_call_from_the_second_event_on(
     assert await calls(teacher) == [laptop.name]
     await laptop.send("help_stop")
     assert await calls(teacher) == []
+
+
+async def test_the_first_error_of_a_clock_hours_off_is_on_the_radar_with_the_second_event(
+    teacher: Teacher,
+) -> None:
+    laptop = Laptop(teacher, wrong=-9 * HOUR, cellId="c")
+    await laptop.fail()
+    await asyncio.sleep(1.1)
+    await laptop.fail()
+    radar = (await teacher.api.get(f"/classes/{teacher.class_id}/errors")).json()
+    assert [group["count"] for group in radar["groups"]] == [2]
+    await asyncio.sleep(1.5)  # both are counted in the present, then
+    path = f"/classes/{teacher.class_id}/activity?interval=60"
+    intervals = (await teacher.api.get(path)).json()
+    assert sum(interval["errors"] for interval in intervals) == 2
+    assert (await laptop.state())["errors_in_a_row"] == 2
 
 
 async def test_a_clock_that_is_put_right_mutes_nobody(teacher: Teacher) -> None:

@@ -83,3 +83,12 @@ def test_the_time_of_sending_shows_the_offset_at_once() -> None:
     assert clock.offset == sent
     jitter = clock.after(Moment(at(-9 * HOUR), at(3)), None, sent + timedelta(seconds=3))
     assert jitter.offset == sent
+
+
+def test_a_clock_explains_events_since_it_became_doubtful() -> None:
+    first, second = Moment(at(-9 * HOUR), at(0)), Moment(at(2 - 9 * HOUR), at(2))
+    doubtful = SenderClock().after(first, None, None)
+    known = doubtful.after(second, first, None)
+    assert doubtful.explains_since(SenderClock()) is None
+    assert known.explains_since(doubtful) == first
+    assert known.after(Moment(at(3), at(3.1)), second, None).explains_since(known) is None
