@@ -22,6 +22,7 @@ LOGS = {
     "ingest_usage",
     "ledger",
     "outbox_counts",
+    "roster_changes",
     "schema_migrations",
 }
 KINDS = ("cell_executed", "notebook_opened", "help", "session_start")
