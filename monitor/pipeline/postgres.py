@@ -287,7 +287,8 @@ _RECORD_BATCH = """
     FROM deltas AS d
     JOIN locked USING (student_id, class_id)
     WHERE s.student_id = d.student_id AND s.class_id = d.class_id
-    RETURNING s.student_id, s.class_id, s.executions, s.errors, s.name, s.team,
+    RETURNING s.student_id, s.class_id, s.executions, s.errors,
+        shown(s.name) AS name, shown(s.team) AS team,
         (SELECT id FROM points) AS outbox_id
 """
 

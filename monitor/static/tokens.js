@@ -2,6 +2,7 @@
 // because that is what a student pastes.
 
 import { all, call, send } from "./api.js";
+import { serverNow } from "./clock.js";
 import { askBefore } from "./dialog.js";
 import { button, el, failure, toast } from "./dom.js";
 import { formatDate, formatTime, t } from "./i18n.js";
@@ -32,7 +33,7 @@ export class Tokens {
     ]);
     const students = people.filter((each) => each.role === "student");
     this.#names = new Map(students.map((each) => [each.student_id, each.name ?? each.user_id]));
-    const now = Date.now();
+    const now = serverNow();
     const valid = tokens.filter((each) => !each.valid_to || Date.parse(each.valid_to) > now);
     const renewable = students.map((each) => each.student_id);
     this.element.replaceChildren(
