@@ -15,6 +15,8 @@ MEMBERS = """
         COALESCE(shown(m.team), claimed.team, shown(s.team)) AS team,
         COALESCE(a.executions, 0) + COALESCE(b.executions, 0) AS executions,
         COALESCE(a.errors, 0) + COALESCE(b.errors, 0) AS errors,
+        COALESCE(b.executions, 0) AS executions_in_no_class,
+        COALESCE(b.errors, 0) AS errors_in_no_class,
         CASE WHEN b.student_id IS NULL THEN COALESCE(cardinality(a.error_times), 0)
             ELSE cardinality(errors_since(
                 GREATEST(a.last_success_at, b.last_success_at),

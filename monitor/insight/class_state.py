@@ -11,6 +11,7 @@ from monitor.database.pool import Connection
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, Query, class_students
 
+STUCK_ERRORS = 3  # in a row
 MAX_ERRORS_IN_A_ROW = 100  # more are not counted
 HELP_TIMEOUT = timedelta(seconds=30)  # a call ends this long after its last `help` event
 
@@ -36,7 +37,9 @@ class StudentState(msgspec.Struct):
     seconds, `error` if the last execution failed, and `active` in all other cases. Notebook and
     cell are where the student was last; `cell_position` is the cell's index, from 0. `executions`
     and `errors` are totals. Errors in a row are counted up to 100. `verified` says that the
-    student's own credential posts into the class. Times are the server's.
+    student's own credential posts into the class. `executions_in_no_class` and `errors_in_no_class`
+    say how much of the totals was done in no class (open servers), but are 0 for an earlier time.
+    Times are the server's.
     """
 
     student_id: int
@@ -53,6 +56,8 @@ class StudentState(msgspec.Struct):
     errors_in_a_row: int
     last_heard_at: datetime | None
     verified: bool
+    executions_in_no_class: int = 0
+    errors_in_no_class: int = 0
 
 
 async def class_state(
@@ -77,7 +82,8 @@ STATE = f"""
 _SELECT_STATES = f"""
     SELECT m.student_id, m.user_id, m.name, m.team, {STATE} AS state,
         place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
-        m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at, m.verified
+        m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at, m.verified,
+        m.executions_in_no_class, m.errors_in_no_class
     FROM ({CLASS_MEMBERS}) AS m
     LEFT JOIN {place(alias="m.alias_id", cell="m.cell_id", class_id="m.class_id")} AS place ON true
     WHERE m.role = 'student'

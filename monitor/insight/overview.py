@@ -7,7 +7,7 @@ import msgspec
 from monitor.database.members import MEMBERS
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
-from monitor.insight.class_state import HELP_TIMEOUT, STATE, IdleAfter
+from monitor.insight.class_state import HELP_TIMEOUT, STATE, STUCK_ERRORS, IdleAfter
 
 
 class OverviewQuery(Page, frozen=True, kw_only=True):
@@ -20,8 +20,8 @@ class ClassOverview(msgspec.Struct):
     """A class now.
 
     `students` is their number, `active` how many of them are not idle, `stuck` how many failed in
-    their last execution, `calls` how many ask for help. `last_heard_at` is the receipt of the
-    latest event of any of them.
+    their last three executions, `calls` how many ask for help. `last_heard_at` is the receipt of
+    the latest event of any of them.
     """
 
     class_id: int
@@ -66,11 +66,11 @@ _COUNT = """
 
 _SELECT_COUNTS = f"""
     SELECT class_id, count(*) AS students, count(*) FILTER (WHERE state <> 'idle') AS active,
-        count(*) FILTER (WHERE state = 'error') AS stuck,
+        count(*) FILTER (WHERE state = 'error' AND errors_in_a_row >= {STUCK_ERRORS}) AS stuck,
         count(*) FILTER (WHERE state = 'help') AS calls,
         max(last_received_at) AS last_heard_at
     FROM (
-        SELECT m.class_id, m.last_received_at, {STATE} AS state
+        SELECT m.class_id, m.last_received_at, m.errors_in_a_row, {STATE} AS state
         FROM ({MEMBERS.format(is_open="$4::boolean")}) AS m
         WHERE m.role = 'student' AND m.class_id = ANY ($1::bigint[])
     ) AS students

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from monitor.auth.gate import Guard
-from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery
+from monitor.insight.class_state import HELP_TIMEOUT, STUCK_ERRORS, ClassStateQuery
 
 STATIC = Path(__file__).parent.parent / "static"
 POLICY = (
@@ -58,4 +58,5 @@ def _page(prefix: str) -> str:
         api=html.escape(prefix.strip("/")),  # relative: a proxy may serve all below a path
         idle_seconds=ClassStateQuery().idle_after,
         help_seconds=int(HELP_TIMEOUT.total_seconds()),
+        stuck_errors=STUCK_ERRORS,
     )

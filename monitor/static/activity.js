@@ -1,8 +1,9 @@
 // Activity over time, and a slider that goes through the lesson again.
 
-import { call, serverNow } from "./api.js";
+import { call } from "./api.js";
 import { ActivityChart, activityTable, isActive, loadCharts, totals } from "./chart.js";
 import { ClassReplay } from "./class-replay.js";
+import { serverNow } from "./clock.js";
 import { alertLine, button, el, failure, setText } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { formatTime, t } from "./i18n.js";

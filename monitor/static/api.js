@@ -1,11 +1,11 @@
 // The server's API, next to the page.
 
+import { learnServerTime } from "./clock.js";
 import { API } from "./config.js";
 import { askToken, token } from "./token.js";
 
 const PAGE_SIZE = 500;
-
-let ahead = 0; // ms that the server's clock is ahead of this one
+const DATE_AGE = 2_000; // ms: the header Date is rounded down, and made once a second
 
 /** @typedef {{ method?: string, body?: string, headers?: Record<string, string> }} Options */
 
@@ -31,9 +31,10 @@ export class ApiError extends Error {
  */
 export async function call(path, options = {}) {
   const headers = { ...options.headers, ...credential() };
+  const sent = performance.now();
   const answer = await fetch(API + path, { ...options, headers });
-  const serverTime = Date.parse(answer.headers.get("Date") ?? "");
-  if (serverTime) ahead = serverTime - Date.now();
+  const time = Date.parse(answer.headers.get("Date") ?? "");
+  if (time) learnServerTime(time, time + DATE_AGE + performance.now() - sent);
   if (answer.status === 401) {
     await askToken();
     return call(path, options);
@@ -87,11 +88,6 @@ export async function all(path) {
     items.push(...page);
     if (page.length < PAGE_SIZE) return items;
   }
-}
-
-/** The server's clock, in ms. */
-export function serverNow() {
-  return Date.now() + ahead;
 }
 
 /** @param {URLSearchParams} query */

@@ -1,6 +1,7 @@
 // The help queue: who has waited longest comes first.
 
-import { send, serverNow } from "./api.js";
+import { send } from "./api.js";
+import { serverNow } from "./clock.js";
 import { HELP_SECONDS } from "./config.js";
 import {
   arrange,
@@ -76,7 +77,8 @@ class HelpView {
 
   /** @param {HelpRequest} request */
   #card(request) {
-    const version = `${request.asked_at} ${request.last_error?.at}`;
+    const { asked_at: askedAt, name, team } = request;
+    const version = JSON.stringify([askedAt, request.last_error?.at, name, team]);
     let card = this.#cards.get(request.user_id);
     if (card?.version !== version) {
       card = new Card(this.#store, request, version, (action) => this.#act(request, action));

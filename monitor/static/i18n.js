@@ -1,5 +1,7 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
+import { HOME_TEXTS } from "./home-texts.js";
+import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
@@ -12,6 +14,8 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 // English and Japanese. {0} is the first argument; "a|b" is singular and plural by that number.
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
+  ...HOME_TEXTS,
+  ...JOINING_TEXTS,
   ...INVITE_TEXTS,
   ...JOINING_TEXTS,
   ...KEY_TEXTS,

@@ -1,6 +1,7 @@
 // A WebSocket that reconnects by itself, without a gap: docs/live.md.
 
 import { socketUrl } from "./api.js";
+import { learnServerTime } from "./clock.js";
 
 /** @import { ChannelMessage, ConnectionState, ControlMessage } from "./types.d.ts" */
 
@@ -87,6 +88,7 @@ export class LiveChannel {
 
   /** @param {ChannelMessage | ControlMessage} message */
   #receive(message) {
+    learnServerTime(Date.parse(message.timestamp));
     const first = !this.#since;
     this.#since = message.id;
     switch (message.event) {

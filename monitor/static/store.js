@@ -1,6 +1,7 @@
 // The state of a class: fetched once, then patched by live messages.
 
-import { ApiError, call, serverNow } from "./api.js";
+import { ApiError, call } from "./api.js";
+import { serverNow } from "./clock.js";
 import { HELP_SECONDS, IDLE_SECONDS } from "./config.js";
 import { Emitter } from "./emitter.js";
 import { LiveChannel } from "./live.js";
@@ -18,6 +19,7 @@ const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there 
 const RETRY_DELAY = 2_000; // ms
 const GATHER_DELAY = 100; // ms
 const STRANGER_DELAY = 500; // ms until the class is fetched again because somebody new is in it
+const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't say enough
 
 /**
  * What a store emits, with the detail of each.
@@ -54,7 +56,8 @@ export class ClassStore extends Emitter {
   /** @type {Set<string>} */
   #changed = new Set();
   #timers = new Timers();
-  #lookedAt = 0; // ms: when the errors were fetched
+  #lookedAt = -Infinity; // ms of performance.now(): when the errors were fetched
+  #fetchedAt = -Infinity; // ms of performance.now(): when the class was fetched
   #live;
 
   /** @param {number} id of the class */
@@ -123,6 +126,7 @@ export class ClassStore extends Emitter {
   }
 
   async #fetch() {
+    this.#fetchedAt = performance.now();
     try {
       /** @type {[StudentNow[], HelpRequestAnswer[]]} */
       const [now, help] = await Promise.all([
@@ -153,16 +157,24 @@ export class ClassStore extends Emitter {
    * @param {number} at ms: when it happened
    */
   #update(data, at) {
+    if (data.classId !== null && data.classId !== this.id) return;
     const student = this.students.get(data.userId);
     if (!student) {
       this.#meetStranger(data.userId);
       return;
     }
-    update(student, data);
+    if (update(student, data, at)) this.#fetchAgainSoon();
     if (data.status === "error") this.lookForErrors();
     if (data.eventType === "help") this.#startHelp(student, at);
-    else if (data.eventType === "help_stop") this.#stopHelp(student);
+    else if (data.eventType === "help_stop") this.#stopHelp(student, at);
+    const { name, team } = student;
+    Object.assign(this.help.get(student.user_id) ?? {}, { name, team });
     this.#touch(student.user_id);
+  }
+
+  #fetchAgainSoon() {
+    const pause = Math.max(GATHER_DELAY, this.#fetchedAt + REFETCH_PAUSE - performance.now());
+    this.#timers.start("fetch", pause, () => this.reload());
   }
 
   /** @param {string} userId */
@@ -185,8 +197,13 @@ export class ClassStore extends Emitter {
     }
   }
 
-  /** @param {Student} student */
-  #stopHelp(student) {
+  /**
+   * @param {Student} student
+   * @param {number} at ms
+   */
+  #stopHelp(student, at) {
+    const request = this.help.get(student.user_id);
+    if (request && at < Date.parse(request.repeated_at)) return; // of an earlier call
     this.#answered.delete(student.user_id);
     this.help.delete(student.user_id);
   }
@@ -229,9 +246,9 @@ export class ClassStore extends Emitter {
 
   /** Fetches the errors soon, with a pause after: a class that fails all at once asks once. */
   lookForErrors() {
-    const pause = Math.max(GATHER_DELAY, this.#lookedAt + RADAR_PAUSE - Date.now());
+    const pause = Math.max(GATHER_DELAY, this.#lookedAt + RADAR_PAUSE - performance.now());
     this.#timers.start("radar", pause, async () => {
-      this.#lookedAt = Date.now();
+      this.#lookedAt = performance.now();
       if (document.hidden) return;
       try {
         this.radar = await call(`classes/${this.id}/errors`);

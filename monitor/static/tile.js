@@ -1,6 +1,6 @@
 // A student's tile: the state by colour and shape, where they are, how it goes.
 
-import { serverNow } from "./api.js";
+import { serverNow } from "./clock.js";
 import { arrange, el, setText, shape } from "./dom.js";
 import { ago, cellName, t } from "./i18n.js";
 import { STATES } from "./states.js";
@@ -21,7 +21,8 @@ export class Tile {
   taken = false; // whether a teacher has taken the student's request
   #shape = shape();
   #title = el("strong");
-  #verified = el("span", { className: "verified", title: t("verified"), role: "img", ariaLabel: t("verified") });
+  #verified = el("span", { className: "verified", role: "img", ariaLabel: t("verified") });
+  #who = el("span", { className: "who" }, this.#title, this.#verified);
   #team = el("span", { className: "team" });
   #what = el("span", { className: "what" });
   #place = el("span", { className: "place" });
@@ -45,7 +46,7 @@ export class Tile {
       "a",
       { href: store.hrefOf(studentId) },
       this.#shape,
-      el("span", { className: "who" }, this.#title, this.#verified),
+      this.#who,
       this.#team,
       this.#what,
       this.#place,
@@ -73,6 +74,7 @@ export class Tile {
     this.#shape.dataset.state = state;
     setText(this.#title, this.name);
     this.#verified.hidden = !student.verified;
+    this.#who.title = t(student.verified ? "verified_rule" : "claimed_rule");
     setText(this.#team, student.team ?? "");
     setText(this.#what, request?.taken_by ? t("taken", request.taken_by) : t(`state_${state}`));
     setText(this.#place, placeOf(student));

@@ -1,6 +1,6 @@
 // The class, live: one tile for each student.
 
-import { IDLE_SECONDS } from "./config.js";
+import { IDLE_SECONDS, STUCK_ERRORS } from "./config.js";
 import { arrange, button, el, failure } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
@@ -8,6 +8,8 @@ import { openInvite } from "./invite.js";
 import { showNewcomers } from "./newcomers.js";
 import { showRefusals } from "./refusals.js";
 import { STATES, STUCK_ERRORS } from "./states.js";
+import { openInvite } from "./invite.js";
+import { STATES } from "./states.js";
 import { StateCounts, Tile } from "./tile.js";
 
 /** @import { ClassStore } from "./store.js" */

@@ -2,6 +2,7 @@
 // because that is what a student pastes.
 
 import { all, call, send } from "./api.js";
+import { serverNow } from "./clock.js";
 import { askBefore } from "./dialog.js";
 import { button, el, failure, toast } from "./dom.js";
 import { formatDate, formatTime, t } from "./i18n.js";
@@ -39,6 +40,8 @@ export class Tokens {
     const valid = tokens
       .filter((each) => !each.valid_to || Date.parse(each.valid_to) > now)
       .sort((one, other) => Number(other.claimed) - Number(one.claimed) || this.#compare(one, other));
+    const now = serverNow();
+    const valid = tokens.filter((each) => !each.valid_to || Date.parse(each.valid_to) > now);
     const renewable = students.map((each) => each.student_id);
     this.element.replaceChildren(
       el("h2", { textContent: t("tokens") }),

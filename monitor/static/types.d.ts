@@ -84,13 +84,34 @@ export interface StudentNow {
   errors: number;
   errors_in_a_row: number;
   last_heard_at: string | null;
-  verified: boolean;
+  verified: boolean; // the student's own credential posts into the class
+  executions_in_no_class: number;
+  errors_in_no_class: number;
 }
 
 /** A student of the store. */
 export interface Student extends StudentNow {
   heard: number; // ms of the server's clock, 0: never
-  counted: number; // up to which execution `errors_in_a_row` is known
+  latest: number; // ms of the server's clock: when the latest known event happened
+  ofClass: Counts;
+  ofNone: Counts; // on an open server: what was done in no class
+}
+
+export interface Counts {
+  executions: number;
+  errors: number;
+  fetched: number; // executions when the class was fetched, which `errors_in_a_row` includes
+}
+
+/** A class in the list of all. */
+export interface ClassNow {
+  class_id: number;
+  name: string;
+  students: number;
+  active: number;
+  stuck: number;
+  calls: number;
+  last_heard_at: string | null;
 }
 
 export interface HelpRequestAnswer {
@@ -285,22 +306,29 @@ export interface Withdrawal {
 
 export interface Execution {
   event_id: string;
-  executed_at: string;
+  class_id: number | null; // null: none
+  at: string; // by a right clock
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
-  status: string;
+  status: "success" | "error" | "rendered";
   duration_ms: number | null;
   code: string | null;
   output: string | null;
   error: string | null;
+  excluded: Exclusion | null;
 }
+
+/** Why something that is stored doesn't count. */
+export type Exclusion = "disputed" | "withdrawn";
 
 export interface Access {
   event_id: string;
-  accessed_at: string;
+  class_id: number | null;
+  at: string;
   notebook_path: string | null;
   action: string;
+  excluded: Exclusion | null;
 }
 
 export interface Page<Item> {
@@ -335,14 +363,16 @@ export interface ExecutionUpdate {
   eventId: string;
   eventType: string;
   userId: string;
+  classId: number | null; // null: none
   notebookPath: string | null;
   cellId: string | null;
   cellIndex: number | null;
   status: string | null;
-  executions: number;
+  executions: number; // in that class
   errors: number;
   verified: boolean;
   name?: string | null; // where it may be new
+  name?: string | null; // where they may be new
   team?: string | null;
 }
 

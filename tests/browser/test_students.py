@@ -119,6 +119,7 @@ async def test_tiles_are_filtered_sorted_and_grouped(
     await post_as(school, three, "cell_executed", hasError=True)
     async with open_tab(browser, view_url(school, class_id)) as page:
         names = page.locator(".tile strong")
+        sections = page.locator("section:has(.tiles)")
         await expect(names).to_have_text([three, one, two])
         await page.get_by_label("Sort by").select_option("Name")
         await expect(names).to_have_text(sorted([one, two, three]))
@@ -126,6 +127,8 @@ async def test_tiles_are_filtered_sorted_and_grouped(
         await expect(page.locator("section h2")).to_have_text(["班A", "班B"])
         group = page.locator("section").filter(has=page.get_by_role("heading", name="班A"))
         await expect(group.locator(".tile")).to_have_count(2)
+        await expect(sections.locator("h2")).to_have_text(["班A", "班B"])
+        await expect(sections.first.locator(".tile")).to_have_count(2)
         await page.get_by_label("Show").select_option("Error")
         await expect(names).to_have_text([three])
         await page.get_by_label("Show").select_option("Everyone")

@@ -1,0 +1,146 @@
+// A student's runs and their use of notebooks, newest first.
+
+import { call } from "./api.js";
+import { button, el, failure, joinFacts, pre, shape } from "./dom.js";
+import { cellName, formatTime, t } from "./i18n.js";
+
+/** @import { Access, Execution, Page } from "./types.d.ts" */
+
+const TIMELINE = "timeline?limit=30";
+const ACCESSES = "accesses?limit=20";
+
+/** @type {Record<string, string>} */
+const ACTIONS = { open: t("opened_it"), save: t("saved_it"), close: t("closed_it") };
+
+/**
+ * Says which class something was done in; null is none.
+ *
+ * @typedef {(classId: number | null) => string} ClassLabel
+ */
+
+export class History {
+  runs = el("ol", { className: "runs" });
+  more = button(t("more"), () => this.#loadMore());
+  accesses = el("ul", { className: "plain" });
+  #studentId;
+  #trouble;
+  #labelOf;
+  /** @type {Set<string>} */
+  #shown = new Set(); // event_ids
+  /** @type {string | null} */
+  #next = null; // cursor
+
+  /**
+   * @param {number} studentId
+   * @param {HTMLElement} trouble where errors are shown
+   * @param {ClassLabel} [labelOf] where the classes are to be named
+   */
+  constructor(studentId, trouble, labelOf = () => "") {
+    this.#studentId = studentId;
+    this.#trouble = trouble;
+    this.#labelOf = labelOf;
+    this.more.hidden = true;
+  }
+
+  async load() {
+    await this.#append(TIMELINE);
+    /** @type {Page<Access>} */
+    const { items } = await this.ask(ACCESSES);
+    fill(
+      this.accesses,
+      items.map((item) => accessItem(item, this.#labelOf)),
+    );
+  }
+
+  /** Adds what is new. */
+  async refresh() {
+    this.runs.prepend(...this.#newRuns(await this.ask(TIMELINE)));
+  }
+
+  #loadMore() {
+    return this.#append(`${TIMELINE}&cursor=${encodeURIComponent(this.#next ?? "")}`);
+  }
+
+  /** @param {string} path */
+  async #append(path) {
+    /** @type {Page<Execution>} */
+    const page = await this.ask(path);
+    this.#next = page.next;
+    this.more.hidden = !this.#next;
+    this.runs.append(...this.#newRuns(page));
+  }
+
+  /** @param {Page<Execution>} page */
+  #newRuns({ items }) {
+    const fresh = items.filter((item) => !this.#shown.has(item.event_id));
+    for (const item of fresh) this.#shown.add(item.event_id);
+    return fresh.map((item) => runCard(item, this.#labelOf));
+  }
+
+  /**
+   * A page of what is asked for; an empty one where that fails, with the error on the page.
+   *
+   * @template T
+   * @param {string} path below the student's
+   * @returns {Promise<Page<T>>}
+   */
+  async ask(path) {
+    try {
+      return await call(`students/${this.#studentId}/${path}`);
+    } catch (error) {
+      this.#trouble.textContent = failure(error);
+      return { items: [], next: null };
+    }
+  }
+}
+
+/**
+ * @param {HTMLUListElement} list
+ * @param {HTMLLIElement[]} items
+ */
+export function fill(list, items) {
+  const nothing = el("li", { className: "hint", textContent: t("nothing") });
+  list.replaceChildren(...(items.length ? items : [nothing]));
+}
+
+/**
+ * @param {Execution} run
+ * @param {ClassLabel} labelOf
+ */
+function runCard(run, labelOf) {
+  const failed = run.status === "error";
+  const rendered = run.status === "rendered";
+  const facts = joinFacts([
+    formatTime(run.at),
+    labelOf(run.class_id),
+    run.notebook_path?.split("/").pop(),
+    run.cell_id && cellName(run.cell_position),
+    run.duration_ms !== null && !rendered && `${Math.round(run.duration_ms)} ms`,
+    failed && t("error"),
+    rendered && t("rendered"),
+    run.excluded && t(run.excluded),
+  ]);
+  return el(
+    "li",
+    { className: "card" },
+    el("p", { className: "line" }, shape(rendered ? "idle" : failed ? "error" : "active"), facts),
+    run.code ? pre(run.code) : null,
+    run.error ? pre(run.error, "error") : null,
+    run.output && run.output !== run.error ? pre(run.output, "output") : null,
+  );
+}
+
+/**
+ * @param {Access} item
+ * @param {ClassLabel} labelOf
+ */
+function accessItem(item, labelOf) {
+  const facts = [
+    formatTime(item.at),
+    labelOf(item.class_id),
+    item.notebook_path,
+    ACTIONS[item.action] ?? item.action,
+    item.excluded && t(item.excluded),
+  ];
+  return el("li", { textContent: joinFacts(facts) });
+}

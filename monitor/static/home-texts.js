@@ -1,0 +1,61 @@
+// Texts of the page of all classes and of a student's own page, in English and Japanese.
+
+/** @satisfies {Record<string, [string, string]>} */
+export const HOME_TEXTS = {
+  all_classes: ["All classes", "クラス一覧"],
+  working: ["Working", "作業中"],
+  open_calls: ["Asking for help", "呼び出し中"],
+  last_heard: ["Last active", "最終操作"],
+  overview_rule: [
+    "Working: active in the last {1} minutes. Stuck: {0} or more errors in a row.",
+    "作業中：{1} 分以内に操作があった学生。つまずき：エラーが {0} 回以上続いている学生。",
+  ],
+  no_open_classes: ["All your classes have ended.", "進行中のクラスはありません。"],
+  ended_classes: ["Ended classes ({0})", "終了したクラス（{0}）"],
+  verified: ["verified", "本人確認済み"],
+  claimed: ["not verified", "本人未確認"],
+  verified_rule: [
+    "Verified: sends with a token of their own",
+    "本人確認済み：学生本人のトークンで送信しています",
+  ],
+  claimed_rule: [
+    "Not verified: somebody else could send under this ID, too",
+    "本人未確認：ほかの人もこの学籍番号で送信できます",
+  ],
+  disputed: ["disputed: not counted", "疑義あり・集計の対象外"],
+  withdrawn: ["withdrawn: not counted", "取り消し済み・集計の対象外"],
+  rendered: ["Markdown rendered", "Markdown を表示"],
+  my_page: ["My page", "マイページ"],
+  my_page_rule: [
+    "Everything that is stored about you. Your teachers see what you did in their classes; other students see nothing of it.",
+    "あなたについて保存されている記録です。教員には担当するクラスでの記録だけが見えます。ほかの学生には見えません。",
+  ],
+  nothing_of_you: [
+    "Nothing is stored about you yet. This page fills once your notebook has sent something.",
+    "まだ何も保存されていません。ノートブックから最初の記録が届くと、ここに表示されます。",
+  ],
+  my_record: ["Your details", "登録情報"],
+  email: ["Email", "メールアドレス"],
+  none: ["none", "なし"],
+  my_classes: ["Your classes", "クラス"],
+  no_class: ["In no class", "クラス外"],
+  waiting_role: ["waiting to be let in", "参加の承認待ち"],
+  off_roster: ["no longer on the roster", "名簿から外れています"],
+  shown_as: ["shown to the teacher as {0}", "教員の画面での表示：{0}"],
+  last_at: ["last active {0}", "最終操作 {0}"],
+  my_progress: [
+    "{0} cell run, {1} of them successfully|{0} cells run, {1} of them successfully",
+    "実行したセル {0} 個（うち成功 {1} 個）",
+  ],
+  not_begun: ["not started", "未着手"],
+  not_submitted: ["not submitted", "未提出"],
+  submitted: ["submitted {0}", "提出 {0}"],
+  my_grade: ["Grade: {0}", "点数：{0} 点"],
+  my_grade_of: ["Grade: {0} out of {1}", "点数：{0} 点（{1} 点満点）"],
+  you_were_graded: ["Your work was graded.", "提出物が採点されました。"],
+  sign_out: ["Sign out", "ログアウト"],
+  no_access: [
+    "This token can't open the page. A token from the join page only sends what you do in your notebook.",
+    "このトークンではページを開けません。参加ページのトークンは、ノートブックの記録を送るためのものです。",
+  ],
+};
