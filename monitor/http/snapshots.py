@@ -42,19 +42,26 @@ class Snapshots:
         check = self._transactions.verify if self._transactions.names_rows else None
         return await self._reads.read(work, check, current=current)
 
-    async def read_by_class(self, work: Callable[[Connection, Classes], Awaitable[T]]) -> T:
+    async def read_by_class(
+        self,
+        work: Callable[[Connection, Classes], Awaitable[T]],
+        *,
+        student_id: int | None = None,
+    ) -> T:
         """The same, where an instructor may see only what was done in their classes.
 
-        `work` also gets these classes; None for others, who may see everything they ask for.
+        `work` also gets these classes; None for others, who may see everything they ask for, and
+        where the student is the instructor.
         """
         if self._caller.role != "instructor":
             return await self.read(lambda connection: work(connection, None))
-        classes: list[int] = []
+        classes: Classes = None
 
         async def check(connection: Connection) -> None:
             nonlocal classes
             await self._transactions.verify(connection)
-            classes = await classes_of(connection, self._caller)
+            if not await connection.fetchval(_SELECT_OWN, student_id, self._caller.name):
+                classes = await classes_of(connection, self._caller)
 
         await self._prepare()
         return await self._reads.read(lambda connection: work(connection, classes), check)
@@ -66,3 +73,6 @@ class Snapshots:
             self._is_audited = True
         if counted:
             await self._reads.ensure_counted()
+
+
+_SELECT_OWN = "SELECT true FROM students WHERE id = $1 AND user_id = $2"

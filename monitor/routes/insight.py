@@ -147,7 +147,7 @@ def _declare_timelines(api: Api, *, is_open: bool) -> None:
 
         async def fetch_page(page: TimelineQuery) -> CursorPage[Execution]:
             read = partial(executions, student_id=student_id, query=page, is_open=is_open)
-            return await snapshots.read_by_class(read)
+            return await snapshots.read_by_class(read, student_id=student_id)
 
         return await _pages(query, fetch_page, f"student-{student_id}-executions", Execution)
 
@@ -159,7 +159,7 @@ def _declare_timelines(api: Api, *, is_open: bool) -> None:
 
         async def fetch_page(page: PageQuery) -> CursorPage[NotebookAccess]:
             return await snapshots.read_by_class(
-                partial(accesses, student_id=student_id, query=page)
+                partial(accesses, student_id=student_id, query=page), student_id=student_id
             )
 
         return await _pages(query, fetch_page, f"student-{student_id}-accesses", NotebookAccess)
@@ -188,7 +188,7 @@ def _declare_students(api: Api) -> None:
 
         async def fetch_page(page: PageQuery) -> CursorPage[StudentSubmission]:
             return await snapshots.read_by_class(
-                partial(submissions, student_id=student_id, query=page)
+                partial(submissions, student_id=student_id, query=page), student_id=student_id
             )
 
         name = f"student-{student_id}-submissions"

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
 import httpx
@@ -81,37 +80,42 @@ async def waits(request: asyncio.Task[httpx.Response]) -> bool:
     return not (await asyncio.wait([request], timeout=WAIT))[0]
 
 
-RENAME = ("/students/{student}", {"name": "x"}, "students", "student")
-GRADE = ("/submissions/{submission}", {"grade": 1}, "assignment_submissions", "submission")
+HAND_IN = ("POST", "/submissions", "students", "student")
+GRADE = ("PUT", "/submissions/{submission}", "assignment_submissions", "submission")
 
 
 @pytest.mark.parametrize(
     ("call", "change"),
     [
-        (RENAME, ("DELETE", "/classes/{class}/students/{teacher}", None)),
-        (RENAME, ("DELETE", "/classes/{class}/students/{student}", None)),
+        (HAND_IN, ("DELETE", "/classes/{class}/students/{teacher}", None)),
+        (HAND_IN, ("DELETE", "/classes/{class}/students/{student}", None)),
         (GRADE, ("DELETE", "/classes/{class}/students/{teacher}", None)),
         (GRADE, ("PUT", "/assignments/{assignment}", "other_class")),
     ],
 )
 async def test_access_is_not_lost_between_check_and_act(
-    school: School, call: tuple[str, Any, str, str], change: tuple[str, str, str | None]
+    school: School, call: tuple[str, str, str, str], change: tuple[str, str, str | None]
 ) -> None:
-    (path, body, table, locked), (method, changed, moved_to) = call, change
+    (act, path, table, locked), (method, changed, moved_to) = call, change
+    body = {"grade": 1}
+    if act == "POST":
+        body |= {"assignment_id": school.ids["assignment"], "student_id": school.ids["student"]}
     moved = {"class_id": school.ids[moved_to]} if moved_to else None
     async with school.connection.transaction():
         lock = f"SELECT FROM {table} WHERE id = $1 FOR UPDATE"
         await school.connection.execute(lock, school.ids[locked])
-        acting = asyncio.create_task(school.api.put(school.path(path), json=body))
+        acting = asyncio.create_task(school.api.request(act, school.path(path), json=body))
         assert await waits(acting)  # it has been checked, and can't act yet
         losing = asyncio.create_task(school.admin.request(method, school.path(changed), json=moved))
         assert await waits(losing)
-    assert [(await acting).status_code, (await losing).status_code] == [200, 200]
-    assert (await school.api.put(school.path(path), json=body)).status_code == 403
+    done = 201 if act == "POST" else 200
+    assert [(await acting).status_code, (await losing).status_code] == [done, 200]
+    again = await school.api.request(act, school.path(path), json=body)
+    assert again.status_code == 403
 
 
 async def test_access_that_is_being_lost_is_waited_for(school: School) -> None:
-    path = school.path("/students/{student}")
+    path = school.path("/classes/{class}/students/{student}")
     async with school.connection.transaction():
         await school.connection.execute(
             "DELETE FROM student_classes WHERE student_id = $1", school.ids["teacher"]
@@ -122,9 +126,8 @@ async def test_access_that_is_being_lost_is_waited_for(school: School) -> None:
 
 
 async def test_calls_at_once_do_not_deadlock(school: School) -> None:
-    assignment, student = (
-        school.path(f"/{each}s/{{{each}}}") for each in ("assignment", "student")
-    )
+    assignment = school.path("/assignments/{assignment}")
+    student = school.path("/classes/{class}/students/{student}")
     calls = [
         school.api.put(path, json={key: str(number)})
         for number in range(10)

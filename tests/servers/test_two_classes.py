@@ -62,7 +62,9 @@ async def text_of(api: httpx.AsyncClient, path: str, **query: str) -> str:
 class School(NamedTuple):
     """One teacher has the rooms `one` and `two`, the other `three`; all have the student."""
 
+    url: str
     rooms: dict[str, Room]
+    user: str
     student: httpx.AsyncClient
     student_id: int
 
@@ -115,7 +117,7 @@ async def school(guarded_school: Replica) -> AsyncIterator[School]:
             mark = "qzx"[: len(rooms) + 1] + unique("")[1:]
             rooms[name] = await fill(guarded_school, api, mark, user)
         (themselves,) = (await student.get("/students")).json()
-        yield School(rooms, student, themselves["id"])
+        yield School(url, rooms, user, student, themselves["id"])
 
 
 async def test_each_view_of_a_class_has_its_own_and_nothing_else(school: School) -> None:
@@ -175,6 +177,16 @@ async def test_a_teacher_sees_of_a_student_what_was_done_in_their_classes(
         one.class_id,
         school.rooms["two"].class_id,
     }
+
+
+async def test_a_teacher_who_studies_elsewhere_sees_all_of_their_own(school: School) -> None:
+    three = school.rooms["three"].api
+    other = (await create_class(three))["id"]
+    await create(three, f"/classes/{other}/students", user_id=school.user, role="assistant")
+    async with client(school.url, token(school.user, "instructor")) as api:
+        for template in STUDENT_VIEWS:
+            path = template.format(student_id=school.student_id)
+            assert school.marks_in(await text_of(api, path)) == school.of("one", "two", "three")
 
 
 async def test_a_teachers_classes_at_a_glance(school: School) -> None:
