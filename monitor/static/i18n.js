@@ -3,7 +3,6 @@
 import { HOME_TEXTS } from "./home-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
-import { JOINING_TEXTS } from "./joining-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
@@ -17,7 +16,6 @@ const TEXTS = {
   ...HOME_TEXTS,
   ...JOINING_TEXTS,
   ...INVITE_TEXTS,
-  ...JOINING_TEXTS,
   ...KEY_TEXTS,
   ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],

@@ -80,17 +80,6 @@ function isRun(status) {
  * @param {Student} student
  * @param {ExecutionUpdate} data
  */
-export function update(student, data) {
-  student.heard = serverNow();
-  if (data.verified) student.verified = true;
-  if (data.name !== undefined) student.name = data.name;
-  if (data.team !== undefined) student.team = data.team;
-  student.executions = Math.max(student.executions, data.executions);
-  student.errors = Math.max(student.errors, data.errors);
-  if (data.executions > student.counted) {
-    if (data.status === "error") student.errors_in_a_row += 1;
-    else if (data.status === "success") student.errors_in_a_row = 0;
-  }
 function move(student, data) {
   if (data.notebookPath) student.notebook_path = data.notebookPath;
   if (data.cellId) {

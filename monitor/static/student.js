@@ -74,7 +74,6 @@ class StudentView {
       t(`state_${state}`),
       student.user_id,
       student.team,
-      student.verified && t("verified_fact"),
       t(student.verified ? "verified" : "claimed"),
       t("runs", student.executions),
       student.errors_in_a_row > 0 && t("in_a_row", student.errors_in_a_row),

@@ -7,8 +7,6 @@ import { t } from "./i18n.js";
 import { openInvite } from "./invite.js";
 import { showNewcomers } from "./newcomers.js";
 import { showRefusals } from "./refusals.js";
-import { STATES, STUCK_ERRORS } from "./states.js";
-import { openInvite } from "./invite.js";
 import { STATES } from "./states.js";
 import { StateCounts, Tile } from "./tile.js";
 

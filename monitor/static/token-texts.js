@@ -54,11 +54,6 @@ export const TOKEN_TEXTS = {
     "このページを離れますか？アドレスは二度と表示されません。",
   ],
   sheet_leave: ["Leave", "離れる"],
-  verified_fact: ["verified", "確認済み"],
-  verified: [
-    "Verified: sent with a credential of their own",
-    "確認済み：本人の認証情報で送信されています",
-  ],
 };
 
 // On the strips to cut out, which students of either language get.

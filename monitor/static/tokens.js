@@ -36,12 +36,10 @@ export class Tokens {
     this.#className = name;
     const students = people.filter((each) => each.role === "student");
     this.#names = new Map(students.map((each) => [each.student_id, each.name ?? each.user_id]));
-    const now = Date.now();
+    const now = serverNow();
     const valid = tokens
       .filter((each) => !each.valid_to || Date.parse(each.valid_to) > now)
       .sort((one, other) => Number(other.claimed) - Number(one.claimed) || this.#compare(one, other));
-    const now = serverNow();
-    const valid = tokens.filter((each) => !each.valid_to || Date.parse(each.valid_to) > now);
     const renewable = students.map((each) => each.student_id);
     this.element.replaceChildren(
       el("h2", { textContent: t("tokens") }),

@@ -371,7 +371,6 @@ export interface ExecutionUpdate {
   executions: number; // in that class
   errors: number;
   verified: boolean;
-  name?: string | null; // where it may be new
   name?: string | null; // where they may be new
   team?: string | null;
 }

@@ -110,6 +110,11 @@ def body_of(call: str, ids: dict[str, Any]) -> Any:
         "POST /notebooks": {"path": unique(), "class_id": ids["class_id"]},
         "POST /ingest-keys/{key_id}/withdraw": LONG_AGO,
         "POST /student-tokens/{token_id}/withdraw": LONG_AGO,
+        "POST /classes/{class_id}/assign": {
+            **LONG_AGO,
+            "student_id": ids["student_id"],
+            "from_class_id": ids["class_id"],
+        },
         "POST /classes/{class_id}/copy": {"name": "x", "class_code": unique()},
         "POST /classes/{class_id}/help/{student_id}/take": {"name": "x"},
         "POST /classes/{class_id}/help/{student_id}/resolve": {"name": "x"},

@@ -26,8 +26,8 @@ async def test_a_class_is_made_found_changed_and_deleted(api: httpx.AsyncClient)
     assert created["is_active"] is True
     assert (created["join_policy"], created["max_new_names"]) == ("open", 500)
     assert set(created) == {
-        "id", "name", "class_code", "description", "is_active", "join_policy", "max_new_names",
-        "created_at", "updated_at",
+        "id", "name", "class_code", "description", "is_active", "is_demo", "join_policy",
+        "max_new_names", "created_at", "updated_at",
     }  # fmt: skip
     path = f"/classes/{created['id']}"
     assert (await api.get(path)).json() == created
