@@ -4,9 +4,12 @@ So what a key brought can be listed, and withdrawn, without an index on the tabl
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import asyncpg
 
+from monitor.events.event import Event
+from monitor.pipeline.class_choice import Place
 from monitor.pipeline.copying import PendingRow
 
 _HOUR = timedelta(hours=1)
@@ -20,35 +23,57 @@ class CredentialLog:
     """Writes to credential_hours, each row as seldom as possible: spans are whole hours."""
 
     def __init__(self) -> None:
-        self._known: dict[Key, Span] = {}
+        self.forget()
 
     def forget(self) -> None:
         """Writes all rows again: PostgreSQL may have lost some."""
-        self._known = {}
+        self._known: dict[Key, Span] = {}
+        self._recent: dict[int, _Written] = {}  # by the id of the place
 
     def unknown(self, rows: list[PendingRow]) -> dict[Key, Span]:
         """What has to be written for the rows of a batch."""
-        known, changed = self._known, dict[Key, Span]()
+        recent, changed = self._recent, dict[Key, Span]()
         for row in rows:
-            event = row.event
-            credential = event.source.credential
-            if credential is None:
+            event, place = row.event, row.resolved.place
+            if event.source.credential is None:
                 continue
-            key = (credential, _hour(event.received_at), row.resolved.place.student)
-            span = changed.get(key) or known.get(key)
-            if span is None:
-                start = _hour(event.time)
-                changed[key] = (start, start + _HOUR)
-            elif not span[0] <= event.time <= span[1]:
-                start = _hour(event.time)
-                changed[key] = (min(span[0], start), max(span[1], start + _HOUR))
+            written = recent.get(id(place))
+            if written is None or not written.covers(event):
+                self._add(event, place, changed)
         return changed
+
+    def _add(self, event: Event, place: Place, changed: dict[Key, Span]) -> None:
+        key = (event.source.credential or "", _hour(event.received_at), place.student)
+        span, start = changed.get(key) or self._known.get(key), _hour(event.time)
+        if span is None:
+            changed[key] = (start, start + _HOUR)
+        elif not span[0] <= event.time <= span[1]:
+            changed[key] = (min(span[0], start), max(span[1], start + _HOUR))
+        else:
+            self._recent[id(place)] = _Written(place, key[1], key[1] + _HOUR, *span)
 
     def keep(self, written: dict[Key, Span]) -> None:
         """Remembers what has been committed."""
-        if len(self._known) + len(written) > _MAX_KNOWN:
-            self._known = {}
+        if len(self._known) + len(written) > _MAX_KNOWN or len(self._recent) > _MAX_KNOWN:
+            self.forget()
         self._known.update(written)
+
+
+class _Written(NamedTuple):
+    """What is written for the events of a place; it is kept, so that its id stays its own."""
+
+    place: Place
+    since: datetime
+    until: datetime
+    first_at: datetime
+    last_at: datetime
+
+    def covers(self, event: Event) -> bool:
+        """Whether the event needs nothing new."""
+        return (
+            self.since <= event.received_at < self.until
+            and self.first_at <= event.time <= self.last_at
+        )
 
 
 async def write(connection: asyncpg.Connection, spans: dict[Key, Span]) -> None:
