@@ -5,27 +5,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import asyncpg
-import msgspec
 
-from monitor.events.event import Event
 from monitor.events.types import Table
-from monitor.pipeline.resolving import Resolved
-from monitor.pipeline.rows import Row
-
-
-class PendingRow(msgspec.Struct, frozen=True, gc=False):
-    """A row to copy, of the event at `position` in its batch."""
-
-    position: int
-    event: Event
-    resolved: Resolved
-    table: Table
-    values: Row
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """The table's name, and the primary key that the row has in it."""
-        return (self.table.name, *self.values[:3])
+from monitor.pipeline.rows import PendingRow, Row
 
 
 class Copied(NamedTuple):

@@ -10,7 +10,7 @@ import asyncpg
 
 from monitor.events.event import Event
 from monitor.pipeline.class_choice import Place
-from monitor.pipeline.copying import PendingRow
+from monitor.pipeline.rows import PendingRow
 
 _HOUR = timedelta(hours=1)
 _MAX_KNOWN = 100_000  # rows in memory

@@ -12,14 +12,14 @@ from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
 from monitor.errors import RowRefused
 from monitor.events.event import Event
 from monitor.pipeline import credential_log
-from monitor.pipeline.copying import Copied, PendingRow, copy, copy_new, exclude_disputed
+from monitor.pipeline.copying import Copied, copy, copy_new, exclude_disputed
 from monitor.pipeline.credential_log import CredentialLog
 from monitor.pipeline.handler_runner import queue_runs
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.resolving import Batch, Resolved, Resolver
 from monitor.pipeline.rosters import VERSION
-from monitor.pipeline.rows import home_row, session_changes, state_deltas
+from monitor.pipeline.rows import PendingRow, home_row, session_changes, state_deltas
 
 # Errors of the rows themselves, which would be refused again; any other may be temporary.
 _DATA_ERRORS = (
@@ -148,9 +148,8 @@ class PostgresSink:
         Returns a row per student and class of the batch.
         """
         new, recommitted = copied
-        pairs = [(row.event, row.resolved) for row in new]
-        deltas = state_deltas(pairs, [(row.event, row.resolved) for row in recommitted])
-        if changes := session_changes(pairs):
+        deltas = state_deltas(new, recommitted)
+        if changes := session_changes(new):
             await connection.executemany(_UPDATE_SESSIONS, changes)
         await exclude_disputed(connection, new)
         states: list[asyncpg.Record] = await connection.fetch(

@@ -133,11 +133,14 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
     least_offset: int = 0
     greatest_offset: int = 0
 
-    def add(  # noqa: C901 - of each event, and each call more would cost a tenth of a microsecond
-        self, event: Event, resolved: Resolved, is_new: bool
+    def add(  # noqa: C901 - for each event; each call more costs a tenth of a microsecond
+        self, event: Event, resolved: Resolved, outcome: str | None, is_new: bool
     ) -> None:
-        """Adds an event; one that is not new was counted when it was first committed."""
-        time, at, kind = event.time, resolved.at, event.type
+        """Adds an event; one that is not new was counted when it was first committed.
+
+        `outcome` is the status of its execution; None if it is none.
+        """
+        time, at = event.time, resolved.at
         if time < self.first_at:
             self.first_at = time
         elif time > self.last_at:
@@ -152,38 +155,41 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
             self.alias_at, self.alias_id = at, resolved.alias
         if resolved.cell and at >= self.cell_at:
             self.cell_at, self.cell_id = at, resolved.cell
-        if kind in EXECUTIONS or kind in FAILURES:
-            if is_new:
-                self._count(status(event), at)
-        elif kind == "help":
+        if outcome:
+            if is_new and outcome == "success":
+                self.executions += 1
+                if at > self.last_success_at:
+                    self._succeed(at)
+            elif is_new and outcome == "error":
+                self._fail(at)
+        elif event.type == "help":
             self.help_at = max(self.help_at or at, at)
-        elif kind == "help_stop":
+        elif event.type == "help_stop":
             self.help_stop_at = max(self.help_stop_at or at, at)
-        if event.name or event.email or event.team or event.source.verified:
+        name = event.name
+        if name and at >= self.name_at and (at > self.name_at or name > self.name):
+            self.name_at, self.name, self.name_by = at, name, event.source.credential
+        if event.email or event.team or event.source.verified:
             self._add_claims(event, at)
 
     def _widen(self, clock_offset: int) -> None:
         self.least_offset = min(self.least_offset, clock_offset)
         self.greatest_offset = max(self.greatest_offset, clock_offset)
 
-    def _count(self, outcome: str | None, at: datetime) -> None:
-        if outcome == "rendered":
-            return
+    def _succeed(self, at: datetime) -> None:
+        self.last_success_at = at
+        if self.error_times:
+            del self.error_times[: bisect(self.error_times, at)]
+
+    def _fail(self, at: datetime) -> None:
         self.executions += 1
-        if outcome == "error":
-            self.errors += 1
-            if at > self.last_success_at:
-                insort(self.error_times, at)
-                del self.error_times[:-MAX_ERRORS_IN_A_ROW]
-        elif at > self.last_success_at:
-            self.last_success_at = at
-            if self.error_times:
-                del self.error_times[: bisect(self.error_times, at)]
+        self.errors += 1
+        if at > self.last_success_at:
+            insort(self.error_times, at)
+            del self.error_times[:-MAX_ERRORS_IN_A_ROW]
 
     def _add_claims(self, event: Event, at: datetime) -> None:
         source = event.source
-        if event.name and (at, event.name) > (self.name_at, self.name):
-            self.name_at, self.name, self.name_by = at, event.name, source.credential
         if event.email and (at, event.email) > (self.email_at, self.email):
             self.email_at, self.email, self.email_by = at, event.email, source.credential
         if event.team and (at, event.team) > (self.team_at, self.team):
@@ -198,19 +204,39 @@ def _timestamp(seconds: float | None) -> str:
     return "infinity" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
+class PendingRow(msgspec.Struct, frozen=True, gc=False):
+    """A row to copy, of the event at `position` in its batch."""
+
+    position: int
+    event: Event
+    resolved: Resolved
+    table: Table
+    values: Row
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The table's name, and the primary key that the row has in it."""
+        return (self.table.name, *self.values[:3])
+
+
+_STATUS = CELL_EXECUTIONS.columns.index("status")
+
+
 def state_deltas(
-    new: Iterable[tuple[Event, Resolved]], recommitted: Iterable[tuple[Event, Resolved]] = ()
+    new: Iterable[PendingRow], recommitted: Iterable[PendingRow] = ()
 ) -> list[StateDelta]:
     """The events' changes to each student's state in each class."""
     deltas: dict[tuple[int, int], StateDelta] = {}
-    for pairs, is_new in ((new, True), (recommitted, False)):
-        for event, resolved in pairs:
+    for rows, is_new in ((new, True), (recommitted, False)):
+        for row in rows:
+            event, resolved = row.event, row.resolved
             place = resolved.place
             key = (place.student, place.class_id)
             delta = deltas.get(key)
             if delta is None:
                 deltas[key] = delta = StateDelta(*key, event.time, event.time)
-            delta.add(event, resolved, is_new)
+            outcome = row.values[_STATUS] if row.table is CELL_EXECUTIONS else None
+            delta.add(event, resolved, outcome, is_new)
     return list(deltas.values())
 
 
@@ -222,14 +248,15 @@ class SessionChange(NamedTuple):
     ended_at: datetime | None
 
 
-def session_changes(events: Iterable[tuple[Event, Resolved]]) -> list[SessionChange]:
+def session_changes(rows: Iterable[PendingRow]) -> list[SessionChange]:
     """The starts and ends of sessions among the events, in the order of the sessions' ids."""
     changes = []
-    for event, resolved in events:
-        if resolved.session is None:
+    for row in rows:
+        session, event = row.resolved.session, row.event
+        if session is None:
             continue
         if event.type == "session_start":
-            changes.append(SessionChange(resolved.session, event.time, None))
+            changes.append(SessionChange(session, event.time, None))
         elif event.type == "session_end":
-            changes.append(SessionChange(resolved.session, None, event.time))
+            changes.append(SessionChange(session, None, event.time))
     return sorted(changes, key=lambda change: change.session)
