@@ -28,6 +28,7 @@ from monitor.routes import (
     joining,
     legacy,
     live,
+    me,
     notebooks,
     notices,
     page,
@@ -62,6 +63,7 @@ def create_app(
     for routes in (students, notebooks, assignments):
         routes.declare(api)
     insight.declare(api, is_open=is_open)
+    me.declare(api)
     for publishing in (submissions, notices):
         publishing.declare(api, components.hub.publish)
     help_queue.declare(api, components.hub.publish, is_open=is_open)

@@ -116,6 +116,8 @@ ROUTES: Mapping[str, Permission] = {
     "POST /classes/{class_id}/waiting/refuse": _TEACHER,
     "GET /classes/{class_id}/refusals": _STAFF,
     "GET /heard": _STAFF,
+    "GET /me": Permission(student=OWN),
+    "GET /me/assignments": Permission(student=OWN),
     "POST /students": _ADMIN,
     "GET /students": _MEMBERS,
     "GET /students/{student_id}": _MEMBERS,

@@ -5,9 +5,10 @@ import { language, otherLanguage, t } from "./i18n.js";
 import { openInvite } from "./invite.js";
 
 /** @import { ClassStore } from "./store.js" */
-/** @import { Class } from "./types.d.ts" */
+/** @import { Class, ConnectionState } from "./types.d.ts" */
 
 const THEME_KEY = "theme"; // in the browser's storage
+const ALL_CLASSES = "#/classes";
 
 /** @type {("students" | "help" | "errors" | "notebooks" | "activity" | "manage")[]} */
 const TABS = ["students", "help", "errors", "notebooks", "activity", "manage"];
@@ -25,7 +26,10 @@ export class Header {
   constructor(root) {
     const other = button(t("language"), otherLanguage);
     other.lang = language === "ja" ? "en" : "ja";
-    this.#picker.onchange = () => (location.hash = `#/class/${this.#picker.value}`);
+    this.#picker.onchange = () => {
+      const { value } = this.#picker;
+      location.hash = value ? `#/class/${value}` : ALL_CLASSES;
+    };
     const home = el("h1", {}, el("a", { href: "#/", textContent: t("title") }));
     const theme = button(t("theme"), toggleTheme);
     root.append(home, this.#picker, this.#tabs, this.#invite, this.#connection, other, theme);
@@ -37,7 +41,8 @@ export class Header {
     const options = classes.map((each) =>
       el("option", { value: each.id, textContent: labelOf(each) }),
     );
-    this.#picker.replaceChildren(...options);
+    const all = el("option", { value: "", textContent: t("all_classes") });
+    this.#picker.replaceChildren(all, ...options);
     this.#picker.hidden = !classes.length;
   }
 
@@ -50,9 +55,12 @@ export class Header {
     this.#store = store;
     this.#connection.hidden = !store;
     if (!store) return;
-    store.on(["connection"], () => this.#showConnection(store));
+    const show = () => {
+      if (store === this.#store) this.showConnection(store.connection);
+    };
+    store.on(["connection"], show);
     store.on(["changed", "loaded"], () => this.#showRequests());
-    this.#showConnection(store);
+    show();
   }
 
   /**
@@ -61,7 +69,7 @@ export class Header {
    */
   show(current, view) {
     document.title = current ? `${current.name} — ${t("title")}` : t("title");
-    if (current) this.#picker.value = String(current.id);
+    this.#picker.value = String(current?.id ?? "");
     this.#invite.hidden = !current?.is_active;
     if (current) this.#invite.onclick = () => openInvite(current.id);
     const links = TABS.map((tab) =>
@@ -79,11 +87,19 @@ export class Header {
     this.#showRequests();
   }
 
-  /** @param {ClassStore} store */
-  #showConnection(store) {
-    if (store !== this.#store) return;
-    this.#connection.dataset.state = store.connection;
-    setText(this.#connection, t(store.connection));
+  /** A student's own page: no classes to choose from. */
+  showOwnPage() {
+    document.title = `${t("my_page")} — ${t("title")}`;
+    this.#picker.hidden = true;
+    this.#invite.hidden = true;
+    this.#tabs.replaceChildren();
+  }
+
+  /** @param {ConnectionState} connection */
+  showConnection(connection) {
+    this.#connection.hidden = false;
+    this.#connection.dataset.state = connection;
+    setText(this.#connection, t(connection));
   }
 
   // How many students wait for a teacher.

@@ -3,12 +3,12 @@
 /** @satisfies {Record<string, [string, string]>} */
 export const HOME_TEXTS = {
   all_classes: ["All classes", "クラス一覧"],
-  working: ["Working", "作業中"],
+  not_idle: ["Active", "操作あり"],
   open_calls: ["Asking for help", "呼び出し中"],
   last_heard: ["Last active", "最終操作"],
   overview_rule: [
-    "Working: active in the last {1} minutes. Stuck: {0} or more errors in a row.",
-    "作業中：{1} 分以内に操作があった学生。つまずき：エラーが {0} 回以上続いている学生。",
+    "Stuck: {0} or more errors in a row. Active: heard from in the last {1} minutes.",
+    "つまずき：エラーが {0} 回以上続いている学生。操作あり：{1} 分以内に操作があった学生。",
   ],
   no_open_classes: ["All your classes have ended.", "進行中のクラスはありません。"],
   ended_classes: ["Ended classes ({0})", "終了したクラス（{0}）"],
@@ -34,13 +34,13 @@ export const HOME_TEXTS = {
     "Nothing is stored about you yet. This page fills once your notebook has sent something.",
     "まだ何も保存されていません。ノートブックから最初の記録が届くと、ここに表示されます。",
   ],
-  my_record: ["Your details", "登録情報"],
   email: ["Email", "メールアドレス"],
-  none: ["none", "なし"],
   my_classes: ["Your classes", "クラス"],
   no_class: ["In no class", "クラス外"],
   waiting_role: ["waiting to be let in", "参加の承認待ち"],
   off_roster: ["no longer on the roster", "名簿から外れています"],
+  my_token_used: ["sent with your own token", "自分のトークンで送信"],
+  my_token_unused: ["sent without a token of your own", "自分のトークンなしで送信"],
   shown_as: ["shown to the teacher as {0}", "教員の画面での表示：{0}"],
   last_at: ["last active {0}", "最終操作 {0}"],
   my_progress: [
@@ -54,8 +54,8 @@ export const HOME_TEXTS = {
   my_grade_of: ["Grade: {0} out of {1}", "点数：{0} 点（{1} 点満点）"],
   you_were_graded: ["Your work was graded.", "提出物が採点されました。"],
   sign_out: ["Sign out", "ログアウト"],
-  no_access: [
-    "This token can't open the page. A token from the join page only sends what you do in your notebook.",
-    "このトークンではページを開けません。参加ページのトークンは、ノートブックの記録を送るためのものです。",
+  token_refused: [
+    "That token was not accepted. It may have expired; or it is the one from the join page, which only sends what you do in your notebook.",
+    "このトークンは使えません。期限が切れているか、ノートブックの記録を送るためだけのトークン（参加ページのもの）です。",
   ],
 };

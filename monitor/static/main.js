@@ -1,14 +1,16 @@
 // Which class and which view the address names.
 
 import { activityView } from "./activity.js";
-import { all } from "./api.js";
+import { ApiError, all, call } from "./api.js";
 import { CLASSES_CHANGED } from "./classes.js";
 import { byId, el, failure, toast } from "./dom.js";
 import { Header } from "./header.js";
 import { helpView } from "./help.js";
 import { t } from "./i18n.js";
 import { manageView } from "./manage.js";
+import { meView } from "./me.js";
 import { notebookView } from "./notebook.js";
+import { overviewView } from "./overview.js";
 import { RadarAlarm, radarView } from "./radar.js";
 import { ClassStore } from "./store.js";
 import { studentView } from "./student.js";
@@ -43,13 +45,25 @@ const main = byId("view");
 const header = new Header(byId("top"));
 /** @type {Class[]} */
 let classes = [];
+let isStudent = false;
 /** @type {ClassStore | null} */
 let store = null;
 let leaving = new AbortController();
 
 async function loadClasses() {
-  classes = await all("classes");
-  header.showClasses(classes);
+  [classes, isStudent] = await Promise.all([all("classes"), asksAsStudent()]);
+  header.showClasses(isStudent ? [] : classes);
+}
+
+/** Whether the caller is a student: they may not look at classes as a whole. */
+async function asksAsStudent() {
+  try {
+    await call("overview?limit=1");
+    return false;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 403) return true;
+    throw error;
+  }
 }
 
 /** @param {number | undefined} id */
@@ -80,21 +94,50 @@ async function route() {
   try {
     if (!classes.length || kind !== "class") await loadClasses();
   } catch (error) {
-    if (signal.aborted) return;
-    main.replaceChildren(el("p", { className: "trouble", textContent: failure(error) }));
-    setTimeout(route, RETRY_DELAY);
+    if (!signal.aborted) showFailure(error, signal);
     return;
   }
   if (signal.aborted) return; // the address has changed meanwhile
-  if (kind !== "class" && classes.length) {
-    const first = classes.find((each) => each.is_active) ?? classes[0];
-    location.replace(`#/class/${first.id}`);
+  if (isStudent) {
+    showOwnPage(signal);
     return;
   }
-  const current = classes.find((each) => each.id === Number(id));
+  if (kind === "" && classes.length === 1) {
+    location.replace(`#/class/${classes[0].id}`);
+    return;
+  }
+  const current = kind === "class" ? classes.find((each) => each.id === Number(id)) : undefined;
   openStore(current?.id);
   header.show(current, name);
-  show(name, last, signal);
+  if (kind === "class") show(name, last, signal);
+  else showAllClasses(signal);
+}
+
+/**
+ * @param {unknown} error
+ * @param {AbortSignal} signal
+ */
+function showFailure(error, signal) {
+  main.replaceChildren(el("p", { className: "trouble", textContent: failure(error) }));
+  const timer = setTimeout(route, RETRY_DELAY);
+  signal.addEventListener("abort", () => clearTimeout(timer));
+}
+
+/** @param {AbortSignal} signal */
+function showOwnPage(signal) {
+  openStore(undefined);
+  header.showOwnPage();
+  const root = el("div", { className: "view" });
+  main.replaceChildren(root);
+  meView(root, signal, (connection) => header.showConnection(connection));
+}
+
+/** @param {AbortSignal} signal */
+function showAllClasses(signal) {
+  const root = el("div", { className: "view" });
+  main.replaceChildren(root);
+  if (classes.length) overviewView(root, classes, signal);
+  else welcomeView(root);
 }
 
 /**

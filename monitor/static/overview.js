@@ -41,6 +41,7 @@ class OverviewView {
    */
   constructor(root, classes) {
     this.#classes = classes;
+    root.classList.add("all-classes");
     root.append(
       el("h2", { textContent: t("all_classes") }),
       this.#trouble,
@@ -79,7 +80,7 @@ class OverviewView {
 
 /** @param {Row[]} rows */
 function tableOf(rows) {
-  /** @param {"class" | "students" | "working" | "state_stuck" | "open_calls" | "last_heard"} name */
+  /** @param {"class" | "students" | "not_idle" | "state_stuck" | "open_calls" | "last_heard"} name */
   const heading = (name) => el("th", { scope: "col", textContent: t(name) });
   return el(
     "div",
@@ -96,7 +97,7 @@ function tableOf(rows) {
           heading("class"),
           heading("open_calls"),
           heading("state_stuck"),
-          heading("working"),
+          heading("not_idle"),
           heading("students"),
           heading("last_heard"),
         ),
@@ -118,7 +119,7 @@ class Row {
   #link = el("a");
   #calls = el("a");
   #stuck = el("span");
-  #working = el("td");
+  #active = el("td");
   #students = el("td");
   #heard = el("td");
   #heardAt = 0; // ms, 0: never
@@ -138,7 +139,7 @@ class Row {
       el("th", { scope: "row" }, this.#link),
       el("td", {}, this.#calls),
       el("td", {}, this.#stuck),
-      this.#working,
+      this.#active,
       this.#students,
       this.#heard,
     );
@@ -151,7 +152,7 @@ class Row {
     this.#calls.className = calls ? "badge" : "zero";
     setText(this.#stuck, String(stuck));
     this.#stuck.className = stuck ? "stuck" : "zero";
-    setText(this.#working, String(active));
+    setText(this.#active, String(active));
     setText(this.#students, String(students));
     this.#heardAt = heardAt ? Date.parse(heardAt) : 0;
     this.age();

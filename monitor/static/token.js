@@ -25,6 +25,13 @@ export function takeFromAddress() {
   history.replaceState(null, "", `#${values.get("to") ?? "/"}`);
 }
 
+/** Forgets the token and starts the page again. */
+export function signOut() {
+  sessionStorage.removeItem(KEY);
+  location.hash = "#/";
+  location.reload();
+}
+
 /** Resolves when a token has been entered; calls in the meantime wait for the same dialog. */
 export function askToken() {
   asking ??= new Promise((resolve) => showDialog(resolve)).finally(() => (asking = null));
@@ -41,6 +48,7 @@ function showDialog(resolve) {
     el(
       "form",
       { method: "dialog", className: "card" },
+      token() ? el("p", { className: "trouble", textContent: t("token_refused") }) : null,
       el("label", {}, t("token"), input),
       el("p", { textContent: t("token_hint") }),
       el("button", { type: "submit", textContent: t("token_use") }),

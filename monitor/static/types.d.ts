@@ -114,6 +114,48 @@ export interface ClassNow {
   last_heard_at: string | null;
 }
 
+/** A student, as they see what is stored of them. */
+export interface Me {
+  student_id: number;
+  user_id: string;
+  name: string | null;
+  email: string | null;
+  team: string | null;
+  classes: MyClass[];
+}
+
+export interface MyClass {
+  class_id: number | null; // null: none
+  class_name: string | null;
+  is_active: boolean;
+  role: Role | "waiting" | null; // null: not on the roster
+  name: string | null;
+  email: string | null;
+  team: string | null;
+  verified: boolean;
+  executions: number;
+  errors: number;
+  notebook_path: string | null;
+  cell_id: string | null;
+  cell_position: number | null;
+  last_heard_at: string | null;
+}
+
+export interface MyAssignment {
+  assignment_id: number;
+  class_name: string;
+  title: string;
+  due_date: string | null;
+  points: number | null;
+  cells_run: number;
+  cells_succeeded: number;
+  attempt: number | null; // of the latest submission, like what follows
+  submitted_at: string | null;
+  late: boolean | null;
+  grade: number | null;
+  feedback: string | null;
+}
+
 export interface HelpRequestAnswer {
   student_id: number;
   user_id: string;
@@ -399,6 +441,7 @@ interface Received<Event extends string, Data> {
 export type ChannelMessage =
   | Received<"execution_update", ExecutionUpdate>
   | Received<"help_request", HelpChange>
+  | Received<"assignment_graded", unknown>
   | Received<"system_message", Notice>;
 
 export type ControlMessage =

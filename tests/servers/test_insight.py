@@ -40,6 +40,8 @@ async def test_who_did_nothing_is_idle(school: School) -> None:
         "executions": 0,
         "errors": 0,
         "errors_in_a_row": 0,
+        "executions_in_no_class": 0,
+        "errors_in_no_class": 0,
         "verified": False,
     }
 
