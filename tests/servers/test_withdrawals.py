@@ -1,5 +1,6 @@
 """What was sent with an ingest key: listed, withdrawn, and restored."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -433,3 +434,34 @@ async def test_a_student_s_token_is_withdrawn_by_its_teacher_in_the_class_only(
         answer = await admin.post(f"{path}/withdraw", json={"since": LONG_AGO})
         assert answer.status_code == 202
     assert (await classroom.ended(answer.json()["id"], "withdrawn"))["events"] == 1
+
+
+async def test_numbers_stay_exact_while_events_arrive(
+    classroom: Classroom, postgres: Address
+) -> None:
+    users = [f"student-{number}" for number in range(4)]
+    for user in users:
+        await classroom.post(1, *lesson(user), *lesson(user))
+    receipts: list[dict[str, Any]] = []
+
+    async def withdraw_and_restore() -> None:
+        for _ in range(3):
+            receipt = await classroom.withdraw()
+            receipts.append(receipt)
+            await classroom.replay(receipt["id"])
+        receipts.append(await classroom.withdraw())
+
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(withdraw_and_restore())
+        sent = 0
+        while not work.done():
+            await classroom.post(0, *(event(userId=user, hasError=sent % 3 == 0) for user in users))
+            sent += 1
+    assert {receipt["events"] for receipt in receipts} == {80}
+    counted = await numbers(postgres)
+    executions = [row["executions"] for row in counted["states"]]
+    assert executions == [sent] * 4
+    await fetch(postgres, "SELECT recount_students(array_agg(id)) FROM students")
+    assert await numbers(postgres) == counted
+    ledger = await classroom.ledger()
+    assert (ledger["stored"], ledger["withdrawn"]) == (4 * sent, 80)
