@@ -48,7 +48,7 @@ CREATE TABLE withdrawal_steps (
 );
 
 -- A dead letter keeps its whole source, so that a replay is judged as the request was.
-ALTER TABLE rejected_events ADD COLUMN sent_by text;  -- JSON; null: not known
+ALTER TABLE rejected_events ADD COLUMN sent_by bytea;  -- MessagePack; null: not known
 
 -- Each withdrawn row has a dead letter: where the row is, and what `excluded` was before.
 CREATE TABLE withdrawn_events (

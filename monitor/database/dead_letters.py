@@ -15,7 +15,7 @@ from monitor.database.resource import Condition
 from monitor.errors import NotFound
 from monitor.events.event import NO_SOURCE, Rejected, Source
 
-_SOURCE = msgspec.json.Decoder(Source)
+_SOURCE = msgspec.msgpack.Decoder(Source)  # JSON has no infinity
 
 
 class DeadLetter(msgspec.Struct):
@@ -77,7 +77,7 @@ class DeadLetters:
                 item.received_at,
                 _class_of(item.source),
                 item.source.credential,
-                msgspec.json.encode(item.source).decode(),
+                msgspec.msgpack.encode(item.source),
             )
             for item in rejected
         ]
@@ -150,10 +150,10 @@ _INSERT = """
     WITH letters AS (
         SELECT digest, min(path) AS path, min(reason) AS reason, min(raw) AS raw,
             COALESCE(max(last_at), now()) AS last_at, min(class_id) AS class_id,
-            min(credential) AS credential, min(sent_by) AS sent_by, count(*) AS times
+            min(credential) AS credential, (array_agg(sent_by))[1] AS sent_by, count(*) AS times
         FROM unnest(
             $2::bytea[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[],
-            $8::text[], $9::text[]
+            $8::text[], $9::bytea[]
         ) AS r (digest, path, reason, raw, last_at, class_id, credential, sent_by)
         GROUP BY digest
     ),

@@ -4,9 +4,10 @@ The transaction that stores a batch inserts rows; whichever replica comes first 
 the work, and deletes them. A row is deleted by the transaction that claims it: if the work fails,
 or the replica dies, that transaction rolls back, and the row can be claimed again.
 
-There are three: POINTS (written to InfluxDB), HANDLERS (custom handlers to run), and outbox_counts
-(batches to count). The last one is claimed in the SQL function count_batches(), because its work
-is SQL as well: nothing of it passes through Python.
+So work POINTS (written to InfluxDB), HANDLERS (custom handlers to run), and outbox_counts (batches
+to count). The last one is claimed in the SQL function count_batches(), because its work is SQL as
+well: nothing of it passes through Python. Points to delete (outbox_deletions) are claimed by lease,
+so that no transaction is open meanwhile: see `monitor.timeseries.deletion`.
 """
 
 from collections.abc import AsyncIterator, Sequence

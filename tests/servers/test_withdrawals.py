@@ -465,3 +465,28 @@ async def test_numbers_stay_exact_while_events_arrive(
     assert await numbers(postgres) == counted
     ledger = await classroom.ledger()
     assert (ledger["stored"], ledger["withdrawn"]) == (4 * sent, 80)
+
+
+async def test_a_replayed_item_keeps_the_key_that_it_was_sent_with(
+    classroom: Classroom, postgres: Address
+) -> None:
+    path = f"/classes/{classroom.id}"
+    assert (await classroom.api.put(path, json={"join_policy": "roster"})).is_success
+    refused = (await classroom.post(1, event()))["rejected"]
+    assert [each["reason"] for each in refused] == ["not_on_roster"]
+    (letter,) = (await classroom.api.get("/rejected-events")).json()
+    credential = f"key {classroom.keys[1]['id']}"
+    assert (letter["source"], letter["credential"], letter["class_id"]) == (
+        "ingest",
+        credential,
+        classroom.id,
+    )
+    body = {"user_id": "hanako"}
+    assert (await classroom.api.post(f"{path}/students", json=body)).is_success
+    key = f"/ingest-keys/{classroom.keys[1]['id']}"
+    assert (await classroom.api.delete(key)).is_success
+    answer = await classroom.api.post(f"/rejected-events/{letter['id']}/replay")
+    assert answer.json() == {"id": letter["id"], "outcome": "stored"}
+    assert await fetch(postgres, "SELECT credential, class_id FROM cell_executions") == [
+        {"credential": credential, "class_id": classroom.id}
+    ]
