@@ -472,8 +472,8 @@ async def test_a_replayed_item_keeps_the_key_that_it_was_sent_with(
 ) -> None:
     path = f"/classes/{classroom.id}"
     assert (await classroom.api.put(path, json={"join_policy": "roster"})).is_success
-    answer = await classroom.post(1, event())
-    assert [each["reason"] for each in answer["rejected"]] == ["not_on_roster"]
+    refused = (await classroom.post(1, event()))["rejected"]
+    assert [each["reason"] for each in refused] == ["not_on_roster"]
     (letter,) = (await classroom.api.get("/rejected-events")).json()
     credential = f"key {classroom.keys[1]['id']}"
     assert (letter["source"], letter["credential"], letter["class_id"]) == (
