@@ -27,8 +27,8 @@ export const HOME_TEXTS = {
   rendered: ["Markdown rendered", "Markdown を表示"],
   my_page: ["My page", "マイページ"],
   my_page_rule: [
-    "Everything that is stored about you. Your teachers see what you did in their classes; other students see nothing of it.",
-    "あなたについて保存されている記録です。教員には担当するクラスでの記録だけが見えます。ほかの学生には見えません。",
+    "What is stored about you. Your teachers see what you did in their classes, administrators see all of it, other students see nothing.",
+    "あなたについて保存されている記録です。教員には担当するクラスでの記録だけ、管理者にはすべてが見えます。ほかの学生には見えません。",
   ],
   nothing_of_you: [
     "Nothing is stored about you yet. This page fills once your notebook has sent something.",
