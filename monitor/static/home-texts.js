@@ -34,7 +34,6 @@ export const HOME_TEXTS = {
     "Nothing is stored about you yet. This page fills once your notebook has sent something.",
     "まだ何も保存されていません。ノートブックから最初の記録が届くと、ここに表示されます。",
   ],
-  email: ["Email", "メールアドレス"],
   my_classes: ["Your classes", "クラス"],
   no_class: ["In no class", "クラス外"],
   waiting_role: ["waiting to be let in", "参加の承認待ち"],
