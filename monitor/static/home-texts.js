@@ -27,14 +27,13 @@ export const HOME_TEXTS = {
   rendered: ["Markdown rendered", "Markdown を表示"],
   my_page: ["My page", "マイページ"],
   my_page_rule: [
-    "Everything that is stored about you. Your teachers see what you did in their classes; other students see nothing of it.",
-    "あなたについて保存されている記録です。教員には担当するクラスでの記録だけが見えます。ほかの学生には見えません。",
+    "What is stored about you. Your teachers see what you did in their classes, administrators see all of it, other students see nothing.",
+    "あなたについて保存されている記録です。教員には担当するクラスでの記録だけ、管理者にはすべてが見えます。ほかの学生には見えません。",
   ],
   nothing_of_you: [
     "Nothing is stored about you yet. This page fills once your notebook has sent something.",
     "まだ何も保存されていません。ノートブックから最初の記録が届くと、ここに表示されます。",
   ],
-  email: ["Email", "メールアドレス"],
   my_classes: ["Your classes", "クラス"],
   no_class: ["In no class", "クラス外"],
   waiting_role: ["waiting to be let in", "参加の承認待ち"],

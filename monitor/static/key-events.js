@@ -1,6 +1,7 @@
 // What was sent with one key in a span of time, by student and time, and how to withdraw it.
 
 import { all, call, send } from "./api.js";
+import { serverNow } from "./clock.js";
 import { askBefore } from "./dialog.js";
 import { alertLine, button, el, failure, joinFacts, toast } from "./dom.js";
 import { makeSelect, toLocalInput } from "./forms.js";
@@ -17,7 +18,7 @@ export class KeyEvents {
   element = el("section", { className: "card key-events" });
   #key;
   #onWithdrawn;
-  #since = timeInput(new Date(Date.now() - DAY).toISOString());
+  #since = timeInput(new Date(serverNow() - DAY).toISOString());
   #until = timeInput("");
   #student = makeSelect([["", t("everybody")]], { ariaLabel: t("key_student") });
   #body = el("tbody");
