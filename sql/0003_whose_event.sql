@@ -50,12 +50,17 @@ RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT LEAST(received_at, claimed_at + clock_offset * interval '1 microsecond')
 $$;
 
--- A sender is a student and a session; '' is no session, and not shown. The offset is null until it is
--- known. `doubtful_*` is the first of the events that came later than the offset explains.
-ALTER TABLE sessions
-    ADD COLUMN clock_offset bigint,  -- microseconds
-    ADD COLUMN doubtful_at timestamptz,
-    ADD COLUMN doubtful_received_at timestamptz;
+-- A sender is a student, a session ('' is none, and not shown) and a credential, so that nobody else's
+-- clock counts for the student's. The offset is null until it is known. `doubtful_*` is the first of the
+-- events that came later than the offset explains.
+CREATE TABLE sender_clocks (
+    session_id   bigint NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    credential   text NOT NULL,  -- '' is none
+    clock_offset bigint,         -- microseconds
+    doubtful_at  timestamptz,
+    doubtful_received_at timestamptz,
+    PRIMARY KEY (session_id, credential)
+) WITH (fillfactor = 70);
 
 -- Students whose rows have changed: they are to be counted anew.
 CREATE TABLE outbox_recounts (
@@ -65,8 +70,8 @@ CREATE TABLE outbox_recounts (
 -- Puts right the events of a sender that came since its clock became doubtful, by an offset that is
 -- known only now.
 CREATE FUNCTION correct_clock(
-    student bigint, sender bigint, since_claimed timestamptz, since_received timestamptz,
-    new_offset bigint
+    student bigint, session bigint, sent_with text, since_claimed timestamptz,
+    since_received timestamptz, new_offset bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     home      record;
@@ -79,10 +84,11 @@ BEGIN
     ) AS t (relation, claimed_at) LOOP
         EXECUTE format(
             'UPDATE %I SET clock_offset = $1 WHERE student_id = $2 AND %I >= $3
-                 AND received_at >= $4 AND session_id IS NOT DISTINCT FROM $5 AND clock_offset <> $1
+                 AND received_at >= $4 AND session_id IS NOT DISTINCT FROM $5
+                 AND credential IS NOT DISTINCT FROM $6 AND clock_offset <> $1
                  AND %I <> received_at',
             home.relation, home.claimed_at, home.claimed_at)
-        USING new_offset, student, since_claimed, since_received, sender;
+        USING new_offset, student, since_claimed, since_received, session, sent_with;
         GET DIAGNOSTICS corrected = ROW_COUNT;
         total := total + corrected;
     END LOOP;

@@ -15,7 +15,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Sender:
-    """A student's session: its id, the time of its earliest event so far, and its clock.
+    """A student's session and a credential: the session's id and earliest event, and the clock.
 
     `offset` is that of the clock in microseconds. Events whose delay lies between `from_delay` and
     `to_delay` leave the clock as it is. `previous` is the latest event that this process has seen.
@@ -63,7 +63,7 @@ class Cell(NamedTuple):
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNKNOWN = Cell(0, _EPOCH, "", _EPOCH, -(2**31))
 
-SenderKey = tuple[int, str]  # a student's id and a session; '' is no session
+SenderKey = tuple[int, str, str]  # a student's id, session and credential; '' is none
 
 
 class IdCache:
@@ -114,7 +114,7 @@ class IdCache:
         senders = self._senders
         unexplained: set[SenderKey] = set()
         keys = [
-            (place.student, event.session or "")
+            (place.student, event.session or "", event.source.credential or "")
             for event, place in zip(events, places, strict=True)
         ]
         for event, key in zip(events, keys, strict=True):
@@ -209,13 +209,15 @@ async def _judge_clocks(
         before = sender.clock
         _set_clock(sender, events)
         if sender.clock != before:
-            changed.append(_clock_row(sender))
+            changed.append(_clock_row(sender, key[2]))
         if since := sender.clock.explains_since(before):
             session = sender.id if key[1] else None
-            await connection.execute(_CORRECT_CLOCK, key[0], session, *since, sender.offset)
+            await connection.execute(
+                _CORRECT_CLOCK, key[0], session, key[2] or None, *since, sender.offset
+            )
     if changed:
         await connection.execute(
-            _UPDATE_CLOCKS, *_columns(sorted(changed, key=lambda row: row[0]), 4)
+            _UPSERT_CLOCKS, *_columns(sorted(changed, key=lambda row: row[:2]), 5)
         )
 
 
@@ -242,8 +244,8 @@ async def _upsert_senders(
     """Reads senders, whose clocks another replica may have set; adds missing ones."""
     keys = sorted(by_sender)
     starts = [min(event.time for event in by_sender[key]) for key in keys]
-    for row in await connection.fetch(_UPSERT_SENDERS, *_columns(keys, 2), starts):
-        key = (row["student_id"], row["session_id"])
+    for row in await connection.fetch(_UPSERT_SENDERS, *_columns(keys, 3), starts):
+        key = (row["student_id"], row["session_id"], row["credential"])
         known = senders.get(key)
         senders[key] = sender = Sender(row["id"], row["start_time"], _clock(row))
         sender.previous = known.previous if known else None
@@ -261,11 +263,13 @@ def _clock(row: asyncpg.Record) -> SenderClock:
     )
 
 
-def _clock_row(sender: Sender) -> tuple[int, int | None, datetime | None, datetime | None]:
+def _clock_row(
+    sender: Sender, credential: str
+) -> tuple[int, str, int | None, datetime | None, datetime | None]:
     offset, doubtful = sender.clock
     offset_us = None if offset is None else offset // _MICROSECOND
     claimed, received = doubtful or (None, None)
-    return sender.id, offset_us, claimed, received
+    return sender.id, credential, offset_us, claimed, received
 
 
 _UPSERT_STUDENTS = """
@@ -276,23 +280,34 @@ _UPSERT_STUDENTS = """
 """
 
 _UPSERT_SENDERS = """
-    INSERT INTO sessions AS s (student_id, session_id, start_time)
-    SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[])
-    ON CONFLICT (student_id, session_id)
-    DO UPDATE SET start_time = LEAST(s.start_time, EXCLUDED.start_time)
-    RETURNING id, student_id, session_id, start_time,
-        clock_offset, doubtful_at, doubtful_received_at
+    WITH senders AS MATERIALIZED (
+        SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[])
+            AS t (student_id, session_id, credential, start_time)
+    ), present AS (
+        INSERT INTO sessions AS s (student_id, session_id, start_time)
+        SELECT student_id, session_id, min(start_time) FROM senders
+        GROUP BY student_id, session_id ORDER BY student_id, session_id
+        ON CONFLICT (student_id, session_id)
+        DO UPDATE SET start_time = LEAST(s.start_time, EXCLUDED.start_time)
+        RETURNING id, student_id, session_id, start_time
+    )
+    SELECT p.id, p.student_id, p.session_id, s.credential, p.start_time,
+        c.clock_offset, c.doubtful_at, c.doubtful_received_at
+    FROM present AS p JOIN senders AS s USING (student_id, session_id)
+    LEFT JOIN sender_clocks AS c ON c.session_id = p.id AND c.credential = s.credential
 """
 
-_UPDATE_CLOCKS = """
-    UPDATE sessions AS s SET clock_offset = c.clock_offset, doubtful_at = c.doubtful_at,
-        doubtful_received_at = c.doubtful_received_at
-    FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::timestamptz[])
-        AS c (id, clock_offset, doubtful_at, doubtful_received_at)
-    WHERE s.id = c.id
+_UPSERT_CLOCKS = """
+    INSERT INTO sender_clocks (
+        session_id, credential, clock_offset, doubtful_at, doubtful_received_at)
+    SELECT * FROM unnest(
+        $1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[], $5::timestamptz[]
+    )
+    ON CONFLICT (session_id, credential) DO UPDATE SET clock_offset = EXCLUDED.clock_offset,
+        doubtful_at = EXCLUDED.doubtful_at, doubtful_received_at = EXCLUDED.doubtful_received_at
 """
 
-_CORRECT_CLOCK = "SELECT correct_clock($1, $2, $3, $4, $5)"
+_CORRECT_CLOCK = "SELECT correct_clock($1, $2, $3, $4, $5, $6)"
 
 # A class or student that is being deleted keeps its events out: the state is missing then.
 _INSERT_STATES = """

@@ -33,6 +33,7 @@ class Laptop:
 
     def __init__(self, teacher: Teacher, wrong: timedelta = ZERO, **always: Any) -> None:
         self.teacher = teacher
+        self.key = teacher.key
         self.wrong = wrong
         self.name = unique("pupil")
         self.always = {"sessionId": unique("session"), "notebookPath": "lesson.ipynb"} | always
@@ -40,8 +41,7 @@ class Laptop:
     async def send(self, kind: str = "cell_executed", ago: timedelta = ZERO, **said: Any) -> None:
         time = (datetime.now(UTC) + self.wrong - ago).isoformat()
         fields = {"eventType": kind, "eventTime": time, "eventId": unique("e")}
-        replica, key = self.teacher.replica, self.teacher.key
-        await post(replica, key, self.name, **self.always | fields | said)
+        await post(self.teacher.replica, self.key, self.name, **self.always | fields | said)
 
     async def fail(self, times: int = 1) -> None:
         for _ in range(times):
@@ -156,6 +156,36 @@ async def test_what_another_class_claims_changes_nothing(teacher: Teacher, other
     }
     assert await calls(teacher) == [laptop.name]
     assert (await laptop.state(other))["name"] == "偽名"
+
+
+async def test_the_clock_of_another_class_s_sender_is_not_the_student_s(
+    teacher: Teacher, other: Teacher
+) -> None:
+    laptop = Laptop(teacher, wrong=-9 * HOUR)
+    await laptop.send()
+    await asyncio.sleep(1.1)
+    await laptop.send()
+    impostor = Laptop(other, sessionId=laptop.always["sessionId"])
+    impostor.name = laptop.name
+    await impostor.send()
+    await laptop.fail(2)
+    await laptop.send("help")
+    state = await laptop.state()
+    assert (state["state"], state["errors_in_a_row"]) == ("help", 2)
+    assert await calls(teacher) == [laptop.name]
+
+
+async def test_a_disputed_event_does_not_set_the_students_clock(teacher: Teacher) -> None:
+    impostor = Laptop(teacher)
+    token = await issue_token(teacher, impostor.name)
+    laptop = Laptop(teacher, wrong=-9 * HOUR, sessionId=impostor.always["sessionId"])
+    laptop.name, laptop.key = impostor.name, token
+    await laptop.send()
+    await asyncio.sleep(1.1)
+    await laptop.send()
+    await impostor.send()
+    await laptop.send("help")
+    assert await calls(teacher) == [laptop.name]
 
 
 async def test_a_claim_makes_no_teacher_a_student(teacher: Teacher, other: Teacher) -> None:
