@@ -15,13 +15,15 @@ NO_CLASS = 0
 class Member(NamedTuple):
     """A line of a class's roster. `role` is student, assistant, teacher or waiting.
 
-    `name` and `team` are those of the line or, without one, of the student's record.
+    `name` is that of the line or, without one, of the student's record; `team` that of the line.
+    `record_team` only counts where events claim none.
     """
 
     role: str
     is_active: bool
     name: str | None = None
     team: str | None = None
+    record_team: str | None = None
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
