@@ -7,9 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from monitor.events.event import Event, Source
-
-NO_CLASS = 0
+from monitor.events.event import NO_CLASS, Event, Source
 
 
 class Member(NamedTuple):
@@ -40,7 +38,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     disputed: bool = False
     line: Member | None = None
     attended: tuple[int, ...] = ()
-    columns: tuple[int, str | None, bool] = (0, None, False)
+    columns: tuple[int, str | None, bool] = (NO_CLASS, None, False)
 
 
 class Rosters(msgspec.Struct):

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
+from monitor.database import refusals
 from monitor.events.event import Event
 from monitor.pipeline.class_choice import (
     Member,
@@ -193,14 +194,15 @@ async def _note_refusals(
     placed: Iterable[tuple[Event, int]],
     outcomes: dict[tuple[int, int], str],
 ) -> None:
-    refused: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    by_reason: defaultdict[str, defaultdict[int, Counter[str]]] = defaultdict(
+        lambda: defaultdict(Counter)
+    )
     for event, student in placed:
         class_id = event.source.class_id or 0
         if is_class_key(event.source) and (outcome := outcomes.get((student, class_id))):
-            refused[class_id, outcome][event.student] += 1
-    for (class_id, reason), counts in sorted(refused.items()):
-        users: Sequence[str] = list(counts)
-        await connection.execute(_NOTE_REFUSALS, class_id, reason, users, list(counts.values()))
+            by_reason[outcome][class_id][event.student] += 1
+    for reason, refused in sorted(by_reason.items()):
+        await refusals.note(connection, reason, refused)
 
 
 _SELECT_JUDGED = """
@@ -248,5 +250,3 @@ _SELECT_HANDED_OUT = """
 """
 
 _JOIN = "SELECT student_id, outcome FROM join_class($1, $2::bigint[], $3)"
-
-_NOTE_REFUSALS = "SELECT note_refusals($1, $2, $3::text[], $4::bigint[])"
