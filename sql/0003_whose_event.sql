@@ -173,9 +173,9 @@ CREATE INDEX student_states_class ON student_states (class_id, student_id);
 
 DROP TABLE student_progress;
 
--- A name to show; null if it has no visible character.
+-- A name to show; null if it has no visible character. monitor/pipeline/messages.py has the same list.
 CREATE FUNCTION shown(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN name ~ '[^\s\u0001-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]'
+    SELECT CASE WHEN name ~ '[^\u0001-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]'
         THEN name END
 $$;
 

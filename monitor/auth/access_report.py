@@ -1,7 +1,7 @@
 """What the gate notices about a class: requests it turns away, and ids that two people share."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeVar
@@ -11,6 +11,7 @@ import asyncpg
 from monitor.auth.keys import digest
 from monitor.auth.limits import network_of
 from monitor.auth.shared_ids import Key, SharedIds
+from monitor.database import refusals
 from monitor.database.pool import Database
 from monitor.errors import Unavailable
 from monitor.health import ComponentHealth
@@ -68,8 +69,8 @@ class AccessReport:
         try:
             async with self._database.transaction() as connection:
                 ended = await _of_classes(connection, unknown)
-                await _note(connection, "ended_key", ended)
-                await _note(connection, "over_limit", over)
+                await refusals.note(connection, "ended_key", _by_class(ended))
+                await refusals.note(connection, "over_limit", _by_class(over))
                 await _write_shared(connection, shared)
         except BaseException:  # of PostgreSQL, or that this was cancelled
             for refused, events in unknown.items():
@@ -106,14 +107,11 @@ async def _of_classes(
     return ended
 
 
-async def _note(
-    connection: asyncpg.Connection, reason: str, refused: Counter[tuple[int, str]]
-) -> None:
-    for class_id in sorted({class_id for class_id, _ in refused}):
-        senders = {sender: events for (of, sender), events in refused.items() if of == class_id}
-        await connection.execute(
-            _NOTE_REFUSALS, class_id, reason, list(senders), list(senders.values())
-        )
+def _by_class(refused: Counter[tuple[int, str]]) -> dict[int, dict[str, int]]:
+    by_class: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    for (class_id, sender), events in refused.items():
+        by_class[class_id][sender] = events
+    return by_class
 
 
 async def _write_shared(connection: asyncpg.Connection, shared: Mapping[Key, datetime]) -> None:
@@ -129,8 +127,6 @@ _SELECT_ENDED = """
     SELECT sha256, class_id FROM student_tokens
     WHERE sha256 = ANY($1::bytea[]) AND class_id IS NOT NULL AND valid_to <= now()
 """
-
-_NOTE_REFUSALS = "SELECT note_refusals($1, $2, $3, $4)"
 
 # Only of the class's own people, so that the table is bounded; in one order for all replicas.
 _WRITE_SHARED = """

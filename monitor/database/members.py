@@ -1,65 +1,87 @@
 """Who is in a class, under which name, and how it goes for them: SQL of views and rosters."""
 
-# One row for each member, whatever their role. Fill in `is_open`: whether the server is open to
-# everybody, so that a class also has what its members did in no class (class 0). `claimed` is what
-# events say in the class, of two claims the later one.
-#
-# A name without a visible character counts as missing. Who has no name at all is shown by user_id.
-#
-# `call_class` and `after_stop` identify the latest call for help: where it stands, and the
-# `help_stop` before it. It is open with `is_calling` and a recent `help_at`, until it is settled.
-MEMBERS = """
-    SELECT m.class_id, m.student_id, s.user_id, m.role, m.joined_at, m.joined_by,
-        COALESCE(shown(m.name), shown(s.name), claimed.name) AS name,
-        COALESCE(shown(m.email), shown(s.email), claimed.email) AS email,
-        COALESCE(shown(m.team), claimed.team, shown(s.team)) AS team,
-        COALESCE(a.executions, 0) + COALESCE(b.executions, 0) AS executions,
-        COALESCE(a.errors, 0) + COALESCE(b.errors, 0) AS errors,
-        COALESCE(b.executions, 0) AS executions_in_no_class,
-        COALESCE(b.errors, 0) AS errors_in_no_class,
-        CASE WHEN b.student_id IS NULL THEN COALESCE(cardinality(a.error_times), 0)
-            ELSE cardinality(errors_since(
-                GREATEST(a.last_success_at, b.last_success_at),
-                COALESCE(a.error_times, '{{}}'), b.error_times
-            )) END AS errors_in_a_row,
-        GREATEST(a.last_received_at, b.last_received_at) AS last_received_at,
-        CASE WHEN a.alias_at IS NULL OR b.alias_at > a.alias_at
-            THEN b.alias_id ELSE a.alias_id END AS alias_id,
-        CASE WHEN a.cell_at IS NULL OR b.cell_at > a.cell_at
-            THEN b.cell_id ELSE a.cell_id END AS cell_id,
-        call.help_at, call.help_stop_at, call.class_id AS call_class,
-        COALESCE(CASE WHEN call.class_id = m.class_id THEN a.help_stop_at ELSE b.help_stop_at END,
-            '-infinity') AS after_stop,
-        COALESCE(call.help_at > COALESCE(call.help_stop_at, '-infinity'), false) AS is_calling,
-        COALESCE((
-            SELECT true FROM verified_students AS v
-            WHERE v.student_id = m.student_id AND v.class_id IN (a.class_id, b.class_id) LIMIT 1
-        ), false) AS verified,
-        LEAST(a.least_offset, b.least_offset, 0) AS least_offset,
-        GREATEST(a.greatest_offset, b.greatest_offset, 0) AS greatest_offset
-    FROM student_classes AS m
-    JOIN students AS s ON s.id = m.student_id
-    LEFT JOIN student_states AS a ON a.student_id = m.student_id AND a.class_id = m.class_id
-    LEFT JOIN student_states AS b ON b.student_id = m.student_id AND b.class_id = 0 AND {is_open}
-    CROSS JOIN LATERAL (
-        SELECT
-            CASE WHEN shown(b.name) IS NULL OR a.name_at > b.name_at AND shown(a.name) IS NOT NULL
-                THEN shown(a.name) ELSE shown(b.name) END AS name,
-            CASE WHEN shown(b.email) IS NULL
-                OR a.email_at > b.email_at AND shown(a.email) IS NOT NULL
-                THEN shown(a.email) ELSE shown(b.email) END AS email,
-            CASE WHEN shown(b.team) IS NULL OR a.team_at > b.team_at AND shown(a.team) IS NOT NULL
-                THEN shown(a.team) ELSE shown(b.team) END AS team
-    ) AS claimed
-    CROSS JOIN LATERAL (
-        SELECT GREATEST(a.help_at, b.help_at) AS help_at,
-            GREATEST(a.help_stop_at, b.help_stop_at) AS help_stop_at,
-            CASE WHEN b.help_at IS NULL OR b.help_at <= a.help_at
-                THEN m.class_id ELSE 0 END AS class_id
-    ) AS call
-"""
+MAX_ERRORS_IN_A_ROW = 100  # more are not counted, as in the function errors_since
 
-# Whether nobody has settled the call of a row `m` of MEMBERS.
+
+def names(*, line: str, record: str, claimed: str) -> str:
+    """The columns name, email and team as a class shows them, out of those of these three rows.
+
+    The roster's line comes first. An administrator's record stands above the name and the email
+    that events claim, but below the team. A text without a visible character counts as missing.
+    """
+    return f"""
+        COALESCE(shown({line}.name), shown({record}.name), shown({claimed}.name)) AS name,
+        COALESCE(shown({line}.email), shown({record}.email), shown({claimed}.email)) AS email,
+        COALESCE(shown({line}.team), shown({claimed}.team), shown({record}.team)) AS team
+    """
+
+
+def members(*, is_open: str) -> str:
+    """One row for each member, whatever their role.
+
+    `is_open` is a SQL condition: whether the server is open to everybody, so that a class also has
+    what its members did in no class (class 0). `claimed` is what events say in the class, of two
+    claims the later one.
+
+    `call_class` and `after_stop` identify the latest call for help: where it stands, and the
+    `help_stop` before it. It is open with `is_calling` and a recent `help_at`, until it is settled.
+    """
+    return f"""
+        SELECT m.class_id, m.student_id, s.user_id, m.role, m.joined_at, m.joined_by,
+            {names(line="m", record="s", claimed="claimed")},
+            COALESCE(a.executions, 0) + COALESCE(b.executions, 0) AS executions,
+            COALESCE(a.errors, 0) + COALESCE(b.errors, 0) AS errors,
+            COALESCE(b.executions, 0) AS executions_in_no_class,
+            COALESCE(b.errors, 0) AS errors_in_no_class,
+            CASE WHEN b.student_id IS NULL THEN COALESCE(cardinality(a.error_times), 0)
+                ELSE cardinality(errors_since(
+                    GREATEST(a.last_success_at, b.last_success_at),
+                    COALESCE(a.error_times, '{{}}'), b.error_times
+                )) END AS errors_in_a_row,
+            GREATEST(a.last_received_at, b.last_received_at) AS last_received_at,
+            CASE WHEN a.alias_at IS NULL OR b.alias_at > a.alias_at
+                THEN b.alias_id ELSE a.alias_id END AS alias_id,
+            CASE WHEN a.cell_at IS NULL OR b.cell_at > a.cell_at
+                THEN b.cell_id ELSE a.cell_id END AS cell_id,
+            call.help_at, call.help_stop_at, call.class_id AS call_class,
+            COALESCE(
+                CASE WHEN call.class_id = m.class_id THEN a.help_stop_at ELSE b.help_stop_at END,
+                '-infinity'
+            ) AS after_stop,
+            COALESCE(call.help_at > COALESCE(call.help_stop_at, '-infinity'), false) AS is_calling,
+            COALESCE((
+                SELECT true FROM verified_students AS v
+                WHERE v.student_id = m.student_id AND v.class_id IN (a.class_id, b.class_id) LIMIT 1
+            ), false) AS verified,
+            LEAST(a.least_offset, b.least_offset, 0) AS least_offset,
+            GREATEST(a.greatest_offset, b.greatest_offset, 0) AS greatest_offset
+        FROM student_classes AS m
+        JOIN students AS s ON s.id = m.student_id
+        LEFT JOIN student_states AS a ON a.student_id = m.student_id AND a.class_id = m.class_id
+        LEFT JOIN student_states AS b
+            ON b.student_id = m.student_id AND b.class_id = 0 AND {is_open}
+        CROSS JOIN LATERAL (
+            SELECT {", ".join(map(_claimed, ("name", "email", "team")))}
+        ) AS claimed
+        CROSS JOIN LATERAL (
+            SELECT GREATEST(a.help_at, b.help_at) AS help_at,
+                GREATEST(a.help_stop_at, b.help_stop_at) AS help_stop_at,
+                CASE WHEN b.help_at IS NULL OR b.help_at <= a.help_at
+                    THEN m.class_id ELSE 0 END AS class_id
+        ) AS call
+    """  # noqa: S608 - constants
+
+
+def _claimed(field: str) -> str:
+    """The later of what is claimed in the class (`a`) and in none (`b`), if it is visible."""
+    return f"""
+        CASE WHEN shown(b.{field}) IS NULL
+            OR a.{field}_at > b.{field}_at AND shown(a.{field}) IS NOT NULL
+        THEN shown(a.{field}) ELSE shown(b.{field}) END AS {field}
+    """
+
+
+# Whether nobody has settled the call of a row `m` of `members`.
 IS_UNSETTLED = """NOT EXISTS (
     SELECT FROM help_requests AS h
     WHERE h.student_id = m.student_id AND h.class_id = m.call_class
@@ -67,6 +89,4 @@ IS_UNSETTLED = """NOT EXISTS (
 )"""
 
 # Those of one class. `$1` are the classes that its views show: the class, then 0 on an open server.
-CLASS_MEMBERS = (
-    MEMBERS.format(is_open="0 = ANY ($1::bigint[])") + " WHERE m.class_id = ($1::bigint[])[1]"
-)
+CLASS_MEMBERS = members(is_open="0 = ANY ($1::bigint[])") + " WHERE m.class_id = ($1::bigint[])[1]"

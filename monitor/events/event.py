@@ -11,6 +11,7 @@ Indexed = Annotated[str, msgspec.Meta(max_length=512)]
 Required = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
+NO_CLASS = 0  # the class_id of what belongs to no class
 OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)  # usable times: before, after now
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
@@ -68,7 +69,7 @@ class Event(msgspec.Struct, eq=False, gc=False):
     metadata: str  # JSON: an object, with the unknown fields of the item too
     class_code: str | None = None  # of the class that the item names
     source: Source = NO_SOURCE
-    class_id: int = 0  # 0 is none
+    class_id: int = NO_CLASS
 
 
 class Rejected(msgspec.Struct, frozen=True):

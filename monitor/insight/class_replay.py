@@ -3,15 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.database.members import CLASS_MEMBERS
+from monitor.database.members import CLASS_MEMBERS, MAX_ERRORS_IN_A_ROW
 from monitor.database.pool import Connection
 from monitor.events.event import in_utc
-from monitor.insight.class_state import (
-    HELP_TIMEOUT,
-    MAX_ERRORS_IN_A_ROW,
-    ClassStateQuery,
-    StudentState,
-)
+from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery, StudentState
 from monitor.insight.packed_counts import unpack
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, class_students

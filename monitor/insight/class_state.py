@@ -12,7 +12,6 @@ from monitor.insight.places import place
 from monitor.insight.query import ClassIds, Query, class_students
 
 STUCK_ERRORS = 3  # in a row
-MAX_ERRORS_IN_A_ROW = 100  # more are not counted
 HELP_TIMEOUT = timedelta(seconds=30)  # a call ends this long after its last `help` event
 
 IdleAfter = Annotated[int, msgspec.Meta(ge=10, le=86_400, description="Seconds without an event")]
@@ -71,7 +70,7 @@ async def class_state(
     return [StudentState(**row) for row in rows]
 
 
-# The state of a row `m` of MEMBERS. `$2` is HELP_TIMEOUT, `$3` when a student becomes idle.
+# The state of a row `m` of `members`. `$2` is HELP_TIMEOUT, `$3` when a student becomes idle.
 STATE = f"""
     CASE WHEN m.is_calling AND m.help_at > now() - $2::interval AND {IS_UNSETTLED} THEN 'help'
         WHEN m.last_received_at IS NULL OR m.last_received_at < now() - $3::interval THEN 'idle'

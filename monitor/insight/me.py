@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from monitor.database.members import names
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
@@ -99,9 +100,7 @@ _SELECT_RECORD = """
 # Classes on whose rosters they are, and those in which they did something.
 _SELECT_CLASSES = f"""
     SELECT c.id AS class_id, c.name AS class_name, COALESCE(c.is_active, true) AS is_active, m.role,
-        COALESCE(shown(m.name), shown(s.name), shown(state.name)) AS name,
-        COALESCE(shown(m.email), shown(s.email), shown(state.email)) AS email,
-        COALESCE(shown(m.team), shown(state.team), shown(s.team)) AS team,
+        {names(line="m", record="s", claimed="state")},
         EXISTS (
             SELECT FROM verified_students AS v
             WHERE v.student_id = s.id AND v.class_id = mine.class_id

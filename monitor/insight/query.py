@@ -10,13 +10,12 @@ import msgspec
 from monitor.database.paging import Limit
 from monitor.database.pool import Connection
 from monitor.errors import Detail, InvalidBody, NotFound
-from monitor.events.event import in_utc
+from monitor.events.event import NO_CLASS, in_utc
 
 T = TypeVar("T")
 
 # A class, and after it those whose rows its views add: 0 on an open server. See `shown_classes`.
 ClassIds = list[int]
-NO_CLASS = 0
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)

@@ -10,8 +10,8 @@ from msgspec import UNSET, UnsetType
 
 from monitor.database.paging import Id
 from monitor.database.pool import Connection
+from monitor.events.event import NO_CLASS
 from monitor.insight.query import (
-    NO_CLASS,
     CursorPage,
     PageCursor,
     PageQuery,

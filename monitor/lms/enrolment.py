@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.database.members import MEMBERS
+from monitor.database.members import members
 from monitor.database.paging import Id, Listing, Page
 from monitor.database.resource import Unknown, values
 from monitor.errors import NotFound
@@ -211,7 +211,7 @@ _LINES = """
 """
 
 # `$2` is whether the server is open.
-_SELECT_ROSTER = _LINES.format(members=MEMBERS.format(is_open="$2::boolean"))
+_SELECT_ROSTER = _LINES.format(members=members(is_open="$2::boolean"))
 
 _SELECT_PAGE = _SELECT_ROSTER + " ORDER BY user_id OFFSET $3 LIMIT $4"
 

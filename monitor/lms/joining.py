@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from monitor.database.members import members
 from monitor.database.paging import Id, Listing, Page
 from monitor.lms import withdrawals
 from monitor.lms.classes import CLASSES
@@ -26,7 +27,7 @@ class Decision(msgspec.Struct):
 class WaitingStudent(msgspec.Struct):
     """Somebody who posts with the class's key and waits since `waiting_since` to be let in.
 
-    `name` and `team` are what their events in this class claim.
+    `name` and `team` are as the class would show them: mostly what their events in it claim.
     """
 
     student_id: int
@@ -103,19 +104,15 @@ async def _remove(
 
 _COUNT = "SELECT count(*) FROM student_classes WHERE class_id = $1 AND role = 'waiting'"
 
-_SELECT_WAITING = """
-    SELECT m.student_id, s.user_id, shown(t.name) AS name, shown(t.team) AS team,
-        m.joined_at AS waiting_since, m.joined_by AS credential,
-        COALESCE(t.executions, 0) AS executions, t.last_received_at
-    FROM student_classes AS m JOIN students AS s ON s.id = m.student_id
-    LEFT JOIN student_states AS t
-        ON t.student_id = m.student_id AND t.class_id = m.class_id
-    WHERE m.class_id = $1 AND m.role = 'waiting'
-"""
+_SELECT_WAITING = f"""
+    SELECT student_id, user_id, name, team, joined_at AS waiting_since, joined_by AS credential,
+        executions, last_received_at
+    FROM ({members(is_open="false")}) AS m WHERE class_id = $1 AND role = 'waiting'
+"""  # noqa: S608 - constants
 
-_SELECT_PAGE = _SELECT_WAITING + " ORDER BY m.joined_at, m.student_id OFFSET $2 LIMIT $3"
+_SELECT_PAGE = _SELECT_WAITING + " ORDER BY joined_at, student_id OFFSET $2 LIMIT $3"
 
-_SELECT = _SELECT_WAITING + " AND m.student_id = ANY($2::bigint[]) ORDER BY s.user_id"
+_SELECT = _SELECT_WAITING + " AND student_id = ANY($2::bigint[]) ORDER BY user_id"
 
 # In the order in which rosters are written, to avoid deadlocks.
 _LOCK = """

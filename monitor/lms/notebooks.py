@@ -10,9 +10,7 @@ from monitor.auth.principal import Principal
 from monitor.auth.visibility import visible
 from monitor.database.paging import Id, Listing, Page
 from monitor.database.resource import Fixed, Name, Resource, Unknown, values
-from monitor.events.event import Indexed, Required
-
-_NO_CLASS = 0
+from monitor.events.event import NO_CLASS, Indexed, Required
 
 
 class NotebookFilter(Page, frozen=True, kw_only=True):
@@ -52,7 +50,7 @@ class NotebookResponse(msgspec.Struct):
     created_at: datetime
 
     def __post_init__(self) -> None:
-        if self.class_id == _NO_CLASS:
+        if self.class_id == NO_CLASS:
             self.class_id = None
 
 
@@ -76,7 +74,7 @@ async def create(
     if body.class_id is not None:
         await check_class(connection, body.class_id)
     row = await connection.fetchrow(_SELECT_NAMES, body.path)
-    fields = {**row, **values(body), "path": row["path"], "class_id": body.class_id or _NO_CLASS}
+    fields = {**row, **values(body), "path": row["path"], "class_id": body.class_id or NO_CLASS}
     return await NOTEBOOKS.insert(connection, fields)
 
 

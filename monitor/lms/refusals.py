@@ -6,6 +6,7 @@ from typing import Literal
 import asyncpg
 import msgspec
 
+from monitor.database.members import members
 from monitor.lms.classes import CLASSES
 
 # `removed`: of somebody who was taken off the roster; these events are stored, in no class.
@@ -58,10 +59,9 @@ class ClassRefusals(msgspec.Struct):
 async def of_class(connection: asyncpg.Connection, class_id: int, is_open: bool) -> ClassRefusals:
     """On an open server also what somebody did in no class counts as heard. Raises NotFound."""
     await CLASSES.get(connection, class_id)
-    heard_in = [class_id, 0] if is_open else [class_id]
     refusals = await connection.fetch(_SELECT_REFUSALS, class_id)
-    shared = await connection.fetch(_SELECT_SHARED, class_id, _MAX_NAMES)
-    silent = await connection.fetch(_SELECT_SILENT, class_id, heard_in, _MAX_NAMES)
+    shared = await connection.fetch(_SELECT_SHARED, class_id, is_open, _MAX_NAMES)
+    silent = await connection.fetch(_SELECT_SILENT, class_id, is_open, _MAX_NAMES)
     return ClassRefusals(
         refusals=[Refusal(**row) for row in refusals],
         shared_ids=[SharedId(**row) for row in shared],
@@ -87,26 +87,22 @@ _SELECT_REFUSALS = """
     FROM class_refusals WHERE class_id = $1 GROUP BY reason ORDER BY last_at DESC, reason
 """
 
-_SELECT_SHARED = """
-    SELECT i.student_id, s.user_id, COALESCE(shown(m.name), shown(s.name)) AS name,
-        i.first_at, i.last_at
-    FROM student_classes AS m JOIN students AS s ON s.id = m.student_id
+_MEMBERS = members(is_open="$2::boolean")
+
+_SELECT_SHARED = f"""
+    SELECT m.student_id, m.user_id, m.name, i.first_at, i.last_at
+    FROM ({_MEMBERS}) AS m
     JOIN shared_ids AS i ON i.student_id = m.student_id AND i.class_id = m.class_id
     WHERE m.class_id = $1 AND m.role IN ('student', 'waiting')
-    ORDER BY i.last_at DESC, i.student_id LIMIT $2
-"""
+    ORDER BY i.last_at DESC, m.student_id LIMIT $3
+"""  # noqa: S608 - constants
 
-_SELECT_SILENT = """
-    SELECT count(*) OVER () AS total, m.student_id, s.user_id,
-        COALESCE(shown(m.name), shown(s.name)) AS name
-    FROM student_classes AS m JOIN students AS s ON s.id = m.student_id
-    WHERE m.class_id = $1 AND m.role = 'student' AND NOT EXISTS (
-        SELECT FROM student_states AS t
-        WHERE t.student_id = m.student_id AND t.class_id = ANY($2::bigint[])
-            AND t.last_received_at IS NOT NULL
-    )
-    ORDER BY s.user_id LIMIT $3
-"""
+_SELECT_SILENT = f"""
+    SELECT count(*) OVER () AS total, student_id, user_id, name
+    FROM ({_MEMBERS}) AS m
+    WHERE class_id = $1 AND role = 'student' AND last_received_at IS NULL
+    ORDER BY user_id LIMIT $3
+"""  # noqa: S608 - constants
 
 _EXPIRE_REFUSALS = "DELETE FROM class_refusals WHERE last_at < now() - make_interval(days => $1)"
 

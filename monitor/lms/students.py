@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from monitor.auth.principal import Principal
 from monitor.auth.visibility import visible, visible_rows
-from monitor.database.members import MEMBERS
+from monitor.database.members import members
 from monitor.database.paging import Listing, Page
 from monitor.database.resource import Fixed, Resource, values
 from monitor.events.event import Indexed, Required
@@ -103,7 +103,7 @@ async def ensure(connection: asyncpg.Connection, user_ids: Iterable[str]) -> dic
 
 
 # There are no instructors on an open server.
-_MEMBERS = MEMBERS.format(is_open="false")
+_MEMBERS = members(is_open="false")
 
 # An instructor's students, each as the first of the instructor's classes shows them.
 _SELECT_TAUGHT = """

@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from monitor.events.event import Event, Source
-
-NO_CLASS = 0
+from monitor.events.event import NO_CLASS, Event, Source
 
 
 class Member(NamedTuple):
     """A line of a class's roster. `role` is student, assistant, teacher or waiting.
 
-    `name` and `team` are those of the line or, without one, of the student's record.
+    `name` is that of the line or, without one, of the student's record; `team` that of the line.
+    `record_team` only counts where events claim none.
     """
 
     role: str
     is_active: bool
     name: str | None = None
     team: str | None = None
+    record_team: str | None = None
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -38,7 +38,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     disputed: bool = False
     line: Member | None = None
     attended: tuple[int, ...] = ()
-    columns: tuple[int, str | None, bool] = (0, None, False)
+    columns: tuple[int, str | None, bool] = (NO_CLASS, None, False)
 
 
 class Rosters(msgspec.Struct):

@@ -1,6 +1,6 @@
 """The messages that dashboards get about stored events."""
 
-import unicodedata
+import re
 import uuid
 from collections.abc import Sequence
 from functools import lru_cache
@@ -94,11 +94,10 @@ class Messages:
 
     def _new_names(self, place: Place, state: State) -> "_Names":
         """The student's name and team as the class shows them, if they may be new."""
-        line = place.line
-        names = _Names(
-            line.name if line and line.name else _shown(state.name),
-            line.team if line and line.team else _shown(state.team),
-        )
+        line, name, team = place.line, shown(state.name), shown(state.team)
+        if line:
+            name, team = line.name or name, line.team or team or line.record_team
+        names = _Names(name, team)
         key = (place.student, place.class_id)
         if self._shown.get(key) == names:
             return _UNCHANGED
@@ -123,19 +122,16 @@ class Messages:
 
 
 @lru_cache(10_000)
-def _shown(name: str | None) -> str | None:
-    """None if the name has no visible character; as `shown` in SQL."""
-    return name if name and any(map(_is_visible, name)) else None
+def shown(name: str | None) -> str | None:
+    """None if the name has no visible character; the function `shown` of the schema in Python."""
+    return name if name and _VISIBLE.search(name) else None
 
 
-def _is_visible(character: str) -> bool:
-    return unicodedata.category(character)[0] not in "CZ" and character not in _BLANKS
-
-
-# Characters that look like a space, or like nothing, though they count as letters or marks.
-_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0") | {
-    chr(each) for each in range(0xFE00, 0xFE10)
-}
+# Not a space, a control character, or one that shows nothing.
+_VISIBLE = re.compile(
+    r"[^\x01-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180e\u2000-\u200f"
+    r"\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
+)
 
 
 class _Names(NamedTuple):

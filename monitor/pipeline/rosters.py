@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
+from monitor.database import refusals
 from monitor.events.event import Event
 from monitor.pipeline.class_choice import (
     Member,
@@ -156,8 +157,13 @@ async def _load(connection: asyncpg.Connection, placed: Placed, rosters: Rosters
         for row in rows:
             match row["kind"]:
                 case "member":
-                    member = Member(row["text"], row["is_active"], row["name"], row["team"])
-                    members[row["student_id"]][row["class_id"]] = member
+                    members[row["student_id"]][row["class_id"]] = Member(
+                        role=row["text"],
+                        is_active=row["is_active"],
+                        name=row["name"],
+                        team=row["team"],
+                        record_team=row["record_team"],
+                    )
                 case "verified":
                     rosters.verified.add((row["student_id"], row["class_id"]))
                 case "code":
@@ -188,14 +194,15 @@ async def _note_refusals(
     placed: Iterable[tuple[Event, int]],
     outcomes: dict[tuple[int, int], str],
 ) -> None:
-    refused: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    by_reason: defaultdict[str, defaultdict[int, Counter[str]]] = defaultdict(
+        lambda: defaultdict(Counter)
+    )
     for event, student in placed:
         class_id = event.source.class_id or 0
         if is_class_key(event.source) and (outcome := outcomes.get((student, class_id))):
-            refused[class_id, outcome][event.student] += 1
-    for (class_id, reason), counts in sorted(refused.items()):
-        users: Sequence[str] = list(counts)
-        await connection.execute(_NOTE_REFUSALS, class_id, reason, users, list(counts.values()))
+            by_reason[outcome][class_id][event.student] += 1
+    for reason, refused in sorted(by_reason.items()):
+        await refusals.note(connection, reason, refused)
 
 
 _SELECT_JUDGED = """
@@ -203,11 +210,12 @@ _SELECT_JUDGED = """
     WHERE EXISTS (SELECT FROM first_receipts AS f WHERE f.student_id = student_id.student_id)
 """
 
-# OFFSET 0 keeps each branch a look-up by its table's key, whatever the statistics say.
+# Names as in database/members.py, without the claimed ones, which each batch returns. OFFSET 0
+# keeps each branch a look-up by its table's key, whatever the statistics say.
 _SELECT_ROSTERS = """
     SELECT 'member' AS kind, m.student_id, m.class_id, m.role AS text, c.is_active,
         COALESCE(shown(m.name), shown(s.name)) AS name,
-        COALESCE(shown(m.team), shown(s.team)) AS team
+        shown(m.team) AS team, shown(s.team) AS record_team
     FROM unnest($1::bigint[]) AS wanted (id)
     CROSS JOIN LATERAL (
         SELECT * FROM student_classes WHERE student_id = wanted.id OFFSET 0
@@ -215,13 +223,13 @@ _SELECT_ROSTERS = """
     JOIN classes AS c ON c.id = m.class_id
     JOIN students AS s ON s.id = m.student_id
     UNION ALL
-    SELECT 'verified', state.student_id, state.class_id, NULL, NULL, NULL, NULL
+    SELECT 'verified', state.student_id, state.class_id, NULL, NULL, NULL, NULL, NULL
     FROM unnest($1::bigint[]) AS wanted (id)
     CROSS JOIN LATERAL (
         SELECT student_id, class_id FROM verified_students WHERE student_id = wanted.id OFFSET 0
     ) AS state
     UNION ALL
-    SELECT 'code', NULL, id, class_code, NULL, NULL, NULL FROM classes
+    SELECT 'code', NULL, id, class_code, NULL, NULL, NULL, NULL FROM classes
     WHERE class_code = ANY ($2::text[])
 """
 
@@ -242,5 +250,3 @@ _SELECT_HANDED_OUT = """
 """
 
 _JOIN = "SELECT student_id, outcome FROM join_class($1, $2::bigint[], $3)"
-
-_NOTE_REFUSALS = "SELECT note_refusals($1, $2, $3::text[], $4::bigint[])"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from monitor.database.members import MAX_ERRORS_IN_A_ROW
 from monitor.events.event import Event
 from monitor.events.metadata import merged
 from monitor.events.types import (
@@ -26,7 +27,6 @@ from monitor.pipeline.resolving import Resolved
 
 Row = tuple[Any, ...]
 _NEVER = datetime.fromtimestamp(0, UTC)
-MAX_ERRORS_IN_A_ROW = 100  # more are not counted
 
 
 # Fields for which an event's home table may lack a column: their names in its metadata, where

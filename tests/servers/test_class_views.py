@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec import UnsetType
 
 from monitor.auth.call import Call
 from monitor.auth.permissions import THEIRS, Permission
@@ -17,7 +18,7 @@ from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import Transactions
 from monitor.insight.activity import ActivityQuery, class_activity
 from monitor.insight.cells import CellsQuery, notebook_progress
-from monitor.insight.class_state import ClassStateQuery, class_state
+from monitor.insight.class_state import STUCK_ERRORS, ClassStateQuery, class_state
 from monitor.insight.heatmap import student_cells
 from monitor.insight.help_queue import help_queue
 from monitor.insight.overview import ClassOverview, OverviewQuery, overview
@@ -25,6 +26,7 @@ from monitor.insight.query import PageQuery
 from monitor.insight.radar import RadarQuery, error_radar
 from monitor.insight.timeline import Execution, TimelineQuery, accesses, executions
 from monitor.lms import help_requests
+from monitor.pipeline.messages import ExecutionUpdate, Messages, shown
 from tests.support.class_views import KEYS, School, ago, make_event, open_school
 from tests.support.postgres import Address
 
@@ -159,6 +161,36 @@ async def test_names_are_the_rosters_then_the_records_then_claimed(school: Schoo
     assert await shown() == ("record", "roster team")
 
 
+async def test_live_messages_have_the_names_of_the_class(school: School) -> None:
+    async def sent() -> list[str | UnsetType | None]:
+        stored = await school.write(make_event())
+        (message,) = Messages(is_open=False).of(stored)
+        assert isinstance(message.data, ExecutionUpdate)
+        student = (await school.now())["hanako"]
+        assert (message.data.name, message.data.team) == (student.name, student.team)
+        return [message.data.name, message.data.team]
+
+    assert await sent() == [None, None]
+    await school.pool.execute("UPDATE students SET team = 'record team' WHERE id = 1")
+    assert await sent() == [None, "record team"]
+    await school.write(make_event(name="claimed", team="claimed team"))
+    assert await sent() == ["claimed", "claimed team"]
+    await school.pool.execute("UPDATE student_classes SET team = 'roster team' WHERE class_id = 1")
+    assert await sent() == ["claimed", "roster team"]
+
+
+async def test_live_messages_and_views_agree_on_which_characters_are_visible(
+    school: School,
+) -> None:
+    surrogates = range(0xD800, 0xE000)
+    characters = [chr(each) for each in range(1, 0x30000) if each not in surrogates]
+    visible = await school.pool.fetch(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE shown(name) IS NOT NULL", characters
+    )
+    assert [each for each in characters if shown(each)] == [row["name"] for row in visible]
+    assert not any(map(shown, " \t\u3000\u200b\u1680\u3164"))
+
+
 async def test_a_class_of_an_open_server_has_what_was_done_in_none(school: School) -> None:
     failure = {"failed": True, "error": "KeyError: 'a'", "cell": "c1"}
     await school.write(
@@ -248,11 +280,11 @@ async def test_a_stop_in_the_class_ends_a_call_in_none(school: School) -> None:
 
 async def test_classes_at_a_glance(school: School) -> None:
     await school.write(
-        make_event(failed=True),
+        *(make_event(failed=True) for _ in range(STUCK_ERRORS)),
         make_event(student="taro", type="help"),
         make_event(student="sensei", type="help"),
         make_event(source=KEYS[2], time=ago(seconds=5), received_at=ago(seconds=5)),
-        make_event(source=NO_SOURCE, failed=True),
+        *(make_event(source=NO_SOURCE, failed=True) for _ in range(STUCK_ERRORS)),
     )
     await school.pool.execute(
         "INSERT INTO classes (class_code, name, is_active) VALUES ('o','o',false)"

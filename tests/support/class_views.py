@@ -16,7 +16,7 @@ from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
 from monitor.jobs.counting import Counting
 from monitor.pipeline.id_cache import IdCache
-from monitor.pipeline.postgres import PostgresSink
+from monitor.pipeline.postgres import PostgresSink, Stored
 from tests.support import factories
 from tests.support.factories import deadline_soon, now
 from tests.support.postgres import Address
@@ -48,8 +48,8 @@ class School(NamedTuple):
         classes = list(class_ids or [1])
         return by_user(await self.read(class_state_at, classes, at, ClassStateQuery()))
 
-    async def write(self, *events: Event) -> None:
-        await self.sink.write(list(events), deadline_soon())
+    async def write(self, *events: Event) -> Stored:
+        return await self.sink.write(list(events), deadline_soon())
 
     async def notebook(self, path: str, class_id: int = 1) -> int:
         query = "SELECT id FROM notebooks WHERE path = $1 AND class_id = $2"

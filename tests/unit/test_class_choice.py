@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from monitor.events.event import Source
-from monitor.pipeline.class_choice import NO_CLASS, Member, Rosters, class_of
+from monitor.events.event import NO_CLASS, Source
+from monitor.pipeline.class_choice import Member, Rosters, class_of
 from tests.support.factories import make_event
 
 ANN, A, B, ENDED = 1, 10, 20, 30
