@@ -1,7 +1,7 @@
 // A class's keys: what was sent with them, and withdrawals of it.
 
 import { all, call } from "./api.js";
-import { serverNow } from "./clock.js";
+import { isPast } from "./clock.js";
 import { askBefore } from "./dialog.js";
 import { button, el, failure, toast } from "./dom.js";
 import { formatDate, formatTime, t } from "./i18n.js";
@@ -58,7 +58,7 @@ export class Keys {
       events.load();
     });
     show.ariaLabel = t("key_events_of", key.name);
-    const ended = key.valid_to && Date.parse(key.valid_to) <= serverNow();
+    const ended = key.valid_to && isPast(key.valid_to);
     return row(
       [key.name, formatDate(key.created_at), stateOf(key)],
       [show, ended ? null : this.#revokeButton(key)],
@@ -145,7 +145,7 @@ export class Keys {
 /** @param {IngestKey} key */
 function stateOf({ valid_to: end }) {
   if (!end) return t("key_valid");
-  const isOver = Date.parse(end) <= serverNow();
+  const isOver = isPast(end);
   return t(isOver ? "key_ended" : "key_ends", formatTime(end, "short"));
 }
 

@@ -2,7 +2,7 @@
 // because that is what a student pastes.
 
 import { all, call, send } from "./api.js";
-import { serverNow } from "./clock.js";
+import { isPast } from "./clock.js";
 import { askBefore } from "./dialog.js";
 import { button, el, failure, toast } from "./dom.js";
 import { formatDate, formatTime, t } from "./i18n.js";
@@ -36,9 +36,8 @@ export class Tokens {
     this.#className = name;
     const students = people.filter((each) => each.role === "student");
     this.#names = new Map(students.map((each) => [each.student_id, each.name ?? each.user_id]));
-    const now = serverNow();
     const valid = tokens
-      .filter((each) => !each.valid_to || Date.parse(each.valid_to) > now)
+      .filter((each) => !each.valid_to || !isPast(each.valid_to))
       .sort((one, other) => Number(other.claimed) - Number(one.claimed) || this.#compare(one, other));
     const renewable = students.map((each) => each.student_id);
     this.element.replaceChildren(
