@@ -115,9 +115,6 @@ class School:
                 notebook + 1,
                 notebook * CELLS + cell + 1,
                 "code",
-                CLASS,
-                None,
-                False,
                 0,
                 number % 1_000,
                 "error" if failed else "success",
@@ -126,6 +123,9 @@ class School:
                 None if failed else self._outputs[cell],
                 error,
                 "{}",
+                CLASS,
+                None,
+                False,
             )
 
 
@@ -158,12 +158,12 @@ async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) ->
             notebook + 1,
             None,
             None,
-            CLASS,
-            None,
-            False,
             0,
             action,
             "{}",
+            CLASS,
+            None,
+            False,
         )
         for who in range(1, STUDENTS + 1)
         for kind, action, at in (

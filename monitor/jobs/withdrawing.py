@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from monitor.database.pool import Database
+from monitor.database.pool import Database, schema_errors_as_unavailable
 from monitor.errors import Unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job, describe
@@ -56,7 +56,8 @@ class Withdrawing:
         self._job.wake()
 
     async def _run(self) -> float:
-        return _PAUSE if await self._work() else _INTERVAL
+        with schema_errors_as_unavailable():
+            return _PAUSE if await self._work() else _INTERVAL
 
     async def _work(self) -> bool:
         """Takes one step; false where there is none, or another replica is working."""

@@ -68,9 +68,9 @@ async def test_the_captured_lesson_is_stored_drawn_and_shown_once(
     ]
     assert {message["event"] for message in messages} == {"execution_update"}
     assert {message["channel"] for message in messages} == {"progress:hanako@example.com"}
-    assert messages[-1]["data"]["executions"] == 4
+    assert messages[-1]["data"]["executions"] == 3  # and a Markdown cell, which is no execution
     assert messages[-1]["data"]["errors"] == 1
-    (student,) = await fetch(postgres, "SELECT * FROM students")
+    (student,) = await fetch(postgres, "SELECT * FROM student_states")
     assert student["name"] == "花子"
     assert student["team"] == "チーム7"
     assert student["help_active"] is False
@@ -101,12 +101,14 @@ async def test_a_message_says_what_happened(replica: Replica) -> None:
         "eventId": failed["eventId"],
         "eventType": "cell_executed",
         "userId": "hanako",
+        "classId": None,
         "notebookPath": "lesson.ipynb",
         "cellId": "cell-1",
         "cellIndex": 0,
         "status": "error",
         "executions": 1,
         "errors": 1,
+        "verified": False,
     }
 
 

@@ -19,7 +19,7 @@ from monitor.database.pool import close_pool, open_pool, open_single_use_pool
 from monitor.errors import HandlersError
 from monitor.events.decoding import decode
 from monitor.events.dialects import as_json
-from monitor.events.event import Event, Rejected
+from monitor.events.event import Event, Rejected, Source
 from monitor.pipeline import handler_runner
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.handlers import Handler, full_name
@@ -213,7 +213,8 @@ async def test_unreadable_outbox_event_becomes_dead_letter(
 
     await stored(pool, handlers, make_event(type="quiz"))
     await pool.execute("""UPDATE outbox_handlers SET event = '{"from": "another version"}'""")
-    await stored(pool, handlers, make_event(type="quiz", class_id=7))
+    await pool.execute("INSERT INTO classes (id, class_code, name) VALUES (7, 'c', 'c')")
+    await stored(pool, handlers, make_event(type="quiz", source=Source("key 1", 7)))
     async with running(handlers, pool, handler_pool):
         pass
     assert seen == [7]
@@ -518,7 +519,7 @@ async def test_a_careless_handler_changes_nothing_for_later_batches(
                     assert answer.json()["stored"] == 1, answer.text
     commits = await pool.fetch("SELECT settings, count(*) FROM commits GROUP BY settings")
     assert [tuple(row) for row in commits] == [('on "$user", public', 21)]
-    assert await pool.fetchval("SELECT executions FROM students") == 21
+    assert await pool.fetchval("SELECT executions FROM student_states") == 21
 
 
 async def test_a_repeated_event_is_not_handled_again(pool: asyncpg.Pool) -> None:

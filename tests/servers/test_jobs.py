@@ -25,12 +25,14 @@ async def test_a_job_that_fails_is_reported_and_tried_again(
 
             report = await eventually(health, lambda report: report["status"] == "ok")
             assert {name: job["state"] for name, job in report["jobs"].items()} == {
+                "access_report": "ok",
                 "ingest_keys": "ok",
                 "handlers": "off",
                 "housekeeping": "ok",
                 "clustering": "ok",
                 "counting": "ok",
                 "spool_drain": "ok",
+                "withdrawing": "ok",
             }
             admin = await asyncpg.connect(**postgres)
             await admin.execute("ALTER FUNCTION count_batches RENAME TO absent")

@@ -70,6 +70,7 @@ async def test_events_are_spooled_while_postgresql_is_down(
             "rejected": 1,
             "spooled": 0,
             "pending": 0,
+            "withdrawn": 0,
         }
         assert (await post(replica, second)).json()["duplicates"] == 1
     assert (await row_counts(address_of(own_postgres)))["executions"] == 2
