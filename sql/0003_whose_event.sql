@@ -1,7 +1,8 @@
 -- Whose event it is: each home row has its class, credential and clock; a student's state, counters and
 -- place stand in one row for each class they work in; notebooks belong to a class.
 --
--- Only the shape of the tables: short locks, so that others can go on reading. 0004 fills them.
+-- Only the shape of the tables; 0008 fills them. Others wait as long as it takes to build the new
+-- primary key of the executions.
 
 \set ON_ERROR_STOP on
 
@@ -12,7 +13,9 @@ SELECT pg_advisory_xact_lock(1667591276);
 SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 3) AS wanted \gset
 \if :wanted
 
--- In the order in which a batch locks them: no deadlock with servers that are still writing.
+-- First that of count_batches, then the tables in the order in which a batch locks them: no deadlock
+-- with servers that are still writing.
+SELECT pg_advisory_xact_lock(hashtext('cell-monitor progress'));
 LOCK TABLE cell_executions, events, notebook_accesses, students, outbox_points, outbox_counts;
 
 -- Home rows. Class 0 is none. The time put right, which state and views follow, is put_right(…).
@@ -152,8 +155,6 @@ CREATE TABLE student_states (
     cell_id          bigint,
     help_at          timestamptz,  -- of the latest `help` and `help_stop`
     help_stop_at     timestamptz,
-    help_active      boolean GENERATED ALWAYS AS
-                     (help_at IS NOT NULL AND (help_stop_at IS NULL OR help_at > help_stop_at)) STORED,
     name             text,
     name_at          timestamptz NOT NULL DEFAULT 'epoch',
     name_by          text,

@@ -59,15 +59,15 @@ DECLARE
     gone     bigint[];
     is_empty boolean;
 BEGIN
-    -- Deleting keys changes credentials, clustering moves rows, batches update states, and
-    -- count_batches writes the counters.
+    -- Deleting keys changes credentials, count_batches writes the counters, clustering moves rows,
+    -- and batches update states: in the order in which others lock them, to avoid deadlocks.
     PERFORM FROM credential_changes FOR UPDATE;
+    PERFORM pg_advisory_xact_lock(hashtext('cell-monitor progress'));
     PERFORM FROM clustered FOR UPDATE;
     PERFORM FROM classes WHERE id = demo FOR UPDATE;
     PERFORM FROM students WHERE id = ANY (own) ORDER BY id FOR UPDATE;
     PERFORM FROM student_states WHERE student_id = ANY (own)
         ORDER BY student_id, class_id FOR UPDATE;
-    PERFORM pg_advisory_xact_lock(hashtext('cell-monitor progress'));
     PERFORM set_config('cell_monitor.removes_demo', 'yes', true);
 
     DELETE FROM cell_executions WHERE student_id = ANY (own) AND class_id IN (demo, 0);

@@ -84,12 +84,12 @@ _END_ABANDONED = """
         AND state_change < now() - make_interval(secs => $1)
 """
 
-# What was withdrawn can be replayed until somebody discards it.
 # Any change of the table makes servers look rosters up again.
 _FORGET_ROSTER_CHANGES = """
     DELETE FROM roster_changes WHERE changed_at < now() - interval '10 minutes'
 """
 
+# What was withdrawn can be replayed until somebody discards it.
 _EXPIRE_REJECTED = """
     DELETE FROM rejected_events
     WHERE received_at < now() - make_interval(days => $1) AND source <> 'withdrawn'

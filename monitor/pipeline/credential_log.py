@@ -98,8 +98,11 @@ _UPSERT = """
             $1::text[], $2::timestamptz[], $3::bigint[], $4::timestamptz[], $5::timestamptz[]
         ) AS s (credential, hour, student_id, first_at, last_at)
     ), marked AS (
-        UPDATE ingest_keys SET has_events = true WHERE NOT has_events AND id IN (
-            SELECT substr(credential, 5)::bigint FROM said WHERE credential ~ '^key [0-9]+$'
+        UPDATE ingest_keys SET has_events = true WHERE id IN (
+            SELECT id FROM ingest_keys WHERE NOT has_events AND id IN (
+                SELECT substr(credential, 5)::bigint FROM said WHERE credential ~ '^key [0-9]+$'
+            )
+            ORDER BY id FOR NO KEY UPDATE
         )
     )
     INSERT INTO credential_hours AS h (credential, hour, student_id, first_at, last_at)

@@ -314,8 +314,11 @@ _INSERT_STATES = """
     WITH pairs AS (
         SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS p (student_id, class_id)
     ), marked AS (
-        UPDATE classes SET has_events = true
-        WHERE id IN (SELECT class_id FROM pairs) AND NOT has_events
+        UPDATE classes SET has_events = true WHERE id IN (
+            SELECT id FROM classes
+            WHERE id IN (SELECT class_id FROM pairs) AND NOT has_events
+            ORDER BY id FOR NO KEY UPDATE
+        )
     ), present AS MATERIALIZED (
         SELECT id FROM students WHERE id IN (SELECT student_id FROM pairs)
         ORDER BY id FOR KEY SHARE

@@ -246,7 +246,7 @@ async def test_states_follow_times_put_right(
     assert (state["executions"], state["errors"]) == (2, 1)
     assert (state["last_success_at"], state["last_received_at"]) == (early, late)
     assert state["error_times"] == []  # not after the success
-    assert (state["help_at"], state["help_stop_at"], state["help_active"]) == (late, early, True)
+    assert (state["help_at"], state["help_stop_at"]) == (late, early)
     path = "SELECT path FROM notebook_aliases WHERE id = $1"
     assert await earlier.fetchval(path, state["alias_id"]) == "b.ipynb"  # the later claim
 

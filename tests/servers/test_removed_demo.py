@@ -1,5 +1,6 @@
 """Removing a demo: what it made goes, and nothing else."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -115,6 +116,19 @@ async def test_a_removed_demo_leaves_the_database_as_it_was(site: Site) -> None:
     } == {}
     assert after == before
     assert (await site.api.get(f"/classes/{class_id}")).status_code == 200
+
+
+async def test_counting_and_removing_do_not_deadlock(site: Site) -> None:
+    demo, _ = await site.demo("demo-1")
+    states = "SELECT FROM student_states AS t JOIN students ON id = student_id FOR UPDATE OF t"
+    async with site.connection.transaction():  # as recount_students does
+        await site.connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('cell-monitor progress'))"
+        )
+        removal = asyncio.create_task(site.api.delete(f"/demos/{demo}"))
+        await eventually(lambda: site.count("pg_locks", "locktype = 'advisory' AND NOT granted"))
+        await site.connection.execute(states)
+    assert (await removal).json()["class_removed"]
 
 
 async def test_what_others_did_in_its_class_stays(site: Site) -> None:
