@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import asyncpg
 
@@ -28,6 +29,15 @@ _NOT_TAKEN = frozenset({"not_on_roster", "too_many_waiting"})
 
 Placed = list[tuple[Event, int]]  # events with their students' ids
 Version = tuple[int, int]  # of the rosters, as VERSION selects it
+
+
+class Refusal(NamedTuple):
+    """How many events of which students a class kept out, in the same order, and why."""
+
+    class_id: int
+    reason: str
+    user_ids: list[str]
+    counts: list[int]
 
 
 class RosterCache:
@@ -78,8 +88,11 @@ class RosterCache:
 
     async def place(
         self, connection: asyncpg.Connection, placed: Placed
-    ) -> tuple[dict[int, Place], dict[int, str]]:
-        """By position, the place of each event, or why its class does not take it."""
+    ) -> tuple[dict[int, Place], dict[int, str], list[Refusal]]:
+        """By position, the place of each event, or why its class does not take it.
+
+        Last, what the pages of classes are to say of those who were not let in.
+        """
         outcomes = await self._join(connection, placed)
         rosters = self._rosters
         places: dict[int, Place] = {}
@@ -91,15 +104,15 @@ class RosterCache:
                 refused[position] = outcome
             else:
                 places[position] = place_of(event, student, rosters)
-        return places, refused
+        return places, refused, _refusals(placed, outcomes)
 
     async def _join(
         self, connection: asyncpg.Connection, placed: Placed
     ) -> dict[tuple[int, int], str]:
         """Asks the classes of keys to take students who are not on their rosters.
 
-        Returns what became of those who were not taken, by student and class: `removed`,
-        `not_on_roster` or `too_many_waiting`; their events are counted for the class's page.
+        Returns what became of those who were not taken, by student and class: `removed`, `staff`,
+        `not_on_roster` or `too_many_waiting`.
         """
         await _load(connection, placed, self._rosters)
         new = _newcomers(placed, self._rosters)
@@ -113,8 +126,6 @@ class RosterCache:
         if len(outcomes) < sum(map(len, new.values())):  # the rosters have changed
             await self.load(connection)
             await _load(connection, placed, self._rosters)
-        if outcomes:
-            await _note_refusals(connection, placed, outcomes)
         return outcomes
 
     def is_lasting(self, event: Event, place: Place) -> bool:
@@ -183,19 +194,26 @@ async def _load_handed_out(
             rosters.handed_out[row["student_id"], row["path"]] = row["classes"]
 
 
-async def _note_refusals(
-    connection: asyncpg.Connection,
-    placed: Iterable[tuple[Event, int]],
-    outcomes: dict[tuple[int, int], str],
-) -> None:
+async def note_refusals(connection: asyncpg.Connection, refusals: list[Refusal]) -> None:
+    """Counts them for the pages of their classes; once, in the batch's transaction."""
+    for refusal in refusals:
+        await connection.execute(_NOTE_REFUSALS, *refusal)
+
+
+def _refusals(
+    placed: Iterable[tuple[Event, int]], outcomes: dict[tuple[int, int], str]
+) -> list[Refusal]:
+    if not outcomes:
+        return []
     refused: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
     for event, student in placed:
         class_id = event.source.class_id or 0
         if is_class_key(event.source) and (outcome := outcomes.get((student, class_id))):
             refused[class_id, outcome][event.student] += 1
-    for (class_id, reason), counts in sorted(refused.items()):
-        users: Sequence[str] = list(counts)
-        await connection.execute(_NOTE_REFUSALS, class_id, reason, users, list(counts.values()))
+    return [
+        Refusal(class_id, reason, list(counts), list(counts.values()))
+        for (class_id, reason), counts in sorted(refused.items())
+    ]
 
 
 _SELECT_JUDGED = """
