@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import asyncpg
 
@@ -29,6 +30,14 @@ _NOT_TAKEN = frozenset({"not_on_roster", "too_many_waiting"})
 
 Placed = list[tuple[Event, int]]  # events with their students' ids
 Version = tuple[int, int]  # of the rosters, as VERSION selects it
+
+
+class Refusal(NamedTuple):
+    """How many events a class kept out of which students, by user_id, and why."""
+
+    class_id: int
+    reason: str
+    counts: Counter[str]
 
 
 class RosterCache:
@@ -79,8 +88,11 @@ class RosterCache:
 
     async def place(
         self, connection: asyncpg.Connection, placed: Placed
-    ) -> tuple[dict[int, Place], dict[int, str]]:
-        """By position, the place of each event, or why its class does not take it."""
+    ) -> tuple[dict[int, Place], dict[int, str], list[Refusal]]:
+        """By position, the place of each event, or why its class does not take it.
+
+        Last, what the pages of classes are to say of those who were not let in.
+        """
         outcomes = await self._join(connection, placed)
         rosters = self._rosters
         places: dict[int, Place] = {}
@@ -92,15 +104,15 @@ class RosterCache:
                 refused[position] = outcome
             else:
                 places[position] = place_of(event, student, rosters)
-        return places, refused
+        return places, refused, _refusals(placed, outcomes)
 
     async def _join(
         self, connection: asyncpg.Connection, placed: Placed
     ) -> dict[tuple[int, int], str]:
         """Asks the classes of keys to take students who are not on their rosters.
 
-        Returns what became of those who were not taken, by student and class: `removed`,
-        `not_on_roster` or `too_many_waiting`; their events are counted for the class's page.
+        Returns what became of those who were not taken, by student and class: `removed`, `staff`,
+        `not_on_roster` or `too_many_waiting`.
         """
         await _load(connection, placed, self._rosters)
         new = _newcomers(placed, self._rosters)
@@ -114,8 +126,6 @@ class RosterCache:
         if len(outcomes) < sum(map(len, new.values())):  # the rosters have changed
             await self.load(connection)
             await _load(connection, placed, self._rosters)
-        if outcomes:
-            await _note_refusals(connection, placed, outcomes)
         return outcomes
 
     def is_lasting(self, event: Event, place: Place) -> bool:
@@ -189,20 +199,23 @@ async def _load_handed_out(
             rosters.handed_out[row["student_id"], row["path"]] = row["classes"]
 
 
-async def _note_refusals(
-    connection: asyncpg.Connection,
-    placed: Iterable[tuple[Event, int]],
-    outcomes: dict[tuple[int, int], str],
-) -> None:
-    by_reason: defaultdict[str, defaultdict[int, Counter[str]]] = defaultdict(
-        lambda: defaultdict(Counter)
-    )
+async def note_refusals(connection: asyncpg.Connection, found: list[Refusal]) -> None:
+    """Counts them for the pages of their classes; once, in the batch's transaction."""
+    for refusal in found:
+        await refusals.note(connection, refusal.reason, {refusal.class_id: refusal.counts})
+
+
+def _refusals(
+    placed: Iterable[tuple[Event, int]], outcomes: dict[tuple[int, int], str]
+) -> list[Refusal]:
+    if not outcomes:
+        return []
+    refused: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
     for event, student in placed:
         class_id = event.source.class_id or 0
         if is_class_key(event.source) and (outcome := outcomes.get((student, class_id))):
-            by_reason[outcome][class_id][event.student] += 1
-    for reason, refused in sorted(by_reason.items()):
-        await refusals.note(connection, reason, refused)
+            refused[class_id, outcome][event.student] += 1
+    return [Refusal(*key, counts) for key, counts in sorted(refused.items())]
 
 
 _SELECT_JUDGED = """
