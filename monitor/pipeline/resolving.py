@@ -81,28 +81,30 @@ class Resolver:
         if self._ids.make_room() or self._rosters.is_outdated:
             self.outdate()
             await self._rosters.load(connection)
-        version = self._rosters.version
-        found, unknown = self._look_up(events)
+        # Other batches may load another version meanwhile. Then this one's is the older, and the
+        # transaction that stores it notices.
+        version, now = self._rosters.version, self._rosters.now
+        found, unknown = self._look_up(events, now)
         refused: dict[int, str] = {}
         refusals: list[Refusal] = []
         if unknown:
-            refused, refusals = await self._find(connection, events, unknown, found)
+            refused, refusals = await self._find(connection, events, unknown, found, now=now)
             if self._rosters.version != version:  # with who joined, others may have changed
-                self._known = {}
-                found, unknown = self._look_up(events)
-                refused, refusals = await self._find(connection, events, unknown, found)
+                self._known, version = {}, self._rosters.version
+                found, unknown = self._look_up(events, now)
+                refused, refusals = await self._find(connection, events, unknown, found, now=now)
         positions: Sequence[int] = range(len(events))
         if refused:
             positions = [each for each in positions if each not in refused]
             events = [events[each] for each in positions]
         known = [each for each in found if each]
         resolved = await self._resolve(connection, events, known)
-        return Batch(events, resolved, positions, refused, self._rosters.version, refusals)
+        return Batch(events, resolved, positions, refused, version, refusals)
 
-    def _look_up(self, events: list[Event]) -> tuple[list[_Known | None], list[int]]:
+    def _look_up(self, events: list[Event], now: datetime) -> tuple[list[_Known | None], list[int]]:
         """What is known of each event, and the positions of those that need a closer look."""
         known = self._known
-        surely, ahead = first_receipts.usable_times(self._rosters.now)
+        surely, ahead = first_receipts.usable_times(now)
         found: list[_Known | None] = []
         unknown: list[int] = []
         for position, event in enumerate(events):
@@ -127,20 +129,22 @@ class Resolver:
         events: list[Event],
         unknown: list[int],
         found: list[_Known | None],
+        *,
+        now: datetime,
     ) -> tuple[dict[int, str], list[Refusal]]:
         """Finds what is not known, and fills it in; by position, why a class refuses an event."""
+        memory = self._known
         unknown = _with_same_sender(events, unknown)
         chosen = [events[position] for position in unknown]
         students = await self._ids.students(connection, chosen)
         rosters = self._rosters
         judged = await rosters.judged(connection, students)
-        await first_receipts.judge(connection, chosen, students, rosters.now, judged)
+        await first_receipts.judge(connection, chosen, students, now, judged)
         placed = list(zip(chosen, students, strict=True))
         places, refused, refusals = await rosters.place(connection, placed)
         taken = [chosen[each] for each in places]
         await self._ids.ensure_states(connection, list(places.values()))
         senders = await self._ids.senders(connection, taken, list(places.values()))
-        memory = self._known
         for (position, place), event, sender in zip(places.items(), taken, senders, strict=True):
             aliases = self._ids.aliases_of(place.class_id)
             known = _Known(place, sender, aliases, event.source)

@@ -47,14 +47,14 @@ class RosterCache:
     """
 
     def __init__(self) -> None:
+        self._now = datetime.min.replace(tzinfo=UTC)
+        self._loaded_at = 0.0
         self.forget()
 
     def forget(self) -> None:
         """Drops all, so that the next batch looks everything up."""
         # New objects, not emptied ones: a batch that is being placed keeps its own.
         self.version: Version | None = None
-        self._now = datetime.min.replace(tzinfo=UTC)
-        self._loaded_at = 0.0
         self._rosters = Rosters({})
         self._judged: dict[int, bool] = {}
 
