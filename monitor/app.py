@@ -6,9 +6,10 @@ from typing import Any
 from monitor.components import Components
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.http import openapi
+from monitor.http.answers import TOTAL
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
-from monitor.http.operations import TOTAL, Api
+from monitor.http.operations import Api
 from monitor.routes import (
     assignments,
     audit,

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from monitor.auth.permissions import ROUTES
+from monitor.http.answers import Answer
 from monitor.http.body import JSON
-from monitor.http.operations import Answer, Api, Operation
+from monitor.http.operations import Api, Operation
 
 _REFERENCE = "#/components/schemas/{name}"
 

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -16,28 +16,14 @@ from monitor.auth.principal import Principal
 from monitor.database.paging import Listing
 from monitor.database.pool import Connection, Database
 from monitor.database.reads import Reads
-from monitor.errors import (
-    Detail,
-    Forbidden,
-    InvalidBody,
-    MonitorError,
-    OverLimit,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-    Unsupported,
-)
+from monitor.errors import MonitorError
+from monitor.http.answers import TOTAL, Answer, answer, errors_of
 from monitor.http.arguments import Arguments
-from monitor.http.body import JSON, BodyReader, BrokenGzip
+from monitor.http.body import JSON, BodyReader
 from monitor.http.public_url import PublicUrl, public_url
-from monitor.http.responses import json_response, status_of
+from monitor.http.responses import json_response
 from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import AfterCommit, Transactions
-
-TOTAL = "X-Total-Count"
-_RETRY_AFTER = {"Retry-After": "Seconds to wait"}
-_HEADERS = {429: _RETRY_AFTER, 503: _RETRY_AFTER}
-GUARDED = (Unauthenticated, Forbidden, OverLimit)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 OperationHandler = TypeVar("OperationHandler", bound=Callable[..., Awaitable[Any]])
@@ -50,27 +36,6 @@ _CONTEXT = (  # not from the request
     Principal,
     PublicUrl,
 )
-
-
-class Problem(msgspec.Struct):
-    """An error in words."""
-
-    detail: str
-
-
-class InvalidRequest(msgspec.Struct):
-    """What is wrong with the request, and where."""
-
-    detail: list[Detail]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an operation answers with a status: a type by media type, and headers."""
-
-    description: str
-    content: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +159,10 @@ class Api:
     def declare(self, declared: Declaration) -> None:
         """Adds an operation."""
         parameters, query, body = declared.parameters, declared.query, declared.body
-        answers = {declared.status: _answer(declared.returns, declared.media)}
-        answers |= _errors(declared.raises, bool(parameters or query), body is not None)
+        answers = {declared.status: answer(declared.returns, declared.media)}
+        answers |= errors_of(
+            declared.raises, parameters=bool(parameters or query), body=body is not None
+        )
         self.operations.append(
             Operation(
                 method=declared.method,
@@ -268,43 +235,6 @@ class Api:
         methods = [*endpoints, *(["HEAD"] if "GET" in endpoints else [])]
         middleware = guard(path.removeprefix(self.prefix), *methods)
         return Route(path, endpoint, methods=methods, middleware=middleware)
-
-
-def errors(*kinds: type[MonitorError]) -> dict[int, Answer]:
-    """The answers for these errors, described by their docstrings."""
-    texts_by_status: dict[int, list[str]] = {}
-    for kind in kinds:
-        texts_by_status.setdefault(status_of(kind), []).append(
-            (inspect.getdoc(kind) or "").split("\n")[0]
-        )
-    return {
-        status: Answer(
-            " ".join(texts),
-            {JSON: InvalidRequest if status == 422 else Problem},
-            _HEADERS.get(status, {}),
-        )
-        for status, texts in sorted(texts_by_status.items())
-    }
-
-
-def _errors(
-    raises: tuple[type[MonitorError], ...], parameters: bool, body: bool
-) -> dict[int, Answer]:
-    kinds = [*raises, *GUARDED, Unavailable]
-    if parameters or body:
-        kinds.append(InvalidBody)
-    if body:
-        kinds += [BrokenGzip, TooLarge, Unsupported]
-    return errors(*kinds)
-
-
-def _answer(returned: Any, media: Mapping[str, Any]) -> Answer:
-    if get_origin(returned) is Listing:
-        (item,) = get_args(returned)
-        return Answer("Done", {JSON: list[item], **media}, {TOTAL: "Items in all"})  # type: ignore[valid-type]
-    if Response in get_args(returned):
-        returned = Union[tuple(kind for kind in get_args(returned) if kind is not Response)]  # noqa: UP007
-    return Answer("Done", {JSON: returned, **media})
 
 
 def _respond(result: Any, status: int) -> Response:

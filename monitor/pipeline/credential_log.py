@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from monitor.database.columns import columns
 from monitor.events.event import Event
 from monitor.pipeline.class_choice import Place
 from monitor.pipeline.rows import PendingRow
@@ -79,16 +80,12 @@ class _Written(NamedTuple):
 async def write(connection: asyncpg.Connection, spans: dict[Key, Span]) -> None:
     """Writes in the batch's transaction."""
     if spans:
-        await connection.execute(_UPSERT, *_columns(spans))
+        rows = [(*key, *span) for key, span in sorted(spans.items())]
+        await connection.execute(_UPSERT, *columns(rows, 5))
 
 
 def _hour(time: datetime) -> datetime:
     return time.replace(minute=0, second=0, microsecond=0)
-
-
-def _columns(spans: dict[Key, Span]) -> list[list[object]]:
-    rows = [(*key, *span) for key, span in sorted(spans.items())]
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 # A key that events came with can't be deleted: `key 7` is the id 7.

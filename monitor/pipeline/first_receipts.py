@@ -6,11 +6,11 @@ at another replica, has to be stored at the same time, or it would be another ev
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any
 
 import asyncpg
 import msgspec
 
+from monitor.database.columns import columns
 from monitor.events.event import NEWEST, OLDEST, Event
 from monitor.events.metadata import Metadata, as_raw, merged
 
@@ -52,8 +52,8 @@ async def judge(
     to_record = [row for row in doubtful if not surely < row[3].time < hardly or row[3].untimed]
     if to_record:
         receipts = [row[3].received_at for row in to_record]
-        await connection.execute(_INSERT, *_columns(to_record), receipts)
-    rows = await connection.fetch(_SELECT, *_columns(doubtful)[:2])
+        await connection.execute(_INSERT, *columns(to_record, 3), receipts)
+    rows = await connection.fetch(_SELECT, *columns(doubtful, 2))
     times = {(row["student_id"], row["event_id"]): row["stored_at"] for row in rows}
     for student, event_id, time, event in doubtful:
         _set_time(event, times.get((student, event_id), time))
@@ -70,10 +70,6 @@ def _set_time(event: Event, time: datetime) -> None:
         metadata = merged(_METADATA.decode(event.metadata), {"eventTime": as_raw(event.time)})
         event.metadata = msgspec.json.encode(metadata).decode()
     event.time, event.untimed = time, False
-
-
-def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
-    return [[row[column] for row in rows] for column in range(3)]
 
 
 _INSERT = """

@@ -1,39 +1,14 @@
 """Ids of the students, senders, notebooks and cells that events name; upserts missing rows."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 
+from monitor.database.columns import columns
 from monitor.events.event import Event
 from monitor.pipeline.class_choice import Place
-from monitor.pipeline.sender_clock import Moment, SenderClock
-
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class Sender:
-    """A student's session and a credential: the session's id and earliest event, and the clock.
-
-    `offset` is that of the clock in microseconds. Events whose delay lies between `from_delay` and
-    `to_delay` leave the clock as it is. `previous` is the latest event that this process has seen.
-    """
-
-    __slots__ = ("clock", "from_delay", "id", "offset", "previous", "start_time", "to_delay")
-
-    def __init__(self, row_id: int, start_time: datetime, clock: SenderClock) -> None:
-        self.id = row_id
-        self.start_time = start_time
-        self.previous: tuple[datetime, datetime] | None = None  # claimed, received
-        self.set(clock)
-
-    def set(self, clock: SenderClock) -> None:
-        """Sets the clock."""
-        self.clock = clock
-        self.offset = 0 if clock.offset is None else clock.offset // _MICROSECOND
-        self.from_delay, self.to_delay = clock.explained
+from monitor.pipeline.senders import Sender, SenderKey, find_senders
 
 
 class Cell(NamedTuple):
@@ -62,8 +37,6 @@ class Cell(NamedTuple):
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNKNOWN = Cell(0, _EPOCH, "", _EPOCH, -(2**31))
-
-SenderKey = tuple[int, str, str]  # a student's id, session and credential; '' is none
 
 
 class IdCache:
@@ -111,39 +84,13 @@ class IdCache:
         self, connection: asyncpg.Connection, events: list[Event], places: list[Place]
     ) -> list[Sender]:
         """The events' senders, their clocks judged by all of the events."""
-        senders = self._senders
-        unexplained: set[SenderKey] = set()
-        keys = [
-            (place.student, event.session or "", event.source.credential or "")
-            for event, place in zip(events, places, strict=True)
-        ]
-        for event, key in zip(events, keys, strict=True):
-            sender = senders.get(key)
-            if sender is None or event.time < sender.start_time:
-                unexplained.add(key)
-                continue
-            delay = event.received_at - event.time
-            if event.source.sent_offset is not None:
-                delay = min(delay, event.source.sent_offset * _MICROSECOND)
-            if sender.from_delay <= delay <= sender.to_delay or not delay:
-                continue
-            unexplained.add(key)
-        if unexplained:
-            by_sender: defaultdict[SenderKey, list[Event]] = defaultdict(list)
-            for event, key in zip(events, keys, strict=True):
-                if key in unexplained:
-                    by_sender[key].append(event)
-            await _judge_clocks(connection, senders, by_sender)
-        found = [senders[key] for key in keys]
-        for sender, event in zip(found, events, strict=True):
-            sender.previous = event.time, event.received_at
-        return found
+        return await find_senders(connection, self._senders, events, places)
 
     async def ensure_states(self, connection: asyncpg.Connection, places: list[Place]) -> None:
         """Adds the missing states of these students and classes."""
         pairs = {(place.student, place.class_id) for place in places}
         if missing := pairs - self._states:
-            await connection.execute(_INSERT_STATES, *_columns(sorted(missing), 2))
+            await connection.execute(_INSERT_STATES, *columns(sorted(missing), 2))
             self._states |= missing
 
     def aliases_of(self, class_id: int) -> dict[str, int]:
@@ -155,7 +102,7 @@ class IdCache:
     ) -> None:
         """Finds or adds the notebooks that events name, by class and path."""
         aliases = self._aliases
-        rows = await connection.fetch(_UPSERT_ALIASES, *_columns(sorted(names), 2))
+        rows = await connection.fetch(_UPSERT_ALIASES, *columns(sorted(names), 2))
         for row in rows:
             aliases.setdefault(row["class_id"], {})[row["path"]] = row["id"]
         self._paths += len(rows)
@@ -180,7 +127,7 @@ class IdCache:
         if changes:
             keys = sorted(changes)
             values = [changes[key][1:] for key in keys]
-            rows = await connection.fetch(_UPSERT_CELLS, *_columns(keys, 2), *_columns(values, 4))
+            rows = await connection.fetch(_UPSERT_CELLS, *columns(keys, 2), *columns(values, 4))
             for row in rows:
                 cell = Cell(
                     id=row["id"],
@@ -196,118 +143,12 @@ class IdCache:
         ]
 
 
-async def _judge_clocks(
-    connection: asyncpg.Connection,
-    senders: dict[SenderKey, Sender],
-    by_sender: dict[SenderKey, list[Event]],
-) -> None:
-    """Sets senders' clocks by their events of a batch; adds missing senders."""
-    await _upsert_senders(connection, senders, by_sender)
-    changed = []
-    for key, events in by_sender.items():
-        sender = senders[key]
-        before = sender.clock
-        _set_clock(sender, events)
-        if sender.clock != before:
-            changed.append(_clock_row(sender, key[2]))
-        if since := sender.clock.explains_since(before):
-            session = sender.id if key[1] else None
-            await connection.execute(
-                _CORRECT_CLOCK, key[0], session, key[2] or None, *since, sender.offset
-            )
-    if changed:
-        await connection.execute(
-            _UPSERT_CLOCKS, *_columns(sorted(changed, key=lambda row: row[:2]), 5)
-        )
-
-
-def _set_clock(sender: Sender, events: list[Event]) -> None:
-    """Events that were sent together count as one: that of the least delay."""
-    together: defaultdict[datetime, list[Event]] = defaultdict(list)
-    for event in events:
-        if event.time != event.received_at:  # else it has no time of its own
-            together[event.received_at].append(event)
-    for received_at in sorted(together):
-        event = max(together[received_at], key=lambda event: event.time)
-        moment, sent = Moment(event.time, received_at), event.source.sent_offset
-        sent_offset = None if sent is None else sent * _MICROSECOND
-        previous = Moment(*sender.previous) if sender.previous else None
-        sender.set(sender.clock.after(moment, previous, sent_offset))
-        sender.previous = moment
-
-
-async def _upsert_senders(
-    connection: asyncpg.Connection,
-    senders: dict[SenderKey, Sender],
-    by_sender: dict[SenderKey, list[Event]],
-) -> None:
-    """Reads senders, whose clocks another replica may have set; adds missing ones."""
-    keys = sorted(by_sender)
-    starts = [min(event.time for event in by_sender[key]) for key in keys]
-    for row in await connection.fetch(_UPSERT_SENDERS, *_columns(keys, 3), starts):
-        key = (row["student_id"], row["session_id"], row["credential"])
-        known = senders.get(key)
-        senders[key] = sender = Sender(row["id"], row["start_time"], _clock(row))
-        sender.previous = known.previous if known else None
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [[row[column] for row in rows] for column in range(width)]
-
-
-def _clock(row: asyncpg.Record) -> SenderClock:
-    offset, at = row["clock_offset"], row["doubtful_at"]
-    return SenderClock(
-        None if offset is None else offset * _MICROSECOND,
-        None if at is None else Moment(at, row["doubtful_received_at"]),
-    )
-
-
-def _clock_row(
-    sender: Sender, credential: str
-) -> tuple[int, str, int | None, datetime | None, datetime | None]:
-    offset, doubtful = sender.clock
-    offset_us = None if offset is None else offset // _MICROSECOND
-    claimed, received = doubtful or (None, None)
-    return sender.id, credential, offset_us, claimed, received
-
-
 _UPSERT_STUDENTS = """
     INSERT INTO students (user_id, has_events)
     SELECT user_id, true FROM unnest($1::text[]) AS user_id
     ON CONFLICT (user_id) DO UPDATE SET has_events = true
     RETURNING COALESCE(merged_into, id) AS id, user_id
 """
-
-_UPSERT_SENDERS = """
-    WITH senders AS MATERIALIZED (
-        SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[])
-            AS t (student_id, session_id, credential, start_time)
-    ), present AS (
-        INSERT INTO sessions AS s (student_id, session_id, start_time)
-        SELECT student_id, session_id, min(start_time) FROM senders
-        GROUP BY student_id, session_id ORDER BY student_id, session_id
-        ON CONFLICT (student_id, session_id)
-        DO UPDATE SET start_time = LEAST(s.start_time, EXCLUDED.start_time)
-        RETURNING id, student_id, session_id, start_time
-    )
-    SELECT p.id, p.student_id, p.session_id, s.credential, p.start_time,
-        c.clock_offset, c.doubtful_at, c.doubtful_received_at
-    FROM present AS p JOIN senders AS s USING (student_id, session_id)
-    LEFT JOIN sender_clocks AS c ON c.session_id = p.id AND c.credential = s.credential
-"""
-
-_UPSERT_CLOCKS = """
-    INSERT INTO sender_clocks (
-        session_id, credential, clock_offset, doubtful_at, doubtful_received_at)
-    SELECT * FROM unnest(
-        $1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[], $5::timestamptz[]
-    )
-    ON CONFLICT (session_id, credential) DO UPDATE SET clock_offset = EXCLUDED.clock_offset,
-        doubtful_at = EXCLUDED.doubtful_at, doubtful_received_at = EXCLUDED.doubtful_received_at
-"""
-
-_CORRECT_CLOCK = "SELECT correct_clock($1, $2, $3, $4, $5, $6)"
 
 # A class or student that is being deleted keeps its events out: the state is missing then.
 _INSERT_STATES = """

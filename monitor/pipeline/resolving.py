@@ -10,8 +10,9 @@ import msgspec
 from monitor.events.event import Event, Source
 from monitor.pipeline import first_receipts
 from monitor.pipeline.class_choice import Place
-from monitor.pipeline.id_cache import IdCache, Sender
+from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.rosters import Refusal, RosterCache, Version
+from monitor.pipeline.senders import Sender
 
 _MICROSECOND = timedelta(microseconds=1)
 

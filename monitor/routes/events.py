@@ -14,8 +14,9 @@ from monitor.errors import Detail, Forbidden, TooLarge, Unauthenticated, Unavail
 from monitor.events.decoding import EVENT_DIALECTS, Dialect, decode
 from monitor.events.dialects import EventData
 from monitor.events.event import Payload
+from monitor.http.answers import Answer, errors
 from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BodyReader, BrokenGzip
-from monitor.http.operations import Answer, Operation, errors
+from monitor.http.operations import Operation
 from monitor.pipeline.queue import EventQueue, Receipt
 
 _DESCRIPTION = """Stores events, each once.

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from monitor.auth.call import Call
 from monitor.errors import OverLimit, Unauthenticated
 from monitor.health import Health, Whole
+from monitor.http.answers import Answer, errors
 from monitor.http.body import JSON
-from monitor.http.operations import Answer, Endpoint, Operation, errors
+from monitor.http.operations import Endpoint, Operation
 from monitor.http.responses import json_response
 
 
