@@ -18,7 +18,7 @@ from monitor.pipeline.handler_runner import queue_runs
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.resolving import Batch, Resolved, Resolver
-from monitor.pipeline.rosters import VERSION
+from monitor.pipeline.rosters import VERSION, note_refusals
 from monitor.pipeline.rows import PendingRow, home_row, session_changes, state_deltas
 
 # Errors of the rows themselves, which would be refused again; any other may be temporary.
@@ -113,6 +113,7 @@ class PostgresSink:
     ) -> Stored:
         batch = await self._resolver.resolve(connection, events)
         if not batch.events:
+            await note_refusals(connection, batch.refusals)
             return Stored([], [], [], batch.refused, {})
         await self._ensure_partitions(connection, batch.events)
         pending = [
@@ -130,6 +131,7 @@ class PostgresSink:
                 states = await self._record(connection, copied, len(pending) - len(distinct))
                 _check_version(batch, states, accepts_changes)
                 await credential_log.write(connection, noted)
+                await note_refusals(connection, batch.refusals)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
                 copied = await copy_new(connection, distinct)
@@ -137,6 +139,7 @@ class PostgresSink:
                 states = await self._record(connection, copied, duplicates)
                 _check_version(batch, states, accepts_changes)
                 await credential_log.write(connection, noted)
+                await note_refusals(connection, batch.refusals)
         self._credential_log.keep(noted)
         return _stored(batch, copied, states)
 

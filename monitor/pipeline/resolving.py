@@ -11,7 +11,7 @@ from monitor.events.event import Event, Source
 from monitor.pipeline import first_receipts
 from monitor.pipeline.class_choice import Place
 from monitor.pipeline.id_cache import IdCache, Sender
-from monitor.pipeline.rosters import RosterCache, Version
+from monitor.pipeline.rosters import Refusals, RosterCache, Version
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -34,7 +34,8 @@ class Batch(NamedTuple):
     """A batch's events that are to be stored, with what each refers to.
 
     `positions` are their positions in the batch; `refused` are the others', with the reasons.
-    `version` is that of the rosters which decided their classes.
+    `version` is that of the rosters which decided their classes, `refusals` what the pages of
+    classes are to say of who was not let in.
     """
 
     events: list[Event]
@@ -42,6 +43,7 @@ class Batch(NamedTuple):
     positions: Sequence[int]
     refused: dict[int, str]
     version: Version | None
+    refusals: Refusals
 
 
 class _Known(NamedTuple):
@@ -79,15 +81,23 @@ class Resolver:
         if self._ids.make_room() or self._rosters.is_outdated:
             self.outdate()
             await self._rosters.load(connection)
+        version = self._rosters.version
         found, unknown = self._look_up(events)
-        refused = await self._find(connection, events, unknown, found) if unknown else {}
+        refused: dict[int, str] = {}
+        refusals: Refusals = {}
+        if unknown:
+            refused, refusals = await self._find(connection, events, unknown, found)
+            if self._rosters.version != version:  # with who joined, others may have changed
+                self._known = {}
+                found, unknown = self._look_up(events)
+                refused, refusals = await self._find(connection, events, unknown, found)
         positions: Sequence[int] = range(len(events))
         if refused:
             positions = [each for each in positions if each not in refused]
             events = [events[each] for each in positions]
         known = [each for each in found if each]
         resolved = await self._resolve(connection, events, known)
-        return Batch(events, resolved, positions, refused, self._rosters.version)
+        return Batch(events, resolved, positions, refused, self._rosters.version, refusals)
 
     def _look_up(self, events: list[Event]) -> tuple[list[_Known | None], list[int]]:
         """What is known of each event, and the positions of those that need a closer look."""
@@ -117,7 +127,7 @@ class Resolver:
         events: list[Event],
         unknown: list[int],
         found: list[_Known | None],
-    ) -> dict[int, str]:
+    ) -> tuple[dict[int, str], Refusals]:
         """Finds what is not known, and fills it in; by position, why a class refuses an event."""
         unknown = _with_same_sender(events, unknown)
         chosen = [events[position] for position in unknown]
@@ -125,7 +135,8 @@ class Resolver:
         rosters = self._rosters
         judged = await rosters.judged(connection, students)
         await first_receipts.judge(connection, chosen, students, rosters.now, judged)
-        places, refused = await rosters.place(connection, list(zip(chosen, students, strict=True)))
+        placed = list(zip(chosen, students, strict=True))
+        places, refused, refusals = await rosters.place(connection, placed)
         taken = [chosen[each] for each in places]
         await self._ids.ensure_states(connection, list(places.values()))
         senders = await self._ids.senders(connection, taken, list(places.values()))
@@ -136,7 +147,7 @@ class Resolver:
             found[unknown[position]] = known
             if rosters.is_lasting(event, place) and place.student not in judged:
                 memory[event.student, event.session, id(event.source)] = known
-        return {unknown[position]: reason for position, reason in refused.items()}
+        return {unknown[position]: reason for position, reason in refused.items()}, refusals
 
     async def _resolve(
         self, connection: asyncpg.Connection, events: list[Event], known: list[_Known]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -29,6 +29,7 @@ _NOT_TAKEN = frozenset({"not_on_roster", "too_many_waiting"})
 
 Placed = list[tuple[Event, int]]  # events with their students' ids
 Version = tuple[int, int]  # of the rosters, as VERSION selects it
+Refusals = Mapping[str, refusals.Refused]  # by the reason
 
 
 class RosterCache:
@@ -79,8 +80,11 @@ class RosterCache:
 
     async def place(
         self, connection: asyncpg.Connection, placed: Placed
-    ) -> tuple[dict[int, Place], dict[int, str]]:
-        """By position, the place of each event, or why its class does not take it."""
+    ) -> tuple[dict[int, Place], dict[int, str], Refusals]:
+        """By position, the place of each event, or why its class does not take it.
+
+        Last, what the pages of classes are to say of those who were not let in.
+        """
         outcomes = await self._join(connection, placed)
         rosters = self._rosters
         places: dict[int, Place] = {}
@@ -92,15 +96,15 @@ class RosterCache:
                 refused[position] = outcome
             else:
                 places[position] = place_of(event, student, rosters)
-        return places, refused
+        return places, refused, _refusals(placed, outcomes)
 
     async def _join(
         self, connection: asyncpg.Connection, placed: Placed
     ) -> dict[tuple[int, int], str]:
         """Asks the classes of keys to take students who are not on their rosters.
 
-        Returns what became of those who were not taken, by student and class: `removed`,
-        `not_on_roster` or `too_many_waiting`; their events are counted for the class's page.
+        Returns what became of those who were not taken, by student and class: `removed`, `staff`,
+        `not_on_roster` or `too_many_waiting`.
         """
         await _load(connection, placed, self._rosters)
         new = _newcomers(placed, self._rosters)
@@ -114,8 +118,6 @@ class RosterCache:
         if len(outcomes) < sum(map(len, new.values())):  # the rosters have changed
             await self.load(connection)
             await _load(connection, placed, self._rosters)
-        if outcomes:
-            await _note_refusals(connection, placed, outcomes)
         return outcomes
 
     def is_lasting(self, event: Event, place: Place) -> bool:
@@ -189,11 +191,17 @@ async def _load_handed_out(
             rosters.handed_out[row["student_id"], row["path"]] = row["classes"]
 
 
-async def _note_refusals(
-    connection: asyncpg.Connection,
-    placed: Iterable[tuple[Event, int]],
-    outcomes: dict[tuple[int, int], str],
-) -> None:
+async def note_refusals(connection: asyncpg.Connection, refused: Refusals) -> None:
+    """Counts them for the pages of their classes; once, in the batch's transaction."""
+    for reason, by_class in sorted(refused.items()):
+        await refusals.note(connection, reason, by_class)
+
+
+def _refusals(
+    placed: Iterable[tuple[Event, int]], outcomes: dict[tuple[int, int], str]
+) -> Refusals:
+    if not outcomes:
+        return {}
     by_reason: defaultdict[str, defaultdict[int, Counter[str]]] = defaultdict(
         lambda: defaultdict(Counter)
     )
@@ -201,8 +209,7 @@ async def _note_refusals(
         class_id = event.source.class_id or 0
         if is_class_key(event.source) and (outcome := outcomes.get((student, class_id))):
             by_reason[outcome][class_id][event.student] += 1
-    for reason, refused in sorted(by_reason.items()):
-        await refusals.note(connection, reason, refused)
+    return dict(by_reason)
 
 
 _SELECT_JUDGED = """

@@ -219,6 +219,32 @@ async def test_who_was_removed_stays_out(teacher: Teacher) -> None:
     assert "removed" in str(refusals)
 
 
+async def test_who_was_removed_stays_out_while_others_join(teacher: Teacher) -> None:
+    laptop = Laptop(teacher)
+    await laptop.send()
+    student = (await laptop.state())["student_id"]
+    await teacher.api.delete(f"/classes/{teacher.class_id}/students/{student}")
+    await Laptop(teacher).send()
+    await laptop.send()
+    await teacher.enrol(laptop.name)
+    assert (await laptop.state())["executions"] == 1
+
+
+async def test_an_event_that_is_kept_out_is_counted_once(teacher: Teacher) -> None:
+    laptop = Laptop(teacher)
+    await laptop.send()
+    student = (await laptop.state())["student_id"]
+    await teacher.api.delete(f"/classes/{teacher.class_id}/students/{student}")
+    for _ in range(3):
+        await Laptop(teacher).send()  # rosters change
+        await laptop.send()
+        await teacher.enrol(unique("pupil"))
+        await laptop.send()
+    refusals = (await teacher.api.get(f"/classes/{teacher.class_id}/refusals")).json()
+    (removed,) = refusals["refusals"]
+    assert (removed["reason"], removed["events"]) == ("removed", 6)
+
+
 async def issue_token(teacher: Teacher, name: str) -> str:
     entry = await teacher.enrol(name)
     path = f"/classes/{teacher.class_id}/tokens"
