@@ -442,7 +442,8 @@ BEGIN
     ) AS numbered
     WHERE s.id = numbered.id;
 
-    UPDATE student_tokens SET student_id = target WHERE student_id = old;
+    -- The target's own, too: they are read anew, with the ids that they are good for.
+    UPDATE student_tokens SET student_id = target WHERE student_id IN (old, target);
     DELETE FROM shared_ids WHERE student_id = old;
     UPDATE withdrawals SET student_ids = array_replace(student_ids, old, target)
     WHERE old = ANY (student_ids);

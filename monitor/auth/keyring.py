@@ -31,6 +31,7 @@ class SavedCredential(msgspec.Struct, array_like=True):
     class_id: int | None
     student: str | None
     confirmed: bool
+    other_ids: tuple[str, ...] = ()
 
 
 class Keyring:
@@ -146,7 +147,8 @@ def _changed(
         fields = dict(row)
         sha256 = fields.pop("sha256")
         if fields["expires"] > now:
-            known[sha256] = Principal("key", **fields)
+            other_ids = tuple(fields.pop("other_ids"))
+            known[sha256] = Principal("key", **fields, other_ids=other_ids)
         else:
             known.pop(sha256, None)
     return known
@@ -162,6 +164,7 @@ def _load(path: Path) -> dict[bytes, Principal]:
             class_id=each.class_id,
             student=each.student,
             confirmed=each.confirmed,
+            other_ids=each.other_ids,
         )
         for each in saved
     }
@@ -177,6 +180,7 @@ def _save(path: Path, principals: Mapping[bytes, Principal]) -> None:
                 class_id=each.class_id,
                 student=each.student,
                 confirmed=each.confirmed,
+                other_ids=each.other_ids,
             )
             for sha256, each in principals.items()
         ]
@@ -188,17 +192,18 @@ def _save(path: Path, principals: Mapping[bytes, Principal]) -> None:
 
 
 _SELECT_CHANGED = """
-    SELECT sha256, name, class_id, student, confirmed,
+    SELECT sha256, name, class_id, student, confirmed, other_ids,
         COALESCE(EXTRACT(EPOCH FROM valid_to)::double precision, 'infinity') AS expires
     FROM (
         SELECT sha256, 'key ' || id AS name, class_id, NULL AS student, true AS confirmed,
-            valid_to, version
+            '{}'::text[] AS other_ids, valid_to, version
         FROM ingest_keys
         UNION ALL
-        SELECT sha256, 'token ' || t.id, class_id, user_id, NOT claimed, valid_to, t.version
+        SELECT sha256, 'token ' || t.id, class_id, user_id, NOT claimed,
+            ARRAY(SELECT user_id FROM students WHERE merged_into = s.id), valid_to, t.version
         FROM student_tokens AS t JOIN students AS s ON s.id = t.student_id
         UNION ALL
-        SELECT sha256, '', NULL, NULL, true, 'epoch', version FROM deleted_credentials
+        SELECT sha256, '', NULL, NULL, true, '{}', 'epoch', version FROM deleted_credentials
     ) AS c
     WHERE version > $1 AND ($1 >= 0 OR valid_to IS NULL OR valid_to > now())
 """

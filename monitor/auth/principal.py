@@ -13,8 +13,8 @@ class Principal(msgspec.Struct, frozen=True):
 
     `name` is a person's `user_id`, or that of a key (`key 7`) or a student's token (`token 12`).
     `class_id` is the class of a key, or the one that the token was issued for. `student` is the
-    user_id that the credential is bound to; a token handed out to somebody who was not signed in
-    is only `confirmed` once the teacher says so.
+    user_id that the credential is bound to, `other_ids` are those that were merged into it; a token
+    handed out to somebody who was not signed in is only `confirmed` once the teacher says so.
     """
 
     role: Role
@@ -23,6 +23,7 @@ class Principal(msgspec.Struct, frozen=True):
     class_id: int | None = None
     student: str | None = None
     confirmed: bool = True
+    other_ids: tuple[str, ...] = ()
 
     @property
     def credential(self) -> str | None:

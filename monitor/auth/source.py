@@ -49,6 +49,7 @@ def _of_principal(principal: Principal) -> Source:
         student=principal.student,
         verified=principal.student is not None and principal.confirmed,
         valid_until=None if isinf(principal.expires) else principal.expires,
+        other_ids=principal.other_ids,
     )
 
 

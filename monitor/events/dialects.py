@@ -122,7 +122,7 @@ def to_event(data: EventData, received_at: datetime, source: Source = NO_SOURCE)
         if not student:
             raise InvalidItem("userId", "One of userId and emailAddress is required")
     else:
-        student = _own(data, source.student)
+        student = _own(data, source.student, source.other_ids)
     time = data.event_time
     if time is not None and time.tzinfo is not UTC:
         time = in_utc(time)
@@ -191,9 +191,9 @@ def _derived_id(data: EventData) -> uuid.UUID:
     return derived_id(msgspec.json.format(msgspec.json.encode(same), indent=-1).decode())
 
 
-def _own(data: EventData, student: str) -> str:
+def _own(data: EventData, student: str, other_ids: tuple[str, ...]) -> str:
     """The student whose own credential it is. What else the event says of them stays metadata."""
-    if data.user_id and data.user_id != student:
+    if data.user_id and data.user_id != student and data.user_id not in other_ids:
         raise InvalidItem("userId", f"With this credential userId must be {student!r}")
     if data.email_address:
         data.metadata = merged(data.metadata, {"emailAddress": as_raw(data.email_address)})

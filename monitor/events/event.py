@@ -21,11 +21,11 @@ class Source(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """Who sent a request, as it was at its receipt; its events keep it.
 
     `credential` is `key 7`, `token 12` or `person ann`; None without one. `student` is the user_id
-    that the credential is bound to: only that student's events may be sent with it, and they are
-    `verified`, until the credential ends (`valid_until`, seconds since 1970; None: never, for JSON
-    has no infinity). `class_id` is the class of a key, or the one that a student's token was issued
-    for. `class_code` is the class that the URL names, `sent_offset` the time of receipt minus the
-    sender's `sentAt`, in microseconds.
+    that the credential is bound to, `other_ids` are those that were merged into it: only that
+    student's events may be sent with it, and they are `verified`, until the credential ends
+    (`valid_until`, seconds since 1970; None: never, for JSON has no infinity). `class_id` is the
+    class of a key, or the one that a student's token was issued for. `class_code` is the class that
+    the URL names, `sent_offset` the time of receipt minus the sender's `sentAt`, in microseconds.
     """
 
     credential: str | None = None
@@ -35,6 +35,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     valid_until: float | None = None
     class_code: str | None = None
     sent_offset: int | None = None
+    other_ids: tuple[str, ...] = ()
 
 
 NO_SOURCE = Source()

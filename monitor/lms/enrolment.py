@@ -82,16 +82,19 @@ async def list_roster(
 async def ensure_students(
     connection: asyncpg.Connection, class_id: int, enrolments: list[Enrolment]
 ) -> dict[int, Enrolment]:
-    """The enrolments by student id; creates students whose user_id is unknown.
+    """The enrolments by student id, of a merged one the id that stays; creates unknown user_ids.
 
     Commit before `enrol`, because the pipeline creates students in another order. Raises NotFound,
     and Unknown for an unknown student_id.
     """
     await CLASSES.get(connection, class_id)
-    await _check_ids(connection, enrolments)
+    by_id = await _current_ids(connection, enrolments)
     user_ids = [each.user_id for each in enrolments if each.user_id is not None]
     ids = await ensure(connection, user_ids)
-    return {each.student_id or ids[each.user_id or ""]: each for each in enrolments}
+    return {
+        ids[each.user_id or ""] if each.student_id is None else by_id[each.student_id]: each
+        for each in enrolments
+    }
 
 
 async def enrol(connection: asyncpg.Connection, class_id: int, by_id: dict[int, Enrolment]) -> None:
@@ -161,18 +164,22 @@ async def _entry(
     raise NotFound(f"The student {student_id} is not in the class {class_id}")
 
 
-async def _check_ids(connection: asyncpg.Connection, enrolments: list[Enrolment]) -> None:
+async def _current_ids(
+    connection: asyncpg.Connection, enrolments: list[Enrolment]
+) -> dict[int, int]:
+    """The ids that stay by those that were sent. Raises Unknown."""
     ids = [each.student_id for each in enrolments if each.student_id is not None]
-    missing = await connection.fetchval(_SELECT_MISSING, ids)
-    if missing is not None:
-        raise Unknown("student_id", missing)
+    current = dict(await connection.fetch(_SELECT_CURRENT_IDS, ids))
+    for student_id in ids:
+        if student_id not in current:
+            raise Unknown("student_id", student_id)
+    return current
 
 
 _TEXTS = ("name", "email", "team")
 
-_SELECT_MISSING = """
-    SELECT wanted FROM unnest($1::bigint[]) AS wanted
-    WHERE NOT EXISTS (SELECT FROM students WHERE id = wanted) LIMIT 1
+_SELECT_CURRENT_IDS = """
+    SELECT id, COALESCE(merged_into, id) FROM students WHERE id = ANY ($1::bigint[])
 """
 
 # In the order of ids, as class keys write rosters, to avoid deadlocks.

@@ -96,7 +96,7 @@ async def update(
 
 
 async def ensure(connection: asyncpg.Connection, user_ids: Iterable[str]) -> dict[str, int]:
-    """The students' ids by user_id; creates those that don't exist yet."""
+    """The students' ids by user_id, of merged ones those that stay; creates the missing ones."""
     unique = sorted(set(user_ids))
     await connection.execute(_INSERT_MISSING, unique)
     return {row["user_id"]: row["id"] for row in await connection.fetch(_SELECT_IDS, unique)}
@@ -131,4 +131,6 @@ _INSERT_MISSING = """
     INSERT INTO students (user_id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
 """
 
-_SELECT_IDS = "SELECT id, user_id FROM students WHERE user_id = ANY($1::text[])"
+_SELECT_IDS = """
+    SELECT COALESCE(merged_into, id) AS id, user_id FROM students WHERE user_id = ANY($1::text[])
+"""

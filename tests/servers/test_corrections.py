@@ -264,6 +264,42 @@ async def test_what_was_withdrawn_of_a_merged_id_is_restored_under_the_other(
     assert [(row["user_id"], row["executions"], row["errors"]) for row in states] == [("s1", 4, 1)]
 
 
+async def test_a_merged_id_still_names_the_student(
+    replica: Replica, admin: httpx.AsyncClient
+) -> None:
+    class_id = (await create_class(admin))["id"]
+    lines = {
+        user: (await create(admin, f"/classes/{class_id}/students", user_id=user))["student_id"]
+        for user in ("hanako@example.org", "s1")
+    }
+    issued = (await admin.post(f"/classes/{class_id}/tokens", json={})).json()
+    old, into = lines.values()
+    assert (await admin.post(f"/students/{old}/merge", json={"into": into})).is_success
+    now = datetime.now(UTC).isoformat()
+    async with httpx.AsyncClient(timeout=15) as anybody:
+
+        async def stored() -> set[int]:
+            """The statuses of each token for each of the ids, until the keyring is read again."""
+            return {
+                (
+                    await anybody.post(
+                        replica.events_url,
+                        params={"key": each["token"]},
+                        json=[event(userId=user, eventId=f"{each['id']} {user}", eventTime=now)],
+                    )
+                ).status_code
+                for each in issued
+                for user in lines
+            }
+
+        await eventually(stored, lambda statuses: statuses == {202})
+    for body in ({"user_id": "hanako@example.org"}, {"student_id": old}):
+        line = await create(admin, f"/classes/{class_id}/students", **body)
+        assert line["user_id"] == "s1"
+    (state,) = (await admin.get(f"/classes/{class_id}/now")).json()
+    assert (state["user_id"], state["executions"], state["verified"]) == ("s1", 4, True)
+
+
 async def test_another_replica_stores_events_of_a_merged_id_under_the_other(
     replica: Replica, environment: dict[str, str], admin: httpx.AsyncClient, postgres: Address
 ) -> None:
