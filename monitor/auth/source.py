@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import Scope
 
 from monitor.auth.principal import Principal
-from monitor.events.event import NO_SOURCE, Source, in_utc, time_of
+from monitor.events.event import NO_SOURCE, OLDEST, Source, in_utc, time_of
 
 _SENT_AT = b"x-sent-at"
 _MICROSECOND = timedelta(microseconds=1)
@@ -19,7 +19,8 @@ _MAX_CLASS_CODE = 512  # characters, as in an event
 def source_of(principal: Principal, scope: Scope, received_at: datetime) -> Source:
     """Who sends the events of a request that was received at that time (UTC).
 
-    A `sentAt` that is no time is ignored: it only helps to judge the sender's clock.
+    A `sentAt` that is no time, or an absurd one, is ignored: it only helps to judge the sender's
+    clock.
     """
     source = _of_principal(principal)
     class_code = sent_at = ""
@@ -31,12 +32,17 @@ def source_of(principal: Principal, scope: Scope, received_at: datetime) -> Sour
             sent_at = value.decode("latin-1")
     if not class_code and not sent_at:
         return source
-    sent = time_of(sent_at) if sent_at else None
     return msgspec.structs.replace(
         source,
         class_code=class_code[:_MAX_CLASS_CODE] or None,
-        sent_offset=None if sent is None else (received_at - in_utc(sent)) // _MICROSECOND,
+        sent_offset=_sent_offset(sent_at, received_at) if sent_at else None,
     )
+
+
+def _sent_offset(sent_at: str, received_at: datetime) -> int | None:
+    sent = time_of(sent_at)
+    offset = None if sent is None else received_at - in_utc(sent)
+    return None if offset is None or abs(offset) > OLDEST else offset // _MICROSECOND
 
 
 @lru_cache(4096)

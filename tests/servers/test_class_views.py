@@ -201,7 +201,7 @@ async def test_a_class_of_an_open_server_has_what_was_done_in_none(school: Schoo
         make_event(time=ago(minutes=3), notebook="a.ipynb", name="late", **failure),
         make_event(time=ago(minutes=2), source=NO_SOURCE, notebook="b.ipynb", cell="c5"),
         make_event(
-            time=ago(minutes=1), source=NO_SOURCE, notebook="b.ipynb", cell="c6", failed=True
+            time=ago(seconds=0), source=NO_SOURCE, notebook="b.ipynb", cell="c6", failed=True
         ),
     )
     assert (await school.now())["hanako"].executions == 1

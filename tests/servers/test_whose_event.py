@@ -230,6 +230,18 @@ async def test_who_was_removed_stays_out_while_others_join(teacher: Teacher) -> 
     assert (await laptop.state())["executions"] == 1
 
 
+@pytest.mark.parametrize("sent_at", ["9999-12-31T23:59:59Z", "0001-01-01", "1e300", "now"])
+async def test_an_absurd_time_of_sending_is_ignored(teacher: Teacher, sent_at: str) -> None:
+    name = unique("pupil")
+    body = [{"eventType": "help", "eventTime": datetime.now(UTC).isoformat(), "userId": name}]
+    async with client(teacher.replica.url, None) as api:
+        answer = await api.post(
+            "/events", json=body, params={"key": teacher.key, "sentAt": sent_at}
+        )
+    assert answer.json()["stored"] == 1
+    assert await calls(teacher) == [name]
+
+
 async def test_an_event_that_is_kept_out_is_counted_once(teacher: Teacher) -> None:
     laptop = Laptop(teacher)
     await laptop.send()
