@@ -215,16 +215,23 @@ def _stored(batch: Batch, copied: Copied, rows: list[asyncpg.Record]) -> Stored:
     }
     outbox_id = rows[0]["outbox_id"] if rows else None
     if len(copied.new) == len(batch.events):
-        return Stored(batch.events, batch.resolved, [], batch.refused, states, outbox_id)
+        return Stored(
+            events=batch.events,
+            resolved=batch.resolved,
+            duplicates=[],
+            refused=batch.refused,
+            states=states,
+            outbox_id=outbox_id,
+        )
     stored = [*copied.new, *copied.recommitted]
     positions = {row.position for row in stored}
     return Stored(
-        [row.event for row in stored],
-        [row.resolved for row in stored],
-        [position for position in batch.positions if position not in positions],
-        batch.refused,
-        states,
-        outbox_id,
+        events=[row.event for row in stored],
+        resolved=[row.resolved for row in stored],
+        duplicates=[position for position in batch.positions if position not in positions],
+        refused=batch.refused,
+        states=states,
+        outbox_id=outbox_id,
     )
 
 
