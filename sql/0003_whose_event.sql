@@ -234,8 +234,8 @@ ALTER TABLE student_activity ADD COLUMN class_id bigint NOT NULL DEFAULT 0;
 ALTER TABLE student_activity DROP CONSTRAINT student_activity_pkey;
 ALTER TABLE student_activity ADD PRIMARY KEY (student_id, class_id, step, start);
 
--- Which hours (by receipt) a credential brought events of which students in, so that they can be listed
--- and withdrawn without an index on the firehose.
+-- In which hours (by receipt) events of which students were sent with a credential, so that they can be
+-- listed and withdrawn without an index on the firehose.
 CREATE TABLE credential_hours (
     credential text NOT NULL,
     hour       timestamptz NOT NULL,

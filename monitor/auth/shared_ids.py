@@ -36,7 +36,7 @@ class SharedIds:
         self._shared: dict[Key, datetime] = {}
 
     def compare(self, class_id: int, address: str, events: Sequence[Event]) -> None:
-        """Notes the senders of events that a class's key carried from an address."""
+        """Notes the senders of events that were posted with a class's key from an address."""
         senders = self._senders
         for event in events:
             key = (class_id, event.student)

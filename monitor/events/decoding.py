@@ -148,7 +148,16 @@ def _decode_items(
             events.append(_decode_item(raw, received_at, dialects, source))
         except InvalidItem as error:
             text = bytes(raw).decode()
-            rejected.append(Rejected(index, error.path, error.reason, text, received_at, source))
+            rejected.append(
+                Rejected(
+                    index=index,
+                    path=error.path,
+                    reason=error.reason,
+                    raw=text,
+                    received_at=received_at,
+                    source=source,
+                )
+            )
     return Payload(events, rejected)
 
 

@@ -25,7 +25,7 @@ CELLS_BY_STUDENT = """
     GROUP BY student_id, cell_id
 """
 
-# The cells of the aliases `$2`, whoever ran them.
+# The cells of the aliases `$2`, no matter who ran them.
 CELLS = """
     SELECT cell_id,
         (array_agg(type ORDER BY type_at DESC) FILTER (WHERE type IS NOT NULL))[1] AS type,

@@ -25,8 +25,8 @@ async def list_heard(
 ) -> Listing[HeardStudent]:
     """Who was heard in no class in the last 7 days, the latest first.
 
-    Instructors see those whose events keys of their classes carried. Who was taken off a roster is
-    not among them.
+    Instructors see those who posted with keys of their classes. Who was taken off a roster is not
+    among them.
     """
     teacher = None if caller.role == "admin" else caller.name
     total = await connection.fetchval(_COUNT, teacher, _MAX_DAYS)

@@ -25,7 +25,7 @@ class Decision(msgspec.Struct):
 
 
 class WaitingStudent(msgspec.Struct):
-    """Somebody who posts with the class's key and waits since `waiting_since` to be let in.
+    """Somebody who posts with the class's key and has waited since `waiting_since` to be let in.
 
     `name` and `team` are as the class would show them: mostly what their events in it claim.
     """

@@ -1,6 +1,6 @@
-"""Notes which credential brought events of which students in which hour.
+"""Notes whose events were sent with which credential in which hour.
 
-So what a key brought can be listed, and withdrawn, without an index on the tables of events.
+So the events of a key can be listed, and withdrawn, without an index on the tables of events.
 """
 
 from datetime import datetime, timedelta

@@ -17,8 +17,9 @@ from monitor.pipeline.credential_log import CredentialLog
 from monitor.pipeline.handler_runner import queue_runs
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
+from monitor.pipeline.record_batch import RECORD_BATCH
 from monitor.pipeline.resolving import Batch, Resolved, Resolver
-from monitor.pipeline.rosters import VERSION, note_refusals
+from monitor.pipeline.rosters import note_refusals
 from monitor.pipeline.rows import PendingRow, home_row, session_changes, state_deltas
 
 # Errors of the rows themselves, which would be refused again; any other may be temporary.
@@ -156,7 +157,7 @@ class PostgresSink:
             await connection.executemany(_UPDATE_SESSIONS, changes)
         await exclude_disputed(connection, new)
         states: list[asyncpg.Record] = await connection.fetch(
-            _RECORD_BATCH,
+            RECORD_BATCH,
             msgspec.json.encode(deltas).decode(),
             self._has_influx,
             self._replica,
@@ -214,106 +215,25 @@ def _stored(batch: Batch, copied: Copied, rows: list[asyncpg.Record]) -> Stored:
     }
     outbox_id = rows[0]["outbox_id"] if rows else None
     if len(copied.new) == len(batch.events):
-        return Stored(batch.events, batch.resolved, [], batch.refused, states, outbox_id)
+        return Stored(
+            events=batch.events,
+            resolved=batch.resolved,
+            duplicates=[],
+            refused=batch.refused,
+            states=states,
+            outbox_id=outbox_id,
+        )
     stored = [*copied.new, *copied.recommitted]
     positions = {row.position for row in stored}
     return Stored(
-        [row.event for row in stored],
-        [row.resolved for row in stored],
-        [position for position in batch.positions if position not in positions],
-        batch.refused,
-        states,
-        outbox_id,
+        events=[row.event for row in stored],
+        resolved=[row.resolved for row in stored],
+        duplicates=[position for position in batch.positions if position not in positions],
+        refused=batch.refused,
+        states=states,
+        outbox_id=outbox_id,
     )
 
-
-# The changes are passed as JSON: an array per column takes four times as long to encode.
-_RECORD_BATCH = f"""
-    WITH deltas AS MATERIALIZED (
-        SELECT * FROM json_to_recordset($1) AS delta (
-            student_id bigint, class_id bigint, first_at timestamptz, last_at timestamptz,
-            received_at timestamptz, executions bigint, errors bigint,
-            last_success_at timestamptz, error_times timestamptz[],
-            alias_at timestamptz, alias_id bigint, cell_at timestamptz, cell_id bigint,
-            help_at timestamptz, help_stop_at timestamptz,
-            name_at timestamptz, name text, name_by text,
-            email_at timestamptz, email text, email_by text,
-            team_at timestamptz, team text, team_by text,
-            verified_by text, verified_until timestamptz,
-            least_offset bigint, greatest_offset bigint
-        )
-    ),
-    locked AS MATERIALIZED (  -- same lock order everywhere, to avoid deadlocks
-        SELECT s.student_id, s.class_id FROM student_states AS s
-        WHERE (s.student_id, s.class_id) IN (SELECT d.student_id, d.class_id FROM deltas AS d)
-        ORDER BY s.student_id, s.class_id FOR NO KEY UPDATE
-    ),
-    batch AS (
-        SELECT array_agg(student_id) AS student_ids,
-            array_agg(first_at) AS first_times, array_agg(last_at) AS last_times
-        FROM (
-            SELECT student_id, min(first_at) AS first_at, max(last_at) AS last_at
-            FROM deltas GROUP BY student_id
-        ) AS spans HAVING count(*) > 0
-    ),
-    points AS (
-        INSERT INTO outbox_points (student_ids, first_times, last_times)
-        SELECT * FROM batch WHERE $2
-        RETURNING id
-    ),
-    counts AS (
-        INSERT INTO ledger AS l (replica, stored, duplicates) VALUES ($3, $4, $5)
-        ON CONFLICT (replica) DO UPDATE SET
-            stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates
-    ),
-    to_count AS (
-        INSERT INTO outbox_counts (received_at, student_ids, first_times, last_times)
-        SELECT $6, batch.* FROM batch
-    )
-    UPDATE student_states AS s SET
-        executions = s.executions + COALESCE(d.executions, 0),
-        errors = s.errors + COALESCE(d.errors, 0),
-        last_received_at = GREATEST(s.last_received_at, d.received_at),
-        last_success_at = GREATEST(s.last_success_at, d.last_success_at),
-        error_times = CASE
-            WHEN d.error_times IS NULL AND (d.last_success_at IS NULL OR s.error_times = '{{}}')
-            THEN s.error_times
-            ELSE errors_since(
-                GREATEST(s.last_success_at, d.last_success_at), s.error_times, d.error_times)
-            END,
-        alias_id = CASE WHEN s.alias_at > d.alias_at THEN s.alias_id
-                   ELSE COALESCE(d.alias_id, s.alias_id) END,
-        alias_at = GREATEST(s.alias_at, d.alias_at),
-        cell_id = CASE WHEN s.cell_at > d.cell_at THEN s.cell_id
-                  ELSE COALESCE(d.cell_id, s.cell_id) END,
-        cell_at = GREATEST(s.cell_at, d.cell_at),
-        help_at = GREATEST(s.help_at, d.help_at),
-        help_stop_at = GREATEST(s.help_stop_at, d.help_stop_at),
-        name = CASE WHEN (d.name_at, d.name) > (s.name_at, COALESCE(s.name, ''))
-               THEN d.name ELSE s.name END,
-        name_by = CASE WHEN (d.name_at, d.name) > (s.name_at, COALESCE(s.name, ''))
-                  THEN d.name_by ELSE s.name_by END,
-        name_at = GREATEST(s.name_at, d.name_at),
-        email = CASE WHEN (d.email_at, d.email) > (s.email_at, COALESCE(s.email, ''))
-                THEN d.email ELSE s.email END,
-        email_by = CASE WHEN (d.email_at, d.email) > (s.email_at, COALESCE(s.email, ''))
-                   THEN d.email_by ELSE s.email_by END,
-        email_at = GREATEST(s.email_at, d.email_at),
-        team = CASE WHEN (d.team_at, d.team) > (s.team_at, COALESCE(s.team, ''))
-               THEN d.team ELSE s.team END,
-        team_by = CASE WHEN (d.team_at, d.team) > (s.team_at, COALESCE(s.team, ''))
-                  THEN d.team_by ELSE s.team_by END,
-        team_at = GREATEST(s.team_at, d.team_at),
-        verified_by = COALESCE(d.verified_by, s.verified_by),
-        verified_until = COALESCE(d.verified_until, s.verified_until),
-        least_offset = LEAST(s.least_offset, d.least_offset),
-        greatest_offset = GREATEST(s.greatest_offset, d.greatest_offset)
-    FROM deltas AS d
-    JOIN locked USING (student_id, class_id)
-    WHERE s.student_id = d.student_id AND s.class_id = d.class_id
-    RETURNING s.student_id, s.class_id, s.executions, s.errors, s.name, s.team,
-        (SELECT id FROM points) AS outbox_id, ARRAY[{VERSION}] AS version
-"""  # noqa: S608 - constants
 
 _UPDATE_SESSIONS = """
     UPDATE sessions SET

@@ -100,7 +100,14 @@ class Resolver:
             events = [events[each] for each in positions]
         known = [each for each in found if each]
         resolved = await self._resolve(connection, events, known)
-        return Batch(events, resolved, positions, refused, version, refusals)
+        return Batch(
+            events=events,
+            resolved=resolved,
+            positions=positions,
+            refused=refused,
+            version=version,
+            refusals=refusals,
+        )
 
     def _look_up(self, events: list[Event], now: datetime) -> tuple[list[_Known | None], list[int]]:
         """What is known of each event, and the positions of those that need a closer look."""

@@ -151,13 +151,13 @@ def _receipt(payload: Payload, first: int, written: _Written) -> Receipt:
     """The receipt of a payload whose events are those of the batch from position `first` on."""
     rejected = payload.rejected + [
         Rejected(
-            index,
-            "",
-            written.refused[position].reason,
-            as_json(event),
-            event.received_at,
-            event.source,
-            written.refused[position].by_policy,
+            index=index,
+            path="",
+            reason=written.refused[position].reason,
+            raw=as_json(event),
+            received_at=event.received_at,
+            source=event.source,
+            by_policy=written.refused[position].by_policy,
         )
         for position, (index, event) in enumerate(payload.numbered(), first)
         if position in written.refused

@@ -73,24 +73,26 @@ _CLAIM = """
 _RELEASE = "UPDATE outbox_deletions SET claimed_at = '-infinity' WHERE id = $1"
 
 # Rows that were restored meanwhile get their points again, at the next sweep of outbox_points.
+# OFFSET 0 keeps each branch a look-up by the primary key, whatever the statistics say.
 _FINISH = """
     WITH deleted AS (
         DELETE FROM outbox_deletions WHERE id = $1 RETURNING *
-    ), wanted AS (
-        SELECT d.student_id, e.at, e.event_id
-        FROM deleted AS d CROSS JOIN LATERAL unnest(d.event_times, d.event_ids) AS e (at, event_id)
     ), restored AS (
-        SELECT w.student_id, w.at FROM wanted AS w JOIN cell_executions AS t
-            ON (t.student_id, t.executed_at, t.event_id) = (w.student_id, w.at, w.event_id)
-        WHERE t.excluded IS DISTINCT FROM 'withdrawn'
-        UNION ALL
-        SELECT w.student_id, w.at FROM wanted AS w JOIN notebook_accesses AS t
-            ON (t.student_id, t.accessed_at, t.event_id) = (w.student_id, w.at, w.event_id)
-        WHERE t.excluded IS DISTINCT FROM 'withdrawn'
-        UNION ALL
-        SELECT w.student_id, w.at FROM wanted AS w JOIN events AS t
-            ON (t.student_id, t.event_time, t.event_id) = (w.student_id, w.at, w.event_id)
-        WHERE t.excluded IS DISTINCT FROM 'withdrawn'
+        SELECT d.student_id, e.at
+        FROM deleted AS d
+        CROSS JOIN LATERAL unnest(d.event_times, d.event_ids) AS e (at, event_id)
+        CROSS JOIN LATERAL (
+            SELECT excluded FROM cell_executions
+            WHERE (student_id, executed_at, event_id) = (d.student_id, e.at, e.event_id)
+            UNION ALL
+            SELECT excluded FROM notebook_accesses
+            WHERE (student_id, accessed_at, event_id) = (d.student_id, e.at, e.event_id)
+            UNION ALL
+            SELECT excluded FROM events
+            WHERE (student_id, event_time, event_id) = (d.student_id, e.at, e.event_id)
+            OFFSET 0
+        ) AS stored
+        WHERE stored.excluded IS DISTINCT FROM 'withdrawn'
     )
     INSERT INTO outbox_points (created_at, student_ids, first_times, last_times)
     SELECT now() - interval '1 hour', ARRAY[student_id], ARRAY[min(at)], ARRAY[max(at)]

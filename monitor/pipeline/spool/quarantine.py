@@ -93,7 +93,14 @@ class Quarantine:
             logger.error("Event %s can't be stored: %s", events[0].id, reason)
             halves = []
             event = events[0]
-            letter = Rejected(0, "", reason, as_json(event), event.received_at, event.source)
+            letter = Rejected(
+                index=0,
+                path="",
+                reason=reason,
+                raw=as_json(event),
+                received_at=event.received_at,
+                source=event.source,
+            )
             rejected = [letter, *rejected]
         letters = [
             msgspec.structs.replace(item, index=index) for index, item in enumerate(rejected)
