@@ -9,8 +9,9 @@ SELECT pg_advisory_xact_lock(1667591276);
 SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 5) AS wanted \gset
 \if :wanted
 
--- Puts students who post with a class's key into the class, as its policy says. One row for each:
--- `student`; `staff` (teachers and assistants are never enrolled as students); `waiting`; `removed`, also
+-- Puts students who post with a class's key into the class, as its policy says; who teaches or assists
+-- elsewhere waits, because nobody but a teacher enrols them as a student. One row for each: `student`;
+-- `staff` of this class, who are never enrolled as students; `waiting`; `removed`, also
 -- from a class that does not exist any more; `not_on_roster`; `too_many_waiting`.
 --
 -- The transaction has to be READ COMMITTED, and a caller with several classes takes them in ascending
@@ -49,7 +50,10 @@ BEGIN
             FROM student_classes AS m WHERE m.class_id = join_class.class_id;
             INSERT INTO student_classes (student_id, class_id, role, joined_by)
             SELECT id, join_class.class_id,
-                CASE WHEN position <= admitted THEN 'student' ELSE 'waiting' END, credential
+                CASE WHEN position <= admitted AND NOT EXISTS (
+                    SELECT FROM student_classes AS m
+                    WHERE m.student_id = n.id AND m.role IN ('teacher', 'assistant')
+                ) THEN 'student' ELSE 'waiting' END, credential
             FROM unnest(newcomers) WITH ORDINALITY AS n (id, position)
             WHERE position <= admitted + GREATEST(waiting, 0)
             ORDER BY id  -- as rosters are written: no deadlock

@@ -49,8 +49,16 @@ AS_THEMSELVES = Rule("as themselves")
 THEIRS = Rule("theirs", theirs=True)
 AS_TEACHER = Rule("theirs, as teacher", theirs=True, as_teacher=True)
 OWN = Rule("their own", theirs=True)
-ROSTER_LINE = Rule("theirs", theirs=True, exempt=frozenset({"student_id"}))
-ENROL = Rule("theirs; new students", theirs=True, exempt=frozenset({"user_id"}))
+# As teacher: a line of the roster says who is a teacher.
+ROSTER_LINE = Rule(
+    "theirs, as teacher", theirs=True, as_teacher=True, exempt=frozenset({"student_id"})
+)
+ENROL = Rule(
+    "theirs, as teacher; new students",
+    theirs=True,
+    as_teacher=True,
+    exempt=frozenset({"user_id"}),
+)
 HAND_IN = Rule(
     "theirs, ungraded", theirs=True, forbidden_fields=frozenset({"grade", "feedback", "status"})
 )

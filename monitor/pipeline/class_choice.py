@@ -29,15 +29,16 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
     A `disputed` event is only claimed for a student whose own credential lives in that class: it is
     stored, no more than that. `line` is the student's line on the class's roster. `attended` are
-    the classes that the student attends, where the event has none. `columns` are those that every
-    row of the place and its source has: the class, the credential, and whether it is verified.
+    the classes that the student attends, with their lines, where the event has none. `columns` are
+    those that every row of the place and its source has: the class, the credential, and whether it
+    is verified.
     """
 
     student: int
     class_id: int
     disputed: bool = False
     line: Member | None = None
-    attended: tuple[int, ...] = ()
+    attended: tuple[tuple[int, Member], ...] = ()
     columns: tuple[int, str | None, bool] = (NO_CLASS, None, False)
 
 
@@ -109,7 +110,7 @@ def place_of(event: Event, student: int, rosters: Rosters) -> Place:
         class_id,
         disputed=not source.verified and (student, class_id) in rosters.verified,
         line=lines.get(class_id),
-        attended=() if class_id else tuple(attended(lines)),
+        attended=() if class_id else tuple((each, lines[each]) for each in attended(lines)),
         columns=(class_id, source.credential, source.verified),
     )
 

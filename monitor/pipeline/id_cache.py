@@ -64,6 +64,10 @@ class IdCache:
         self._paths = 0
         self._cells: dict[tuple[int, str], Cell] = {}
 
+    def forget_students(self) -> None:
+        """Drops the students' ids: some have been merged into others."""
+        self._students = {}
+
     def make_room(self) -> bool:
         """Starts again, empty, if the limit is reached; whether it did."""
         names = len(self._students) + len(self._senders) + len(self._cells)

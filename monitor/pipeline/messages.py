@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from monitor.events.types import status
 from monitor.live.channels import channel, in_class
 from monitor.live.history import Publication
-from monitor.pipeline.class_choice import Place
+from monitor.pipeline.class_choice import Member, Place
 from monitor.pipeline.postgres import State, Stored
 
 _MAX_SHOWN = 50_000  # students and classes whose names are remembered
@@ -93,13 +93,14 @@ class Messages:
         return messages
 
     def _new_names(self, place: Place, state: State) -> "_Names":
-        """The student's name and team as the class shows them, if they may be new."""
-        line, name, team = place.line, shown(state.name), shown(state.team)
-        if line:
-            name, team = line.name or name, line.team or team or line.record_team
-        names = _Names(name, team)
+        """The student's name and team as the class shows them, if they may be new.
+
+        What was done in no class is for several classes: they may show different ones.
+        """
+        attended = {_names(line, state) for _, line in place.attended}
+        names, *others = attended or {_names(place.line, state)}
         key = (place.student, place.class_id)
-        if self._shown.get(key) == names:
+        if others or self._shown.get(key) == names:
             return _UNCHANGED
         if len(self._shown) >= _MAX_SHOWN:
             self._shown.clear()
@@ -118,7 +119,7 @@ class Messages:
     def _classes(self, place: Place) -> Sequence[int]:
         if place.line and place.line.role == "student":
             return (place.class_id,)
-        return place.attended if self._is_open else ()
+        return [class_id for class_id, _ in place.attended] if self._is_open else ()
 
 
 @lru_cache(10_000)
@@ -139,6 +140,14 @@ class _Names(NamedTuple):
 
     name: str | UnsetType | None
     team: str | UnsetType | None
+
+
+def _names(line: Member | None, state: State) -> _Names:
+    """As a class with that line on its roster shows them."""
+    name, team = shown(state.name), shown(state.team)
+    if line is None:
+        return _Names(name, team)
+    return _Names(line.name or name, line.team or team or line.record_team)
 
 
 _UNCHANGED = _Names(UNSET, UNSET)

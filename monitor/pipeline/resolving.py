@@ -65,6 +65,7 @@ class Resolver:
     def __init__(self, ids: IdCache) -> None:
         self._ids = ids
         self._rosters = RosterCache()
+        self._merged = 0
         self._known: dict[tuple[str, str | None, int], _Known] = {}
 
     def forget(self) -> None:
@@ -82,6 +83,9 @@ class Resolver:
         if self._ids.make_room() or self._rosters.is_outdated:
             self.outdate()
             await self._rosters.load(connection)
+        if self._rosters.merged != self._merged:
+            self._merged = self._rosters.merged
+            self._ids.forget_students()
         # Other batches may load another version meanwhile. Then this one's is the older, and the
         # transaction that stores it notices.
         version, now = self._rosters.version, self._rosters.now

@@ -49,6 +49,7 @@ class RosterCache:
     def __init__(self) -> None:
         self._now = datetime.min.replace(tzinfo=UTC)
         self._loaded_at = 0.0
+        self.merged = 0  # how many ids have been merged into others
         self.forget()
 
     def forget(self) -> None:
@@ -66,7 +67,7 @@ class RosterCache:
     async def load(self, connection: asyncpg.Connection) -> None:
         """Starts again, with the present version."""
         self.forget()
-        changes, total, now = await connection.fetchrow(f"SELECT {VERSION}, clock_timestamp()")
+        changes, total, now, self.merged = await connection.fetchrow(_SELECT_VERSION)
         self.version = changes, total
         self._loaded_at = asyncio.get_running_loop().time()
         self._now = now
@@ -217,6 +218,11 @@ def _refusals(
             refused[class_id, outcome][event.student] += 1
     return [Refusal(*key, counts) for key, counts in sorted(refused.items())]
 
+
+_SELECT_VERSION = f"""
+    SELECT {VERSION}, clock_timestamp(),
+        (SELECT count(*) FROM students WHERE merged_into IS NOT NULL)
+"""  # noqa: S608 - constants
 
 _SELECT_JUDGED = """
     SELECT student_id FROM unnest($1::bigint[]) AS student_id

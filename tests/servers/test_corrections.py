@@ -318,3 +318,21 @@ async def test_another_replica_stores_events_of_a_merged_id_under_the_other(
             students["s1"],
         )
         assert rows[0]["n"] >= 2
+
+
+async def test_a_replica_that_knows_a_merged_id_enrols_it_no_more(
+    replica: Replica, environment: dict[str, str], admin: httpx.AsyncClient
+) -> None:
+    class_id = (await create_class(admin))["id"]
+    key = await key_of(admin, class_id)
+    second = environment | {"JWT_SECRET": SECRET, "DATA_DIR": environment["DATA_DIR"] + "2"}
+    with Replica(second) as other:
+        await post(other, key, event(userId="s1"), event(userId="hanako"))
+        students = {each["user_id"]: each["id"] for each in (await admin.get("/students")).json()}
+        body = {"into": students["s1"]}
+        assert (await admin.post(f"/students/{students['hanako']}/merge", json=body)).is_success
+        await post(other, key, event(userId="hanako"))
+        roster = (await admin.get(f"/classes/{class_id}/students")).json()
+        assert [each["user_id"] for each in roster if each["role"] == "student"] == ["s1"]
+        (state,) = (await admin.get(f"/classes/{class_id}/now")).json()
+        assert state["executions"] >= 2

@@ -123,6 +123,15 @@ async def test_staff_and_the_removed_are_never_enrolled(pool: asyncpg.Pool, poli
     assert await roles(pool, class_id) == {"teacher": 1, "assistant": 1}
 
 
+@pytest.mark.parametrize("role", ["teacher", "assistant"])
+async def test_the_staff_of_another_class_waits(pool: asyncpg.Pool, role: str) -> None:
+    class_id, other = await make_class(pool), await make_class(pool)
+    staff, student = await make_students(pool, 2)
+    await enrol(pool, other, role, staff)
+    await enrol(pool, other, "student", student)
+    assert await join(pool, class_id, [staff, student]) == {staff: "waiting", student: "student"}
+
+
 async def test_nobody_joins_a_class_that_is_deleted(pool: asyncpg.Pool) -> None:
     students = await make_students(pool, 1)
     assert await join(pool, 999_999, students) == {students[0]: "removed"}

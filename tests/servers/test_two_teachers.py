@@ -96,6 +96,27 @@ async def test_who_is_made_an_assistant_is_seen_no_more(
     assert pupil["user_id"] not in await stranger.listed()
 
 
+async def test_an_assistant_changes_no_roster(owner: Teacher, pupil: dict[str, Any]) -> None:
+    name = unique("assistant")
+    entry = await owner.enrol(name, role="assistant")
+    path = f"/classes/{owner.class_id}"
+    as_teacher = {"user_id": name, "role": "teacher"}
+    async with client(owner.replica.url, token(name, "instructor")) as api:
+        assert (await api.get(f"{path}/students")).status_code == 200
+        for answer in (
+            await api.put(f"{path}/students/{entry['student_id']}", json={"role": "teacher"}),
+            await api.post(f"{path}/students", json=as_teacher),
+            await api.post(
+                f"{path}/roster",
+                content=f"user_id,role\n{name},teacher\n",
+                headers={"Content-Type": "text/csv"},
+            ),
+            await api.delete(f"{path}/students/{pupil['student_id']}"),
+        ):
+            assert answer.status_code == 403
+    assert (await owner.roster())[name]["role"] == "assistant"
+
+
 async def test_who_was_removed_is_seen_no_more_and_stays_out(
     owner: Teacher, stranger: Teacher, pupil: dict[str, Any]
 ) -> None:

@@ -186,3 +186,27 @@ def test_a_students_channel_is_escaped(student: str, channel: str) -> None:
         "name": None,
         "team": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        ([], ("claimed", "claimed team")),
+        ([Member("student", True, name="line", team="line team")], ("line", "line team")),
+        ([Member("student", True, record_team="record team")], ("claimed", "claimed team")),
+        ([Member("student", True, name="line")] * 2, ("line", "claimed team")),
+        ([Member("student", True, name="line"), Member("student", True)], None),
+    ],
+    ids=["no class", "roster", "record", "classes alike", "classes that differ"],
+)
+def test_a_message_of_no_class_has_the_name_that_all_classes_show(
+    lines: list[Member], names: tuple[str, str] | None
+) -> None:
+    event = make_event()
+    place = Place(1, 0, attended=tuple(enumerate(lines, 7)))
+    resolved = Resolved(place, None, None, None, 0, event.time)
+    states = {(1, 0): State(1, 0, "claimed", "claimed team")}
+    (message,) = Messages(is_open=True).of(Stored([event], [resolved], [], {}, states))
+    data = msgspec.json.decode(msgspec.json.encode(message.data))
+    assert (data.get("name"), data.get("team")) == (names or (None, None))
+    assert ("name" in data) == (names is not None)
