@@ -127,20 +127,20 @@ class PostgresSink:
         noted = self._credential_log.unknown(distinct)
         try:
             async with connection.transaction():
+                await note_refusals(connection, batch.refusals)  # classes before states
                 await copy(connection, distinct)
                 copied = Copied(distinct, [])
                 states = await self._record(connection, copied, len(pending) - len(distinct))
                 _check_version(batch, states, accepts_changes)
                 await credential_log.write(connection, noted)
-                await note_refusals(connection, batch.refusals)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
+                await note_refusals(connection, batch.refusals)
                 copied = await copy_new(connection, distinct)
                 duplicates = len(pending) - len(copied.new) - len(copied.recommitted)
                 states = await self._record(connection, copied, duplicates)
                 _check_version(batch, states, accepts_changes)
                 await credential_log.write(connection, noted)
-                await note_refusals(connection, batch.refusals)
         self._credential_log.keep(noted)
         return _stored(batch, copied, states)
 
