@@ -140,12 +140,15 @@ _STORED = f"""
 """
 _REFUSED = "SELECT raw FROM rejected_events WHERE source = 'influxdb' AND raw LIKE $1"
 _COUNTERS = """
-    SELECT user_id, executions, errors, found, failed FROM students LEFT JOIN (
-        SELECT student_id AS id, count(*) AS found,
+    SELECT user_id, s.executions, s.errors, found, failed
+    FROM student_states AS s JOIN students ON students.id = s.student_id
+    LEFT JOIN (
+        SELECT student_id, class_id, count(*) AS found,
             count(*) FILTER (WHERE status = 'error') AS failed
-        FROM cell_executions GROUP BY student_id
-    ) AS counted USING (id)
-    WHERE (executions, errors) <> (COALESCE(found, 0), COALESCE(failed, 0))
+        FROM cell_executions WHERE status <> 'rendered' AND excluded IS NULL
+        GROUP BY student_id, class_id
+    ) AS counted USING (student_id, class_id)
+    WHERE (s.executions, s.errors) <> (COALESCE(found, 0), COALESCE(failed, 0))
 """
 _LEDGER = f"""
     SELECT (SELECT sum(stored)::bigint FROM ledger), (SELECT count(*) FROM ({_HOMES}) AS homes)
