@@ -119,9 +119,9 @@ async def events_of(
     connection: asyncpg.Connection,
     credential: str,
     query: KeyEventsQuery,
-    class_id: int | None = None,
+    classes: list[int] | None = None,
 ) -> KeyEventPage:
-    """The events of a credential, such as `key 7`, in one class if given.
+    """The events of a credential, such as `key 7`, in these classes if given; 0 is none.
 
     Raises InvalidBody for the cursor.
     """
@@ -143,7 +143,7 @@ async def events_of(
             *position,
             excluded,
             query.limit - len(items),
-            class_id,
+            classes,
         )
         items += [KeyEvent(**row) for row in rows]
         if len(items) == query.limit:
@@ -212,7 +212,7 @@ _OF_TABLE = """
     WHERE e.student_id = $4 AND e.{time} BETWEEN h.first_at AND h.last_at
         AND e.credential = $1 AND e.received_at >= h.since AND e.received_at < h.until
         AND ($7::text IS NULL OR e.excluded = $7)
-        AND ($9::bigint IS NULL OR e.class_id = $9) AND (e.{time}, e.event_id) > ($5, $6)
+        AND ($9::bigint[] IS NULL OR e.class_id = ANY ($9)) AND (e.{time}, e.event_id) > ($5, $6)
 """
 
 _SELECT_EVENTS = """

@@ -66,20 +66,36 @@ WITHDRAWALS = Resource(Withdrawal, "withdrawals", "withdrawal")
 
 
 async def of_key(
-    connection: asyncpg.Connection, key_id: int, request: WithdrawalRequest, by: str
+    connection: asyncpg.Connection,
+    key_id: int,
+    request: WithdrawalRequest,
+    *,
+    only_class: bool,
+    by: str,
 ) -> Withdrawal:
-    """Requests it for an ingest key, by the principal of that name. Raises NotFound, Invalid."""
-    key = await connection.fetchrow(_SELECT_KEY, key_id)
-    if key is None:
-        raise NotFound(f"There is no ingest key {key_id}")
+    """Requests it for an ingest key, by the principal of that name.
+
+    With `only_class` what was assigned to another class stays there. Raises NotFound, Invalid.
+    """
+    class_id = await class_of_key(connection, key_id)
     return await _request(
         connection,
         request,
         key_id=key_id,
-        class_id=key["class_id"],
+        class_id=class_id,
+        only_class=only_class,
         credentials=[f"key {key_id}"],
         requested_by=by,
     )
+
+
+async def class_of_key(connection: asyncpg.Connection, key_id: int) -> int | None:
+    """The class of an ingest key. Raises NotFound."""
+    key = await connection.fetchrow(_SELECT_KEY, key_id)
+    if key is None:
+        raise NotFound(f"There is no ingest key {key_id}")
+    class_id: int | None = key["class_id"]
+    return class_id
 
 
 async def of_token(

@@ -8,6 +8,7 @@ from monitor.database.paging import Id, Listing
 from monitor.database.pool import Connection
 from monitor.database.resource import Invalid
 from monitor.errors import Conflict, NotFound
+from monitor.events.event import NO_CLASS
 from monitor.http.operations import Api
 from monitor.http.transactions import AfterCommit
 from monitor.lms import key_events, withdrawals
@@ -47,12 +48,17 @@ def declare(api: Api, wake: Callable[[], None]) -> None:
 
 
 def _declare_keys(api: Api, wake: Callable[[], None]) -> None:
-    @api.operation("GET", "/ingest-keys/{key_id}/events")
+    @api.operation("GET", "/ingest-keys/{key_id}/events", raises=(NotFound,))
     async def list_key_events(
-        connection: Connection, key_id: Id, query: KeyEventsQuery
+        connection: Connection, key_id: Id, query: KeyEventsQuery, caller: Principal
     ) -> KeyEventPage:
-        """What was sent with a key, by student and time."""
-        return await key_events.events_of(connection, f"key {key_id}", query)
+        """What was sent with a key, by student and time.
+
+        Instructors see what is of the key's class and of none.
+        """
+        class_id = await withdrawals.class_of_key(connection, key_id)
+        only = None if caller.role == "admin" else [class_id or NO_CLASS, NO_CLASS]
+        return await key_events.events_of(connection, f"key {key_id}", query, only)
 
     @api.operation("GET", "/ingest-keys/{key_id}/students")
     async def list_key_students(
@@ -72,10 +78,14 @@ def _declare_keys(api: Api, wake: Callable[[], None]) -> None:
         """Withdraws what was sent with a key in a span of time, by receipt, in the background.
 
         It counts for nothing then, and a retry of it is a duplicate. To stop a key, revoke it
-        first: what a spool still has, or is being stored, is not withdrawn.
+        first: what a spool still has, or is being stored, is not withdrawn. By an instructor: what
+        is of the key's class and of none; what was assigned to another class stays.
         """
         after_commit(wake)
-        return await withdrawals.of_key(connection, key_id, body, caller.name)
+        only_class = caller.role != "admin"
+        return await withdrawals.of_key(
+            connection, key_id, body, only_class=only_class, by=caller.name
+        )
 
 
 def _declare_tokens(api: Api, wake: Callable[[], None]) -> None:
@@ -88,7 +98,7 @@ def _declare_tokens(api: Api, wake: Callable[[], None]) -> None:
         Instructors see what is of the class that it was issued for.
         """
         class_id = await withdrawals.class_of_token(connection, token_id)
-        only = None if caller.role == "admin" else class_id
+        only = None if caller.role == "admin" else [class_id or NO_CLASS]
         return await key_events.events_of(connection, f"token {token_id}", query, only)
 
     @api.operation(

@@ -436,6 +436,25 @@ async def test_a_student_s_token_is_withdrawn_by_its_teacher_in_the_class_only(
     assert (await classroom.ended(answer.json()["id"], "withdrawn"))["events"] == 1
 
 
+async def test_what_was_assigned_to_another_class_is_its_own(
+    classroom: Classroom, postgres: Address
+) -> None:
+    await classroom.post(1, *lesson("hanako"), *lesson("taro"))
+    other_id = (await create_class(classroom.api))["id"]
+    (student,) = [
+        each["student_id"] for each in await classroom.listed() if each["user_id"] == "taro"
+    ][:1]
+    move = {"student_id": student, "from_class_id": classroom.id, "since": LONG_AGO}
+    answer = await classroom.api.post(f"/classes/{other_id}/assign", json=move)
+    assert answer.is_success, answer.text
+    assert {each["user_id"] for each in await classroom.listed()} == {"hanako"}
+    receipt = await classroom.withdraw()
+    assert receipt["events"] == len(lesson("hanako"))
+    query = "SELECT count(*) AS n FROM cell_executions WHERE class_id = $1 AND excluded IS NULL"
+    (kept,) = await fetch(postgres, query.replace("$1", str(other_id)))
+    assert kept["n"] > 0
+
+
 async def test_numbers_stay_exact_while_events_arrive(
     classroom: Classroom, postgres: Address
 ) -> None:
