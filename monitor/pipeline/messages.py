@@ -74,7 +74,7 @@ class Messages:
                     "execution_update",
                     of_place.channels,
                     resolved.at,
-                    ExecutionUpdate(  # by position: keywords would take half a microsecond longer
+                    ExecutionUpdate(  # by position: keywords take 0.1 µs longer
                         event.id,
                         event.type,
                         event.student,

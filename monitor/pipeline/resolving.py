@@ -15,6 +15,7 @@ from monitor.pipeline.rosters import Refusal, RosterCache, Version
 from monitor.pipeline.senders import Sender
 
 _MICROSECOND = timedelta(microseconds=1)
+_MAX_KNOWN = 100_000  # students, sessions and sources in memory
 
 
 class Resolved(msgspec.Struct, frozen=True, gc=False):
@@ -79,8 +80,9 @@ class Resolver:
         self._known = {}
 
     async def resolve(self, connection: asyncpg.Connection, events: list[Event]) -> Batch:
-        """The batch as it is to be stored."""
-        if self._ids.make_room() or self._rosters.is_outdated:
+        """Resolves the events of a batch."""
+        is_full = self._ids.make_room() or len(self._known) > _MAX_KNOWN
+        if is_full or self._rosters.is_outdated:
             self.outdate()
             await self._rosters.load(connection)
         if self._rosters.merged != self._merged:

@@ -15,9 +15,11 @@ import asyncpg
 import pytest
 
 from monitor.errors import SpoolError
+from monitor.events.event import Payload, Source
 from monitor.health import Counts
 from monitor.pipeline.spool.entries import Spool
 from tests.support.consumers import run_consumers
+from tests.support.factories import make_event
 from tests.support.waiting import eventually
 
 SPOOLS = Path(__file__).parent / "spools"
@@ -78,6 +80,18 @@ async def test_events_of_format_1_go_to_the_class_of_their_key(
         ("taro", "help", None, "{}", 7),
         ("花子", "cell_executed", "print('花')", '{"room": 7}', 0),
     ]
+
+
+async def test_drained_events_of_one_source_share_it(tmp_path: Path) -> None:
+    """What is known of a student and a source is found by the source itself."""
+    spool = Spool.open(tmp_path, 1_000_000)
+    for _ in range(2):
+        event = make_event(source=Source("key 7", 7))
+        await spool.append([Payload([event], [])])
+    (first,), (second,) = (each.events for each in (await spool.oldest(10, 10_000)).payloads)
+    await spool.close()
+    assert first.source == Source("key 7", 7)
+    assert first.source is second.source
 
 
 async def test_a_spool_keeps_the_format_that_this_version_writes(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import msgspec
 
 from monitor.errors import SpoolError, SpoolFull
-from monitor.events.event import Payload, Rejected
+from monitor.events.event import Payload, Rejected, Source
 
 T = TypeVar("T")
 
@@ -215,11 +215,19 @@ def _payload(count: int, body: bytes) -> Payload:
     reason = "The spool holds it in a form that can't be read"
     try:
         if len(payload := _decode(body)) == count:
+            for event in payload.events:
+                event.source = _same(event.source)
             return payload
     except msgspec.MsgspecError as error:
         reason += f": {error}"
     letters = [Rejected(index, "", reason, raw) for index, raw in enumerate(_raw(count, body))]
     return Payload([], letters)
+
+
+@lru_cache(4096)
+def _same(source: Source) -> Source:
+    """One object for equal sources: what is known of a student and a source is found by it."""
+    return source
 
 
 def _raw(count: int, body: bytes) -> list[str]:
