@@ -4,7 +4,8 @@ SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+	--no-header --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links \
+	pyproject.toml
 
 .PHONY: help install run demo test test-fast test-available chaos check fuzz bench screenshots lock wheel clean
 
