@@ -71,7 +71,7 @@ async def committed_rate(
 
 async def _committed(connection: asyncpg.Connection) -> int:
     """The events committed so far, from the students' counters: cheaper than counting rows."""
-    return int(await connection.fetchval("SELECT coalesce(sum(executions), 0) FROM students"))
+    return int(await connection.fetchval("SELECT coalesce(sum(executions), 0) FROM student_states"))
 
 
 async def _drained(connection: asyncpg.Connection) -> None:
