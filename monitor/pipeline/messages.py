@@ -15,7 +15,7 @@ from monitor.live.history import Publication
 from monitor.pipeline.class_choice import Member, Place
 from monitor.pipeline.postgres import State, Stored
 
-_MAX_SHOWN = 50_000  # students and classes whose names are remembered
+_MAX_SHOWN = 50_000  # places, and students and classes, whose names are remembered
 
 
 class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
@@ -40,12 +40,16 @@ class ExecutionUpdate(msgspec.Struct, rename="camel", gc=False):
     team: str | UnsetType | None = UNSET
 
 
-class _Common(NamedTuple):
-    """What all messages of a batch about one place have in common."""
+class _Audience(NamedTuple):
+    """Who gets the messages about a place, which is kept so that its id stays its own.
 
+    `claimed` are the name and the team that the student's state had when this was made.
+    """
+
+    place: Place
     channels: list[str]
     class_id: int | None
-    state: State
+    claimed: tuple[str | None, str | None]
 
 
 class Messages:
@@ -53,46 +57,52 @@ class Messages:
 
     def __init__(self, is_open: bool) -> None:
         self._is_open = is_open
+        self._audiences: dict[int, _Audience] = {}  # by the id of the place
         self._shown: dict[tuple[int, int], _Names] = {}
 
     def of(self, stored: Stored) -> list[Publication]:
         """The messages about a batch, in its order."""
-        common: dict[int, _Common] = {}
+        of_batch: dict[int, tuple[list[str], int | None, int, int]] = {}
         messages = []
         for event, resolved in zip(stored.events, stored.resolved, strict=True):
             place = resolved.place
-            of_place = common.get(id(place))
-            update = _UNCHANGED
-            if of_place is None:
+            common, names = of_batch.get(id(place)), None
+            if common is None:
                 state = stored.states[place.student, place.class_id]
-                common[id(place)] = of_place = _Common(
-                    self._channels(event.student, place), place.class_id or None, state
-                )
-                update = self._new_names(place, state)
-            messages.append(
-                Publication(
-                    "execution_update",
-                    of_place.channels,
-                    resolved.at,
-                    ExecutionUpdate(  # by position: keywords take 0.1 µs longer
-                        event.id,
-                        event.type,
-                        event.student,
-                        of_place.class_id,
-                        event.notebook,
-                        event.cell,
-                        event.cell_index,
-                        status(event),
-                        of_place.state.executions,
-                        of_place.state.errors,
-                        event.source.verified,
-                        *update,
-                    ),
-                )
+                audience = self._audiences.get(id(place))
+                if audience is None or audience.claimed != (state.name, state.team):
+                    audience = self._audience(event.student, place, state)
+                    names = self._new_names(place, state)
+                common = audience.channels, audience.class_id, state.executions, state.errors
+                of_batch[id(place)] = common
+            channels, class_id, executions, errors = common
+            update = ExecutionUpdate(  # by position: keywords take 0.1 µs longer
+                event.id,
+                event.type,
+                event.student,
+                class_id,
+                event.notebook,
+                event.cell,
+                event.cell_index,
+                status(event),
+                executions,
+                errors,
+                event.source.verified,
             )
+            if names:
+                update.name, update.team = names
+            messages.append(Publication("execution_update", channels, resolved.at, update))
         return messages
 
-    def _new_names(self, place: Place, state: State) -> "_Names":
+    def _audience(self, user_id: str, place: Place, state: State) -> _Audience:
+        if len(self._audiences) >= _MAX_SHOWN:
+            self._audiences.clear()
+        self._audiences[id(place)] = audience = _Audience(
+            place, self._channels(user_id, place), place.class_id or None, (state.name, state.team)
+        )
+        return audience
+
+    def _new_names(self, place: Place, state: State) -> "_Names | None":
         """The student's name and team as the class shows them, if they may be new.
 
         What was done in no class is for several classes: they may show different ones.
@@ -101,7 +111,7 @@ class Messages:
         names, *others = attended or {_names(place.line, state)}
         key = (place.student, place.class_id)
         if others or self._shown.get(key) == names:
-            return _UNCHANGED
+            return None
         if len(self._shown) >= _MAX_SHOWN:
             self._shown.clear()
         self._shown[key] = names
@@ -136,10 +146,10 @@ _VISIBLE = re.compile(
 
 
 class _Names(NamedTuple):
-    """The name and the team of a student; UNSET where they are not new."""
+    """The name and the team of a student."""
 
-    name: str | UnsetType | None
-    team: str | UnsetType | None
+    name: str | None
+    team: str | None
 
 
 def _names(line: Member | None, state: State) -> _Names:
@@ -148,6 +158,3 @@ def _names(line: Member | None, state: State) -> _Names:
     if line is None:
         return _Names(name, team)
     return _Names(line.name or name, line.team or team or line.record_team)
-
-
-_UNCHANGED = _Names(UNSET, UNSET)

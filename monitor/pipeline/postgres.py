@@ -202,16 +202,16 @@ class _RostersChanged(Exception):
 
 def _check_version(batch: Batch, states: list[asyncpg.Record], accepts_changes: bool) -> None:
     """Raises _RostersChanged, in the transaction that stores the batch."""
-    if states and not accepts_changes and tuple(states[0]["version"]) != batch.version:
+    if not states or accepts_changes:
+        return
+    if (states[0]["changes"], states[0]["sum_of_changes"]) != batch.version:
         raise _RostersChanged
 
 
 def _stored(batch: Batch, copied: Copied, rows: list[asyncpg.Record]) -> Stored:
     states = {
-        (row["student_id"], row["class_id"]): State(
-            row["executions"], row["errors"], row["name"], row["team"]
-        )
-        for row in rows
+        (row["student_id"], row["class_id"]): State(*row[2:6])
+        for row in rows  # named: 1 µs longer
     }
     outbox_id = rows[0]["outbox_id"] if rows else None
     if len(copied.new) == len(batch.events):

@@ -90,5 +90,5 @@ RECORD_BATCH = f"""
     JOIN locked USING (student_id, class_id)
     WHERE s.student_id = d.student_id AND s.class_id = d.class_id
     RETURNING s.student_id, s.class_id, s.executions, s.errors, s.name, s.team,
-        (SELECT id FROM points) AS outbox_id, ARRAY[{VERSION}] AS version
+        (SELECT id FROM points) AS outbox_id, {VERSION}
 """  # noqa: S608 - constants

@@ -170,17 +170,15 @@ class Resolver:
     async def _resolve(
         self, connection: asyncpg.Connection, events: list[Event], known: list[_Known]
     ) -> list[Resolved]:
+        aliases = _aliases(events, known)
         missing = {
             (each.place.class_id, event.notebook)
-            for event, each in zip(events, known, strict=True)
-            if event.notebook and event.notebook not in each.aliases
+            for event, each, alias in zip(events, known, aliases, strict=True)
+            if alias is None and event.notebook
         }
         if missing:
             await self._ids.add_aliases(connection, missing)
-        aliases = [
-            each.aliases[event.notebook] if event.notebook else None
-            for event, each in zip(events, known, strict=True)
-        ]
+            aliases = _aliases(events, known)
         cells = await self._ids.cells(connection, events, aliases)
         resolved = []
         for event, (place, sender, _, _), alias, cell in zip(
@@ -188,15 +186,22 @@ class Resolver:
         ):
             event.class_id = place.class_id
             at, received_at, offset = event.time, event.received_at, sender.offset
-            if offset and at != received_at:  # else it has no time of its own
+            if offset:
+                if at == received_at:  # it has no time of its own
+                    offset = 0
                 at += offset * _MICROSECOND
-            else:
-                offset = 0
             if at > received_at:
                 at = received_at
             session = sender.id if event.session else None
             resolved.append(Resolved(place, session, alias, cell, offset, at))
         return resolved
+
+
+def _aliases(events: list[Event], known: list[_Known]) -> list[int | None]:
+    """The ids of the notebooks as the events name them; None where that is not known."""
+    return [
+        each.aliases.get(event.notebook or "") for event, each in zip(events, known, strict=True)
+    ]
 
 
 def _with_same_sender(events: list[Event], chosen: list[int]) -> list[int]:

@@ -20,10 +20,10 @@ from monitor.pipeline.class_choice import (
     place_of,
 )
 
-# Of roster_changes: two columns.
+# Of roster_changes.
 VERSION = """
-    (SELECT count(*) FROM roster_changes),
-    (SELECT COALESCE(sum(id), 0)::bigint FROM roster_changes)
+    (SELECT count(*) FROM roster_changes) AS changes,
+    (SELECT COALESCE(sum(id), 0)::bigint FROM roster_changes) AS sum_of_changes
 """
 _MAX_AGE = 60.0  # seconds in memory: students' own credentials end without a change of rosters
 _NOT_TAKEN = frozenset({"not_on_roster", "too_many_waiting"})

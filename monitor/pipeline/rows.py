@@ -166,11 +166,16 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
             self.help_at = max(self.help_at or at, at)
         elif event.type == "help_stop":
             self.help_stop_at = max(self.help_stop_at or at, at)
-        name = event.name
+        source, name, email, team = event.source, event.name, event.email, event.team
         if name and at >= self.name_at and (at > self.name_at or name > self.name):
-            self.name_at, self.name, self.name_by = at, name, event.source.credential
-        if event.email or event.team or event.source.verified:
-            self._add_claims(event, at)
+            self.name_at, self.name, self.name_by = at, name, source.credential
+        if email and at >= self.email_at and (at > self.email_at or email > self.email):
+            self.email_at, self.email, self.email_by = at, email, source.credential
+        if team and at >= self.team_at and (at > self.team_at or team > self.team):
+            self.team_at, self.team, self.team_by = at, team, source.credential
+        if source.verified:
+            self.verified_by = source.credential
+            self.verified_until = _timestamp(source.valid_until)
 
     def _widen(self, clock_offset: int) -> None:
         self.least_offset = min(self.least_offset, clock_offset)
@@ -187,16 +192,6 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
         if at > self.last_success_at:
             insort(self.error_times, at)
             del self.error_times[:-MAX_ERRORS_IN_A_ROW]
-
-    def _add_claims(self, event: Event, at: datetime) -> None:
-        source = event.source
-        if event.email and (at, event.email) > (self.email_at, self.email):
-            self.email_at, self.email, self.email_by = at, event.email, source.credential
-        if event.team and (at, event.team) > (self.team_at, self.team):
-            self.team_at, self.team, self.team_by = at, event.team, source.credential
-        if source.verified:
-            self.verified_by = source.credential
-            self.verified_until = _timestamp(source.valid_until)
 
 
 def _timestamp(seconds: float | None) -> str:
@@ -227,14 +222,16 @@ def state_deltas(
 ) -> list[StateDelta]:
     """The events' changes to each student's state in each class."""
     deltas: dict[tuple[int, int], StateDelta] = {}
+    by_place: dict[int, StateDelta] = {}  # by its id: a look-up of numbers is the faster one
     for rows, is_new in ((new, True), (recommitted, False)):
         for row in rows:
             event, resolved = row.event, row.resolved
             place = resolved.place
-            key = (place.student, place.class_id)
-            delta = deltas.get(key)
+            delta = by_place.get(id(place))
             if delta is None:
-                deltas[key] = delta = StateDelta(*key, event.time, event.time)
+                key = (place.student, place.class_id)
+                delta = deltas.setdefault(key, StateDelta(*key, event.time, event.time))
+                by_place[id(place)] = delta
             outcome = row.values[_STATUS] if row.table is CELL_EXECUTIONS else None
             delta.add(event, resolved, outcome, is_new)
     return list(deltas.values())
