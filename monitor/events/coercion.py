@@ -97,16 +97,24 @@ def _lines(raw: bytes) -> str:
     try:
         lines = _STRINGS.decode(raw)
     except msgspec.ValidationError:
-        return _as_written(raw)
+        raise Unclear from None
     if any(line.endswith("\n") for line in lines[:-1]):
         return "".join(lines)
     return "\n".join(lines)
 
 
+def _message(raw: bytes) -> str:
+    """The text of a string or of lines; any other value as JSON."""
+    try:
+        return _lines(raw)
+    except Unclear:
+        return _as_written(raw)
+
+
 def _error(raw: bytes) -> str:
     """`name: message` of an error, or its lines."""
     if not raw.startswith(b"{"):
-        return _lines(raw)
+        return _message(raw)
     fields = _FIELDS.decode(raw)
     parts = [fields.get("ename", fields.get("name")), fields.get("evalue", fields.get("message"))]
     return ": ".join(_as_written(bytes(part)) for part in parts if part) or _as_written(raw)
@@ -135,7 +143,7 @@ def _output(raw: bytes, otherwise: str) -> str | CellOutput:
         text=_optional(fields, "text", _joined_text),
         ename=_optional(fields, "ename", _as_written),
         evalue=_optional(fields, "evalue", _as_written),
-        traceback=_optional(fields, "traceback", _lines),
+        traceback=_optional(fields, "traceback", _message),
     )
     data = bytes(fields.get("data", b""))
     if data.startswith(b"{"):

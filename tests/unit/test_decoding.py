@@ -119,6 +119,8 @@ def test_unknown_fields_named_like_metadata_lose_nothing() -> None:
         ({"hasError": "no"}, "hasError"),
         ({"sessionId": "x" * 513}, "sessionId"),
         ({"notebookPath": "あ" * 513}, "notebookPath"),
+        ({"code": 1}, "code"),
+        ({"code": ["a", 1]}, "code"),
         ({"teamName": ["a"]}, "teamName"),
         ({"userId": True}, "userId"),
         ({"userId": 1.5}, "userId"),

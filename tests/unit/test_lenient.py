@@ -114,8 +114,6 @@ def test_what_is_no_time_is_kept(time: Any) -> None:
         ({"code": ["a = 1\n", "b = 2"]}, {"code": "a = 1\nb = 2"}),
         ({"code": ["a = 1", "", "b = 2"]}, {"code": "a = 1\n\nb = 2"}),
         ({"code": []}, {"code": ""}),
-        ({"code": 1}, {"code": "1"}),
-        ({"code": {"a": [1]}}, {"code": '{"a": [1]}'}),
         ({"result": ["a\n", "b"], "cellIndex": "1"}, {"output": "a\nb", "cell_index": 1}),
         ({"result": ["a", 1, None, {"text": 5}]}, {"output": "a1null5"}),
         ({"result": 42}, {"output": "42"}),
