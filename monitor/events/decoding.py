@@ -14,6 +14,7 @@ from monitor.events.bounded import bounded_array
 from monitor.events.coercion import coerce, text_of
 from monitor.events.cutting import cut
 from monitor.events.dialects import EventData, SnakeEventData, to_event
+from monitor.events.escapes import repair
 from monitor.events.event import NO_SOURCE, Event, Payload, Rejected, Source, derived_id, time_of
 from monitor.events.json_text import in_utf8, without_nan
 from monitor.events.legacy import CellMonitorData, cell_to_event
@@ -55,16 +56,6 @@ CELL_MONITOR = _dialect(CellMonitorData, cell_to_event, "eventId", "timestamp")
 EVENT_DIALECTS = (_CAMEL, _SNAKE)
 _FIELDS = Decoder(dict[str, msgspec.Raw])
 _MISSING = re.compile("Object missing required field `(.*)`")
-
-_ESCAPE = re.compile(rb"\\u")  # `in` takes three times as long where there are many backslashes
-
-# Escapes that are legal JSON but that PostgreSQL can't store: NUL, and half of a surrogate pair.
-# Escaped backslashes and whole pairs match first, so that they are skipped.
-_ESCAPES = re.compile(
-    rb"(?:\\\\)+"
-    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))"
-)
 
 
 def decode(
@@ -135,18 +126,6 @@ def _cut(body: bytes, max_bytes: int, dialects: tuple[Dialect, ...]) -> bytes:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         limit = f"The body is larger than the limit, {max_bytes} bytes, and not one event"
         raise TooLarge(limit) from None
-
-
-def repair(body: bytes) -> bytes:
-    """The body with U+FFFD for each escaped NUL or half of a surrogate pair."""
-    if _ESCAPE.search(body):
-        return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
-    return body
-
-
-def marked(body: bytes, mark: bytes) -> bytes:
-    r"""The body with `mark` for the `\u` of each such escape: decodable without loss."""
-    return _ESCAPES.sub(lambda match: mark + match[1][2:] if match[1] else match[0], body)
 
 
 def _refuse(message: str, kind: str) -> NoReturn:

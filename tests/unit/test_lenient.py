@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import astuple
 
 from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, Dialect, decode
+from monitor.events.escapes import repair
 from monitor.events.event import Event
 from monitor.events.json_text import without_nan
 from monitor.events.outputs import MAX_PICTURES, MAX_PICTURES_LENGTH
@@ -232,3 +233,20 @@ def test_an_odd_item_leaves_the_others_as_they_are() -> None:
     )
     assert [str(event.id) for event in events] == [ID, ID]
     assert [(each.index, each.path) for each in rejected] == [(1, "cellIndex"), (3, "")]
+
+
+@pytest.mark.parametrize("shift", range(14))
+@pytest.mark.parametrize(
+    ("unit", "plain"),
+    [
+        (rb"\ud83d\ude00", rb"\ud83d\ude00"),
+        (rb"\ud83d\ud83d\ude00", rb"\ufffd\ud83d\ude00"),
+        (rb"\\ud83d", rb"\\ud83d"),
+        (rb"\\\u0000", rb"\\\ufffd"),
+        (rb"\u3042\udc00\n", rb"\u3042\ufffd\n"),
+    ],
+)
+def test_a_large_body_is_repaired_in_slices(shift: int, unit: bytes, plain: bytes) -> None:
+    count = 2 * 1024 * 1024 // len(unit)
+    before = b"x" * shift
+    assert repair(before + unit * count) == before + plain * count
