@@ -10,6 +10,7 @@ _ESCAPES = re.compile(
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
+_STARTS = (rb"\u0000", rb"\ud", rb"\uD")
 _FIRST_HALF = re.compile(rb"\\u[dD][89abAB]..")
 _SLICE = 1024 * 1024  # bytes; looking for escapes, `re` lets no other thread run
 _LONGEST = 12  # characters of a pair
@@ -17,12 +18,10 @@ _LONGEST = 12  # characters of a pair
 
 def repair(body: bytes) -> bytes:
     """The body with U+FFFD for each escaped NUL or half of a surrogate pair."""
-    if not _ESCAPE.search(body):
+    if not _ESCAPE.search(body) or not any(start in body for start in _STARTS):
         return body
     if len(body) <= _SLICE:
         return _repaired(body)
-    if not any(escape in body for escape in (rb"\u0000", rb"\ud", rb"\uD")):
-        return body
     repaired, start = bytearray(), 0
     while start < len(body):
         end = _end_of_slice(body, start)
