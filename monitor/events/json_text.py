@@ -10,7 +10,9 @@ _BOMS = {  # in this order: that of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _NO_NUMBER = re.compile(b"NaN|Infinity")
-_BEFORE_VALUE, _AFTER_VALUE = frozenset(b"[:, \t\r\n"), frozenset(b"]}, \t\r\n")
+_NO_NUMBER_VALUE = re.compile(rb"(?<![^\s:,\[])[-+]?(?:NaN|Infinity)(?![^\s,\]}])")
+_SLICE = 256 * 1024  # bytes; `re` lets no other thread run
+_BEFORE = 2  # bytes that decide whether it is a value: a sign, and what is before it
 
 
 def in_utf8(body: bytes) -> bytes:
@@ -28,25 +30,28 @@ def without_nan(body: bytes) -> bytes:
     if b"NaN" not in body and b"Infinity" not in body:
         return body
     plain = with_plain_quotes(body)
-    replaced, copied_to, counted_to, in_string = bytearray(), 0, 0, 0
-    for match in _NO_NUMBER.finditer(plain):
-        start, end = match.span()
-        in_string ^= plain.count(b'"', counted_to, start) & 1
-        counted_to = start
+    replaced, copied_to, counted_to = bytearray(), 0, 0
+    while match := _NO_NUMBER.search(plain, counted_to):
+        start = match.start()
+        in_string = plain.count(b'"', counted_to, start) % 2
+        quote = plain.find(b'"', start)
         if in_string:
+            if quote < 0:
+                break
+            counted_to = quote + 1
             continue
-        if plain[start - 1 : start] in (b"-", b"+"):
-            start -= 1
-        if _is_value(plain, start, end):
-            replaced += body[copied_to:start]
-            replaced += b"null"
-            copied_to = end
+        counted_to = _end_of_slice(plain, start, quote if quote >= 0 else len(plain))
+        start = max(start - _BEFORE, copied_to)
+        replaced += body[copied_to:start]
+        replaced += _NO_NUMBER_VALUE.sub(b"null", body[start:counted_to])
+        copied_to = counted_to
     return bytes(replaced + body[copied_to:]) if copied_to else body
 
 
-def _is_value(text: bytes, start: int, end: int) -> bool:
-    before, after = text[start - 1 : start], text[end : end + 1]
-    return (not before or before[0] in _BEFORE_VALUE) and (not after or after[0] in _AFTER_VALUE)
+def _end_of_slice(plain: bytes, start: int, end: int) -> int:
+    """Where a slice ends that has no part of a string: at `end`, or at a comma before."""
+    comma = plain.find(b",", start + _SLICE, end)
+    return end if comma < 0 else comma
 
 
 def with_plain_quotes(text: bytes) -> bytes:
