@@ -9,6 +9,7 @@ from monitor.http import openapi
 from monitor.http.answers import TOTAL
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
+from monitor.http.event_bodies import EventBodies
 from monitor.http.operations import Api
 from monitor.routes import (
     assignments,
@@ -53,7 +54,10 @@ def create_app(
     components = Components(settings, postgres, embedded)
     prefix, gate = settings.api_v1_str, components.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
-    intake = events.Intake(components.queue, bodies, settings.max_request_events, gate.admit)
+    event_bodies = EventBodies(
+        settings.max_request_bytes, settings.queue_max_bytes, settings.backend_cors_origins
+    )
+    intake = events.Intake(components.queue, event_bodies, settings.max_request_events, gate.admit)
     api = Api(prefix, bodies, components.database, components.reads, address=settings.public_url)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))

@@ -4,15 +4,19 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 from msgspec.json import Decoder
 
 from monitor.errors import Detail, InvalidBody, InvalidItem, TooLarge
+from monitor.events.bounded import bounded_array
+from monitor.events.coercion import coerce, text_of
+from monitor.events.cutting import cut
 from monitor.events.dialects import EventData, SnakeEventData, to_event
+from monitor.events.escapes import repair
 from monitor.events.event import NO_SOURCE, Event, Payload, Rejected, Source, derived_id, time_of
+from monitor.events.json_text import in_utf8, without_nan
 from monitor.events.legacy import CellMonitorData, cell_to_event
 from monitor.events.metadata import Metadata, as_raw, merged
 
@@ -25,7 +29,7 @@ class Dialect(NamedTuple):
     batch: Decoder[Any]
     item: Decoder[Any]
     to_event: Callable[[Any, datetime, Source], Event]
-    fields: frozenset[str]  # on the wire
+    fields: dict[str, str]  # on the wire: their names here
     id_field: str
     time_field: str
 
@@ -40,7 +44,7 @@ def _dialect(
         batch=Decoder(list[struct]),  # type: ignore[valid-type]
         item=Decoder(struct),
         to_event=to_event,
-        fields=frozenset(field.encode_name for field in msgspec.structs.fields(struct)),
+        fields={field.encode_name: field.name for field in msgspec.structs.fields(struct)},
         id_field=id_field,
         time_field=time_field,
     )
@@ -50,20 +54,8 @@ _CAMEL = _dialect(EventData, to_event, "eventId", "eventTime")
 _SNAKE = _dialect(SnakeEventData, to_event, "event_id", "timestamp")
 CELL_MONITOR = _dialect(CellMonitorData, cell_to_event, "eventId", "timestamp")
 EVENT_DIALECTS = (_CAMEL, _SNAKE)
-_ABSENT = msgspec.Raw()
-_STRING = Decoder(str)
 _FIELDS = Decoder(dict[str, msgspec.Raw])
 _MISSING = re.compile("Object missing required field `(.*)`")
-
-_ESCAPE = re.compile(rb"\\u")  # `in` takes three times as long where there are many backslashes
-
-# Escapes that are legal JSON but that PostgreSQL can't store: NUL, and half of a surrogate pair.
-# Escaped backslashes and whole pairs match first, so that they are skipped.
-_ESCAPES = re.compile(
-    rb"(?:\\\\)+"
-    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))"
-)
 
 
 def decode(
@@ -72,45 +64,68 @@ def decode(
     max_events: int,
     dialects: tuple[Dialect, ...] = EVENT_DIALECTS,
     source: Source = NO_SOURCE,
+    max_bytes: int | None = None,
 ) -> Payload:
     """The events of a JSON array, each item in one of the dialects, and the invalid items.
 
     `received_at` (UTC) is the time of receipt; `max_events` limits the number of items, which
-    `source` has sent. Raises InvalidBody if the body is not a JSON array, TooLarge if it has too
-    many items.
+    `source` has sent. A body of more than `max_bytes` has one item only, and is cut. Raises
+    InvalidBody if the body is not a JSON array, TooLarge if it has too many items.
     """
-    body = repair(body)
     try:
-        if body.count(b"{") > max_events:
-            _items(body, max_events)
-        for dialect in dialects:
-            try:
-                items = dialect.batch.decode(body)
-                convert = dialect.to_event
-                return Payload([convert(item, received_at, source) for item in items], [])
-            except (msgspec.ValidationError, InvalidItem):
-                continue
-        return _decode_items(body, received_at, max_events, dialects, source)
+        if max_bytes is not None and len(body) > max_bytes:
+            body = _cut(body, max_bytes, dialects)
+        try:
+            return _decode(repair(body), received_at, max_events, dialects, source)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            plain = without_nan(in_utf8(body))
+            if plain is body:
+                raise
+            return _decode(repair(plain), received_at, max_events, dialects, source)
     except msgspec.ValidationError as error:
         _refuse(str(error).removesuffix(" - at `$`"), "type_error")
     except msgspec.DecodeError as error:
         _refuse(str(error), "json_invalid")
     except UnicodeDecodeError as error:
-        _refuse(f"The body is not UTF-8: {error.reason}", "json_invalid")
+        _refuse(f"The body is not {error.encoding.upper()}: {error.reason}", "json_invalid")
     except RecursionError:
         _refuse("The body is nested too deep", "json_invalid")
 
 
-def repair(body: bytes) -> bytes:
-    """The body with U+FFFD for each escaped NUL or half of a surrogate pair."""
-    if _ESCAPE.search(body):
-        return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], body)
-    return body
+def _decode(
+    body: bytes,
+    received_at: datetime,
+    max_events: int,
+    dialects: tuple[Dialect, ...],
+    source: Source,
+) -> Payload:
+    if body.count(b"{") > max_events:
+        _items(body, max_events)
+    for dialect in dialects:
+        try:
+            items = dialect.batch.decode(body)
+            convert = dialect.to_event
+            return Payload([convert(item, received_at, source) for item in items], [])
+        except (msgspec.ValidationError, InvalidItem):
+            continue
+    return _decode_items(body, received_at, max_events, dialects, source)
 
 
-def marked(body: bytes, mark: bytes) -> bytes:
-    r"""The body with `mark` for the `\u` of each such escape: decodable without loss."""
-    return _ESCAPES.sub(lambda match: mark + match[1][2:] if match[1] else match[0], body)
+def _cut(body: bytes, max_bytes: int, dialects: tuple[Dialect, ...]) -> bytes:
+    """Raises TooLarge unless the body is one event."""
+    names = frozenset(name for dialect in dialects for name in dialect.fields)
+    try:
+        body = in_utf8(body)
+        try:
+            return cut(body, max_bytes, names)
+        except msgspec.DecodeError:
+            plain = repair(without_nan(body))
+            if plain is body:
+                raise
+            return cut(plain, max_bytes, names)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        limit = f"The body is larger than the limit, {max_bytes} bytes, and not one event"
+        raise TooLarge(limit) from None
 
 
 def _refuse(message: str, kind: str) -> NoReturn:
@@ -120,19 +135,11 @@ def _refuse(message: str, kind: str) -> NoReturn:
 def _items(body: bytes, max_events: int) -> list[msgspec.Raw]:
     """The items of an array. Raises TooLarge before more than `max_events` are in memory."""
     try:
-        items = msgspec.structs.astuple(_bounded_array_decoder(max_events).decode(body))
+        return bounded_array(body, max_events, strict=True)
     except msgspec.ValidationError as error:
         if "at most" in str(error):
             raise TooLarge(f"More events than the limit, {max_events}") from None
         raise
-    return [item for item in items if item is not _ABSENT]
-
-
-@lru_cache
-def _bounded_array_decoder(length: int) -> Decoder[msgspec.Struct]:
-    # msgspec builds a whole list before it checks its length; a struct it leaves after its fields.
-    fields = [(f"item{index}", msgspec.Raw, _ABSENT) for index in range(length)]
-    return Decoder(msgspec.defstruct("Items", fields, array_like=True, forbid_unknown_fields=True))
 
 
 def _decode_items(
@@ -173,28 +180,54 @@ def _decode_item(
 
 
 def _lenient(fields: Metadata, dialect: Dialect) -> Any:
-    """Decodes what the strict decoder refuses: unknown fields, ids of any form, odd times."""
-    id_field, time_field = dialect.id_field, dialect.time_field
+    """Decodes what the strict decoder refuses: unknown fields, ids of any form, odd values."""
     others = {name: fields.pop(name) for name in list(fields) if name not in dialect.fields}
-    if event_id := _text(fields, id_field):
-        fields[id_field] = as_raw(_uuid(event_id))
-    if time_text := _text(fields, time_field):
-        if time := time_of(time_text):
-            fields[time_field] = as_raw(time)
+    _read_id(fields, others, dialect.id_field)
+    _read_time(fields, others, dialect.time_field)
+    metadata: Metadata = {}
+    if raw := fields.pop("metadata", None):
+        if bytes(raw).startswith(b"{"):
+            metadata = _FIELDS.decode(raw)
         else:
-            others["eventTime"] = fields.pop(time_field)
-    metadata = bytes(fields.get("metadata", b"{}"))
-    if others and metadata.startswith(b"{"):  # the decoder refuses any other value
-        fields["metadata"] = as_raw(merged(_FIELDS.decode(metadata), others))
-    return _typed(msgspec.json.encode(fields), dialect.item)
+            others["metadata"] = raw
+    try:
+        return dialect.item.decode(_encoded(fields, metadata, others))
+    except msgspec.ValidationError:
+        others |= coerce(fields, dialect.fields.items())
+        return _typed(_encoded(fields, metadata, others), dialect.item)
 
 
-def _text(fields: Metadata, name: str) -> str:
-    """The field as text; an empty one is removed, like one that is absent."""
-    text = _typed(fields.get(name, b'""'), _STRING, name)
-    if not text:
-        fields.pop(name, None)
-    return text
+def _encoded(fields: Metadata, metadata: Metadata, others: Metadata) -> bytes:
+    """The item with its metadata, to which the other fields are added."""
+    if not metadata and not others:
+        return msgspec.json.encode(fields)
+    return msgspec.json.encode({**fields, "metadata": merged(metadata, others)})
+
+
+def _read_id(fields: Metadata, others: Metadata, name: str) -> None:
+    """Replaces an id that is no UUID by one that is derived from it."""
+    if name not in fields:
+        return
+    raw = fields.pop(name)
+    text = text_of(raw)
+    if text is None:
+        others["eventId"] = raw
+    elif text:
+        fields[name] = as_raw(_uuid(text))
+
+
+def _read_time(fields: Metadata, others: Metadata, name: str) -> None:
+    """Replaces a time of another form; what is no time is kept as `eventTime` in metadata."""
+    if name not in fields:
+        return
+    raw = fields.pop(name)
+    text = text_of(raw)
+    if text == "":
+        return
+    if time := time_of(text) if text else None:
+        fields[name] = as_raw(time)
+    else:
+        others["eventTime"] = raw
 
 
 def _uuid(text: str) -> uuid.UUID:

@@ -14,6 +14,12 @@ Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 NO_CLASS = 0  # the class_id of what belongs to no class
 OLDEST, NEWEST = timedelta(days=400), timedelta(days=1)  # usable times: before, after now
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_MILLISECONDS = (  # in the unit of numbers below each limit: those of 1973 to 5138 are recognised
+    (1e11, 1_000.0),
+    (1e14, 1.0),
+    (1e17, 1e-3),
+    (1e20, 1e-6),
+)
 _NAMESPACE = uuid.UUID("6c1f3a52-8a0e-5d7b-9d57-0f6a1a4c2e11")
 
 
@@ -115,7 +121,10 @@ def in_utc(time: datetime) -> datetime:
 
 
 def time_of(text: str) -> datetime | None:
-    """The time that a client writes, in ISO 8601 or milliseconds since 1970; None if it is none."""
+    """The time that a client writes, in ISO 8601 or as a number since 1970; None if it is none.
+
+    A number is in seconds, milliseconds, microseconds or nanoseconds, as its size makes clear.
+    """
     try:
         return msgspec.convert(text, datetime)  # rounds a long fraction as the strict decoder does
     except msgspec.ValidationError:
@@ -125,8 +134,10 @@ def time_of(text: str) -> datetime | None:
     except ValueError:
         pass
     try:
-        return _EPOCH + timedelta(milliseconds=float(text))
-    except (ValueError, OverflowError):
+        number = float(text)
+        unit = next(unit for limit, unit in _MILLISECONDS if abs(number) < limit)
+        return _EPOCH + timedelta(milliseconds=number * unit)
+    except (ValueError, OverflowError, StopIteration):
         return None
 
 

@@ -6,26 +6,61 @@ from typing import Any
 
 import msgspec
 
-from monitor.errors import InvalidItem
+from monitor.events.outputs import MAX_PICTURES_LENGTH
 
 Metadata = dict[str, msgspec.Raw]
 
-MAX_CHARACTERS = 256 * 1024
+MAX_CHARACTERS = 256 * 1024  # beside the pictures
+MAX_PICTURES_CHARACTERS = MAX_PICTURES_LENGTH + 16 * 1024  # their data, types and sizes
+CUT = "cut"  # the key that says what was cut or left out, each with its bytes as sent
+_MAX_NAMED = 20  # fields left out, by name
+_MAX_NAME = 100  # characters of such a name
 _UNUSUAL_NUMBER = re.compile("[eE][+-]?[0-9]{3}|[0-9]{1000}")
 _MAX_SCALE = 16_383  # decimal places that PostgreSQL can store
 
 
 def checked(metadata: Metadata) -> str:
-    """The metadata as JSON that PostgreSQL accepts and parses quickly. Raises InvalidItem."""
+    """The metadata as JSON that PostgreSQL accepts and parses quickly; `cut` names what isn't."""
     text = msgspec.json.encode(metadata).decode()
-    if len(text) > MAX_CHARACTERS:
-        raise InvalidItem("metadata", f"Longer than {MAX_CHARACTERS} characters")
-    if _UNUSUAL_NUMBER.search(text):
-        try:
-            _NUMBERS.decode(text)
-        except msgspec.ValidationError as error:
-            raise InvalidItem("metadata", str(error)) from None
+    if len(text) > MAX_CHARACTERS or _UNUSUAL_NUMBER.search(text):
+        return msgspec.json.encode(_storable(metadata)).decode()
     return text
+
+
+def _storable(metadata: Metadata) -> Metadata:
+    """The values that can be stored, in their order as long as there is room for them."""
+    kept: Metadata = {}
+    left_out: dict[str, int] = {}
+    left = MAX_CHARACTERS
+    for name, value in metadata.items():
+        length = len(bytes(value).decode())
+        room = MAX_PICTURES_CHARACTERS if name == "pictures" else left - len(name)
+        if length > room or not _has_usual_numbers(value):
+            left_out[name] = len(bytes(value))
+            continue
+        kept[name] = value
+        if name != "pictures":
+            left -= length + len(name)
+    return with_cut(kept, left_out) if left_out else kept
+
+
+def _has_usual_numbers(value: msgspec.Raw) -> bool:
+    if not _UNUSUAL_NUMBER.search(bytes(value).decode()):
+        return True
+    try:
+        _NUMBERS.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def with_cut(metadata: Metadata, cut: dict[str, int]) -> Metadata:
+    """The metadata with `cut`: the fields, and their bytes as sent; beyond 20 their sum."""
+    names = list(cut)
+    named = {name[:_MAX_NAME]: cut[name] for name in names[:_MAX_NAMED]}
+    if others := names[_MAX_NAMED:]:
+        named["others"] = sum(cut[name] for name in others)
+    return merged(metadata, {CUT: as_raw(named)})
 
 
 def merged(metadata: Metadata | None, others: Metadata) -> Metadata:

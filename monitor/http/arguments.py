@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from monitor.errors import Detail, InvalidBody
-from monitor.events.decoding import marked, repair
+from monitor.events.escapes import marked, repair
 from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BodyReader
 
 _MISSING = re.compile("Object missing required field `(.*)`")

@@ -26,7 +26,7 @@ class BodyReader:
     """
 
     def __init__(self, max_bytes: int, max_held: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._max_held = max_held
         self._held = 0
         self._gunzips = asyncio.Semaphore(_MAX_GUNZIPS)
@@ -37,54 +37,76 @@ class BodyReader:
         Raises Unsupported, TooLarge, BrokenGzip, ClientGone, and Unavailable when incomplete bodies
         take too much memory.
         """
-        gzipped = _is_gzipped(dict(scope["headers"]), media_type, self._max_bytes)
+        headers = dict(scope["headers"])
+        sent = _value(headers, b"content-type", media_type).partition(";")[0].rstrip()
+        if sent != media_type and not (media_type == JSON and sent.endswith("+json")):
+            self._check_type(scope, sent, media_type)
+        gzipped = _is_gzipped(headers)
+        length = _value(headers, b"content-length", "0")
+        if length.isdigit() and int(length) > self.max_bytes:
+            self._grow(scope, int(length))
         message = await receive()
         if not gzipped and message["type"] == "http.request" and not message.get("more_body"):
             body: bytes = message.get("body", b"")
-            if len(body) > self._max_bytes:
-                raise _too_large(self._max_bytes)
+            if len(body) > self.max_bytes:
+                self._grow(scope, len(body))
             return body
-        return await self._read_parts(message, receive, gzipped)
+        return await self._read_parts(scope, message, receive, gzipped)
 
-    async def _read_parts(self, message: Message, receive: Receive, gzipped: bool) -> bytes:
+    async def _read_parts(
+        self, scope: Scope, message: Message, receive: Receive, gzipped: bool
+    ) -> bytes:
         parts: list[bytes] = []
-        size = 0
+        size = held = 0
         try:
             while True:
                 if message["type"] == "http.disconnect":
                     raise ClientGone("The client left while it was sending")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                self._hold(len(parts[-1]))
-                if size > self._max_bytes:
-                    raise _too_large(self._max_bytes)
+                if size > self.max_bytes:
+                    self._grow(scope, size)
+                else:
+                    held = size
+                    self._hold(len(parts[-1]))
                 if not message.get("more_body"):
                     break
                 message = await receive()
             body = b"".join(parts)
-            if not gzipped:
-                return body
-            async with self._gunzips:
-                return await run_in_threadpool(_gunzip, body, self._max_bytes)
+            parts.clear()
+            return await self._inflated(scope, body) if gzipped else body
         finally:
-            self._held -= size
+            self._held -= held
+
+    def _check_type(self, scope: Scope, sent: str, media_type: str) -> None:
+        """Raises Unsupported: bodies of another type than the one wanted are not read."""
+        raise Unsupported(f"Content-Type {sent!r}: send {media_type}")
+
+    def _grow(self, scope: Scope, size: int) -> None:
+        """Raises TooLarge: no body may be larger than `max_bytes`."""
+        raise too_large(self.max_bytes)
 
     def _hold(self, size: int) -> None:
         self._held += size
         if self._held > self._max_held:
             raise Unavailable(f"{self._held} bytes of requests are being received")
 
+    async def _inflated(self, scope: Scope, body: bytes) -> bytes:
+        return await self._gunzip(body, self.max_bytes)
 
-def _is_gzipped(headers: dict[bytes, bytes], media_type: str, max_bytes: int) -> bool:
-    sent = _value(headers, b"content-type", media_type).partition(";")[0].rstrip()
-    if sent != media_type and not (media_type == JSON and sent.endswith("+json")):
-        raise Unsupported(f"Content-Type {sent!r}: send {media_type}")
+    async def _gunzip(self, body: bytes, max_bytes: int) -> bytes:
+        async with self._gunzips:
+            return await run_in_threadpool(_gunzip, body, max_bytes)
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the limit, {max_bytes} bytes")
+
+
+def _is_gzipped(headers: dict[bytes, bytes]) -> bool:
     encoding = _value(headers, b"content-encoding", "identity")
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise Unsupported(f"Content-Encoding {encoding!r}: send gzip or identity")
-    length = _value(headers, b"content-length", "0")
-    if length.isdigit() and int(length) > max_bytes:
-        raise _too_large(max_bytes)
     return encoding != "identity"
 
 
@@ -101,14 +123,10 @@ def _gunzip(body: bytes, max_bytes: int) -> bytes:
         except zlib.error as error:
             raise BrokenGzip(f"The body is not gzip: {error}") from None
         if len(inflated) > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         if not member.eof:
             raise BrokenGzip("The gzip stream of the body ends too early")
         body = member.unused_data
         if not body:
             return inflated
     raise BrokenGzip(f"The body has more than {_MAX_MEMBERS} gzip members")
-
-
-def _too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"The body is larger than the limit, {max_bytes} bytes")

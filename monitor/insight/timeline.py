@@ -35,7 +35,8 @@ class Execution(msgspec.Struct, kw_only=True):
     `executed_at` is by the student's clock, `at` the same put right. `class_id` is null for what
     was done in no class. `verified` says that the student's own credential sent it. `excluded` is
     why it counts nowhere, `disputed` or `withdrawn`; else null. Markdown and raw cells have the
-    status `rendered`.
+    status `rendered`. `pictures` counts those that it showed; `/students/{id}/pictures` has them.
+    `output_cut` says that the output was longer, here or when it was sent.
     """
 
     event_id: uuid.UUID
@@ -54,6 +55,8 @@ class Execution(msgspec.Struct, kw_only=True):
     code: str | None
     output: str | None
     error: str | None
+    pictures: int
+    output_cut: bool
     verified: bool
     excluded: str | None
 
@@ -172,7 +175,13 @@ _SELECT_EXECUTIONS = """
         n.id AS notebook_id, n.path AS notebook_path, c.cell_id,
         NULLIF(c.position, -1) AS cell_position, e.execution_count, e.status, e.duration_ms,
         left(e.code, 10000) AS code, left(e.output, 10000) AS output,
-        left(e.error, 10000) AS error, e.verified, e.excluded
+        left(e.error, 10000) AS error,
+        CASE jsonb_typeof(e.metadata -> 'pictures')
+            WHEN 'array' THEN jsonb_array_length(e.metadata -> 'pictures') ELSE 0
+        END AS pictures,
+        length(e.output) > 10000 IS TRUE OR (jsonb_typeof(e.metadata -> 'cut') = 'object'
+            AND e.metadata -> 'cut' ?| ARRAY['result', 'output', 'outputs']) IS TRUE AS output_cut,
+        e.verified, e.excluded
     FROM executions_at($1, $2) AS e
     JOIN unnest($2::timestamptz[], $3::uuid[]) AS page (executed_at, event_id)
         USING (executed_at, event_id)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from monitor.events.decoding import repair
+from monitor.events.escapes import repair
 
 MAX_LENGTH = 100_000  # characters of Markdown that are rendered per notebook
 

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from monitor.database.resource import Invalid
-from monitor.events.decoding import repair
+from monitor.events.escapes import repair
 
 _FIELD = "notebook_content"
 

@@ -15,7 +15,8 @@ from monitor.events.decoding import EVENT_DIALECTS, Dialect, decode
 from monitor.events.dialects import EventData
 from monitor.events.event import Payload
 from monitor.http.answers import Answer, errors
-from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BodyReader, BrokenGzip
+from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BrokenGzip
+from monitor.http.event_bodies import EventBodies
 from monitor.http.operations import Operation
 from monitor.pipeline.queue import EventQueue, Receipt
 
@@ -34,7 +35,7 @@ class Intake(NamedTuple):
     """
 
     queue: EventQueue
-    bodies: BodyReader
+    bodies: EventBodies
     max_events: int
     admit: Callable[[Scope, Payload, int], None]
 
@@ -83,8 +84,11 @@ class EventsEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         intake = self._intake
-        body = await intake.bodies.read(scope, receive)
-        payload = await decode_body(body, intake.max_events, scope)
+        try:
+            body = await intake.bodies.read(scope, receive)
+            payload = await decode_body(intake, body, scope)
+        finally:
+            intake.bodies.release(scope)
         status, body = await store(intake, scope, payload, len(body))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -106,15 +110,15 @@ def operation(prefix: str, intake: Intake) -> Operation:
 
 
 async def decode_body(
-    body: bytes, max_events: int, scope: Scope, dialects: tuple[Dialect, ...] = EVENT_DIALECTS
+    intake: Intake, body: bytes, scope: Scope, dialects: tuple[Dialect, ...] = EVENT_DIALECTS
 ) -> Payload:
     """The items of a body received now by a call; a large one is decoded in a thread.
 
-    Raises InvalidBody if it isn't a JSON array, and TooLarge for more than `max_events` items.
+    Raises InvalidBody if it isn't a JSON array, and TooLarge for too many items.
     """
     received_at = datetime.now(UTC)
     source = source_of(scope["call"].principal, scope, received_at)
-    decoding = (body, received_at, max_events, dialects, source)
+    decoding = (body, received_at, intake.max_events, dialects, source, intake.bodies.max_bytes)
     if len(body) > THREAD_THRESHOLD_BYTES:
         return await run_in_threadpool(decode, *decoding)
     return decode(*decoding)
@@ -124,7 +128,8 @@ async def store(intake: Intake, scope: Scope, payload: Payload, size: int) -> tu
     """Stores the payload of a body of `size` bytes; the status and the JSON that answer it."""
     received = len(payload)
     intake.admit(scope, payload, size)
-    receipt = await intake.queue.put(payload, size) if received else Receipt()
+    kept = min(size, intake.bodies.max_bytes)  # a larger body has been cut
+    receipt = await intake.queue.put(payload, kept) if received else Receipt()
     result = _result(received, receipt)
     return 422 if isinstance(result, Refused) else 202, msgspec.json.encode(result)
 

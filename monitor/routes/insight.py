@@ -26,6 +26,7 @@ from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
 from monitor.insight.heatmap import StudentCell, student_cells
 from monitor.insight.overview import ClassOverview, OverviewQuery, overview
+from monitor.insight.pictures import Picture, PicturesQuery, pictures
 from monitor.insight.query import ClassIds, CursorPage, PageQuery, Query, shown_classes
 from monitor.insight.radar import ErrorGroup, Radar, RadarQuery, error_radar
 from monitor.insight.student import StudentSession, StudentSubmission, sessions, submissions
@@ -150,6 +151,14 @@ def _declare_timelines(api: Api, *, is_open: bool) -> None:
             return await snapshots.read_by_class(read, student_id=student_id)
 
         return await _pages(query, fetch_page, f"student-{student_id}-executions", Execution)
+
+    @api.operation("GET", f"{_STUDENT}/pictures", raises=(NotFound,))
+    async def get_pictures(
+        snapshots: Snapshots, student_id: Id, query: PicturesQuery
+    ) -> list[Picture]:
+        """The pictures that an execution of the student's showed, such as plots."""
+        read = partial(pictures, student_id=student_id, query=query)
+        return await snapshots.read_by_class(read, student_id=student_id)
 
     @api.operation("GET", f"{_STUDENT}/accesses", raises=(NotFound,), media=_MEDIA)
     async def get_accesses(

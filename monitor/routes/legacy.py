@@ -9,10 +9,20 @@ from starlette.responses import Response
 from monitor.errors import Detail, InvalidBody
 from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, Dialect
 from monitor.events.dialects import EventData
+from monitor.events.json_text import in_utf8
 from monitor.events.legacy import CellMonitorData
 from monitor.http.body import JSON
 from monitor.http.operations import Endpoint, Operation
 from monitor.routes.events import ANSWERS, Intake, decode_body, store
+
+
+def _text(body: bytes) -> bytes:
+    """The body without a byte order mark, so that it can stand in an array."""
+    try:
+        return in_utf8(body)
+    except UnicodeDecodeError as error:
+        reason = f"The body is not {error.encoding.upper()}: {error.reason}"
+        raise InvalidBody(Detail(("body",), reason, "json_invalid")) from None
 
 
 def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
@@ -22,14 +32,18 @@ def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
         request: Request, single: bool | None, dialects: tuple[Dialect, ...]
     ) -> Response:
         scope = request.scope
-        body = await intake.bodies.read(scope, request.receive)
-        if single is None:
-            single = body.lstrip()[:1] != b"["
-        array = b"[%s]" % body if single else body
-        payload = await decode_body(array, intake.max_events, scope, dialects)
+        try:
+            body = await intake.bodies.read(scope, request.receive)
+            size, body = len(body), _text(body)
+            if single is None:
+                single = body.lstrip()[:1] != b"["
+            array = b"[%s]" % body if single else body
+            payload = await decode_body(intake, array, scope, dialects)
+        finally:
+            intake.bodies.release(scope)
         if single and len(payload) != 1:
             raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
-        status, text = await store(intake, scope, payload, len(body))
+        status, text = await store(intake, scope, payload, size)
         return Response(text, status, media_type=JSON)
 
     async def post_student_progress(request: Request) -> Response:

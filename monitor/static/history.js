@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 import { button, el, failure, joinFacts, pre, shape } from "./dom.js";
 import { cellName, formatTime, t } from "./i18n.js";
+import { pictures } from "./pictures.js";
 
 /** @import { Access, Execution, Page } from "./types.d.ts" */
 
@@ -74,7 +75,7 @@ export class History {
   #newRuns({ items }) {
     const fresh = items.filter((item) => !this.#shown.has(item.event_id));
     for (const item of fresh) this.#shown.add(item.event_id);
-    return fresh.map((item) => runCard(item, this.#labelOf));
+    return fresh.map((item) => runCard(this.#studentId, item, this.#labelOf));
   }
 
   /**
@@ -104,10 +105,11 @@ export function fill(list, items) {
 }
 
 /**
+ * @param {number} studentId
  * @param {Execution} run
  * @param {ClassLabel} labelOf
  */
-function runCard(run, labelOf) {
+function runCard(studentId, run, labelOf) {
   const failed = run.status === "error";
   const rendered = run.status === "rendered";
   const facts = joinFacts([
@@ -127,6 +129,8 @@ function runCard(run, labelOf) {
     run.code ? pre(run.code) : null,
     run.error ? pre(run.error, "error") : null,
     run.output && run.output !== run.error ? pre(run.output, "output") : null,
+    run.output_cut ? el("p", { className: "hint", textContent: t("output_cut") }) : null,
+    pictures(studentId, run),
   );
 }
 

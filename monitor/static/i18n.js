@@ -4,6 +4,7 @@ import { HOME_TEXTS } from "./home-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
+import { PICTURE_TEXTS } from "./picture-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
@@ -15,6 +16,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 const TEXTS = {
   ...HOME_TEXTS,
   ...JOINING_TEXTS,
+  ...PICTURE_TEXTS,
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
   ...TOKEN_TEXTS,

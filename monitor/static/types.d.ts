@@ -358,7 +358,16 @@ export interface Execution {
   code: string | null;
   output: string | null;
   error: string | null;
+  pictures: number;
+  output_cut: boolean;
   excluded: Exclusion | null;
+  executed_at: string; // as the student's clock says
+}
+
+export interface Picture {
+  media_type: string;
+  bytes: number;
+  data: string | null; // in base64; null: too large to be kept
 }
 
 /** Why something that is stored doesn't count. */

@@ -3,6 +3,7 @@
 import re
 import time
 from typing import Any
+from uuid import UUID
 
 import httpx
 import jwt
@@ -123,9 +124,13 @@ def body_of(call: str, ids: dict[str, Any]) -> Any:
     }.get(call, [] if "events" in call or "progress" in call or "monitor" in call else {})
 
 
+_RUN = f"?event_id={UUID(int=0)}&executed_at=2026-01-01T00:00:00"
+QUERIES = {"GET /students/{student_id}/pictures": _RUN}
+
+
 async def ask(world: World, call: str, headers: dict[str, str], query: str = "") -> httpx.Response:
     method, path = call.split()
-    csv = path.endswith("/roster")
+    csv, query = path.endswith("/roster"), query or QUERIES.get(call, "")
     async with httpx.AsyncClient(base_url=world.url, timeout=15) as api:
         for prefix in ("/api/v1", ""):
             answer = await api.request(

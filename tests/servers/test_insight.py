@@ -344,6 +344,8 @@ async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> 
         "code": "1 + 1",
         "output": "2",
         "error": None,
+        "pictures": 0,
+        "output_cut": False,
         "verified": False,
         "excluded": None,
     }

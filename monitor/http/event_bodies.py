@@ -1,0 +1,75 @@
+"""Reads bodies of events: also as text, as pages send them, and larger ones of one event."""
+
+from starlette.types import Scope
+
+from monitor.auth.limits import network_of
+from monitor.auth.origins import Origins
+from monitor.auth.principal import NOBODY, OPEN
+from monitor.errors import TooLarge, Unavailable
+from monitor.http.body import BodyReader
+
+_LARGE = 3  # times `max_bytes`, the most that a body of one event may have
+_MAX_LARGE = 2  # bodies of more than `max_bytes` in memory, of all callers
+_HOLDER = "large body of"  # the key in the scope: its caller
+
+
+class EventBodies(BodyReader):
+    """Reads bodies of up to `max_bytes`, and up to three times that of one event.
+
+    The larger ones don't count as `max_held`: few of them are in memory at the same time, and one
+    of a caller. `origins` are those whose pages may post; text needs no preflight, so that it is
+    checked here. `*` stands for all.
+    """
+
+    def __init__(self, max_bytes: int, max_held: int, origins: list[str]) -> None:
+        super().__init__(max_bytes, max_held)
+        self.max_large_bytes = _LARGE * max_bytes
+        self._origins = None if "*" in origins else Origins(origins, loopback_only=False)
+        self._holders: list[str] = []
+
+    def release(self, scope: Scope) -> None:
+        """Makes room for other large bodies, once this call's is decoded, or was not read."""
+        if _HOLDER in scope:
+            self._holders.remove(scope.pop(_HOLDER))
+
+    def _check_type(self, scope: Scope, sent: str, media_type: str) -> None:
+        """Raises Unsupported, and Forbidden if text comes from a page of another origin."""
+        if sent != "text/plain":
+            super()._check_type(scope, sent, media_type)
+        if self._origins:
+            self._origins.check(scope)
+
+    def _grow(self, scope: Scope, size: int) -> None:
+        """Raises TooLarge, and Unavailable if the caller, or all, have too many large bodies."""
+        if size > self.max_large_bytes:
+            raise TooLarge(
+                f"The body is larger than the limit, {self.max_bytes} bytes,"
+                f" or {self.max_large_bytes} of one event"
+            )
+        if _HOLDER in scope:
+            return
+        caller = _caller(scope)
+        if len(self._holders) >= _MAX_LARGE or caller in self._holders:
+            raise Unavailable(f"Bodies of more than {self.max_bytes} bytes are being received")
+        self._holders.append(caller)
+        scope[_HOLDER] = caller
+
+    async def _inflated(self, scope: Scope, body: bytes) -> bytes:
+        try:
+            return await super()._inflated(scope, body)
+        except TooLarge:
+            self._grow(scope, self.max_bytes + 1)
+        try:
+            return await self._gunzip(body, self.max_large_bytes)
+        except TooLarge:
+            self._grow(scope, self.max_large_bytes + 1)
+            raise
+
+
+def _caller(scope: Scope) -> str:
+    """Who is charged for a request: the credential, or the address without one."""
+    principal = scope["call"].principal
+    if principal in (NOBODY, OPEN):
+        client = scope.get("client")
+        return network_of(client[0]) if client else ""
+    return str(principal.key)
