@@ -124,7 +124,8 @@ async def test_a_spreadsheet_is_a_roster(api: httpx.AsyncClient, encoding: str, 
     answer = await upload(api, class_id, text.encode(encoding))
     assert answer.status_code == 201, answer.text
     entries = await roster(api, class_id)
-    assert answer.json() == list(entries.values())
+    lines = {line["user_id"]: line["student_id"] for line in answer.json()["lines"]}
+    assert lines == {user_id: entry["student_id"] for user_id, entry in entries.items()}
     assert (entries[one]["name"], entries[one]["role"]) == ("花子", "student")
     assert (entries[other]["name"], entries[other]["role"]) == ("太郎, 二世", "teacher")
 
@@ -136,7 +137,7 @@ async def test_other_separators_and_english_headings_will_do(
     class_id, user_id = (await create_class(api))["id"], unique()
     lines = [["User_ID", "email", "team"], [user_id, "a@example.com", "チームA"]]
     body = "\n".join(mark.join(cells) for cells in lines).encode()
-    (entry,) = (await upload(api, class_id, body)).json()
+    (entry,) = (await upload(api, class_id, body)).json()["lines"]
     assert (entry["user_id"], entry["email"], entry["team"]) == (
         user_id, "a@example.com", "チームA"
     )  # fmt: skip

@@ -1,12 +1,14 @@
-"""Reads a class's roster from CSV as spreadsheets write it, with English or Japanese headings."""
+"""Reads a class's roster from a file as spreadsheets and learning management systems write it."""
 
 import csv
 import io
+from typing import NamedTuple
 
 import msgspec
 
 from monitor.errors import Detail, InvalidBody
-from monitor.lms.enrolment import Enrolment
+from monitor.lms.enrolment_report import RosterColumn, RosterEncoding, RosterFile, RosterRemark
+from monitor.lms.enrolment_rows import Enrolment, EnrolmentRows
 
 _HEADINGS = {
     "user_id": "user_id", "userid": "user_id", "ユーザーid": "user_id", "学籍番号": "user_id",
@@ -18,12 +20,18 @@ _HEADINGS = {
 _ROLES = {"学生": "student", "生徒": "student", "助手": "assistant", "教員": "teacher"}
 
 
-def parse(body: bytes) -> list[Enrolment]:
-    """The enrolments of a CSV file with headings, in UTF-8 or Shift_JIS.
+class ParsedRoster(NamedTuple):
+    """The enrolments of a file by line, how it was read, and what was left out."""
 
-    Cells are separated by commas, semicolons or tabs; unknown columns are ignored. Raises
-    InvalidBody, which names the line.
-    """
+    enrolments: EnrolmentRows
+    file: RosterFile
+    remarks: list[RosterRemark]
+
+
+def parse(
+    body: bytes, *, encoding: RosterEncoding | None = None, id_column: int | None = None
+) -> ParsedRoster:
+    """The enrolments of a file. Raises InvalidBody, which names the line."""
     text = _decode(body).replace("\0", "\ufffd")
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
@@ -32,9 +40,16 @@ def parse(body: bytes) -> list[Enrolment]:
         headings = [_HEADINGS.get(heading.strip().lower()) for heading in next(lines, [])]
         if "user_id" not in headings:
             raise _invalid(1, "The first line has no heading user_id (学籍番号)")
-        return [_enrolment(headings, row, lines.line_num) for row in lines if any(row)]
+        numbered = ((lines.line_num, row) for row in lines if any(row))
+        rows = {line: _enrolment(headings, row, line) for line, row in numbered}
     except csv.Error as error:
         raise _invalid(lines.line_num, str(error)) from None
+    columns = [
+        RosterColumn(number, None, field)  # type: ignore[arg-type]
+        for number, field in enumerate(headings, 1)
+    ]
+    file = RosterFile("headings", "utf-8", "comma", 1, columns)
+    return ParsedRoster(EnrolmentRows(rows, "Lines"), file, [])
 
 
 def _decode(body: bytes) -> str:
