@@ -147,12 +147,12 @@ async def test_other_separators_and_english_headings_will_do(
     ("body", "line", "reason"),
     [
         (b"", 1, "user_id"),
-        (b"name\nHanako\n", 1, "user_id"),
+        (b"name,team\nHanako,A\n", 1, "user_id"),
         (b"user_id,role\nx,student\ny,king\n", 3, "role"),
-        (b"user_id,name\nx,y\n,z\n", 3, "required"),
-        (b"user_id\n" + b"x" * 513, 2, "user_id"),
+        (b"user_id,name\nx,y\n,z\n", 3, "no id"),
+        (b"user_id\n" + b"x" * 513, 2, "513"),
         (b'user_id\n"x', 2, "end of data"),
-        (b"user_id\n\x81\n", 1, "UTF-8"),
+        (b"user_id\n\x81\n", 2, "UTF-8"),
     ],
 )
 async def test_a_line_that_is_wrong_is_named_and_nobody_enrolled(
