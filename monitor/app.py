@@ -21,6 +21,7 @@ from monitor.routes import (
     e2e_events,
     enrolment,
     events,
+    grades,
     health,
     help_queue,
     ingest_keys,
@@ -64,7 +65,8 @@ def create_app(
     api.operations.extend(legacy.operations(prefix, intake))
     is_open = gate.authenticator.is_open
     classes.declare(api, components.keyring.refresh)
-    enrolment.declare(api, is_open=is_open)
+    for rosters in (enrolment, grades):
+        rosters.declare(api, is_open=is_open)
     for routes in (students, notebooks, assignments):
         routes.declare(api)
     insight.declare(api, is_open=is_open)

@@ -36,11 +36,11 @@ AUDIT = Resource(AuditEntry, "audit_log", "entry")
 
 
 def is_audited(principal: Principal, method: str, arguments: Mapping[str, Any]) -> bool:
-    """Whether a call goes to the audit log: a change or a CSV export, and not a student's."""
+    """Whether a call goes to the audit log: a change or an export, and not a student's."""
     if principal.role not in ("instructor", "admin"):
         return False
     is_read = method in ("GET", "HEAD")
-    return not is_read or getattr(arguments.get("query"), "format", "") == "csv"
+    return not is_read or getattr(arguments.get("query"), "format", "json") != "json"
 
 
 async def record(

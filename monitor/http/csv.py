@@ -43,6 +43,23 @@ def csv_stream(
     return StreamingResponse(body(), headers=_headers(name), media_type=CSV)
 
 
+def csv_rows(
+    name: str,
+    rows: Iterable[Sequence[str]],
+    *,
+    is_safe: Callable[[str], bool],
+    has_mark: bool = True,
+) -> Response:
+    """These rows, headings first, as the file `name`.csv for another program.
+
+    Of the cells that a spreadsheet could take for a formula those that are `is_safe` stay as they
+    are. Without `has_mark` there is no byte order mark.
+    """
+    cells = ([cell if is_safe(cell) else _cell_value(cell) for cell in row] for row in rows)
+    body = (_BYTE_ORDER_MARK if has_mark else "") + _lines(cells)
+    return Response(body.encode(), headers=_headers(name), media_type=CSV)
+
+
 def _headers(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}.csv"'}
 

@@ -61,8 +61,8 @@ class Declaration:
 
     `context` are the handler's parameters that don't come from the request, by name: Connection,
     Transactions, Snapshots, AfterCommit, Principal or PublicUrl. `raises` are its errors beside
-    those that every operation has. `media` are types of answers beside JSON, by media type; the
-    handler returns them as a Response.
+    those that every operation has. `media` are types of answers beside JSON, by media type, and
+    `also` those with another status, by status; the handler returns both as a Response.
     """
 
     method: str
@@ -79,6 +79,7 @@ class Declaration:
     raises: tuple[type[MonitorError], ...] = ()
     body_media: str = JSON
     media: Mapping[str, Any] = field(default_factory=dict)
+    also: Mapping[int, Any] = field(default_factory=dict)
 
 
 class Api:
@@ -112,6 +113,7 @@ class Api:
         raises: tuple[type[MonitorError], ...] = (),
         body_media: str = JSON,
         media: Mapping[str, Any] | None = None,
+        also: Mapping[int, Any] | None = None,
     ) -> Callable[[OperationHandler], OperationHandler]:
         """Declares the decorated function as an operation; its docstring is the description.
 
@@ -150,6 +152,7 @@ class Api:
                     raises=raises,
                     body_media=body_media,
                     media=media or {},
+                    also=also or {},
                 )
             )
             return handler
@@ -160,6 +163,7 @@ class Api:
         """Adds an operation."""
         parameters, query, body = declared.parameters, declared.query, declared.body
         answers = {declared.status: answer(declared.returns, declared.media)}
+        answers |= {status: answer(kind, {}) for status, kind in declared.also.items()}
         answers |= errors_of(
             declared.raises, parameters=bool(parameters or query), body=body is not None
         )

@@ -84,7 +84,7 @@ class Transactions:
 
     async def verify(self, connection: Connection) -> None:
         """Authorises a call that reads, on somebody else's snapshot. Raises Forbidden."""
-        await verify(connection, self._principal, self._names, None)
+        await verify(connection, self._principal, self._names, None, as_teacher=self._as_teacher)
 
 
 class AfterCommit:

@@ -2,44 +2,19 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Literal
 
 import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from monitor.database.members import members
-from monitor.database.paging import Id, Listing, Page
+from monitor.database.paging import Listing, Page
 from monitor.database.resource import Unknown, values
 from monitor.errors import NotFound
-from monitor.events.event import Indexed, Required
+from monitor.events.event import Indexed
 from monitor.lms.classes import CLASSES
+from monitor.lms.enrolment_rows import ClassRole, Enrolment, EnrolmentRows, RosterRole, key_of
 from monitor.lms.students import ensure
-
-ClassRole = Literal["student", "assistant", "teacher"]
-RosterRole = Literal["student", "assistant", "teacher", "waiting"]
-
-
-class Enrolment(msgspec.Struct, kw_only=True):
-    """Enrols a student by `student_id` or by `user_id`; the latter is created if unknown.
-
-    Name, email and team replace those of the class's roster if given. Enrolling again changes the
-    role, and lets in who is waiting.
-    """
-
-    student_id: Id | None = None
-    user_id: Required | None = None
-    name: Indexed | None = None
-    email: Indexed | None = None
-    team: Indexed | None = None
-    role: ClassRole = "student"
-
-    def __post_init__(self) -> None:
-        if (self.student_id is None) == (self.user_id is None):
-            raise ValueError("One of student_id and user_id is required, and not both")
-
-
-Enrolments = Annotated[list[Enrolment], msgspec.Meta(max_length=10_000)]
 
 
 class RosterLineUpdate(msgspec.Struct):
@@ -79,22 +54,40 @@ async def list_roster(
     return Listing([RosterEntry(**row) for row in rows], total)
 
 
+async def current_ids(
+    connection: asyncpg.Connection, enrolments: Iterable[Enrolment]
+) -> dict[str | int, int]:
+    """The ids of the students who exist, of merged ones those that stay, by user_id and by id.
+
+    Raises Unknown for an unknown student_id.
+    """
+    ids = {each.student_id for each in enrolments if each.student_id is not None}
+    user_ids = {each.user_id for each in enrolments if each.user_id is not None}
+    rows = await connection.fetch(_SELECT_CURRENT_IDS, list(ids), list(user_ids))
+    by_id = {row["id"]: row["current"] for row in rows}
+    for student_id in sorted(ids - by_id.keys()):
+        raise Unknown("student_id", student_id)
+    return by_id | {row["user_id"]: row["current"] for row in rows}
+
+
 async def ensure_students(
-    connection: asyncpg.Connection, class_id: int, enrolments: list[Enrolment]
+    connection: asyncpg.Connection, class_id: int, enrolments: EnrolmentRows
 ) -> dict[int, Enrolment]:
     """The enrolments by student id, of a merged one the id that stays; creates unknown user_ids.
 
     Commit before `enrol`, because the pipeline creates students in another order. Raises NotFound,
-    and Unknown for an unknown student_id.
+    Unknown for an unknown student_id, and InvalidBody if two rows are of one student.
     """
     await CLASSES.get(connection, class_id)
-    by_id = await _current_ids(connection, enrolments)
-    user_ids = [each.user_id for each in enrolments if each.user_id is not None]
-    ids = await ensure(connection, user_ids)
-    return {
-        ids[each.user_id or ""] if each.student_id is None else by_id[each.student_id]: each
-        for each in enrolments
-    }
+    rows = enrolments.rows
+    await ensure(connection, [each.user_id for each in rows.values() if each.user_id is not None])
+    ids = await current_ids(connection, rows.values())
+    return enrolments.by_student({line: ids[key_of(each)] for line, each in rows.items()})
+
+
+async def user_ids_of(connection: asyncpg.Connection, ids: Iterable[int]) -> dict[int, str]:
+    """The user_ids of these students, by id."""
+    return dict(await connection.fetch(_SELECT_USER_IDS, list(ids)))
 
 
 async def enrol(connection: asyncpg.Connection, class_id: int, by_id: dict[int, Enrolment]) -> None:
@@ -110,6 +103,14 @@ async def enrol(connection: asyncpg.Connection, class_id: int, by_id: dict[int, 
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"The class {class_id} or one of the students does not exist") from None
     await connection.execute(_FORGET_REMOVALS, class_id, ids)
+
+
+async def all_entries(
+    connection: asyncpg.Connection, class_id: int, *, is_open: bool
+) -> list[RosterEntry]:
+    """The whole roster, in the order of user_id."""
+    rows = await connection.fetch(_SELECT_ROSTER + " ORDER BY user_id", class_id, is_open)
+    return [RosterEntry(**row) for row in rows]
 
 
 async def entries(
@@ -164,31 +165,24 @@ async def _entry(
     raise NotFound(f"The student {student_id} is not in the class {class_id}")
 
 
-async def _current_ids(
-    connection: asyncpg.Connection, enrolments: list[Enrolment]
-) -> dict[int, int]:
-    """The ids that stay by those that were sent. Raises Unknown."""
-    ids = [each.student_id for each in enrolments if each.student_id is not None]
-    current = dict(await connection.fetch(_SELECT_CURRENT_IDS, ids))
-    for student_id in ids:
-        if student_id not in current:
-            raise Unknown("student_id", student_id)
-    return current
-
-
 _TEXTS = ("name", "email", "team")
 
 _SELECT_CURRENT_IDS = """
-    SELECT id, COALESCE(merged_into, id) FROM students WHERE id = ANY ($1::bigint[])
+    SELECT id, user_id, COALESCE(merged_into, id) AS current FROM students
+    WHERE id = ANY ($1::bigint[]) OR user_id = ANY ($2::text[])
 """
+
+_SELECT_USER_IDS = "SELECT id, user_id FROM students WHERE id = ANY ($1::bigint[])"
 
 # In the order of ids, as class keys write rosters, to avoid deadlocks.
 _ENROL = """
     INSERT INTO student_classes AS line (class_id, student_id, role, name, email, team)
-    SELECT $1, student_id, role, name, email, team
+    SELECT $1, t.student_id, COALESCE(t.role, NULLIF(m.role, 'waiting'), 'student'),
+        t.name, t.email, t.team
     FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
         AS t (student_id, role, name, email, team)
-    ORDER BY student_id
+    LEFT JOIN student_classes AS m ON m.student_id = t.student_id AND m.class_id = $1
+    ORDER BY t.student_id
     ON CONFLICT (student_id, class_id) DO UPDATE SET
         role = EXCLUDED.role,
         name = COALESCE(EXCLUDED.name, line.name),

@@ -1,57 +1,145 @@
 """`/classes/{class_id}/students`: a class's roster."""
 
+from functools import partial
+
+from msgspec import UNSET
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
 from monitor.auth.principal import Principal
 from monitor.database.paging import Id, Listing, Page
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
 from monitor.http.operations import Api
+from monitor.http.responses import json_response
+from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import Transactions
-from monitor.lms import enrolment, roster_csv
-from monitor.lms.enrolment import Enrolment, Enrolments, RosterEntry, RosterLineUpdate
+from monitor.lms import enrolment
+from monitor.lms.enrolment import RosterEntry, RosterLineUpdate
+from monitor.lms.enrolment_plan import EnrolmentPlan, plan_enrolment
+from monitor.lms.enrolment_report import EnrolmentReport, EnrolQuery, RosterQuery
+from monitor.lms.enrolment_rows import Enrolment, EnrolmentRows, Enrolments, check_ids
+from monitor.lms.roster_files.file import ParsedRoster, parse
+
+_PREVIEW = {200: EnrolmentReport}
 
 
 def declare(api: Api, *, is_open: bool) -> None:
     """`is_open` is whether the server has no credentials."""
+    _declare_enrolments(api, is_open=is_open)
+    _declare_upload(api, is_open=is_open)
+    _declare_lines(api, is_open=is_open)
 
-    @api.operation("GET", "/classes/{class_id}/students", raises=(NotFound,))
-    async def list_class_students(
-        connection: Connection, class_id: Id, query: Page
-    ) -> Listing[RosterEntry]:
-        """The class's roster, in the order of user_id."""
-        return await enrolment.list_roster(connection, class_id, query, is_open=is_open)
 
-    @api.operation("POST", "/classes/{class_id}/students", status=201, raises=(NotFound,))
+def _declare_enrolments(api: Api, *, is_open: bool) -> None:
+    @api.operation(
+        "POST", "/classes/{class_id}/students", status=201, raises=(NotFound,), also=_PREVIEW
+    )
     async def enrol(
         transactions: Transactions,
+        snapshots: Snapshots,
+        caller: Principal,
         class_id: Id,
+        query: EnrolQuery,
         body: Enrolment | Enrolments,
-    ) -> RosterEntry | list[RosterEntry]:
+    ) -> RosterEntry | list[RosterEntry] | Response:
         """Enrols one student, or an array of them; unknown user_ids become new students.
 
-        Of an array either all are enrolled or nobody. Enrolling again changes the role; it lets in
-        who is waiting, and brings back who was removed.
+        Of an array either all are enrolled or nobody. Enrolling again changes what is sent, the
+        role too; it lets in who is waiting, and brings back who was removed. With `dry_run` it
+        changes nothing, and answers 200 with what would change.
         """
-        if isinstance(body, list):
-            return await _enrol(transactions, class_id, body)
-        (entry,) = await _enrol(transactions, class_id, [body])
-        return entry
+        rows = EnrolmentRows(dict(enumerate(body if isinstance(body, list) else [body])))
+        check_ids(rows)
+        plan = partial(
+            plan_enrolment,
+            class_id=class_id,
+            enrolments=rows,
+            query=query,
+            caller=caller,
+            is_open=is_open,
+        )
+        if query.dry_run:
+            return json_response((await snapshots.read(plan, current=True)).report)
+        async with transactions.begin(audited=False) as connection:
+            if query.look_alikes == "known":
+                rows = (await plan(connection)).enrolments
+            by_id = await enrolment.ensure_students(connection, class_id, rows)
+        async with transactions.begin() as connection:
+            await enrolment.enrol(connection, class_id, by_id)
+            entries = await enrolment.entries(connection, class_id, by_id, is_open=is_open)
+        return entries if isinstance(body, list) else entries[0]
 
+
+def _declare_upload(api: Api, *, is_open: bool) -> None:
     @api.operation(
         "POST",
         "/classes/{class_id}/roster",
         status=201,
         raises=(NotFound,),
         body_media="text/csv",
+        also=_PREVIEW,
     )
     async def upload_roster(
-        transactions: Transactions, class_id: Id, body: bytes
-    ) -> list[RosterEntry]:
-        """Enrols the students of a CSV file: all of them or nobody.
+        transactions: Transactions,
+        snapshots: Snapshots,
+        caller: Principal,
+        class_id: Id,
+        query: RosterQuery,
+        body: bytes,
+    ) -> EnrolmentReport | Response:
+        """Enrols the students of a CSV file, or of cells copied from a spreadsheet.
 
-        Its first line has the headings: `user_id` (学籍番号), and `name` (氏名), `email` (メール),
-        `team` (チーム), `role` (役割) where there are any. In UTF-8 or Shift_JIS.
+        All of them or nobody. Headings say what the columns are (`user_id` or 学籍番号, `name`,
+        `email`, `team`, `role`, and those of the exports of Moodle, Canvas, Google Classroom and
+        nbgrader); without headings they are guessed by content. In UTF-8, UTF-16, Shift_JIS, EUC-JP
+        or ISO-2022-JP. With `dry_run` it changes nothing, and answers 200 with what would change.
         """
-        return await _enrol(transactions, class_id, roster_csv.parse(body))
+        parsed = await run_in_threadpool(
+            parse,
+            body,
+            encoding=None if query.encoding is UNSET else query.encoding,
+            id_column=None if query.id_column is UNSET else query.id_column,
+        )
+        plan = partial(_plan, parsed=parsed, class_id=class_id, query=query, caller=caller)
+        if query.dry_run:
+            return json_response((await snapshots.read(plan, current=True)).report)
+        async with transactions.begin(audited=False) as connection:
+            report, rows = await plan(connection)
+            by_id = await enrolment.ensure_students(connection, class_id, rows)
+        async with transactions.begin() as connection:
+            await enrolment.enrol(connection, class_id, by_id)
+        ids = dict(zip(rows.rows, by_id, strict=True))
+        for line in report.lines:
+            line.student_id = ids[line.line]
+        return report
+
+    async def _plan(
+        connection: Connection,
+        parsed: ParsedRoster,
+        class_id: int,
+        query: RosterQuery,
+        caller: Principal,
+    ) -> EnrolmentPlan:
+        return await plan_enrolment(
+            connection,
+            class_id,
+            parsed.enrolments,
+            query,
+            caller,
+            is_open=is_open,
+            file=parsed.file,
+            remarks=parsed.remarks,
+        )
+
+
+def _declare_lines(api: Api, *, is_open: bool) -> None:
+    @api.operation("GET", "/classes/{class_id}/students", raises=(NotFound,))
+    async def list_class_students(
+        connection: Connection, class_id: Id, query: Page
+    ) -> Listing[RosterEntry]:
+        """The class's roster, in the order of user_id."""
+        return await enrolment.list_roster(connection, class_id, query, is_open=is_open)
 
     @api.operation("PUT", "/classes/{class_id}/students/{student_id}", raises=(NotFound,))
     async def update_class_student(
@@ -71,13 +159,3 @@ def declare(api: Api, *, is_open: bool) -> None:
         return await enrolment.remove(
             connection, class_id, student_id, caller.name, is_open=is_open
         )
-
-    async def _enrol(
-        transactions: Transactions, class_id: int, enrolments: list[Enrolment]
-    ) -> list[RosterEntry]:
-        """In two transactions: the pipeline creates students in another order."""
-        async with transactions.begin(audited=False) as connection:
-            by_id = await enrolment.ensure_students(connection, class_id, enrolments)
-        async with transactions.begin() as connection:
-            await enrolment.enrol(connection, class_id, by_id)
-            return await enrolment.entries(connection, class_id, by_id, is_open=is_open)

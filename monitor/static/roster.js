@@ -166,9 +166,9 @@ export class Roster {
       button: t("enrol"),
       submit: async (values) => {
         const csv = HAS_HEADINGS.test(values.rows) ? values.rows : `${HEADINGS}\n${values.rows}`;
-        /** @type {RosterEntry[]} */
-        const enrolled = await sendCsv(`classes/${this.#store.id}/roster`, csv);
-        toast(t("enrolled", enrolled.length));
+        /** @type {{ lines: object[] }} */
+        const { lines } = await sendCsv(`classes/${this.#store.id}/roster`, csv);
+        toast(t("enrolled", lines.length));
         await this.#changed();
       },
     });

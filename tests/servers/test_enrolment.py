@@ -124,7 +124,8 @@ async def test_a_spreadsheet_is_a_roster(api: httpx.AsyncClient, encoding: str, 
     answer = await upload(api, class_id, text.encode(encoding))
     assert answer.status_code == 201, answer.text
     entries = await roster(api, class_id)
-    assert answer.json() == list(entries.values())
+    lines = {line["user_id"]: line["student_id"] for line in answer.json()["lines"]}
+    assert lines == {user_id: entry["student_id"] for user_id, entry in entries.items()}
     assert (entries[one]["name"], entries[one]["role"]) == ("花子", "student")
     assert (entries[other]["name"], entries[other]["role"]) == ("太郎, 二世", "teacher")
 
@@ -136,7 +137,7 @@ async def test_other_separators_and_english_headings_will_do(
     class_id, user_id = (await create_class(api))["id"], unique()
     lines = [["User_ID", "email", "team"], [user_id, "a@example.com", "チームA"]]
     body = "\n".join(mark.join(cells) for cells in lines).encode()
-    (entry,) = (await upload(api, class_id, body)).json()
+    (entry,) = (await upload(api, class_id, body)).json()["lines"]
     assert (entry["user_id"], entry["email"], entry["team"]) == (
         user_id, "a@example.com", "チームA"
     )  # fmt: skip
@@ -146,12 +147,12 @@ async def test_other_separators_and_english_headings_will_do(
     ("body", "line", "reason"),
     [
         (b"", 1, "user_id"),
-        (b"name\nHanako\n", 1, "user_id"),
+        (b"name,team\nHanako,A\n", 1, "user_id"),
         (b"user_id,role\nx,student\ny,king\n", 3, "role"),
-        (b"user_id,name\nx,y\n,z\n", 3, "required"),
-        (b"user_id\n" + b"x" * 513, 2, "user_id"),
+        (b"user_id,name\nx,y\n,z\n", 3, "no id"),
+        (b"user_id\n" + b"x" * 513, 2, "513"),
         (b'user_id\n"x', 2, "end of data"),
-        (b"user_id\n\x81\n", 1, "UTF-8"),
+        (b"user_id\n\x81\n", 2, "UTF-8"),
     ],
 )
 async def test_a_line_that_is_wrong_is_named_and_nobody_enrolled(

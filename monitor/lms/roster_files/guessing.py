@@ -1,0 +1,133 @@
+"""Guesses the columns of a list without headings, such as cells copied from a spreadsheet."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from monitor.lms.enrolment_report import RosterField
+from monitor.lms.roster_files.roles import role_of
+
+_EMAIL = re.compile(r"[^\s@]+[@＠][^\s@]+\.[^\s@]+")
+_ID = re.compile(r"[\w.@+\-]*\d[\w.@+\-]*", re.ASCII)
+_ANY_ID = re.compile(r"[\w.@+\-]+", re.ASCII)
+_TEAM = re.compile(
+    r"(チーム|グループ|班|team|group)\s*\S{0,10}|\S{0,10}(班|組|チーム|グループ)|[A-Za-z]|\d{1,2}",
+    re.IGNORECASE,
+)
+_KANJI = re.compile(r"[\u3400-\u9fff々]")
+_KANA_ONLY = re.compile(r"[ぁ-ゖァ-ヺー\s\uff61-\uff9f]+")
+_MOST = 0.8  # of a column's cells
+
+
+def guess_columns(rows: Sequence[Sequence[str]]) -> dict[int, RosterField]:
+    """The fields by position of the column; without `user_id` where none can be the ids.
+
+    By content first: an address has an @, ids differ and have digits, teams repeat. What is left
+    are names, a family name before a given one.
+    """
+    columns = {
+        number: cells
+        for number in range(max(map(len, rows)))
+        if any(cells := [_cell(row, number) for row in rows])
+    }
+    fields: dict[int, RosterField] = {}
+    _take(fields, "email", [n for n, cells in columns.items() if _mostly(_EMAIL, cells)])
+    _take(fields, "role", [n for n in _left(columns, fields) if _are_roles(columns[n])])
+    _take(fields, "user_id", _ids(columns, fields))
+    left = [n for n in _left(columns, fields) if not _is_numbering(columns[n])]
+    names = [n for n in left if _are_names(columns[n])]
+    if not names:
+        names = [n for n in left if not _are_teams(columns[n])][:1]
+    _name(fields, columns, names)
+    teams = [n for n in left if n not in fields and n not in names]
+    _take(fields, "team", teams)
+    if "user_id" not in fields.values():
+        _id_for_want_of_better(fields, columns)
+    return fields
+
+
+def _cell(row: Sequence[str], number: int) -> str:
+    text = unicodedata.normalize("NFKC", row[number]).strip() if number < len(row) else ""
+    return re.sub(r'^(?:="(.*)"|\'(.*))$', r"\1\2", text)
+
+
+def _left(columns: Mapping[int, list[str]], fields: Mapping[int, RosterField]) -> list[int]:
+    return [number for number in columns if number not in fields]
+
+
+def _take(fields: dict[int, RosterField], field: RosterField, numbers: Sequence[int]) -> None:
+    if numbers:
+        fields[numbers[0]] = field
+
+
+def _mostly(pattern: re.Pattern[str], cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell]
+    matching = sum(pattern.fullmatch(cell) is not None for cell in filled)
+    return bool(filled) and matching >= _MOST * len(filled)
+
+
+def _are_roles(cells: Sequence[str]) -> bool:
+    return all(role_of(cell) for cell in cells if cell)
+
+
+def _ids(columns: Mapping[int, list[str]], fields: Mapping[int, RosterField]) -> list[int]:
+    """The columns that may be ids, the best first: a numbering of the rows is none."""
+    able = [n for n in _left(columns, fields) if _mostly(_ID, columns[n])]
+    able = [n for n in able if _differ(columns[n]) and not _is_numbering(columns[n])]
+    return sorted(able, key=lambda n: (_mostly(_TEAM, columns[n]), n))
+
+
+def _differ(cells: Sequence[str]) -> bool:
+    """Nearly all: an id that is in the list twice is to be refused, not taken for a team."""
+    filled = [cell for cell in cells if cell]
+    return len(set(filled)) >= _MOST * len(filled) or len(set(filled)) >= len(filled) - 1 > 1
+
+
+def _is_numbering(cells: Sequence[str]) -> bool:
+    """1, 2, 3 … in each row."""
+    filled = [cell for cell in cells if cell]
+    return filled == [str(number) for number in range(1, len(filled) + 1)]
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell]
+    lettered = [cell for cell in filled if not re.search(r"\d", cell) and len(cell) > 1]
+    return not _are_teams(cells) and len(lettered) >= _MOST * len(filled) > 0
+
+
+def _are_teams(cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell]
+    repeats = len(filled) >= 4 and len(set(filled)) <= len(filled) / 2
+    return _mostly(_TEAM, cells) or repeats
+
+
+def _name(
+    fields: dict[int, RosterField], columns: Mapping[int, list[str]], numbers: list[int]
+) -> None:
+    """One column of names or two; one in kana beside kanji only says how they are read."""
+    kanji = [n for n in numbers if any(_KANJI.search(cell) for cell in columns[n])]
+    names = [n for n in numbers if not (kanji and _mostly(_KANA_ONLY, columns[n]))]
+    if not names:
+        return
+    if len(names) > 1 and names[1] == names[0] + 1 and _are_parts(columns, names[:2]):
+        fields[names[0]], fields[names[1]] = "last_name", "first_name"
+    else:
+        fields[names[0]] = "name"
+
+
+def _are_parts(columns: Mapping[int, list[str]], numbers: Sequence[int]) -> bool:
+    return not any(" " in cell for number in numbers for cell in columns[number])
+
+
+def _id_for_want_of_better(
+    fields: dict[int, RosterField], columns: Mapping[int, list[str]]
+) -> None:
+    """An e-mail address; else words in ASCII that all differ; else the numbering."""
+    for number, field in fields.items():
+        if field == "email":
+            fields[number] = "user_id"
+            return
+    for number, cells in columns.items():
+        if all(_ANY_ID.fullmatch(cell) for cell in cells) and len(set(cells)) == len(cells):
+            fields[number] = "user_id"
+            return

@@ -1,0 +1,112 @@
+"""What a column's heading means, and whose export has such headings.
+
+Moodle's are those of its participants' list and of its grade export, in English and Japanese;
+Canvas's those of the gradebook's export; nbgrader's the columns of its students and of its export.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from monitor.lms.enrolment_report import RosterFormat
+
+# `number` is the school's or the server's id, `login` a user name, `internal` another system's id.
+Meaning = Literal[
+    "number", "login", "internal", "name", "last_name", "first_name", "email", "team", "role"
+]
+
+_WORDS: Mapping[Meaning, str] = {
+    "number": """
+        userid studentid studentnumber studentno idnumber sisuserid matriculationnumber
+        ユーザーid ユーザid 学籍番号 学生番号 生徒番号 学生id 生徒id 学生証番号 idナンバー id番号
+    """,
+    "login": """
+        username login loginid loginname sisloginid netid account ユーザ名 ユーザー名 ログインid
+        ログイン名 アカウント アカウント名
+    """,
+    "internal": "id",
+    "name": """
+        name fullname displayname studentname student 氏名 名前 姓名 学生氏名 生徒氏名 学生名 生徒名
+        フルネーム 漢字氏名 氏名漢字
+    """,
+    "last_name": "lastname surname familyname 姓 氏 苗字 名字",
+    "first_name": "firstname givenname forename 名",
+    "email": """
+        email emailaddress mail mailaddress メール メールアドレス eメール eメールアドレス 電子メール
+        電子メールアドレス
+    """,
+    "team": "team teamname group groups groupname section チーム チーム名 班 グループ グループ名",
+    "role": "role roles 役割 ロール 役職",
+}
+_MEANINGS: Mapping[str, Meaning] = {
+    word: meaning for meaning, words in _WORDS.items() for word in words.split()
+}
+_IDS: tuple[Meaning, ...] = ("number", "login", "internal", "email")
+_FIRST = ("userid", "ユーザーid", "ユーザid")  # this API's own name
+_BRACKETED = re.compile(r"[(\[【].*?[)\]】]|[*※:]")
+_NOTHING = re.compile(r"[\s_\-./・]")
+
+
+def plain(heading: str) -> str:
+    """A heading without case, width, spaces, marks and what stands in brackets."""
+    text = unicodedata.normalize("NFKC", heading).casefold().lstrip("\ufeff")
+    return _NOTHING.sub("", _BRACKETED.sub("", text))
+
+
+def meaning_of(heading: str) -> Meaning | None:
+    """What the column of this heading holds; None where it is of no use here."""
+    return _MEANINGS.get(plain(heading))
+
+
+def heading_score(cells: Sequence[str]) -> int:
+    """How many cells are known headings, if they are headings of a roster; else 0."""
+    meanings = [meaning_of(cell) for cell in cells]
+    if any("@" in cell for cell in cells) or not any(each in _IDS for each in meanings):
+        return 0
+    return sum(each is not None for each in meanings)
+
+
+def names_only(cells: Sequence[str]) -> bool:
+    """Whether cells are headings of a list that has no ids."""
+    known = [each for each in map(meaning_of, cells) if each]
+    return len(known) > 1 and not any(each in _IDS for each in known)
+
+
+def format_of(cells: Sequence[str]) -> RosterFormat:
+    """Whose export has these headings."""
+    words = [plain(cell) for cell in cells]
+    have = set(words)
+    if have & {"sisloginid", "sisuserid"} or words[:2] == ["student", "id"]:
+        return "canvas"
+    texts = {unicodedata.normalize("NFKC", cell).strip().casefold() for cell in cells}
+    if {"first_name", "last_name"} <= texts and texts & {"id", "student_id"}:
+        return "nbgrader"
+    if words[:3] in (["lastname", "firstname", "emailaddress"], ["姓", "名", "メールアドレス"]):
+        return "google_classroom"
+    if _is_moodle(have):
+        return "moodle"
+    return "headings"
+
+
+def _is_moodle(have: set[str]) -> bool:
+    english = "firstname" in have and bool(have & {"lastname", "surname"})
+    japanese = {"姓", "名"} <= have
+    return (english and bool(have & {"idnumber", "emailaddress", "username"})) or (
+        japanese and bool(have & {"idナンバー", "メールアドレス", "ユーザ名", "ユーザー名"})
+    )
+
+
+def id_order(cells: Sequence[str], form: RosterFormat) -> list[int]:
+    """The positions of the columns that may hold the ids, the best first."""
+
+    def rank(position: int) -> tuple[int, int]:
+        word, meaning = plain(cells[position]), meaning_of(cells[position])
+        if word in _FIRST:
+            return 0, position
+        own_id = form == "nbgrader" and meaning == "internal"
+        return 1 if own_id else 2 + _IDS.index(meaning or "email"), position
+
+    return sorted(
+        (number for number, cell in enumerate(cells) if meaning_of(cell) in _IDS), key=rank
+    )
