@@ -1,8 +1,10 @@
 """Where a student is: SQL that finds the notebook and cell of a place."""
 
 
-def place(*, alias: str, cell: str, class_id: str) -> str:
+def place(*, alias: str, cell: str, class_id: str, index: str = "NULL::integer") -> str:
     """A lateral subquery for the place of an alias and a cell, SQL expressions like the class.
+
+    `index` is the cell's in the student's own notebook.
 
     It has one row, or none without a notebook: notebook_id, notebook_path, cell_id and
     cell_position. The cell is left out where it is of another notebook. The notebook is the class's
@@ -10,7 +12,8 @@ def place(*, alias: str, cell: str, class_id: str) -> str:
     """
     return f"""LATERAL (
         SELECT COALESCE(own.id, n.id) AS notebook_id, n.path AS notebook_path,
-            c.cell_id, NULLIF(c.position, -1) AS cell_position
+            c.cell_id, CASE WHEN COALESCE({index}, c.position) >= 0
+                THEN COALESCE({index}, c.position) END AS cell_position
         FROM notebook_aliases AS na
         JOIN notebooks AS n ON n.id = na.notebook_id
         LEFT JOIN notebooks AS own ON own.class_id = {class_id} AND own.path = n.path
