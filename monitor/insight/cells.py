@@ -1,5 +1,6 @@
 """A notebook in a class, cell by cell: how far the students got, and their errors."""
 
+from statistics import median
 from typing import Annotated, Any
 
 import msgspec
@@ -117,9 +118,11 @@ class _Error(msgspec.Struct):
 def _progress(row: dict[str, Any], students: dict[int, str]) -> CellProgress:
     del row["total"]
     buckets = unpack(row.pop("durations"))
+    attempts = row.pop("attempts")
     errors = msgspec.json.decode(row.pop("frequent_errors") or "[]", type=list[_Error])
     return CellProgress(
         **row,
+        attempts_median=float(median(attempts)) if attempts else None,
         duration_median_ms=percentile(buckets, 0.5),
         duration_p90_ms=percentile(buckets, 0.9),
         frequent_errors=[
@@ -152,7 +155,10 @@ _SELECT_CELLS = f"""
         )::text AS frequent_errors
         FROM errors WHERE rank <= $4 GROUP BY kind, key
     ), counted AS (
-        SELECT kind, key, min(named) AS named, mode() WITHIN GROUP (ORDER BY type) AS type,
+        SELECT kind, key, min(named) AS named,
+            CASE WHEN count(type) > 0
+                    AND 2 * count(*) FILTER (WHERE type = 'code') >= count(type)
+                THEN 'code' ELSE max(NULLIF(type, 'code')) END AS type,
             min(at) AS position,
             count(*) FILTER (WHERE is_student) AS reached,
             count(*) FILTER (WHERE is_student AND executions > 0) AS ran,
@@ -163,15 +169,15 @@ _SELECT_CELLS = f"""
             round(avg(errors_before_success + 1)
                   FILTER (WHERE is_student AND first_success_at IS NOT NULL), 2)::float
                 AS attempts_mean,
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY errors_before_success + 1)
-                FILTER (WHERE is_student AND first_success_at IS NOT NULL) AS attempts_median,
+            array_agg(errors_before_success + 1)
+                FILTER (WHERE is_student AND first_success_at IS NOT NULL) AS attempts,
             COALESCE(sum(durations) FILTER (WHERE is_student), 0)::text AS durations,
             count(*) OVER () AS total
         FROM ({by_student("placed")}) AS by_student GROUP BY kind, key
         ORDER BY {MOST_REACHED} LIMIT $5
     )
     SELECT {PLACE_TEXT} AS place, name AS cell_id, type, position, reached, ran, failed, succeeded,
-        executions, errors, attempts_mean, attempts_median, durations, total, frequent_errors
+        executions, errors, attempts_mean, attempts, durations, total, frequent_errors
     FROM (SELECT * FROM counted FULL JOIN frequent USING (kind, key) OFFSET 0) AS c
     LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
     WHERE reached IS NOT NULL ORDER BY position, kind DESC, key

@@ -14,6 +14,7 @@ MAX_CELLS_OF_STUDENT = 2_000  # in a notebook, the last ones that were named fir
 INDEX, ADDED, NAMED = 0, 1, 2  # kinds of places
 
 _ONE_MORE, _LOW = 2**31, 2**32 - 1  # than the greatest index; the bits below 2**32
+_STEP = f"index::bigint << 32 | (target - index + {_ONE_MORE})"
 _COLUMNS = """
     notebook, student_id, is_student, id, alias_id, executions, errors, first_error_at,
     last_error_at, first_success_at, errors_before_success, durations, type, index, name_hash
@@ -43,42 +44,54 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
             ORDER BY cell_id DESC LIMIT {MAX_CELLS_OF_STUDENT}
         ) AS p
     ), shared AS MATERIALIZED (
-        -- Ids that two people used, with the index that most have. A number of votes and the index
-        -- in one number: the greatest is that of most votes and, of these, of the lowest index.
+        SELECT notebook, name_hash, true AS is_shared FROM used
+        GROUP BY notebook, name_hash HAVING min(student_id) <> max(student_id)
+    ), code_votes AS MATERIALIZED (
+        -- A number of votes and the index in one number: the greatest is that of most votes and, of
+        -- these, of the lowest index.
+        SELECT notebook, code_hash, index, count(*) AS votes,
+            CASE WHEN count(*) >= 3 AND min(student_id) <> max(student_id)
+                THEN count(*) << 32 | ({_ONE_MORE} - index) END AS ballot
+        FROM used WHERE code_hash IS NOT NULL AND index IS NOT NULL
+        GROUP BY notebook, code_hash, index
+    ), codes AS MATERIALIZED (
+        -- Where most who have a code have it.
+        SELECT notebook, code_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS code_home,
+            count(*) > 1 AS is_elsewhere
+        FROM code_votes GROUP BY notebook, code_hash HAVING 2 * (max(ballot) >> 32) > sum(votes)
+    ), many AS MATERIALIZED (
+        SELECT notebook FROM (
+            SELECT DISTINCT notebook, student_id FROM used WHERE is_student
+        ) AS students
+        GROUP BY notebook HAVING count(*) >= 3
+    ), simple AS MATERIALIZED (  -- nothing is elsewhere
+        SELECT NOT EXISTS (SELECT FROM shared)
+            AND NOT EXISTS (SELECT FROM codes WHERE is_elsewhere)
+            AND NOT EXISTS (SELECT FROM used WHERE index IS NULL) AS it
+    ), known AS MATERIALIZED (
+        SELECT used.*, COALESCE(shared.is_shared, false) AS is_shared
+        FROM used FULL JOIN shared USING (notebook, name_hash) WHERE NOT (SELECT it FROM simple)
+    ), shared_homes AS MATERIALIZED (
         SELECT notebook, name_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS home,
             max(ballot) AS ballot
         FROM (
-            SELECT notebook, name_hash, min(student_id) AS first, max(student_id) AS last,
-                count(*) << 32 | ({_ONE_MORE} - index) AS ballot
-            FROM used GROUP BY notebook, name_hash, index
+            SELECT notebook, name_hash, count(*) << 32 | ({_ONE_MORE} - index) AS ballot
+            FROM known WHERE is_shared AND index IS NOT NULL GROUP BY notebook, name_hash, index
         ) AS votes
-        GROUP BY notebook, name_hash HAVING min(first) <> max(last)
-    ), codes AS MATERIALIZED (
-        -- Where most who have a code have it.
-        SELECT notebook, code_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS home
-        FROM (
-            SELECT notebook, code_hash, count(*) AS votes,
-                CASE WHEN count(*) >= 3 AND min(student_id) <> max(student_id)
-                    THEN count(*) << 32 | ({_ONE_MORE} - index) END AS ballot
-            FROM used WHERE code_hash IS NOT NULL AND index IS NOT NULL
-            GROUP BY notebook, code_hash, index
-        ) AS votes
-        GROUP BY notebook, code_hash HAVING 2 * (max(ballot) >> 32) > sum(votes)
-    ), known AS MATERIALIZED (
-        SELECT used.*, shared.ballot IS NOT NULL AS is_shared, shared.home, codes.home AS code_home
-        FROM used FULL JOIN shared USING (notebook, name_hash)
-        FULL JOIN codes USING (notebook, code_hash)
-    ), people AS MATERIALIZED (
-        SELECT notebook, student_id, bool_or(is_student) AS is_student,
-            bool_or(NOT is_shared) AND (bool_or(is_shared) OR bool_or(code_home <> index))
-                AS has_moved
-        FROM known GROUP BY notebook, student_id
+        GROUP BY notebook, name_hash
+    ), homes AS MATERIALIZED (
+        SELECT known.*, home, code_home
+        FROM known FULL JOIN shared_homes USING (notebook, name_hash)
+        FULL JOIN codes USING (notebook, code_hash) WHERE NOT (SELECT it FROM simple)
+    ), movers AS MATERIALIZED (
+        SELECT student_id FROM homes GROUP BY student_id
+        HAVING bool_or(NOT is_shared) AND (bool_or(is_shared) OR bool_or(code_home <> index))
     ), moved AS (
         -- The newest cell at an index is 1; those of an earlier opening follow.
         SELECT *, row_number() OVER (
             PARTITION BY notebook, student_id, index ORDER BY last_at DESC NULLS LAST, id DESC
         ) AS opening
-        FROM known WHERE student_id = ANY (ARRAY(SELECT student_id FROM people WHERE has_moved))
+        FROM homes WHERE student_id = ANY (ARRAY(SELECT student_id FROM movers))
     ), recognised AS (
         -- By the id or, unless the student has it twice, by the code.
         SELECT *, CASE WHEN is_shared THEN home WHEN index IS NULL OR index = code_home
@@ -86,17 +99,24 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
             THEN code_home END AS target
         FROM moved
     ), followed AS (
-        -- Others have moved as far as the last one above them that is recognised.
-        SELECT *, target IS NOT NULL AS is_recognised, COALESCE(target, index + COALESCE(
-            (max(index::bigint << 32 | (target - index + {_ONE_MORE})) OVER (
-                PARTITION BY notebook, student_id, opening ORDER BY index
-            ) & {_LOW}) - {_ONE_MORE}, 0
-        )) AS at
-        FROM recognised
+        -- Others have moved as far as the last one above them that is recognised or, without one,
+        -- the first one below.
+        SELECT *, target IS NOT NULL AS is_recognised, COALESCE(
+                target, CASE WHEN index IS NOT NULL THEN GREATEST(0, index - {_ONE_MORE} + (
+                    COALESCE(max({_STEP}) OVER above, min({_STEP}) OVER all_of_it, {_ONE_MORE})
+                    & {_LOW}
+                )) END
+            ) AS at
+        FROM recognised WINDOW
+            all_of_it AS (PARTITION BY notebook, student_id, opening),
+            above AS (all_of_it ORDER BY index)
     ), put AS (
-        SELECT {_COLUMNS}, is_shared, false AS is_added,
-            CASE WHEN is_shared THEN home ELSE COALESCE(index, code_home) END AS at
-        FROM known WHERE student_id <> ALL (ARRAY(SELECT student_id FROM people WHERE has_moved))
+        SELECT {_COLUMNS}, false AS is_shared, false AS is_added, index AS at
+        FROM used WHERE (SELECT it FROM simple)
+        UNION ALL
+        SELECT {_COLUMNS}, is_shared, false,
+            CASE WHEN is_shared THEN home ELSE COALESCE(index, code_home) END
+        FROM homes WHERE student_id <> ALL (ARRAY(SELECT student_id FROM movers))
         UNION ALL
         -- Added is one that is not recognised, where the student has another one that is: under an
         -- id of many or, of the same opening, with their code.
@@ -108,12 +128,11 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
         FROM followed WINDOW here AS (PARTITION BY notebook, student_id, at)
     ), at_index AS MATERIALIZED (
         SELECT DISTINCT ON (notebook, home) notebook, home AS at, name_hash AS shared_name
-        FROM shared WHERE home IS NOT NULL ORDER BY notebook, home, ballot DESC, name_hash
+        FROM shared_homes ORDER BY notebook, home, ballot DESC, name_hash
     ), kinds AS (
         SELECT put.*, shared_name, CASE
-            WHEN is_shared OR at IS NULL OR notebook <> ALL (ARRAY(
-                SELECT notebook FROM people WHERE is_student GROUP BY notebook HAVING count(*) >= 3
-            )) THEN {NAMED} WHEN is_added THEN {ADDED} ELSE {INDEX} END AS kind
+            WHEN is_shared OR at IS NULL OR notebook <> ALL (ARRAY(SELECT notebook FROM many))
+            THEN {NAMED} WHEN is_added THEN {ADDED} ELSE {INDEX} END AS kind
         FROM put FULL JOIN at_index USING (notebook, at)
     )
     SELECT {_COLUMNS},
@@ -143,20 +162,27 @@ def by_student(rows: str) -> str:
 
     Where somebody has several cells at a place, and errors in one are mixed with the first success
     in another, those before that cell's own success are taken. `named` is a cell with the place's
-    name.
+    name. `rows` is the name of a CTE.
     """
     return f"""
-        SELECT student_id, kind, key, bool_or(is_student) AS is_student, min(at) AS at,
-            min(id) FILTER (WHERE name_hash = key) AS named, max(type) AS type,
-            sum(executions)::bigint AS executions, sum(errors)::bigint AS errors,
-            min(first_success_at) AS first_success_at,
+        WITH repeated AS MATERIALIZED (
+            SELECT EXISTS (SELECT FROM {rows} GROUP BY student_id, kind, key HAVING count(*) > 1)
+                AS it
+        )
+        SELECT student_id, kind, key, is_student, at,
+            CASE WHEN name_hash = key THEN id END AS named, type, executions,
+            errors, first_success_at, errors_before_success, durations
+        FROM {rows} WHERE NOT (SELECT it FROM repeated)
+        UNION ALL
+        SELECT student_id, kind, key, bool_or(is_student), min(at),
+            min(id) FILTER (WHERE name_hash = key), max(type),
+            sum(executions)::bigint, sum(errors)::bigint, min(first_success_at),
             sum(COALESCE(errors_before(success_at, errors, first_error_at, last_error_at,
-                first_success_at, errors_before_success), errors_before_success
-            ))::bigint AS errors_before_success,
-            sum(durations) AS durations
+                first_success_at, errors_before_success), errors_before_success))::bigint,
+            sum(durations)
         FROM (
             SELECT *, min(first_success_at) OVER (PARTITION BY student_id, kind, key) AS success_at
-            FROM {rows} AS placed
+            FROM {rows} WHERE (SELECT it FROM repeated)
         ) AS rows
         GROUP BY student_id, kind, key
     """  # noqa: S608 - constants

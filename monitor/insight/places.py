@@ -12,14 +12,18 @@ def place(*, alias: str, cell: str, class_id: str, index: str = "NULL::integer")
     """
     return f"""LATERAL (
         SELECT COALESCE(own.id, n.id) AS notebook_id, n.path AS notebook_path,
-            c.cell_id, CASE WHEN COALESCE({index}, c.position) >= 0
-                THEN COALESCE({index}, c.position) END AS cell_position
+            c.cell_id, c.cell_position
         FROM notebook_aliases AS na
         JOIN notebooks AS n ON n.id = na.notebook_id
         LEFT JOIN notebooks AS own ON own.class_id = {class_id} AND own.path = n.path
-        LEFT JOIN (
-            cells AS c JOIN notebook_aliases AS ca ON ca.id = c.alias_id
-            JOIN notebooks AS cn ON cn.id = ca.notebook_id
-        ) ON c.id = {cell} AND cn.path = n.path
+        LEFT JOIN LATERAL (
+            SELECT cells.cell_id, CASE WHEN COALESCE({index}, cells.position) >= 0
+                    THEN COALESCE({index}, cells.position) END AS cell_position, (
+                SELECT cn.path FROM notebook_aliases AS ca
+                JOIN notebooks AS cn ON cn.id = ca.notebook_id
+                WHERE ca.id = cells.alias_id
+            ) AS path
+            FROM cells WHERE cells.id = {cell} OFFSET 0
+        ) AS c ON c.path = n.path
         WHERE na.id = {alias} OFFSET 0
     )"""  # noqa: S608 - constants
