@@ -199,8 +199,9 @@ class Database:
         """A read-only transaction whose statements all see the same state, that of the first one.
 
         No table is read whole where an index serves: a plan that was made for a small table, or by
-        old statistics, would go on doing so for each row of another. Raises Unavailable when PostgreSQL can't do it
-        now.
+        old statistics, would go on doing so for each row of another.
+
+        Raises Unavailable when PostgreSQL can't do it now.
         """
         async with (
             self.connection() as connection,

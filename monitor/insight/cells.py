@@ -180,5 +180,5 @@ _SELECT_CELLS = f"""
         executions, errors, attempts_mean, attempts, durations, total, frequent_errors
     FROM (SELECT * FROM counted FULL JOIN frequent USING (kind, key) OFFSET 0) AS c
     LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
-    WHERE reached IS NOT NULL ORDER BY position, kind DESC, key
+    WHERE reached IS NOT NULL ORDER BY position, kind, key
 """  # noqa: S608 - constants

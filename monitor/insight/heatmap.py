@@ -61,5 +61,5 @@ _SELECT = f"""
         CASE WHEN first_success_at IS NOT NULL THEN errors_before_success + 1 END AS attempts
     FROM (SELECT * FROM by_student FULL JOIN counted USING (kind, key) OFFSET 0) AS c
     WHERE is_student AND rank <= $4 AND student_id = ANY ($5::bigint[])
-    ORDER BY student_id, position, kind DESC, key
+    ORDER BY student_id, position, kind, key
 """  # noqa: S608 - constants

@@ -11,7 +11,7 @@ has all keys of the other.
 """
 
 MAX_CELLS_OF_STUDENT = 2_000  # in a notebook, the last ones that were named first
-INDEX, ADDED, NAMED = 0, 1, 2  # kinds of places
+ADDED, INDEX, NAMED = 0, 1, 2  # kinds of places, in their order at one index
 
 _ONE_MORE, _LOW = 2**31, 2**32 - 1  # than the greatest index; the bits below 2**32
 _STEP = f"index::bigint << 32 | (target - index + {_ONE_MORE})"
@@ -28,7 +28,7 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
     are those of one notebook, unless `notebook` is the number of the notebook of `p.alias_id`.
 
     A row has notebook, student_id, is_student, id and alias_id (those of cell_progress), the
-    counters, and the place as kind (INDEX, ADDED, NAMED), key and `at`, the index that most have;
+    counters, and the place as kind (ADDED, INDEX, NAMED), key and `at`, the index that most have;
     see `place_text`.
     """
     return f"""

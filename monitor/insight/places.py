@@ -4,11 +4,11 @@
 def place(*, alias: str, cell: str, class_id: str, index: str = "NULL::integer") -> str:
     """A lateral subquery for the place of an alias and a cell, SQL expressions like the class.
 
-    `index` is the cell's in the student's own notebook.
-
     It has one row, or none without a notebook: notebook_id, notebook_path, cell_id and
-    cell_position. The cell is left out where it is of another notebook. The notebook is the class's
-    of that path, also for what was done in no class. OFFSET 0 keeps it a look-up by keys.
+    cell_position. `index` is the cell's in the student's own notebook; without one the position is
+    what the first event about the cell said. A cell of another notebook is left out. The notebook
+    is the class's of that path, also for what was done in no class. OFFSET 0 keeps it a look-up by
+    keys.
     """
     return f"""LATERAL (
         SELECT COALESCE(own.id, n.id) AS notebook_id, n.path AS notebook_path,
@@ -17,8 +17,8 @@ def place(*, alias: str, cell: str, class_id: str, index: str = "NULL::integer")
         JOIN notebooks AS n ON n.id = na.notebook_id
         LEFT JOIN notebooks AS own ON own.class_id = {class_id} AND own.path = n.path
         LEFT JOIN LATERAL (
-            SELECT cells.cell_id, CASE WHEN COALESCE({index}, cells.position) >= 0
-                    THEN COALESCE({index}, cells.position) END AS cell_position, (
+            SELECT cells.cell_id, CASE WHEN {index} >= 0 THEN {index}
+                    WHEN cells.position >= 0 THEN cells.position END AS cell_position, (
                 SELECT cn.path FROM notebook_aliases AS ca
                 JOIN notebooks AS cn ON cn.id = ca.notebook_id
                 WHERE ca.id = cells.alias_id
