@@ -64,13 +64,24 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
             SELECT DISTINCT notebook, student_id FROM used WHERE is_student
         ) AS students
         GROUP BY notebook HAVING count(*) >= 3
-    ), simple AS MATERIALIZED (  -- nothing is elsewhere
-        SELECT NOT EXISTS (SELECT FROM shared)
-            AND NOT EXISTS (SELECT FROM codes WHERE is_elsewhere)
-            AND NOT EXISTS (SELECT FROM used WHERE index IS NULL) AS it
+    ), has AS MATERIALIZED (
+        SELECT EXISTS (SELECT FROM shared) AS shared,
+            EXISTS (SELECT FROM codes WHERE is_elsewhere)
+                OR EXISTS (SELECT FROM used WHERE index IS NULL) AS others
+    ), special AS MATERIALIZED (
+        -- Where no id is shared: who has a code elsewhere, or no index. All others are in place.
+        SELECT DISTINCT student_id FROM (
+            SELECT student_id, index, code_home
+            FROM used FULL JOIN codes USING (notebook, code_hash)
+            WHERE (SELECT others AND NOT shared FROM has) OFFSET 0
+        ) AS cells
+        WHERE index IS NULL OR code_home <> index
     ), known AS MATERIALIZED (
         SELECT used.*, COALESCE(shared.is_shared, false) AS is_shared
-        FROM used FULL JOIN shared USING (notebook, name_hash) WHERE NOT (SELECT it FROM simple)
+        FROM (
+            SELECT * FROM used WHERE (SELECT shared FROM has)
+                OR student_id = ANY (ARRAY(SELECT student_id FROM special)) OFFSET 0
+        ) AS used FULL JOIN shared USING (notebook, name_hash)
     ), shared_homes AS MATERIALIZED (
         SELECT notebook, name_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS home,
             max(ballot) AS ballot
@@ -80,9 +91,12 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
         ) AS votes
         GROUP BY notebook, name_hash
     ), homes AS MATERIALIZED (
-        SELECT known.*, home, code_home
-        FROM known FULL JOIN shared_homes USING (notebook, name_hash)
-        FULL JOIN codes USING (notebook, code_hash) WHERE NOT (SELECT it FROM simple)
+        SELECT * FROM (
+            SELECT known.*, home, code_home
+            FROM known FULL JOIN shared_homes USING (notebook, name_hash)
+            FULL JOIN codes USING (notebook, code_hash) OFFSET 0
+        ) AS cells
+        WHERE id IS NOT NULL  -- not a code of others
     ), movers AS MATERIALIZED (
         SELECT student_id FROM homes GROUP BY student_id
         HAVING bool_or(NOT is_shared) AND (bool_or(is_shared) OR bool_or(code_home <> index))
@@ -112,7 +126,8 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
             above AS (all_of_it ORDER BY index)
     ), put AS (
         SELECT {_COLUMNS}, false AS is_shared, false AS is_added, index AS at
-        FROM used WHERE (SELECT it FROM simple)
+        FROM used WHERE NOT (SELECT shared FROM has)
+            AND student_id <> ALL (ARRAY(SELECT student_id FROM special))
         UNION ALL
         SELECT {_COLUMNS}, is_shared, false,
             CASE WHEN is_shared THEN home ELSE COALESCE(index, code_home) END
