@@ -114,6 +114,7 @@ class School:
                 None,
                 notebook + 1,
                 notebook * CELLS + cell + 1,
+                cell,
                 "code",
                 0,
                 number % 1_000,
@@ -156,6 +157,7 @@ async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) ->
             kind,
             None,
             notebook + 1,
+            None,
             None,
             None,
             0,
@@ -242,7 +244,7 @@ _INSERT_STATES = """
     )
     INSERT INTO student_states (
         student_id, class_id, executions, errors, last_received_at, last_success_at, error_times,
-        alias_at, alias_id, cell_at, cell_id
+        alias_at, alias_id, cell_at, cell_id, cell_index
     )
     SELECT student_id, class_id, COALESCE(executions, 0), COALESCE(errors, 0),
         GREATEST(last_at, accessed_at), last_success_at, errors_since(last_success_at, ARRAY(
@@ -252,9 +254,9 @@ _INSERT_STATES = """
         ), '{}'),
         GREATEST(last_at, accessed_at),
         CASE WHEN last_at >= accessed_at THEN latest.alias_id ELSE heard.alias_id END,
-        last_at, latest.cell_id
+        last_at, latest.cell_id, latest.cell_index
     FROM heard LEFT JOIN totals USING (student_id) LEFT JOIN LATERAL (
-        SELECT alias_id, cell_id FROM cell_executions AS e
+        SELECT alias_id, cell_id, cell_index FROM cell_executions AS e
         WHERE e.student_id = heard.student_id AND e.executed_at = last_at
         ORDER BY cell_id DESC LIMIT 1
     ) AS latest ON true

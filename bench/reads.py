@@ -1,4 +1,4 @@
-"""Class analytics on 1 and 10 million executions; ingest into full relative to empty tables."""
+"""Class analytics on 1 and 10 million executions and in a lesson; ingest into full tables."""
 
 import http.client
 import random
@@ -11,6 +11,7 @@ import asyncpg
 
 from bench.dataset import NOTEBOOKS, fill, weekdays
 from bench.figures import BenchError, Figure, percentile, ratio
+from bench.lesson import WHAT, fill_lesson
 from bench.listeners import listeners
 from bench.server import Server, monitor
 from bench.throughput import committed_rate
@@ -71,7 +72,26 @@ async def measure() -> list[Figure]:
         await _fill(small, SMALL)
         await _fill(large, LARGE)
         figures = [_compared(what, url, small, large) for what, url in REQUESTS.items()]
-        return [*figures, await _ingest(large)]
+        return [*figures, await measure_lesson(), await _ingest(large)]
+
+
+async def measure_lesson() -> Figure:
+    """The cells of a notebook in a lesson, where none of their ids is shared."""
+    with monitor() as server:
+        connection = await server.connect()
+        await fill_lesson(connection, STUDENTS)
+        await connection.close()
+        rounds = [_ask(server, lambda: "/classes/1/notebooks/1/cells") for _ in range(ROUNDS)]
+    value = median(rounds)
+    return Figure(
+        f"p95 of {WHAT}",
+        f"{value:.1f} ms",
+        f"{CALLS} calls",
+        "–",
+        f"< {GOAL_MS} ms",
+        value < GOAL_MS,
+        notes=[f"{WHAT}: {', '.join(f'{each:.1f}' for each in rounds)} ms"],
+    )
 
 
 async def _fill(server: Server, executions: int) -> None:

@@ -23,6 +23,8 @@ def members(*, is_open: str) -> str:
     what its members did in no class (class 0). `claimed` is what events say in the class, of two
     claims the later one.
 
+    OFFSET 0 keeps states look-ups by their key, however wrong the planner's estimates are.
+
     `call_class` and `after_stop` identify the latest call for help: where it stands, and the
     `help_stop` before it. It is open with `is_calling` and a recent `help_at`, until it is settled.
     """
@@ -43,6 +45,8 @@ def members(*, is_open: str) -> str:
                 THEN b.alias_id ELSE a.alias_id END AS alias_id,
             CASE WHEN a.cell_at IS NULL OR b.cell_at > a.cell_at
                 THEN b.cell_id ELSE a.cell_id END AS cell_id,
+            CASE WHEN a.cell_at IS NULL OR b.cell_at > a.cell_at
+                THEN b.cell_index ELSE a.cell_index END AS cell_index,
             call.help_at, call.help_stop_at, call.class_id AS call_class,
             COALESCE(
                 CASE WHEN call.class_id = m.class_id THEN a.help_stop_at ELSE b.help_stop_at END,
@@ -57,9 +61,14 @@ def members(*, is_open: str) -> str:
             GREATEST(a.greatest_offset, b.greatest_offset, 0) AS greatest_offset
         FROM student_classes AS m
         JOIN students AS s ON s.id = m.student_id
-        LEFT JOIN student_states AS a ON a.student_id = m.student_id AND a.class_id = m.class_id
-        LEFT JOIN student_states AS b
-            ON b.student_id = m.student_id AND b.class_id = 0 AND {is_open}
+        LEFT JOIN LATERAL (
+            SELECT * FROM student_states
+            WHERE student_id = m.student_id AND class_id = m.class_id OFFSET 0
+        ) AS a ON true
+        LEFT JOIN LATERAL (
+            SELECT * FROM student_states
+            WHERE student_id = m.student_id AND class_id = 0 AND {is_open} OFFSET 0
+        ) AS b ON true
         CROSS JOIN LATERAL (
             SELECT {", ".join(map(_claimed, ("name", "email", "team")))}
         ) AS claimed
@@ -90,3 +99,11 @@ IS_UNSETTLED = """NOT EXISTS (
 
 # Those of one class. `$1` are the classes that its views show: the class, then 0 on an open server.
 CLASS_MEMBERS = members(is_open="0 = ANY ($1::bigint[])") + " WHERE m.class_id = ($1::bigint[])[1]"
+
+
+def class_page(*, skip: str, limit: str) -> str:
+    """A page of a class's students by user_id, SQL expressions; `total` is how many they are."""
+    return f"""
+        SELECT m.*, count(*) OVER () AS total FROM ({CLASS_MEMBERS}) AS m
+        WHERE m.role = 'student' ORDER BY m.user_id OFFSET {skip}::bigint LIMIT {limit}::bigint
+    """  # noqa: S608 - constants

@@ -198,12 +198,16 @@ class Database:
     async def snapshot(self) -> AsyncIterator[asyncpg.Connection]:
         """A read-only transaction whose statements all see the same state, that of the first one.
 
+        No table is read whole where an index serves: a plan that was made for a small table, or by
+        old statistics, would go on doing so for each row of another.
+
         Raises Unavailable when PostgreSQL can't do it now.
         """
         async with (
             self.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            await connection.execute("SET LOCAL enable_seqscan = off")
             yield connection
 
     @asynccontextmanager

@@ -25,7 +25,9 @@ class Table:
 
 RENDERED = frozenset({"markdown", "raw"})  # types of cells that are shown, not executed
 
-_HEAD = "event_id received_at event_type session_id alias_id cell_id cell_type clock_offset"
+_HEAD = (
+    "event_id received_at event_type session_id alias_id cell_id cell_index cell_type clock_offset"
+)
 _TAIL = "class_id credential verified"
 CELL_EXECUTIONS = Table(
     "cell_executions",

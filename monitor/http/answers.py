@@ -81,9 +81,9 @@ def errors_of(
 
 def answer(returned: Any, media: Mapping[str, Any]) -> Answer:
     """The answer of a handler that returns this type, and the types by media type beside JSON."""
+    if Response in get_args(returned):
+        returned = Union[tuple(kind for kind in get_args(returned) if kind is not Response)]  # noqa: UP007
     if get_origin(returned) is Listing:
         (item,) = get_args(returned)
         return Answer("Done", {JSON: list[item], **media}, {TOTAL: "Items in all"})  # type: ignore[valid-type]
-    if Response in get_args(returned):
-        returned = Union[tuple(kind for kind in get_args(returned) if kind is not Response)]  # noqa: UP007
     return Answer("Done", {JSON: returned, **media})

@@ -1,13 +1,13 @@
 """A notebook in a class, cell by cell: how far the students got, and their errors."""
 
-from collections import defaultdict
+from statistics import median
 from typing import Annotated, Any
 
 import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
-from monitor.insight.notebook_rows import CELLS, CELLS_BY_STUDENT
+from monitor.insight.notebook_rows import MAX_CELLS, MOST_REACHED, PLACE_TEXT, PLACED, by_student
 from monitor.insight.packed_counts import percentile, unpack
 from monitor.insight.query import (
     ClassIds,
@@ -39,10 +39,15 @@ class CellProgress(msgspec.Struct):
     the cell, an execution, a failed one, a successful one. Rendering a Markdown or raw cell is no
     execution. `executions` and `errors` are those of all students. `attempts` are a student's
     executions up to the first success, included. Durations are in ms, within 5 %; those below 1 ms
-    count as 1. `position` is the cell's index in the notebook, from 0.
+    count as 1.
+
+    `place` is `id:` and the cell's id; `index:3` where the ids are random and the cell is at that
+    index; `added:3` for cells that students put before it. Only the first has a `cell_id`.
+    `position` is the index that most students have, from 0; null if none is known.
     """
 
-    cell_id: str
+    place: str
+    cell_id: str | None
     type: str | None
     position: int | None
     reached: int
@@ -59,13 +64,17 @@ class CellProgress(msgspec.Struct):
 
 
 class NotebookProgress(msgspec.Struct):
-    """A notebook in a class. `students` is their number; the cells are in the notebook's order."""
+    """A notebook in a class. `students` is their number; the cells are in the notebook's order.
+
+    `more_cells` is how many are left out of an answer of 1,000: those that fewest have reached.
+    """
 
     class_id: int
     notebook_id: int
     notebook_path: str
     students: int
     cells: list[CellProgress]
+    more_cells: int = 0
 
 
 async def notebook_progress(
@@ -77,15 +86,14 @@ async def notebook_progress(
     """
     students = await class_students(connection, class_ids)
     notebook = await class_notebook(connection, class_ids, notebook_id)
-    ids, aliases = list(students), notebook.alias_ids
-    rows = await connection.fetch(_SELECT_CELLS, ids, aliases, class_ids[0])
-    error_rows = await connection.fetch(_SELECT_ERRORS, ids, aliases, query.errors)
-    errors: defaultdict[str, list[CellError]] = defaultdict(list)
-    for row in error_rows:
-        user_ids = sorted(students[student_id] for student_id in row["students"])
-        errors[row["cell_id"]].append(CellError(row["error"], row["count"], user_ids))
-    cells = [_progress(dict(row), errors[row["cell_id"]]) for row in rows]
-    return NotebookProgress(class_ids[0], notebook_id, notebook.path, len(students), cells)
+    rows = await connection.fetch(
+        _SELECT_CELLS, list(students), notebook.alias_ids, class_ids[0], query.errors, MAX_CELLS
+    )
+    more = rows[0]["total"] - len(rows) if rows else 0
+    cells = [_progress(dict(row), students) for row in rows]
+    return NotebookProgress(
+        class_ids[0], notebook_id, notebook.path, len(students), cells, more_cells=more
+    )
 
 
 async def assignment_progress(
@@ -99,62 +107,78 @@ async def assignment_progress(
     return await notebook_progress(connection, class_ids, row["notebook_id"], query)
 
 
-def _progress(row: dict[str, Any], errors: list[CellError]) -> CellProgress:
+class _Error(msgspec.Struct):
+    """An error of a cell as the query has it: `students` are ids."""
+
+    error: str
+    count: int
+    students: list[int]
+
+
+def _progress(row: dict[str, Any], students: dict[int, str]) -> CellProgress:
+    del row["total"]
     buckets = unpack(row.pop("durations"))
+    attempts = row.pop("attempts")
+    errors = msgspec.json.decode(row.pop("frequent_errors") or "[]", type=list[_Error])
     return CellProgress(
         **row,
+        attempts_median=float(median(attempts)) if attempts else None,
         duration_median_ms=percentile(buckets, 0.5),
         duration_p90_ms=percentile(buckets, 0.9),
-        frequent_errors=errors,
+        frequent_errors=[
+            CellError(each.error, each.count, sorted(map(students.__getitem__, each.students)))
+            for each in errors
+        ],
     )
 
 
 _SELECT_ASSIGNMENT = "SELECT class_id, notebook_id FROM class_assignments WHERE id = $1"
 
+# Errors are looked up by the key of each student's cell, names by that of a cell.
 _SELECT_CELLS = f"""
-    SELECT c.cell_id, c.type, c.position,
-        COALESCE(p.reached, 0) AS reached, COALESCE(p.ran, 0) AS ran,
-        COALESCE(p.failed, 0) AS failed, COALESCE(p.succeeded, 0) AS succeeded,
-        COALESCE(p.executions, 0) AS executions, COALESCE(p.errors, 0) AS errors,
-        p.attempts_mean, p.attempts_median, COALESCE(p.durations, '0') AS durations
-    FROM ({CELLS}) AS c LEFT JOIN (
-        SELECT cell_id, count(*) AS reached,
-            count(*) FILTER (WHERE executions > 0) AS ran,
-            count(*) FILTER (WHERE errors > 0) AS failed,
-            count(first_success_at) AS succeeded,
-            sum(executions)::bigint AS executions,
-            sum(errors)::bigint AS errors,
-            round(avg(errors_before_success + 1)
-                  FILTER (WHERE first_success_at IS NOT NULL), 2)::float AS attempts_mean,
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY errors_before_success + 1)
-                FILTER (WHERE first_success_at IS NOT NULL) AS attempts_median,
-            sum(durations)::text AS durations
-        FROM ({CELLS_BY_STUDENT}) AS by_student GROUP BY cell_id
-    ) AS p USING (cell_id)
-    WHERE p.reached > 0 OR cell_id IN (
-        SELECT reached.cell_id FROM student_classes AS staff CROSS JOIN LATERAL (
-            SELECT c.cell_id FROM cell_progress AS p JOIN cells AS c ON c.id = p.cell_id
-            WHERE p.student_id = staff.student_id AND p.alias_id = ANY ($2) OFFSET 0
-        ) AS reached
-        WHERE staff.class_id = $3 AND staff.role IN ('teacher', 'assistant')
-    )
-    ORDER BY c.position NULLS LAST, c.cell_id
-"""  # noqa: S608 - constants
-
-_SELECT_ERRORS = """
-    SELECT cell_id, error, count, students FROM (
-        SELECT c.cell_id, e.error, sum(e.count)::bigint AS count,
-            array_agg(DISTINCT e.student_id) AS students,
+    WITH placed AS MATERIALIZED ({PLACED}), errors AS (
+        SELECT kind, key, error, sum(count)::bigint AS count,
+            array_agg(DISTINCT student_id) AS students,
             row_number() OVER (
-                PARTITION BY c.cell_id
-                ORDER BY count(DISTINCT e.student_id) DESC, sum(e.count) DESC, e.error
+                PARTITION BY kind, key
+                ORDER BY count(DISTINCT student_id) DESC, sum(count) DESC, error
             ) AS rank
-        FROM unnest($1::bigint[]) AS person (id)
-        CROSS JOIN LATERAL (
-            SELECT * FROM cell_errors
-            WHERE student_id = person.id AND alias_id = ANY ($2::bigint[]) OFFSET 0
-        ) AS e JOIN cells AS c ON c.id = e.cell_id
-        GROUP BY c.cell_id, e.error
-    ) AS ranked
-    WHERE rank <= $3 ORDER BY cell_id, rank
-"""
+        FROM placed AS p CROSS JOIN LATERAL (
+            SELECT error, count FROM cell_errors
+            WHERE student_id = p.student_id AND alias_id = p.alias_id AND cell_id = p.id OFFSET 0
+        ) AS e
+        WHERE is_student AND errors > 0 AND $4::integer > 0
+        GROUP BY kind, key, error
+    ), frequent AS (
+        SELECT kind, key, json_agg(
+            json_build_object('error', error, 'count', count, 'students', students) ORDER BY rank
+        )::text AS frequent_errors
+        FROM errors WHERE rank <= $4 GROUP BY kind, key
+    ), counted AS (
+        SELECT kind, key, min(named) AS named,
+            CASE WHEN count(type) > 0
+                    AND 2 * count(*) FILTER (WHERE type = 'code') >= count(type)
+                THEN 'code' ELSE max(NULLIF(type, 'code')) END AS type,
+            min(at) AS position,
+            count(*) FILTER (WHERE is_student) AS reached,
+            count(*) FILTER (WHERE is_student AND executions > 0) AS ran,
+            count(*) FILTER (WHERE is_student AND errors > 0) AS failed,
+            count(first_success_at) FILTER (WHERE is_student) AS succeeded,
+            COALESCE(sum(executions) FILTER (WHERE is_student), 0)::bigint AS executions,
+            COALESCE(sum(errors) FILTER (WHERE is_student), 0)::bigint AS errors,
+            round(avg(errors_before_success + 1)
+                  FILTER (WHERE is_student AND first_success_at IS NOT NULL), 2)::float
+                AS attempts_mean,
+            array_agg(errors_before_success + 1)
+                FILTER (WHERE is_student AND first_success_at IS NOT NULL) AS attempts,
+            COALESCE(sum(durations) FILTER (WHERE is_student), 0)::text AS durations,
+            count(*) OVER () AS total
+        FROM ({by_student("placed")}) AS by_student GROUP BY kind, key
+        ORDER BY {MOST_REACHED} LIMIT $5
+    )
+    SELECT {PLACE_TEXT} AS place, name AS cell_id, type, position, reached, ran, failed, succeeded,
+        executions, errors, attempts_mean, attempts, durations, total, frequent_errors
+    FROM (SELECT * FROM counted FULL JOIN frequent USING (kind, key) OFFSET 0) AS c
+    LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
+    WHERE reached IS NOT NULL ORDER BY position, kind, key
+"""  # noqa: S608 - constants

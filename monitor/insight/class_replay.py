@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.database.members import CLASS_MEMBERS, MAX_ERRORS_IN_A_ROW
+from monitor.database.members import MAX_ERRORS_IN_A_ROW, class_page
+from monitor.database.paging import Listing
 from monitor.database.pool import Connection
 from monitor.events.event import in_utc
 from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery, StudentState
@@ -16,15 +17,16 @@ _LOOK_BACK = timedelta(hours=12)  # to find where a student was
 
 async def class_state_at(
     connection: Connection, class_ids: ClassIds, at: datetime, query: ClassStateQuery
-) -> list[StudentState]:
+) -> Listing[StudentState]:
     """What `class_state` answered at that time, for today's students. Raises NotFound.
 
     By the times put right. Verified are those who are now.
     """
     at = in_utc(at)
-    students = await connection.fetch(_SELECT_STUDENTS, class_ids)
+    students = await connection.fetch(_SELECT_STUDENTS, class_ids, query.skip, query.limit)
     if not students:
-        await class_students(connection, class_ids)
+        return Listing([], len(await class_students(connection, class_ids)))
+    total = students[0]["total"]
     ids, least, greatest = _columns(students, "student_id", "least_offset", "greatest_offset")
     rows = await connection.fetch(
         _SELECT_STATES,
@@ -41,7 +43,8 @@ async def class_state_at(
         _moved(at, timedelta(minutes=1) - timedelta(microseconds=min(least, default=0))),
     )
     states = {row["student_id"]: row for row in rows}
-    return [_state({**each, **states[each["student_id"]]}) for each in students]
+    items = [_state({**each, **states[each["student_id"]]}) for each in students]
+    return Listing(items, total)
 
 
 def _moved(time: datetime, by: timedelta) -> datetime:
@@ -58,15 +61,15 @@ def _columns(rows: list[Any], *names: str) -> list[list[Any]]:
 def _state(row: dict[str, Any]) -> StudentState:
     for name in ("executions", "errors"):
         row[name] -= row.pop(f"{name}_in_minute") + sum(unpack(row.pop(f"later_{name}")))
-    for name in ("least_offset", "greatest_offset"):
+    for name in ("least_offset", "greatest_offset", "total"):
         del row[name]
     return StudentState(**row)
 
 
 _SELECT_STUDENTS = f"""
     SELECT student_id, user_id, name, team, executions, errors, verified,
-        least_offset, greatest_offset
-    FROM ({CLASS_MEMBERS}) AS m WHERE role = 'student' ORDER BY user_id
+        least_offset, greatest_offset, total
+    FROM ({class_page(skip="$2", limit="$3")}) AS m ORDER BY user_id
 """  # noqa: S608 - constants
 
 
@@ -97,11 +100,11 @@ def _latest(table: str, time: str, columns: str, condition: str) -> str:
 
 _LATEST = " UNION ALL ".join(
     (
-        _latest("cell_executions", "executed_at", "alias_id, cell_id", "true"),
-        _latest("events", "event_time", "alias_id, cell_id", "true"),
+        _latest("cell_executions", "executed_at", "alias_id, cell_id, cell_index", "true"),
+        _latest("events", "event_time", "alias_id, cell_id, cell_index", "true"),
         # What names no notebook, such as `help`, hides no place.
-        _latest("events", "event_time", "alias_id, cell_id", "alias_id IS NOT NULL"),
-        _latest("notebook_accesses", "accessed_at", "alias_id, cell_id", "true"),
+        _latest("events", "event_time", "alias_id, cell_id, cell_index", "alias_id IS NOT NULL"),
+        _latest("notebook_accesses", "accessed_at", "alias_id, cell_id, cell_index", "true"),
     )
 )
 _SUCCESS = _latest("cell_executions", "executed_at", "status", "status = 'success'")
@@ -149,11 +152,19 @@ _SELECT_STATES = f"""
         SELECT max(at) AS at,
             (array_agg(alias_id ORDER BY at DESC) FILTER (WHERE alias_id IS NOT NULL))[1]
                 AS alias_id,
-            (array_agg(cell_id ORDER BY at DESC) FILTER (WHERE cell_id IS NOT NULL))[1] AS cell_id
+            (array_agg(cell_id ORDER BY at DESC) FILTER (WHERE cell_id IS NOT NULL))[1] AS cell_id,
+            (array_agg(cell_index ORDER BY at DESC) FILTER (WHERE cell_id IS NOT NULL))[1]
+                AS cell_index
         FROM ({_LATEST}) AS e
     ) AS heard
-    LEFT JOIN {place(alias="heard.alias_id", cell="heard.cell_id", class_id="($1)[1]")}
-        AS place ON true
+    LEFT JOIN {
+    place(
+        alias="heard.alias_id",
+        cell="heard.cell_id",
+        index="heard.cell_index",
+        class_id="($1)[1]",
+    )
+} AS place ON true
     LEFT JOIN LATERAL {_SUCCESS} AS success ON true
     CROSS JOIN LATERAL (
         SELECT count(*)::integer AS in_a_row FROM (

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.database.members import CLASS_MEMBERS, IS_UNSETTLED
+from monitor.database.members import IS_UNSETTLED, class_page
+from monitor.database.paging import Limit, Listing, Skip
 from monitor.database.pool import Connection
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, Query, class_students
@@ -20,8 +21,12 @@ IdleAfter = Annotated[int, msgspec.Meta(ge=10, le=86_400, description="Seconds w
 class ClassStateQuery(Query, frozen=True, kw_only=True):
     """`idle_after`: seconds without an event after which a student is idle.
 
-    `at`: an earlier time instead of now; without a zone it is UTC.
+    `at`: an earlier time instead of now; without a zone it is UTC. `skip` and `limit` are a page of
+    students, by user_id.
     """
+
+    skip: Skip = 0
+    limit: Limit = 500
 
     idle_after: IdleAfter = 300
     at: datetime | UnsetType = UNSET
@@ -61,13 +66,19 @@ class StudentState(msgspec.Struct):
 
 async def class_state(
     connection: Connection, class_ids: ClassIds, query: ClassStateQuery
-) -> list[StudentState]:
+) -> Listing[StudentState]:
     """In the order of their user_id. Raises NotFound."""
     idle_after = timedelta(seconds=query.idle_after)
-    rows = await connection.fetch(_SELECT_STATES, class_ids, HELP_TIMEOUT, idle_after)
+    rows = await connection.fetch(
+        _SELECT_STATES, class_ids, HELP_TIMEOUT, idle_after, query.skip, query.limit
+    )
     if not rows:
-        await class_students(connection, class_ids)
-    return [StudentState(**row) for row in rows]
+        return Listing([], len(await class_students(connection, class_ids)))
+    items = [StudentState(**{name: row[name] for name in _FIELDS}) for row in rows]
+    return Listing(items, rows[0]["total"])
+
+
+_FIELDS = StudentState.__struct_fields__
 
 
 # The state of a row `m` of `members`. `$2` is HELP_TIMEOUT, `$3` when a student becomes idle.
@@ -79,12 +90,13 @@ STATE = f"""
 """
 
 _SELECT_STATES = f"""
-    SELECT m.student_id, m.user_id, m.name, m.team, {STATE} AS state,
+    SELECT m.total, m.student_id, m.user_id, m.name, m.team, {STATE} AS state,
         place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
         m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at, m.verified,
         m.executions_in_no_class, m.errors_in_no_class
-    FROM ({CLASS_MEMBERS}) AS m
-    LEFT JOIN {place(alias="m.alias_id", cell="m.cell_id", class_id="m.class_id")} AS place ON true
-    WHERE m.role = 'student'
+    FROM ({class_page(skip="$4", limit="$5")}) AS m
+    LEFT JOIN {
+    place(alias="m.alias_id", cell="m.cell_id", index="m.cell_index", class_id="m.class_id")
+} AS place ON true
     ORDER BY m.user_id
 """  # noqa: S608 - constants

@@ -6,6 +6,7 @@ import asyncpg
 import msgspec
 
 from monitor.database.members import CLASS_MEMBERS
+from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
 from monitor.insight.class_state import HELP_TIMEOUT
 from monitor.insight.places import place
@@ -43,27 +44,48 @@ class HelpRequest(msgspec.Struct, kw_only=True):
     taken_at: datetime | None
 
 
-async def help_queue(connection: Connection, class_ids: ClassIds) -> list[HelpRequest]:
+async def help_queue(
+    connection: Connection, class_ids: ClassIds, page: Page
+) -> Listing[HelpRequest]:
     """Requests that nobody has taken first, then the oldest first. Raises NotFound."""
-    rows = await connection.fetch(_SELECT_OPEN, class_ids, HELP_TIMEOUT, _LOOK_BACK)
-    if not rows:
-        await class_students(connection, class_ids)
-    return [_request(row) for row in rows]
+    rows = await connection.fetch(
+        _SELECT_OPEN, class_ids, HELP_TIMEOUT, _LOOK_BACK, page.skip, page.limit
+    )
+    if rows:
+        return Listing([_request(row) for row in rows], rows[0]["total"])
+    await class_students(connection, class_ids)
+    total = await connection.fetchval(_COUNT_OPEN, class_ids, HELP_TIMEOUT)
+    return Listing([], total)
 
 
 def _request(row: asyncpg.Record) -> HelpRequest:
     fields = dict(row)
+    del fields["total"]
     at, error, code = (fields.pop(name) for name in ("error_at", "error", "error_code"))
     return HelpRequest(**fields, last_error=None if at is None else LastError(at, error, code))
 
 
+# Calls of a class that are open, with what is known of their being taken.
+_OPEN = f"""
+    FROM ({CLASS_MEMBERS}) AS m
+    LEFT JOIN LATERAL (
+        SELECT taken_by, taken_at, resolved_at FROM help_requests
+        WHERE student_id = m.student_id AND class_id = m.call_class
+            AND after_stop = m.after_stop OFFSET 0
+    ) AS h ON true
+    WHERE m.role = 'student' AND m.is_calling AND m.help_at > now() - $2::interval
+        AND h.resolved_at IS NULL
+"""  # noqa: S608 - constants
+
+_COUNT_OPEN = f"SELECT count(*) {_OPEN}"
+
 _SELECT_OPEN = f"""
-    SELECT m.student_id, m.user_id, m.name, m.team,
+    SELECT m.total, m.student_id, m.user_id, m.name, m.team,
         COALESCE(request.asked_at, m.help_at) AS asked_at, m.help_at AS repeated_at,
         place.notebook_path, place.cell_id, place.cell_position,
         failure.at AS error_at, failure.error, failure.code AS error_code,
-        h.taken_by, h.taken_at
-    FROM ({CLASS_MEMBERS}) AS m
+        m.taken_by, m.taken_at
+    FROM (SELECT m.*, h.*, count(*) OVER () AS total {_OPEN} OFFSET 0) AS m
     CROSS JOIN LATERAL (
         SELECT min(at) AS asked_at FROM (
             SELECT put_right(e.received_at, e.event_time, e.clock_offset) AS at FROM events AS e
@@ -88,10 +110,8 @@ _SELECT_OPEN = f"""
             ORDER BY executed_at DESC LIMIT 100
         ) AS recent WHERE status = 'error' ORDER BY at DESC LIMIT 1
     ) AS failure ON true
-    LEFT JOIN {place(alias="m.alias_id", cell="m.cell_id", class_id="m.class_id")} AS place ON true
-    LEFT JOIN help_requests AS h ON h.student_id = m.student_id AND h.class_id = m.call_class
-        AND h.after_stop = m.after_stop
-    WHERE m.role = 'student' AND m.is_calling AND m.help_at > now() - $2::interval
-        AND h.resolved_at IS NULL
-    ORDER BY h.taken_at IS NOT NULL, asked_at, m.student_id
+    LEFT JOIN {
+    place(alias="m.alias_id", cell="m.cell_id", index="m.cell_index", class_id="m.class_id")
+} AS place ON true
+    ORDER BY m.taken_at IS NOT NULL, asked_at, m.student_id OFFSET $4 LIMIT $5
 """  # noqa: S608 - constants

@@ -116,8 +116,14 @@ _SELECT_CLASSES = f"""
     LEFT JOIN classes AS c ON c.id = mine.class_id
     LEFT JOIN student_classes AS m ON m.student_id = s.id AND m.class_id = mine.class_id
     LEFT JOIN student_states AS state ON state.student_id = s.id AND state.class_id = mine.class_id
-    LEFT JOIN {place(alias="state.alias_id", cell="state.cell_id", class_id="mine.class_id")}
-        AS place ON true
+    LEFT JOIN {
+    place(
+        alias="state.alias_id",
+        cell="state.cell_id",
+        index="state.cell_index",
+        class_id="mine.class_id",
+    )
+} AS place ON true
     WHERE s.id = $1
     ORDER BY is_active DESC, state.last_received_at DESC NULLS LAST, mine.class_id LIMIT $2
 """  # noqa: S608 - constants

@@ -104,8 +104,8 @@ _SELECT = f"""
             AS place
     ), placed AS MATERIALIZED (
         SELECT r.*, p.notebook_id, p.notebook_path, p.cell_id AS cell_name, p.cell_position
-        FROM recent AS r LEFT JOIN places AS p
-            ON p.alias_id = r.alias_id AND p.cell IS NOT DISTINCT FROM r.cell_id
+        FROM recent AS r FULL JOIN places AS p  -- full: only hashed or merged; r has all keys of p
+            ON p.alias_id = r.alias_id AND COALESCE(p.cell, 0) = COALESCE(r.cell_id, 0)
     ), grouped AS (
         SELECT notebook_id, notebook_path, cell_name, max(cell_position) AS cell_position, kind,
             count(*), max(at) AS last_at, array_agg(DISTINCT user_id) AS user_ids,

@@ -173,7 +173,9 @@ _SELECT_EXECUTIONS = """
         put_right(e.received_at, e.executed_at, e.clock_offset) AS at,
         NULLIF(s.session_id, '') AS session_id,
         n.id AS notebook_id, n.path AS notebook_path, c.cell_id,
-        NULLIF(c.position, -1) AS cell_position, e.execution_count, e.status, e.duration_ms,
+        CASE WHEN e.cell_index >= 0 THEN e.cell_index
+            WHEN c.position >= 0 THEN c.position END AS cell_position,
+        e.execution_count, e.status, e.duration_ms,
         left(e.code, 10000) AS code, left(e.output, 10000) AS output,
         left(e.error, 10000) AS error,
         CASE jsonb_typeof(e.metadata -> 'pictures')

@@ -206,8 +206,8 @@ _SELECT_STUDENTS = """
 # OFFSET 0 keeps each branch a look-up by the primary key, hour by hour.
 _OF_TABLE = """
     SELECT e.received_at, e.{time} AS claimed_at, e.event_id, e.event_type, e.class_id,
-        e.session_id, e.alias_id, e.cell_id, e.metadata->>'cellId' AS named_cell,
-        {status} AS status, e.excluded
+        e.session_id, e.alias_id, e.cell_id, e.metadata->>'notebookPath' AS named_notebook,
+        e.metadata->>'cellId' AS named_cell, {status} AS status, e.excluded
     FROM {table} AS e
     WHERE e.student_id = $4 AND e.{time} BETWEEN h.first_at AND h.last_at
         AND e.credential = $1 AND e.received_at >= h.since AND e.received_at < h.until
@@ -227,7 +227,8 @@ _SELECT_EVENTS = """
         ORDER BY e.claimed_at, e.event_id LIMIT $8
     )
     SELECT s.id AS student_id, s.user_id, p.received_at, p.claimed_at, p.event_id, p.event_type,
-        NULLIF(p.class_id, 0) AS class_id, sessions.session_id, a.path AS notebook_path,
+        NULLIF(p.class_id, 0) AS class_id, sessions.session_id,
+        COALESCE(a.path, p.named_notebook) AS notebook_path,
         COALESCE(c.cell_id, p.named_cell) AS cell_id, p.status, p.excluded
     FROM page AS p JOIN students AS s ON s.id = $4
     LEFT JOIN sessions ON sessions.id = p.session_id

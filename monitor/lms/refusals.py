@@ -10,7 +10,17 @@ from monitor.database.members import members
 from monitor.lms.classes import CLASSES
 
 # `removed`: of somebody who was taken off the roster; these events are stored, in no class.
-Reason = Literal["not_on_roster", "too_many_waiting", "removed", "ended_key", "over_limit"]
+# `too_many_cells` and `too_many_notebooks`: a student named more in this class than is kept apart;
+# these events are stored in it, in no cell or no notebook.
+Reason = Literal[
+    "not_on_roster",
+    "too_many_waiting",
+    "removed",
+    "ended_key",
+    "over_limit",
+    "too_many_cells",
+    "too_many_notebooks",
+]
 
 _MAX_DAYS = 30  # that refusals and shared ids are kept after their last time
 _MAX_NAMES = 500  # in one answer

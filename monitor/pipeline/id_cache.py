@@ -1,8 +1,5 @@
 """Ids of the students, senders, notebooks and cells that events name; upserts missing rows."""
 
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
-
 import asyncpg
 
 from monitor.database.columns import columns
@@ -10,33 +7,7 @@ from monitor.events.event import Event
 from monitor.pipeline.class_choice import Place
 from monitor.pipeline.senders import Sender, SenderKey, find_senders
 
-
-class Cell(NamedTuple):
-    """A cell as PostgreSQL or a batch has it; each value with the time of its event."""
-
-    id: int
-    type_at: datetime
-    type: str
-    position_at: datetime
-    position: int
-
-    def updated(self, event: Event) -> "Cell | None":
-        """The cell after this event; None if the event changes nothing."""
-        at, kind, position = event.time, event.cell_type, event.cell_index
-        changes: dict[str, Any] = {}
-        if kind and kind != self.type and (at, kind) > (self.type_at, self.type):
-            changes |= {"type_at": at, "type": kind}
-        if (
-            position is not None
-            and position != self.position
-            and (at, position) > (self.position_at, self.position)
-        ):
-            changes |= {"position_at": at, "position": position}
-        return self._replace(**changes) if changes else None
-
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_UNKNOWN = Cell(0, _EPOCH, "", _EPOCH, -(2**31))
+CellKey = tuple[int | None, str | None]  # an alias and the cell's name; None where there is none
 
 
 class IdCache:
@@ -62,7 +33,7 @@ class IdCache:
         self._states: set[tuple[int, int]] = set()
         self._aliases: dict[int, dict[str, int]] = {}
         self._paths = 0
-        self._cells: dict[tuple[int, str], Cell] = {}
+        self._cells: dict[CellKey, int] = {}
 
     def forget_students(self) -> None:
         """Drops the students' ids: some have been merged into others."""
@@ -102,49 +73,42 @@ class IdCache:
         return self._aliases.setdefault(class_id, {})
 
     async def add_aliases(
-        self, connection: asyncpg.Connection, names: set[tuple[int, str]]
+        self, connection: asyncpg.Connection, names: dict[tuple[int, str], int]
     ) -> None:
-        """Finds or adds the notebooks that events name, by class and path."""
+        """Finds or adds the notebooks that events name, by class and path; values are students.
+
+        Those beyond a student's limit are not added.
+        """
         aliases = self._aliases
-        rows = await connection.fetch(_UPSERT_ALIASES, *columns(sorted(names), 2))
-        for row in rows:
+        rows = [(student, *name) for name, student in sorted(names.items())]
+        for row in await connection.fetch(_NAME_NOTEBOOKS, *columns(rows, 3)):
             aliases.setdefault(row["class_id"], {})[row["path"]] = row["id"]
-        self._paths += len(rows)
+            self._paths += 1
 
     async def cells(
-        self, connection: asyncpg.Connection, events: list[Event], aliases: list[int | None]
+        self,
+        connection: asyncpg.Connection,
+        events: list[Event],
+        places: list[Place],
+        aliases: list[int | None],
     ) -> list[int | None]:
-        """The ids of the events' cells; updates types and positions that have changed."""
+        """The ids of the events' cells; None where there is none, or beyond a student's limit."""
         cells = self._cells
-        changes: dict[tuple[int, str], Cell] = {}
-        for event, alias in zip(events, aliases, strict=True):
-            if not event.cell or not alias:
-                continue
-            key = (alias, event.cell)
-            cell = changes.get(key) or cells.get(key)
-            if cell and event.cell_type == cell.type and event.cell_index == cell.position:
-                continue
-            if updated := (cell or _UNKNOWN).updated(event):
-                changes[key] = updated
-            elif cell is None:
-                changes[key] = _UNKNOWN
-        if changes:
-            keys = sorted(changes)
-            values = [changes[key][1:] for key in keys]
-            rows = await connection.fetch(_UPSERT_CELLS, *columns(keys, 2), *columns(values, 4))
-            for row in rows:
-                cell = Cell(
-                    id=row["id"],
-                    type_at=row["type_at"],
-                    type=row["type"],
-                    position_at=row["position_at"],
-                    position=row["position"],
-                )
-                cells[row["alias_id"], row["cell_id"]] = cell
-        return [
-            cells[alias, event.cell].id if event.cell and alias else None
-            for event, alias in zip(events, aliases, strict=True)
-        ]
+        names = [(alias, event.cell) for event, alias in zip(events, aliases, strict=True)]
+        ids = [cells.get(name) for name in names]
+        if None not in ids:
+            return ids
+        missing = {
+            name: (place.student, place.class_id, *name, event.cell_type, event.cell_index)
+            for name, cell, event, place in zip(names, ids, events, places, strict=True)
+            if cell is None and None not in name
+        }
+        if not missing:
+            return ids
+        rows = [missing[name] for name in sorted(missing)]
+        for row in await connection.fetch(_NAME_CELLS, *columns(rows, 6)):
+            cells[row["alias_id"], row["cell_id"]] = row["id"]
+        return [cells.get(name) for name in names]
 
 
 _UPSERT_STUDENTS = """
@@ -175,41 +139,12 @@ _INSERT_STATES = """
     ON CONFLICT DO NOTHING
 """
 
-_UPSERT_ALIASES = """
-    WITH said AS MATERIALIZED (
-        SELECT class_id, path, path_in_order(path) AS in_order
-        FROM unnest($1::bigint[], $2::text[]) AS s (class_id, path)
-    ), notebook AS (
-        INSERT INTO notebooks (class_id, path, name, has_events)
-        SELECT DISTINCT class_id, in_order, file_name(in_order), true FROM said
-        ORDER BY class_id, in_order
-        ON CONFLICT (class_id, path) DO UPDATE SET has_events = true
-        RETURNING id, class_id, path
-    )
-    INSERT INTO notebook_aliases (class_id, path, notebook_id)
-    SELECT said.class_id, said.path, notebook.id
-    FROM said JOIN notebook
-        ON notebook.class_id = said.class_id AND notebook.path = said.in_order
-    ORDER BY said.class_id, said.path
-    ON CONFLICT (class_id, path) DO UPDATE SET path = EXCLUDED.path
-    RETURNING id, class_id, path
+_NAME_NOTEBOOKS = """
+    SELECT id, class_id, path FROM name_notebooks($1::bigint[], $2::bigint[], $3::text[])
 """
 
-_UPSERT_CELLS = """
-    INSERT INTO cells AS c (alias_id, cell_id, type_at, type, position_at, position)
-    SELECT alias_id, cell_id, type_at, NULLIF(type, ''),
-        position_at, NULLIF(position, -2147483648)
-    FROM unnest(
-        $1::bigint[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::integer[]
-    ) AS batch (alias_id, cell_id, type_at, type, position_at, position)
-    ON CONFLICT (alias_id, cell_id) DO UPDATE SET
-        type = CASE WHEN (EXCLUDED.type_at, EXCLUDED.type) > (c.type_at, COALESCE(c.type, ''))
-               THEN EXCLUDED.type ELSE c.type END,
-        type_at = GREATEST(EXCLUDED.type_at, c.type_at),
-        position = CASE WHEN (EXCLUDED.position_at, EXCLUDED.position)
-                             > (c.position_at, COALESCE(c.position, -2147483648))
-                   THEN EXCLUDED.position ELSE c.position END,
-        position_at = GREATEST(EXCLUDED.position_at, c.position_at)
-    RETURNING alias_id, cell_id, id, type_at, COALESCE(type, '') AS type, position_at,
-        COALESCE(position, -2147483648) AS position
+_NAME_CELLS = """
+    SELECT id, alias_id, cell_id FROM name_cells(
+        $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[]
+    )
 """

@@ -13,6 +13,7 @@ RECORD_BATCH = f"""
             received_at timestamptz, executions bigint, errors bigint,
             last_success_at timestamptz, error_times timestamptz[],
             alias_at timestamptz, alias_id bigint, cell_at timestamptz, cell_id bigint,
+            cell_index integer,
             help_at timestamptz, help_stop_at timestamptz,
             name_at timestamptz, name text, name_by text,
             email_at timestamptz, email text, email_by text,
@@ -64,6 +65,8 @@ RECORD_BATCH = f"""
         alias_at = GREATEST(s.alias_at, d.alias_at),
         cell_id = CASE WHEN s.cell_at > d.cell_at THEN s.cell_id
                   ELSE COALESCE(d.cell_id, s.cell_id) END,
+        cell_index = CASE WHEN d.cell_id IS NULL OR s.cell_at > d.cell_at THEN s.cell_index
+                     ELSE d.cell_index END,
         cell_at = GREATEST(s.cell_at, d.cell_at),
         help_at = GREATEST(s.help_at, d.help_at),
         help_stop_at = GREATEST(s.help_stop_at, d.help_stop_at),

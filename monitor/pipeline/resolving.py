@@ -11,7 +11,7 @@ from monitor.events.event import Event, Source
 from monitor.pipeline import first_receipts
 from monitor.pipeline.class_choice import Place
 from monitor.pipeline.id_cache import IdCache
-from monitor.pipeline.rosters import Refusal, RosterCache, Version
+from monitor.pipeline.rosters import Refusal, RosterCache, Version, over_limit
 from monitor.pipeline.senders import Sender
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -105,14 +105,14 @@ class Resolver:
             positions = [each for each in positions if each not in refused]
             events = [events[each] for each in positions]
         known = [each for each in found if each]
-        resolved = await self._resolve(connection, events, known)
+        resolved, unnamed = await self._resolve(connection, events, known)
         return Batch(
             events=events,
             resolved=resolved,
             positions=positions,
             refused=refused,
             version=version,
-            refusals=refusals,
+            refusals=refusals + unnamed,
         )
 
     def _look_up(self, events: list[Event], now: datetime) -> tuple[list[_Known | None], list[int]]:
@@ -169,17 +169,21 @@ class Resolver:
 
     async def _resolve(
         self, connection: asyncpg.Connection, events: list[Event], known: list[_Known]
-    ) -> list[Resolved]:
+    ) -> tuple[list[Resolved], list[Refusal]]:
         aliases = _aliases(events, known)
         missing = {
-            (each.place.class_id, event.notebook)
+            (each.place.class_id, event.notebook): each.place.student
             for event, each, alias in zip(events, known, aliases, strict=True)
             if alias is None and event.notebook
         }
         if missing:
             await self._ids.add_aliases(connection, missing)
             aliases = _aliases(events, known)
-        cells = await self._ids.cells(connection, events, aliases)
+        places = [each.place for each in known]
+        cells = await self._ids.cells(connection, events, places, aliases)
+        unnamed: list[Refusal] = []
+        if None in cells:
+            unnamed = over_limit(events, places, aliases, cells)
         resolved = []
         for event, (place, sender, _, _), alias, cell in zip(
             events, known, aliases, cells, strict=True
@@ -194,7 +198,7 @@ class Resolver:
                 at = received_at
             session = sender.id if event.session else None
             resolved.append(Resolved(place, session, alias, cell, offset, at))
-        return resolved
+        return resolved, unnamed
 
 
 def _aliases(events: list[Event], known: list[_Known]) -> list[int | None]:

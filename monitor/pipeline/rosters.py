@@ -206,6 +206,19 @@ async def note_refusals(connection: asyncpg.Connection, found: list[Refusal]) ->
         await refusals.note(connection, refusal.reason, {refusal.class_id: refusal.counts})
 
 
+def over_limit(
+    events: list[Event], places: list[Place], aliases: list[int | None], cells: list[int | None]
+) -> list[Refusal]:
+    """What pages of classes are to say of names beyond a student's limit: they have no id."""
+    unnamed: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    for event, place, alias, cell in zip(events, places, aliases, cells, strict=True):
+        if event.notebook and alias is None:
+            unnamed[place.class_id, "too_many_notebooks"][event.student] += 1
+        elif event.cell and alias and cell is None:
+            unnamed[place.class_id, "too_many_cells"][event.student] += 1
+    return [Refusal(*key, counts) for key, counts in sorted(unnamed.items())]
+
+
 def _refusals(
     placed: Iterable[tuple[Event, int]], outcomes: dict[tuple[int, int], str]
 ) -> list[Refusal]:

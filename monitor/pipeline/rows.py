@@ -32,7 +32,8 @@ _NEVER = datetime.fromtimestamp(0, UTC)
 # Fields for which an event's home table may lack a column: their names in its metadata, where
 # they are kept then, and the attributes of Event.
 _NO_FIELDS: dict[str, str] = {}
-_CELL_FIELDS = {"cellId": "cell", "cellIndex": "cell_index"}
+_CELL_FIELDS = {"cellId": "cell"}
+_PLACE_FIELDS = {"notebookPath": "notebook"} | _CELL_FIELDS
 _RUN_FIELDS = {
     "code": "code",
     "executionCount": "execution_count",
@@ -46,7 +47,9 @@ _RUN_FIELDS = {
 def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
     """The one row of an event, and its table."""
     kind, cell, place = event.type, resolved.cell, resolved.place
-    without_column = _CELL_FIELDS if cell is None and event.cell else _NO_FIELDS
+    without_column = _NO_FIELDS
+    if cell is None and (event.cell or event.notebook):
+        without_column = _CELL_FIELDS if resolved.alias else _PLACE_FIELDS
     if kind in EXECUTIONS or kind in FAILURES:
         return CELL_EXECUTIONS, (
             place.student,
@@ -57,6 +60,7 @@ def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
             resolved.session,
             resolved.alias,
             cell,
+            event.cell_index,
             event.cell_type,
             resolved.clock_offset,
             event.execution_count,
@@ -77,6 +81,7 @@ def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
         resolved.session,
         resolved.alias,
         cell,
+        event.cell_index,
         event.cell_type,
         resolved.clock_offset,
     )
@@ -117,6 +122,7 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
     alias_id: int | None = None
     cell_at: datetime = _NEVER
     cell_id: int | None = None
+    cell_index: int | None = None
     help_at: datetime | None = None
     help_stop_at: datetime | None = None
     name_at: datetime = _NEVER
@@ -154,7 +160,7 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
         if resolved.alias and at >= self.alias_at:
             self.alias_at, self.alias_id = at, resolved.alias
         if resolved.cell and at >= self.cell_at:
-            self.cell_at, self.cell_id = at, resolved.cell
+            self.cell_at, self.cell_id, self.cell_index = at, resolved.cell, event.cell_index
         if outcome:
             if is_new and outcome == "success":
                 self.executions += 1

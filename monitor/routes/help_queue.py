@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from monitor.database.paging import Id
+from monitor.database.paging import Id, Listing, Page
 from monitor.database.pool import Connection
 from monitor.errors import Conflict, NotFound
 from monitor.http.operations import Api
@@ -21,10 +21,11 @@ def declare(api: Api, publish: Callable[[Iterable[Publication]], None], *, is_op
     shown = partial(shown_classes, is_open=is_open)
 
     @api.operation("GET", "/classes/{class_id}/help", raises=(NotFound,))
-    async def get_help(snapshots: Snapshots, class_id: Id) -> list[HelpRequest]:
+    async def get_help(snapshots: Snapshots, class_id: Id, query: Page) -> Listing[HelpRequest]:
         """A class's open help requests: those nobody has taken first, then the oldest first."""
         # A teacher who has just taken a request has to see that they have.
-        return await snapshots.read(partial(help_queue, class_ids=shown(class_id)), current=True)
+        read = partial(help_queue, class_ids=shown(class_id), page=query)
+        return await snapshots.read(read, current=True)
 
     path = "/classes/{class_id}/help/{student_id}"
 

@@ -24,7 +24,7 @@ from monitor.insight.cells import (
 )
 from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
-from monitor.insight.heatmap import StudentCell, student_cells
+from monitor.insight.heatmap import StudentCell, StudentCellsQuery, student_cells
 from monitor.insight.overview import ClassOverview, OverviewQuery, overview
 from monitor.insight.pictures import Picture, PicturesQuery, pictures
 from monitor.insight.query import ClassIds, CursorPage, PageQuery, Query, shown_classes
@@ -40,6 +40,7 @@ from monitor.insight.timeline import (
 
 A = TypeVar("A")
 Q = TypeVar("Q", bound=PageQuery)
+S = TypeVar("S", ClassStateQuery, StudentCellsQuery)
 T = TypeVar("T", bound=msgspec.Struct)
 
 _MEDIA = {CSV: str}
@@ -60,15 +61,17 @@ def _declare_classes(api: Api, shown: Callable[[int], ClassIds]) -> None:
     @api.operation("GET", "/classes/{class_id}/now", raises=(NotFound,), media=_MEDIA)
     async def get_class_now(
         snapshots: Snapshots, class_id: Id, query: ClassStateQuery
-    ) -> list[StudentState] | Response:
+    ) -> Listing[StudentState] | Response:
         """The state of each student of a class, now or at an earlier time, by user_id."""
         class_ids = shown(class_id)
-        if query.at is UNSET:
-            states = await snapshots.read(partial(class_state, class_ids=class_ids, query=query))
-        else:
-            replay = partial(class_state_at, class_ids=class_ids, at=query.at, query=query)
-            states = await snapshots.read(replay, counted=True)
-        return _as_requested(query, states, f"class-{class_id}-now", StudentState, states)
+
+        async def fetch_page(page: ClassStateQuery) -> Listing[StudentState]:
+            if page.at is UNSET:
+                return await snapshots.read(partial(class_state, class_ids=class_ids, query=page))
+            replay = partial(class_state_at, class_ids=class_ids, at=page.at, query=page)
+            return await snapshots.read(replay, counted=True)
+
+        return await _student_pages(query, fetch_page, f"class-{class_id}-now", StudentState)
 
     @api.operation("GET", "/classes/{class_id}/activity", raises=(NotFound,), media=_MEDIA)
     async def get_class_activity(
@@ -105,13 +108,21 @@ def _declare_cells(api: Api, shown: Callable[[int], ClassIds], *, is_open: bool)
         media=_MEDIA,
     )
     async def get_notebook_students(
-        snapshots: Snapshots, class_id: Id, notebook_id: Id, query: Query
-    ) -> list[StudentCell] | Response:
-        """A notebook in a class, student by student: the cells that each has reached."""
-        read = partial(student_cells, class_ids=shown(class_id), notebook_id=notebook_id)
-        cells = await snapshots.read(read, counted=True)
+        snapshots: Snapshots, class_id: Id, notebook_id: Id, query: StudentCellsQuery
+    ) -> Listing[StudentCell] | Response:
+        """A notebook in a class, student by student: the cells that each has reached.
+
+        Pages and total are of students.
+        """
+
+        async def fetch_page(page: StudentCellsQuery) -> Listing[StudentCell]:
+            read = partial(
+                student_cells, class_ids=shown(class_id), notebook_id=notebook_id, query=page
+            )
+            return await snapshots.read(read, counted=True)
+
         name = f"class-{class_id}-notebook-{notebook_id}-students"
-        return _as_requested(query, cells, name, StudentCell, cells)
+        return await _student_pages(query, fetch_page, name, StudentCell)
 
     @api.operation(
         "GET",
@@ -226,6 +237,27 @@ def _notebook(query: CellsQuery, progress: NotebookProgress) -> NotebookProgress
 
 def _errors_as_text(errors: list[CellError]) -> str:
     return "; ".join(f"{each.error} ({each.count}: {', '.join(each.students)})" for each in errors)
+
+
+async def _student_pages(
+    query: S,
+    fetch_page: Callable[[S], Awaitable[Listing[T]]],
+    name: str,
+    row_type: type[T],
+) -> Listing[T] | Response:
+    """The requested page or, as the CSV file `name`, that of these students and all after them."""
+    page = await fetch_page(query)
+    if query.format == "json":
+        return page
+
+    async def items() -> AsyncIterator[list[T]]:
+        current, skip = page, query.skip
+        yield current.items
+        while (skip := skip + query.limit) < current.total:
+            current = await fetch_page(msgspec.structs.replace(query, skip=skip))
+            yield current.items
+
+    return csv_stream(name, row_type, items())
 
 
 async def _pages(

@@ -4,7 +4,7 @@ import { learnServerTime } from "./clock.js";
 import { API } from "./config.js";
 import { askToken, token } from "./token.js";
 
-const PAGE_SIZE = 500;
+export const PAGE_SIZE = 500;
 const DATE_AGE = 2_000; // ms: the header Date is rounded down, and made once a second
 
 /** @typedef {{ method?: string, body?: string, headers?: Record<string, string> }} Options */

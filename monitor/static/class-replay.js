@@ -1,6 +1,6 @@
 // The class as it was at an earlier moment: the tiles, each in its place.
 
-import { call } from "./api.js";
+import { all } from "./api.js";
 import { arrange, el } from "./dom.js";
 import { t } from "./i18n.js";
 import { toStudent, withStuck } from "./states.js";
@@ -42,7 +42,7 @@ export class ClassReplay {
     for (let at = 0; at !== this.#wanted; ) {
       at = this.#wanted;
       const query = new URLSearchParams({ at: new Date(at).toISOString() });
-      this.#draw(at, await call(`classes/${this.#store.id}/now?${query}`));
+      this.#draw(at, await all(`classes/${this.#store.id}/now?${query}`));
     }
   }
 

@@ -1,6 +1,6 @@
 // A notebook's cells by students. Built once, then only what has changed is touched.
 
-import { el, setText } from "./dom.js";
+import { el, joinFacts, setText } from "./dom.js";
 import { cellName, t } from "./i18n.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -44,7 +44,8 @@ export class HeatMap {
     const students = [...this.#store.students.values()];
     const version = JSON.stringify([
       notebook.notebook_path,
-      notebook.cells.map((cell) => [cell.cell_id, cell.position]),
+      notebook.cells.map((cell) => [cell.place, cell.position]),
+      notebook.more_cells,
       students.map((student) => [student.student_id, student.name]),
     ]);
     if (version !== this.#version) this.#build(notebook, students);
@@ -63,18 +64,18 @@ export class HeatMap {
    * @param {NotebookProgress} notebook
    * @param {Student[]} students
    */
-  #build({ notebook_path: path, cells }, students) {
+  #build({ notebook_path: path, cells, more_cells: more }, students) {
     this.#marks.clear();
     this.#summaries.clear();
     const columns = cells.map((cell) =>
-      el("th", { scope: "col", textContent: cellName(cell.position), title: cell.cell_id }),
+      el("th", { scope: "col", textContent: nameOf(cell), title: titleOf(cell) }),
     );
     const summaries = SUMMARIES.map(([name]) => this.#summaryRow(name, cells));
     const rows = students.map((student) => this.#studentRow(student, cells));
     const table = el(
       "table",
       { className: "heatmap" },
-      el("caption", { textContent: path }),
+      el("caption", { textContent: joinFacts([path, more ? t("more_cells", more) : null]) }),
       el("thead", {}, el("tr", {}, el("td"), columns), summaries),
       el("tbody", {}, rows),
     );
@@ -117,10 +118,22 @@ export class HeatMap {
 
 /**
  * @param {string | number} row
- * @param {{ cell_id: string }} cell
+ * @param {{ place: string }} cell
  */
 function keyOf(row, cell) {
-  return `${row} ${cell.cell_id}`;
+  return `${row} ${cell.place}`;
+}
+
+// Added by students before the cell at that position: it has no number of its own.
+/** @param {CellProgress} cell */
+function nameOf({ place, position }) {
+  return place.startsWith("added:") ? "+" : cellName(position);
+}
+
+/** @param {CellProgress} cell */
+function titleOf({ place, cell_id: id, position }) {
+  if (place.startsWith("added:")) return t("added_cells", cellName(position));
+  return id ?? t("placed_cell");
 }
 
 /** A cell of the map: a sign for the eye, the words for screen readers. */

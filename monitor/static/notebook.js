@@ -1,6 +1,6 @@
 // A notebook: its cells by students, and which errors stop them.
 
-import { all, call } from "./api.js";
+import { PAGE_SIZE, all, call } from "./api.js";
 import { alertLine, el, failure } from "./dom.js";
 import { HeatMap, legend } from "./heatmap.js";
 import { t } from "./i18n.js";
@@ -97,7 +97,7 @@ class NotebookView {
       /** @type {[NotebookProgress, StudentCell[]]} */
       const [notebook, cells] = await Promise.all([
         call(`${path}/cells`),
-        call(`${path}/students`),
+        studentsOf(path, this.#store.students.size),
       ]);
       if (!this.#signal.aborted) this.#map.show(notebook, cells);
       this.#trouble.textContent = "";
@@ -105,6 +105,20 @@ class NotebookView {
       this.#trouble.textContent = failure(error);
     }
   }
+}
+
+/**
+ * The cells that students have reached, for pages of students.
+ *
+ * @param {string} path of the notebook
+ * @param {number} students how many there are
+ * @returns {Promise<StudentCell[]>}
+ */
+async function studentsOf(path, students) {
+  const pages = [];
+  for (let skip = 0; skip === 0 || skip < students; skip += PAGE_SIZE)
+    pages.push(call(`${path}/students?skip=${skip}&limit=${PAGE_SIZE}`));
+  return (await Promise.all(pages)).flat();
 }
 
 // The notebooks of assignments, and those that students are in now.

@@ -55,10 +55,11 @@ export function showRefusals(root, store, signal) {
 
 /** @param {ClassRefusals} answer */
 function factsOf({ refusals, never_heard: neverHeard, shared_ids: shared }) {
-  const events = refusals.reduce((sum, each) => sum + each.events, 0);
+  const { out, unplaced } = sorted(refusals);
   return [
     shared.length && t("shared_ids", shared.length),
-    events && t("kept_out", t("refused_events", events)),
+    out.length && t("kept_out", t("refused_events", eventsOf(out))),
+    unplaced.length && t("unplaced", t("refused_events", eventsOf(unplaced))),
     neverHeard && t("silent", neverHeard),
   ].map((fact) => fact || null);
 }
@@ -70,14 +71,37 @@ function sectionsOf({ refusals, never_heard: neverHeard, silent, shared_ids: sha
     const lines = shared.map((each) => t("shared_line", nameOf(each), spanOf(each)));
     parts.push(heading(t("shared_ids", shared.length)), hint(t("shared_hint")), list(lines));
   }
-  if (refusals.length) {
-    const events = refusals.reduce((sum, each) => sum + each.events, 0);
-    parts.push(heading(t("kept_out", t("refused_events", events))));
-    parts.push(list(refusals.map(lineOf)));
+  const { out, unplaced } = sorted(refusals);
+  if (out.length) {
+    parts.push(heading(t("kept_out", t("refused_events", eventsOf(out)))));
+    parts.push(list(out.map(lineOf)));
+  }
+  if (unplaced.length) {
+    parts.push(heading(t("unplaced", t("refused_events", eventsOf(unplaced)))));
+    parts.push(hint(t("unplaced_hint")), list(unplaced.map(lineOf)));
   }
   if (neverHeard)
     parts.push(heading(t("silent", neverHeard)), hint(silent.map(nameOf).join(", ")));
   return parts;
+}
+
+/**
+ * What was kept out of the class, and what is stored in it in no cell or no notebook.
+ *
+ * @param {Refusal[]} refusals
+ */
+function sorted(refusals) {
+  /** @param {Refusal} refusal */
+  const isUnplaced = ({ reason }) => reason.startsWith("too_many_") && reason !== "too_many_waiting";
+  return {
+    out: refusals.filter((each) => !isUnplaced(each)),
+    unplaced: refusals.filter(isUnplaced),
+  };
+}
+
+/** @param {Refusal[]} refusals */
+function eventsOf(refusals) {
+  return refusals.reduce((sum, each) => sum + each.events, 0);
 }
 
 /** @param {Refusal} refusal */

@@ -1,6 +1,6 @@
 // The state of a class: fetched once, then patched by live messages.
 
-import { ApiError, call } from "./api.js";
+import { ApiError, all, call } from "./api.js";
 import { serverNow } from "./clock.js";
 import { HELP_SECONDS, IDLE_SECONDS } from "./config.js";
 import { Emitter } from "./emitter.js";
@@ -130,8 +130,8 @@ export class ClassStore extends Emitter {
     try {
       /** @type {[StudentNow[], HelpRequestAnswer[]]} */
       const [now, help] = await Promise.all([
-        call(`classes/${this.id}/now`),
-        call(`classes/${this.id}/help`),
+        all(`classes/${this.id}/now`),
+        all(`classes/${this.id}/help`),
       ]);
       this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
       this.#setQueue(help);
@@ -224,7 +224,7 @@ export class ClassStore extends Emitter {
   async #fetchHelp() {
     const before = new Set(this.help.keys());
     try {
-      this.#setQueue(await call(`classes/${this.id}/help`));
+      this.#setQueue(await all(`classes/${this.id}/help`));
     } catch {
       this.#timers.start("help", RETRY_DELAY, () => this.#fetchHelp());
       return;

@@ -39,7 +39,14 @@ export interface HeardStudent extends Person {
 }
 
 export interface Refusal {
-  reason: "not_on_roster" | "too_many_waiting" | "removed" | "ended_key" | "over_limit";
+  reason:
+    | "not_on_roster"
+    | "too_many_waiting"
+    | "removed"
+    | "ended_key"
+    | "over_limit"
+    | "too_many_cells"
+    | "too_many_notebooks";
   events: number;
   senders: number;
   is_more: boolean;
@@ -205,7 +212,8 @@ export interface Interval {
 }
 
 export interface CellProgress {
-  cell_id: string;
+  place: string; // `id:…`, `index:…` or `added:…`
+  cell_id: string | null; // null: placed by index
   position: number | null;
   ran: number;
   succeeded: number;
@@ -218,11 +226,13 @@ export interface NotebookProgress {
   notebook_id: number;
   notebook_path: string;
   cells: CellProgress[];
+  more_cells: number; // left out
 }
 
 export interface StudentCell {
   student_id: number;
-  cell_id: string;
+  place: string;
+  cell_id: string | null;
   executions: number;
   errors: number;
   succeeded: boolean;

@@ -80,7 +80,8 @@ _BETWEEN = """
 
 _SELECT = """
     SELECT e.event_id, e.event_type, e.{time} AS time, students.user_id AS student,
-        sessions.session_id AS session, notebook_aliases.path AS notebook,
+        sessions.session_id AS session,
+        COALESCE(notebook_aliases.path, e.metadata->>'notebookPath') AS notebook,
         COALESCE(cells.cell_id, e.metadata->>'cellId') AS cell, e.cell_type, {run}
     FROM {source}
     JOIN students ON students.id = e.student_id

@@ -11,6 +11,7 @@ from msgspec import UnsetType
 from monitor.auth.call import Call
 from monitor.auth.permissions import THEIRS, Permission
 from monitor.auth.principal import Principal
+from monitor.database.paging import Page
 from monitor.database.pool import Connection, Database
 from monitor.errors import Conflict, Forbidden, NotFound
 from monitor.events.event import NO_SOURCE, Source
@@ -19,7 +20,7 @@ from monitor.http.transactions import Transactions
 from monitor.insight.activity import ActivityQuery, class_activity
 from monitor.insight.cells import CellsQuery, notebook_progress
 from monitor.insight.class_state import STUCK_ERRORS, ClassStateQuery, class_state
-from monitor.insight.heatmap import student_cells
+from monitor.insight.heatmap import StudentCellsQuery, student_cells
 from monitor.insight.help_queue import help_queue
 from monitor.insight.overview import ClassOverview, OverviewQuery, overview
 from monitor.insight.query import PageQuery
@@ -38,7 +39,8 @@ async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]
 
 
 async def callers(school: School, *class_ids: int) -> list[str]:
-    return [each.user_id for each in await school.read(help_queue, list(class_ids or [1]))]
+    queue = await school.read(help_queue, list(class_ids or [1]), Page())
+    return [each.user_id for each in queue.items]
 
 
 async def timeline(school: School, classes: list[int] | None, **query: Any) -> list[Execution]:
@@ -101,7 +103,7 @@ async def test_only_students_on_the_roster_now_are_shown(school: School) -> None
     notebook = await school.notebook("units/lesson.ipynb")
 
     async def shown() -> set[str]:
-        cells = await school.read(student_cells, [1], notebook)
+        cells, _ = await school.read(student_cells, [1], notebook, StudentCellsQuery())
         (group,) = (await school.read(error_radar, [1], RadarQuery())).groups
         users = set(await callers(school))
         assert users == set(await school.now()) == set(group.students)
@@ -379,7 +381,7 @@ async def test_who_loses_a_class_during_a_call_sees_what_was_there_before(
         return await executions_now(connection)
 
     async def executions_now(connection: Connection) -> list[int]:
-        states = await class_state(connection, [1], ClassStateQuery())
+        states, _ = await class_state(connection, [1], ClassStateQuery())
         return [each.executions for each in states]
 
     assert await snapshots.read(removed_meanwhile) == [0, 1]

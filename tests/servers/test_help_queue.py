@@ -201,6 +201,6 @@ async def test_a_notebook_shows_what_each_student_reached(
     kept = {"executions": 3, "errors": 2, "succeeded": True, "attempts": 3}
     failed_once = {"executions": 1, "errors": 1, "succeeded": False, "attempts": None}
     assert (await api.get(path)).json() == [
-        {"student_id": one_id, "cell_id": "cell-1", **kept},
-        {"student_id": two_id, "cell_id": "c2", **failed_once},
+        {"student_id": one_id, "place": "id:cell-1", "cell_id": "cell-1", **kept},
+        {"student_id": two_id, "place": "id:c2", "cell_id": "c2", **failed_once},
     ]

@@ -93,7 +93,7 @@ async def test_who_was_not_heard_from_for_long_is_idle(school: School) -> None:
         make_event(**old, failed=True), make_event(**old, student="taro", type="help")
     )
     assert [each.state for each in (await school.now()).values()] == ["error", "active"]
-    states = await school.read(class_state, [1], ClassStateQuery(idle_after=200))
+    states, _ = await school.read(class_state, [1], ClassStateQuery(idle_after=200))
     assert [each.state for each in states] == ["idle", "idle"]
 
 

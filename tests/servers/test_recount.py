@@ -89,6 +89,8 @@ class Story:
             notebook=chance.choice(["n.ipynb", "./n.ipynb", "m.ipynb", None]),
             cell=chance.choice(["c1", "c2", "c3", None]),
             cell_type=chance.choice(["code", "code", "markdown", None]),
+            cell_index=chance.choice([0, 3, 7, -1, None]),
+            code=chance.choice(["a = 1", "a=1", "b", " ", None]),
             failed=chance.random() < 0.4,
             error=chance.choice(["KeyError: 1", "ValueError: x", None]),
             duration_ms=chance.choice([None, 3.0, 40.0, 5e9, -1.0]),

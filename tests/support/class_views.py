@@ -42,11 +42,11 @@ class School(NamedTuple):
 
     async def now(self, *class_ids: int) -> dict[str, StudentState]:
         classes = list(class_ids or [1])
-        return by_user(await self.read(class_state, classes, ClassStateQuery()))
+        return by_user((await self.read(class_state, classes, ClassStateQuery())).items)
 
     async def then(self, at: datetime, *class_ids: int) -> dict[str, StudentState]:
         classes = list(class_ids or [1])
-        return by_user(await self.read(class_state_at, classes, at, ClassStateQuery()))
+        return by_user((await self.read(class_state_at, classes, at, ClassStateQuery())).items)
 
     async def write(self, *events: Event) -> Stored:
         return await self.sink.write(list(events), deadline_soon())

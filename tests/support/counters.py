@@ -19,7 +19,8 @@ _COUNTED = {
     "student_states": "SELECT * FROM student_states",
     "cell_progress": """
         SELECT student_id, alias_id, cell_id, executions, errors, first_error_at, last_error_at,
-            first_success_at, errors_before_success, durations::text
+            first_success_at, errors_before_success, durations::text,
+            position, position_at, type, type_at, code_hash, code_at, first_at, last_at
         FROM cell_progress
     """,
     "cell_errors": "SELECT * FROM cell_errors",

@@ -1,0 +1,24 @@
+// The page's texts about cells and their places, in English and Japanese (see i18n.js).
+
+/** @satisfies {Record<string, [string, string]>} */
+export const CELL_TEXTS = {
+  more_cells: [
+    "and {0} more cell that few have reached|and {0} more cells that few have reached",
+    "ほかに到達者の少ないセル {0} 個",
+  ],
+  placed_cell: [
+    "Placed by its index: this notebook has new cell IDs each time it is opened",
+    "位置で対応付けたセル（このノートブックは開くたびにセル ID が変わります）",
+  ],
+  added_cells: ["Cells that students added before {0}", "{0} の前に学生が追加したセル"],
+  unplaced: ["Stored without a cell or notebook: {0}", "セルやノートブックに対応付けずに保存：{0}"],
+  unplaced_hint: [
+    "These students named more cells or notebooks than anybody needs. Their events count in this class, but not in a cell.",
+    "通常の範囲を超える数のセルやノートブックの名前が送られました。このクラスの件数には含まれますが、セルごとの集計には含まれません。",
+  ],
+  reason_too_many_cells: ["More than 20,000 cells of one student", "1 人で 2 万個を超えるセル"],
+  reason_too_many_notebooks: [
+    "More than 1,000 notebooks of one student",
+    "1 人で千個を超えるノートブック",
+  ],
+};
