@@ -22,7 +22,7 @@ demo: install  ## post a simulated class of 38 students to a running server (ARG
 
 # Coverage has a floor (pyproject.toml) that only the whole run can reach.
 test: $(VENV)/dev.stamp  ## every test, against real PostgreSQL, Redis, InfluxDB, HAProxy and Chromium
-	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),--cov=monitor --cov-report=)
+	$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --cov=monitor --cov-report=)
 
 test-fast: $(VENV)/dev.stamp  ## the tests that need no server, in half a minute
 	$(PYTHON) -m pytest tests/unit --available $(ARGS)
