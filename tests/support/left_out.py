@@ -7,6 +7,8 @@ A run that leaves tests out fails, unless it was asked for `--available`.
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -49,6 +51,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*programs): what the test runs of `PROGRAMS`")
     config.stash[_missing], config.stash[_left_out] = {}, []
+    if getattr(config.option, "numprocesses", None):  # else each worker would download programs
+        for find in PROGRAMS.values():
+            with suppress(ProgramError):  # the workers report it
+                find()
 
 
 @pytest.hookimpl(trylast=True)  # after -k has chosen: only what is needed is downloaded
@@ -80,10 +86,22 @@ def _needs(item: pytest.Item) -> Iterator[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if hasattr(session.config, "workeroutput"):
+        stash = session.config.stash
+        session.config.workeroutput["left_out"] = stash[_missing], stash[_left_out]
+        return
     good = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # each may be left out
     if session.config.stash[_left_out] and exitstatus in good:
         allowed = session.config.option.available
         session.exitstatus = pytest.ExitCode.OK if allowed else pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes over from a worker of pytest-xdist: each of them has collected all tests."""
+    if output := getattr(node, "workeroutput", None):  # else it has crashed, which fails the run
+        missing, left_out = output["left_out"]
+        node.config.stash[_missing], node.config.stash[_left_out] = missing, left_out
 
 
 def pytest_terminal_summary(
