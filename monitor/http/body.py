@@ -25,6 +25,8 @@ class BodyReader:
     many clients send slowly.
     """
 
+    default_type = ""  # the type of a body that names none; empty: the one wanted
+
     def __init__(self, max_bytes: int, max_held: int) -> None:
         self.max_bytes = max_bytes
         self._max_held = max_held
@@ -38,7 +40,8 @@ class BodyReader:
         take too much memory.
         """
         headers = dict(scope["headers"])
-        sent = _value(headers, b"content-type", media_type).partition(";")[0].rstrip()
+        default = self.default_type or media_type
+        sent = _value(headers, b"content-type", default).partition(";")[0].rstrip()
         if sent != media_type and not (media_type == JSON and sent.endswith("+json")):
             self._check_type(scope, sent, media_type)
         gzipped = _is_gzipped(headers)

@@ -8,6 +8,7 @@ from monitor.auth.principal import NOBODY, OPEN
 from monitor.errors import TooLarge, Unavailable
 from monitor.http.body import BodyReader
 
+_TEXT = "text/plain"
 _LARGE = 3  # times `max_bytes`, the most that a body of one event may have
 _MAX_LARGE = 2  # bodies of more than `max_bytes` in memory, of all callers
 _HOLDER = "large body of"  # the key in the scope: its caller
@@ -20,6 +21,8 @@ class EventBodies(BodyReader):
     of a caller. `origins` are those whose pages may post; text needs no preflight, so that it is
     checked here. `*` stands for all.
     """
+
+    default_type = _TEXT  # pages may leave the type out, and need no preflight then either
 
     def __init__(self, max_bytes: int, max_held: int, origins: list[str]) -> None:
         super().__init__(max_bytes, max_held)
@@ -34,7 +37,7 @@ class EventBodies(BodyReader):
 
     def _check_type(self, scope: Scope, sent: str, media_type: str) -> None:
         """Raises Unsupported, and Forbidden if text comes from a page of another origin."""
-        if sent != "text/plain":
+        if sent != _TEXT:
             super()._check_type(scope, sent, media_type)
         if self._origins:
             self._origins.check(scope)

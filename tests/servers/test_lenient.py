@@ -59,6 +59,7 @@ async def test_a_beacon_of_another_origin_than_the_named_ones_is_refused(
     answer = await send(named_origin, body, **(allowed | {"Origin": "https://evil.example"}))
     assert answer.status_code == 403
     assert "BACKEND_CORS_ORIGINS" in answer.json()["detail"]
+    assert (await send(named_origin, body, Origin="https://evil.example")).status_code == 403
     assert (await send(named_origin, body, Content_Type="text/plain")).status_code == 202
 
 
