@@ -1,5 +1,6 @@
 """Who a new line of a roster may mean: students who are known under a similar id."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,6 +48,12 @@ async def find_look_alikes(
     await connection.execute("SET LOCAL enable_nestloop = off")  # whatever the statistics say
     rows = await connection.fetch(query, class_id, caller.name, *arguments)
     await connection.execute("SET LOCAL enable_nestloop = on")
+    return await asyncio.to_thread(_shown, rows, lines, roster)
+
+
+def _shown(
+    rows: Iterable[asyncpg.Record], lines: Mapping[int, Person], roster: Mapping[int, RosterEntry]
+) -> dict[int, list[LookAlike]]:
     found: dict[int, list[LookAlike]] = {}
     for row in rows:
         entry = roster.get(row["id"])
