@@ -1,5 +1,6 @@
 """Plans an enrolment: what each row does to a class's roster, and which student it means."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
@@ -72,7 +73,7 @@ async def plan_enrolment(
         enrolments = EnrolmentRows(rows, enrolments.noun)
         known = {}
     enrolments.check(ids)
-    in_file = alike_in_file(new, rows, ids)
+    in_file = await asyncio.to_thread(alike_in_file, new, rows, ids)
     lines = [
         _line(
             line,

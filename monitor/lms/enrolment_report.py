@@ -14,9 +14,9 @@ RosterFormat = Literal[
 RosterEncoding = Literal["utf-8", "utf-16", "cp932", "euc-jp", "iso-2022-jp"]
 ColumnNumber = Annotated[int, msgspec.Meta(ge=1, le=1000, description="From 1")]
 
-# Why a line may be somebody who is known under another id: it differs by upper and lower case, by
-# full-width characters, or by leading zeros; has the same e-mail address; or one's id is the part
-# before the @ of the other's address.
+# Why a line may be somebody who is known under another id: the ids differ by case, by full width,
+# or by leading zeros; the e-mail addresses are the same; or the id of one, or the number in it, is
+# the part before the @ of the other's address.
 Likeness = Literal["case", "width", "zeros", "email", "id_in_email"]
 
 # What was done to a line: it is a title above the list, headings that nothing is known of, a line

@@ -1,5 +1,6 @@
 """Who a new line of a roster may mean: students who are known under a similar id."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,9 +14,10 @@ from monitor.lms.enrolment import RosterEntry
 from monitor.lms.enrolment_report import Likeness, LookAlike
 from monitor.lms.enrolment_rows import Enrolment
 
-_MAX_STUDENTS = 100_000  # the latest, that an administrator's lines are compared with
+_MAX_STUDENTS = 20_000  # the latest, that an administrator's lines are compared with
 _MAX_EACH = 5  # look-alikes of a line
 _HEARD_DAYS = 7
+_NUMBER = re.compile(r"[a-z]{0,3}([0-9]{5,})")  # a student's number, as in s2026001
 _LEADING_ZEROS = re.compile(r"(^|[^0-9])0+(?=[0-9])")
 
 
@@ -47,6 +49,12 @@ async def find_look_alikes(
     await connection.execute("SET LOCAL enable_nestloop = off")  # whatever the statistics say
     rows = await connection.fetch(query, class_id, caller.name, *arguments)
     await connection.execute("SET LOCAL enable_nestloop = on")
+    return await asyncio.to_thread(_shown, rows, lines, roster)
+
+
+def _shown(
+    rows: Iterable[asyncpg.Record], lines: Mapping[int, Person], roster: Mapping[int, RosterEntry]
+) -> dict[int, list[LookAlike]]:
     found: dict[int, list[LookAlike]] = {}
     for row in rows:
         entry = roster.get(row["id"])
@@ -105,8 +113,7 @@ def likenesses_of(one: Person, other: Person) -> set[Likeness]:
     found = set(_of_ids(one.user_id, other.user_id))
     if one.email and other.email and one.email.strip().lower() == other.email.strip().lower():
         found.add("email")
-    ids = {_key(one.user_id), _key(other.user_id)}
-    if any(ids & _local_parts(person) - {_key(person.user_id)} for person in (one, other)):
+    if _is_in_address(one.user_id, other) or _is_in_address(other.user_id, one):
         found.add("id_in_email")
     return found
 
@@ -130,6 +137,16 @@ def _key(text: str) -> str:
 
 def _zeroless(text: str) -> str:
     return _LEADING_ZEROS.sub(r"\1", text)
+
+
+def _is_in_address(user_id: str, person: Person) -> bool:
+    """Whether an id, or its number, is what stands before the @ of somebody else's address."""
+    key, parts = _key(user_id), _local_parts(person)
+    return key in parts or bool(_numbers([key]) & _numbers(parts))
+
+
+def _numbers(keys: Iterable[str]) -> set[str]:
+    return {match[1] for key in keys if (match := _NUMBER.fullmatch(key))}
 
 
 def _local_parts(person: Person) -> set[str]:
@@ -173,11 +190,22 @@ _HEARD = f"""
 _KEY = r"""
     regexp_replace(lower(normalize({0}, NFKC)), '(^|[^0-9])0+(?=[0-9])', '\1', 'g')
 """
-_ID = _KEY.format("user_id")
-_LOCALS = [
-    f"CASE WHEN {name} LIKE '%@%' THEN " + _KEY.format(f"split_part({name}, '@', 1)") + " END"
-    for name in ("user_id", "email")
-]
+
+
+def _keyed(source: str) -> str:
+    """The rows of a source with `user_id` and `email`, with the keys of id, address and locals."""
+    local = "CASE WHEN {0} LIKE '%@%' THEN " + _KEY.format("split_part({0}, '@', 1)") + " END"
+    return f"""
+        SELECT *, {_KEY.format("user_id")} AS id_key, lower(btrim(email)) AS email_key,
+            {local.format("user_id")} AS id_local, {local.format("email")} AS email_local
+        FROM {source}
+    """  # noqa: S608 - constants
+
+
+def _number(key: str) -> str:
+    """The number of five digits or more in a key, as `_NUMBER` in Python finds it."""
+    return f"substring({key} from '^[a-z]?[a-z]?[a-z]?([0-9][0-9][0-9][0-9][0-9]+)$')"
+
 
 # An id meets ids and the local parts of addresses, an address equal ones. Two local parts, which
 # may be of different domains, don't meet. What many share says nothing.
@@ -188,20 +216,27 @@ _SELECT = f"""
         FROM students
         LEFT JOIN student_classes AS line ON line.student_id = students.id AND line.class_id = $1
         WHERE students.merged_into IS NULL AND {{visible}}
+    ), keyed AS MATERIALIZED (
+        {_keyed("known")}
     ), known_keys AS MATERIALIZED (
         SELECT id, unnest(ARRAY[
-            'id ' || {_ID}, 'local ' || {_LOCALS[0]}, 'local ' || {_LOCALS[1]},
-            'email ' || lower(btrim(email))
-        ]) AS key FROM known
+            'id ' || id_key, 'local ' || id_local, 'local ' || email_local, 'email ' || email_key,
+            'number ' || {_number("id_key")}, 'local number ' || {_number("id_local")},
+            'local number ' || {_number("email_local")}
+        ]) AS key FROM keyed
     ), telling_keys AS MATERIALIZED (
-        SELECT id, key FROM (SELECT id, key, count(*) OVER (PARTITION BY key) FROM known_keys) AS k
-        WHERE count <= {_MAX_EACH} AND key IS NOT NULL
+        SELECT id, key FROM (
+            SELECT id, key, count(*) OVER (PARTITION BY key) FROM known_keys WHERE key IS NOT NULL
+        ) AS k
+        WHERE count <= {_MAX_EACH}
+    ), lines AS MATERIALIZED (
+        {_keyed("unnest($3::integer[], $4::text[], $5::text[]) AS line (line, user_id, email)")}
     ), line_keys AS MATERIALIZED (
         SELECT line, user_id, unnest(ARRAY[
-            'id ' || {_ID}, 'local ' || {_ID}, 'id ' || {_LOCALS[0]}, 'id ' || {_LOCALS[1]},
-            'email ' || lower(btrim(email))
-        ]) AS key
-        FROM unnest($3::integer[], $4::text[], $5::text[]) AS lines (line, user_id, email)
+            'id ' || id_key, 'local ' || id_key, 'id ' || id_local, 'id ' || email_local,
+            'email ' || email_key, 'local number ' || {_number("id_key")},
+            'number ' || {_number("id_local")}, 'number ' || {_number("email_local")}
+        ]) AS key FROM lines
     ), pairs AS MATERIALIZED (
         SELECT DISTINCT l.line, l.user_id, k.id
         FROM line_keys AS l JOIN telling_keys AS k USING (key)

@@ -1,5 +1,6 @@
 """`/classes/{class_id}/students`: a class's roster."""
 
+import asyncio
 from functools import partial
 
 from msgspec import UNSET
@@ -72,6 +73,8 @@ def _declare_enrolments(api: Api, *, is_open: bool) -> None:
 
 
 def _declare_upload(api: Api, *, is_open: bool) -> None:
+    turn = asyncio.Lock()  # one file at a time: more would add memory, and no speed
+
     @api.operation(
         "POST",
         "/classes/{class_id}/roster",
@@ -95,12 +98,13 @@ def _declare_upload(api: Api, *, is_open: bool) -> None:
         nbgrader); without headings they are guessed by content. In UTF-8, UTF-16, Shift_JIS, EUC-JP
         or ISO-2022-JP. With `dry_run` it changes nothing, and answers 200 with what would change.
         """
-        parsed = await run_in_threadpool(
-            parse,
-            body,
-            encoding=None if query.encoding is UNSET else query.encoding,
-            id_column=None if query.id_column is UNSET else query.id_column,
-        )
+        async with turn:
+            parsed = await run_in_threadpool(
+                parse,
+                body,
+                encoding=None if query.encoding is UNSET else query.encoding,
+                id_column=None if query.id_column is UNSET else query.id_column,
+            )
         plan = partial(_plan, parsed=parsed, class_id=class_id, query=query, caller=caller)
         if query.dry_run:
             return json_response((await snapshots.read(plan, current=True)).report)

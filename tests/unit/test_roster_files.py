@@ -154,7 +154,9 @@ def test_what_is_no_student_is_left_out_and_said() -> None:
     ]
 
 
-@pytest.mark.parametrize("row", ["合計,2名", "Total,2", "合 計,", "平均,,", "合計 2名,,", "計,2"])
+@pytest.mark.parametrize(
+    "row", ["合計,2名", "Total,2", "合 計,", "平均,,", "合計 2名,,", "計,2", "クラスの平均,"]
+)
 def test_a_total_row_is_no_student(row: str) -> None:
     parsed = read(f"学籍番号,氏名\ns001,山田花子\ns002,佐藤太郎\n{row}\n")
     assert [fields[0] for fields in people(parsed)] == ["s001", "s002"]
@@ -169,6 +171,7 @@ def test_a_total_row_is_no_student(row: str) -> None:
         ("山田\t花子\ts001\n佐藤\t太郎\ts002", "山田 花子"),
         ("hs@x.jp\t山田 花子\t00123\nts@x.jp\t佐藤 太郎\t00124", "山田 花子"),
         ("s001,Hanako Yamada,hs@x.jp\ns002,Taro Sato,ts@x.jp", "Hanako Yamada"),
+        ("s001\tHanako\tYamada\ns002\tTaro\tSato", "Hanako Yamada"),
         ("s001\t山田花子\tチームA", "山田花子"),
         ("1年A組\ns001\t山田花子\n\ns002\t佐藤太郎\n合計\t2", "山田花子"),
         ("Kennung\tVorname\ns001\tHanako\ns002\tTaro\ns003\tJiro", "Hanako"),
@@ -189,6 +192,10 @@ def test_cells_without_headings_are_told_apart_by_content(text: str, expected: s
 def test_a_column_of_ids_or_addresses_will_do() -> None:
     assert [each[0] for each in people(read("s001\ns002\n"))] == ["s001", "s002"]
     assert [each[0] for each in people(read("hanako\ntaro\n"))] == ["hanako", "taro"]
+    assert people(read("yamada\t山田花子\nsato\t佐藤太郎\n"))[0][:2] == ("yamada", "山田花子")
+    assert [each[0] for each in people(read("1\t山田花子\n2\t佐藤太郎\n"))] == ["1", "2"]
+    assert "no column" in refusal("Hanako\tYamada\nTaro\tSato\n")[0][1]
+    assert "Lines 1 and 2" in refusal("s001\t山田\ns001\t佐藤\n")[0][1]
     assert people(read("山田花子\th@x.jp\n")) == [("h@x.jp", "山田花子", "h@x.jp", None)]
 
 
@@ -198,6 +205,7 @@ def test_a_column_of_ids_or_addresses_will_do() -> None:
         ('"=""00123"""', "00123"),
         ('="00123"', "00123"),
         ("'00123", "00123"),
+        ("\u201900123", "00123"),
         ("００１２３", "00123"),
         ("ｓ００１＠ｘ．ｊｐ", "s001@x.jp"),
         (" s001\u3000", "s001"),
@@ -219,6 +227,7 @@ def test_an_id_is_what_was_meant(cell: str, user_id: str) -> None:
         ("1.23E+05", "Excel has rounded"),
         ("2E+07", "Excel has rounded"),
         ("2026001.0", "decimal"),
+        ("7.0", "decimal"),
         ('"2,026,001"', "separators"),
         ("4月1日", "date"),
         ("1-Apr", "date"),

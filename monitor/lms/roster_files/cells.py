@@ -15,7 +15,7 @@ _FORMULA = tuple("=+-@＝＋－＠\t\r\n")
 _JOINERS = "\u200c\u200d"  # some scripts and emoji need them in a name
 _SPOILT = (
     (re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE), "Excel has rounded the number"),
-    (re.compile(r"\d{4,}\.0+"), "it is a number with a decimal"),
+    (re.compile(r"\d+\.0+"), "it is a number with a decimal"),
     (re.compile(r"\d{1,3}(,\d{3})+"), "it is a number with separators"),
     (re.compile(r"\d{1,2}月\d{1,2}日"), "Excel has made a date of it"),
     (
@@ -44,7 +44,7 @@ def clean_text(cell: str) -> str:
 
 def clean_id(cell: str) -> tuple[str, list[Remark]]:
     """An id or an e-mail address, and how it was corrected. Raises UnusableCell."""
-    text = _unquoted(cell).removeprefix("'").strip()
+    text = _unquoted(cell)
     remarks: list[Remark] = []
     visible = "".join(each for each in text if unicodedata.category(each) != "Cf")
     if visible != text:
@@ -54,7 +54,8 @@ def clean_id(cell: str) -> tuple[str, list[Remark]]:
         remarks.append("full_width")
     if re.search(r"[\t\r\n]", narrow.strip()):
         raise UnusableCell("the id has a line break or a tab within: remove it")
-    text = _checked(unicodedata.normalize("NFC", _BLANKS.sub(" ", narrow).strip()))
+    bare = re.sub("^['\u2019]", "", narrow.strip())  # which keeps a number as text
+    text = _checked(unicodedata.normalize("NFC", _BLANKS.sub(" ", bare).strip()))
     for pattern, what in _SPOILT:
         if pattern.fullmatch(text):
             raise UnusableCell(f"{text!r} is not the id any more ({what}): {_AS_TEXT}")

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from monitor.errors import InvalidBody
 from monitor.lms.enrolment_report import RosterEncoding
@@ -173,6 +174,8 @@ def _cp932(body: bytes) -> str:
 
 def _euc_jp(body: bytes) -> str:
     """With the characters that Windows added, such as 髙 and ①."""
+    with suppress(UnicodeDecodeError):
+        return body.decode("euc_jp")
     parts: list[str] = []
     position = 0
     while position < len(body):

@@ -21,7 +21,7 @@ from monitor.lms.roster_files.refused import detail, refuse, refused
 from monitor.lms.roster_files.roles import role_of
 from monitor.lms.roster_files.table import Row, read_table
 
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 
 _EAST_ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uff66-\uff9f]")
 

@@ -14,6 +14,7 @@ _TEAM = re.compile(
     r"(チーム|グループ|班|team|group)\s*\S{0,10}|\S{0,10}(班|組|チーム|グループ)|[A-Za-z]|\d{1,2}",
     re.IGNORECASE,
 )
+_EAST_ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _KANJI = re.compile(r"[\u3400-\u9fff々]")
 _KANA_ONLY = re.compile(r"[ぁ-ゖァ-ヺー\s\uff61-\uff9f]+")
 _MOST = 0.8  # of a column's cells
@@ -71,16 +72,26 @@ def _are_roles(cells: Sequence[str]) -> bool:
 
 
 def _ids(columns: Mapping[int, list[str]], fields: Mapping[int, RosterField]) -> list[int]:
-    """The columns that may be ids, the best first: a numbering of the rows is none."""
-    able = [n for n in _left(columns, fields) if _mostly(_ID, columns[n])]
-    able = [n for n in able if _differ(columns[n]) and not _is_numbering(columns[n])]
+    """The columns that may be ids, the best first: a numbering of the rows is none.
+
+    Ids have digits, or are ASCII beside names that are not; that one is in the list twice is to be
+    refused, and makes no team of them.
+    """
+    left = [n for n in _left(columns, fields) if not _is_numbering(columns[n])]
+    able = [n for n in left if _mostly(_ID, columns[n]) and not _repeats(columns[n])]
+    if not able and "email" not in fields.values():
+        words = [n for n in left if _are_words(columns[n]) and not _are_teams(columns[n])]
+        able = words if len(words) == 1 else []
     return sorted(able, key=lambda n: (_mostly(_TEAM, columns[n]), n))
 
 
-def _differ(cells: Sequence[str]) -> bool:
-    """Nearly all: an id that is in the list twice is to be refused, not taken for a team."""
+def _repeats(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell]
-    return len(set(filled)) >= _MOST * len(filled) or len(set(filled)) >= len(filled) - 1 > 1
+    return len(filled) >= 4 and len(set(filled)) <= len(filled) / 2
+
+
+def _are_words(cells: Sequence[str]) -> bool:
+    return all(_ANY_ID.fullmatch(cell) for cell in cells) and len(set(cells)) == len(cells)
 
 
 def _is_numbering(cells: Sequence[str]) -> bool:
@@ -96,9 +107,7 @@ def _are_names(cells: Sequence[str]) -> bool:
 
 
 def _are_teams(cells: Sequence[str]) -> bool:
-    filled = [cell for cell in cells if cell]
-    repeats = len(filled) >= 4 and len(set(filled)) <= len(filled) / 2
-    return _mostly(_TEAM, cells) or repeats
+    return _mostly(_TEAM, cells) or _repeats(cells)
 
 
 def _name(
@@ -110,7 +119,9 @@ def _name(
     if not names:
         return
     if len(names) > 1 and names[1] == names[0] + 1 and _are_parts(columns, names[:2]):
-        fields[names[0]], fields[names[1]] = "last_name", "first_name"
+        latin = not any(_EAST_ASIAN.search(cell) for cell in columns[names[0]])
+        given, family = names[:2] if latin else names[1::-1]
+        fields[family], fields[given] = "last_name", "first_name"
     else:
         fields[names[0]] = "name"
 
@@ -122,12 +133,9 @@ def _are_parts(columns: Mapping[int, list[str]], numbers: Sequence[int]) -> bool
 def _id_for_want_of_better(
     fields: dict[int, RosterField], columns: Mapping[int, list[str]]
 ) -> None:
-    """An e-mail address; else words in ASCII that all differ; else the numbering."""
+    """An e-mail address; else the numbering of the rows."""
     for number, field in fields.items():
         if field == "email":
             fields[number] = "user_id"
             return
-    for number, cells in columns.items():
-        if all(_ANY_ID.fullmatch(cell) for cell in cells) and len(set(cells)) == len(cells):
-            fields[number] = "user_id"
-            return
+    _take(fields, "user_id", [n for n in columns if _is_numbering(columns[n])])

@@ -8,7 +8,7 @@ from monitor.lms.enrolment_report import Remark, RosterFormat
 from monitor.lms.roster_files.headings import plain
 
 _TOTALS = re.compile(
-    r"(合\s*計|小計|総計|計|平均点?|人数|件数|在籍数?|受講者数|履修者数|登録者数"
+    r"(合\s*計|小計|総計|計|(クラスの?)?平均点?|人数|件数|在籍数?|受講者数|履修者数|登録者数"
     r"|(grand )?totals?|sub-?total|sum|(overall |class )?average|mean|count|points possible)"
     r"([\s:：(（].*|\d.*)?",
     re.IGNORECASE,
