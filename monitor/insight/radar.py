@@ -1,4 +1,4 @@
-"""The error radar: the errors of a class in the last minutes, widespread ones first."""
+"""The error radar: which errors of the last minutes a class is still at, widespread ones first."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -23,8 +23,10 @@ class RadarQuery(Query, frozen=True, kw_only=True):
 class ErrorGroup(msgspec.Struct, kw_only=True):
     """Errors of one kind in one cell, their variable parts as `…`.
 
-    `students` are user_ids. `trend` has the number of errors in each tenth of the time, the oldest
-    first. `example` is the text of the latest error, `code` the code that raised it (up to 2,000
+    `students` met it, and `still` of them have not got past the cell since: no success there is
+    later than their error. Both are user_ids. `count` and `trend` are of all its errors: `trend`
+    has their number in each tenth of the time, the oldest first. `example` is the text of the
+    latest error of those who are still at it, `code` the code that raised it (up to 2,000
     characters each), `example_of` the user_id. `cell_position` is the cell's index, from 0.
     """
 
@@ -35,6 +37,7 @@ class ErrorGroup(msgspec.Struct, kw_only=True):
     error: str
     count: int
     students: list[str]
+    still: list[str]
     trend: list[int]
     last_at: datetime
     example_of: str
@@ -43,15 +46,19 @@ class ErrorGroup(msgspec.Struct, kw_only=True):
 
 
 class Radar(msgspec.Struct):
-    """Groups of errors, widespread ones first; `students` is how many the class has."""
+    """Groups that somebody is still at, those of most students first.
+
+    `more` is how many further groups there are, `students` how many students the class has.
+    """
 
     students: int
     minutes: int
     groups: list[ErrorGroup]
+    more: int
 
 
 async def error_radar(connection: Connection, class_ids: ClassIds, query: RadarQuery) -> Radar:
-    """Up to 20 groups, those of most students first. Raises NotFound."""
+    """Up to 20 groups. Raises NotFound."""
     students = await class_students(connection, class_ids)
     window = timedelta(minutes=query.minutes)
     step = window / _TREND_STEPS
@@ -59,12 +66,14 @@ async def error_radar(connection: Connection, class_ids: ClassIds, query: RadarQ
     groups = [
         ErrorGroup(
             **{name: row[name] for name in _COPIED_COLUMNS},
-            students=sorted(row["user_ids"]),
+            students=sorted(row["students"]),
+            still=sorted(row["still"]),
             trend=[row["steps"].count(number) for number in range(_TREND_STEPS)],
         )
         for row in rows
     ]
-    return Radar(len(students), query.minutes, groups)
+    more = rows[0]["groups"] - len(groups) if rows else 0
+    return Radar(len(students), query.minutes, groups, more)
 
 
 _COPIED_COLUMNS = (
@@ -80,47 +89,83 @@ _COPIED_COLUMNS = (
     "code",
 )
 
-# By the times put right. OFFSET 0 keeps the planner from flattening the lateral query, so that each
-# student's errors are read by the table's key, however wrong the estimates are.
+# The columns that identify the place of an execution.
+_PLACE = "notebook_id, notebook_path, cell_name"
+
+# By the times put right; events that were put right to the same receipt have only their claimed
+# order. OFFSET 0 keeps the planner from flattening a lateral query, so that rows are read by the
+# table's key, however wrong the estimates are. Nothing is joined to a derived set: the kind or the
+# place of many rows is computed for the first of them and spread by a window.
 _SELECT = f"""
     WITH recent AS MATERIALIZED (
-        SELECT m.user_id, m.class_id, e.*, normalised_error(left(e.error, 500)) AS kind
+        SELECT m.user_id, m.class_id, m.student_id, e.*,
+            row_number() OVER (PARTITION BY e.excerpt) AS nth_alike,
+            row_number() OVER (PARTITION BY m.class_id, e.alias_id, e.cell_id) AS nth_here
         FROM ({CLASS_MEMBERS}) AS m
         CROSS JOIN LATERAL (
             SELECT put_right(e.received_at, e.executed_at, e.clock_offset) AS at,
-                e.alias_id, e.cell_id, e.event_id, e.error, e.code
+                e.executed_at, e.alias_id, e.cell_id, e.event_id, e.status = 'error' AS failed,
+                CASE e.status WHEN 'error' THEN COALESCE(error_excerpt(e.error), '') END AS excerpt
             FROM cell_executions AS e
             WHERE e.student_id = m.student_id AND e.class_id = ANY ($1)
-                AND e.status = 'error' AND e.excluded IS NULL
+                AND e.status IN ('error', 'success') AND e.excluded IS NULL
                 AND e.executed_at
                     > now() - $2::interval - m.greatest_offset * interval '1 microsecond'
             OFFSET 0
         ) AS e
         WHERE m.role = 'student' AND e.at > now() - $2
-    ), places AS MATERIALIZED (
-        SELECT named.alias_id, named.cell_id AS cell, place.*
-        FROM (SELECT DISTINCT class_id, alias_id, cell_id FROM recent) AS named
-        CROSS JOIN {place(alias="named.alias_id", cell="named.cell_id", class_id="named.class_id")}
-            AS place
+    ), looked_up AS MATERIALIZED (
+        SELECT r.*, p.notebook_id AS first_notebook_id, p.notebook_path AS first_path,
+            p.cell_id AS first_cell, p.cell_position AS first_position,
+            CASE WHEN r.nth_alike = 1 THEN normalised_error(r.excerpt) END AS first_kind
+        FROM recent AS r LEFT JOIN {
+    place(
+        alias="CASE WHEN r.nth_here = 1 THEN r.alias_id END",
+        cell="r.cell_id",
+        class_id="r.class_id",
+    )
+} AS p ON true
     ), placed AS MATERIALIZED (
-        SELECT r.*, p.notebook_id, p.notebook_path, p.cell_id AS cell_name, p.cell_position
-        FROM recent AS r FULL JOIN places AS p  -- full: only hashed or merged; r has all keys of p
-            ON p.alias_id = r.alias_id AND COALESCE(p.cell, 0) = COALESCE(r.cell_id, 0)
+        SELECT user_id, student_id, at, executed_at, event_id, failed,
+            first_value(first_kind) OVER alike AS kind,
+            first_value(first_notebook_id) OVER here AS notebook_id,
+            first_value(first_path) OVER here AS notebook_path,
+            first_value(first_cell) OVER here AS cell_name,
+            first_value(first_position) OVER here AS cell_position
+        FROM looked_up
+        WINDOW alike AS (PARTITION BY excerpt ORDER BY nth_alike),
+            here AS (PARTITION BY class_id, alias_id, cell_id ORDER BY nth_here)
+    ), outcomes AS MATERIALIZED (
+        SELECT *, NOT COALESCE(bool_or(NOT failed) OVER (
+                PARTITION BY user_id, {_PLACE} ORDER BY at DESC, executed_at DESC, failed
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ), false) AS is_open
+        FROM placed
     ), grouped AS (
-        SELECT notebook_id, notebook_path, cell_name, max(cell_position) AS cell_position, kind,
-            count(*), max(at) AS last_at, array_agg(DISTINCT user_id) AS user_ids,
+        SELECT {_PLACE}, max(cell_position) AS cell_position, kind,
+            count(*), max(at) AS last_at, array_agg(DISTINCT user_id) AS students,
+            array_agg(DISTINCT user_id) FILTER (WHERE is_open) AS still,
             array_agg(GREATEST(0, LEAST($4::integer - 1, floor(
                 extract(epoch FROM at - (now() - $2::interval)) / extract(epoch FROM $3::interval)
             )::integer))) AS steps,
-            (array_agg(event_id ORDER BY at DESC))[1] AS example_event,
-            (array_agg(user_id ORDER BY at DESC))[1] AS example_of
-        FROM placed GROUP BY notebook_id, notebook_path, cell_name, kind
-        ORDER BY cardinality(array_agg(DISTINCT user_id)) DESC, count(*) DESC, kind LIMIT $5
+            (array_agg(user_id ORDER BY is_open DESC, at DESC, event_id))[1] AS example_of,
+            (array_agg(student_id ORDER BY is_open DESC, at DESC, event_id))[1] AS student_id,
+            (array_agg(executed_at ORDER BY is_open DESC, at DESC, event_id))[1] AS executed_at,
+            (array_agg(event_id ORDER BY is_open DESC, at DESC, event_id))[1] AS event_id
+        FROM outcomes WHERE failed
+        GROUP BY {_PLACE}, kind HAVING bool_or(is_open)
+    ), shown AS (
+        SELECT *, count(*) OVER () AS groups FROM grouped
+        ORDER BY cardinality(still) DESC, cardinality(students) DESC, count DESC, kind LIMIT $5
     )
     SELECT g.notebook_id, g.notebook_path, g.cell_name AS cell_id, g.cell_position,
-        COALESCE(g.kind, 'Error') AS error, g.count, g.last_at, g.user_ids, g.steps,
-        g.example_of, left(e.error, 2000) AS example, left(e.code, 2000) AS code
-    FROM grouped AS g
-    JOIN recent AS e ON e.event_id = g.example_event AND e.user_id = g.example_of
-    ORDER BY cardinality(g.user_ids) DESC, g.count DESC, error
+        g.kind AS error, g.count, g.last_at, g.students, g.still, g.steps, g.groups,
+        g.example_of, e.example, e.code
+    FROM shown AS g CROSS JOIN LATERAL (
+        SELECT left(e.error, 2000) AS example, left(e.code, 2000) AS code
+        FROM cell_executions AS e
+        WHERE e.student_id = g.student_id AND e.executed_at = g.executed_at
+            AND e.event_id = g.event_id OFFSET 0
+    ) AS e
+    ORDER BY cardinality(g.still) DESC, cardinality(g.students) DESC, g.count DESC, g.kind
 """  # noqa: S608 - constants
