@@ -190,7 +190,8 @@ export interface ErrorGroup {
   cell_position: number | null;
   error: string;
   count: number;
-  students: string[];
+  students: string[]; // user_ids: who met it
+  still: string[]; // who has not got past the cell since
   trend: number[];
   last_at: string;
   example_of: string;
@@ -202,6 +203,7 @@ export interface Radar {
   students: number;
   minutes: number;
   groups: ErrorGroup[];
+  more: number; // groups that are left out
 }
 
 export interface Interval {

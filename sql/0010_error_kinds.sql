@@ -6,7 +6,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
 SELECT pg_advisory_xact_lock(1667591276);
-SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 9) AS wanted \gset
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 10) AS wanted \gset
 \if :wanted
 
 -- As much of an error as its kind needs, however long it is: a message names the error at its start, a
@@ -212,6 +212,6 @@ END $$;
 -- What was counted by the kinds of before is counted anew, a few students at a time.
 INSERT INTO outbox_recounts SELECT DISTINCT student_id FROM cell_errors ON CONFLICT DO NOTHING;
 
-INSERT INTO schema_migrations (number, name) VALUES (9, 'error_kinds');
+INSERT INTO schema_migrations (number, name) VALUES (10, 'error_kinds');
 \endif
 COMMIT;
