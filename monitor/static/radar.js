@@ -57,7 +57,7 @@ export class RadarAlarm {
  */
 export function radarView(root, store, signal) {
   const view = new RadarView(root, store);
-  store.on(["radar"], () => view.show(), signal);
+  store.on(["radar", "loaded"], () => view.show(), signal);
   view.show();
   store.lookForErrors();
 }
@@ -112,7 +112,7 @@ class RadarView {
    * @param {ErrorGroup} group
    */
   #card(radar, group) {
-    const version = JSON.stringify([group, radar.students]);
+    const version = JSON.stringify([group, radar.students, this.#store.ready]);
     const old = this.#cards.get(keyOf(group));
     if (old?.version === version) return old.element;
     const details = exampleOf(this.#store, group);
