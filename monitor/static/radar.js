@@ -17,7 +17,7 @@ function threshold(students) {
 
 /** @param {ErrorGroup} group */
 function keyOf(group) {
-  return JSON.stringify([group.notebook_id, group.cell_id, group.error]);
+  return JSON.stringify([group.notebook_id, group.place, group.error]);
 }
 
 /**

@@ -188,6 +188,7 @@ export interface ErrorGroup {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  place: string | null;
   error: string;
   count: number;
   students: string[]; // user_ids: who met it

@@ -117,3 +117,16 @@ async def test_tracebacks_of_one_error_are_one_group(
         await lesson.run(user, error, age=5)
     kind = "ValueError: invalid literal for int() with base …: …"
     assert await lesson.groups() == [(kind, users, users)]
+
+
+async def test_cells_whose_ids_are_random_are_one_place(
+    school: Replica, api: httpx.AsyncClient
+) -> None:
+    class_id, users, _ = await create_class_of(api, "a", "b", "c")
+    lesson = Lesson(school, api, class_id)
+    for user in users:
+        await lesson.run(user, "KeyError: 'a'", age=20, cellId=unique("random"), cellIndex=3)
+    await lesson.run(users[0], age=10, cellId=unique("random"), cellIndex=3)
+    assert await lesson.groups() == [("KeyError: …", users, users[1:])]
+    (group,) = (await lesson.radar())["groups"]
+    assert (group["place"], group["cell_id"], group["cell_position"]) == ("index:3", None, 3)
