@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { button, el, failure, joinFacts, pre, shape } from "./dom.js";
 import { cellName, formatTime, t } from "./i18n.js";
 import { pictures } from "./pictures.js";
+import { terminal } from "./terminal.js";
 
 /** @import { Access, Execution, Page } from "./types.d.ts" */
 
@@ -127,8 +128,8 @@ function runCard(studentId, run, labelOf) {
     { className: "card" },
     el("p", { className: "line" }, shape(rendered ? "idle" : failed ? "error" : "active"), facts),
     run.code ? pre(run.code) : null,
-    run.error ? pre(run.error, "error") : null,
-    run.output && run.output !== run.error ? pre(run.output, "output") : null,
+    run.error ? terminal(run.error, "error") : null,
+    run.output && run.output !== run.error ? terminal(run.output, "output") : null,
     run.output_cut ? el("p", { className: "hint", textContent: t("output_cut") }) : null,
     pictures(studentId, run),
   );

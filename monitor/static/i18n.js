@@ -6,6 +6,7 @@ import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
+import { RADAR_TEXTS } from "./radar-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
@@ -21,6 +22,7 @@ const TEXTS = {
   ...PICTURE_TEXTS,
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
+  ...RADAR_TEXTS,
   ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
@@ -87,12 +89,6 @@ const TEXTS = {
   name_first: ["Enter your name first.", "先に名前を入力してください。"],
   last_error: ["Last error: {0}", "直前のエラー：{0}"],
   no_error: ["No recent errors", "最近のエラーはありません"],
-  radar_rule: [
-    "Errors of the last {0} minutes, by cell and kind. You are alerted once when {1} students have the same one.",
-    "過去 {0} 分間のエラーをセルと種類ごとにまとめています。同じエラーが {1} 人以上になると一度だけ通知します。",
-  ],
-  radar_empty: ["No errors in the last {0} minutes.", "過去 {0} 分間にエラーはありません。"],
-  radar_group: ["{0} of {1} students: {2} in {3}", "{3} で {1} 人中 {0} 人が {2}"],
   example: ["Example: {0}", "例：{0} さん"],
   trend: ["errors over time: {0}", "エラー数の推移：{0}"],
   output: ["Output", "出力"],

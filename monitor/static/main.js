@@ -42,6 +42,7 @@ const VIEWS = {
 };
 
 const main = byId("view");
+byId("toasts").ariaLabel = t("messages");
 const header = new Header(byId("top"));
 /** @type {Class[]} */
 let classes = [];

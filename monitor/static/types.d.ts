@@ -188,9 +188,11 @@ export interface ErrorGroup {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  place: string | null;
   error: string;
   count: number;
-  students: string[];
+  students: string[]; // user_ids: who met it
+  still: string[]; // who has not got past the cell since
   trend: number[];
   last_at: string;
   example_of: string;
@@ -202,6 +204,7 @@ export interface Radar {
   students: number;
   minutes: number;
   groups: ErrorGroup[];
+  more: number; // groups that are left out
 }
 
 export interface Interval {
