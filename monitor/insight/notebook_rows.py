@@ -183,9 +183,12 @@ def by_student(rows: str) -> str:
     name. `rows` is the name of a CTE.
     """
     return f"""
-        WITH repeated AS MATERIALIZED (
-            SELECT EXISTS (SELECT FROM {rows} GROUP BY student_id, kind, key HAVING count(*) > 1)
-                AS it
+        WITH repeated AS MATERIALIZED (  -- perhaps: a bit for each index says that none is
+            SELECT EXISTS (
+                SELECT FROM {rows} GROUP BY student_id, at / 63
+                HAVING count(*) > bit_count(bit_or(1::bigint << (at % 63)::integer)::bit(64))
+                    OR count(at) < count(*)
+            ) AS it
         )
         SELECT student_id, kind, key, is_student, at,
             CASE WHEN name_hash = key THEN id END AS named, type, executions,
