@@ -1,18 +1,19 @@
 """Item analysis of an assignment: who solved which cell, after how many attempts and how long."""
 
 from collections.abc import Iterable
+from statistics import mean, median
 
 import asyncpg
 import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
-from monitor.insight.notebook_rows import CELLS, CELLS_BY_STUDENT
+from monitor.insight.notebook_rows import MAX_CELLS, MOST_REACHED, PLACE_TEXT, PLACED, by_student
 from monitor.insight.query import class_notebook, class_students, shown_classes
 
 
 class CellAnalysis(msgspec.Struct, kw_only=True):
-    """How a class got through a cell of code that somebody ran.
+    """How a class got through a cell of code that a student ran; `place` as in a notebook's cells.
 
     `tried` and `solved` are numbers of students; each of the others who tried is in `stuck`.
     Students are user_ids. Attempts are a student's executions up to the first success, included;
@@ -21,7 +22,7 @@ class CellAnalysis(msgspec.Struct, kw_only=True):
     """
 
     place: str
-    cell_id: str
+    cell_id: str | None
     position: int | None
     tried: int
     solved: int
@@ -34,7 +35,7 @@ class CellAnalysis(msgspec.Struct, kw_only=True):
 
 
 class AssignmentAnalysis(msgspec.Struct, kw_only=True):
-    """An assignment in its class, cell by cell in the notebook's order.
+    """An assignment in its class, cell by cell in the notebook's order; at most 1,000 cells.
 
     `students` is how many the class has. `handed_in`, `late` and `graded` are numbers of students,
     by the last thing that each handed in; so is the grade's mean.
@@ -64,10 +65,8 @@ async def assignment_analysis(
     class_ids = shown_classes(assignment["class_id"], is_open=is_open)
     students = await class_students(connection, class_ids)
     notebook = await class_notebook(connection, class_ids, assignment["notebook_id"])
-    ids, aliases = list(students), notebook.alias_ids
-    # Two queries: a join of both would hang on estimates of either's rows.
-    placed = await connection.fetch(_SELECT_CELLS, ids, aliases)
-    rows = {row["cell_id"]: row for row in await connection.fetch(_SELECT_COUNTS, ids, aliases)}
+    ids = list(students)
+    rows = await connection.fetch(_SELECT_CELLS, ids, notebook.alias_ids, class_ids[0], MAX_CELLS)
     handed_in = await connection.fetch(_SELECT_HANDED_IN, assignment_id, ids)
     grades = [row["grade"] for row in handed_in if row["grade"] is not None]
     owners = {row["student_id"] for row in handed_in}
@@ -80,32 +79,27 @@ async def assignment_analysis(
         late=sum(row["late"] for row in handed_in),
         graded=len(grades),
         grade_mean=round(sum(grades) / len(grades), 2) if grades else None,
-        cells=[
-            _cell(cell, rows[cell["cell_id"]], students, owners)
-            for cell in placed
-            if cell["cell_id"] in rows
-        ],
+        cells=[_cell(row, students, owners) for row in rows],
     )
 
 
-def _cell(
-    cell: asyncpg.Record, counts: asyncpg.Record, students: dict[int, str], owners: set[int]
-) -> CellAnalysis:
+def _cell(row: asyncpg.Record, students: dict[int, str], owners: set[int]) -> CellAnalysis:
     def names(ids: Iterable[int]) -> list[str]:
         return sorted(students[student_id] for student_id in ids)
 
+    attempts, times = row["attempts"], row["times"]
     return CellAnalysis(
-        place=f"id:{cell['cell_id']}",
-        cell_id=cell["cell_id"],
-        position=cell["position"],
-        tried=counts["tried"],
-        solved=len(counts["solved_by"]),
-        attempts_mean=counts["attempts_mean"],
-        attempts_median=counts["attempts_median"],
-        solving_time_median=counts["solving_time_median"],
-        solved_by=names(counts["solved_by"]),
-        stuck=names(counts["stuck"]),
-        handed_in_unsolved=names(owners - set(counts["solved_by"])),
+        place=row["place"],
+        cell_id=row["cell_id"],
+        position=row["position"],
+        tried=len(row["solved_by"]) + len(row["stuck"]),
+        solved=len(row["solved_by"]),
+        attempts_mean=round(mean(attempts), 2) if attempts else None,
+        attempts_median=float(median(attempts)) if attempts else None,
+        solving_time_median=round(median(times), 1) if times else None,
+        solved_by=names(row["solved_by"]),
+        stuck=names(row["stuck"]),
+        handed_in_unsolved=names(owners - set(row["solved_by"])),
     )
 
 
@@ -113,25 +107,30 @@ _SELECT_ASSIGNMENT = """
     SELECT class_id, notebook_id, title, points FROM class_assignments WHERE id = $1
 """
 
+# The first attempt is the first error or success. Where somebody has several cells at a place, the
+# earliest of either counts.
 _SELECT_CELLS = f"""
-    SELECT cell_id, position FROM ({CELLS}) AS c
-    WHERE $1::bigint[] IS NOT NULL  -- the counts' parameters
-    ORDER BY position NULLS LAST, cell_id
-"""  # noqa: S608 - constants
-
-_SELECT_COUNTS = f"""
-    SELECT cell_id, count(*) AS tried,
-        COALESCE(array_agg(student_id) FILTER (WHERE first_success_at IS NOT NULL), '{{}}')
-            AS solved_by,
-        COALESCE(array_agg(student_id) FILTER (WHERE first_success_at IS NULL), '{{}}') AS stuck,
-        round(avg(errors_before_success + 1)
-              FILTER (WHERE first_success_at IS NOT NULL), 2)::float AS attempts_mean,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY errors_before_success + 1)
-            FILTER (WHERE first_success_at IS NOT NULL) AS attempts_median,
-        round(percentile_cont(0.5) WITHIN GROUP (
-            ORDER BY extract(epoch FROM first_success_at - first_attempt_at)
-        ) FILTER (WHERE first_success_at IS NOT NULL)::numeric, 1)::float AS solving_time_median
-    FROM ({CELLS_BY_STUDENT}) AS by_student WHERE executions > 0 GROUP BY cell_id
+    WITH placed AS MATERIALIZED (
+        SELECT * FROM ({PLACED}) AS p WHERE is_student AND executions > 0
+    ), begun AS MATERIALIZED (
+        SELECT student_id, kind, key, min(LEAST(first_error_at, first_success_at)) AS first_at
+        FROM placed GROUP BY student_id, kind, key
+    ), counted AS (
+        SELECT kind, key, min(named) AS named, min(at) AS position,
+            array_agg(student_id) FILTER (WHERE first_success_at IS NOT NULL) AS solved_by,
+            array_agg(student_id) FILTER (WHERE first_success_at IS NULL) AS stuck,
+            array_agg(errors_before_success + 1) FILTER (WHERE first_success_at IS NOT NULL)
+                AS attempts,
+            array_agg(extract(epoch FROM first_success_at - first_at)::float)
+                FILTER (WHERE first_success_at IS NOT NULL) AS times
+        FROM ({by_student("placed")}) AS by_student FULL JOIN begun USING (student_id, kind, key)
+        GROUP BY kind, key ORDER BY {MOST_REACHED} LIMIT $4
+    )
+    SELECT {PLACE_TEXT} AS place, name AS cell_id, position,
+        COALESCE(solved_by, '{{}}') AS solved_by, COALESCE(stuck, '{{}}') AS stuck, attempts, times
+    FROM counted AS c
+    LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
+    ORDER BY position, kind, key
 """  # noqa: S608 - constants
 
 _SELECT_HANDED_IN = """

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from monitor.database.pool import Connection
+from monitor.insight.place_cells import PlaceCells
 from monitor.insight.query import ClassIds
 
 _MAX_SCANNED = 200_000  # executions of all students, for one page: about 50 ms
@@ -37,15 +38,11 @@ class AttemptKey(NamedTuple):
     number: int
 
 
-async def spans_of(
-    connection: Connection,
-    class_ids: ClassIds,
-    students: list[int],
-    alias_ids: list[int],
-    cells: list[int],
-) -> list[Span]:
-    """Those of the students who ran one of these cells of a notebook's aliases."""
-    rows = await connection.fetch(_SELECT_SPANS, students, alias_ids, cells, class_ids)
+async def spans_of(connection: Connection, class_ids: ClassIds, cells: PlaceCells) -> list[Span]:
+    """Those of the students who ran one of these cells."""
+    rows = await connection.fetch(
+        _SELECT_SPANS, cells.students, cells.aliases, cells.ids, class_ids
+    )
     return [Span(**row) for row in rows]
 
 
@@ -93,16 +90,15 @@ _SELECT_SPANS = """
     FROM (
         SELECT p.student_id, sum(p.executions)::bigint AS executions,
             bool_or(p.first_success_at IS NOT NULL) AS is_solved,
-            min(p.first_at) AS first_at, max(p.last_at) AS last_at
-        FROM unnest($1::bigint[]) AS person (id)
+            min(COALESCE(p.first_at, LEAST(p.first_error_at, p.first_success_at))) AS first_at,
+            max(COALESCE(p.last_at, now())) AS last_at
+        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS cell (student_id, alias_id, id)
         CROSS JOIN LATERAL (
-            SELECT student_id, cell_id, executions, first_success_at,
-                LEAST(first_error_at, first_success_at) AS first_at, now() AS last_at
-            FROM cell_progress
-            WHERE student_id = person.id AND alias_id = ANY ($2::bigint[]) OFFSET 0
+            SELECT * FROM cell_progress
+            WHERE student_id = cell.student_id AND alias_id = cell.alias_id AND cell_id = cell.id
+            OFFSET 0
         ) AS p
-        WHERE (p.cell_id IN (SELECT unnest($3::bigint[]))) IS TRUE AND p.executions > 0
-        GROUP BY p.student_id
+        WHERE p.executions > 0 GROUP BY p.student_id
     ) AS p
     CROSS JOIN LATERAL (
         SELECT LEAST(min(least_offset), 0) AS least, GREATEST(max(greatest_offset), 0) AS greatest

@@ -140,10 +140,9 @@ async def cell_attempts(
     bound, since = query.upper_bound(), query.lower_bound()
     students = await class_students(connection, class_ids)
     notebook = await class_notebook(connection, class_ids, notebook_id)
-    cell = await place_cells(connection, class_ids, notebook, query.place)
-    ids, aliases = list(students), notebook.alias_ids
-    spans = await spans_of(connection, class_ids, ids, aliases, cell.ids)
-    kinds = await connection.fetch(_SELECT_KINDS, ids, aliases, cell.ids, _MAX_KINDS)
+    cell = await place_cells(connection, class_ids, notebook, list(students), query.place)
+    spans = await spans_of(connection, class_ids, cell)
+    kinds = await connection.fetch(_SELECT_KINDS, cell.students, cell.aliases, cell.ids, _MAX_KINDS)
     wanted = _wanted(spans, students, query, class_ids[0])
     with_kinds = query.error is not UNSET
     keys = await attempt_keys(connection, class_ids, wanted, cell.ids, with_kinds=with_kinds)
@@ -244,12 +243,12 @@ _SELECT_ROWS = """
 """
 
 _SELECT_KINDS = """
-    SELECT e.error, sum(e.count)::bigint AS count, count(DISTINCT e.student_id) AS students
-    FROM unnest($1::bigint[]) AS person (id)
+    SELECT e.error, sum(e.count)::bigint AS count, count(DISTINCT cell.student_id) AS students
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS cell (student_id, alias_id, id)
     CROSS JOIN LATERAL (
-        SELECT student_id, cell_id, error, count FROM cell_errors
-        WHERE student_id = person.id AND alias_id = ANY ($2::bigint[]) OFFSET 0
+        SELECT error, count FROM cell_errors
+        WHERE student_id = cell.student_id AND alias_id = cell.alias_id AND cell_id = cell.id
+        OFFSET 0
     ) AS e
-    WHERE (e.cell_id IN (SELECT unnest($3::bigint[]))) IS TRUE
     GROUP BY e.error ORDER BY students DESC, count DESC, e.error LIMIT $4
 """

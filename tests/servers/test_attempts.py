@@ -180,6 +180,34 @@ async def test_a_clock_set_during_the_lesson_loses_no_attempt(school: School) ->
     assert [each.number for each in page.items] == list(range(12, 0, -1))
 
 
+async def test_cells_whose_ids_are_random_are_one_place(school: School) -> None:
+    await school.pool.execute(
+        """
+        INSERT INTO students (user_id) VALUES ('jiro');
+        INSERT INTO student_classes (student_id, class_id, role) VALUES (4, 1, 'student');
+        """
+    )
+    users = ("hanako", "taro", "jiro")
+    for opening in range(2):
+        for number, user in enumerate(users):
+            for index in range(2):
+                at = ago(minutes=20 - 10 * opening - number)
+                name = f"{user}-{opening}-{index}"
+                code = f"x = {opening} + {index}"
+                await school.write(then(at, student=user, cell=name, cell_index=index, code=code))
+    page = await attempts(school, place="index:1")
+    assert [(each.user_id, each.number) for each in page.items] == [
+        (user, number) for number in (2, 1) for user in users[::-1]
+    ]
+    assert {each.code for each in page.items} == {"x = 0 + 1", "x = 1 + 1"}
+    assert [line.change for line in page.items[0].lines] == ["removed", "added"]
+    assert (page.place, page.cell_id, page.position) == ("index:1", None, 1)
+    assert (page.students, page.tried, page.attempts) == (3, 3, 6)
+    for place in ("index:2", "index:x", "index:", "added:1", "index:99999999999999999999"):
+        with pytest.raises(NotFound):
+            await attempts(school, place=place)
+
+
 async def test_unknown_places_cursors_and_students_are_refused(school: School) -> None:
     await school.write(then(ago(minutes=1)))
     with pytest.raises(NotFound):
