@@ -133,6 +133,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /students/{student_id}": _MEMBERS,
     "GET /students/{student_id}/timeline": _MEMBERS,
     "GET /students/{student_id}/pictures": _MEMBERS,
+    "GET /students/{student_id}/changes": _MEMBERS,
     "GET /students/{student_id}/accesses": _MEMBERS,
     "GET /students/{student_id}/sessions": _OWN,
     "GET /students/{student_id}/submissions": _MEMBERS,

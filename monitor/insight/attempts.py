@@ -12,7 +12,7 @@ from monitor.database.paging import Id
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
 from monitor.insight.attempt_keys import AttemptKey, Span, attempt_keys, spans_of
-from monitor.insight.code_lines import CodeLine, CodeLines
+from monitor.insight.code_lines import KERNEL, CodeLine, CodeLines
 from monitor.insight.place_cells import Place, place_cells
 from monitor.insight.query import (
     ClassIds,
@@ -223,7 +223,7 @@ async def _rows(connection: Connection, keys: set[AttemptKey]) -> dict[AttemptKe
 
 
 # OFFSET 0 keeps each of these a look-up by the primary key, whatever the statistics say.
-_SELECT_ROWS = """
+_SELECT_ROWS = f"""
     SELECT e.* FROM unnest($1::bigint[], $2::timestamptz[], $3::uuid[])
         AS key (student_id, executed_at, event_id)
     CROSS JOIN LATERAL (
@@ -234,13 +234,12 @@ _SELECT_ROWS = """
             CASE status WHEN 'error' THEN normalised_error(left(COALESCE(error, ''), 500)) END
                 AS kind,
             verified,
-            COALESCE(metadata->>'kernelLanguage', metadata->>'kernelName',
-                metadata->>'kernel_name', metadata->>'language') AS kernel
+            {KERNEL} AS kernel
         FROM cell_executions
         WHERE student_id = key.student_id AND executed_at = key.executed_at
             AND event_id = key.event_id OFFSET 0
     ) AS e
-"""
+"""  # noqa: S608 - constants
 
 _SELECT_KINDS = """
     SELECT e.error, sum(e.count)::bigint AS count, count(DISTINCT cell.student_id) AS students

@@ -15,6 +15,12 @@ from monitor.insight.highlighting import (
 )
 from monitor.insight.line_changes import Change, LineChange, changed_span, line_changes
 
+# SQL: a notebook's kernel or language, where the metadata of an execution names it.
+KERNEL = """
+    COALESCE(metadata->>'kernelLanguage', metadata->>'kernelName', metadata->>'kernel_name',
+        metadata->>'language')
+"""
+
 MAX_LINES = 400  # of one code; those after it are left out
 _MAX_TIME = 0.3  # seconds that highlighting may take for one answer
 

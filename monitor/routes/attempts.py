@@ -22,6 +22,8 @@ from monitor.insight.attempts import (
     cell_attempts,
 )
 from monitor.insight.query import ClassIds, Query, shown_classes
+from monitor.insight.run_changes import RunChanges, run_changes
+from monitor.insight.timeline import TimelineQuery
 
 _MEDIA = {CSV: str}
 
@@ -30,6 +32,7 @@ def declare(api: Api, *, is_open: bool) -> None:
     """`is_open`: the server needs no credentials; its classes also show what was done in none."""
     turn = asyncio.Lock()  # one thread at a time: more would add no speed
     _declare_attempts(api, partial(shown_classes, is_open=is_open), turn)
+    _declare_changes(api, turn, is_open=is_open)
     _declare_analysis(api, is_open=is_open)
 
 
@@ -66,6 +69,18 @@ def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], turn: asyncio.
 
         name = f"class-{class_id}-notebook-{notebook_id}-attempts"
         return csv_stream(name, Attempt, pages())
+
+
+def _declare_changes(api: Api, turn: asyncio.Lock, *, is_open: bool) -> None:
+    @api.operation("GET", "/students/{student_id}/changes", raises=(NotFound,))
+    async def get_changes(
+        snapshots: Snapshots, student_id: Id, query: TimelineQuery
+    ) -> list[RunChanges]:
+        """What a student changed between two runs of a cell, for a page of their timeline."""
+        read = partial(run_changes, student_id=student_id, query=query, is_open=is_open)
+        runs = await snapshots.read_by_class(read, student_id=student_id)
+        async with turn:  # no connection is held meanwhile
+            return await run_in_threadpool(runs.compared)
 
 
 def _declare_analysis(api: Api, *, is_open: bool) -> None:

@@ -393,6 +393,12 @@ export interface CodeLine {
   spans: CodeSpan[];
 }
 
+/** What a student changed since their run of the cell before. */
+export interface RunChanges {
+  event_id: string;
+  lines: CodeLine[];
+}
+
 export interface Attempt {
   event_id: string;
   student_id: number;

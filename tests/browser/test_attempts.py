@@ -145,6 +145,24 @@ async def test_attempts_and_analysis_are_accessible(
             assert await serious_violations(page) == [], view
 
 
+async def test_a_students_page_shows_what_changed_between_two_runs(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    path = unique("lesson") + ".ipynb"
+    await run(school, user, path, "total = sum(x)\nprint(total)")
+    await run(school, user, path, "total = sum(y)\nprint(total)")
+    async with open_tab(browser, view_url(school, class_id, f"student/{student}")) as page:
+        cards = page.locator(".runs .card")
+        await expect(cards).to_have_count(2)
+        await expect(cards.first.locator("ins mark")).to_have_text("y")
+        await expect(cards.last.locator("[data-kind=builtin]").first).to_have_text("sum")
+        await wait_live(page)
+        await run(school, user, path, "total = sum(y)\nprint(2 * total)")
+        await expect(cards).to_have_count(3)
+        await expect(cards.first.locator("ins mark")).to_have_text(["2", " * "])
+
+
 async def test_item_analysis_leads_to_attempts_and_students(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 from monitor.errors import InvalidBody, NotFound
 from monitor.events.event import NO_SOURCE, Event
 from monitor.insight.attempts import AttemptsQuery, CellAttempts, cell_attempts
+from monitor.insight.run_changes import run_changes
+from monitor.insight.timeline import TimelineQuery
 from tests.support.class_views import KEYS, School, ago, make_event, open_school
 from tests.support.postgres import Address
 
@@ -218,3 +220,30 @@ async def test_unknown_places_cursors_and_students_are_refused(school: School) -
         await attempts(school, student_id=3)
     with pytest.raises(InvalidBody):
         await attempts(school, cursor="x")
+
+
+async def changes(school: School, **query: Any) -> list[list[str]]:
+    read = await school.read(run_changes, None, 1, TimelineQuery(**query), is_open=False)
+    return [[line.change for line in each.lines] for each in read.compared()]
+
+
+async def test_a_students_timeline_says_what_changed_between_two_runs(school: School) -> None:
+    await school.write(
+        then(ago(minutes=9), code="x = 1\nprint(x)"),
+        then(ago(minutes=8), code="x = 1", cell="c2"),
+        then(ago(minutes=7), code="x = 1\nprint(y)"),
+        then(ago(minutes=6), code="# text", cell_type="markdown"),
+        then(ago(minutes=5), code="x = 1\nprint(y)"),
+        then(ago(minutes=4), code="y = 2\nprint(y)", source=KEYS[2]),
+        then(ago(minutes=3), code="x = 1\nprint(y)\n\nz = 3"),
+    )
+    assert await changes(school) == [
+        ["same", "same", "added", "added"],
+        ["same", "same"],  # the first in the other class
+        ["same", "same"],
+        ["same", "removed", "added"],
+        ["same"],
+        ["same", "same"],
+    ]
+    assert await changes(school, limit=1) == [["same", "same", "added", "added"]]
+    assert await changes(school, until=ago(minutes=10)) == []
