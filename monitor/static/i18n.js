@@ -1,5 +1,6 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
+import { ATTEMPT_TEXTS } from "./attempt-texts.js";
 import { CELL_TEXTS } from "./cell-texts.js";
 import { HOME_TEXTS } from "./home-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
@@ -16,6 +17,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 // English and Japanese. {0} is the first argument; "a|b" is singular and plural by that number.
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
+  ...ATTEMPT_TEXTS,
   ...CELL_TEXTS,
   ...HOME_TEXTS,
   ...JOINING_TEXTS,

@@ -59,6 +59,7 @@ class NotebookView {
       this.#trouble,
       this.#none,
       el("div", region, this.#map.element),
+      el("p", { className: "hint", textContent: t("heat_map_hint") }),
     );
   }
 
