@@ -58,8 +58,8 @@ class NotebookView {
       el("div", { className: "bar" }, label, legend()),
       this.#trouble,
       this.#none,
-      el("div", region, this.#map.element),
       el("p", { className: "hint", textContent: t("heat_map_hint") }),
+      el("div", region, this.#map.element),
     );
   }
 

@@ -175,6 +175,8 @@ async def test_a_teacher_sees_of_a_student_what_was_done_in_their_classes(
             path = template.format(student_id=school.student_id)
             for query in ({}, {"format": "csv"}, {"limit": "500"}):
                 assert school.marks_in(await text_of(api, path, **query)) == expected, path
+        runs = json.loads(await text_of(api, f"/students/{school.student_id}/changes"))
+        assert len(runs) == sum(map(len, expected))
     for room in (one, three):
         path = f"/students/{school.student_id}/sessions"
         assert (await room.api.get(path)).status_code == 403
