@@ -92,6 +92,8 @@ export interface StudentNow {
   errors_in_a_row: number;
   last_heard_at: string | null;
   verified: boolean; // the student's own credential posts into the class
+  running_since: string | null;
+  running_cell_id: string | null;
   executions_in_no_class: number;
   errors_in_no_class: number;
 }
@@ -102,6 +104,13 @@ export interface Student extends StudentNow {
   latest: number; // ms of the server's clock: when the latest known event happened
   ofClass: Counts;
   ofNone: Counts; // on an open server: what was done in no class
+  run: Run | null;
+}
+
+/** A cell that runs. */
+export interface Run {
+  since: number; // ms of the server's clock
+  cellId: string | null;
 }
 
 export interface Counts {
@@ -520,6 +529,13 @@ export interface HelpChange {
   at: string;
 }
 
+/** As far as both messages say it: of a hand-in, and of a grade. */
+export interface SubmissionChange {
+  submissionId: number;
+  assignmentId: number;
+  userId: string;
+}
+
 export interface Notice {
   message: string;
   level: string;
@@ -536,7 +552,7 @@ interface Received<Event extends string, Data> {
 export type ChannelMessage =
   | Received<"execution_update", ExecutionUpdate>
   | Received<"help_request", HelpChange>
-  | Received<"assignment_graded", unknown>
+  | Received<"assignment_submitted" | "assignment_graded", SubmissionChange>
   | Received<"system_message", Notice>;
 
 export type ControlMessage =
