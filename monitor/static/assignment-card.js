@@ -4,6 +4,7 @@ import { call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
 import { button, el, joinFacts, setText, toast } from "./dom.js";
 import { makeForm, toLocalInput } from "./forms.js";
+import { gradeFiles } from "./grade-files.js";
 import { formatTime, t } from "./i18n.js";
 
 /** @import { Field, Values } from "./forms.js" */
@@ -37,6 +38,7 @@ export class AssignmentCard {
       this.#facts,
       el("p", {}, el("a", { href: analysis, textContent: t("analysis") })),
       this.#list,
+      gradeFiles(`assignments/${id}/grades`, title),
       this.#changeForm(),
     );
   }

@@ -4,6 +4,7 @@ import { all, call, send } from "./api.js";
 import { AssignmentCard, assignmentBody, assignmentFields } from "./assignment-card.js";
 import { alertLine, arrange, el, failure, setText, toast } from "./dom.js";
 import { makeForm } from "./forms.js";
+import { gradeFiles } from "./grade-files.js";
 import { t } from "./i18n.js";
 import { throttle } from "./throttle.js";
 
@@ -29,7 +30,8 @@ export class Assignments {
   constructor(store, signal) {
     this.#store = store;
     const heading = el("h2", { textContent: t("assignments") });
-    this.element.append(heading, this.#trouble, this.#none, this.#list);
+    const files = gradeFiles(`classes/${store.id}/grades`, t("grades_of_class"));
+    this.element.append(heading, this.#trouble, this.#none, this.#list, files);
     const reload = throttle(() => this.#follow(), RELOAD_PAUSE, signal);
     const note = (/** @type {number} */ id) => {
       this.#changed.add(id);

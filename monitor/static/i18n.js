@@ -8,6 +8,7 @@ import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
 import { RADAR_TEXTS } from "./radar-texts.js";
+import { ROSTER_TEXTS } from "./roster-texts.js";
 import { RUNNING_TEXTS } from "./running-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
@@ -26,6 +27,7 @@ const TEXTS = {
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
   ...RADAR_TEXTS,
+  ...ROSTER_TEXTS,
   ...RUNNING_TEXTS,
   ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
@@ -213,10 +215,6 @@ const TEXTS = {
     "{0} さんを名簿から外しますか？活動の記録と提出物は残ります。",
   ],
   enrol: ["Enrol", "登録"],
-  enrol_hint: [
-    "One person per line: ID, name, email, team, role; only the ID is required. Or a CSV file with headings.",
-    "1 行に 1 人：学籍番号,氏名,メール,チーム,役割（必須は学籍番号だけ）。見出し付きの CSV も貼り付けられます。",
-  ],
   enrolled: ["{0} enrolled.", "{0} 人を登録しました。"],
   assignments: ["Assignments", "課題"],
   no_assignments: ["No assignments yet.", "課題はまだありません。"],

@@ -303,6 +303,65 @@ export interface RosterEntry {
   role: Role | "waiting";
 }
 
+/** What an enrolment changes, or has changed. */
+export interface EnrolmentReport {
+  counts: {
+    new: number;
+    changed: number;
+    unchanged: number;
+    look_alikes: number;
+    absent: number;
+    left_out: number;
+  };
+  file: RosterFile;
+  lines: EnrolmentLine[];
+  absent: Person[];
+  remarks: { line: number; remark: Remark; message: string }[];
+}
+
+export type Remark =
+  | "title"
+  | "headings"
+  | "totals"
+  | "note"
+  | "test_student"
+  | "repeated"
+  | "full_width"
+  | "invisible";
+
+export interface RosterFile {
+  format: "headings" | "no_headings" | "moodle" | "canvas" | "google_classroom" | "nbgrader";
+  encoding: string;
+  columns: RosterColumn[];
+}
+
+export interface RosterColumn {
+  number: number; // from 1
+  heading: string | null;
+  field: "user_id" | "name" | "last_name" | "first_name" | "email" | "team" | "role" | null;
+}
+
+export interface EnrolmentLine {
+  line: number;
+  outcome: "new" | "changed" | "unchanged";
+  user_id: string;
+  name: string | null;
+  email: string | null;
+  team: string | null;
+  role: Role;
+  changes: {
+    field: "name" | "email" | "team" | "role";
+    old: string | null;
+    new: string | null;
+  }[];
+  looks_like: {
+    user_id: string;
+    name: string | null;
+    line: number | null;
+    likenesses: ("case" | "width" | "zeros" | "email" | "id_in_email")[];
+  }[];
+}
+
 /** A student's own ingest token, without its secret. */
 export interface StudentToken {
   id: number;
