@@ -30,7 +30,7 @@ export class Assignments {
   constructor(store, signal) {
     this.#store = store;
     const heading = el("h2", { textContent: t("assignments") });
-    const files = gradeFiles(`classes/${store.id}/grades`, t("grades_of_class"));
+    const files = gradeFiles(`classes/${store.id}/grades`);
     this.element.append(heading, this.#trouble, this.#none, this.#list, files);
     const reload = throttle(() => this.#follow(), RELOAD_PAUSE, signal);
     const note = (/** @type {number} */ id) => {

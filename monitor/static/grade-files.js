@@ -17,9 +17,11 @@ const FORMATS = [
  * A choice of the system, and a button that downloads the file.
  *
  * @param {string} path of the grades
- * @param {string} of whose they are
+ * @param {string} [title] of the assignment; without one they are those of the class
  */
-export function gradeFiles(path, of) {
+export function gradeFiles(path, title) {
+  const text = t(title === undefined ? "grades_of_class" : "grades_as");
+  const of = title ?? text;
   const format = makeSelect(FORMATS);
   const start = button(t("download"), async () => {
     try {
@@ -32,7 +34,7 @@ export function gradeFiles(path, of) {
   return el(
     "details",
     {},
-    el("summary", { textContent: t("grades_as"), ariaLabel: `${t("grades_as")}: ${of}` }),
+    el("summary", { textContent: text, ariaLabel: title ? `${text}: ${title}` : text }),
     el("p", { className: "line" }, el("label", {}, `${t("grades_for")} `, format), start),
   );
 }

@@ -72,7 +72,7 @@ export const ROSTER_TEXTS = {
   last_name: ["Last name", "姓"],
   first_name: ["First name", "名"],
   column_is: ["{0} = {1}", "{0} ＝ {1}"],
-  grades_of_class: ["Grades of all assignments", "全課題の成績"],
+  grades_of_class: ["All grades as a file", "全課題の成績のダウンロード"],
   grades_as: ["Grades as a file", "成績のダウンロード"],
   grades_for: ["For", "形式"],
   grades_csv: ["a spreadsheet (CSV)", "表計算（CSV）"],

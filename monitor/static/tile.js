@@ -79,27 +79,29 @@ export class Tile {
     this.#who.title = t(student.verified ? "verified_rule" : "claimed_rule");
     setText(this.#team, student.team ?? "");
     this.#helper = request?.taken_by ?? "";
-    this.#showWhat(now);
     setText(this.#place, placeOf(student));
-    const row = this.errorsInARow ? ` · ${t("in_a_row", this.errorsInARow)}` : "";
-    setText(this.#numbers, t("runs", student.executions) + row);
-    setText(this.#heard, student.heard ? ago(now - student.heard) : t("never"));
+    this.#showTimes(now);
   }
 
+  // What the student does and since when; a run in place of the state, where that says no more.
   /** @param {number} now ms */
-  #showWhat(now) {
+  #showTimes(now) {
     const { state, student } = this;
     const run = runText(student, state === "idle", now);
-    const isWorking = state === "active" || state === "idle";
+    const isInPlace = Boolean(run) && (state === "active" || state === "idle");
     const text = this.#helper ? t("taken", this.#helper) : t(`state_${state}`);
-    setText(this.#what, run && isWorking ? run : joinFacts([text, run]));
-    this.#what.title = run && student.run ? t("running_since", formatTime(student.run.since)) : "";
+    const row = this.errorsInARow ? t("in_a_row", this.errorsInARow) : "";
+    const heard = student.heard ? ago(now - student.heard) : t("never");
+    this.element.classList.toggle("is-running", isInPlace);
+    setText(this.#what, isInPlace ? run : text);
+    setText(this.#heard, isInPlace ? "" : heard);
+    setText(this.#numbers, joinFacts([!isInPlace && run, t("runs", student.executions), row]));
+    this.#what.title = student.run ? t("running_since", formatTime(student.run.since)) : "";
   }
 
   /** Shows that time has passed; returns whether the state has changed by that. */
   age() {
-    if (this.student.heard) setText(this.#heard, ago(serverNow() - this.student.heard));
-    if (this.student.run) this.#showWhat(serverNow());
+    this.#showTimes(serverNow());
     return this.#store.state(this.student) !== this.state;
   }
 

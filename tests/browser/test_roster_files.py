@@ -158,5 +158,5 @@ async def test_grades_are_saved_as_files(
             content = path.read_text("utf-8")
             assert user in content
             assert "7.5" in content
-        await page.get_by_text("Grades as a file").last.click()
+        await page.get_by_text("All grades as a file").click()
         assert await serious_violations(page) == []
