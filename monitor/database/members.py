@@ -27,6 +27,8 @@ def members(*, is_open: str) -> str:
 
     `call_class` and `after_stop` identify the latest call for help: where it stands, and the
     `help_stop` before it. It is open with `is_calling` and a recent `help_at`, until it is settled.
+
+    `started_at` is when the latest run of a cell began, `last_run_at` when the latest ended.
     """
     return f"""
         SELECT m.class_id, m.student_id, s.user_id, m.role, m.joined_at, m.joined_by,
@@ -47,6 +49,17 @@ def members(*, is_open: str) -> str:
                 THEN b.cell_id ELSE a.cell_id END AS cell_id,
             CASE WHEN a.cell_at IS NULL OR b.cell_at > a.cell_at
                 THEN b.cell_index ELSE a.cell_index END AS cell_index,
+            GREATEST(a.cell_at, b.cell_at) AS cell_at,
+            GREATEST(
+                a.last_success_at, a.error_times[cardinality(a.error_times)],
+                b.last_success_at, b.error_times[cardinality(b.error_times)]
+            ) AS last_run_at,
+            GREATEST(a.started_at, b.started_at) AS started_at,
+            CASE WHEN a.started_at IS NULL OR b.started_at > a.started_at
+                THEN b.started_alias ELSE a.started_alias END AS started_alias,
+            CASE WHEN a.started_at IS NULL OR b.started_at > a.started_at
+                THEN b.started_cell ELSE a.started_cell END AS started_cell,
+            b.class_id AS no_class,
             call.help_at, call.help_stop_at, call.class_id AS call_class,
             COALESCE(
                 CASE WHEN call.class_id = m.class_id THEN a.help_stop_at ELSE b.help_stop_at END,

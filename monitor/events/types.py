@@ -4,6 +4,20 @@ from monitor.events.event import Event
 
 EXECUTIONS = frozenset({"cell_execution_complete", "cell_executed", "cell_execution"})
 FAILURES = frozenset({"cell_execution_error", "cell_error"})
+START = "cell_execution_start"
+# After these nothing is known of a run any more; where they name a notebook, of one in it.
+RUN_ENDS = frozenset(
+    {
+        "session_start",
+        "session_end",
+        "kernel_restart",
+        "kernel_restarted",
+        "kernel_interrupt",
+        "kernel_interrupted",
+        "kernel_shutdown",
+        "kernel_died",
+    }
+)
 ACTIONS = {
     "notebook_open": "open",
     "notebook_opened": "open",
@@ -48,4 +62,4 @@ def status(event: Event) -> str | None:
         return "error" if event.failed else "success"
     if event.type in FAILURES:
         return "error"
-    return "running" if event.type == "cell_execution_start" else None
+    return "running" if event.type == START else None

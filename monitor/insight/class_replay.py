@@ -11,6 +11,7 @@ from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery, StudentSt
 from monitor.insight.packed_counts import unpack
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, class_students
+from monitor.insight.running import STARTED, idle_interval, still_running
 
 _LOOK_BACK = timedelta(hours=12)  # to find where a student was
 
@@ -123,6 +124,10 @@ _CALLS = _rows(
     "event_type = 'help'",
     since="$2 - $3::interval - s.greatest",
 )
+_STARTS = _latest("events", "event_time", "alias_id, cell_id", STARTED)
+_STILL_RUNNING = still_running(
+    rows=_rows("{table}", "{time}", "*", "true", since="start.started_at - s.greatest")
+)
 _STOPS = _rows("events", "event_time", "event_type", "event_type = 'help_stop'", since="s.since")
 
 # Reads a few rows per student, by the tables' keys. Executions after `at` are subtracted from the
@@ -131,7 +136,8 @@ _STOPS = _rows("events", "event_time", "event_type", "event_type = 'help_stop'",
 _SELECT_STATES = f"""
     SELECT s.id AS student_id,
         CASE WHEN help.is_active THEN 'help'
-            WHEN heard.at IS NULL OR heard.at < $2::timestamptz - $4::interval THEN 'idle'
+            WHEN heard.at IS NULL
+                OR heard.at < $2::timestamptz - {idle_interval("$4")} THEN 'idle'
             WHEN failures.in_a_row > 0 THEN 'error'
             ELSE 'active' END AS state,
         place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
@@ -139,6 +145,7 @@ _SELECT_STATES = f"""
         rest_of_minute.errors AS errors_in_minute,
         later.executions AS later_executions, later.errors AS later_errors,
         failures.in_a_row AS errors_in_a_row,
+        run.running_since, run.running_cell_id,
         heard.at AS last_heard_at
     FROM (
         SELECT id, greatest * interval '1 microsecond' AS greatest,
@@ -166,6 +173,15 @@ _SELECT_STATES = f"""
     )
 } AS place ON true
     LEFT JOIN LATERAL {_SUCCESS} AS success ON true
+    LEFT JOIN LATERAL (
+        SELECT started_at AS running_since, cells.cell_id AS running_cell_id
+        FROM (
+            SELECT at AS started_at, alias_id AS started_alias, cell_id AS started_cell
+            FROM {_STARTS} AS latest OFFSET 0
+        ) AS start
+        LEFT JOIN cells ON cells.id = started_cell
+        WHERE {_STILL_RUNNING} OFFSET 0
+    ) AS run ON true
     CROSS JOIN LATERAL (
         SELECT count(*)::integer AS in_a_row FROM (
             SELECT FROM ({_ERRORS}) AS e

@@ -11,6 +11,7 @@ from monitor.database.paging import Limit, Listing, Skip
 from monitor.database.pool import Connection
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, Query, class_students
+from monitor.insight.running import RUNNING, idle_interval
 
 STUCK_ERRORS = 3  # in a row
 HELP_TIMEOUT = timedelta(seconds=30)  # a call ends this long after its last `help` event
@@ -38,7 +39,9 @@ class StudentState(msgspec.Struct):
     `name` and `team` are the roster's, or claimed by events; null where there is nothing to show.
     `state` is `help` if the help button is on, which the extension has confirmed within 30 s, and
     no teacher has settled the call; otherwise `idle` without an event for `idle_after`
-    seconds, `error` if the last execution failed, and `active` in all other cases. Notebook and
+    seconds, while a cell runs for an hour, `error` if the last execution failed, and `active` in
+    all other cases. `running_since` is when the cell `running_cell_id` began to run, if its client
+    says when a run starts; null where none runs, or its client doesn't say which. Notebook and
     cell are where the student was last; `cell_position` is the cell's index, from 0. `executions`
     and `errors` are totals. Errors in a row are counted up to 100. `verified` says that the
     student's own credential posts into the class. `executions_in_no_class` and `errors_in_no_class`
@@ -60,6 +63,8 @@ class StudentState(msgspec.Struct):
     errors_in_a_row: int
     last_heard_at: datetime | None
     verified: bool
+    running_since: datetime | None
+    running_cell_id: str | None
     executions_in_no_class: int = 0
     errors_in_no_class: int = 0
 
@@ -81,10 +86,12 @@ async def class_state(
 _FIELDS = StudentState.__struct_fields__
 
 
-# The state of a row `m` of `members`. `$2` is HELP_TIMEOUT, `$3` when a student becomes idle.
+# The state of a row `m` of `members` with its RUNNING as `run`. `$2` is HELP_TIMEOUT, `$3` when a
+# student becomes idle.
 STATE = f"""
     CASE WHEN m.is_calling AND m.help_at > now() - $2::interval AND {IS_UNSETTLED} THEN 'help'
-        WHEN m.last_received_at IS NULL OR m.last_received_at < now() - $3::interval THEN 'idle'
+        WHEN m.last_received_at IS NULL
+            OR m.last_received_at < now() - {idle_interval("$3")} THEN 'idle'
         WHEN m.errors_in_a_row > 0 THEN 'error'
         ELSE 'active' END
 """
@@ -93,8 +100,9 @@ _SELECT_STATES = f"""
     SELECT m.total, m.student_id, m.user_id, m.name, m.team, {STATE} AS state,
         place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
         m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at, m.verified,
-        m.executions_in_no_class, m.errors_in_no_class
+        run.running_since, run.running_cell_id, m.executions_in_no_class, m.errors_in_no_class
     FROM ({class_page(skip="$4", limit="$5")}) AS m
+    LEFT JOIN {RUNNING} AS run ON true
     LEFT JOIN {
     place(alias="m.alias_id", cell="m.cell_id", index="m.cell_index", class_id="m.class_id")
 } AS place ON true

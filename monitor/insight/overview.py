@@ -8,6 +8,7 @@ from monitor.database.members import members
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
 from monitor.insight.class_state import HELP_TIMEOUT, STATE, STUCK_ERRORS, IdleAfter
+from monitor.insight.running import RUNNING
 
 
 class OverviewQuery(Page, frozen=True, kw_only=True):
@@ -71,7 +72,7 @@ _SELECT_COUNTS = f"""
         max(last_received_at) AS last_heard_at
     FROM (
         SELECT m.class_id, m.last_received_at, m.errors_in_a_row, {STATE} AS state
-        FROM ({members(is_open="$4::boolean")}) AS m
+        FROM ({members(is_open="$4::boolean")}) AS m LEFT JOIN {RUNNING} AS run ON true
         WHERE m.role = 'student' AND m.class_id = ANY ($1::bigint[])
     ) AS students
     GROUP BY class_id

@@ -101,10 +101,28 @@ class Graded(msgspec.Struct, rename="camel"):
     graded_at: datetime
 
 
+class Submitted(msgspec.Struct, rename="camel"):
+    """The `data` of an `assignment_submitted`."""
+
+    submission_id: int
+    assignment_id: int
+    class_id: int
+    student_id: int
+    user_id: str
+    title: str
+    attempt: int
+    late: bool
+    submitted_at: datetime
+
+
 class SubmissionOutcome(NamedTuple):
-    """A submission after a change, and the message for the student if its grade is a new one."""
+    """A submission after a change, with the messages about it.
+
+    `submitted` where it is new, `graded` where its grade is.
+    """
 
     submission: AssignmentSubmissionResponse
+    submitted: Submitted | None
     graded: Graded | None
 
 
@@ -141,7 +159,9 @@ async def create(
             "graded_at": None if body.grade is None else attempt["now"],
         },
     )
-    return await _outcome(connection, submission, None)
+    row = await connection.fetchrow(_SELECT_SUBMITTED, submission.id)
+    graded = await _graded(connection, submission, None)
+    return SubmissionOutcome(submission, Submitted(**row), graded)
 
 
 async def grade(
@@ -155,7 +175,8 @@ async def grade(
         is_graded = changes.get("grade", before.grade) is not None
         changes["graded_at"] = await connection.fetchval(_NOW) if is_graded else None
     submission = await SUBMISSIONS.update(connection, submission_id, changes)
-    return await _outcome(connection, submission, before.grade)
+    graded = await _graded(connection, submission, before.grade)
+    return SubmissionOutcome(submission, None, graded)
 
 
 def _grading(changes: dict[str, Any], before: AssignmentSubmissionResponse) -> dict[str, Any]:
@@ -184,15 +205,14 @@ async def _student_id(connection: asyncpg.Connection, body: AssignmentSubmission
     return student_id
 
 
-async def _outcome(
+async def _graded(
     connection: asyncpg.Connection,
     submission: AssignmentSubmissionResponse,
     old_grade: float | None,
-) -> SubmissionOutcome:
+) -> Graded | None:
     if submission.grade is None or submission.grade == old_grade:
-        return SubmissionOutcome(submission, None)
-    row = await connection.fetchrow(_SELECT_GRADED, submission.id)
-    return SubmissionOutcome(submission, Graded(**row))
+        return None
+    return Graded(**await connection.fetchrow(_SELECT_GRADED, submission.id))
 
 
 _NOW = "SELECT clock_timestamp()"
@@ -215,11 +235,21 @@ _SELECT_ATTEMPT = """
 
 _LOCK_SUBMISSION = "SELECT FROM assignment_submissions WHERE id = $1 FOR NO KEY UPDATE"
 
-_SELECT_GRADED = """
-    SELECT s.id AS submission_id, assignment_id, class_id, user_id, title, attempt, grade, points,
-        feedback, graded_at
+_OF_SUBMISSION = """
     FROM assignment_submissions AS s
     JOIN class_assignments AS a ON a.id = s.assignment_id
     JOIN students ON students.id = s.student_id
     WHERE s.id = $1
+"""
+
+_SELECT_SUBMITTED = f"""
+    SELECT s.id AS submission_id, assignment_id, class_id, student_id, user_id, title, attempt,
+        late, submitted_at
+    {_OF_SUBMISSION}
+"""
+
+_SELECT_GRADED = f"""
+    SELECT s.id AS submission_id, assignment_id, class_id, user_id, title, attempt, grade, points,
+        feedback, graded_at
+    {_OF_SUBMISSION}
 """

@@ -14,6 +14,7 @@ RECORD_BATCH = f"""
             last_success_at timestamptz, error_times timestamptz[],
             alias_at timestamptz, alias_id bigint, cell_at timestamptz, cell_id bigint,
             cell_index integer,
+            started_at timestamptz, started_alias bigint, started_cell bigint,
             help_at timestamptz, help_stop_at timestamptz,
             name_at timestamptz, name text, name_by text,
             email_at timestamptz, email text, email_by text,
@@ -68,6 +69,11 @@ RECORD_BATCH = f"""
         cell_index = CASE WHEN d.cell_id IS NULL OR s.cell_at > d.cell_at THEN s.cell_index
                      ELSE d.cell_index END,
         cell_at = GREATEST(s.cell_at, d.cell_at),
+        started_at = GREATEST(s.started_at, d.started_at),
+        started_alias = CASE WHEN d.started_at IS NULL OR s.started_at > d.started_at
+                        THEN s.started_alias ELSE d.started_alias END,
+        started_cell = CASE WHEN d.started_at IS NULL OR s.started_at > d.started_at
+                       THEN s.started_cell ELSE d.started_cell END,
         help_at = GREATEST(s.help_at, d.help_at),
         help_stop_at = GREATEST(s.help_stop_at, d.help_stop_at),
         name = CASE WHEN (d.name_at, d.name) > (s.name_at, COALESCE(s.name, ''))

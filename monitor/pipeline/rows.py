@@ -20,6 +20,7 @@ from monitor.events.types import (
     EXECUTIONS,
     FAILURES,
     NOTEBOOK_ACCESSES,
+    START,
     Table,
     status,
 )
@@ -123,6 +124,9 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
     cell_at: datetime = _NEVER
     cell_id: int | None = None
     cell_index: int | None = None
+    started_at: datetime | None = None
+    started_alias: int | None = None
+    started_cell: int | None = None
     help_at: datetime | None = None
     help_stop_at: datetime | None = None
     name_at: datetime = _NEVER
@@ -172,6 +176,8 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
             self.help_at = max(self.help_at or at, at)
         elif event.type == "help_stop":
             self.help_stop_at = max(self.help_stop_at or at, at)
+        elif event.type == START:
+            self._start(event, resolved)
         source, name, email, team = event.source, event.name, event.email, event.team
         if name and at >= self.name_at and (at > self.name_at or name > self.name):
             self.name_at, self.name, self.name_by = at, name, source.credential
@@ -186,6 +192,12 @@ class StateDelta(msgspec.Struct, omit_defaults=True):
     def _widen(self, clock_offset: int) -> None:
         self.least_offset = min(self.least_offset, clock_offset)
         self.greatest_offset = max(self.greatest_offset, clock_offset)
+
+    def _start(self, event: Event, resolved: Resolved) -> None:
+        at = resolved.at
+        if status(event) and (self.started_at is None or at >= self.started_at):
+            self.started_at = at
+            self.started_alias, self.started_cell = resolved.alias, resolved.cell
 
     def _succeed(self, at: datetime) -> None:
         self.last_success_at = at

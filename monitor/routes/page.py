@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from monitor.auth.gate import Guard
 from monitor.insight.class_state import HELP_TIMEOUT, STUCK_ERRORS, ClassStateQuery
+from monitor.insight.running import RUN_TIMEOUT
 
 STATIC = Path(__file__).parent.parent / "static"
 POLICY = (
@@ -57,6 +58,7 @@ def _page(prefix: str) -> str:
     return template.substitute(
         api=html.escape(prefix.strip("/")),  # relative: a proxy may serve all below a path
         idle_seconds=ClassStateQuery().idle_after,
+        run_seconds=int(RUN_TIMEOUT.total_seconds()),
         help_seconds=int(HELP_TIMEOUT.total_seconds()),
         stuck_errors=STUCK_ERRORS,
     )

@@ -1,4 +1,4 @@
-"""`/submissions`: hand-ins and grades; the student gets a message about a new grade."""
+"""`/submissions`: hand-ins and grades; the student and the class's teachers get messages."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -26,8 +26,10 @@ from monitor.lms.submissions import (
     AssignmentSubmissionCreate,
     AssignmentSubmissionResponse,
     AssignmentSubmissionUpdate,
+    Graded,
     SubmissionFilter,
     SubmissionOutcome,
+    Submitted,
 )
 
 Publish = Callable[[Iterable[Publication]], None]
@@ -45,7 +47,7 @@ def _declare_changes(api: Api, publish: Publish, turn: asyncio.Lock) -> None:
     async def create_submission(
         transactions: Transactions, after_commit: AfterCommit, body: AssignmentSubmissionCreate
     ) -> AssignmentSubmissionResponse:
-        """Hands a notebook in: the student's next attempt at the assignment."""
+        """Hands a notebook in: the student's next attempt (`assignment_submitted`)."""
         notebook = None
         if body.notebook_content is not UNSET and bytes(body.notebook_content) != b"null":
             async with turn:  # no connection is held meanwhile
@@ -61,7 +63,7 @@ def _declare_changes(api: Api, publish: Publish, turn: asyncio.Lock) -> None:
         submission_id: Id,
         body: AssignmentSubmissionUpdate,
     ) -> AssignmentSubmissionResponse:
-        """Grades a submission. A new grade is sent to the student (`assignment_graded`)."""
+        """Grades a submission. A new grade is sent on (`assignment_graded`)."""
         outcome = await submissions.grade(connection, submission_id, body)
         return _announce(outcome, after_commit)
 
@@ -75,11 +77,21 @@ def _declare_changes(api: Api, publish: Publish, turn: asyncio.Lock) -> None:
     def _announce(
         outcome: SubmissionOutcome, after_commit: AfterCommit
     ) -> AssignmentSubmissionResponse:
+        messages = []
+        if new := outcome.submitted:
+            channels = _channels(new)
+            messages.append(Publication("assignment_submitted", channels, new.submitted_at, new))
         if graded := outcome.graded:
-            channels = [channel("notifications", graded.user_id)]
-            message = Publication("assignment_graded", channels, graded.graded_at, graded)
-            after_commit(partial(publish, [message]))
+            channels = _channels(graded)
+            messages.append(Publication("assignment_graded", channels, graded.graded_at, graded))
+        if messages:
+            after_commit(partial(publish, messages))
         return outcome.submission
+
+
+def _channels(change: Submitted | Graded) -> list[str]:
+    """Those of the student and of the class's teachers."""
+    return [channel("notifications", change.user_id), f"class:{change.class_id}"]
 
 
 def _declare_reads(api: Api, turn: asyncio.Lock) -> None:

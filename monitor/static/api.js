@@ -7,7 +7,7 @@ import { askToken, token } from "./token.js";
 export const PAGE_SIZE = 500;
 const DATE_AGE = 2_000; // ms: the header Date is rounded down, and made once a second
 
-/** @typedef {{ method?: string, body?: string, headers?: Record<string, string> }} Options */
+/** @typedef {{ method?: string, body?: string | Blob, headers?: Record<string, string> }} Options */
 
 export class ApiError extends Error {
   /**
@@ -15,7 +15,9 @@ export class ApiError extends Error {
    * @param {string | { msg: string }[]} detail as the API says it
    */
   constructor(status, detail) {
-    super(typeof detail === "string" ? detail : detail.map((each) => each.msg).join("; "));
+    const messages = typeof detail === "string" ? [detail] : detail.map((each) => each.msg);
+    super(messages.join("; "));
+    this.messages = messages;
     this.status = status;
   }
 }
@@ -64,7 +66,7 @@ export function send(method, path, body) {
 /**
  * @template T
  * @param {string} path
- * @param {string} csv
+ * @param {string | Blob} csv a list in any encoding that the server reads, a text in UTF-8
  * @returns {Promise<T>}
  */
 export function sendCsv(path, csv) {
@@ -88,6 +90,29 @@ export async function all(path) {
     items.push(...page);
     if (page.length < PAGE_SIZE) return items;
   }
+}
+
+/**
+ * Has the browser save a file of the API under the name that the server gives it.
+ *
+ * @param {string} path
+ */
+export async function download(path) {
+  const answer = await fetch(API + path, { headers: credential() });
+  if (answer.status === 401) {
+    await askToken();
+    return download(path);
+  }
+  if (!answer.ok) {
+    const body = await answer.json().catch(() => ({}));
+    throw new ApiError(answer.status, body.detail ?? answer.statusText);
+  }
+  const named = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = named?.[1] ?? "grades.csv";
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 /** @param {URLSearchParams} query */

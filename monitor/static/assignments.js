@@ -1,46 +1,94 @@
-// The assignments of a class: create, change, delete; their submissions.
+// The assignments of a class: create, change, delete; their submissions, as they are handed in.
 
 import { all, call, send } from "./api.js";
-import { askBefore } from "./dialog.js";
-import { button, el, failure, joinFacts, toast } from "./dom.js";
-import { makeForm, toLocalInput } from "./forms.js";
-import { formatTime, t } from "./i18n.js";
+import { AssignmentCard, assignmentBody, assignmentFields } from "./assignment-card.js";
+import { alertLine, arrange, el, failure, setText, toast } from "./dom.js";
+import { makeForm } from "./forms.js";
+import { gradeFiles } from "./grade-files.js";
+import { t } from "./i18n.js";
+import { throttle } from "./throttle.js";
 
-/** @import { Field, Values } from "./forms.js" */
 /** @import { ClassStore } from "./store.js" */
 /** @import { Assignment, Notebook, Submission } from "./types.d.ts" */
+
+const RELOAD_PAUSE = 1_000; // ms
 
 export class Assignments {
   element = el("section", { className: "assignments" });
   #store;
+  #trouble = alertLine();
+  #none = el("p", { className: "hint", textContent: t("no_assignments"), hidden: true });
+  #list = el("div");
+  /** @type {Map<number, AssignmentCard>} */
+  #cards = new Map(); // by id
+  #changed = new Set(); // ids whose submissions have changed
 
-  /** @param {ClassStore} store */
-  constructor(store) {
+  /**
+   * @param {ClassStore} store
+   * @param {AbortSignal} signal
+   */
+  constructor(store, signal) {
     this.#store = store;
+    const heading = el("h2", { textContent: t("assignments") });
+    const files = gradeFiles(`classes/${store.id}/grades`);
+    this.element.append(heading, this.#trouble, this.#none, this.#list, files);
+    const reload = throttle(() => this.#follow(), RELOAD_PAUSE, signal);
+    const note = (/** @type {number} */ id) => {
+      this.#changed.add(id);
+      reload();
+    };
+    store.on(["submission"], ({ assignmentId }) => note(assignmentId), signal);
+    store.on(
+      ["loaded"],
+      () => {
+        for (const id of this.#cards.keys()) note(id); // messages may be missing
+      },
+      signal,
+    );
   }
 
   async load() {
     /** @type {Assignment[]} */
     const assignments = await all(`assignments?class_id=${this.#store.id}`);
-    /** @type {Submission[][]} */
-    const submissions = await Promise.all(
-      assignments.map((each) => all(`submissions?assignment_id=${each.id}`)),
+    this.#cards = new Map(assignments.map((each) => [each.id, this.#cardOf(each)]));
+    this.#none.hidden = assignments.length > 0;
+    arrange(
+      this.#list,
+      [...this.#cards.values()].map((card) => card.element),
     );
-    const refresh = button(t("refresh"), () => this.#refresh());
-    const none = el("p", { className: "hint", textContent: t("no_assignments") });
-    this.element.replaceChildren(
-      el("div", { className: "line" }, el("h2", { textContent: t("assignments") }), refresh),
-      assignments.length ? "" : none,
-      ...assignments.map((each, place) => this.#card(each, submissions[place])),
-    );
+    await this.#loadSubmissions(this.#cards.keys());
   }
 
-  async #refresh() {
+  // A card whose assignment is the same stays, with what is being written in its form.
+  /** @param {Assignment} assignment */
+  #cardOf(assignment) {
+    const card = this.#cards.get(assignment.id);
+    if (card?.shows(assignment)) return card;
+    return new AssignmentCard(this.#store, assignment, () => this.load());
+  }
+
+  async #follow() {
+    const changed = [...this.#changed];
+    this.#changed.clear();
     try {
-      await this.load();
+      if (changed.every((id) => this.#cards.has(id))) await this.#loadSubmissions(changed);
+      else await this.load();
+      setText(this.#trouble, "");
     } catch (error) {
-      toast(failure(error));
+      for (const id of changed) this.#changed.add(id);
+      setText(this.#trouble, failure(error));
     }
+  }
+
+  /** @param {Iterable<number>} ids of assignments */
+  async #loadSubmissions(ids) {
+    await Promise.all(
+      [...ids].map(async (id) => {
+        /** @type {Submission[]} */
+        const submissions = await all(`submissions?assignment_id=${id}`);
+        this.#cards.get(id)?.showSubmissions(submissions);
+      }),
+    );
   }
 
   /** The form for a new one. */
@@ -48,7 +96,7 @@ export class Assignments {
     const path = { required: true, placeholder: "lesson.ipynb" };
     return makeForm({
       heading: t("new_assignment"),
-      fields: [{ name: "path", label: t("path"), properties: path }, ...fieldsOf()],
+      fields: [{ name: "path", label: t("path"), properties: path }, ...assignmentFields()],
       button: t("assign"),
       submit: async ({ path: notebookPath, ...values }) => {
         const wanted = { class_id: this.#store.id, path: notebookPath };
@@ -59,115 +107,10 @@ export class Assignments {
         /** @type {Notebook} */
         const notebook = existing ?? (await send("POST", "notebooks", wanted));
         const place = { class_id: wanted.class_id, notebook_id: notebook.id };
-        await send("POST", "assignments", { ...place, ...bodyOf(values) });
+        await send("POST", "assignments", { ...place, ...assignmentBody(values) });
         toast(t("assigned", values.title));
         await this.load();
       },
     });
   }
-
-  /**
-   * @param {Assignment} assignment
-   * @param {Submission[]} submissions
-   */
-  #card(assignment, submissions) {
-    const graded = submissions.filter((each) => each.grade !== null).length;
-    const facts = joinFacts([
-      assignment.due_date && t("due_at", formatTime(assignment.due_date)),
-      assignment.points !== null && t("points_of", assignment.points),
-      t("submissions_graded", submissions.length, graded),
-    ]);
-    const href = `#/class/${this.#store.id}/notebooks/${assignment.notebook_id}`;
-    const analysis = `#/class/${this.#store.id}/analysis/${assignment.id}`;
-    const description = assignment.description;
-    return el(
-      "article",
-      { className: "card" },
-      el("h3", {}, el("a", { href, textContent: assignment.title })),
-      description ? el("p", { textContent: description }) : null,
-      el("p", { className: "place", textContent: facts }),
-      el("p", {}, el("a", { href: analysis, textContent: t("analysis") })),
-      submissions.length ? this.#submissions(submissions) : null,
-      this.#changeForm(assignment),
-    );
-  }
-
-  /** @param {Submission[]} submissions */
-  #submissions(submissions) {
-    const items = submissions.map((submission) => {
-      const { grade } = submission;
-      const facts = [
-        this.#store.nameOf(submission.user_id),
-        t("attempt", submission.attempt),
-        formatTime(submission.submitted_at),
-        submission.late && t("late"),
-        grade === null ? t("ungraded") : t("graded", grade),
-      ];
-      const href = `#/class/${this.#store.id}/submission/${submission.id}`;
-      return el("li", {}, el("a", { href, textContent: joinFacts(facts) }));
-    });
-    return el("ul", { className: "plain" }, items);
-  }
-
-  /** @param {Assignment} assignment */
-  #changeForm(assignment) {
-    const form = makeForm({
-      fields: fieldsOf(assignment),
-      button: t("save"),
-      submit: async (values) => {
-        await send("PUT", `assignments/${assignment.id}`, bodyOf(values));
-        toast(t("saved"));
-        await this.load();
-      },
-    });
-    form.className = "";
-    form.append(" ", this.#deleteButton(assignment));
-    const summary = { textContent: t("change"), ariaLabel: t("change_what", assignment.title) };
-    return el("details", {}, el("summary", summary), form);
-  }
-
-  /** @param {Assignment} assignment */
-  #deleteButton(assignment) {
-    const remove = button(t("delete_assignment"), () =>
-      askBefore({
-        question: t("delete_assignment_sure", assignment.title),
-        confirm: t("delete"),
-        task: async () => {
-          await call(`assignments/${assignment.id}`, { method: "DELETE" });
-          toast(t("deleted", assignment.title));
-          await this.load();
-        },
-        conflict: t("assignment_has_submissions"),
-      }),
-    );
-    remove.className = "danger";
-    return remove;
-  }
-}
-
-/**
- * @param {Partial<Assignment>} current
- * @returns {Field[]}
- */
-function fieldsOf(current = {}) {
-  const title = { required: true, value: current.title ?? "" };
-  const description = { value: current.description ?? "" };
-  const due = { type: "datetime-local", value: toLocalInput(current.due_date) };
-  const points = { type: "number", step: "any", value: current.points ?? "" };
-  return [
-    { name: "title", label: t("assignment_title"), properties: title },
-    { name: "description", label: t("description"), tag: "textarea", properties: description },
-    { name: "due_date", label: t("due"), properties: due },
-    { name: "points", label: t("points"), properties: points },
-  ];
-}
-
-/** @param {Values} values */
-function bodyOf({ title, description, due_date: due, points }) {
-  return {
-    title,
-    description: description || null,
-    due_date: due ? new Date(due).toISOString() : null,
-    points: points ? Number(points) : null,
-  };
 }

@@ -8,6 +8,8 @@ import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
 import { RADAR_TEXTS } from "./radar-texts.js";
+import { ROSTER_TEXTS } from "./roster-texts.js";
+import { RUNNING_TEXTS } from "./running-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
@@ -25,6 +27,8 @@ const TEXTS = {
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
   ...RADAR_TEXTS,
+  ...ROSTER_TEXTS,
+  ...RUNNING_TEXTS,
   ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
@@ -74,8 +78,8 @@ const TEXTS = {
   minutes: ["{0} min ago", "{0} 分前"],
   hours: ["{0} h ago", "{0} 時間前"],
   legend: [
-    "Stuck: {0} or more errors in a row. Idle: no activity for {1} minutes.",
-    "つまずき：エラーが {0} 回以上続いている。操作なし：{1} 分以上操作がない。",
+    "Stuck: {0} or more errors in a row. Idle: no activity for {1} minutes, and no cell known to run.",
+    "つまずき：エラーが {0} 回以上続いている。操作なし：{1} 分以上操作がなく、実行中のセルもない。",
   ],
   asked: ["{0} is asking for help", "{0} さんが呼んでいます"],
   queue_rule: [
@@ -134,7 +138,6 @@ const TEXTS = {
   attempts: ["Runs to success (median)", "成功までの実行回数（中央値）"],
   time: ["Run time (median)", "実行時間（中央値）"],
   top_errors: ["Most common errors", "多いエラー"],
-  refresh: ["Refresh", "更新"],
   executions: ["Runs", "実行"],
   helps: ["Help signals", "呼び出し信号"],
   helps_rule: [
@@ -212,10 +215,6 @@ const TEXTS = {
     "{0} さんを名簿から外しますか？活動の記録と提出物は残ります。",
   ],
   enrol: ["Enrol", "登録"],
-  enrol_hint: [
-    "One person per line: ID, name, email, team, role; only the ID is required. Or a CSV file with headings.",
-    "1 行に 1 人：学籍番号,氏名,メール,チーム,役割（必須は学籍番号だけ）。見出し付きの CSV も貼り付けられます。",
-  ],
   enrolled: ["{0} enrolled.", "{0} 人を登録しました。"],
   assignments: ["Assignments", "課題"],
   no_assignments: ["No assignments yet.", "課題はまだありません。"],

@@ -14,9 +14,10 @@ import { Tokens } from "./tokens.js";
 /**
  * @param {HTMLElement} root
  * @param {ClassStore} store
+ * @param {AbortSignal} signal
  */
-export async function manageView(root, store) {
-  const assignments = new Assignments(store);
+export async function manageView(root, store, signal) {
+  const assignments = new Assignments(store, signal);
   const roster = new Roster(store);
   const tokens = new Tokens(store);
   const keys = new Keys(store);

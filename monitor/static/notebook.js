@@ -10,8 +10,9 @@ import { throttle } from "./throttle.js";
 /** @import { Assignment, Notebook, NotebookProgress, StudentCell } from "./types.d.ts" */
 
 const RELOAD_PAUSE = 3_000; // ms
+const CHOICES_PAUSE = 2_000; // ms
 
-/** @typedef {{ id: number, text: string, path: string }} Choice */
+/** @typedef {{ id: number, text: string }} Choice */
 
 /**
  * @param {HTMLElement} root
@@ -34,8 +35,14 @@ class NotebookView {
   #picker = el("select");
   #trouble = alertLine();
   #none = el("p", { textContent: t("no_notebooks"), hidden: true });
-  /** @type {Map<string, string>} */
-  #paths = new Map(); // by id
+  #shown = ""; // the choices, as they were offered last
+  /** @type {Map<number, Choice>} */
+  #choices = new Map(); // by the notebook's id; a notebook stays when nobody is in it any more
+  /** @type {Set<string>} */
+  #paths = new Set(); // that students have been seen in
+  /** @type {Map<number, string>} */
+  #pathsById = new Map(); // of assignments' notebooks
+  #find;
   #reload;
 
   /**
@@ -49,6 +56,7 @@ class NotebookView {
     this.#signal = signal;
     this.#id = id;
     this.#map = new HeatMap(store);
+    this.#find = throttle(() => store.reload(), CHOICES_PAUSE, signal);
     this.#reload = throttle(() => this.#load(), RELOAD_PAUSE, signal);
     this.#picker.onchange = () =>
       (location.hash = `#/class/${store.id}/notebooks/${this.#picker.value}`);
@@ -64,31 +72,67 @@ class NotebookView {
   }
 
   async choose() {
+    for (const { notebook_path: path } of this.#store.students.values())
+      if (path) this.#paths.add(path);
     try {
-      const choices = await notebooksOf(this.#store);
+      const choices = await this.#notebooks();
       if (!this.#signal.aborted) this.#offer(choices);
     } catch (error) {
       this.#trouble.textContent = failure(error);
     }
   }
 
+  // Those of assignments, those that students are in now, and the one that the address names.
+  async #notebooks() {
+    /** @type {Choice[]} */
+    const choices = [];
+    for (const { notebook_id: id, notebook_path: text } of this.#store.students.values())
+      if (id && text) choices.push({ id, text });
+    /** @type {Assignment[]} */
+    const assignments = await all(`assignments?class_id=${this.#store.id}`);
+    for (const { title, notebook_id: id } of assignments)
+      choices.push({ id, text: `${title} (${await this.#pathOf(id)})` });
+    const named = Number(this.#id);
+    if (named && !choices.some((each) => each.id === named) && !this.#choices.has(named))
+      choices.push({ id: named, text: await this.#pathOf(named) });
+    return choices;
+  }
+
+  /** @param {number} id of a notebook */
+  async #pathOf(id) {
+    const known = this.#pathsById.get(id);
+    if (known) return known;
+    /** @type {Notebook} */
+    const { path } = await call(`notebooks/${id}`);
+    this.#pathsById.set(id, path);
+    return path;
+  }
+
+  // A message names a path; which notebook of the class that is, the server says.
   /** @param {Set<string>} userIds */
   changed(userIds) {
     const { students } = this.#store;
-    const path = this.#paths.get(this.#picker.value);
-    if (!this.#picker.value) this.choose();
-    else if ([...userIds].some((userId) => students.get(userId)?.notebook_path === path))
-      this.#reload();
+    const paths = [...userIds].map((userId) => students.get(userId)?.notebook_path);
+    const unseen = paths.filter((path) => path && !this.#paths.has(path));
+    for (const path of unseen) this.#paths.add(path ?? "");
+    if (unseen.length) this.#find();
+    else if (this.#picker.value) this.#reload();
   }
 
   /** @param {Choice[]} choices */
   #offer(choices) {
-    this.#paths = new Map(choices.map(({ id, path }) => [String(id), path]));
-    this.#picker.replaceChildren(
-      ...choices.map(({ id, text }) => el("option", { value: id, textContent: text })),
-    );
-    if (this.#id) this.#picker.value = this.#id;
-    this.#none.hidden = choices.length > 0;
+    for (const choice of choices) this.#choices.set(choice.id, choice);
+    const sorted = [...this.#choices.values()].sort((a, b) => a.text.localeCompare(b.text));
+    const shown = JSON.stringify(sorted);
+    if (shown !== this.#shown) {
+      const chosen = this.#picker.value || this.#id;
+      this.#picker.replaceChildren(
+        ...sorted.map(({ id, text }) => el("option", { value: id, textContent: text })),
+      );
+      if (chosen) this.#picker.value = chosen;
+      this.#shown = shown;
+    }
+    this.#none.hidden = sorted.length > 0;
     if (this.#picker.value) this.#reload();
   }
 
@@ -120,27 +164,4 @@ async function studentsOf(path, students) {
   for (let skip = 0; skip === 0 || skip < students; skip += PAGE_SIZE)
     pages.push(call(`${path}/students?skip=${skip}&limit=${PAGE_SIZE}`));
   return (await Promise.all(pages)).flat();
-}
-
-// The notebooks of assignments, and those that students are in now.
-/**
- * @param {ClassStore} store
- * @returns {Promise<Choice[]>}
- */
-async function notebooksOf(store) {
-  /** @type {Map<number, Choice>} */
-  const choices = new Map();
-  for (const { notebook_id: id, notebook_path: path } of store.students.values())
-    if (id && path) choices.set(id, { id, text: path, path });
-  /** @type {Assignment[]} */
-  const assignments = await all(`assignments?class_id=${store.id}`);
-  /** @type {Notebook[]} */
-  const notebooks = await Promise.all(
-    assignments.map((each) => call(`notebooks/${each.notebook_id}`)),
-  );
-  assignments.forEach(({ title }, place) => {
-    const { id, path } = notebooks[place];
-    choices.set(id, { id, text: `${title} (${path})`, path });
-  });
-  return [...choices.values()].sort((a, b) => a.text.localeCompare(b.text));
 }

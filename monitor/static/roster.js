@@ -1,10 +1,11 @@
 // Who is in a class: enrol, change names and roles, remove.
 
-import { all, call, send, sendCsv } from "./api.js";
+import { all, call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
 import { button, el, failure, toast } from "./dom.js";
 import { makeForm, makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
+import { RosterUpload } from "./roster-upload.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Role, RosterEntry } from "./types.d.ts" */
@@ -14,8 +15,6 @@ const ROLES = ["student", "assistant", "teacher"];
 /** @type {("name" | "email" | "team")[]} */
 const TEXTS = ["name", "email", "team"];
 const MAX_LENGTH = 512;
-const HEADINGS = "user_id,name,email,team,role";
-const HAS_HEADINGS = /^[^\n]*(user_id|学籍番号)/i;
 
 export class Roster {
   element = el("section");
@@ -32,7 +31,7 @@ export class Roster {
     this.element.replaceChildren(
       el("h2", { textContent: t("roster", people.length) }),
       people.length ? this.#table(people) : hint(t("nobody_enrolled")),
-      this.#enrolForm(),
+      new RosterUpload(this.#store.id, () => this.#changed()).element,
     );
   }
 
@@ -156,22 +155,6 @@ export class Roster {
     );
     remove.ariaLabel = t("remove_who", name);
     return remove;
-  }
-
-  #enrolForm() {
-    const rows = { rows: 5, required: true };
-    return makeForm({
-      heading: t("enrol"),
-      fields: [{ name: "rows", label: t("enrol_hint"), tag: "textarea", properties: rows }],
-      button: t("enrol"),
-      submit: async (values) => {
-        const csv = HAS_HEADINGS.test(values.rows) ? values.rows : `${HEADINGS}\n${values.rows}`;
-        /** @type {{ lines: object[] }} */
-        const { lines } = await sendCsv(`classes/${this.#store.id}/roster`, csv);
-        toast(t("enrolled", lines.length));
-        await this.#changed();
-      },
-    });
   }
 }
 

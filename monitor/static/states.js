@@ -1,7 +1,8 @@
 // The states of a student, and how an event changes them.
 
 import { serverNow } from "./clock.js";
-import { STUCK_ERRORS } from "./config.js";
+import { IDLE_SECONDS, RUN_SECONDS, STUCK_ERRORS } from "./config.js";
+import { followRun, toRun } from "./running.js";
 
 /** @import { Counts, ExecutionUpdate, Radar, State, Student, StudentNow } from "./types.d.ts" */
 
@@ -22,6 +23,16 @@ export function withStuck(state, errorsInARow) {
 }
 
 /**
+ * Whether nothing was heard for long; who runs a cell is idle only after longer.
+ *
+ * @param {Student} student
+ */
+export function isIdle(student) {
+  const limit = 1000 * (student.run ? Math.max(IDLE_SECONDS, RUN_SECONDS) : IDLE_SECONDS);
+  return !student.heard || serverNow() - student.heard > limit;
+}
+
+/**
  * @param {StudentNow} student
  * @returns {Student}
  */
@@ -29,7 +40,8 @@ export function toStudent(student) {
   const heard = student.last_heard_at ? Date.parse(student.last_heard_at) : 0;
   const { executions_in_no_class: executions, errors_in_no_class: errors } = student;
   const ofClass = counts(student.executions - executions, student.errors - errors);
-  return { ...student, heard, latest: heard - LAG, ofClass, ofNone: counts(executions, errors) };
+  const ofNone = counts(executions, errors);
+  return { ...student, heard, latest: heard - LAG, ofClass, ofNone, run: toRun(student) };
 }
 
 /**
@@ -43,8 +55,8 @@ function counts(executions, errors) {
 
 /**
  * Applies a live message; returns whether the student's state has to be fetched to know it. That is
- * so after a run that is older than what is shown, for it may come before or after a success, and
- * after a name claimed in no class, for the class may have another.
+ * so after a run that is older than what is shown, for it may come before or after a success, where
+ * a cell may run no more, and after a name claimed in no class, for the class may have another.
  *
  * @param {Student} student
  * @param {ExecutionUpdate} data of the class, or of none
@@ -66,8 +78,9 @@ export function update(student, data, at) {
     move(student, data);
     if (hasRun) student.errors_in_a_row = data.status === "error" ? student.errors_in_a_row + 1 : 0;
   }
+  const isDoubtful = followRun(student, data, at, isLate);
   const hasNewName = rename(student, data, isOfClass);
-  return (isLate && hasRun) || (hasNewName && !isOfClass);
+  return (isLate && hasRun) || isDoubtful || (hasNewName && !isOfClass);
 }
 
 // A Markdown cell is `rendered`, a start `running`: neither is a run.
@@ -81,7 +94,9 @@ function isRun(status) {
  * @param {ExecutionUpdate} data
  */
 function move(student, data) {
-  if (data.notebookPath) student.notebook_path = data.notebookPath;
+  const { notebookPath: path } = data;
+  if (path && path !== student.notebook_path)
+    Object.assign(student, { notebook_path: path, notebook_id: null, cell_id: null });
   if (data.cellId) {
     student.cell_id = data.cellId;
     student.cell_position = data.cellIndex;

@@ -2,16 +2,17 @@
 
 import { ApiError, all, call } from "./api.js";
 import { serverNow } from "./clock.js";
-import { HELP_SECONDS, IDLE_SECONDS } from "./config.js";
+import { HELP_SECONDS } from "./config.js";
 import { Emitter } from "./emitter.js";
 import { LiveChannel } from "./live.js";
-import { changesErrors, toStudent, update, withStuck } from "./states.js";
+import { changesErrors, isIdle, toStudent, update, withStuck } from "./states.js";
+import { Strangers } from "./strangers.js";
 import { Timers } from "./timers.js";
 
 /**
  * @import {
  *   ChannelMessage, ConnectionState, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
- *   Notice, Radar, State, Student, StudentNow,
+ *   Notice, Radar, State, Student, StudentNow, SubmissionChange,
  * } from "./types.d.ts"
  */
 
@@ -19,7 +20,7 @@ const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there 
 const RADAR_MAX_AGE = 30_000; // ms; who met an error leaves its group one by one
 const RETRY_DELAY = 2_000; // ms
 const GATHER_DELAY = 100; // ms
-const STRANGER_DELAY = 500; // ms until the class is fetched again because somebody new is in it
+const STRANGER_PAUSE = 500; // ms between two fetches because somebody new is in the class
 const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't say enough
 
 /**
@@ -32,6 +33,7 @@ const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't 
  * @property {null} connection
  * @property {null} tick every second
  * @property {HelpRequest} asked a student asks for help
+ * @property {SubmissionChange} submission one was handed in or graded
  * @property {Notice} notice
  */
 
@@ -49,7 +51,7 @@ export class ClassStore extends Emitter {
   error = null; // of the last fetch
   ready = false; // whether it has been fetched
   #answered = new Set(); // students who still press the button although a teacher has resolved it
-  #strangers = new Set(); // on the channel, but no students of the class
+  #strangers = new Strangers();
   #fetching = false;
   #fetchAgain = false;
   /** @type {ChannelMessage[]} */
@@ -105,7 +107,7 @@ export class ClassStore extends Emitter {
    */
   state(student) {
     if (this.help.has(student.user_id)) return "help";
-    if (!student.heard || serverNow() - student.heard > 1000 * IDLE_SECONDS) return "idle";
+    if (isIdle(student)) return "idle";
     return withStuck(student.errors_in_a_row ? "error" : "active", student.errors_in_a_row);
   }
 
@@ -135,6 +137,8 @@ export class ClassStore extends Emitter {
         all(`classes/${this.id}/help`),
       ]);
       this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
+      const pause = this.#strangers.settle(this.students);
+      if (pause !== null) this.#timers.start("stranger", pause, () => this.reload());
       this.#setQueue(help);
       this.error = null;
       this.ready = true;
@@ -151,6 +155,8 @@ export class ClassStore extends Emitter {
       this.#update(message.data, Date.parse(message.timestamp));
     else if (message.event === "help_request") this.#answer(message.data);
     else if (message.event === "system_message") this.emit("notice", message.data);
+    else if (message.event === "assignment_submitted" || message.event === "assignment_graded")
+      this.emit("submission", message.data);
   }
 
   /**
@@ -161,10 +167,10 @@ export class ClassStore extends Emitter {
     if (data.classId !== null && data.classId !== this.id) return;
     const student = this.students.get(data.userId);
     if (!student) {
-      this.#meetStranger(data.userId);
+      if (this.#strangers.meet(data.userId)) this.#refetch("stranger", STRANGER_PAUSE);
       return;
     }
-    if (update(student, data, at)) this.#fetchAgainSoon();
+    if (update(student, data, at)) this.#refetch("fetch", REFETCH_PAUSE);
     if (changesErrors(data, this.radar)) this.lookForErrors();
     if (data.eventType === "help") this.#startHelp(student, at);
     else if (data.eventType === "help_stop") this.#stopHelp(student, at);
@@ -173,16 +179,13 @@ export class ClassStore extends Emitter {
     this.#touch(student.user_id);
   }
 
-  #fetchAgainSoon() {
-    const pause = Math.max(GATHER_DELAY, this.#fetchedAt + REFETCH_PAUSE - performance.now());
-    this.#timers.start("fetch", pause, () => this.reload());
-  }
-
-  /** @param {string} userId */
-  #meetStranger(userId) {
-    if (this.#strangers.has(userId)) return;
-    this.#strangers.add(userId);
-    this.#timers.start("fetch", STRANGER_DELAY, () => this.reload());
+  /**
+   * @param {string} name of the timer
+   * @param {number} pause ms since the last fetch, at least
+   */
+  #refetch(name, pause) {
+    const wait = Math.max(GATHER_DELAY, this.#fetchedAt + pause - performance.now());
+    this.#timers.start(name, wait, () => this.reload());
   }
 
   /**
@@ -223,25 +226,23 @@ export class ClassStore extends Emitter {
   }
 
   async #fetchHelp() {
-    const before = new Set(this.help.keys());
     try {
       this.#setQueue(await all(`classes/${this.id}/help`));
     } catch {
       this.#timers.start("help", RETRY_DELAY, () => this.#fetchHelp());
-      return;
-    }
-    for (const [userId, request] of this.help) {
-      if (!before.has(userId)) this.emit("asked", request);
     }
   }
 
-  /** @param {HelpRequestAnswer[]} requests */
-  #setQueue(requests) {
-    for (const userId of this.help.keys()) this.#touch(userId);
+  /** @param {HelpRequestAnswer[]} answers */
+  #setQueue(answers) {
+    const before = this.help;
+    for (const userId of before.keys()) this.#touch(userId);
     this.help = new Map();
-    for (const request of requests) {
-      this.help.set(request.user_id, { ...request, heard: Date.parse(request.repeated_at) });
-      this.#touch(request.user_id);
+    for (const answer of answers) {
+      const request = { ...answer, heard: Date.parse(answer.repeated_at) };
+      this.help.set(answer.user_id, request);
+      this.#touch(answer.user_id);
+      if (this.ready && !before.has(answer.user_id)) this.emit("asked", request);
     }
   }
 

@@ -4,6 +4,7 @@ import { serverNow } from "./clock.js";
 import { alertLine, el, joinFacts, setText, shape } from "./dom.js";
 import { History, fill } from "./history.js";
 import { ago, formatTime, t } from "./i18n.js";
+import { runText } from "./running.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Page, StudentSubmission } from "./types.d.ts" */
@@ -20,6 +21,7 @@ export function studentView(root, store, signal, id) {
   const view = new StudentView(root, store, Number(id));
   store.on(["changed"], (userIds) => view.changed(userIds), signal);
   store.on(["loaded", "tick"], () => view.show(), signal);
+  store.on(["submission"], ({ userId }) => view.submitted(userId), signal);
   signal.addEventListener("abort", () => view.stop());
   view.show();
   view.load();
@@ -72,6 +74,7 @@ class StudentView {
     setText(this.#title, student.name ?? student.user_id);
     const facts = joinFacts([
       t(`state_${state}`),
+      runText(student, state === "idle"),
       student.user_id,
       student.team,
       t(student.verified ? "verified" : "claimed"),
@@ -93,8 +96,17 @@ class StudentView {
     }, RELOAD_PAUSE);
   }
 
+  /** @param {string} userId who handed something in, or got a grade */
+  submitted(userId) {
+    if (this.#store.byId(this.#id)?.user_id === userId) this.#loadSubmissions();
+  }
+
   async load() {
     await this.#history.load();
+    await this.#loadSubmissions();
+  }
+
+  async #loadSubmissions() {
     /** @type {Page<StudentSubmission>} */
     const { items } = await this.#history.ask("submissions?limit=50");
     fill(

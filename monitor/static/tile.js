@@ -1,8 +1,9 @@
 // A student's tile: the state by colour and shape, where they are, how it goes.
 
 import { serverNow } from "./clock.js";
-import { arrange, el, setText, shape } from "./dom.js";
-import { ago, cellName, t } from "./i18n.js";
+import { arrange, el, joinFacts, setText, shape } from "./dom.js";
+import { ago, cellName, formatTime, t } from "./i18n.js";
+import { runText } from "./running.js";
 import { STATES } from "./states.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -19,6 +20,7 @@ export class Tile {
   errorsInARow = 0;
   askedAt = 0; // ms, or 0
   taken = false; // whether a teacher has taken the student's request
+  #helper = ""; // the teacher who has taken it
   #shape = shape();
   #title = el("strong");
   #verified = el("span", { className: "verified", role: "img", ariaLabel: t("verified") });
@@ -76,16 +78,30 @@ export class Tile {
     this.#verified.hidden = !student.verified;
     this.#who.title = t(student.verified ? "verified_rule" : "claimed_rule");
     setText(this.#team, student.team ?? "");
-    setText(this.#what, request?.taken_by ? t("taken", request.taken_by) : t(`state_${state}`));
+    this.#helper = request?.taken_by ?? "";
     setText(this.#place, placeOf(student));
-    const row = this.errorsInARow ? ` · ${t("in_a_row", this.errorsInARow)}` : "";
-    setText(this.#numbers, t("runs", student.executions) + row);
-    setText(this.#heard, student.heard ? ago(now - student.heard) : t("never"));
+    this.#showTimes(now);
+  }
+
+  // What the student does and since when; a run in place of the state, where that says no more.
+  /** @param {number} now ms */
+  #showTimes(now) {
+    const { state, student } = this;
+    const run = runText(student, state === "idle", now);
+    const isInPlace = Boolean(run) && (state === "active" || state === "idle");
+    const text = this.#helper ? t("taken", this.#helper) : t(`state_${state}`);
+    const row = this.errorsInARow ? t("in_a_row", this.errorsInARow) : "";
+    const heard = student.heard ? ago(now - student.heard) : t("never");
+    this.element.classList.toggle("is-running", isInPlace);
+    setText(this.#what, isInPlace ? run : text);
+    setText(this.#heard, isInPlace ? "" : heard);
+    setText(this.#numbers, joinFacts([!isInPlace && run, t("runs", student.executions), row]));
+    this.#what.title = student.run ? t("running_since", formatTime(student.run.since)) : "";
   }
 
   /** Shows that time has passed; returns whether the state has changed by that. */
   age() {
-    if (this.student.heard) setText(this.#heard, ago(serverNow() - this.student.heard));
+    this.#showTimes(serverNow());
     return this.#store.state(this.student) !== this.state;
   }
 

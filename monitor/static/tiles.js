@@ -13,6 +13,7 @@ import { StateCounts, Tile } from "./tile.js";
 /** @import { ClassStore } from "./store.js" */
 
 const REORDER_PAUSE = 1_000; // ms: tiles that move too often can't be read
+const NEWCOMER_PAUSE = 100; // ms: a new tile appears at once
 
 /** @type {Record<string, (a: Tile, b: Tile) => number>} */
 const ORDERS = {
@@ -74,6 +75,7 @@ class TilesView {
   /** @type {Map<string, HTMLElement>} */
   #sections = new Map(); // by team
   #timer = 0;
+  #orderedBy = Infinity; // ms of performance.now(): when the timer runs
 
   /**
    * @param {HTMLElement} root
@@ -110,6 +112,7 @@ class TilesView {
 
   /** @param {Iterable<string>} userIds */
   update(userIds) {
+    const before = this.#tiles.size;
     for (const userId of userIds) {
       const student = this.#store.students.get(userId);
       if (!student) continue;
@@ -117,10 +120,17 @@ class TilesView {
       this.#tiles.set(userId, tile);
       tile.show(student, this.#store.state(student), this.#store.help.get(userId));
     }
-    this.#timer ||= setTimeout(
-      () => this.#order(),
-      this.#body.childElementCount ? REORDER_PAUSE : 0,
-    );
+    if (!before) this.#order();
+    else this.#orderWithin(this.#tiles.size > before ? NEWCOMER_PAUSE : REORDER_PAUSE);
+  }
+
+  /** @param {number} pause ms, at most */
+  #orderWithin(pause) {
+    const by = performance.now() + pause;
+    if (by >= this.#orderedBy) return;
+    clearTimeout(this.#timer);
+    this.#orderedBy = by;
+    this.#timer = setTimeout(() => this.#order(), pause);
   }
 
   age() {
@@ -131,7 +141,7 @@ class TilesView {
 
   #order() {
     clearTimeout(this.#timer);
-    this.#timer = 0;
+    this.#orderedBy = Infinity;
     if (!this.#tiles.size) return;
     const all = [...this.#tiles.values()];
     const { filter, order, byTeam } = this.#bar;

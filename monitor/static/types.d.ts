@@ -92,6 +92,8 @@ export interface StudentNow {
   errors_in_a_row: number;
   last_heard_at: string | null;
   verified: boolean; // the student's own credential posts into the class
+  running_since: string | null;
+  running_cell_id: string | null;
   executions_in_no_class: number;
   errors_in_no_class: number;
 }
@@ -102,6 +104,13 @@ export interface Student extends StudentNow {
   latest: number; // ms of the server's clock: when the latest known event happened
   ofClass: Counts;
   ofNone: Counts; // on an open server: what was done in no class
+  run: Run | null;
+}
+
+/** A cell that runs. */
+export interface Run {
+  since: number; // ms of the server's clock
+  cellId: string | null;
 }
 
 export interface Counts {
@@ -292,6 +301,65 @@ export interface RosterEntry {
   email: string | null;
   team: string | null;
   role: Role | "waiting";
+}
+
+/** What an enrolment changes, or has changed. */
+export interface EnrolmentReport {
+  counts: {
+    new: number;
+    changed: number;
+    unchanged: number;
+    look_alikes: number;
+    absent: number;
+    left_out: number;
+  };
+  file: RosterFile;
+  lines: EnrolmentLine[];
+  absent: Person[];
+  remarks: { line: number; remark: Remark; message: string }[];
+}
+
+export type Remark =
+  | "title"
+  | "headings"
+  | "totals"
+  | "note"
+  | "test_student"
+  | "repeated"
+  | "full_width"
+  | "invisible";
+
+export interface RosterFile {
+  format: "headings" | "no_headings" | "moodle" | "canvas" | "google_classroom" | "nbgrader";
+  encoding: string;
+  columns: RosterColumn[];
+}
+
+export interface RosterColumn {
+  number: number; // from 1
+  heading: string | null;
+  field: "user_id" | "name" | "last_name" | "first_name" | "email" | "team" | "role" | null;
+}
+
+export interface EnrolmentLine {
+  line: number;
+  outcome: "new" | "changed" | "unchanged";
+  user_id: string;
+  name: string | null;
+  email: string | null;
+  team: string | null;
+  role: Role;
+  changes: {
+    field: "name" | "email" | "team" | "role";
+    old: string | null;
+    new: string | null;
+  }[];
+  looks_like: {
+    user_id: string;
+    name: string | null;
+    line: number | null;
+    likenesses: ("case" | "width" | "zeros" | "email" | "id_in_email")[];
+  }[];
 }
 
 /** A student's own ingest token, without its secret. */
@@ -520,6 +588,13 @@ export interface HelpChange {
   at: string;
 }
 
+/** As far as both messages say it: of a hand-in, and of a grade. */
+export interface SubmissionChange {
+  submissionId: number;
+  assignmentId: number;
+  userId: string;
+}
+
 export interface Notice {
   message: string;
   level: string;
@@ -536,7 +611,7 @@ interface Received<Event extends string, Data> {
 export type ChannelMessage =
   | Received<"execution_update", ExecutionUpdate>
   | Received<"help_request", HelpChange>
-  | Received<"assignment_graded", unknown>
+  | Received<"assignment_submitted" | "assignment_graded", SubmissionChange>
   | Received<"system_message", Notice>;
 
 export type ControlMessage =

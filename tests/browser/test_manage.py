@@ -25,8 +25,9 @@ async def test_class_is_filled_assigned_and_graded(
         await handing.get_by_label("Due").fill("2030-04-01T12:00")
         await handing.get_by_role("button", name="Assign").click()
         await expect(page.locator(".assignments .card")).to_contain_text("第1回")
-        await page.get_by_label("One person per line").fill(f"{user}-2,次郎,,班1")
-        await page.get_by_role("button", name="Enrol").click()
+        await page.get_by_label("Or paste a list").fill(f"{user}-2,次郎,,班1")
+        await page.get_by_role("button", name="Check the list").click()
+        await page.get_by_role("button", name="Enrol 1 person").click()
         await expect(page.locator(".toast").last).to_contain_text("1 enrolled.")
         (assignment,) = (await api.get("/assignments", params={"class_id": class_id})).json()
         submissions = [

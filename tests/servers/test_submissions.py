@@ -285,9 +285,42 @@ async def test_a_grade_is_told_once_for_each_change(
         await asyncio.gather(*(api.put(path, json={"grade": 80}) for _ in range(8)))
         assert (await graded(student_socket))["data"]["grade"] == 80
         await submit(api, assignment_id=assignment["id"], student_id=student["id"], grade=0)
+        assert (await student_socket.next())["event"] == "assignment_submitted"
         again = (await graded(student_socket))["data"]
         assert (again["grade"], again["attempt"]) == (0, 2)
         assert await student_socket.silent()
+
+
+async def test_a_hand_in_is_sent_to_the_teachers_and_the_student(
+    api: httpx.AsyncClient, school: Replica
+) -> None:
+    assignment, student = await create_assignment(api), await create_student(api)
+    of_class = f"class:{assignment['class_id']}"
+    of_student = f"notifications:{student['user_id']}"
+    async with (
+        school.listen(f"?channels={of_class}") as teacher,
+        school.listen(f"?channels={of_student}") as student_socket,
+        school.listen("?channels=class:0,notifications:other") as other,
+    ):
+        submission = await submit(api, assignment_id=assignment["id"], student_id=student["id"])
+        for listener in (teacher, student_socket):
+            message = await listener.next()
+            assert (message["event"], message["channel"]) == ("assignment_submitted", of_student)
+            assert message["data"] == {
+                "submissionId": submission["id"],
+                "assignmentId": assignment["id"],
+                "classId": assignment["class_id"],
+                "studentId": student["id"],
+                "userId": student["user_id"],
+                "title": assignment["title"],
+                "attempt": 1,
+                "late": False,
+                "submittedAt": submission["submitted_at"],
+            }
+        assert (await api.put(f"/submissions/{submission['id']}", json={"grade": 5})).is_success
+        for listener in (teacher, student_socket):
+            assert (await graded(listener))["data"]["submissionId"] == submission["id"]
+        assert await other.silent()
 
 
 async def test_a_grade_tells_when(api: httpx.AsyncClient) -> None:
