@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 
 from monitor.database.embedded.server import EmbeddedPostgres
@@ -25,6 +26,10 @@ from tests.support.servers import InfluxServer, RedisServer
 from tests.support.tokens import SECRET
 
 pytest_plugins = ["tests.support.left_out"]
+
+# Tests assert behaviour, benchmarks measure: two modules run at a time.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # No test speaks TLS, but each client of httpx would read all authorities: 30 ms of CPU.
 os.environ.pop("SSL_CERT_FILE", None)
