@@ -32,6 +32,7 @@ from monitor.routes import (
     legacy,
     live,
     me,
+    notebook_copies,
     notebooks,
     notices,
     page,
@@ -70,6 +71,7 @@ def create_app(
     for routes in (students, notebooks, assignments):
         routes.declare(api)
     insight.declare(api, is_open=is_open)
+    notebook_copies.declare(api, is_open=is_open)
     me.declare(api)
     for publishing in (submissions, notices):
         publishing.declare(api, components.hub.publish)

@@ -102,9 +102,20 @@ _SELECT = f"""
         FROM (SELECT DISTINCT class_id, alias_id, cell_id FROM recent) AS named
         CROSS JOIN {place(alias="named.alias_id", cell="named.cell_id", class_id="named.class_id")}
             AS place
+    ), copies AS MATERIALIZED (
+        SELECT copy.notebook_id, copy.counts_for, n.path
+        FROM notebook_copies($1, ARRAY(SELECT notebook_id FROM places)) AS copy
+        CROSS JOIN LATERAL (SELECT path FROM notebooks WHERE id = copy.counts_for OFFSET 0) AS n
+    ), counted AS MATERIALIZED (
+        SELECT p.alias_id, p.cell, p.cell_id, p.cell_position,
+            COALESCE(copy.counts_for, p.notebook_id) AS notebook_id,
+            COALESCE(copy.path, p.notebook_path) AS notebook_path
+        FROM places AS p LEFT JOIN LATERAL (
+            SELECT counts_for, path FROM copies WHERE notebook_id = p.notebook_id OFFSET 0
+        ) AS copy ON true
     ), placed AS MATERIALIZED (
         SELECT r.*, p.notebook_id, p.notebook_path, p.cell_id AS cell_name, p.cell_position
-        FROM recent AS r FULL JOIN places AS p  -- full: only hashed or merged; r has all keys of p
+        FROM recent AS r FULL JOIN counted AS p  -- full: only hashed or merged; r has all keys of p
             ON p.alias_id = r.alias_id AND COALESCE(p.cell, 0) = COALESCE(r.cell_id, 0)
     ), grouped AS (
         SELECT notebook_id, notebook_path, cell_name, max(cell_position) AS cell_position, kind,

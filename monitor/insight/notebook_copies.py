@@ -1,0 +1,168 @@
+"""What counts for a notebook in a class, and why; and what else might."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import asyncpg
+import msgspec
+
+from monitor.database.pool import Connection
+from monitor.insight.query import ClassIds, class_notebook, class_students
+
+_MAX_PATHS = 20  # of a notebook
+_MAX_OTHERS = 50
+_LOOKED_AT = 200  # other notebooks of the class
+
+
+class NotebookCopy(msgspec.Struct, kw_only=True):
+    """A notebook that counts for another one.
+
+    `reason` is `cells` if its name is a copy's and half of its cells or more are the other's,
+    `name` if the name alone decided, because the cells' ids are random, and `merged` if a teacher
+    said so. Of its `cells` (at most 200) `known` are cells of the other one; both are null where
+    nothing was compared. `paths` are other forms of the path as events said it. `students` are
+    those of the class who used its cells, as user_ids.
+    """
+
+    notebook_id: int
+    notebook_path: str
+    paths: list[str]
+    reason: Literal["cells", "name", "merged"]
+    cells: int | None
+    known: int | None
+    students: list[str]
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+class OtherNotebook(msgspec.Struct, kw_only=True):
+    """A notebook of the class that counts for itself. `is_apart` if a teacher keeps it apart.
+
+    Of the first 20 of its `cells`, `known` have the id of a cell of the notebook in question.
+    """
+
+    notebook_id: int
+    notebook_path: str
+    is_apart: bool
+    cells: int
+    known: int
+    students: list[str]
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+class NotebookCopies(msgspec.Struct, kw_only=True):
+    """A notebook in a class, and what counts for it there; `paths` as for a copy.
+
+    `others` are up to 50 of the notebooks that students used, likely copies first, and those that
+    are kept apart. `is_handed_out` is true if it is an assignment's: others have no copies.
+    """
+
+    class_id: int
+    notebook_id: int
+    notebook_path: str
+    is_handed_out: bool
+    paths: list[str]
+    copies: list[NotebookCopy]
+    others: list[OtherNotebook]
+
+
+async def notebook_copies(
+    connection: Connection, class_ids: ClassIds, notebook_id: int
+) -> NotebookCopies:
+    """Of the notebook, or of the one that it counts for. Raises NotFound."""
+    students = await class_students(connection, class_ids)
+    notebook = await class_notebook(connection, class_ids, notebook_id)
+    row = await connection.fetchrow(_SELECT_NOTEBOOK, class_ids, notebook.id, _MAX_PATHS)
+    copies = await connection.fetch(_SELECT_COPIES, class_ids, notebook.id, _MAX_PATHS)
+    others = await connection.fetch(
+        _SELECT_OTHERS, class_ids, notebook.id, notebook.alias_ids, _LOOKED_AT
+    )
+    return NotebookCopies(
+        class_id=class_ids[0],
+        notebook_id=notebook.id,
+        notebook_path=notebook.path,
+        **row,
+        copies=[NotebookCopy(**_with_names(each, students)) for each in copies],
+        others=[
+            OtherNotebook(**fields)
+            for each in others
+            if (fields := _with_names(each, students))["students"] or fields["is_apart"]
+        ][:_MAX_OTHERS],
+    )
+
+
+def _with_names(row: asyncpg.Record, students: dict[int, str]) -> dict[str, Any]:
+    ids = row["students"]
+    return {**row, "students": sorted(students[each] for each in ids if each in students)}
+
+
+_SELECT_NOTEBOOK = """
+    SELECT EXISTS (
+        SELECT FROM class_assignments WHERE class_id = ($1::bigint[])[1] AND notebook_id = n.id
+    ) AS is_handed_out, ARRAY(
+        SELECT DISTINCT a.path FROM notebooks AS twin
+        JOIN notebook_aliases AS a ON a.notebook_id = twin.id
+        WHERE twin.class_id = ANY ($1) AND twin.path = n.path AND a.path <> n.path
+        ORDER BY a.path LIMIT $3
+    ) AS paths
+    FROM notebooks AS n WHERE n.id = $2
+"""
+
+_STUDENTS = """
+    ARRAY(
+        SELECT DISTINCT p.student_id FROM notebook_aliases AS a CROSS JOIN LATERAL (
+            SELECT student_id FROM cell_progress WHERE alias_id = a.id OFFSET 0
+        ) AS p
+        WHERE a.notebook_id = n.id
+    ) AS students
+"""
+
+# What only has the same path as the notebook, in another class that is shown, is no copy.
+_SELECT_COPIES = f"""
+    SELECT n.id AS notebook_id, n.path AS notebook_path, ARRAY(
+            SELECT a.path FROM notebook_aliases AS a
+            WHERE a.notebook_id = n.id AND a.path <> n.path ORDER BY a.path LIMIT $3
+        ) AS paths,
+        copy.reason, copy.cells, copy.known, {_STUDENTS}, d.decided_by, d.decided_at
+    FROM notebook_copies($1::bigint[], notebooks_counting_for($1, $2)) AS copy
+    CROSS JOIN LATERAL (SELECT * FROM notebooks WHERE id = copy.notebook_id OFFSET 0) AS n
+    LEFT JOIN notebook_decisions AS d ON d.class_id = ($1)[1] AND d.notebook_id = n.id
+    WHERE copy.counts_for = $2 AND copy.reason <> 'path'
+    ORDER BY n.path
+"""  # noqa: S608 - constants
+
+# Looked at are those that have the notebook's name first, then the latest.
+_SELECT_OTHERS = f"""
+    WITH looked_at AS MATERIALIZED (
+        SELECT n.id, n.path
+        FROM notebooks AS n JOIN notebooks AS original ON original.id = $2
+        WHERE n.class_id = ANY ($1::bigint[]) AND n.path <> original.path
+        ORDER BY n.stem = original.stem DESC, n.id DESC LIMIT $4
+    ), copies AS MATERIALIZED (
+        SELECT * FROM notebook_copies($1, ARRAY(SELECT id FROM looked_at))
+    )
+    SELECT n.id AS notebook_id, n.path AS notebook_path, d.notebook_id IS NOT NULL AS is_apart,
+        sample.cells, sample.known, {_STUDENTS}, d.decided_by, d.decided_at
+    FROM looked_at AS n
+    LEFT JOIN LATERAL (
+        SELECT * FROM notebook_decisions
+        WHERE class_id = ($1)[1] AND notebook_id = n.id AND counts_for IS NULL OFFSET 0
+    ) AS d ON true
+    CROSS JOIN LATERAL (
+        SELECT count(*)::integer AS cells, count(*) FILTER (
+            WHERE EXISTS (
+                SELECT FROM cells AS c
+                WHERE c.alias_id = ANY ($3::bigint[]) AND c.cell_id = seen.cell_id
+            )
+        )::integer AS known
+        FROM (
+            SELECT c.cell_id FROM notebook_aliases AS a CROSS JOIN LATERAL (
+                SELECT cell_id FROM cells WHERE alias_id = a.id OFFSET 0
+            ) AS c
+            WHERE a.notebook_id = n.id LIMIT 20
+        ) AS seen
+    ) AS sample
+    WHERE n.id NOT IN (SELECT notebook_id FROM copies)
+    ORDER BY sample.known DESC, is_apart DESC, n.path
+"""  # noqa: S608 - constants
