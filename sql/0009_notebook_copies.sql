@@ -46,12 +46,13 @@ BEGIN
     RETURN names;
 END $$;
 
--- `stem` is the last of the names without numbers: a copy has the same as its original.
+-- The last of the names is the same for a copy and its original, but for a number.
 ALTER TABLE notebooks
     ADD COLUMN names text[] GENERATED ALWAYS AS (original_names(path, false)) STORED,
     ADD COLUMN stem text GENERATED ALWAYS AS (
         (original_names(path, true))[cardinality(original_names(path, true))]
     ) STORED;
+CREATE INDEX notebooks_names ON notebooks (class_id, (names[cardinality(names)]));
 CREATE INDEX notebooks_stem ON notebooks (class_id, stem);
 
 -- What teachers decided: this notebook of the class counts for that one, or (null) for itself only.
@@ -101,7 +102,7 @@ BEGIN
         SELECT DISTINCT ON (notebook_id) notebook_id, counts_for
         FROM merged ORDER BY notebook_id, depth DESC
     ), handed_out AS MATERIALIZED (
-        SELECT n.id, n.path, n.names[1] AS name, n.stem,
+        SELECT n.id, n.path, n.names[1] AS name, n.names[cardinality(n.names)] AS base,
             left(n.path, -length(n.names[1])) AS folder
         FROM (
             SELECT DISTINCT notebook_id FROM class_assignments WHERE class_id = classes[1]
@@ -128,8 +129,7 @@ BEGIN
             COALESCE(array_position(u.names, h.name), 99) AS marks,
             CASE WHEN right('/' || u.folder, length(h.folder) + 1) = '/' || h.folder
                 THEN length(h.folder) ELSE 0 END AS shared_folder
-        FROM undecided AS u JOIN handed_out AS h ON h.stem = u.stem
-        WHERE h.name = ANY (u.names) OR h.name = u.stem
+        FROM undecided AS u JOIN handed_out AS h ON h.name = ANY (u.names || u.stem)
     ), nearest AS MATERIALIZED (
         SELECT *, count(*) OVER (PARTITION BY own_id) AS choices
         FROM (
@@ -138,7 +138,7 @@ BEGIN
         ) AS ranked
         WHERE rank = 1
     ), originals AS MATERIALIZED (
-        SELECT h.id, h.name, h.stem, ARRAY(
+        SELECT h.id, h.name, h.base, ARRAY(
             SELECT a.id FROM notebooks AS n CROSS JOIN LATERAL (
                 SELECT id FROM notebook_aliases WHERE notebook_id = n.id OFFSET 0
             ) AS a
@@ -153,16 +153,16 @@ BEGIN
                 UNION
                 SELECT a.id FROM (
                     SELECT id FROM notebooks
-                    WHERE class_id = ANY (classes) AND stem = o.stem AND o.name = ANY (names)
-                        AND NOT EXISTS (
+                    WHERE class_id = ANY (classes) AND names[cardinality(names)] = o.base
+                        AND o.name = ANY (names) AND NOT EXISTS (
                             SELECT FROM handed_out AS h WHERE h.name = o.name AND h.id <> o.id
                         )
-                    ORDER BY id LIMIT 10
+                    ORDER BY id LIMIT 5
                 ) AS n CROSS JOIN LATERAL (
                     SELECT id FROM notebook_aliases WHERE notebook_id = n.id LIMIT 2
                 ) AS a
             ) AS a CROSS JOIN LATERAL (
-                SELECT student_id, cell_id FROM cell_progress WHERE alias_id = a.id LIMIT 300
+                SELECT student_id, cell_id FROM cell_progress WHERE alias_id = a.id LIMIT 200
             ) AS p CROSS JOIN LATERAL (
                 SELECT cell_id FROM cells WHERE id = p.cell_id OFFSET 0
             ) AS c
@@ -233,8 +233,16 @@ BEGIN
         WHERE same.class_id = ANY (classes) AND same.path = n.path
         UNION ALL
         SELECT id FROM (
-            SELECT id FROM notebooks AS same
-            WHERE same.class_id = ANY (classes) AND same.stem = n.stem AND EXISTS (
+            SELECT id FROM (
+                SELECT id FROM notebooks AS same
+                WHERE same.class_id = ANY (classes)
+                    AND same.names[cardinality(same.names)] = n.names[cardinality(n.names)]
+                    AND n.names[1] = ANY (same.names)
+                UNION
+                SELECT id FROM notebooks AS same
+                WHERE same.class_id = ANY (classes) AND same.stem = n.names[1]
+            ) AS alike
+            WHERE EXISTS (
                 SELECT FROM class_assignments WHERE class_id = classes[1] AND notebook_id = n.id
             )
             ORDER BY id LIMIT 2000

@@ -54,8 +54,9 @@ class OtherNotebook(msgspec.Struct, kw_only=True):
 class NotebookCopies(msgspec.Struct, kw_only=True):
     """A notebook in a class, and what counts for it there; `paths` as for a copy.
 
-    `others` are up to 50 of the notebooks that students used, likely copies first, and those that
-    are kept apart. `is_handed_out` is true if it is an assignment's: others have no copies.
+    `others` are up to 50 notebooks that were not handed out and that students used or a teacher
+    keeps apart, likely copies first. `is_handed_out` is true if it is an assignment's: others have
+    no copies.
     """
 
     class_id: int
@@ -138,6 +139,9 @@ _SELECT_OTHERS = f"""
         SELECT n.id, n.path
         FROM notebooks AS n JOIN notebooks AS original ON original.id = $2
         WHERE n.class_id = ANY ($1::bigint[]) AND n.path <> original.path
+            AND NOT EXISTS (
+                SELECT FROM class_assignments WHERE class_id = ($1)[1] AND notebook_id = n.id
+            )
         ORDER BY n.stem = original.stem DESC, n.id DESC LIMIT $4
     ), copies AS MATERIALIZED (
         SELECT * FROM notebook_copies($1, ARRAY(SELECT id FROM looked_at))
