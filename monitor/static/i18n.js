@@ -6,6 +6,7 @@ import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
+import { NOTEBOOK_COPIES_TEXTS } from "./notebook-copies-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
@@ -21,6 +22,7 @@ const TEXTS = {
   ...PICTURE_TEXTS,
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
+  ...NOTEBOOK_COPIES_TEXTS,
   ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
