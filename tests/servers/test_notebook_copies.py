@@ -300,3 +300,43 @@ async def test_forms_of_a_path_are_listed(school: School) -> None:
         await run(school, "hanako", path, "a")
     shown = await copies(school, lesson)
     assert (shown.paths, shown.copies) == (["./lesson.ipynb", "RTC:lesson.ipynb"], [])
+
+
+FOLDERS = """
+    INSERT INTO students (user_id) SELECT 's' || n FROM generate_series(1, 200) AS n;
+    INSERT INTO student_classes (student_id, class_id)
+    SELECT id, 1 FROM students WHERE user_id ~ '^s[0-9]';
+    INSERT INTO notebooks (class_id, path, name)
+    SELECT 1, user_id || '/lesson-' || n || '.ipynb', 'x'
+    FROM students, generate_series(1, 5) AS n WHERE user_id ~ '^s[0-9]';
+    INSERT INTO notebook_aliases (class_id, path, notebook_id)
+    SELECT 1, path, id FROM notebooks WHERE path ~ '^s[0-9]';
+    INSERT INTO cells (alias_id, cell_id)
+    SELECT id, md5(split_part(path, '/', 2) || n)
+    FROM notebook_aliases, generate_series(1, 60) AS n WHERE path ~ '^s[0-9]';
+    INSERT INTO cell_progress (student_id, alias_id, cell_id, executions, errors, durations)
+    SELECT s.id, a.id, c.id, 1, 0, 0
+    FROM students AS s JOIN notebook_aliases AS a ON a.path ~ ('^' || s.user_id || '/')
+    JOIN cells AS c ON c.alias_id = a.id
+"""
+
+
+@pytest.mark.parametrize("analysed", ["never", "while nearly empty", "as it is"])
+async def test_a_class_of_200_with_folders_is_read_in_time(school: School, analysed: str) -> None:
+    for number in range(1, 6):
+        await hand_out(school, f"units/lesson-{number}.ipynb")
+    if analysed == "while nearly empty":
+        await school.pool.execute("ANALYZE")
+    await school.pool.execute(FOLDERS)
+    if analysed == "as it is":
+        await school.pool.execute("ANALYZE")
+    lesson = await school.notebook("units/lesson-3.ipynb")
+    async with school.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = 1000")  # ms; it takes 20
+        for _ in range(3):
+            shown = await class_notebook(connection, [1], lesson)
+            assert len(shown.alias_ids) == 200
+            query = "SELECT count(*) FROM notebook_copies('{1}', $1) WHERE reason = 'cells'"
+            ids = "SELECT array_agg(notebook_id) FROM notebook_aliases WHERE path ~ '/lesson-[12]'"
+            copied = await connection.fetchval(query, await connection.fetchval(ids))
+            assert copied == 400
