@@ -145,30 +145,35 @@ BEGIN
             WHERE n.class_id = ANY (classes) AND n.path = h.path
         ) AS aliases
         FROM handed_out AS h WHERE EXISTS (SELECT FROM nearest AS n WHERE n.original_id = h.id)
+    ), families AS MATERIALIZED (
+        SELECT o.id, o.aliases, o.aliases || ARRAY(
+            SELECT a.id FROM (
+                SELECT id FROM notebooks
+                WHERE class_id = ANY (classes) AND names[cardinality(names)] = o.base
+                    AND o.name = ANY (names) AND NOT EXISTS (
+                        SELECT FROM handed_out AS h WHERE h.name = o.name AND h.id <> o.id
+                    )
+                ORDER BY id LIMIT 5
+            ) AS n CROSS JOIN LATERAL (
+                SELECT id FROM notebook_aliases WHERE notebook_id = n.id LIMIT 2
+            ) AS a
+        ) AS sample
+        FROM originals AS o
     ), shared AS MATERIALIZED (
-        SELECT o.id, o.aliases, ARRAY(
+        SELECT f.id, f.aliases, ARRAY(
             SELECT c.cell_id
             FROM (
-                SELECT unnest(o.aliases) AS id
-                UNION
-                SELECT a.id FROM (
-                    SELECT id FROM notebooks
-                    WHERE class_id = ANY (classes) AND names[cardinality(names)] = o.base
-                        AND o.name = ANY (names) AND NOT EXISTS (
-                            SELECT FROM handed_out AS h WHERE h.name = o.name AND h.id <> o.id
-                        )
-                    ORDER BY id LIMIT 5
-                ) AS n CROSS JOIN LATERAL (
-                    SELECT id FROM notebook_aliases WHERE notebook_id = n.id LIMIT 2
-                ) AS a
-            ) AS a CROSS JOIN LATERAL (
-                SELECT student_id, cell_id FROM cell_progress WHERE alias_id = a.id LIMIT 200
+                SELECT p.* FROM student_classes AS m CROSS JOIN LATERAL (
+                    SELECT student_id, cell_id FROM cell_progress
+                    WHERE student_id = m.student_id AND alias_id = ANY (f.sample) LIMIT 100
+                ) AS p
+                WHERE m.class_id = classes[1] LIMIT 1000
             ) AS p CROSS JOIN LATERAL (
                 SELECT cell_id FROM cells WHERE id = p.cell_id OFFSET 0
             ) AS c
             GROUP BY c.cell_id HAVING min(p.student_id) < max(p.student_id) LIMIT 100
         ) AS cell_ids
-        FROM originals AS o
+        FROM families AS f
     ), compared AS MATERIALIZED (
         SELECT n.*, s.cell_ids, c.cells, c.known, c.cells >= 2 AND c.known * 2 >= c.cells AS alike
         FROM nearest AS n JOIN shared AS s ON s.id = n.original_id

@@ -144,11 +144,17 @@ _ASSIGNMENTS = """
 
 _COUNT_ASSIGNMENTS = f"SELECT count(*) {_ASSIGNMENTS} WHERE s.user_id = $1"
 
-# `mine` are the aliases of notebooks that they used, `counted` the copies among these. A cell that
-# several aliases of a notebook have counts once.
+# `assigned` are a page of assignments, `mine` the aliases of notebooks that they used, `counted`
+# the copies among these. A cell that several aliases of a notebook have counts once.
 _SELECT_ASSIGNMENTS = f"""
-    WITH mine AS MATERIALIZED (
-        SELECT DISTINCT p.alias_id, alias.notebook_id, alias.class_id
+    WITH assigned AS MATERIALIZED (
+        SELECT s.id AS student_id, a.id, a.class_id, c.name AS class_name, c.is_active, a.title,
+            a.description, a.due_date, a.points, a.notebook_id
+        {_ASSIGNMENTS}
+        WHERE s.user_id = $1
+        ORDER BY c.is_active DESC, a.due_date DESC NULLS LAST, a.id DESC OFFSET $2 LIMIT $3
+    ), mine AS MATERIALIZED (
+        SELECT p.alias_id, alias.notebook_id, alias.class_id
         FROM students AS s
         CROSS JOIN LATERAL (
             SELECT DISTINCT alias_id FROM cell_progress WHERE student_id = s.id OFFSET 0
@@ -164,13 +170,13 @@ _SELECT_ASSIGNMENTS = f"""
         ) AS used
         CROSS JOIN LATERAL notebook_copies(ARRAY[used.class_id], used.notebooks) AS copy
     )
-    SELECT a.id AS assignment_id, a.class_id, c.name AS class_name, a.title, a.description,
+    SELECT a.id AS assignment_id, a.class_id, a.class_name, a.title, a.description,
         a.due_date, a.points, n.path AS notebook_path,
         progress.cells_run, progress.cells_succeeded,
         latest.id AS submission_id, latest.attempt, latest.submitted_at, latest.late,
         latest.grade, latest.feedback, latest.graded_at
-    {_ASSIGNMENTS}
-    JOIN notebooks AS n ON n.id = a.notebook_id
+    FROM assigned AS a
+    CROSS JOIN LATERAL (SELECT path FROM notebooks WHERE id = a.notebook_id OFFSET 0) AS n
     CROSS JOIN LATERAL (
         SELECT count(DISTINCT cells.cell_id) AS cells_run,
             count(DISTINCT cells.cell_id) FILTER (WHERE p.first_success_at IS NOT NULL)
@@ -178,7 +184,8 @@ _SELECT_ASSIGNMENTS = f"""
         FROM mine
         CROSS JOIN LATERAL (
             SELECT cell_id, first_success_at FROM cell_progress
-            WHERE student_id = s.id AND alias_id = mine.alias_id AND executions > 0 OFFSET 0
+            WHERE student_id = a.student_id AND alias_id = mine.alias_id AND executions > 0
+            OFFSET 0
         ) AS p
         CROSS JOIN LATERAL (SELECT cell_id FROM cells WHERE id = p.cell_id OFFSET 0) AS cells
         WHERE mine.class_id = a.class_id AND a.notebook_id = COALESCE((
@@ -187,8 +194,7 @@ _SELECT_ASSIGNMENTS = f"""
     ) AS progress
     LEFT JOIN LATERAL (
         SELECT * FROM assignment_submissions
-        WHERE assignment_id = a.id AND student_id = s.id ORDER BY attempt DESC LIMIT 1
+        WHERE assignment_id = a.id AND student_id = a.student_id ORDER BY attempt DESC LIMIT 1
     ) AS latest ON true
-    WHERE s.user_id = $1
-    ORDER BY c.is_active DESC, a.due_date DESC NULLS LAST, a.id DESC OFFSET $2 LIMIT $3
+    ORDER BY a.is_active DESC, a.due_date DESC NULLS LAST, a.id DESC
 """  # noqa: S608 - constants

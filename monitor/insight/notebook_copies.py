@@ -1,9 +1,8 @@
 """What counts for a notebook in a class, and why; and what else might."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-import asyncpg
 import msgspec
 
 from monitor.database.pool import Connection
@@ -79,23 +78,25 @@ async def notebook_copies(
     others = await connection.fetch(
         _SELECT_OTHERS, class_ids, notebook.id, notebook.alias_ids, _LOOKED_AT
     )
+    listed = [each["notebook_id"] for each in (*copies, *others)]
+    users = {
+        each["notebook_id"]: sorted(students[student_id] for student_id in each["students"])
+        for each in await connection.fetch(_SELECT_STUDENTS, list(students), listed)
+    }
     return NotebookCopies(
         class_id=class_ids[0],
         notebook_id=notebook.id,
         notebook_path=notebook.path,
         **row,
-        copies=[NotebookCopy(**_with_names(each, students)) for each in copies],
+        copies=[
+            NotebookCopy(**each, students=users.get(each["notebook_id"], [])) for each in copies
+        ],
         others=[
-            OtherNotebook(**fields)
+            OtherNotebook(**each, students=users.get(each["notebook_id"], []))
             for each in others
-            if (fields := _with_names(each, students))["students"] or fields["is_apart"]
+            if each["is_apart"] or each["notebook_id"] in users
         ][:_MAX_OTHERS],
     )
-
-
-def _with_names(row: asyncpg.Record, students: dict[int, str]) -> dict[str, Any]:
-    ids = row["students"]
-    return {**row, "students": sorted(students[each] for each in ids if each in students)}
 
 
 _SELECT_NOTEBOOK = """
@@ -110,31 +111,43 @@ _SELECT_NOTEBOOK = """
     FROM notebooks AS n WHERE n.id = $2
 """
 
-_STUDENTS = """
-    ARRAY(
-        SELECT DISTINCT p.student_id FROM notebook_aliases AS a CROSS JOIN LATERAL (
-            SELECT student_id FROM cell_progress WHERE alias_id = a.id OFFSET 0
-        ) AS p
-        WHERE a.notebook_id = n.id
-    ) AS students
+# Of these students those who used cells of these notebooks. It goes from one alias of a student
+# to the next, by the key of the counters.
+_SELECT_STUDENTS = """
+    WITH RECURSIVE used AS (
+        SELECT s.id, (SELECT min(alias_id) FROM cell_progress WHERE student_id = s.id) AS alias_id
+        FROM unnest($1::bigint[]) AS s (id)
+        UNION ALL
+        SELECT u.id, (
+            SELECT min(alias_id) FROM cell_progress
+            WHERE student_id = u.id AND alias_id > u.alias_id
+        )
+        FROM used AS u WHERE u.alias_id IS NOT NULL
+    )
+    SELECT a.notebook_id, array_agg(DISTINCT u.id) AS students
+    FROM used AS u CROSS JOIN LATERAL (
+        SELECT notebook_id FROM notebook_aliases WHERE id = u.alias_id OFFSET 0
+    ) AS a
+    WHERE a.notebook_id = ANY ($2::bigint[])
+    GROUP BY a.notebook_id
 """
 
 # What only has the same path as the notebook, in another class that is shown, is no copy.
-_SELECT_COPIES = f"""
+_SELECT_COPIES = """
     SELECT n.id AS notebook_id, n.path AS notebook_path, ARRAY(
             SELECT a.path FROM notebook_aliases AS a
             WHERE a.notebook_id = n.id AND a.path <> n.path ORDER BY a.path LIMIT $3
         ) AS paths,
-        copy.reason, copy.cells, copy.known, {_STUDENTS}, d.decided_by, d.decided_at
+        copy.reason, copy.cells, copy.known, d.decided_by, d.decided_at
     FROM notebook_copies($1::bigint[], notebooks_counting_for($1, $2)) AS copy
     CROSS JOIN LATERAL (SELECT * FROM notebooks WHERE id = copy.notebook_id OFFSET 0) AS n
     LEFT JOIN notebook_decisions AS d ON d.class_id = ($1)[1] AND d.notebook_id = n.id
     WHERE copy.counts_for = $2 AND copy.reason <> 'path'
     ORDER BY n.path
-"""  # noqa: S608 - constants
+"""
 
 # Looked at are those that have the notebook's name first, then the latest.
-_SELECT_OTHERS = f"""
+_SELECT_OTHERS = """
     WITH looked_at AS MATERIALIZED (
         SELECT n.id, n.path
         FROM notebooks AS n JOIN notebooks AS original ON original.id = $2
@@ -147,7 +160,7 @@ _SELECT_OTHERS = f"""
         SELECT * FROM notebook_copies($1, ARRAY(SELECT id FROM looked_at))
     )
     SELECT n.id AS notebook_id, n.path AS notebook_path, d.notebook_id IS NOT NULL AS is_apart,
-        sample.cells, sample.known, {_STUDENTS}, d.decided_by, d.decided_at
+        sample.cells, sample.known, d.decided_by, d.decided_at
     FROM looked_at AS n
     LEFT JOIN LATERAL (
         SELECT * FROM notebook_decisions
@@ -169,4 +182,4 @@ _SELECT_OTHERS = f"""
     ) AS sample
     WHERE n.id NOT IN (SELECT notebook_id FROM copies)
     ORDER BY sample.known DESC, is_apart DESC, n.path
-"""  # noqa: S608 - constants
+"""
