@@ -137,9 +137,11 @@ _SELECT_CLASSES = f"""
 
 _ASSIGNMENTS = """
     FROM students AS s
-    JOIN student_classes AS m ON m.student_id = s.id AND m.role = 'student'
-    JOIN classes AS c ON c.id = m.class_id
-    JOIN class_assignments AS a ON a.class_id = m.class_id
+    CROSS JOIN LATERAL (
+        SELECT class_id FROM student_classes WHERE student_id = s.id AND role = 'student' OFFSET 0
+    ) AS m
+    CROSS JOIN LATERAL (SELECT * FROM classes WHERE id = m.class_id OFFSET 0) AS c
+    CROSS JOIN LATERAL (SELECT * FROM class_assignments WHERE class_id = c.id OFFSET 0) AS a
 """
 
 _COUNT_ASSIGNMENTS = f"SELECT count(*) {_ASSIGNMENTS} WHERE s.user_id = $1"
