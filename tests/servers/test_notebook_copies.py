@@ -10,7 +10,7 @@ import pytest
 from monitor.database.paging import Page
 from monitor.events.event import Source
 from monitor.insight.cells import CellsQuery, notebook_progress
-from monitor.insight.heatmap import student_cells
+from monitor.insight.heatmap import StudentCellsQuery, student_cells
 from monitor.insight.help_queue import help_queue
 from monitor.insight.me import me, my_assignments
 from monitor.insight.notebook_copies import NotebookCopies, notebook_copies
@@ -236,15 +236,15 @@ async def test_every_view_shows_the_handed_out_notebook(school: School) -> None:
         ("a", 2, 2),
         ("b", 2, 2),
     ]
-    reached = await school.read(student_cells, [1], lesson)
-    assert {each.student_id for each in reached} == {1, 2}
+    reached = await school.read(student_cells, [1], lesson, StudentCellsQuery())
+    assert {each.student_id for each in reached.items} == {1, 2}
     for states in (await school.now(), await school.then(now())):
         assert (states["taro"].notebook_id, states["taro"].notebook_path) == (lesson, LESSON)
     radar = await school.read(error_radar, [1], RadarQuery())
     assert [(group.notebook_id, group.students) for group in radar.groups] == [
         (lesson, ["hanako", "taro"])
     ] * 2
-    (request,) = await school.read(help_queue, [1])
+    (request,) = (await school.read(help_queue, [1], Page())).items
     assert request.notebook_path == LESSON
     assert (await school.read(me, "taro")).classes[0].notebook_path == LESSON
     page = await school.read(my_assignments, "taro", Page())
@@ -265,8 +265,9 @@ async def test_a_copy_s_own_address_shows_the_handed_out_notebook(school: School
 
 async def test_what_was_done_in_no_class_counts_on_an_open_server(school: School) -> None:
     for path in (LESSON, "lesson (1).ipynb"):  # hanako has two classes, so these are of none
-        places = [{"notebook": path, "cell": cell} for cell in ("a", "b")]
-        await school.write(*(make_event(source=Source(), **place) for place in places))
+        for index, cell in enumerate(("a", "b")):
+            place = {"notebook": path, "cell": cell, "cell_index": index}
+            await school.write(make_event(source=Source(), **place))
     lesson = await hand_out(school)
     await run(school, "taro", LESSON, "a")
     states = await school.now(1, 0)
@@ -314,8 +315,9 @@ FOLDERS = """
     INSERT INTO cells (alias_id, cell_id)
     SELECT id, md5(split_part(path, '/', 2) || n)
     FROM notebook_aliases, generate_series(1, 60) AS n WHERE path ~ '^s[0-9]';
-    INSERT INTO cell_progress (student_id, alias_id, cell_id, executions, errors, durations)
-    SELECT s.id, a.id, c.id, 1, 0, 0
+    INSERT INTO cell_progress
+        (student_id, alias_id, cell_id, name_hash, executions, errors, durations)
+    SELECT s.id, a.id, c.id, hashtextextended(c.cell_id, 0), 1, 0, 0
     FROM students AS s JOIN notebook_aliases AS a ON a.path ~ ('^' || s.user_id || '/')
     JOIN cells AS c ON c.alias_id = a.id
 """

@@ -6,7 +6,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
 SELECT pg_advisory_xact_lock(1667591276);
-SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 9) AS wanted \gset
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 10) AS wanted \gset
 \if :wanted
 
 -- The file name of a path, and what it was before programs marked it as a copy, mark by mark:
@@ -161,25 +161,23 @@ BEGIN
         FROM originals AS o
     ), shared AS MATERIALIZED (
         SELECT f.id, f.aliases, ARRAY(
-            SELECT c.cell_id
+            SELECT p.name_hash
             FROM (
                 SELECT p.* FROM student_classes AS m CROSS JOIN LATERAL (
-                    SELECT student_id, cell_id FROM cell_progress
+                    SELECT student_id, name_hash FROM cell_progress
                     WHERE student_id = m.student_id AND alias_id = ANY (f.sample) LIMIT 100
                 ) AS p
                 WHERE m.class_id = classes[1] LIMIT 1000
-            ) AS p CROSS JOIN LATERAL (
-                SELECT cell_id FROM cells WHERE id = p.cell_id OFFSET 0
-            ) AS c
-            GROUP BY c.cell_id HAVING min(p.student_id) < max(p.student_id) LIMIT 100
-        ) AS cell_ids
+            ) AS p
+            GROUP BY p.name_hash HAVING min(p.student_id) < max(p.student_id) LIMIT 100
+        ) AS names
         FROM families AS f
     ), compared AS MATERIALIZED (
-        SELECT n.*, s.cell_ids, c.cells, c.known, c.cells >= 2 AND c.known * 2 >= c.cells AS alike
+        SELECT n.*, s.names, c.cells, c.known, c.cells >= 2 AND c.known * 2 >= c.cells AS alike
         FROM nearest AS n JOIN shared AS s ON s.id = n.original_id
         CROSS JOIN LATERAL (
             SELECT count(*)::integer AS cells, count(*) FILTER (
-                WHERE seen.cell_id = ANY (s.cell_ids) OR EXISTS (
+                WHERE hashtextextended(seen.cell_id, 0) = ANY (s.names) OR EXISTS (
                     SELECT FROM cells AS c
                     WHERE c.alias_id = ANY (s.aliases) AND c.cell_id = seen.cell_id
                 )
@@ -202,7 +200,7 @@ BEGIN
             FROM compared
         ) AS c
         WHERE CASE WHEN alike_choices > 0 THEN alike AND alike_choices = 1
-            ELSE choices = 1 AND marks < 99 AND cell_ids = '{}' END
+            ELSE choices = 1 AND marks < 99 AND names = '{}' END
     )
     SELECT a.id, COALESCE(root.counts_for, r.original_id, a.own_id),
         CASE WHEN own_root.counts_for IS NOT NULL THEN 'merged' ELSE COALESCE(r.why, 'path') END,
@@ -259,6 +257,6 @@ BEGIN
     );
 END $$;
 
-INSERT INTO schema_migrations (number, name) VALUES (9, 'notebook_copies');
+INSERT INTO schema_migrations (number, name) VALUES (10, 'notebook_copies');
 \endif
 COMMIT;
