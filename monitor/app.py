@@ -13,6 +13,7 @@ from monitor.http.event_bodies import EventBodies
 from monitor.http.operations import Api
 from monitor.routes import (
     assignments,
+    attempts,
     audit,
     classes,
     corrections,
@@ -70,8 +71,8 @@ def create_app(
         rosters.declare(api, is_open=is_open)
     for routes in (students, notebooks, assignments):
         routes.declare(api)
-    insight.declare(api, is_open=is_open)
-    notebook_copies.declare(api, is_open=is_open)
+    for analytics in (insight, attempts, notebook_copies):
+        analytics.declare(api, is_open=is_open)
     me.declare(api)
     for publishing in (submissions, notices):
         publishing.declare(api, components.hub.publish)

@@ -207,7 +207,7 @@ class Database:
             self.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute("SET LOCAL enable_seqscan = off")
+            await connection.execute(_SNAPSHOT_SETTINGS)
             yield connection
 
     @asynccontextmanager
@@ -223,6 +223,10 @@ class Database:
                 yield connection
         except UNAVAILABLE_ERRORS as error:
             raise to_unavailable(error) from error
+
+
+# Memory for sorting the cells of a large class that opened a notebook several times.
+_SNAPSHOT_SETTINGS = "SET LOCAL enable_seqscan = off; SET LOCAL work_mem = '16MB'"
 
 
 async def _skip_reset(connection: asyncpg.Connection) -> None:

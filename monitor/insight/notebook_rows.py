@@ -16,24 +16,28 @@ ADDED, INDEX, NAMED = 0, 1, 2  # kinds of places, in their order at one index
 _ONE_MORE, _LOW = 2**31, 2**32 - 1  # than the greatest index; the bits below 2**32
 _STEP = f"index::bigint << 32 | (target - index + {_ONE_MORE})"
 _COLUMNS = """
-    notebook, student_id, is_student, id, alias_id, executions, errors, first_error_at,
+    student_id, is_student, id, alias_id, executions, errors, first_error_at,
     last_error_at, first_success_at, errors_before_success, durations, type, index, name_hash
 """
 
 
-def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
+def placed(*, people: str, aliases: str, notebook: str | None = None) -> str:
     """SELECT: where the cells are that people used in notebooks, a row for each person and cell.
 
     `people` selects `id` and `is_student`; `aliases` is an array of bigint, SQL expressions. They
-    are those of one notebook, unless `notebook` is the number of the notebook of `p.alias_id`.
+    are those of one notebook, unless `notebook` is the id of the notebook of `p.alias_id`.
 
-    A row has notebook, student_id, is_student, id and alias_id (those of cell_progress), the
-    counters, and the place as kind (ADDED, INDEX, NAMED), key and `at`, the index that most have;
-    see `place_text`.
+    A row has student_id, is_student, id and alias_id (those of cell_progress), the counters, and
+    the place as kind (ADDED, INDEX, NAMED), key and `at`, the index that most have; see PLACE_TEXT.
+    With `notebook` it has that, too: places are those of a notebook.
     """
+    by, of_notebook, columns, are_few = "", "", _COLUMNS, "NOT EXISTS (SELECT FROM many)"
+    if notebook:
+        by, of_notebook, columns = "notebook, ", "GROUP BY notebook", f"notebook, {_COLUMNS}"
+        are_few = "notebook <> ALL (ARRAY(SELECT notebook FROM many))"
     return f"""
     WITH used AS MATERIALIZED (
-        SELECT {notebook} AS notebook, person.is_student, p.*
+        SELECT {f"{notebook} AS {by}" if notebook else ""}person.is_student, p.*
         FROM ({people}) AS person
         CROSS JOIN LATERAL (
             SELECT student_id, alias_id, cell_id AS id, executions, errors, first_error_at,
@@ -44,26 +48,25 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
             ORDER BY cell_id DESC LIMIT {MAX_CELLS_OF_STUDENT}
         ) AS p
     ), shared AS MATERIALIZED (
-        SELECT notebook, name_hash, true AS is_shared FROM used
-        GROUP BY notebook, name_hash HAVING min(student_id) <> max(student_id)
+        SELECT {by}name_hash, true AS is_shared FROM used
+        GROUP BY {by}name_hash HAVING min(student_id) <> max(student_id)
     ), code_votes AS MATERIALIZED (
         -- A number of votes and the index in one number: the greatest is that of most votes and, of
         -- these, of the lowest index.
-        SELECT notebook, code_hash, index, count(*) AS votes,
+        SELECT {by}code_hash, index, count(*) AS votes,
             CASE WHEN count(*) >= 3 AND min(student_id) <> max(student_id)
                 THEN count(*) << 32 | ({_ONE_MORE} - index) END AS ballot
         FROM used WHERE code_hash IS NOT NULL AND index IS NOT NULL
-        GROUP BY notebook, code_hash, index
+        GROUP BY {by}code_hash, index
     ), codes AS MATERIALIZED (
         -- Where most who have a code have it.
-        SELECT notebook, code_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS code_home,
+        SELECT {by}code_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS code_home,
             count(*) > 1 AS is_elsewhere
-        FROM code_votes GROUP BY notebook, code_hash HAVING 2 * (max(ballot) >> 32) > sum(votes)
+        FROM code_votes GROUP BY {by}code_hash HAVING 2 * (max(ballot) >> 32) > sum(votes)
     ), many AS MATERIALIZED (
-        SELECT notebook FROM (
-            SELECT DISTINCT notebook, student_id FROM used WHERE is_student
-        ) AS students
-        GROUP BY notebook HAVING count(*) >= 3
+        SELECT {by.rstrip(", ") or "true"} FROM (
+            SELECT DISTINCT {by}student_id FROM used WHERE is_student
+        ) AS students {of_notebook} HAVING count(*) >= 3
     ), has AS MATERIALIZED (
         SELECT EXISTS (SELECT FROM shared) AS shared,
             EXISTS (SELECT FROM codes WHERE is_elsewhere)
@@ -72,7 +75,7 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
         -- Where no id is shared: who has a code elsewhere, or no index. All others are in place.
         SELECT DISTINCT student_id FROM (
             SELECT student_id, index, code_home
-            FROM used FULL JOIN codes USING (notebook, code_hash)
+            FROM used FULL JOIN codes USING ({by}code_hash)
             WHERE (SELECT others AND NOT shared FROM has) OFFSET 0
         ) AS cells
         WHERE index IS NULL OR code_home <> index
@@ -81,20 +84,20 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
         FROM (
             SELECT * FROM used WHERE (SELECT shared FROM has)
                 OR student_id = ANY (ARRAY(SELECT student_id FROM special)) OFFSET 0
-        ) AS used FULL JOIN shared USING (notebook, name_hash)
+        ) AS used FULL JOIN shared USING ({by}name_hash)
     ), shared_homes AS MATERIALIZED (
-        SELECT notebook, name_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS home,
+        SELECT {by}name_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS home,
             max(ballot) AS ballot
         FROM (
-            SELECT notebook, name_hash, count(*) << 32 | ({_ONE_MORE} - index) AS ballot
-            FROM known WHERE is_shared AND index IS NOT NULL GROUP BY notebook, name_hash, index
+            SELECT {by}name_hash, count(*) << 32 | ({_ONE_MORE} - index) AS ballot
+            FROM known WHERE is_shared AND index IS NOT NULL GROUP BY {by}name_hash, index
         ) AS votes
-        GROUP BY notebook, name_hash
+        GROUP BY {by}name_hash
     ), homes AS MATERIALIZED (
         SELECT * FROM (
             SELECT known.*, home, code_home
-            FROM known FULL JOIN shared_homes USING (notebook, name_hash)
-            FULL JOIN codes USING (notebook, code_hash) OFFSET 0
+            FROM known FULL JOIN shared_homes USING ({by}name_hash)
+            FULL JOIN codes USING ({by}code_hash) OFFSET 0
         ) AS cells
         WHERE id IS NOT NULL  -- not a code of others
     ), movers AS MATERIALIZED (
@@ -103,13 +106,13 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
     ), moved AS (
         -- The newest cell at an index is 1; those of an earlier opening follow.
         SELECT *, row_number() OVER (
-            PARTITION BY notebook, student_id, index ORDER BY last_at DESC NULLS LAST, id DESC
+            PARTITION BY {by}student_id, index ORDER BY last_at DESC NULLS LAST, id DESC
         ) AS opening
         FROM homes WHERE student_id = ANY (ARRAY(SELECT student_id FROM movers))
     ), recognised AS (
         -- By the id or, unless the student has it twice, by the code.
         SELECT *, CASE WHEN is_shared THEN home WHEN index IS NULL OR index = code_home
-                OR count(*) OVER (PARTITION BY notebook, student_id, opening, code_hash) = 1
+                OR count(*) OVER (PARTITION BY {by}student_id, opening, code_hash) = 1
             THEN code_home END AS target
         FROM moved
     ), followed AS (
@@ -122,35 +125,35 @@ def placed(*, people: str, aliases: str, notebook: str = "0") -> str:
                 )) END
             ) AS at
         FROM recognised WINDOW
-            all_of_it AS (PARTITION BY notebook, student_id, opening),
+            all_of_it AS (PARTITION BY {by}student_id, opening),
             above AS (all_of_it ORDER BY index)
     ), put AS (
-        SELECT {_COLUMNS}, false AS is_shared, false AS is_added, index AS at
+        SELECT {columns}, false AS is_shared, false AS is_added, index AS at
         FROM used WHERE NOT (SELECT shared FROM has)
             AND student_id <> ALL (ARRAY(SELECT student_id FROM special))
         UNION ALL
-        SELECT {_COLUMNS}, is_shared, false,
+        SELECT {columns}, is_shared, false,
             CASE WHEN is_shared THEN home ELSE COALESCE(index, code_home) END
         FROM homes WHERE student_id <> ALL (ARRAY(SELECT student_id FROM movers))
         UNION ALL
         -- Added is one that is not recognised, where the student has another one that is: under an
         -- id of many or, of the same opening, with their code.
-        SELECT {_COLUMNS}, is_shared,
+        SELECT {columns}, is_shared,
             NOT is_recognised AND (bool_or(is_shared) OVER here OR COALESCE(
                 bit_or(1::bigint << LEAST(opening, 62)::integer) FILTER (WHERE is_recognised)
                     OVER here >> LEAST(opening, 62)::integer & 1 = 1, false
             )), at
-        FROM followed WINDOW here AS (PARTITION BY notebook, student_id, at)
+        FROM followed WINDOW here AS (PARTITION BY {by}student_id, at)
     ), at_index AS MATERIALIZED (
-        SELECT DISTINCT ON (notebook, home) notebook, home AS at, name_hash AS shared_name
-        FROM shared_homes ORDER BY notebook, home, ballot DESC, name_hash
+        SELECT DISTINCT ON ({by}home) {by}home AS at, name_hash AS shared_name
+        FROM shared_homes ORDER BY {by}home, ballot DESC, name_hash
     ), kinds AS (
         SELECT put.*, shared_name, CASE
-            WHEN is_shared OR at IS NULL OR notebook <> ALL (ARRAY(SELECT notebook FROM many))
+            WHEN is_shared OR at IS NULL OR {are_few}
             THEN {NAMED} WHEN is_added THEN {ADDED} ELSE {INDEX} END AS kind
-        FROM put FULL JOIN at_index USING (notebook, at)
+        FROM put FULL JOIN at_index USING ({by}at)
     )
-    SELECT {_COLUMNS},
+    SELECT {columns},
         CASE WHEN kind = {NAMED} AND NOT is_shared THEN index ELSE at END AS at,
         CASE WHEN kind = {INDEX} AND shared_name IS NOT NULL THEN {NAMED} ELSE kind END AS kind,
         CASE kind WHEN {NAMED} THEN name_hash WHEN {INDEX} THEN COALESCE(shared_name, at)
@@ -180,9 +183,12 @@ def by_student(rows: str) -> str:
     name. `rows` is the name of a CTE.
     """
     return f"""
-        WITH repeated AS MATERIALIZED (
-            SELECT EXISTS (SELECT FROM {rows} GROUP BY student_id, kind, key HAVING count(*) > 1)
-                AS it
+        WITH repeated AS MATERIALIZED (  -- perhaps: a bit for each index says that none is
+            SELECT EXISTS (
+                SELECT FROM {rows} GROUP BY student_id, at / 63
+                HAVING count(*) > bit_count(bit_or(1::bigint << (at % 63)::integer)::bit(64))
+                    OR count(at) < count(*)
+            ) AS it
         )
         SELECT student_id, kind, key, is_student, at,
             CASE WHEN name_hash = key THEN id END AS named, type, executions,

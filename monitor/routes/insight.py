@@ -89,7 +89,7 @@ def _declare_classes(api: Api, shown: Callable[[int], ClassIds]) -> None:
     ) -> Radar | Response:
         """The errors of the last minutes, grouped by cell and kind; the most widespread first."""
         read = partial(error_radar, class_ids=shown(class_id), query=query)
-        radar = await snapshots.read(read)
+        radar = await snapshots.read(read, counted=True)  # for the places of cells
         return _as_requested(query, radar, f"class-{class_id}-errors", ErrorGroup, radar.groups)
 
 

@@ -78,6 +78,7 @@ export class Assignments {
       t("submissions_graded", submissions.length, graded),
     ]);
     const href = `#/class/${this.#store.id}/notebooks/${assignment.notebook_id}`;
+    const analysis = `#/class/${this.#store.id}/analysis/${assignment.id}`;
     const description = assignment.description;
     return el(
       "article",
@@ -85,6 +86,7 @@ export class Assignments {
       el("h3", {}, el("a", { href, textContent: assignment.title })),
       description ? el("p", { textContent: description }) : null,
       el("p", { className: "place", textContent: facts }),
+      el("p", {}, el("a", { href: analysis, textContent: t("analysis") })),
       submissions.length ? this.#submissions(submissions) : null,
       this.#changeForm(assignment),
     );

@@ -4,6 +4,9 @@ import { t } from "./i18n.js";
 
 const MAX_TOASTS = 2;
 const TOAST_LASTS = 12_000; // ms
+const TOAST_STEP = 250; // ms
+// A finger that has tapped hovers on, and a click leaves the focus behind.
+const HELD = matchMedia("(hover: hover)").matches ? ":hover, :has(:focus-visible)" : ":has(:focus-visible)";
 
 /** @typedef {Node | string | null | undefined} Child */
 
@@ -112,7 +115,8 @@ export function arrange(parent, wanted) {
 }
 
 /**
- * Shows a message for a while, and has screen readers say it.
+ * Shows a message for a while, in the strip that messages have to themselves, and has screen readers
+ * say it. It stays while somebody points at the strip or has the focus there.
  *
  * @param {string} text
  * @param {string} [href] what the message leads to
@@ -126,16 +130,49 @@ export function toast(text, href) {
   });
   const box = el(
     "p",
-    { className: "toast" },
-    href ? el("a", { href, textContent: text }) : text,
+    { className: "toast", title: text },
+    el(href ? "a" : "span", { href, textContent: text }),
     close,
   );
-  close.onclick = () => box.remove();
-  const toasts = byId("toasts");
-  toasts.append(box);
-  while (toasts.childElementCount > MAX_TOASTS) toasts.firstElementChild?.remove();
-  setTimeout(() => box.remove(), TOAST_LASTS);
-  byId("announcer").textContent = text;
+  const strip = byId("toasts");
+  close.onclick = () => {
+    box.remove();
+    byId("view").focus({ preventScroll: true });
+  };
+  strip.append(box);
+  while (strip.childElementCount > MAX_TOASTS) oldest(strip)?.remove();
+  removeLater(box, strip);
+  announce(text);
+}
+
+// Not the one whose button has the focus.
+/** @param {Element} strip */
+function oldest(strip) {
+  return [...strip.children].find((each) => !each.matches(":focus-within"));
+}
+
+/**
+ * @param {Element} box
+ * @param {Element} strip
+ */
+function removeLater(box, strip) {
+  let left = TOAST_LASTS;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    if (!strip.matches(HELD)) left -= now - last;
+    last = now;
+    if (left > 0 && box.isConnected) return;
+    clearInterval(timer);
+    box.remove();
+  }, TOAST_STEP);
+}
+
+/** @param {string} text */
+function announce(text) {
+  const said = el("p", { textContent: text });
+  byId("announcer").append(said);
+  setTimeout(() => said.remove(), TOAST_LASTS);
 }
 
 /** @param {unknown} error */

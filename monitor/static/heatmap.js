@@ -1,6 +1,8 @@
 // A notebook's cells by students. Built once, then only what has changed is touched.
 
+import { attemptsHref } from "./attempts.js";
 import { el, joinFacts, setText } from "./dom.js";
+import { moveByArrows } from "./heatmap-keys.js";
 import { cellName, t } from "./i18n.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -64,14 +66,16 @@ export class HeatMap {
    * @param {NotebookProgress} notebook
    * @param {Student[]} students
    */
-  #build({ notebook_path: path, cells, more_cells: more }, students) {
+  #build({ notebook_id: notebookId, notebook_path: path, cells, more_cells: more }, students) {
     this.#marks.clear();
     this.#summaries.clear();
-    const columns = cells.map((cell) =>
-      el("th", { scope: "col", textContent: nameOf(cell), title: titleOf(cell) }),
-    );
+    const columns = cells.map((cell) => {
+      const href = attemptsHref(this.#store.id, notebookId, { place: cell.place });
+      const link = el("a", { href, textContent: nameOf(cell) });
+      return el("th", { scope: "col", title: titleOf(cell) }, link);
+    });
     const summaries = SUMMARIES.map(([name]) => this.#summaryRow(name, cells));
-    const rows = students.map((student) => this.#studentRow(student, cells));
+    const rows = students.map((student) => this.#studentRow(student, notebookId, cells));
     const table = el(
       "table",
       { className: "heatmap" },
@@ -79,6 +83,7 @@ export class HeatMap {
       el("thead", {}, el("tr", {}, el("td"), columns), summaries),
       el("tbody", {}, rows),
     );
+    moveByArrows(table);
     this.element.replaceChildren(table);
   }
 
@@ -99,16 +104,17 @@ export class HeatMap {
 
   /**
    * @param {Student} student
+   * @param {number} notebookId
    * @param {CellProgress[]} cells
    */
-  #studentRow(student, cells) {
-    const link = el("a", {
-      href: this.#store.hrefOf(student.student_id),
-      textContent: student.name ?? student.user_id,
-    });
+  #studentRow(student, notebookId, cells) {
+    const { student_id: id, user_id: userId } = student;
+    const name = student.name ?? userId;
+    const link = el("a", { href: this.#store.hrefOf(id), textContent: name });
     const row = el("tr", {}, el("th", { scope: "row" }, link));
     for (const cell of cells) {
-      const shown = new MarkCell();
+      const href = attemptsHref(this.#store.id, notebookId, { place: cell.place, student: id });
+      const shown = new MarkCell(href, name, wordsOf(cell));
       this.#marks.set(keyOf(student.student_id, cell), shown);
       row.append(shown.element);
     }
@@ -131,24 +137,42 @@ function nameOf({ place, position }) {
 }
 
 /** @param {CellProgress} cell */
+function wordsOf({ place, position }) {
+  return place.startsWith("added:") ? t("added_cells", cellName(position)) : cellName(position);
+}
+
+/** @param {CellProgress} cell */
 function titleOf({ place, cell_id: id, position }) {
   if (place.startsWith("added:")) return t("added_cells", cellName(position));
   return id ?? t("placed_cell");
 }
 
-/** A cell of the map: a sign for the eye, the words for screen readers. */
+/** A cell of the map: a sign for the eye, the words for screen readers; it leads to the attempts. */
 class MarkCell {
-  #sign = el("span", { ariaHidden: "true" });
-  #words = el("span", { className: "visually-hidden" });
-  element = el("td", { className: "heat" }, this.#sign, this.#words);
+  #link;
+  #name;
+  #place;
+  element;
+
+  /**
+   * @param {string} href
+   * @param {string} name of the student
+   * @param {string} place
+   */
+  constructor(href, name, place) {
+    this.#name = name;
+    this.#place = place;
+    this.#link = el("a", { href, tabIndex: -1 });
+    this.element = el("td", { className: "heat" }, this.#link);
+  }
 
   /** @param {Mark} mark */
   show([kind, sign, words]) {
     if (this.element.title === words) return;
     this.element.title = words;
     this.element.dataset.kind = kind;
-    setText(this.#sign, sign);
-    setText(this.#words, words);
+    this.#link.ariaLabel = t("mark_of", this.#name, this.#place, words);
+    setText(this.#link, sign);
   }
 }
 

@@ -16,6 +16,7 @@ import {
   toast,
 } from "./dom.js";
 import { cellName, duration, t } from "./i18n.js";
+import { firstLine, terminal } from "./terminal.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { HelpRequest } from "./types.d.ts" */
@@ -177,12 +178,12 @@ class Card {
 /** @param {HelpRequest} request */
 function lastError({ last_error: last }) {
   if (!last) return el("p", { className: "hint", textContent: t("no_error") });
-  const [firstLine] = (last.error ?? "").split("\n");
+  const error = last.error ?? "";
   return el(
     "details",
     {},
-    el("summary", { textContent: t("last_error", firstLine) }),
+    el("summary", { textContent: t("last_error", firstLine(error)) }),
     pre(last.code ?? ""),
-    pre(last.error ?? "", "error"),
+    terminal(error, "error"),
   );
 }

@@ -1,13 +1,16 @@
 // A student's runs and their use of notebooks, newest first.
 
 import { call } from "./api.js";
+import { codeView } from "./code.js";
 import { button, el, failure, joinFacts, pre, shape } from "./dom.js";
 import { cellName, formatTime, t } from "./i18n.js";
 import { pictures } from "./pictures.js";
+import { terminal } from "./terminal.js";
 
-/** @import { Access, Execution, Page } from "./types.d.ts" */
+/** @import { Access, Execution, Page, RunChanges } from "./types.d.ts" */
 
 const TIMELINE = "timeline?limit=30";
+const CHANGES = "changes?limit=30"; // of the same page
 const ACCESSES = "accesses?limit=20";
 
 /** @type {Record<string, string>} */
@@ -26,8 +29,8 @@ export class History {
   #studentId;
   #trouble;
   #labelOf;
-  /** @type {Set<string>} */
-  #shown = new Set(); // event_ids
+  /** @type {Map<string, HTMLElement>} */
+  #shown = new Map(); // by event_id
   /** @type {string | null} */
   #next = null; // cursor
 
@@ -44,7 +47,7 @@ export class History {
   }
 
   async load() {
-    await this.#append(TIMELINE);
+    await this.#append("");
     /** @type {Page<Access>} */
     const { items } = await this.ask(ACCESSES);
     fill(
@@ -55,27 +58,48 @@ export class History {
 
   /** Adds what is new. */
   async refresh() {
-    this.runs.prepend(...this.#newRuns(await this.ask(TIMELINE)));
+    const fresh = this.#newRuns(await this.ask(TIMELINE));
+    this.runs.prepend(...fresh);
+    if (fresh.length) await this.#showChanges("");
   }
 
   #loadMore() {
-    return this.#append(`${TIMELINE}&cursor=${encodeURIComponent(this.#next ?? "")}`);
+    return this.#append(`&cursor=${encodeURIComponent(this.#next ?? "")}`);
   }
 
-  /** @param {string} path */
-  async #append(path) {
+  /** @param {string} cursor */
+  async #append(cursor) {
     /** @type {Page<Execution>} */
-    const page = await this.ask(path);
+    const page = await this.ask(TIMELINE + cursor);
     this.#next = page.next;
     this.more.hidden = !this.#next;
     this.runs.append(...this.#newRuns(page));
+    if (page.items.length) await this.#showChanges(cursor);
+  }
+
+  // In place of the codes as they are, which are there at once.
+  /** @param {string} cursor */
+  async #showChanges(cursor) {
+    try {
+      /** @type {RunChanges[]} */
+      const runs = await call(`students/${this.#studentId}/${CHANGES}${cursor}`);
+      for (const { event_id: id, lines } of runs) {
+        const code = this.#shown.get(id)?.querySelector("pre.plain-code");
+        code?.replaceWith(codeView(lines));
+      }
+    } catch (error) {
+      this.#trouble.textContent = failure(error);
+    }
   }
 
   /** @param {Page<Execution>} page */
   #newRuns({ items }) {
     const fresh = items.filter((item) => !this.#shown.has(item.event_id));
-    for (const item of fresh) this.#shown.add(item.event_id);
-    return fresh.map((item) => runCard(this.#studentId, item, this.#labelOf));
+    return fresh.map((item) => {
+      const card = runCard(this.#studentId, item, this.#labelOf);
+      this.#shown.set(item.event_id, card);
+      return card;
+    });
   }
 
   /**
@@ -126,9 +150,9 @@ function runCard(studentId, run, labelOf) {
     "li",
     { className: "card" },
     el("p", { className: "line" }, shape(rendered ? "idle" : failed ? "error" : "active"), facts),
-    run.code ? pre(run.code) : null,
-    run.error ? pre(run.error, "error") : null,
-    run.output && run.output !== run.error ? pre(run.output, "output") : null,
+    run.code ? pre(run.code, rendered ? "" : "plain-code") : null,
+    run.error ? terminal(run.error, "error") : null,
+    run.output && run.output !== run.error ? terminal(run.output, "output") : null,
     run.output_cut ? el("p", { className: "hint", textContent: t("output_cut") }) : null,
     pictures(studentId, run),
   );

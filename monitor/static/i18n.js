@@ -1,5 +1,6 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
+import { ATTEMPT_TEXTS } from "./attempt-texts.js";
 import { CELL_TEXTS } from "./cell-texts.js";
 import { HOME_TEXTS } from "./home-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
@@ -7,6 +8,7 @@ import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
 import { NOTEBOOK_COPIES_TEXTS } from "./notebook-copies-texts.js";
+import { RADAR_TEXTS } from "./radar-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
@@ -16,6 +18,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 // English and Japanese. {0} is the first argument; "a|b" is singular and plural by that number.
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
+  ...ATTEMPT_TEXTS,
   ...CELL_TEXTS,
   ...HOME_TEXTS,
   ...JOINING_TEXTS,
@@ -23,6 +26,7 @@ const TEXTS = {
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
   ...NOTEBOOK_COPIES_TEXTS,
+  ...RADAR_TEXTS,
   ...TOKEN_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
@@ -89,12 +93,6 @@ const TEXTS = {
   name_first: ["Enter your name first.", "先に名前を入力してください。"],
   last_error: ["Last error: {0}", "直前のエラー：{0}"],
   no_error: ["No recent errors", "最近のエラーはありません"],
-  radar_rule: [
-    "Errors of the last {0} minutes, by cell and kind. You are alerted once when {1} students have the same one.",
-    "過去 {0} 分間のエラーをセルと種類ごとにまとめています。同じエラーが {1} 人以上になると一度だけ通知します。",
-  ],
-  radar_empty: ["No errors in the last {0} minutes.", "過去 {0} 分間にエラーはありません。"],
-  radar_group: ["{0} of {1} students: {2} in {3}", "{3} で {1} 人中 {0} 人が {2}"],
   example: ["Example: {0}", "例：{0} さん"],
   trend: ["errors over time: {0}", "エラー数の推移：{0}"],
   output: ["Output", "出力"],

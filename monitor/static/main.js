@@ -1,7 +1,9 @@
 // Which class and which view the address names.
 
 import { activityView } from "./activity.js";
+import { analysisView } from "./analysis.js";
 import { ApiError, all, call } from "./api.js";
+import { attemptsView } from "./attempts.js";
 import { CLASSES_CHANGED } from "./classes.js";
 import { byId, el, failure, toast } from "./dom.js";
 import { Header } from "./header.js";
@@ -39,9 +41,12 @@ const VIEWS = {
   manage: manageView,
   student: studentView,
   submission: submissionView,
+  attempts: attemptsView,
+  analysis: analysisView,
 };
 
 const main = byId("view");
+byId("toasts").ariaLabel = t("messages");
 const header = new Header(byId("top"));
 /** @type {Class[]} */
 let classes = [];

@@ -2,6 +2,7 @@
 
 import { el, pre } from "./dom.js";
 import { t } from "./i18n.js";
+import { terminal } from "./terminal.js";
 
 /** @import { Cell, Lines, NotebookContent, Output } from "./types.d.ts" */
 
@@ -46,14 +47,14 @@ function textCell(source, html) {
 
 /** @param {Output} output */
 function outputOf(output) {
-  if (output.output_type === "error") return pre(`${output.ename}: ${output.evalue}`, "error");
+  if (output.output_type === "error") return terminal(`${output.ename}: ${output.evalue}`, "error");
   const image = output.data?.["image/png"];
   if (image) {
     const src = `data:image/png;base64,${joined(image).replaceAll(/\s/g, "")}`;
     return el("img", { alt: t("output"), src });
   }
   const text = joined(output.text ?? output.data?.["text/plain"]);
-  return text ? pre(text, "output") : null;
+  return text ? terminal(text, "output") : null;
 }
 
 /** @param {Lines | undefined} lines */

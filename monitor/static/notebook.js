@@ -63,6 +63,7 @@ class NotebookView {
       this.#none,
       this.#copies.element,
       el("div", region, this.#map.element),
+      el("p", { className: "hint", textContent: t("heat_map_hint") }),
     );
   }
 

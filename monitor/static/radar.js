@@ -1,12 +1,13 @@
-// Errors of the last minutes, by cell and kind: what many students fail at.
+// Errors of the last minutes, by cell and kind: what many students are still at.
 
 import { arrange, el, pre, setText, toast } from "./dom.js";
 import { cellName, t } from "./i18n.js";
+import { terminal } from "./terminal.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { ErrorGroup, Radar } from "./types.d.ts" */
 
-const MIN_STUDENTS = 3; // who have met an error before it is announced, or
+const MIN_STUDENTS = 3; // who are still at an error before it is announced, or
 const MIN_SHARE = 1 / 5; // of the class
 
 /** @param {number} students in the class */
@@ -16,7 +17,7 @@ function threshold(students) {
 
 /** @param {ErrorGroup} group */
 function keyOf(group) {
-  return JSON.stringify([group.notebook_id, group.cell_id, group.error]);
+  return JSON.stringify([group.notebook_id, group.place, group.error]);
 }
 
 /**
@@ -27,7 +28,7 @@ function headline(radar, group) {
   const file = group.notebook_path?.split("/").pop() ?? "";
   const cell = cellName(group.cell_position);
   const place = file ? t("place", file, cell) : cell;
-  return t("radar_group", group.students.length, radar.students, group.error, place);
+  return t("radar_group", group.still.length, radar.students, group.error, place);
 }
 
 /** Announces each group that has passed the threshold once, until it has left the radar. */
@@ -41,7 +42,7 @@ export class RadarAlarm {
     const keys = new Set(radar.groups.map(keyOf));
     for (const key of this.#announced) if (!keys.has(key)) this.#announced.delete(key);
     for (const group of radar.groups) {
-      const few = group.students.length < threshold(radar.students);
+      const few = group.still.length < threshold(radar.students);
       if (few || this.#announced.has(keyOf(group))) continue;
       this.#announced.add(keyOf(group));
       toast(headline(radar, group), `#/class/${id}/errors`);
@@ -56,7 +57,7 @@ export class RadarAlarm {
  */
 export function radarView(root, store, signal) {
   const view = new RadarView(root, store);
-  store.on(["radar"], () => view.show(), signal);
+  store.on(["radar", "loaded"], () => view.show(), signal);
   view.show();
   store.lookForErrors();
 }
@@ -72,6 +73,7 @@ class RadarView {
   #store;
   #rule = el("p", { className: "hint" });
   #list = el("ol", { className: "radar" });
+  #more = el("p", { className: "hint", hidden: true });
   /** @type {Map<string, Card>} */
   #cards = new Map(); // by the group's key
 
@@ -81,13 +83,13 @@ class RadarView {
    */
   constructor(root, store) {
     this.#store = store;
-    root.append(this.#rule, this.#list);
+    root.append(this.#rule, this.#list, this.#more);
   }
 
   show() {
     const { radar } = this.#store;
     if (!radar) return;
-    const { groups, minutes, students } = radar;
+    const { groups, minutes, students, more } = radar;
     setText(
       this.#rule,
       groups.length
@@ -100,6 +102,8 @@ class RadarView {
     const restoreFocus = focusIn(this.#list);
     arrange(this.#list, cards);
     restoreFocus();
+    this.#more.hidden = !more;
+    setText(this.#more, t("radar_more", more));
   }
 
   // Makes the group's card anew only where something in it has changed.
@@ -108,7 +112,7 @@ class RadarView {
    * @param {ErrorGroup} group
    */
   #card(radar, group) {
-    const version = JSON.stringify([group, radar.students]);
+    const version = JSON.stringify([group, radar.students, this.#store.ready]);
     const old = this.#cards.get(keyOf(group));
     if (old?.version === version) return old.element;
     const details = exampleOf(this.#store, group);
@@ -145,15 +149,10 @@ function focusIn(list) {
  * @param {HTMLDetailsElement} details
  */
 function card(store, radar, group, details) {
-  const names = group.students.map((userId) => {
-    const student = store.students.get(userId);
-    const textContent = store.nameOf(userId);
-    const href = student && store.hrefOf(student.student_id);
-    return el("li", {}, href ? el("a", { href, textContent }) : textContent);
-  });
+  const past = group.students.filter((userId) => !group.still.includes(userId));
   const share = el("meter", {
     max: radar.students,
-    value: group.students.length,
+    value: group.still.length,
     ariaLabel: headline(radar, group),
   });
   return el(
@@ -166,8 +165,40 @@ function card(store, radar, group, details) {
       trend(group.trend),
     ),
     share,
-    el("ul", { className: "names", ariaLabel: t("students") }, names),
+    names(store, group.still, t("students")),
+    past.length ? pastIt(store, group, past) : null,
     details,
+  );
+}
+
+/**
+ * @param {ClassStore} store
+ * @param {string[]} userIds
+ * @param {string} ariaLabel
+ */
+function names(store, userIds, ariaLabel) {
+  const items = userIds.map((userId) => {
+    const student = store.students.get(userId);
+    const textContent = store.nameOf(userId);
+    const href = student && store.hrefOf(student.student_id);
+    return el("li", {}, href ? el("a", { href, textContent }) : textContent);
+  });
+  return el("ul", { className: "names", ariaLabel }, items);
+}
+
+/**
+ * @param {ClassStore} store
+ * @param {ErrorGroup} group
+ * @param {string[]} past who met the error and has it no longer
+ */
+function pastIt(store, { students, still }, past) {
+  const label = t("radar_past", past.length);
+  return el(
+    "div",
+    { className: "past" },
+    el("p", { textContent: t("radar_met", still.length, students.length) }),
+    el("p", { textContent: label }),
+    names(store, past, label),
   );
 }
 
@@ -181,7 +212,7 @@ function exampleOf(store, group) {
     {},
     el("summary", { textContent: t("example", store.nameOf(group.example_of)) }),
     pre(group.code ?? ""),
-    pre(group.example ?? "", "error"),
+    terminal(group.example ?? "", "error"),
   );
 }
 

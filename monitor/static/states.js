@@ -3,7 +3,7 @@
 import { serverNow } from "./clock.js";
 import { STUCK_ERRORS } from "./config.js";
 
-/** @import { Counts, ExecutionUpdate, State, Student, StudentNow } from "./types.d.ts" */
+/** @import { Counts, ExecutionUpdate, Radar, State, Student, StudentNow } from "./types.d.ts" */
 
 /** @type {State[]} */
 export const STATES = ["help", "stuck", "error", "active", "idle"]; // most urgent first
@@ -99,4 +99,15 @@ function rename(student, { name = student.name, team = student.team }, isOfClass
   const isNew = name !== student.name || team !== student.team;
   if (isOfClass) Object.assign(student, { name, team });
   return isNew;
+}
+
+/**
+ * Whether what happened may change who is still at an error.
+ *
+ * @param {ExecutionUpdate} data
+ * @param {Radar | null} radar
+ */
+export function changesErrors({ status, userId }, radar) {
+  if (status !== "success") return status === "error";
+  return radar?.groups.some((group) => group.still.includes(userId)) ?? false;
 }

@@ -5,7 +5,7 @@ import { serverNow } from "./clock.js";
 import { HELP_SECONDS, IDLE_SECONDS } from "./config.js";
 import { Emitter } from "./emitter.js";
 import { LiveChannel } from "./live.js";
-import { toStudent, update, withStuck } from "./states.js";
+import { changesErrors, toStudent, update, withStuck } from "./states.js";
 import { Timers } from "./timers.js";
 
 /**
@@ -16,6 +16,7 @@ import { Timers } from "./timers.js";
  */
 
 const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there are new ones
+const RADAR_MAX_AGE = 30_000; // ms; who met an error leaves its group one by one
 const RETRY_DELAY = 2_000; // ms
 const GATHER_DELAY = 100; // ms
 const STRANGER_DELAY = 500; // ms until the class is fetched again because somebody new is in it
@@ -164,7 +165,7 @@ export class ClassStore extends Emitter {
       return;
     }
     if (update(student, data, at)) this.#fetchAgainSoon();
-    if (data.status === "error") this.lookForErrors();
+    if (changesErrors(data, this.radar)) this.lookForErrors();
     if (data.eventType === "help") this.#startHelp(student, at);
     else if (data.eventType === "help_stop") this.#stopHelp(student, at);
     const { name, team } = student;
@@ -277,6 +278,7 @@ export class ClassStore extends Emitter {
     const { groups, minutes } = this.radar;
     const since = serverNow() - minutes * 60_000;
     const recent = groups.filter((group) => Date.parse(group.last_at) > since);
+    if (groups.length && performance.now() > this.#lookedAt + RADAR_MAX_AGE) this.lookForErrors();
     if (recent.length === groups.length) return;
     this.radar.groups = recent;
     this.emit("radar", null);

@@ -188,9 +188,11 @@ export interface ErrorGroup {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  place: string | null;
   error: string;
   count: number;
-  students: string[];
+  students: string[]; // user_ids: who met it
+  still: string[]; // who has not got past the cell since
   trend: number[];
   last_at: string;
   example_of: string;
@@ -202,6 +204,7 @@ export interface Radar {
   students: number;
   minutes: number;
   groups: ErrorGroup[];
+  more: number; // groups that are left out
 }
 
 export interface Interval {
@@ -410,6 +413,79 @@ export interface Picture {
   media_type: string;
   bytes: number;
   data: string | null; // in base64; null: too large to be kept
+}
+
+/** A part of a line of code. */
+export interface CodeSpan {
+  text: string;
+  kind?: "comment" | "keyword" | "builtin" | "name" | "string" | "number";
+  changed?: boolean;
+}
+
+/** A line of a code, or of the one before it. */
+export interface CodeLine {
+  change: "same" | "added" | "removed";
+  spans: CodeSpan[];
+}
+
+/** What a student changed since their run of the cell before. */
+export interface RunChanges {
+  event_id: string;
+  lines: CodeLine[];
+}
+
+export interface Attempt {
+  event_id: string;
+  student_id: number;
+  user_id: string;
+  number: number; // from 1, of the student in this cell
+  at: string;
+  status: "success" | "error";
+  duration_ms: number | null;
+  output: string | null;
+  error: string | null;
+  lines: CodeLine[];
+}
+
+/** A page of the attempts at a cell, and what is to say of all of them. */
+export interface CellAttempts {
+  place: string;
+  notebook_path: string;
+  position: number | null;
+  students: number;
+  tried: number;
+  solved: number;
+  attempts: number;
+  kinds: { error: string; count: number; students: number }[];
+  items: Attempt[];
+  next: string | null;
+}
+
+export interface CellAnalysis {
+  place: string;
+  cell_id: string | null;
+  position: number | null;
+  tried: number;
+  solved: number;
+  attempts_mean: number | null;
+  attempts_median: number | null;
+  solving_time_median: number | null; // s
+  stuck: string[];
+  handed_in_unsolved: string[];
+}
+
+export interface AssignmentAnalysis {
+  assignment_id: number;
+  notebook_id: number;
+  notebook_path: string;
+  title: string;
+  points: number | null;
+  students: number;
+  handed_in: number;
+  late: number;
+  graded: number;
+  grade_mean: number | null;
+  cells: CellAnalysis[];
 }
 
 /** Why something that is stored doesn't count. */

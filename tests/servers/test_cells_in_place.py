@@ -9,6 +9,7 @@ import pytest
 
 from monitor.insight.cells import CellProgress, CellsQuery, NotebookProgress, notebook_progress
 from monitor.insight.heatmap import StudentCell, StudentCellsQuery, student_cells
+from monitor.insight.notebook_rows import ADDED, INDEX, NAMED, placed
 from monitor.lms import refusals
 from tests.support.class_views import KEYS, School, ago, make_event, open_school
 from tests.support.postgres import Address
@@ -319,3 +320,29 @@ async def test_the_students_of_a_notebook_are_read_page_by_page(school: School) 
         pages.append(len({cell.student_id for cell in cells}))
         assert set(places(cells)) == set(BY_INDEX)
     assert sum(pages) == 6
+
+
+async def test_places_of_several_notebooks_are_kept_apart(school: School) -> None:
+    for student in STUDENTS[:3]:
+        await run(school, student, LESSON)
+        await run(school, student, LESSON[2:], ids="c", notebook="other.ipynb")
+    await run(school, "s4", LESSON, ids="c")
+    await run(school, "s4", ["look", "c = b"], notebook="other.ipynb")
+    await school.reads.ensure_counted()
+    aliases = await school.pool.fetch("SELECT id, notebook_id FROM notebook_aliases ORDER BY path")
+    query = placed(
+        people="SELECT id, true AS is_student FROM students",
+        aliases="$1::bigint[]",
+        notebook="($2::bigint[])[array_position($1::bigint[], p.alias_id)]",
+    )
+    rows = await school.pool.fetch(
+        f"""SELECT notebook, kind, at, count(*) FROM ({query}) AS placed
+            GROUP BY notebook, kind, at ORDER BY notebook, at, kind""",
+        [row["id"] for row in aliases],
+        [row["notebook_id"] for row in aliases],
+    )
+    other, lesson = (row["notebook_id"] for row in aliases)
+    assert [tuple(row) for row in rows] == sorted(
+        [(lesson, INDEX, n, 4) for n in range(4)]
+        + [(other, ADDED, 0, 1), (other, NAMED, 0, 4), (other, NAMED, 1, 3)]
+    )

@@ -206,6 +206,34 @@ def differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str,
         yield place, str(before), str(after)
 
 
+async def test_cells_of_before_are_in_place_and_counted_anew_by_the_server(
+    postgres: Address,
+) -> None:
+    await restore(postgres)
+    await apply_by_server(postgres)
+    await fetch(postgres, "SELECT count_batches(100)")
+    query = """
+        SELECT student_id, p.cell_id, name_hash = hashtextextended(c.cell_id, 0) AS is_named,
+            p.position IS NOT DISTINCT FROM c.position AS is_placed, executions, errors
+        FROM cell_progress AS p JOIN cells AS c ON c.id = p.cell_id ORDER BY 1, 2
+    """
+    before = await fetch(postgres, query)
+    assert len(before) > 20
+    assert all(row["is_named"] and row["is_placed"] for row in before)
+    students = await fetch(postgres, "SELECT id AS student_id FROM students WHERE has_events")
+    due = await fetch(postgres, "SELECT student_id FROM outbox_recounts")
+    assert {row["student_id"] for row in students} == {row["student_id"] for row in due}
+    await fetch(postgres, "SELECT recount_students(ARRAY(SELECT student_id FROM outbox_recounts))")
+    assert await fetch(postgres, query) == before
+    (counts,) = await fetch(
+        postgres,
+        """SELECT count(*) = count(first_at) AND count(*) = count(last_at) AS is_timed,
+               count(code_hash) > 20 AS has_code, count(type) > 20 AS has_types
+           FROM cell_progress""",
+    )
+    assert all(counts.values())
+
+
 async def test_unpacked_counters_are_those_of_the_events(postgres: Address) -> None:
     await restore(postgres)
     await apply_by_server(postgres)

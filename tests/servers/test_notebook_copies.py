@@ -9,6 +9,8 @@ import pytest
 
 from monitor.database.paging import Page
 from monitor.events.event import Source
+from monitor.insight.analysis import assignment_analysis
+from monitor.insight.attempts import AttemptsQuery, cell_attempts
 from monitor.insight.cells import CellsQuery, notebook_progress
 from monitor.insight.heatmap import StudentCellsQuery, student_cells
 from monitor.insight.help_queue import help_queue
@@ -238,6 +240,17 @@ async def test_every_view_shows_the_handed_out_notebook(school: School) -> None:
     ]
     reached = await school.read(student_cells, [1], lesson, StudentCellsQuery())
     assert {each.student_id for each in reached.items} == {1, 2}
+    for address in (lesson, await school.notebook("lesson (1).ipynb")):
+        query = AttemptsQuery(place="id:a")
+        attempts = (await school.read(cell_attempts, [1], address, query)).compared()
+        assert (attempts.notebook_id, attempts.notebook_path) == (lesson, LESSON)
+        assert {item.user_id for item in attempts.items} == {"hanako", "taro"}
+    assignment_id = await school.pool.fetchval("SELECT id FROM class_assignments")
+    analysis = await school.read(assignment_analysis, assignment_id, is_open=False)
+    assert [(cell.cell_id, cell.stuck) for cell in analysis.cells] == [
+        ("a", ["hanako", "taro"]),
+        ("b", ["hanako", "taro"]),
+    ]
     for states in (await school.now(), await school.then(now())):
         assert (states["taro"].notebook_id, states["taro"].notebook_path) == (lesson, LESSON)
     radar = await school.read(error_radar, [1], RadarQuery())
@@ -249,8 +262,8 @@ async def test_every_view_shows_the_handed_out_notebook(school: School) -> None:
     assert (await school.read(me, "taro")).classes[0].notebook_path == LESSON
     page = await school.read(my_assignments, "taro", Page())
     assert [(task.cells_run, task.cells_succeeded) for task in page.items] == [(2, 0)]
-    query = TimelineQuery(notebook_id=lesson)
-    timeline = await school.read(executions, [1], 2, query, is_open=False)
+    of_lesson = TimelineQuery(notebook_id=lesson)
+    timeline = await school.read(executions, [1], 2, of_lesson, is_open=False)
     assert [run.notebook_path for run in timeline.items] == ["lesson (1).ipynb"] * 2
 
 

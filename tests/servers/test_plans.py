@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,8 @@ import pytest
 from monitor.database.paging import Page
 from monitor.database.pool import Connection, Database
 from monitor.insight.activity import ActivityQuery, class_activity
+from monitor.insight.analysis import assignment_analysis
+from monitor.insight.attempts import AttemptsQuery, cell_attempts
 from monitor.insight.cells import CellsQuery, notebook_progress
 from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, class_state
@@ -20,6 +23,7 @@ from monitor.insight.help_queue import help_queue
 from monitor.insight.me import me, my_assignments
 from monitor.insight.overview import OverviewQuery, overview
 from monitor.insight.radar import RadarQuery, error_radar
+from monitor.insight.run_changes import run_changes
 from monitor.insight.timeline import TimelineQuery, executions
 from tests.support.factories import now
 from tests.support.lessons import fill_class, run_notebook
@@ -27,6 +31,17 @@ from tests.support.postgres import Address
 
 LIMIT = 1.0  # seconds for a view, on a busy machine; where it depended on statistics it took 6 s
 WORK = 60  # rows read for each row that a student has in a cell, in all nodes of a plan together
+
+PLACE = """
+    SELECT CASE WHEN count(*) < 3 THEN 'id:' || (SELECT min(cell_id) FROM cells) ELSE 'index:1' END
+    FROM students
+"""
+
+
+async def attempts(connection: Connection, **wanted: Any) -> Any:
+    query = AttemptsQuery(place=await connection.fetchval(PLACE), **wanted)
+    return await cell_attempts(connection, [1, 0], 1, query)
+
 
 VIEWS: dict[str, Callable[[Connection], Awaitable[Any]]] = {
     "now": lambda connection: class_state(connection, [1, 0], ClassStateQuery()),
@@ -38,12 +53,17 @@ VIEWS: dict[str, Callable[[Connection], Awaitable[Any]]] = {
     "activity": lambda connection: class_activity(connection, [1, 0], ActivityQuery()),
     "overview": lambda connection: overview(connection, None, OverviewQuery(), is_open=True),
     "timeline": lambda connection: executions(connection, [1], 1, TimelineQuery(), is_open=True),
+    "attempts": attempts,
+    "attempts with an error": partial(attempts, error="KeyError: …"),
+    "analysis": lambda connection: assignment_analysis(connection, 1, is_open=True),
+    "changes": lambda connection: run_changes(connection, [1], 1, TimelineQuery(), is_open=True),
     "me": lambda connection: me(connection, "s1"),
     "my assignments": lambda connection: my_assignments(connection, "s1", Page()),
 }
 TABLES = (
     "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 )
+ASSIGN = "INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (1, 1, 'x')"
 # A prepared statement keeps its plan, so that of a nearly empty table may be used for a full one.
 USED_BEFORE = 7  # calls, after five of which PostgreSQL takes a plan that it keeps
 
@@ -75,6 +95,7 @@ async def filled(
     await database.open()
     if statistics == "when nearly empty":
         await fill_class(pool, 1, 2)
+        await pool.execute(ASSIGN)
         await pool.execute("ANALYZE")
         for _ in range(USED_BEFORE):
             for view in VIEWS.values():
@@ -90,6 +111,7 @@ async def filled(
         await run_notebook(pool, [f"s{number}" for number in range(1, students + 1)], 60)
     else:
         await fill_class(pool, students, 60)
+        await pool.execute(ASSIGN)
     yield database
     await database.close(5.0)
 

@@ -21,7 +21,9 @@ CLASS_VIEWS = (
     "/classes/{class_id}/notebooks/{notebook_id}/cells",
     "/classes/{class_id}/notebooks/{notebook_id}/students",
     "/classes/{class_id}/notebooks/{notebook_id}/copies",
+    "/classes/{class_id}/notebooks/{notebook_id}/attempts?place=id:{cell_id}",
     "/assignments/{assignment_id}/cells",
+    "/assignments/{assignment_id}/analysis",
 )
 STUDENT_VIEWS = (
     "/students/{student_id}/timeline",
@@ -41,7 +43,7 @@ class Room(NamedTuple):
     api: httpx.AsyncClient
     mark: str
     class_id: int
-    ids: dict[str, int]
+    ids: dict[str, Any]
 
     async def views(self) -> dict[str, str]:
         """The answers to all that can be asked about the class, also as CSV, by path."""
@@ -101,7 +103,11 @@ async def fill(replica: Replica, api: httpx.AsyncClient, mark: str, user: str) -
     task = {"class_id": class_id, "notebook_id": notebook["id"], "title": f"task {mark}"}
     assignment = await create(api, "/assignments", **task)
     await create(api, "/submissions", assignment_id=assignment["id"], user_id=user, feedback=mark)
-    ids = {"notebook_id": notebook["id"], "assignment_id": assignment["id"]}
+    ids = {
+        "notebook_id": notebook["id"],
+        "assignment_id": assignment["id"],
+        "cell_id": f"cell-{mark}",
+    }
     return Room(api, mark, class_id, ids)
 
 
@@ -151,7 +157,7 @@ async def test_nobody_asks_about_a_class_of_somebody_else(school: School) -> Non
             assert (await stranger.get(path)).status_code == 403, path
             assert (await school.student.get(path)).status_code == 403, path
     own, other = school.rooms["one"], school.rooms["two"]
-    for view in ("cells", "students"):
+    for view in ("cells", "students", f"attempts?place=id:{own.ids['cell_id']}"):
         path = f"/classes/{own.class_id}/notebooks/{other.ids['notebook_id']}/{view}"
         assert (await own.api.get(path)).status_code == 404
 

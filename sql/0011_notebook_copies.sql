@@ -6,7 +6,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
 SELECT pg_advisory_xact_lock(1667591276);
-SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 10) AS wanted \gset
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 11) AS wanted \gset
 \if :wanted
 
 -- The file name of a path, and what it was before programs marked it as a copy, mark by mark:
@@ -257,6 +257,6 @@ BEGIN
     );
 END $$;
 
-INSERT INTO schema_migrations (number, name) VALUES (10, 'notebook_copies');
+INSERT INTO schema_migrations (number, name) VALUES (11, 'notebook_copies');
 \endif
 COMMIT;
