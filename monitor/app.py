@@ -33,6 +33,7 @@ from monitor.routes import (
     legacy,
     live,
     me,
+    notebook_copies,
     notebooks,
     notices,
     page,
@@ -70,7 +71,7 @@ def create_app(
         rosters.declare(api, is_open=is_open)
     for routes in (students, notebooks, assignments):
         routes.declare(api)
-    for analytics in (insight, attempts):
+    for analytics in (insight, attempts, notebook_copies):
         analytics.declare(api, is_open=is_open)
     me.declare(api)
     for publishing in (submissions, notices):

@@ -72,8 +72,11 @@ async def assignment_analysis(
     owners = {row["student_id"] for row in handed_in}
     return AssignmentAnalysis(
         assignment_id=assignment_id,
-        **assignment,
+        class_id=class_ids[0],
+        notebook_id=notebook.id,
         notebook_path=notebook.path,
+        title=assignment["title"],
+        points=assignment["points"],
         students=len(students),
         handed_in=len(handed_in),
         late=sum(row["late"] for row in handed_in),

@@ -149,7 +149,7 @@ async def cell_attempts(
     page = _page(keys, query, bound, since)
     shown = CellAttempts(
         class_id=class_ids[0],
-        notebook_id=notebook_id,
+        notebook_id=notebook.id,
         notebook_path=notebook.path,
         place=query.place,
         cell_id=cell.cell_id,

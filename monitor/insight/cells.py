@@ -92,7 +92,7 @@ async def notebook_progress(
     more = rows[0]["total"] - len(rows) if rows else 0
     cells = [_progress(dict(row), students) for row in rows]
     return NotebookProgress(
-        class_ids[0], notebook_id, notebook.path, len(students), cells, more_cells=more
+        class_ids[0], notebook.id, notebook.path, len(students), cells, more_cells=more
     )
 
 

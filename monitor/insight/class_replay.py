@@ -8,6 +8,7 @@ from monitor.database.paging import Listing
 from monitor.database.pool import Connection
 from monitor.events.event import in_utc
 from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery, StudentState
+from monitor.insight.copies import counted_places
 from monitor.insight.packed_counts import unpack
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, class_students
@@ -43,7 +44,8 @@ async def class_state_at(
         _moved(at, -_LOOK_BACK - timedelta(microseconds=max(greatest, default=0))),
         _moved(at, timedelta(minutes=1) - timedelta(microseconds=min(least, default=0))),
     )
-    states = {row["student_id"]: row for row in rows}
+    places = await counted_places(connection, class_ids, rows)
+    states = {row["student_id"]: row for row in places}
     items = [_state({**each, **states[each["student_id"]]}) for each in students]
     return Listing(items, total)
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from monitor.database.members import IS_UNSETTLED, class_page
 from monitor.database.paging import Limit, Listing, Skip
 from monitor.database.pool import Connection
+from monitor.insight.copies import counted_places
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, Query, class_students
 from monitor.insight.running import RUNNING, idle_interval
@@ -79,7 +80,8 @@ async def class_state(
     )
     if not rows:
         return Listing([], len(await class_students(connection, class_ids)))
-    items = [StudentState(**{name: row[name] for name in _FIELDS}) for row in rows]
+    places = await counted_places(connection, class_ids, rows)
+    items = [StudentState(**{name: place[name] for name in _FIELDS}) for place in places]
     return Listing(items, rows[0]["total"])
 
 

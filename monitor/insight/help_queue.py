@@ -2,13 +2,13 @@
 
 from datetime import datetime, timedelta
 
-import asyncpg
 import msgspec
 
 from monitor.database.members import CLASS_MEMBERS
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
 from monitor.insight.class_state import HELP_TIMEOUT
+from monitor.insight.copies import Row, counted_places
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, class_students
 
@@ -52,15 +52,15 @@ async def help_queue(
         _SELECT_OPEN, class_ids, HELP_TIMEOUT, _LOOK_BACK, page.skip, page.limit
     )
     if rows:
-        return Listing([_request(row) for row in rows], rows[0]["total"])
+        places = await counted_places(connection, class_ids, rows)
+        return Listing([_request(place) for place in places], rows[0]["total"])
     await class_students(connection, class_ids)
     total = await connection.fetchval(_COUNT_OPEN, class_ids, HELP_TIMEOUT)
     return Listing([], total)
 
 
-def _request(row: asyncpg.Record) -> HelpRequest:
-    fields = dict(row)
-    del fields["total"]
+def _request(fields: Row) -> HelpRequest:
+    del fields["total"], fields["notebook_id"]
     at, error, code = (fields.pop(name) for name in ("error_at", "error", "error_code"))
     return HelpRequest(**fields, last_error=None if at is None else LastError(at, error, code))
 
@@ -82,7 +82,7 @@ _COUNT_OPEN = f"SELECT count(*) {_OPEN}"
 _SELECT_OPEN = f"""
     SELECT m.total, m.student_id, m.user_id, m.name, m.team,
         COALESCE(request.asked_at, m.help_at) AS asked_at, m.help_at AS repeated_at,
-        place.notebook_path, place.cell_id, place.cell_position,
+        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
         failure.at AS error_at, failure.error, failure.code AS error_code,
         m.taken_by, m.taken_at
     FROM (SELECT m.*, h.*, count(*) OVER () AS total {_OPEN} OFFSET 0) AS m

@@ -8,6 +8,7 @@ from monitor.database.members import names
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
+from monitor.insight.copies import Row, counted_places_by_class
 from monitor.insight.places import place
 
 _MAX_CLASSES = 500
@@ -81,7 +82,13 @@ async def me(connection: Connection, user_id: str) -> Me:
     if record is None:
         raise NotFound(f"Nothing is stored of {user_id}")
     rows = await connection.fetch(_SELECT_CLASSES, record["student_id"], _MAX_CLASSES)
-    return Me(**record, classes=[MyClass(**row) for row in rows])
+    places = await counted_places_by_class(connection, rows)
+    return Me(**record, classes=[_class(place) for place in places])
+
+
+def _class(place: Row) -> MyClass:
+    del place["notebook_id"]
+    return MyClass(**place)
 
 
 async def my_assignments(connection: Connection, user_id: str, page: Page) -> Listing[MyAssignment]:
@@ -106,7 +113,7 @@ _SELECT_CLASSES = f"""
             WHERE v.student_id = s.id AND v.class_id = mine.class_id
         ) AS verified,
         COALESCE(state.executions, 0) AS executions, COALESCE(state.errors, 0) AS errors,
-        place.notebook_path, place.cell_id, place.cell_position,
+        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
         state.last_received_at AS last_heard_at
     FROM students AS s
     CROSS JOIN LATERAL (
@@ -130,35 +137,66 @@ _SELECT_CLASSES = f"""
 
 _ASSIGNMENTS = """
     FROM students AS s
-    JOIN student_classes AS m ON m.student_id = s.id AND m.role = 'student'
-    JOIN classes AS c ON c.id = m.class_id
-    JOIN class_assignments AS a ON a.class_id = m.class_id
+    CROSS JOIN LATERAL (
+        SELECT class_id FROM student_classes WHERE student_id = s.id AND role = 'student' OFFSET 0
+    ) AS m
+    CROSS JOIN LATERAL (SELECT * FROM classes WHERE id = m.class_id OFFSET 0) AS c
+    CROSS JOIN LATERAL (SELECT * FROM class_assignments WHERE class_id = c.id OFFSET 0) AS a
 """
 
 _COUNT_ASSIGNMENTS = f"SELECT count(*) {_ASSIGNMENTS} WHERE s.user_id = $1"
 
-# A cell that several aliases of the notebook have counts once.
+# `assigned` are a page of assignments, `mine` the aliases of notebooks that they used, `counted`
+# the copies among these. A cell that several aliases of a notebook have counts once.
 _SELECT_ASSIGNMENTS = f"""
-    SELECT a.id AS assignment_id, a.class_id, c.name AS class_name, a.title, a.description,
+    WITH assigned AS MATERIALIZED (
+        SELECT s.id AS student_id, a.id, a.class_id, c.name AS class_name, c.is_active, a.title,
+            a.description, a.due_date, a.points, a.notebook_id
+        {_ASSIGNMENTS}
+        WHERE s.user_id = $1
+        ORDER BY c.is_active DESC, a.due_date DESC NULLS LAST, a.id DESC OFFSET $2 LIMIT $3
+    ), mine AS MATERIALIZED (
+        SELECT p.alias_id, alias.notebook_id, alias.class_id
+        FROM students AS s
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT alias_id FROM cell_progress WHERE student_id = s.id OFFSET 0
+        ) AS p
+        CROSS JOIN LATERAL (
+            SELECT notebook_id, class_id FROM notebook_aliases WHERE id = p.alias_id OFFSET 0
+        ) AS alias
+        WHERE s.user_id = $1
+    ), counted AS MATERIALIZED (
+        SELECT copy.notebook_id, copy.counts_for
+        FROM (
+            SELECT class_id, array_agg(notebook_id) AS notebooks FROM mine GROUP BY class_id
+        ) AS used
+        CROSS JOIN LATERAL notebook_copies(ARRAY[used.class_id], used.notebooks) AS copy
+    )
+    SELECT a.id AS assignment_id, a.class_id, a.class_name, a.title, a.description,
         a.due_date, a.points, n.path AS notebook_path,
         progress.cells_run, progress.cells_succeeded,
         latest.id AS submission_id, latest.attempt, latest.submitted_at, latest.late,
         latest.grade, latest.feedback, latest.graded_at
-    {_ASSIGNMENTS}
-    JOIN notebooks AS n ON n.id = a.notebook_id
+    FROM assigned AS a
+    CROSS JOIN LATERAL (SELECT path FROM notebooks WHERE id = a.notebook_id OFFSET 0) AS n
     CROSS JOIN LATERAL (
         SELECT count(DISTINCT cells.cell_id) AS cells_run,
             count(DISTINCT cells.cell_id) FILTER (WHERE p.first_success_at IS NOT NULL)
                 AS cells_succeeded
-        FROM notebook_aliases AS alias
-        JOIN cell_progress AS p ON p.alias_id = alias.id AND p.student_id = s.id
-        JOIN cells ON cells.id = p.cell_id
-        WHERE alias.notebook_id = a.notebook_id AND p.executions > 0
+        FROM mine
+        CROSS JOIN LATERAL (
+            SELECT cell_id, first_success_at FROM cell_progress
+            WHERE student_id = a.student_id AND alias_id = mine.alias_id AND executions > 0
+            OFFSET 0
+        ) AS p
+        CROSS JOIN LATERAL (SELECT cell_id FROM cells WHERE id = p.cell_id OFFSET 0) AS cells
+        WHERE mine.class_id = a.class_id AND a.notebook_id = COALESCE((
+            SELECT counts_for FROM counted WHERE counted.notebook_id = mine.notebook_id
+        ), mine.notebook_id)
     ) AS progress
     LEFT JOIN LATERAL (
         SELECT * FROM assignment_submissions
-        WHERE assignment_id = a.id AND student_id = s.id ORDER BY attempt DESC LIMIT 1
+        WHERE assignment_id = a.id AND student_id = a.student_id ORDER BY attempt DESC LIMIT 1
     ) AS latest ON true
-    WHERE s.user_id = $1
-    ORDER BY c.is_active DESC, a.due_date DESC NULLS LAST, a.id DESC OFFSET $2 LIMIT $3
+    ORDER BY a.is_active DESC, a.due_date DESC NULLS LAST, a.id DESC
 """  # noqa: S608 - constants

@@ -111,18 +111,23 @@ async def class_students(connection: Connection, class_ids: ClassIds) -> dict[in
 
 
 class Notebook(NamedTuple):
-    """A notebook in a class. `alias_ids` are those of its path as events in the class said it."""
+    """A notebook in a class. `alias_ids` are those of all paths that count for it in the class."""
 
+    id: int
     path: str
     alias_ids: list[int]
 
 
 async def class_notebook(connection: Connection, class_ids: ClassIds, notebook_id: int) -> Notebook:
-    """Raises NotFound unless the notebook belongs to the class or is handed out in it."""
+    """The notebook, or the one that it counts for.
+
+    Raises NotFound unless the notebook belongs to the class or is handed out in it.
+    """
     row = await connection.fetchrow(_SELECT_NOTEBOOK, class_ids, notebook_id)
     if row is None:
         raise NotFound(f"There is no notebook {notebook_id} in the class {class_ids[0]}")
-    return Notebook(row["path"], row["alias_ids"])
+    alias_ids = await connection.fetchval(_SELECT_ALIASES, class_ids, row["id"])
+    return Notebook(row["id"], row["path"], alias_ids)
 
 
 # A class without students is one row of NULLs, an unknown class no row.
@@ -134,12 +139,20 @@ _SELECT_STUDENTS = """
 """
 
 _SELECT_NOTEBOOK = """
-    SELECT n.path, ARRAY(
-        SELECT a.id FROM notebooks AS same JOIN notebook_aliases AS a ON a.notebook_id = same.id
-        WHERE same.path = n.path AND same.class_id = ANY ($1::bigint[])
-    ) AS alias_ids
-    FROM notebooks AS n
-    WHERE n.id = $2 AND (n.class_id = ANY ($1) OR EXISTS (
-        SELECT FROM class_assignments WHERE class_id = ($1)[1] AND notebook_id = n.id
-    ))
+    SELECT id, path FROM notebooks WHERE id = (
+        SELECT COALESCE(copy.counts_for, n.id)
+        FROM notebooks AS n
+        LEFT JOIN notebook_copies($1::bigint[], ARRAY[$2::bigint]) AS copy
+            ON copy.notebook_id = n.id
+        WHERE n.id = $2 AND (n.class_id = ANY ($1) OR EXISTS (
+            SELECT FROM class_assignments WHERE class_id = ($1)[1] AND notebook_id = n.id
+        ))
+    )
+"""
+
+_SELECT_ALIASES = """
+    SELECT COALESCE(array_agg(a.id), '{}')
+    FROM unnest(notebooks_counting_for($1::bigint[], $2)) AS n (id) CROSS JOIN LATERAL (
+        SELECT id FROM notebook_aliases WHERE notebook_id = n.id OFFSET 0
+    ) AS a
 """

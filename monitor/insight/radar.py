@@ -98,12 +98,17 @@ _STUDENTS = f"""
 """  # noqa: S608 - constants
 _ALIASES = "ARRAY(SELECT DISTINCT alias_id FROM recent WHERE alias_id IS NOT NULL)"
 # Aliases of one path in the class and in none are of one notebook.
-_NOTEBOOK = """(
-    SELECT COALESCE(own.id, n.id) FROM notebook_aliases AS na
+_NOTEBOOKS = """
+    FROM notebook_aliases AS na
     JOIN notebooks AS n ON n.id = na.notebook_id
     LEFT JOIN notebooks AS own ON own.class_id = ($1::bigint[])[1] AND own.path = n.path
+"""
+_NOTEBOOK = f"""(
+    SELECT COALESCE(
+        (SELECT counts_for FROM copies WHERE notebook_id = COALESCE(own.id, n.id)), own.id, n.id
+    ) {_NOTEBOOKS}
     WHERE na.id = p.alias_id
-)"""
+)"""  # noqa: S608 - constants
 # The columns that identify the place of an execution.
 _PLACE = "notebook_id, notebook_path, place_kind, place_key"
 
@@ -130,12 +135,20 @@ _SELECT = f"""
             OFFSET 0
         ) AS e
         WHERE m.role = 'student' AND e.at > now() - $2
+    ), copies AS MATERIALIZED (
+        SELECT copy.notebook_id, copy.counts_for, counted.path
+        FROM notebook_copies($1, ARRAY(
+            SELECT COALESCE(own.id, n.id) {_NOTEBOOKS} WHERE na.id = ANY ({_ALIASES})
+        )) AS copy CROSS JOIN LATERAL (
+            SELECT path FROM notebooks WHERE id = copy.counts_for OFFSET 0
+        ) AS counted
     ), in_place AS MATERIALIZED (
         SELECT student_id, id, kind, key, at, min(id) FILTER (WHERE name_hash = key)
             OVER (PARTITION BY notebook, kind, key) AS named
         FROM ({placed(people=_STUDENTS, aliases=_ALIASES, notebook=_NOTEBOOK)}) AS cells
     ), looked_up AS MATERIALIZED (
-        SELECT r.*, p.notebook_id AS first_notebook_id, p.notebook_path AS first_path,
+        SELECT r.*, COALESCE(copy.counts_for, p.notebook_id) AS first_notebook_id,
+            COALESCE(copy.path, p.notebook_path) AS first_path,
             CASE WHEN r.nth_alike = 1 THEN normalised_error(r.excerpt) END AS first_kind
         FROM recent AS r LEFT JOIN {
     place(
@@ -143,7 +156,9 @@ _SELECT = f"""
         cell="NULL::bigint",
         class_id="r.class_id",
     )
-} AS p ON true
+} AS p ON true LEFT JOIN LATERAL (
+            SELECT counts_for, path FROM copies WHERE notebook_id = p.notebook_id OFFSET 0
+        ) AS copy ON true
     ), named AS MATERIALIZED (
         SELECT user_id, student_id, at, executed_at, event_id, failed, cell_id,
             first_value(first_kind) OVER alike AS error,

@@ -90,8 +90,8 @@ async def executions(
 ) -> CursorPage[Execution]:
     """Those in these classes (None: in all), newest first by the student's clock.
 
-    Those of a notebook include, on an open server (`is_open`), what was done in no class in one of
-    the same path. Raises NotFound, InvalidBody.
+    Those of a notebook include what counts for it, on an open server (`is_open`) also what was done
+    in no class. Raises NotFound, InvalidBody.
     """
     await check_student(connection, student_id)
     bound, since = query.upper_bound(), query.lower_bound()
@@ -148,9 +148,8 @@ async def _next_scan(
 _SELECT_ALIASES = """
     SELECT ARRAY(
         SELECT a.id FROM notebooks AS n
-        JOIN notebooks AS same ON same.path = n.path
-            AND (same.id = n.id OR same.class_id = ANY ($2::bigint[]))
-        JOIN notebook_aliases AS a ON a.notebook_id = same.id
+        CROSS JOIN unnest(notebooks_counting_for(n.class_id || $2::bigint[], n.id)) AS counted (id)
+        JOIN notebook_aliases AS a ON a.notebook_id = counted.id
         WHERE n.id = $1
     )
 """

@@ -1,8 +1,9 @@
 // Attempts as cards side by side, newest first; a card stays where nothing in it has changed.
 
 import { changesIn, codeView } from "./code.js";
-import { arrange, el, joinFacts, pre, shape } from "./dom.js";
+import { arrange, el, joinFacts, shape } from "./dom.js";
 import { formatTime, t } from "./i18n.js";
+import { terminal } from "./terminal.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Attempt } from "./types.d.ts" */
@@ -92,7 +93,7 @@ function attemptCard(store, item) {
       el("span", { className: "place", textContent: facts }),
     ),
     codeView(item.lines),
-    item.error ? pre(item.error, "error") : null,
+    item.error ? terminal(item.error, "error") : null,
     item.output && item.output !== item.error ? output(item.output) : null,
   );
 }
@@ -106,5 +107,5 @@ function changeFact({ lines }) {
 /** @param {string} text */
 function output(text) {
   const summary = el("summary", { textContent: t("show_output") });
-  return el("details", {}, summary, pre(text, "output"));
+  return el("details", {}, summary, terminal(text, "output"));
 }

@@ -7,6 +7,7 @@ import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
+import { NOTEBOOK_COPIES_TEXTS } from "./notebook-copies-texts.js";
 import { RADAR_TEXTS } from "./radar-texts.js";
 import { ROSTER_TEXTS } from "./roster-texts.js";
 import { RUNNING_TEXTS } from "./running-texts.js";
@@ -26,6 +27,7 @@ const TEXTS = {
   ...PICTURE_TEXTS,
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
+  ...NOTEBOOK_COPIES_TEXTS,
   ...RADAR_TEXTS,
   ...ROSTER_TEXTS,
   ...RUNNING_TEXTS,

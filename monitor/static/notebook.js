@@ -4,10 +4,11 @@ import { PAGE_SIZE, all, call } from "./api.js";
 import { alertLine, el, failure } from "./dom.js";
 import { HeatMap, legend } from "./heatmap.js";
 import { t } from "./i18n.js";
+import { Copies, loadCopies } from "./notebook-copies.js";
 import { throttle } from "./throttle.js";
 
 /** @import { ClassStore } from "./store.js" */
-/** @import { Assignment, Notebook, NotebookProgress, StudentCell } from "./types.d.ts" */
+/** @import { Assignment, Notebook, NotebookCopies, NotebookProgress, StudentCell } from "./types.d.ts" */
 
 const RELOAD_PAUSE = 3_000; // ms
 const CHOICES_PAUSE = 2_000; // ms
@@ -32,6 +33,7 @@ class NotebookView {
   #signal;
   #id;
   #map;
+  #copies;
   #picker = el("select");
   #trouble = alertLine();
   #none = el("p", { textContent: t("no_notebooks"), hidden: true });
@@ -56,6 +58,7 @@ class NotebookView {
     this.#signal = signal;
     this.#id = id;
     this.#map = new HeatMap(store);
+    this.#copies = new Copies(store, () => this.#load());
     this.#find = throttle(() => store.reload(), CHOICES_PAUSE, signal);
     this.#reload = throttle(() => this.#load(), RELOAD_PAUSE, signal);
     this.#picker.onchange = () =>
@@ -66,6 +69,7 @@ class NotebookView {
       el("div", { className: "bar" }, label, legend()),
       this.#trouble,
       this.#none,
+      this.#copies.element,
       el("p", { className: "hint", textContent: t("heat_map_hint") }),
       el("div", region, this.#map.element),
     );
@@ -139,12 +143,15 @@ class NotebookView {
   async #load() {
     const path = `classes/${this.#store.id}/notebooks/${this.#picker.value}`;
     try {
-      /** @type {[NotebookProgress, StudentCell[]]} */
-      const [notebook, cells] = await Promise.all([
+      /** @type {[NotebookProgress, StudentCell[], NotebookCopies]} */
+      const [notebook, cells, copies] = await Promise.all([
         call(`${path}/cells`),
         studentsOf(path, this.#store.students.size),
+        loadCopies(this.#store, this.#picker.value),
       ]);
-      if (!this.#signal.aborted) this.#map.show(notebook, cells);
+      if (this.#signal.aborted) return;
+      this.#map.show(notebook, cells);
+      this.#copies.show(copies);
       this.#trouble.textContent = "";
     } catch (error) {
       this.#trouble.textContent = failure(error);

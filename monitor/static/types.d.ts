@@ -234,6 +234,38 @@ export interface CellProgress {
   frequent_errors: { error: string; count: number; students: string[] }[];
 }
 
+export interface NotebookCopy {
+  notebook_id: number;
+  notebook_path: string;
+  paths: string[];
+  reason: "cells" | "name" | "merged";
+  cells: number | null;
+  known: number | null;
+  students: string[];
+  decided_by: string | null;
+  decided_at: string | null;
+}
+
+export interface OtherNotebook {
+  notebook_id: number;
+  notebook_path: string;
+  is_apart: boolean;
+  cells: number;
+  known: number;
+  students: string[];
+  decided_by: string | null;
+  decided_at: string | null;
+}
+
+export interface NotebookCopies {
+  notebook_id: number;
+  notebook_path: string;
+  is_handed_out: boolean;
+  paths: string[];
+  copies: NotebookCopy[];
+  others: OtherNotebook[];
+}
+
 export interface NotebookProgress {
   notebook_id: number;
   notebook_path: string;

@@ -20,6 +20,7 @@ CLASS_VIEWS = (
     "/classes/{class_id}/activity",
     "/classes/{class_id}/notebooks/{notebook_id}/cells",
     "/classes/{class_id}/notebooks/{notebook_id}/students",
+    "/classes/{class_id}/notebooks/{notebook_id}/copies",
     "/classes/{class_id}/notebooks/{notebook_id}/attempts?place=id:{cell_id}",
     "/assignments/{assignment_id}/cells",
     "/assignments/{assignment_id}/analysis",
