@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from monitor.database.irregularity import Irregularity
 from monitor.database.resource import Invalid
 from monitor.events.escapes import repair
 
@@ -33,10 +34,11 @@ class _Outline(msgspec.Struct):
 
 
 class ValidNotebook(NamedTuple):
-    """A notebook's text as the student sent it, and its SHA-256 in hex."""
+    """A notebook's text as the student sent it, its SHA-256 in hex, and what is odd about it."""
 
     text: str
     sha256: str
+    irregularities: list[Irregularity]
 
 
 def validate(content: bytes) -> ValidNotebook:
@@ -51,7 +53,7 @@ def validate(content: bytes) -> ValidNotebook:
         raise Invalid(_FIELD, "Not a notebook: nested too deep") from None
     except _nbformat().ValidationError as error:
         raise Invalid(_FIELD, f"Not a notebook: {error.message}") from None
-    return ValidNotebook(content.decode(), hashlib.sha256(content).hexdigest())
+    return ValidNotebook(content.decode(), hashlib.sha256(content).hexdigest(), [])
 
 
 @cache

@@ -7,6 +7,8 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from monitor.database import irregularity
+from monitor.database.irregularity import Irregularity
 from monitor.database.paging import Id, Page
 from monitor.database.resource import Fixed, Invalid, Resource, Unknown, values
 from monitor.events.event import Indexed
@@ -59,7 +61,8 @@ class AssignmentSubmission(msgspec.Struct, kw_only=True):
     """A submission without its content, of which `sha256` is the hash in hex.
 
     `late` is by the server's clock and the due date at the time of submission; `attempt` counts
-    from 1.
+    from 1. `irregularities` says what is odd about a notebook that Jupyter opens all the same: the
+    first 20, and in an item more how many are left out.
     """
 
     id: int
@@ -71,9 +74,13 @@ class AssignmentSubmission(msgspec.Struct, kw_only=True):
     grade: float | None
     feedback: str | None
     sha256: str | None
+    irregularities: list[Irregularity]
     submitted_at: datetime
     late: bool
     graded_at: datetime | None
+
+    def __post_init__(self) -> None:
+        self.irregularities = irregularity.read(self.irregularities)
 
 
 class AssignmentSubmissionResponse(AssignmentSubmission, kw_only=True):
@@ -82,6 +89,7 @@ class AssignmentSubmissionResponse(AssignmentSubmission, kw_only=True):
     notebook_content: NotebookContent | None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.notebook_content, str):  # as PostgreSQL returns it
             self.notebook_content = msgspec.Raw(self.notebook_content.encode())
 
@@ -133,6 +141,7 @@ async def create(
             "attempt": attempt["attempt"],
             "notebook_content": notebook.text if notebook else None,
             "sha256": notebook.sha256 if notebook else None,
+            "irregularities": irregularity.stored(notebook.irregularities if notebook else []),
             "status": body.status,
             "grade": body.grade,
             "feedback": body.feedback,

@@ -63,6 +63,7 @@ async def test_a_submission_says_all_about_itself(api: httpx.AsyncClient) -> Non
         "grade": None,
         "feedback": None,
         "sha256": submission["sha256"],
+        "irregularities": [],
         "submitted_at": submission["submitted_at"],
         "late": False,
         "graded_at": None,
