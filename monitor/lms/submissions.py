@@ -12,7 +12,7 @@ from monitor.database.irregularity import Irregularity
 from monitor.database.paging import Id, Page
 from monitor.database.resource import Fixed, Invalid, Resource, Unknown, values
 from monitor.events.event import Indexed
-from monitor.lms.notebook_format import ValidNotebook
+from monitor.lms.notebook_format import HandedIn
 
 SubmissionStatus = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 NotebookContent = Annotated[
@@ -124,7 +124,7 @@ SUBMISSIONS = Resource(
 
 
 async def create(
-    connection: asyncpg.Connection, body: AssignmentSubmissionCreate, notebook: ValidNotebook | None
+    connection: asyncpg.Connection, body: AssignmentSubmissionCreate, notebook: HandedIn | None
 ) -> SubmissionOutcome:
     """Stores the student's next attempt. Raises Unknown."""
     student_id = await _student_id(connection, body)
