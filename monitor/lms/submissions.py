@@ -12,7 +12,8 @@ from monitor.database.irregularity import Irregularity
 from monitor.database.paging import Id, Page
 from monitor.database.resource import Fixed, Invalid, Resource, Unknown, values
 from monitor.events.event import Indexed
-from monitor.lms.notebook_format import HandedIn
+from monitor.events.json_text import without_nan
+from monitor.lms.notebook_format import NOT_A_NUMBER, HandedIn
 
 SubmissionStatus = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 NotebookContent = Annotated[
@@ -84,14 +85,20 @@ class AssignmentSubmission(msgspec.Struct, kw_only=True):
 
 
 class AssignmentSubmissionResponse(AssignmentSubmission, kw_only=True):
-    """A submission, with its content as the student sent it."""
+    """A submission, with its content as the student sent it.
+
+    Only NaN and Infinity, which JSON hasn't, are null in it; `sha256` is of what is stored.
+    """
 
     notebook_content: NotebookContent | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.notebook_content, str):  # as PostgreSQL returns it
-            self.notebook_content = msgspec.Raw(self.notebook_content.encode())
+            content = self.notebook_content.encode()
+            if any(each.finding == NOT_A_NUMBER for each in self.irregularities):
+                content = without_nan(content)  # an answer is JSON
+            self.notebook_content = msgspec.Raw(content)
 
 
 class Graded(msgspec.Struct, rename="camel"):

@@ -1,6 +1,7 @@
 """Submissions: contents stay as sent, attempts are counted, grades are published."""
 
 import asyncio
+import codecs
 import gzip
 import hashlib
 import json
@@ -93,6 +94,28 @@ async def test_the_content_stays_byte_for_byte(api: httpx.AsyncClient, encoding:
     path = f"/submissions/{json.loads(answer.content)['id']}"
     assert b'"notebook_content":' + VERBATIM in (await api.get(path)).content
     assert VERBATIM in (await api.put(path, json={"grade": 1})).content
+
+
+async def test_nan_and_a_byte_order_mark_are_taken(api: httpx.AsyncClient) -> None:
+    start, end = rb'{"cells":[],"nbformat":4,"nbformat_minor":5,"metadata":{"a":[', rb"]}}"
+    values = rb'NaN,-Infinity , 1,"NaN \" ,NaN, \ud800\u0000 \ud83d\ude00 \\",Infinity'
+    sent = start + values + end
+    assignment_id = (await create_assignment(api))["id"]
+    student_id, mark = (await create_student(api))["id"], codecs.BOM_UTF8
+    body = b'%s{"assignment_id":%d,"student_id":%d,"notebook_content": %s%s}' % (
+        mark, assignment_id, student_id, mark, sent
+    )  # fmt: skip
+    answer = await api.post("/submissions", content=body, headers=JSON)
+    assert answer.status_code == 201, answer.text
+    submission = answer.json()
+    assert submission["sha256"] == hashlib.sha256(sent).hexdigest()
+    assert submission["notebook_content"]["metadata"]["a"][:3] == [None, None, 1]
+    shown = sent.replace(b"[NaN,-Infinity", b"[null,null").replace(b",Infinity]", b",null]")
+    assert b'"notebook_content":' + shown in answer.content
+    assert "Has NaN or Infinity" in submission["irregularities"][0]["finding"]
+    path = f"/submissions/{submission['id']}"
+    assert (await api.get(path)).json() == submission
+    assert (await api.get(path + "/markdown")).json() == []
 
 
 async def test_a_large_notebook_is_taken_and_lists_leave_it_out(api: httpx.AsyncClient) -> None:
