@@ -25,8 +25,11 @@ def in_utf8(body: bytes) -> bytes:
     return body
 
 
-def without_nan(body: bytes) -> bytes:
-    """The text with null for each NaN and Infinity, of either sign, outside of strings."""
+def without_nan(body: bytes, replacement: bytes = b"null") -> bytes:
+    r"""The text with null for each NaN and Infinity, of either sign, outside of strings.
+
+    In another replacement `\g<0>` stands for what is replaced.
+    """
     if b"NaN" not in body and b"Infinity" not in body:
         return body
     plain = with_plain_quotes(body)
@@ -43,7 +46,7 @@ def without_nan(body: bytes) -> bytes:
         counted_to = _end_of_slice(plain, start, quote if quote >= 0 else len(plain))
         start = max(start - _BEFORE, copied_to)
         replaced += body[copied_to:start]
-        replaced += _NO_NUMBER_VALUE.sub(b"null", body[start:counted_to])
+        replaced += _NO_NUMBER_VALUE.sub(replacement, body[start:counted_to])
         copied_to = counted_to
     return bytes(replaced + body[copied_to:]) if copied_to else body
 

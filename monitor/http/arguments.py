@@ -1,5 +1,6 @@
 """Decodes a request's parameters and body strictly into the types that an operation declares."""
 
+import codecs
 import re
 import secrets
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from starlette.requests import Request
 
 from monitor.errors import Detail, InvalidBody
 from monitor.events.escapes import marked, repair
+from monitor.events.json_text import in_utf8, without_nan
 from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BodyReader
 
 _MISSING = re.compile("Object missing required field `(.*)`")
@@ -60,7 +62,10 @@ class Arguments:
 
 
 class JsonBody:
-    """Decodes a body. Fields of the type msgspec.Raw keep the bytes that were sent."""
+    """Decodes a body. Fields of the type msgspec.Raw keep the bytes that were sent.
+
+    Where there are such fields, they may have NaN and Infinity, and a byte order mark before.
+    """
 
     def __init__(self, kind: Any) -> None:
         self._decoder = msgspec.json.Decoder(kind)
@@ -69,6 +74,9 @@ class JsonBody:
             for field in (msgspec.structs.fields(kind) if _is_struct(kind) else ())
             if _holds_raw(field.type)
         }
+        keys = "|".join(map(re.escape, self._raw_fields.values()))
+        # A key's last quote is not escaped: this is never within a string.
+        self._marks = re.compile(rb'("(?:%s)"\s*:\s*)\xef\xbb\xbf' % keys.encode())
 
     def decode(self, body: bytes) -> Any:
         """Raises InvalidBody."""
@@ -84,20 +92,31 @@ class JsonBody:
             raise _invalid_json("The body is nested too deeply") from None
 
     def _decode(self, body: bytes) -> Any:
-        repaired = repair(body)
+        if not self._raw_fields:
+            return self._decoder.decode(repair(body))
+        body = self._without_marks(in_utf8(body))
+        body.decode()  # raises UnicodeDecodeError: msgspec does not check raw fields
+        repaired = without_nan(repair(body))
         value = self._decoder.decode(repaired)
-        if self._raw_fields:
-            body.decode()  # raises UnicodeDecodeError: msgspec does not check raw fields
-            if repaired != body:
-                self._restore(value, body)
+        if repaired is not body and repaired != body:
+            self._restore(value, body)
         return value
+
+    def _without_marks(self, body: bytes) -> bytes:
+        """The body without byte order marks before the fields that are files in clients."""
+        if codecs.BOM_UTF8 not in body:
+            return body
+        return self._marks.sub(rb"\1", body)
 
     def _restore(self, value: Any, body: bytes) -> None:
         mark = secrets.token_hex(8).encode()
-        sent = _FIELDS.decode(marked(body, mark))
+        decodable = without_nan(marked(body, mark), b'"%s\\g<0>"' % mark)
+        sent = _FIELDS.decode(decodable)
+        no_number = re.compile(b'"%s([-+]?(?:NaN|Infinity))"' % mark)
         for name, key in self._raw_fields.items():
             if isinstance(getattr(value, name), msgspec.Raw):
-                setattr(value, name, msgspec.Raw(bytes(sent[key]).replace(mark, rb"\u")))
+                field = no_number.sub(rb"\1", bytes(sent[key]))
+                setattr(value, name, msgspec.Raw(field.replace(mark, rb"\u")))
 
 
 def _holds_raw(kind: Any) -> bool:

@@ -4,6 +4,8 @@ from datetime import datetime
 
 import msgspec
 
+from monitor.database import irregularity
+from monitor.database.irregularity import Irregularity
 from monitor.database.members import names
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
@@ -71,9 +73,14 @@ class MyAssignment(msgspec.Struct, kw_only=True):
     attempt: int | None
     submitted_at: datetime | None
     late: bool | None
+    irregularities: list[Irregularity] | None
     grade: float | None
     feedback: str | None
     graded_at: datetime | None
+
+    def __post_init__(self) -> None:
+        if self.irregularities is not None:
+            self.irregularities = irregularity.read(self.irregularities)
 
 
 async def me(connection: Connection, user_id: str) -> Me:
@@ -176,7 +183,7 @@ _SELECT_ASSIGNMENTS = f"""
         a.due_date, a.points, n.path AS notebook_path,
         progress.cells_run, progress.cells_succeeded,
         latest.id AS submission_id, latest.attempt, latest.submitted_at, latest.late,
-        latest.grade, latest.feedback, latest.graded_at
+        latest.irregularities, latest.grade, latest.feedback, latest.graded_at
     FROM assigned AS a
     CROSS JOIN LATERAL (SELECT path FROM notebooks WHERE id = a.notebook_id OFFSET 0) AS n
     CROSS JOIN LATERAL (

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import msgspec
 
+from monitor.database import irregularity
+from monitor.database.irregularity import Irregularity
 from monitor.database.pool import Connection
 from monitor.insight.query import CursorPage, PageCursor, PageQuery, check_student, full_page
 
@@ -34,7 +36,11 @@ class StudentSubmission(msgspec.Struct):
     grade: float | None
     feedback: str | None
     late: bool
+    irregularities: list[Irregularity]
     graded_at: datetime | None
+
+    def __post_init__(self) -> None:
+        self.irregularities = irregularity.read(self.irregularities)
 
 
 async def sessions(
@@ -75,7 +81,7 @@ _SELECT_SESSIONS = """
 
 _SELECT_SUBMISSIONS = """
     SELECT s.id, s.submitted_at, a.class_id, s.assignment_id, a.title, s.attempt, s.status,
-        s.grade, s.feedback, s.late, s.graded_at
+        s.grade, s.feedback, s.late, s.irregularities, s.graded_at
     FROM assignment_submissions AS s JOIN class_assignments AS a ON a.id = s.assignment_id
     WHERE s.student_id = $1 AND (s.submitted_at, s.id) < ($2, $3) AND s.submitted_at >= $4
         AND ($6::bigint[] IS NULL OR a.class_id = ANY ($6))

@@ -1,71 +1,129 @@
-"""Validates submitted notebooks against nbformat 4; never changes them."""
+"""Reads the notebooks that students hand in; never changes them.
+
+What Jupyter opens is accepted, and what is odd about it is stored with it. Values stay bytes:
+reading them takes linear time and little memory, and stops at limits.
+"""
 
 import hashlib
-import warnings
-from functools import cache
-from types import ModuleType
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from monitor.database.irregularity import Irregularity
 from monitor.database.resource import Invalid
 from monitor.events.escapes import repair
+from monitor.events.json_text import without_nan
+from monitor.lms.findings import Findings, quoted
+from monitor.lms.notebook_cells import FIELD, Cells
+from monitor.lms.notebook_json import ABSENT, Objects, array, is_array, is_object, whole_number
+from monitor.lms.notebook_metadata import check_metadata
 
-_FIELD = "notebook_content"
+NOT_A_NUMBER = "Has NaN or Infinity, which JSON hasn't: answers have null in place of them"
 
-
-class _OutlineOutput(msgspec.Struct):
-    output_type: str
-
-
-class _OutlineCell(msgspec.Struct):
-    cell_type: str
-    id: str = ""
-    outputs: list[_OutlineOutput] = []
-
-
-class _Outline(msgspec.Struct):
-    """The minimum that nbformat assumes of a notebook; nbformat checks the rest."""
-
-    nbformat: Annotated[int, msgspec.Meta(ge=4, le=4)]
-    nbformat_minor: Annotated[int, msgspec.Meta(ge=0, le=1000)]
-    cells: list[_OutlineCell]
+_OLDEST_FORMAT, _FORMAT = 2, 4  # Jupyter opens format 1 without its code
+_NEWEST_MINOR = 5
+_MAX_WORKSHEETS = 100
+_SAVE_AGAIN = "open it in Jupyter, save it, and hand it in again"
 
 
-class ValidNotebook(NamedTuple):
-    """A notebook's text as the student sent it, and its SHA-256 in hex."""
+class _Notebook(msgspec.Struct):
+    nbformat: msgspec.Raw = ABSENT
+    nbformat_minor: msgspec.Raw = ABSENT
+    metadata: msgspec.Raw = ABSENT
+    cells: msgspec.Raw = ABSENT
+    worksheets: msgspec.Raw = ABSENT  # of formats before 4
+
+
+class _Worksheet(msgspec.Struct):
+    cells: msgspec.Raw = ABSENT
+
+
+class HandedIn(NamedTuple):
+    """A notebook's text as the student sent it, its SHA-256 in hex, and what is odd about it."""
 
     text: str
     sha256: str
+    irregularities: list[Irregularity]
 
 
-def validate(content: bytes) -> ValidNotebook:
-    """Call it in a thread: a large notebook takes long. Raises Invalid."""
+def read_notebook(content: bytes) -> HandedIn:
+    """Call it in a thread: a large notebook takes long.
+
+    Raises Invalid, with a sentence that says what to do, if Jupyter can't open it or it is over a
+    limit.
+    """
+    findings = Findings()
     try:
         repaired = repair(content)
-        _OUTLINE.decode(repaired)
-        _nbformat().validate(msgspec.json.decode(repaired))
-    except msgspec.MsgspecError as error:
-        raise Invalid(_FIELD, f"Not a notebook: {error}") from None
+        plain = without_nan(repaired)
+        if plain is not repaired:
+            findings.add(NOT_A_NUMBER)
+        if repaired is not content and repaired != content:
+            findings.add("Has NUL characters, or halves of a pair of surrogates, in a text")
+        notebook, unknown = _NOTEBOOKS.decode(plain)
+    except msgspec.ValidationError:
+        raise Invalid(FIELD, "Not a notebook: send the JSON object of an .ipynb file") from None
+    except msgspec.DecodeError as error:
+        raise Invalid(FIELD, f"The notebook is no JSON ({error}): {_SAVE_AGAIN}") from None
     except RecursionError:
-        raise Invalid(_FIELD, "Not a notebook: nested too deep") from None
-    except _nbformat().ValidationError as error:
-        raise Invalid(_FIELD, f"Not a notebook: {error.message}") from None
-    return ValidNotebook(content.decode(), hashlib.sha256(content).hexdigest())
+        raise Invalid(FIELD, f"The notebook is nested too deep: {_SAVE_AGAIN}") from None
+    major = _format(notebook)
+    if major < _FORMAT:
+        findings.add(f"The notebook is in format {major}: Jupyter opens it as one in format 4")
+        _check_old(notebook, findings)
+    else:
+        _check(notebook, unknown, findings)
+    digest = hashlib.sha256(content).hexdigest()
+    return HandedIn(content.decode(), digest, findings.irregularities())
 
 
-@cache
-def _nbformat() -> ModuleType:
-    """Imported on first use: it takes 25 MB of memory, and most replicas validate nothing."""
-    import nbformat
-    from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
+def _format(notebook: _Notebook) -> int:
+    """Raises Invalid if it isn't one that Jupyter opens."""
+    major = whole_number(notebook.nbformat)
+    if major is None:
+        raise Invalid(FIELD, f"Not a notebook, for nbformat is missing or no number: {_SAVE_AGAIN}")
+    if major > _FORMAT:
+        older = f"save it in format {_FORMAT}, and hand it in again"
+        raise Invalid(FIELD, f"The notebook is in format {major}, which is too new: {older}")
+    if major < _OLDEST_FORMAT:
+        raise Invalid(FIELD, f"The notebook is in format {major}, which is too old: {_SAVE_AGAIN}")
+    return major
 
-    for warning in (
-        DuplicateCellId,
-        MissingIDFieldWarning,
-    ):  # Jupyter opens such notebooks without a warning
-        warnings.simplefilter("ignore", warning)
-    return nbformat
+
+def _check(notebook: _Notebook, unknown: str | None, findings: Findings) -> None:
+    minor = whole_number(notebook.nbformat_minor)
+    if minor is None:
+        findings.add("nbformat_minor is missing, or no whole number")
+        minor = _NEWEST_MINOR
+    elif minor > _NEWEST_MINOR:
+        newest = f"{_FORMAT}.{_NEWEST_MINOR}"
+        findings.add(f"The format's minor version is newer than {newest}, the newest known here")
+    if minor <= _NEWEST_MINOR:
+        if notebook.worksheets is not ABSENT:
+            unknown = "worksheets"
+        if unknown is not None:
+            findings.add(f"Has {quoted(unknown)}, which the format hasn't")
+    check_metadata(notebook.metadata, findings)
+    if not is_array(notebook.cells):
+        raise Invalid(FIELD, f"Not a notebook, for it has no list of cells: {_SAVE_AGAIN}")
+    cells = Cells(findings, minor)
+    cells.check(notebook.cells)
+    cells.check_ids()
 
 
-_OUTLINE = msgspec.json.Decoder(_Outline)
+def _check_old(notebook: _Notebook, findings: Findings) -> None:
+    check_metadata(notebook.metadata, findings)
+    sheets = array(notebook.worksheets, _MAX_WORKSHEETS) if is_array(notebook.worksheets) else None
+    if sheets is None:
+        limit = f"a list of at most {_MAX_WORKSHEETS} worksheets"
+        raise Invalid(FIELD, f"Not a notebook, for it hasn't {limit}: {_SAVE_AGAIN}")
+    cells = Cells(findings, None)
+    for sheet in sheets:
+        content = _WORKSHEET.decode(sheet).cells if is_object(sheet) else ABSENT
+        if not is_array(content):
+            raise Invalid(FIELD, f"A worksheet has no list of cells: {_SAVE_AGAIN}")
+        cells.check(content)
+
+
+_NOTEBOOKS = Objects(_Notebook)
+_WORKSHEET = msgspec.json.Decoder(_Worksheet)

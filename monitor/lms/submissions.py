@@ -7,10 +7,13 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from monitor.database import irregularity
+from monitor.database.irregularity import Irregularity
 from monitor.database.paging import Id, Page
 from monitor.database.resource import Fixed, Invalid, Resource, Unknown, values
 from monitor.events.event import Indexed
-from monitor.lms.notebook_format import ValidNotebook
+from monitor.events.json_text import without_nan
+from monitor.lms.notebook_format import NOT_A_NUMBER, HandedIn
 
 SubmissionStatus = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 NotebookContent = Annotated[
@@ -59,7 +62,8 @@ class AssignmentSubmission(msgspec.Struct, kw_only=True):
     """A submission without its content, of which `sha256` is the hash in hex.
 
     `late` is by the server's clock and the due date at the time of submission; `attempt` counts
-    from 1.
+    from 1. `irregularities` says what is odd about a notebook that Jupyter opens all the same: the
+    first 20, and in an item more how many are left out.
     """
 
     id: int
@@ -71,19 +75,30 @@ class AssignmentSubmission(msgspec.Struct, kw_only=True):
     grade: float | None
     feedback: str | None
     sha256: str | None
+    irregularities: list[Irregularity]
     submitted_at: datetime
     late: bool
     graded_at: datetime | None
 
+    def __post_init__(self) -> None:
+        self.irregularities = irregularity.read(self.irregularities)
+
 
 class AssignmentSubmissionResponse(AssignmentSubmission, kw_only=True):
-    """A submission, with its content as the student sent it."""
+    """A submission, with its content as the student sent it.
+
+    Only NaN and Infinity, which JSON hasn't, are null in it; `sha256` is of what is stored.
+    """
 
     notebook_content: NotebookContent | None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.notebook_content, str):  # as PostgreSQL returns it
-            self.notebook_content = msgspec.Raw(self.notebook_content.encode())
+            content = self.notebook_content.encode()
+            if any(each.finding == NOT_A_NUMBER for each in self.irregularities):
+                content = without_nan(content)  # an answer is JSON
+            self.notebook_content = msgspec.Raw(content)
 
 
 class Graded(msgspec.Struct, rename="camel"):
@@ -134,7 +149,7 @@ SUBMISSIONS = Resource(
 
 
 async def create(
-    connection: asyncpg.Connection, body: AssignmentSubmissionCreate, notebook: ValidNotebook | None
+    connection: asyncpg.Connection, body: AssignmentSubmissionCreate, notebook: HandedIn | None
 ) -> SubmissionOutcome:
     """Stores the student's next attempt. Raises Unknown."""
     student_id = await _student_id(connection, body)
@@ -151,6 +166,7 @@ async def create(
             "attempt": attempt["attempt"],
             "notebook_content": notebook.text if notebook else None,
             "sha256": notebook.sha256 if notebook else None,
+            "irregularities": irregularity.stored(notebook.irregularities if notebook else []),
             "status": body.status,
             "grade": body.grade,
             "feedback": body.feedback,

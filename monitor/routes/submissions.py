@@ -18,7 +18,7 @@ from monitor.live.channels import channel
 from monitor.live.history import Publication
 from monitor.lms import submissions
 from monitor.lms.markdown import markdown_cells
-from monitor.lms.notebook_format import validate
+from monitor.lms.notebook_format import read_notebook
 from monitor.lms.submissions import (
     SUBMISSIONS,
     SUMMARIES,
@@ -51,7 +51,7 @@ def _declare_changes(api: Api, publish: Publish, turn: asyncio.Lock) -> None:
         notebook = None
         if body.notebook_content is not UNSET and bytes(body.notebook_content) != b"null":
             async with turn:  # no connection is held meanwhile
-                notebook = await run_in_threadpool(validate, bytes(body.notebook_content))
+                notebook = await run_in_threadpool(read_notebook, bytes(body.notebook_content))
         async with transactions.begin() as connection:
             outcome = await submissions.create(connection, body, notebook)
         return _announce(outcome, after_commit)
