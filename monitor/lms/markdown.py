@@ -31,7 +31,7 @@ _SCHEMES = {"http", "https", "mailto"}
 # Pictures in the text, as Colab pastes them: each becomes `embedded:` and its number in the cell.
 _EMBEDDED = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+")
 _OWN_PICTURE = re.compile(
-    rb"""<img[^<>]{0,300}?\ssrc\s?=\s?["']?((?:attachment|embedded):[^"'<>\s]{1,200})[^<>]{0,300}>"""
+    rb"""<img[^<>]{0,300}?\ssrc\s?=\s?["']((?:attachment|embedded):[^"'<>\n]{1,200})["'][^<>]{0,300}>"""
 )
 
 # A formula's number, while Markdown is rendered, stands between characters that text never has.

@@ -20,19 +20,22 @@ export function longText(text, className) {
   const shown = terminal(text.slice(0, MAX_READ), className);
   const whole = shown.textContent ?? "";
   const start = beginning(whole);
-  if (start === whole) return [shown];
+  if (start === whole) return [shown, ...limit(text)];
   shown.textContent = start;
   const lines = whole.split("\n").length;
   const label = lines > MAX_LINES ? t("show_all_lines", lines) : t("show_all_text", whole.length);
   const more = button(label, () => {
     shown.textContent = whole;
-    if (text.length > MAX_READ) {
-      more.after(el("p", { className: "hint", textContent: t("text_cut", MAX_READ) }));
-    }
     more.remove();
     shown.focus();
   });
-  return [shown, more];
+  return [shown, more, ...limit(text)];
+}
+
+/** @param {string} text */
+function limit({ length }) {
+  const textContent = t("text_cut", MAX_READ);
+  return length > MAX_READ ? [el("p", { className: "hint", textContent })] : [];
 }
 
 /** @param {string} text */

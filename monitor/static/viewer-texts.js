@@ -11,7 +11,7 @@ export const VIEWER_TEXTS = {
   ],
   picture_named: ["Picture {0}", "画像 {0}"],
   picture_missing: ["The picture {0} isn't in the notebook.", "画像 {0} はノートブックにありません。"],
-  text_cut: ["Only the first {0} characters are shown.", "先頭の {0} 文字だけを表示しています。"],
+  text_cut: ["Only the first {0} characters were read.", "先頭の {0} 文字だけを読み込みました。"],
   nth_cell: ["Cell {0} of the file", "ファイルの {0} 番目のセル"],
   irregular: [
     "{0} irregularity in this file|{0} irregularities in this file",

@@ -129,12 +129,12 @@ async def test_pictures_of_a_submission_are_shown_and_run_nothing(
     ]
     async with submission_tab(school, api, browser, *cells) as page:
         shown = page.locator(".notebook img")
-        await expect(shown).to_have_count(7)
+        await expect(shown).to_have_count(8)
         widths = await shown.evaluate_all(
             "each => Promise.all(each.map(async (img) =>"
             "  (await img.decode().catch(() => 0), img.naturalWidth)))"
         )
-        assert widths == [1, 90, 1, 1, 1, 90, 0]
+        assert widths == [1, 90, 1, 1, 1, 1, 90, 0]
         await expect(shown.first).to_have_attribute("alt", "写真")
         await expect(page.locator(".notebook .cell").last).to_contain_text(
             "The picture gone.png isn't in the notebook."
@@ -192,9 +192,12 @@ async def test_long_outputs_are_cut_until_they_are_asked_for(
         code_cell(stream("0123456789" * 5_000)),
         code_cell(data(text_html=f"<table><tr>{'<td colspan=9999>x' * 3_000}</table>")),
         code_cell(error_output("\x1b[31mred\x1b[0m")),
+        code_cell(stream("\r".join(f"{n} %" for n in range(300_000)) + "\ndone\n")),
     ]
     async with submission_tab(school, api, browser, *cells) as page:
-        long_table, lines, long_line, wide, error = await page.locator(".notebook .cell").all()
+        long_table, lines, long_line, wide, error, progress = await page.locator(
+            ".notebook .cell"
+        ).all()
         await expect(long_table.locator("tr")).to_have_count(21)
         await expect(long_table).to_contain_text(
             "Only the first 2000 rows and 3 columns are shown."
@@ -214,6 +217,8 @@ async def test_long_outputs_are_cut_until_they_are_asked_for(
 
         await expect(wide.locator("td")).to_have_count(100)
         await expect(error.locator("pre.error")).to_have_text("E: red")
+        await expect(progress.locator("pre.output")).to_contain_text("%")
+        await expect(progress).to_contain_text("Only the first 1000000 characters were read.")
         width = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert width <= 0
 
@@ -257,3 +262,38 @@ async def test_what_is_irregular_about_a_submission_is_listed(
         await shown.locator("summary").click()
         await expect(shown.locator("li").first).to_contain_text("<b>odd")
         await expect(shown.locator("li").last).to_have_text("old")
+
+
+async def test_a_submission_of_format_3_and_odd_cells_are_shown_as_far_as_they_go(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    old = {"cell_type": "code", "input": ["1 +", " 1"], "prompt_number": 7, "outputs": []}
+    outputs = [
+        {"output_type": "pyout", "png": PNG},
+        {"output_type": "pyerr", "ename": "KeyError", "evalue": "'x'"},
+        {"output_type": "stream", "text": ["a", 5, "b"]},
+        {"output_type": "error", "traceback": ["only", "this"]},
+        {"output_type": "display_data", "data": [5]},
+        5,
+    ]
+    cells = [5, None, {"cell_type": "markdown"}, {"source": ["x", {}], "outputs": 5}]
+    sheet = {"cells": [old | {"outputs": outputs}, *cells]}
+    content = {"nbformat": 3, "nbformat_minor": 0, "worksheets": [sheet, None]}
+    class_id, _, (student,) = await create_class_of(api, "hanako")
+    assignment = (await create_assignment(api, class_id=class_id))["id"]
+    submission = await create(
+        api, "/submissions", assignment_id=assignment, student_id=student, notebook_content=None
+    )
+    path = f"submissions/{submission['id']}"
+    async with open_tab(browser, view_url(school, class_id)) as page:
+        answer = submission | {"notebook_content": content}
+        await page.route(f"**/{path}", lambda route: route.fulfill(json=answer))
+        await page.evaluate(f"location.hash = '#/class/{class_id}/submission/{submission['id']}'")
+        shown = page.locator(".notebook .cell")
+        await expect(shown).to_have_count(5)
+        await expect(shown.first.locator("pre")).to_have_text(
+            ["1 + 1", "KeyError: 'x'", "ab", "onlythis"]
+        )
+        await expect(shown.first.locator(".count")).to_have_text("In [7]")
+        await expect(shown.first.locator("img")).to_have_count(1)
+        await expect(shown.last.locator("pre")).to_have_text("x")

@@ -198,6 +198,17 @@ def test_a_hostile_formula_does_no_harm(formula: str) -> None:
             assert (attributes.get("href") or "https:").startswith("https:")
 
 
+@given(st.text("$$$<>()[]!`*_^{}\\\"'&; \nascriptonfrac/x1=", max_size=60))
+def test_whatever_is_written_in_formulas_only_harmless_elements_are_made(source: str) -> None:
+    reader = Elements()
+    reader.feed(html(source)[0] or "")
+    for tag, attributes in reader.elements:
+        assert tag not in ("script", "style", "svg", "iframe")
+        assert not {"style", "class", "src", "xmlns"} & attributes.keys()
+        assert [name for name in attributes if name.startswith("on")] == []
+        assert (attributes.get("href") or "https:").startswith(("http:", "https:", "mailto:"))
+
+
 def test_formulas_are_bounded_in_number_and_time() -> None:
     started = time.monotonic()
     shown = only("$x$ " * (MAX_FORMULAS + 5))
@@ -220,8 +231,8 @@ def test_pictures_of_the_cell_are_named_and_no_others() -> None:
 
 
 def test_a_resized_picture_of_the_cell_is_shown() -> None:
-    shown = only('<p align="center">\n<img src="attachment:image.png" width="300"/></p>')
-    assert '<img data-attachment="image.png" alt="">' in shown
+    shown = only('<p align="center">\n<img src="attachment:an image.png" width="300"/></p>')
+    assert '<img data-attachment="an image.png" alt="">' in shown
     assert "&lt;p align=" in shown
 
 
