@@ -38,6 +38,7 @@ _OWN_PICTURE = re.compile(
 _FIRST, _LAST = "\ufdd0", "\ufdd1"
 _PLACE = re.compile(f"(?:{_FIRST}|{quote(_FIRST)})(\\d+)(?:{_LAST}|{quote(_LAST)})")
 _PLACE_OR_TAG = re.compile(f"<[^>]*>|{_PLACE.pattern}")
+_MAX_ADDRESS = 100  # characters that stand for a picture without a description
 _IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"')
 
 
@@ -47,7 +48,7 @@ def markdown_cells(content: bytes) -> list[str | None]:
     Links are limited to http, https and mailto. HTML is shown as text, formulas as MathML. A
     picture of the cell's own has no address: its `data-attachment` names the attachment, or its
     `data-embedded` the data URL in the source, counted from 0; others are shown as their
-    descriptions. Call it in a thread: a large notebook takes long.
+    descriptions or addresses. Call it in a thread: a large notebook takes long.
     """
     remaining, remaining_formulas = MAX_LENGTH, MAX_FORMULAS
     rendered: list[str | None] = []
@@ -128,9 +129,10 @@ def _fill(shown: list[_Shown], match: re.Match[str]) -> str:
 
 def _picture(address: str, description: str) -> str:
     """`address` and `description` as they stand in the HTML."""
-    kind, _, name = unquote(html.unescape(address)).partition(":")
+    whole = unquote(html.unescape(address))
+    kind, _, name = whole.partition(":")
     if kind not in ("attachment", "embedded"):
-        return description
+        return description or html.escape(whole[:_MAX_ADDRESS])
     return f'<img data-{kind}="{html.escape(name)}" alt="{description}">'
 
 

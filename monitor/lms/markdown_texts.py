@@ -30,8 +30,14 @@ class _Cell(msgspec.Struct):
 
 
 def markdown_texts(content: bytes) -> list[str | None]:
-    """A text for each cell that is Markdown, None for each other, in order."""
-    notebook = _NOTEBOOKS.decode(without_nan(repair(content)))
+    """A text for each cell that is Markdown, None for each other, in order.
+
+    Empty if the notebook is nested too deep to be read.
+    """
+    try:
+        notebook = _NOTEBOOKS.decode(without_nan(repair(content)))
+    except RecursionError:
+        return []
     cells = _items(notebook.cells)
     for sheet in _items(notebook.worksheets):
         try:
@@ -51,7 +57,7 @@ def _items(array: msgspec.Raw) -> list[msgspec.Raw]:
 def _text(content: msgspec.Raw) -> str | None:
     try:
         cell = _CELLS.decode(content)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, RecursionError):  # no object, or nested too deep
         return None
     if cell.cell_type not in ("markdown", "heading"):
         return None

@@ -10,7 +10,7 @@ import { readHtml } from "./output-table.js";
 /** @import { ReadCell } from "./notebook-format.js" */
 /** @import { NotebookContent, Output } from "./types.d.ts" */
 
-const NO_TEXT = /^<[\w.]+ object( at 0x[0-9a-f]+)?>$/i; // as of display(HTML(…))
+const NO_TEXT = /^<[\w.]+( object)?( at 0x[0-9a-f]+)?>$/i; // as of display(HTML(…))
 
 /**
  * @param {NotebookContent | null} content

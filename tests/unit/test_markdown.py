@@ -228,6 +228,11 @@ def test_pictures_of_the_cell_are_named_and_no_others() -> None:
     ]
     assert "他" in shown
     assert "evil" not in shown
+    assert only("![](./a%20b.jpeg)") == "<p>./a b.jpeg</p>\n"
+    assert (
+        only("![](https://evil.example/%3Cscript%3E)")
+        == "<p>https://evil.example/&lt;script&gt;</p>\n"
+    )
 
 
 def test_a_resized_picture_of_the_cell_is_shown() -> None:
@@ -266,3 +271,14 @@ def test_irregular_notebooks_are_rendered_as_far_as_they_go(
     content: dict[str, Any], shown: list[str | None]
 ) -> None:
     assert markdown_cells(msgspec.json.encode(content)) == shown
+
+
+def test_a_notebook_that_is_nested_too_deep_has_no_html() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert markdown_cells(b'{"metadata": %b, "cells": []}' % deep) == []
+    assert markdown_cells(b'{"cells": [{"cell_type": "markdown", "source": %b}]}' % deep) == []
+
+
+def test_not_a_number_is_no_obstacle() -> None:
+    content = b'{"metadata": NaN, "cells": [{"cell_type": "markdown", "source": "NaN"}]}'
+    assert markdown_cells(content) == ["<p>NaN</p>\n"]
