@@ -115,7 +115,10 @@ def _declare_reads(api: Api, turn: asyncio.Lock) -> None:
     ) -> list[str | None]:
         """A submission's Markdown cells, as sanitised HTML.
 
-        An item for each cell of the notebook: null for cells that aren't Markdown.
+        An item for each cell of the notebook: null for cells that aren't Markdown. Formulas are
+        MathML. A picture of the notebook's own has no address, but `data-attachment`, the name of
+        the cell's attachment, or `data-embedded`, the place among the data URLs of type PNG,
+        JPEG, GIF and WebP in the cell's source, from 0.
         """
         async with transactions.begin() as connection:
             content = (await SUBMISSIONS.get(connection, submission_id)).notebook_content

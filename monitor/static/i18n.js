@@ -12,6 +12,7 @@ import { RADAR_TEXTS } from "./radar-texts.js";
 import { ROSTER_TEXTS } from "./roster-texts.js";
 import { RUNNING_TEXTS } from "./running-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
+import { VIEWER_TEXTS } from "./viewer-texts.js";
 
 /** @typedef {"en" | "ja"} Language */
 
@@ -32,6 +33,7 @@ const TEXTS = {
   ...ROSTER_TEXTS,
   ...RUNNING_TEXTS,
   ...TOKEN_TEXTS,
+  ...VIEWER_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],
   views: ["Views", "画面"],
   class: ["Class", "クラス"],

@@ -2,9 +2,15 @@
 
 import { el, pre } from "./dom.js";
 import { t } from "./i18n.js";
-import { terminal } from "./terminal.js";
+import { longText } from "./long-text.js";
+import { dataOf, errorOf, joined, readCells } from "./notebook-format.js";
+import { fillPictures, pictureAddress } from "./notebook-pictures.js";
+import { readHtml } from "./output-table.js";
 
-/** @import { Cell, Lines, NotebookContent, Output } from "./types.d.ts" */
+/** @import { ReadCell } from "./notebook-format.js" */
+/** @import { NotebookContent, Output } from "./types.d.ts" */
+
+const NO_TEXT = /^<[\w.]+( object)?( at 0x[0-9a-f]+)?>$/i; // as of display(HTML(…))
 
 /**
  * @param {NotebookContent | null} content
@@ -15,49 +21,51 @@ export function notebookViewer(content, markdown) {
   return el(
     "section",
     { className: "notebook" },
-    content.cells.map((cell, place) =>
-      cell.cell_type === "code" ? codeCell(cell) : textCell(joined(cell.source), markdown[place]),
+    readCells(content).map((cell, place) =>
+      cell.isCode ? codeCell(cell) : textCell(cell, markdown[place]),
     ),
   );
 }
 
-/** @param {Cell} cell */
-function codeCell(cell) {
+/** @param {ReadCell} cell */
+function codeCell({ source, count, outputs }) {
   return el(
     "div",
     { className: "cell code" },
-    el("p", { className: "count", textContent: `In [${cell.execution_count ?? " "}]` }),
-    pre(joined(cell.source)),
-    (cell.outputs ?? []).map(outputOf),
+    el("p", { className: "count", textContent: `In [${count === "" ? " " : count}]` }),
+    pre(source),
+    outputs.flatMap(outputOf),
   );
 }
 
 /**
- * @param {string} source
+ * @param {ReadCell} cell
  * @param {string | null | undefined} html
  */
-function textCell(source, html) {
+function textCell(cell, html) {
   if (html === null || html === undefined)
-    return el("div", { className: "cell text" }, pre(source));
+    return el("div", { className: "cell text" }, pre(cell.source));
   const rendered = el("div", { className: "markdown" });
   rendered.innerHTML = html;
-  const details = el("details", {}, el("summary", { textContent: t("source") }), pre(source));
-  return el("div", { className: "cell" }, rendered, details);
+  fillPictures(rendered, cell);
+  const summary = el("summary", { textContent: t("source") });
+  return el("div", { className: "cell" }, rendered, el("details", {}, summary, pre(cell.source)));
 }
 
-/** @param {Output} output */
+/**
+ * @param {Output} output
+ * @returns {HTMLElement[]}
+ */
 function outputOf(output) {
-  if (output.output_type === "error") return terminal(`${output.ename}: ${output.evalue}`, "error");
-  const image = output.data?.["image/png"];
-  if (image) {
-    const src = `data:image/png;base64,${joined(image).replaceAll(/\s/g, "")}`;
-    return el("img", { alt: t("output"), src });
-  }
-  const text = joined(output.text ?? output.data?.["text/plain"]);
-  return text ? terminal(text, "output") : null;
-}
-
-/** @param {Lines | undefined} lines */
-function joined(lines) {
-  return Array.isArray(lines) ? lines.join("") : (lines ?? "");
+  const error = errorOf(output);
+  if (error !== null) return longText(error, "error");
+  const data = dataOf(output);
+  const src = pictureAddress(data);
+  if (src) return [el("img", { alt: t("output"), src })];
+  const html = joined(data["text/html"]);
+  const plain = joined(data["text/plain"]);
+  const read = html ? readHtml(html) : "";
+  if (typeof read !== "string") return read;
+  const text = !plain || NO_TEXT.test(plain) ? read || plain : plain;
+  return text ? longText(text, "output") : [];
 }

@@ -7,7 +7,7 @@ import { formatTime, t } from "./i18n.js";
 import { notebookViewer } from "./notebook-viewer.js";
 
 /** @import { ClassStore } from "./store.js" */
-/** @import { Assignment, Submission, SubmissionWithContent } from "./types.d.ts" */
+/** @import { Assignment, Irregularity, Submission, SubmissionWithContent } from "./types.d.ts" */
 
 /**
  * @param {HTMLElement} root
@@ -73,7 +73,12 @@ function show(root, store, { submission, assignment, submissions, markdown }, re
     el(
       "div",
       { className: "columns" },
-      notebookViewer(submission.notebook_content, markdown),
+      el(
+        "div",
+        {},
+        irregularityList(submission.irregularities ?? []),
+        notebookViewer(submission.notebook_content, markdown),
+      ),
       el(
         "section",
         {},
@@ -81,6 +86,21 @@ function show(root, store, { submission, assignment, submissions, markdown }, re
         nextUngraded(store, submissions, submission.id),
       ),
     ),
+  );
+}
+
+/** @param {Irregularity[]} irregularities */
+function irregularityList(irregularities) {
+  if (irregularities.length === 0) return null;
+  const items = irregularities.map(({ cell, finding }) =>
+    el("li", {}, joinFacts([cell !== null && t("nth_cell", cell + 1), finding])),
+  );
+  return el(
+    "details",
+    { className: "irregularities hint" },
+    el("summary", { textContent: t("irregular", items.length) }),
+    el("p", { textContent: t("irregular_hint") }),
+    el("ul", {}, items),
   );
 }
 

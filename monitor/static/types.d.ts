@@ -313,6 +313,13 @@ export interface Submission {
 
 export interface SubmissionWithContent extends Submission {
   notebook_content: NotebookContent | null;
+  irregularities?: Irregularity[] | null;
+}
+
+/** Something about a submitted notebook that its format hasn't. */
+export interface Irregularity {
+  cell: number | null; // from 0
+  finding: string;
 }
 
 /** A submission in a student's list. */
@@ -573,27 +580,11 @@ export interface Page<Item> {
   next: string | null;
 }
 
-// nbformat 4
-export type Lines = string | string[];
+/** A notebook as it was handed in, which may be irregular. */
+export type NotebookContent = Record<string, unknown>;
 
-export interface Output {
-  output_type: string;
-  ename?: string;
-  evalue?: string;
-  text?: Lines;
-  data?: Record<string, Lines>;
-}
-
-export interface Cell {
-  cell_type: string;
-  source: Lines;
-  execution_count?: number | null;
-  outputs?: Output[];
-}
-
-export interface NotebookContent {
-  cells: Cell[];
-}
+/** An output of a cell. What is there may be of any type. */
+export type Output = Record<string, unknown>;
 
 // Live messages
 export interface ExecutionUpdate {
