@@ -56,6 +56,7 @@ function tableOf(table) {
   const caption = table.caption && el("caption", { textContent: textOf(table.caption) });
   const shown = el("table", {}, caption, el("thead", {}, head.map(rowOf)), body);
   const region = { className: "scroll", tabIndex: 0, role: "region", ariaLabel: t("output") };
+  /** @type {HTMLElement[]} */
   const parts = [el("div", region, shown)];
   if (isLong) parts.push(more(body, rows));
   const columns = Math.max(...[...head, ...rows].map((row) => row.cells.length));

@@ -150,8 +150,7 @@ function changesOf({ changes }) {
 function shown(field, value) {
   if (value === null) return t("empty_value");
   if (field !== "role") return value;
-  const [role] = (/** @type {const} */ (["student", "assistant", "teacher"])).filter(
-    (each) => each === value,
-  );
+  const roles = /** @type {const} */ (["student", "assistant", "teacher"]);
+  const role = roles.find((each) => each === value);
   return role ? t(role) : t("to_be_let_in");
 }
