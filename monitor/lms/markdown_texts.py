@@ -11,7 +11,7 @@ _MAX_LEVEL = 6  # of a heading
 
 
 class _Notebook(msgspec.Struct):
-    """`worksheets` have the cells in nbformat 3."""
+    """`worksheets` have the cells before nbformat 4; their lines may lack line breaks."""
 
     cells: msgspec.Raw = msgspec.Raw(b"[]")
     worksheets: msgspec.Raw = msgspec.Raw(b"[]")
@@ -38,13 +38,14 @@ def markdown_texts(content: bytes) -> list[str | None]:
         notebook = _NOTEBOOKS.decode(without_nan(repair(content)))
     except RecursionError:
         return []
-    cells = _items(notebook.cells)
+    texts = [_text(cell, "") for cell in _items(notebook.cells)]
     for sheet in _items(notebook.worksheets):
         try:
-            cells += _items(_WORKSHEETS.decode(sheet).cells)
+            cells = _items(_WORKSHEETS.decode(sheet).cells)
         except msgspec.ValidationError:  # no object
             continue
-    return [_text(cell) for cell in cells]
+        texts += [_text(cell, "\n") for cell in cells]
+    return texts
 
 
 def _items(array: msgspec.Raw) -> list[msgspec.Raw]:
@@ -54,7 +55,8 @@ def _items(array: msgspec.Raw) -> list[msgspec.Raw]:
         return []
 
 
-def _text(content: msgspec.Raw) -> str | None:
+def _text(content: msgspec.Raw, between: str) -> str | None:
+    """The cell's text. Between its lines is `between`, unless they end in line breaks."""
     try:
         cell = _CELLS.decode(content)
     except (msgspec.ValidationError, RecursionError):  # no object, or nested too deep
@@ -62,7 +64,8 @@ def _text(content: msgspec.Raw) -> str | None:
     if cell.cell_type not in ("markdown", "heading"):
         return None
     lines = cell.source if isinstance(cell.source, list) else [cell.source]
-    text = "".join(line for line in lines if isinstance(line, str))
+    texts = [line for line in lines if isinstance(line, str)]
+    text = ("" if texts and texts[0].endswith("\n") else between).join(texts)
     return text if cell.cell_type == "markdown" else f"{'#' * _level(cell)} {text}"
 
 

@@ -30,19 +30,23 @@ const OLD_FIELDS = {
 export function readCells(content) {
   const notebook = record(content);
   const sheets = list(notebook.worksheets).flatMap((sheet) => list(record(sheet).cells));
-  return [...list(notebook.cells), ...sheets].map(readCell);
+  return [
+    ...list(notebook.cells).map((cell) => readCell(cell, "")),
+    ...sheets.map((cell) => readCell(cell, "\n")),
+  ];
 }
 
 /**
  * @param {unknown} content
+ * @param {string} between what is between lines that don't end in line breaks
  * @returns {ReadCell}
  */
-function readCell(content) {
+function readCell(content, between) {
   const cell = record(content);
   const count = cell.execution_count ?? cell.prompt_number;
   return {
     isCode: cell.cell_type === "code",
-    source: joined(cell.source ?? cell.input),
+    source: joined(cell.source ?? cell.input, between),
     count: typeof count === "number" || typeof count === "string" ? count : "",
     outputs: list(cell.outputs).map(record),
     attachments: /** @type {ReadCell["attachments"]} */ (record(cell.attachments)),
@@ -76,10 +80,12 @@ export function errorOf(output) {
  * Text as nbformat has it: a string, or lines.
  *
  * @param {unknown} lines
+ * @param {string} between what is between lines that don't end in line breaks
  */
-export function joined(lines) {
-  if (Array.isArray(lines)) return lines.filter((line) => typeof line === "string").join("");
-  return typeof lines === "string" ? lines : "";
+export function joined(lines, between = "") {
+  if (!Array.isArray(lines)) return typeof lines === "string" ? lines : "";
+  const texts = lines.filter((line) => typeof line === "string");
+  return texts.join(texts[0]?.endsWith("\n") ? "" : between);
 }
 
 /**

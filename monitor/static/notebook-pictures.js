@@ -33,6 +33,17 @@ function svgAddress(text) {
 }
 
 /**
+ * An output that is a picture, or a note if the browser can't read it.
+ *
+ * @param {string} src
+ */
+export function outputPicture(src) {
+  const img = el("img", { alt: t("output"), src });
+  img.onerror = () => img.replaceWith(note(t("picture_broken")));
+  return img;
+}
+
+/**
  * Gives the pictures of a rendered cell their addresses, and says which are missing.
  *
  * @param {HTMLElement} rendered
@@ -46,9 +57,10 @@ export function fillPictures(rendered, cell) {
       attachment === undefined
         ? embedded[Number(number)]
         : pictureAddress(attached(cell, attachment));
-    if (address) img.src = address;
-    else img.replaceWith(missing(attachment ?? img.alt));
     img.alt ||= t("picture_named", attachment ?? "");
+    img.onerror = () => img.replaceWith(note(t("picture_broken")));
+    if (address) img.src = address;
+    else img.replaceWith(note(t("picture_missing", attachment ?? img.alt)));
   }
 }
 
@@ -61,7 +73,7 @@ function attached({ attachments }, name) {
   return typeof data === "object" && data !== null ? data : {};
 }
 
-/** @param {string} name */
-function missing(name) {
-  return el("span", { className: "hint", textContent: t("picture_missing", name) });
+/** @param {string} textContent */
+function note(textContent) {
+  return el("span", { className: "hint", textContent });
 }

@@ -4,7 +4,7 @@ import { el, pre } from "./dom.js";
 import { t } from "./i18n.js";
 import { longText } from "./long-text.js";
 import { dataOf, errorOf, joined, readCells } from "./notebook-format.js";
-import { fillPictures, pictureAddress } from "./notebook-pictures.js";
+import { fillPictures, outputPicture, pictureAddress } from "./notebook-pictures.js";
 import { readHtml } from "./output-table.js";
 
 /** @import { ReadCell } from "./notebook-format.js" */
@@ -61,7 +61,7 @@ function outputOf(output) {
   if (error !== null) return longText(error, "error");
   const data = dataOf(output);
   const src = pictureAddress(data);
-  if (src) return [el("img", { alt: t("output"), src })];
+  if (src) return [outputPicture(src)];
   const html = joined(data["text/html"]);
   const plain = joined(data["text/plain"]);
   const read = html ? readHtml(html) : "";

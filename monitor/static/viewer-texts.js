@@ -11,6 +11,7 @@ export const VIEWER_TEXTS = {
   ],
   picture_named: ["Picture {0}", "画像 {0}"],
   picture_missing: ["The picture {0} isn't in the notebook.", "画像 {0} はノートブックにありません。"],
+  picture_broken: ["A picture that can't be shown.", "表示できない画像です。"],
   text_cut: ["Only the first {0} characters were read.", "先頭の {0} 文字だけを読み込みました。"],
   nth_cell: ["Cell {0} of the file", "ファイルの {0} 番目のセル"],
   irregular: [

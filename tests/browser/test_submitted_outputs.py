@@ -129,13 +129,14 @@ async def test_pictures_of_a_submission_are_shown_and_run_nothing(
     ]
     async with submission_tab(school, api, browser, *cells) as page:
         shown = page.locator(".notebook img")
-        await expect(shown).to_have_count(8)
+        await expect(shown).to_have_count(7)
         widths = await shown.evaluate_all(
             "each => Promise.all(each.map(async (img) =>"
             "  (await img.decode().catch(() => 0), img.naturalWidth)))"
         )
-        assert widths == [1, 90, 1, 1, 1, 1, 90, 0]
+        assert widths == [1, 90, 1, 1, 1, 1, 90]
         await expect(shown.first).to_have_attribute("alt", "写真")
+        await expect(page.locator(".code .hint")).to_have_text("A picture that can't be shown.")
         await expect(page.locator(".notebook .cell").last).to_contain_text(
             "The picture gone.png isn't in the notebook."
         )
@@ -267,7 +268,7 @@ async def test_what_is_irregular_about_a_submission_is_listed(
 async def test_a_submission_of_format_3_and_odd_cells_are_shown_as_far_as_they_go(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    old = {"cell_type": "code", "input": ["1 +", " 1"], "prompt_number": 7, "outputs": []}
+    old = {"cell_type": "code", "input": ["a = 1", "a"], "prompt_number": 7, "outputs": []}
     outputs = [
         {"output_type": "pyout", "png": PNG},
         {"output_type": "pyerr", "ename": "KeyError", "evalue": "'x'"},
@@ -292,7 +293,7 @@ async def test_a_submission_of_format_3_and_odd_cells_are_shown_as_far_as_they_g
         shown = page.locator(".notebook .cell")
         await expect(shown).to_have_count(5)
         await expect(shown.first.locator("pre")).to_have_text(
-            ["1 + 1", "KeyError: 'x'", "ab", "onlythis"]
+            ["a = 1\na", "KeyError: 'x'", "ab", "onlythis"]
         )
         await expect(shown.first.locator(".count")).to_have_text("In [7]")
         await expect(shown.first.locator("img")).to_have_count(1)

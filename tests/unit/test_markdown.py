@@ -258,12 +258,13 @@ def test_pictures_in_the_text_cost_no_length() -> None:
         (
             {
                 "worksheets": [
-                    {"cells": [{"cell_type": "markdown", "source": "a"}]},
+                    {"cells": [{"cell_type": "markdown", "source": ["a", "b"]}]},
+                    {"cells": [{"cell_type": "markdown", "source": ["a\n", "b"]}]},
                     5,
                     {"cells": [{"cell_type": "heading", "level": 2, "source": "b"}]},
                 ]
             },
-            ["<p>a</p>\n", "<h2>b</h2>\n"],
+            ["<p>a\nb</p>\n", "<p>a\nb</p>\n", "<h2>b</h2>\n"],
         ),
     ],
 )
