@@ -17,7 +17,7 @@ _LONGEST = 12  # characters of a pair
 
 
 def repair(body: bytes) -> bytes:
-    """The body with U+FFFD for each escaped NUL or half of a surrogate pair."""
+    """The body, as long, with U+FFFD for each escaped NUL or half of a surrogate pair."""
     if not _ESCAPE.search(body) or not any(start in body for start in _STARTS):
         return body
     if len(body) <= _SLICE:
@@ -46,8 +46,3 @@ def _end_of_slice(body: bytes, start: int) -> int:
     if _FIRST_HALF.match(text, escape - _LONGEST // 2):
         escape -= _LONGEST // 2
     return start + escape
-
-
-def marked(body: bytes, mark: bytes) -> bytes:
-    r"""The body with `mark` for the `\u` of each such escape: decodable without loss."""
-    return _ESCAPES.sub(lambda match: mark + match[1][2:] if match[1] else match[0], body)

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Callable
 
 _BOMS = {  # in this order: that of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -25,11 +26,15 @@ def in_utf8(body: bytes) -> bytes:
     return body
 
 
-def without_nan(body: bytes, replacement: bytes = b"null") -> bytes:
-    r"""The text with null for each NaN and Infinity, of either sign, outside of strings.
+def with_quoted_nan(body: bytes) -> bytes:
+    """The text, as long, with a string for each NaN and Infinity outside of strings."""
+    return without_nan(body, lambda match: b'"' + match[0][:-2] + b'"')
 
-    In another replacement `\g<0>` stands for what is replaced.
-    """
+
+def without_nan(
+    body: bytes, replacement: bytes | Callable[[re.Match[bytes]], bytes] = b"null"
+) -> bytes:
+    """The text with null for each NaN and Infinity, of either sign, outside of strings."""
     if b"NaN" not in body and b"Infinity" not in body:
         return body
     plain = with_plain_quotes(body)

@@ -2,7 +2,6 @@
 
 import codecs
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -11,13 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from monitor.errors import Detail, InvalidBody
-from monitor.events.escapes import marked, repair
-from monitor.events.json_text import in_utf8, without_nan
+from monitor.events.escapes import repair
+from monitor.events.json_text import in_utf8, with_quoted_nan
 from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BodyReader
 
 _MISSING = re.compile("Object missing required field `(.*)`")
 _STEP = re.compile(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]")
-_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Arguments:
@@ -96,10 +94,10 @@ class JsonBody:
             return self._decoder.decode(repair(body))
         body = self._without_marks(in_utf8(body))
         body.decode()  # raises UnicodeDecodeError: msgspec does not check raw fields
-        repaired = without_nan(repair(body))
-        value = self._decoder.decode(repaired)
-        if repaired is not body and repaired != body:
-            self._restore(value, body)
+        decodable = with_quoted_nan(repair(body))  # as long as the body
+        value = self._decoder.decode(decodable)
+        if decodable is not body and decodable != body:
+            self._restore(value, decodable, body)
         return value
 
     def _without_marks(self, body: bytes) -> bytes:
@@ -108,15 +106,13 @@ class JsonBody:
             return body
         return self._marks.sub(rb"\1", body)
 
-    def _restore(self, value: Any, body: bytes) -> None:
-        mark = secrets.token_hex(8).encode()
-        decodable = without_nan(marked(body, mark), b'"%s\\g<0>"' % mark)
-        sent = _FIELDS.decode(decodable)
-        no_number = re.compile(b'"%s([-+]?(?:NaN|Infinity))"' % mark)
-        for name, key in self._raw_fields.items():
-            if isinstance(getattr(value, name), msgspec.Raw):
-                field = no_number.sub(rb"\1", bytes(sent[key]))
-                setattr(value, name, msgspec.Raw(field.replace(mark, rb"\u")))
+    def _restore(self, value: Any, decodable: bytes, body: bytes) -> None:
+        for name in self._raw_fields:
+            field = getattr(value, name)
+            if isinstance(field, msgspec.Raw):
+                start = decodable.find(field)  # linear: the field is most of a large body
+                end = start + len(memoryview(field))
+                setattr(value, name, msgspec.Raw(body[start:end]))
 
 
 def _holds_raw(kind: Any) -> bool:

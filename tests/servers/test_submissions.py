@@ -118,6 +118,13 @@ async def test_nan_and_a_byte_order_mark_are_taken(api: httpx.AsyncClient) -> No
     assert (await api.get(path + "/markdown")).json() == []
 
 
+async def test_a_grade_is_a_number(api: httpx.AsyncClient) -> None:
+    path = f"/submissions/{(await submit(api, grade=5))['id']}"
+    answer = await api.put(path, content=b'{"grade":NaN}', headers=JSON)
+    assert error_location(answer) == ["body", "grade"]
+    assert (await api.get(path)).json()["grade"] == 5
+
+
 async def test_a_large_notebook_is_taken_and_lists_leave_it_out(api: httpx.AsyncClient) -> None:
     cells = [CELL | {"id": f"c{index}", "source": "x" * 1000} for index in range(3000)]
     submission = await submit(api, notebook_content=NOTEBOOK | {"cells": cells})
