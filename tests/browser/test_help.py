@@ -55,7 +55,7 @@ async def test_request_and_assignment_are_handled_by_keyboard(
         await expect(page.locator(".queue .card")).to_have_count(0)
         await expect(page.locator("#view")).to_be_focused()
         await page.goto(view_url(school, class_id, "manage"))
-        await page.locator("summary").focus()
+        await page.get_by_label("Edit “gone”").focus()
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="Delete the assignment").focus()
         await page.keyboard.press("Enter")

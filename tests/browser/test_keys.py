@@ -78,7 +78,7 @@ async def test_the_keys_fit_a_phone(
     url = view_url(school, class_id, "manage")
     async with open_tab(browser, url, locale=language, color_scheme="dark") as page:
         await page.set_viewport_size({"width": 360, "height": 740})
-        name = "内容" if language == "ja-JP" else "Events sent with Monday"
+        name = "で受信した内容" if language == "ja-JP" else "Events sent with Monday"
         await page.get_by_role("button", name=name).click()
         await expect(page.locator(".key-events tbody")).to_contain_text(user)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360
