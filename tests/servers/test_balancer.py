@@ -170,7 +170,8 @@ async def test_a_killed_replica_takes_nothing_acknowledged_with_it(
     school: School, dashboards: list[Dashboard], postgres: Address
 ) -> None:
     async with school.lesson():
-        before = len(school.acknowledged)
+        relayed = len(school.acknowledged)
+        await asyncio.sleep(1)  # the others have it within that, also on a busy machine
         killed = school.replicas[0]
         await asyncio.to_thread(killed.stop, signal.SIGKILL)
         await asyncio.sleep(1)
@@ -181,7 +182,7 @@ async def test_a_killed_replica_takes_nothing_acknowledged_with_it(
         return all(each.gaps for each in dashboards)
 
     await eventually(notified)
-    sure = {*school.acknowledged[: before - 10], *school.acknowledged[moved:]}
+    sure = {*school.acknowledged[:relayed], *school.acknowledged[moved:]}
     for each in dashboards:
         assert not sure - set(each.seen)
         assert len(each.seen) == len(set(each.seen))
