@@ -181,5 +181,5 @@ async def test_role_stays_when_the_change_fails(
             await expect(role).to_have_value("student")
             await network.cut()
             await role.select_option("Assistant")
-            await expect(page.locator(".toast")).to_contain_text("Failed")
+            await expect(page.locator(".toast").first).to_contain_text("Failed")
             await expect(role).to_have_value("student")
