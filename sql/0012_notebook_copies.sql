@@ -46,7 +46,7 @@ BEGIN
     RETURN names;
 END $$;
 
--- The last of the names is the same for a copy and its original, but for a number.
+-- A copy and its original have the same last name, apart from a number.
 ALTER TABLE notebooks
     ADD COLUMN names text[] GENERATED ALWAYS AS (original_names(path, false)) STORED,
     ADD COLUMN stem text GENERATED ALWAYS AS (

@@ -36,7 +36,7 @@ _KINDS: tuple[tuple[_TokenType, str | None], ...] = (
 
 
 class Piece(NamedTuple):
-    """A part of a line. `kind` is None where nothing is to be said of it."""
+    """A part of a line. `kind` is its type of token; None is plain text."""
 
     text: str
     kind: str | None

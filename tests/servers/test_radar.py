@@ -1,4 +1,4 @@
-"""Who is still at an error, and who has got past it."""
+"""The students who still have an error, and those who have solved it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
