@@ -2,9 +2,9 @@
 
 import msgspec
 
-from monitor.auth.limits import Allowance
+from monitor.auth.limits import Allowance, network_of
 from monitor.auth.permissions import Permission, Rule
-from monitor.auth.principal import NOBODY, Principal
+from monitor.auth.principal import NOBODY, OPEN, Principal
 
 
 class Call(msgspec.Struct, gc=False):
@@ -12,12 +12,27 @@ class Call(msgspec.Struct, gc=False):
 
     `permission` is the table's row for it, `rule` the cell of the caller's role; None until the
     caller is known to have one. `allowances` are the caller's and their address's.
+    `host` is the client's address.
     """
 
     permission: Permission
     principal: Principal = NOBODY
     rule: Rule | None = None
     allowances: tuple[Allowance, ...] = ()
+    host: str = ""
+
+    @property
+    def payer(self) -> str:
+        """Who is charged for what this call costs: the credential.
+
+        It is the address without one, and both for a key that a class shares.
+        """
+        principal = self.principal
+        if principal in (NOBODY, OPEN):
+            return f"address {network_of(self.host)}"
+        if principal.role == "key" and principal.student is None:
+            return f"{principal.key} at {network_of(self.host)}"
+        return principal.key
 
     @property
     def ingest(self) -> bool:

@@ -46,12 +46,12 @@ class Gate:
         Raises Forbidden, Unauthenticated, OverLimit, and Unavailable when a credential can't be
         verified now.
         """
-        call = scope["call"] = Call(permission)
+        call = scope["call"] = Call(permission, host=_host(scope))
         if not permission.ingest:
             self.origins.check(scope)
         try:
             if self.limiter:
-                address = self.limiter.allowances[_host(scope)]
+                address = self.limiter.allowances[call.host]
                 address.ask()
             principal = await self.caller(scope)
             if self.limiter and principal.role != "anyone":

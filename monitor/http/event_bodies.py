@@ -2,9 +2,7 @@
 
 from starlette.types import Scope
 
-from monitor.auth.limits import network_of
 from monitor.auth.origins import Origins
-from monitor.auth.principal import NOBODY, OPEN
 from monitor.errors import TooLarge, Unavailable
 from monitor.http.body import BodyReader
 
@@ -51,7 +49,7 @@ class EventBodies(BodyReader):
             )
         if _HOLDER in scope:
             return
-        caller = _caller(scope)
+        caller = scope["call"].payer
         if len(self._holders) >= _MAX_LARGE or caller in self._holders:
             raise Unavailable(f"Bodies of more than {self.max_bytes} bytes are being received")
         self._holders.append(caller)
@@ -67,12 +65,3 @@ class EventBodies(BodyReader):
         except TooLarge:
             self._grow(scope, self.max_large_bytes + 1)
             raise
-
-
-def _caller(scope: Scope) -> str:
-    """Who is charged for a request: the credential, or the address without one."""
-    principal = scope["call"].principal
-    if principal in (NOBODY, OPEN):
-        client = scope.get("client")
-        return network_of(client[0]) if client else ""
-    return str(principal.key)

@@ -1,0 +1,112 @@
+"""Shares of what is scarce: bounded for each caller before it is bounded for all."""
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from monitor.errors import OverLimit, Unavailable
+
+_RETRY_AFTER = 1.0  # seconds: what is held is given back soon
+
+
+class Share:
+    """An amount, such as bytes in memory, that callers hold at the same time.
+
+    `each` is the most that one caller may hold, `total` the most of all together. `refused` counts
+    how often a caller was at their bound, and `exhausted` how often all were at theirs.
+    """
+
+    def __init__(self, what: str, *, each: int, total: int) -> None:
+        self.what = what
+        self.refused = 0
+        self.exhausted = 0
+        self.held = 0
+        self._each = each
+        self._total = total
+        self._by_caller: Counter[str] = Counter()
+
+    def take(self, caller: str, amount: int = 1) -> None:
+        """Raises OverLimit at the caller's bound, and Unavailable at that of all."""
+        if self._by_caller[caller] + amount > self._each:
+            self._forget(caller)
+            self.refused += 1
+            raise OverLimit(f"At most {self._each} {self.what} at a time", _RETRY_AFTER)
+        if self.held + amount > self._total:
+            self._forget(caller)
+            self.exhausted += 1
+            raise Unavailable(f"The server holds {self.held} {self.what}")
+        self._by_caller[caller] += amount
+        self.held += amount
+
+    def give_back(self, caller: str, amount: int = 1) -> None:
+        """Frees what the caller has taken."""
+        self._by_caller[caller] -= amount
+        self.held -= amount
+        self._forget(caller)
+
+    @contextmanager
+    def hold(self, caller: str, amount: int = 1) -> Iterator[None]:
+        """Takes the amount for the block. Raises as `take` does."""
+        self.take(caller, amount)
+        try:
+            yield
+        finally:
+            self.give_back(caller, amount)
+
+    def _forget(self, caller: str) -> None:
+        if not self._by_caller[caller]:
+            del self._by_caller[caller]
+
+
+class Turns:
+    """Work of which only `at_once` pieces are done at a time; the others wait.
+
+    Waiting callers are served in turn, one piece each, however much one of them asks for; one
+    caller has at most `each` pieces that are done or wait.
+    """
+
+    def __init__(self, what: str, *, at_once: int, each: int) -> None:
+        self._share = Share(what, each=each, total=1_000_000)
+        self._free = at_once
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @property
+    def refused(self) -> int:
+        """How often a caller had too much waiting."""
+        return self._share.refused
+
+    @asynccontextmanager
+    async def turn(self, caller: str) -> AsyncIterator[None]:
+        """Waits for the caller's turn, which lasts as long as the block. Raises OverLimit."""
+        with self._share.hold(caller):
+            await self._wait(caller)
+            try:
+                yield
+            finally:
+                self._pass_on()
+
+    async def _wait(self, caller: str) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(caller, deque()).append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # its turn came at the same moment
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        """Gives a turn that has ended to the caller who waits longest for one."""
+        while self._waiting:
+            caller, futures = self._waiting.popitem(last=False)
+            future = futures.popleft()
+            if futures:
+                self._waiting[caller] = futures  # at the end of the line
+            if not future.done():
+                future.set_result(None)
+                return
+        self._free += 1
