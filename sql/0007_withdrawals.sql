@@ -22,7 +22,7 @@ CREATE TABLE withdrawals (
     key_id      bigint REFERENCES ingest_keys ON DELETE CASCADE,
     token_id    bigint,                  -- of a student's own token
     class_id    bigint,                  -- whose staff see this; null: administrators only
-    only_class  boolean NOT NULL DEFAULT false,  -- only rows of that class; of a key, and of none
+    only_class  boolean NOT NULL DEFAULT false,  -- only rows of that class
     credentials text[] NOT NULL,         -- such as `key 7`
     since       timestamptz NOT NULL,
     until       timestamptz NOT NULL,    -- not included
@@ -147,7 +147,7 @@ BEGIN
                         AND e.credential = s.credential
                         AND e.received_at >= s.since AND e.received_at < s.until
                         AND e.excluded IS DISTINCT FROM 'withdrawn'
-                        AND ($5::bigint[] IS NULL OR e.class_id = ANY ($5)) OFFSET 0
+                        AND ($5::bigint IS NULL OR e.class_id = $5) OFFSET 0
                 ) AS e LIMIT $6
             ), changed AS (
                 UPDATE %1$I AS e SET excluded = 'withdrawn' FROM wanted AS w
@@ -226,9 +226,7 @@ BEGIN
         $sql$, home.name, home.time_column, home.run_fields)
         INTO rows
         USING student, job.credentials, job.since, job.until,
-            CASE WHEN job.only_class AND job.key_id IS NOT NULL THEN ARRAY[job.class_id, 0]
-                WHEN job.only_class THEN ARRAY[job.class_id] END,
-            most - done,
+            CASE WHEN job.only_class THEN job.class_id END, most - done,
             'Withdrawn by ' || job.requested_by, withdrawal, has_influx;
         done := done + rows;
     END LOOP;
