@@ -22,7 +22,7 @@ from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetters, KeptLetter
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import Schema, SchemaError
-from monitor.database.pool import Database, open_pool, open_single_use_pool
+from monitor.database.pool import BY_KEYS, Database, open_pool, open_single_use_pool
 from monitor.database.reads import Reads
 from monitor.errors import Unavailable
 from monitor.health import Health, summarise
@@ -122,7 +122,9 @@ class Components:
     async def _wire(self, spool: Spool) -> list[Component]:
         """The components in the order of their start, which is that of their stop reversed."""
         settings, queue = self._settings, self.queue
-        pool = await open_pool(self._postgres, _PIPELINE_CONNECTIONS, settings.store_timeout)
+        pool = await open_pool(
+            self._postgres, _PIPELINE_CONNECTIONS, settings.store_timeout, BY_KEYS
+        )
         dead_letters = DeadLetters(pool, spool.replica)
         influx, broker = self._influx(pool, dead_letters), self._broker()
         handler_pool = await open_single_use_pool(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -95,8 +96,18 @@ _SESSION = {
 }
 
 
-async def open_pool(address: Mapping[str, Any], size: int, timeout: float) -> asyncpg.Pool:
-    """A pool of at most `size` connections, made on demand.
+# For statements that join a few rows to tables by their keys, whatever the planner believes of the
+# tables' sizes. Rows are then locked in the order of the few.
+BY_KEYS = {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
+
+
+async def open_pool(
+    address: Mapping[str, Any],
+    size: int,
+    timeout: float,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> asyncpg.Pool:
+    """A pool of at most `size` connections, made on demand, whose sessions have these `settings`.
 
     `timeout` (s) bounds connecting and each statement.
     """
@@ -107,7 +118,7 @@ async def open_pool(address: Mapping[str, Any], size: int, timeout: float) -> as
         timeout=timeout,
         command_timeout=timeout,
         reset=_skip_reset,
-        server_settings=_SESSION,
+        server_settings={**_SESSION, **settings},
     )
 
 

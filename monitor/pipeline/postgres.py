@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import asyncpg
-import msgspec
 
 from monitor.database.partitions import ensure_partitions, month_of
 from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
@@ -17,10 +16,10 @@ from monitor.pipeline.credential_log import CredentialLog
 from monitor.pipeline.handler_runner import queue_runs
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
-from monitor.pipeline.record_batch import RECORD_BATCH
+from monitor.pipeline.record_batch import record_batch
 from monitor.pipeline.resolving import Batch, Resolved, Resolver
 from monitor.pipeline.rosters import note_refusals
-from monitor.pipeline.rows import PendingRow, home_row, session_changes, state_deltas
+from monitor.pipeline.rows import PendingRow, encode, home_row, session_changes, state_deltas
 
 # Errors of the rows themselves, which would be refused again; any other may be temporary.
 _DATA_ERRORS = (
@@ -153,12 +152,13 @@ class PostgresSink:
         """
         new, recommitted = copied
         deltas = state_deltas(new, recommitted)
+        changed = encode(deltas)
         if changes := session_changes(new):
             await connection.executemany(_UPDATE_SESSIONS, changes)
         await exclude_disputed(connection, new)
         states: list[asyncpg.Record] = await connection.fetch(
-            RECORD_BATCH,
-            msgspec.json.encode(deltas).decode(),
+            record_batch(changed),
+            changed,
             self._has_influx,
             self._replica,
             len(new),

@@ -1,32 +1,118 @@
 """The statement that adds a batch to its students' states, to the ledger and to the outboxes.
 
-It returns a row for each student and class, with the state after the batch.
+It returns a row for each student and class, with the state after the batch. Its parameters are the
+StateDeltas as JSON in the order of their keys, whether there is InfluxDB, the replica, the new and
+the repeated events, and the first time of receipt.
 """
 
+from functools import lru_cache
+from typing import NamedTuple
+
+from monitor.database.members import MAX_ERRORS_IN_A_ROW
 from monitor.pipeline.rosters import VERSION
 
+
+class _Part(NamedTuple):
+    """Columns of the state that few batches change: the fields of a delta, and what they set.
+
+    The first field is there if one of them is. The statement names only the parts of its batch:
+    each column costs time, for each student, also where it has no value. `columns` are made of the
+    fields.
+    """
+
+    fields: tuple[str, ...]  # each with its type
+    columns: str
+    sets: str
+
+    @property
+    def mark(self) -> str:
+        """What the JSON of a delta with this part contains; a quote in a text is escaped."""
+        return f'"{self.fields[0].split()[0]}":'
+
+
+def _started(column: str) -> str:
+    return (
+        f"{column} = CASE WHEN d.started_at IS NULL OR s.started_at > d.started_at"
+        f" THEN s.{column} ELSE d.{column} END"
+    )
+
+
+def _time_of(field: str, column: str) -> str:
+    """The column with the time of that field: without one it is that of the last event."""
+    return f"CASE WHEN {field} IS NOT NULL THEN COALESCE({column}, last_at) END AS {column}"
+
+
+def _claim(name: str) -> _Part:
+    is_later = f"(d.{name}_at, d.{name}) > (s.{name}_at, COALESCE(s.{name}, ''))"
+    return _Part(
+        (f"{name} text", f"{name}_at timestamptz", f"{name}_by text"),
+        f"{name}, {_time_of(name, f'{name}_at')}, {name}_by",
+        f"""
+        {name} = CASE WHEN {is_later} THEN d.{name} ELSE s.{name} END,
+        {name}_by = CASE WHEN {is_later} THEN d.{name}_by ELSE s.{name}_by END,
+        {name}_at = GREATEST(s.{name}_at, d.{name}_at)""",
+    )
+
+
+def _extreme(column: str, kind: str, function: str) -> _Part:
+    return _Part((f"{column} {kind}",), column, f"{column} = {function}(s.{column}, d.{column})")
+
+
+_PARTS = (
+    _Part(
+        ("started_at timestamptz", "started_alias bigint", "started_cell bigint"),
+        "started_at, started_alias, started_cell",
+        f"""
+        started_at = GREATEST(s.started_at, d.started_at),
+        {_started("started_alias")},
+        {_started("started_cell")}""",
+    ),
+    _extreme("help_at", "timestamptz", "GREATEST"),
+    _extreme("help_stop_at", "timestamptz", "GREATEST"),
+    _claim("name"),
+    _claim("email"),
+    _claim("team"),
+    _Part(
+        ("verified_until timestamptz", "verified_by text"),
+        "verified_until, verified_by",
+        """
+        verified_until = COALESCE(d.verified_until, s.verified_until),
+        verified_by = COALESCE(d.verified_by, s.verified_by)""",
+    ),
+    _extreme("least_offset", "bigint", "LEAST"),
+    _extreme("greatest_offset", "bigint", "GREATEST"),
+)
+_MARKS = [(part.mark, part) for part in _PARTS]
+
+
+def record_batch(deltas: str) -> str:
+    """The statement for these deltas."""
+    return _statement(tuple(part for mark, part in _MARKS if mark in deltas))
+
+
 # The changes are passed as JSON: an array per column takes four times as long to encode.
-RECORD_BATCH = f"""
+#
+# The states are locked by the update itself, in the order of the deltas, which is the same
+# everywhere, to avoid deadlocks: by `monitor.database.pool.BY_KEYS` sessions join by nested loops.
+@lru_cache(64)
+def _statement(parts: tuple[_Part, ...]) -> str:
+    fields = "".join(f", {field}" for part in parts for field in part.fields)
+    columns = "".join(f",\n            {part.columns}" for part in parts)
+    sets = "".join(f",\n        {part.sets}" for part in parts)
+    return f"""
     WITH deltas AS MATERIALIZED (
-        SELECT * FROM json_to_recordset($1) AS delta (
+        SELECT student_id, class_id, first_at, last_at, received_at, executions, errors,
+            CASE WHEN executions > COALESCE(errors, 0)
+                THEN COALESCE(last_success_at, last_at) END AS last_success_at,
+            error_times, alias_id, {_time_of("alias_id", "alias_at")},
+            cell_id, cell_index, {_time_of("cell_id", "cell_at")}{columns}
+        FROM json_to_recordset($1) AS delta (
             student_id bigint, class_id bigint, first_at timestamptz, last_at timestamptz,
             received_at timestamptz, executions bigint, errors bigint,
             last_success_at timestamptz, error_times timestamptz[],
             alias_at timestamptz, alias_id bigint, cell_at timestamptz, cell_id bigint,
-            cell_index integer,
-            started_at timestamptz, started_alias bigint, started_cell bigint,
-            help_at timestamptz, help_stop_at timestamptz,
-            name_at timestamptz, name text, name_by text,
-            email_at timestamptz, email text, email_by text,
-            team_at timestamptz, team text, team_by text,
-            verified_by text, verified_until timestamptz,
-            least_offset bigint, greatest_offset bigint
+            cell_index integer{fields}
         )
-    ),
-    locked AS MATERIALIZED (  -- same lock order everywhere, to avoid deadlocks
-        SELECT s.student_id, s.class_id FROM student_states AS s
-        WHERE (s.student_id, s.class_id) IN (SELECT d.student_id, d.class_id FROM deltas AS d)
-        ORDER BY s.student_id, s.class_id FOR NO KEY UPDATE
     ),
     batch AS (
         SELECT array_agg(student_id) AS student_ids,
@@ -55,9 +141,20 @@ RECORD_BATCH = f"""
         errors = s.errors + COALESCE(d.errors, 0),
         last_received_at = GREATEST(s.last_received_at, d.received_at),
         last_success_at = GREATEST(s.last_success_at, d.last_success_at),
+        -- The cases before the last one are what it returns, too, in less time.
         error_times = CASE
             WHEN d.error_times IS NULL AND (d.last_success_at IS NULL OR s.error_times = '{{}}')
             THEN s.error_times
+            WHEN d.error_times IS NULL
+                AND s.error_times[cardinality(s.error_times)] <= d.last_success_at
+            THEN '{{}}'
+            WHEN s.error_times = '{{}}'
+                AND (s.last_success_at IS NULL OR d.error_times[1] > s.last_success_at)
+            THEN d.error_times
+            WHEN d.last_success_at IS NULL
+                AND d.error_times[1] >= s.error_times[cardinality(s.error_times)]
+                AND cardinality(s.error_times) + cardinality(d.error_times) <= {MAX_ERRORS_IN_A_ROW}
+            THEN s.error_times || d.error_times
             ELSE errors_since(
                 GREATEST(s.last_success_at, d.last_success_at), s.error_times, d.error_times)
             END,
@@ -68,36 +165,9 @@ RECORD_BATCH = f"""
                   ELSE COALESCE(d.cell_id, s.cell_id) END,
         cell_index = CASE WHEN d.cell_id IS NULL OR s.cell_at > d.cell_at THEN s.cell_index
                      ELSE d.cell_index END,
-        cell_at = GREATEST(s.cell_at, d.cell_at),
-        started_at = GREATEST(s.started_at, d.started_at),
-        started_alias = CASE WHEN d.started_at IS NULL OR s.started_at > d.started_at
-                        THEN s.started_alias ELSE d.started_alias END,
-        started_cell = CASE WHEN d.started_at IS NULL OR s.started_at > d.started_at
-                       THEN s.started_cell ELSE d.started_cell END,
-        help_at = GREATEST(s.help_at, d.help_at),
-        help_stop_at = GREATEST(s.help_stop_at, d.help_stop_at),
-        name = CASE WHEN (d.name_at, d.name) > (s.name_at, COALESCE(s.name, ''))
-               THEN d.name ELSE s.name END,
-        name_by = CASE WHEN (d.name_at, d.name) > (s.name_at, COALESCE(s.name, ''))
-                  THEN d.name_by ELSE s.name_by END,
-        name_at = GREATEST(s.name_at, d.name_at),
-        email = CASE WHEN (d.email_at, d.email) > (s.email_at, COALESCE(s.email, ''))
-                THEN d.email ELSE s.email END,
-        email_by = CASE WHEN (d.email_at, d.email) > (s.email_at, COALESCE(s.email, ''))
-                   THEN d.email_by ELSE s.email_by END,
-        email_at = GREATEST(s.email_at, d.email_at),
-        team = CASE WHEN (d.team_at, d.team) > (s.team_at, COALESCE(s.team, ''))
-               THEN d.team ELSE s.team END,
-        team_by = CASE WHEN (d.team_at, d.team) > (s.team_at, COALESCE(s.team, ''))
-                  THEN d.team_by ELSE s.team_by END,
-        team_at = GREATEST(s.team_at, d.team_at),
-        verified_by = COALESCE(d.verified_by, s.verified_by),
-        verified_until = COALESCE(d.verified_until, s.verified_until),
-        least_offset = LEAST(s.least_offset, d.least_offset),
-        greatest_offset = GREATEST(s.greatest_offset, d.greatest_offset)
+        cell_at = GREATEST(s.cell_at, d.cell_at){sets}
     FROM deltas AS d
-    JOIN locked USING (student_id, class_id)
     WHERE s.student_id = d.student_id AND s.class_id = d.class_id
     RETURNING s.student_id, s.class_id, s.executions, s.errors, s.name, s.team,
         (SELECT id FROM points) AS outbox_id, {VERSION}
-"""  # noqa: S608 - constants
+    """  # noqa: S608 - constants

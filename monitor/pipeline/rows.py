@@ -238,7 +238,7 @@ _STATUS = CELL_EXECUTIONS.columns.index("status")
 def state_deltas(
     new: Iterable[PendingRow], recommitted: Iterable[PendingRow] = ()
 ) -> list[StateDelta]:
-    """The events' changes to each student's state in each class."""
+    """The events' changes to each student's state in each class, in the order of their ids."""
     deltas: dict[tuple[int, int], StateDelta] = {}
     by_place: dict[int, StateDelta] = {}  # by its id: a look-up of numbers is the faster one
     for rows, is_new in ((new, True), (recommitted, False)):
@@ -252,7 +252,29 @@ def state_deltas(
                 by_place[id(place)] = delta
             outcome = row.values[_STATUS] if row.table is CELL_EXECUTIONS else None
             delta.add(event, resolved, outcome, is_new)
-    return list(deltas.values())
+    return [deltas[key] for key in sorted(deltas)]
+
+
+def encode(deltas: list[StateDelta]) -> str:
+    """The deltas as JSON, for `monitor.pipeline.record_batch`; they are used up.
+
+    A time that is the last event's, as most are, is left out: PostgreSQL reads them slowly.
+    """
+    for delta in deltas:
+        last_at = delta.last_at
+        if delta.last_success_at == last_at:
+            delta.last_success_at = _NEVER
+        if delta.alias_at == last_at:
+            delta.alias_at = _NEVER
+        if delta.cell_at == last_at:
+            delta.cell_at = _NEVER
+        if delta.name_at == last_at:
+            delta.name_at = _NEVER
+        if delta.email_at == last_at:
+            delta.email_at = _NEVER
+        if delta.team_at == last_at:
+            delta.team_at = _NEVER
+    return msgspec.json.encode(deltas).decode()
 
 
 class SessionChange(NamedTuple):
