@@ -7,7 +7,8 @@ from monitor.events.event import Event
 from monitor.pipeline.class_choice import Place
 from monitor.pipeline.senders import Sender, SenderKey, find_senders
 
-CellKey = tuple[int | None, str | None]  # an alias and the cell's name; None where there is none
+CellKey = tuple[int, str]  # an alias, and the cell's name
+Row = tuple[int | str | None, ...]
 
 
 class IdCache:
@@ -72,43 +73,36 @@ class IdCache:
         """The known aliases of a class, by path; those that are added later appear in it."""
         return self._aliases.setdefault(class_id, {})
 
+    @property
+    def cells(self) -> dict[CellKey, int]:
+        """The known cells; those that are added later appear in it."""
+        return self._cells
+
     async def add_aliases(
-        self, connection: asyncpg.Connection, names: dict[tuple[int, str], int]
+        self,
+        connection: asyncpg.Connection,
+        names: dict[tuple[int, str], int],
+        aliases: dict[int, dict[str, int]],
     ) -> None:
         """Finds or adds the notebooks that events name, by class and path; values are students.
 
-        Those beyond a student's limit are not added.
+        Adds them to `aliases`, by class, except those beyond a student's limit.
         """
-        aliases = self._aliases
         rows = [(student, *name) for name, student in sorted(names.items())]
         for row in await connection.fetch(_NAME_NOTEBOOKS, *columns(rows, 3)):
-            aliases.setdefault(row["class_id"], {})[row["path"]] = row["id"]
+            aliases[row["class_id"]][row["path"]] = row["id"]
             self._paths += 1
 
-    async def cells(
-        self,
-        connection: asyncpg.Connection,
-        events: list[Event],
-        places: list[Place],
-        aliases: list[int | None],
-    ) -> list[int | None]:
-        """The ids of the events' cells; None where there is none, or beyond a student's limit."""
-        cells = self._cells
-        names = [(alias, event.cell) for event, alias in zip(events, aliases, strict=True)]
-        ids = [cells.get(name) for name in names]
-        if None not in ids:
-            return ids
-        missing = {
-            name: (place.student, place.class_id, *name, event.cell_type, event.cell_index)
-            for name, cell, event, place in zip(names, ids, events, places, strict=True)
-            if cell is None and None not in name
-        }
-        if not missing:
-            return ids
-        rows = [missing[name] for name in sorted(missing)]
+    async def add_cells(
+        self, connection: asyncpg.Connection, names: dict[CellKey, Row], cells: dict[CellKey, int]
+    ) -> None:
+        """Finds or adds the cells that events name, by alias and name; the rows are _NAME_CELLS'.
+
+        Adds them to `cells`, except those beyond a student's limit.
+        """
+        rows = [names[name] for name in sorted(names)]
         for row in await connection.fetch(_NAME_CELLS, *columns(rows, 6)):
             cells[row["alias_id"], row["cell_id"]] = row["id"]
-        return [cells.get(name) for name in names]
 
 
 _UPSERT_STUDENTS = """

@@ -10,7 +10,7 @@ import msgspec
 from monitor.events.event import Event, Source
 from monitor.pipeline import first_receipts
 from monitor.pipeline.class_choice import Place
-from monitor.pipeline.id_cache import IdCache
+from monitor.pipeline.id_cache import CellKey, IdCache, Row
 from monitor.pipeline.rosters import Refusal, RosterCache, Version, over_limit
 from monitor.pipeline.senders import Sender
 
@@ -170,42 +170,68 @@ class Resolver:
     async def _resolve(
         self, connection: asyncpg.Connection, events: list[Event], known: list[_Known]
     ) -> tuple[list[Resolved], list[Refusal]]:
-        aliases = _aliases(events, known)
+        cells = self._ids.cells
+        resolved = _refer(events, known, cells)
+        if resolved is not None:
+            return resolved, []
+        await self._name(connection, events, known, cells)
+        resolved = _refer(events, known, cells, has_all=True) or []
+        pairs = zip(events, resolved, strict=True)
+        return resolved, over_limit((event, each.alias, each.cell) for event, each in pairs)
+
+    async def _name(
+        self,
+        connection: asyncpg.Connection,
+        events: list[Event],
+        known: list[_Known],
+        cells: dict[CellKey, int],
+    ) -> None:
+        """Finds or adds the notebooks and cells that the events name and that are not known."""
         missing = {
             (each.place.class_id, event.notebook): each.place.student
-            for event, each, alias in zip(events, known, aliases, strict=True)
-            if alias is None and event.notebook
+            for event, each in zip(events, known, strict=True)
+            if event.notebook and event.notebook not in each.aliases
         }
         if missing:
-            await self._ids.add_aliases(connection, missing)
-            aliases = _aliases(events, known)
-        places = [each.place for each in known]
-        cells = await self._ids.cells(connection, events, places, aliases)
-        unnamed: list[Refusal] = []
-        if None in cells:
-            unnamed = over_limit(events, places, aliases, cells)
-        resolved = []
-        for event, (place, sender, _, _), alias, cell in zip(
-            events, known, aliases, cells, strict=True
-        ):
-            event.class_id = place.class_id
-            at, received_at, offset = event.time, event.received_at, sender.offset
-            if offset:
-                if at == received_at:  # it has no time of its own
-                    offset = 0
-                at += offset * _MICROSECOND
-            if at > received_at:
-                at = received_at
-            session = sender.id if event.session else None
-            resolved.append(Resolved(place, session, alias, cell, offset, at))
-        return resolved, unnamed
+            aliases = {each.place.class_id: each.aliases for each in known}
+            await self._ids.add_aliases(connection, missing, aliases)
+        rows: dict[CellKey, Row] = {}
+        for event, each in zip(events, known, strict=True):
+            alias, cell = each.aliases.get(event.notebook or ""), event.cell
+            if alias and cell and (alias, cell) not in cells:
+                place = each.place
+                numbers = place.student, place.class_id
+                rows[alias, cell] = (*numbers, alias, cell, event.cell_type, event.cell_index)
+        if rows:
+            await self._ids.add_cells(connection, rows, cells)
 
 
-def _aliases(events: list[Event], known: list[_Known]) -> list[int | None]:
-    """The ids of the notebooks as the events name them; None where that is not known."""
-    return [
-        each.aliases.get(event.notebook or "") for event, each in zip(events, known, strict=True)
-    ]
+def _refer(
+    events: list[Event], known: list[_Known], cells: dict[CellKey, int], has_all: bool = False
+) -> list[Resolved] | None:
+    """What the events refer to, whose class it sets; None if some name is not known.
+
+    With `has_all` such names are beyond a student's limit, and have no id.
+    """
+    resolved = []
+    for event, (place, sender, aliases, _) in zip(events, known, strict=True):
+        notebook, name, cell = event.notebook, event.cell, None
+        alias = aliases.get(notebook) if notebook else None
+        if alias and name:
+            cell = cells.get((alias, name))
+        if cell is None and not has_all and (name if alias else notebook):
+            return None
+        event.class_id = place.class_id
+        at, received_at, offset = event.time, event.received_at, sender.offset
+        if offset:
+            if at == received_at:  # it has no time of its own
+                offset = 0
+            at += offset * _MICROSECOND
+        if at > received_at:
+            at = received_at
+        session = sender.id if event.session else None
+        resolved.append(Resolved(place, session, alias, cell, offset, at))
+    return resolved
 
 
 def _with_same_sender(events: list[Event], chosen: list[int]) -> list[int]:

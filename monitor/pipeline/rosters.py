@@ -206,16 +206,17 @@ async def note_refusals(connection: asyncpg.Connection, found: list[Refusal]) ->
         await refusals.note(connection, refusal.reason, {refusal.class_id: refusal.counts})
 
 
-def over_limit(
-    events: list[Event], places: list[Place], aliases: list[int | None], cells: list[int | None]
-) -> list[Refusal]:
-    """What pages of classes are to say of names beyond a student's limit: they have no id."""
+def over_limit(named: Iterable[tuple[Event, int | None, int | None]]) -> list[Refusal]:
+    """What pages of classes are to say of names beyond a student's limit.
+
+    `named` are events with the ids of their notebooks and cells.
+    """
     unnamed: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
-    for event, place, alias, cell in zip(events, places, aliases, cells, strict=True):
+    for event, alias, cell in named:
         if event.notebook and alias is None:
-            unnamed[place.class_id, "too_many_notebooks"][event.student] += 1
+            unnamed[event.class_id, "too_many_notebooks"][event.student] += 1
         elif event.cell and alias and cell is None:
-            unnamed[place.class_id, "too_many_cells"][event.student] += 1
+            unnamed[event.class_id, "too_many_cells"][event.student] += 1
     return [Refusal(*key, counts) for key, counts in sorted(unnamed.items())]
 
 
