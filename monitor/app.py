@@ -60,7 +60,15 @@ def create_app(
     event_bodies = EventBodies(
         settings.max_request_bytes, settings.queue_max_bytes, settings.backend_cors_origins
     )
-    intake = events.Intake(components.queue, event_bodies, settings.max_request_events, gate.admit)
+    components.shares.add(bodies.held, bodies.gunzips)
+    components.shares.add(event_bodies.held, event_bodies.gunzips, event_bodies.large)
+    intake = events.Intake(
+        queue=components.queue,
+        bodies=event_bodies,
+        max_events=settings.max_request_events,
+        admit=gate.admit,
+        refund=gate.refund,
+    )
     api = Api(prefix, bodies, components.database, components.reads, address=settings.public_url)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))

@@ -51,6 +51,7 @@ from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.spool.entries import Spool
 from monitor.pipeline.store import Store
 from monitor.settings import Settings
+from monitor.shares import SharesReport
 from monitor.timeseries.deletion import PointDeletions
 from monitor.timeseries.influx import InfluxSink, Target
 from monitor.timeseries.outbox import PointsOutbox
@@ -99,6 +100,10 @@ class Components:
         self.keyring = Keyring(self.database, keys, settings.daily_events)
         self.access_report = AccessReport(self.database)
         self.gate = Gate(*_access(settings, self.keyring), self.access_report)
+        self.shares = SharesReport()
+        self.shares.add(self.queue)
+        if people := self.gate.authenticator.hub:
+            self.shares.add(people.turns)
         self.counting = Counting(self.database, self._is_busy)
         self.withdrawing = Withdrawing(self.database, influx_target(settings) is not None)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
@@ -159,6 +164,7 @@ class Components:
             self.reads,
             self.keyring,
             self.access_report,
+            self.shares,
             influx,
             PointDeletions(pool, influx) if influx else None,
             broker,

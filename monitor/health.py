@@ -65,6 +65,12 @@ class ConsumersHealth(ComponentHealth, kw_only=True):
     alive: int = 0
 
 
+class SharesHealth(ComponentHealth, kw_only=True):
+    """`refused` counts, by what there are shares of, how often a caller was at their bound."""
+
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
+
+
 class Counts(msgspec.Struct):
     """received = stored + duplicates + rejected + spooled + pending + withdrawn, each in items.
 
@@ -106,6 +112,7 @@ class Health(msgspec.Struct, kw_only=True):
     consumers: int
     sockets: int
     ledger: LedgerHealth
+    shares: SharesHealth
     jobs: dict[str, ComponentHealth]
 
 

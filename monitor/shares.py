@@ -4,10 +4,13 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol
 
 from monitor.errors import OverLimit, Unavailable
+from monitor.health import SharesHealth
 
 _RETRY_AFTER = 1.0  # seconds: what is held is given back soon
+_UNBOUNDED = 1 << 62
 
 
 class Share:
@@ -67,7 +70,8 @@ class Turns:
     """
 
     def __init__(self, what: str, *, at_once: int, each: int) -> None:
-        self._share = Share(what, each=each, total=1_000_000)
+        self.what = what
+        self._share = Share(what, each=each, total=_UNBOUNDED)
         self._free = at_once
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -110,3 +114,38 @@ class Turns:
                 future.set_result(None)
                 return
         self._free += 1
+
+
+class Shared(Protocol):
+    """What callers have shares of; `refused` counts those who were at their bound."""
+
+    @property
+    def what(self) -> str: ...
+
+    @property
+    def refused(self) -> int: ...
+
+
+class SharesReport:
+    """Reports how often callers were refused more than their shares."""
+
+    name = "shares"
+
+    def __init__(self) -> None:
+        self._shared: list[Shared] = []
+
+    def add(self, *shared: Shared) -> None:
+        """Reports on these, too."""
+        self._shared += shared
+
+    async def start(self) -> None:
+        """Does nothing."""
+
+    async def stop(self, deadline: float) -> None:
+        """Does nothing."""
+
+    async def health(self) -> SharesHealth:
+        refused: Counter[str] = Counter()
+        for each in self._shared:
+            refused[each.what] += each.refused
+        return SharesHealth("ok", refused=dict(refused))

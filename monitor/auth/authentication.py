@@ -10,9 +10,10 @@ from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
 from monitor.auth.principal import NOBODY, OPEN, Principal
 from monitor.auth.tokens import Tokens
-from monitor.errors import Unauthenticated
+from monitor.errors import OverLimit, Unauthenticated, Unavailable
 
 RECHECK_INTERVAL = 20.0  # seconds between checks of a token, and of an open socket's channels
+_GRACE = 60.0  # seconds
 _MAX_CACHED = 10_000  # tokens
 
 
@@ -26,7 +27,8 @@ class Cached(NamedTuple):
 class Authenticator:
     """Verifies credentials. Without `tokens` and `hub` the server is open to everybody.
 
-    A token that was verified is trusted for RECHECK_INTERVAL.
+    A token that was verified is trusted for RECHECK_INTERVAL, and where it can't be verified again,
+    because the provider is slow or asked too much, for _GRACE longer.
     """
 
     def __init__(
@@ -35,11 +37,14 @@ class Authenticator:
         self.keyring = keyring
         self.is_open = tokens is None and hub is None
         self._tokens = tokens
-        self._hub = hub
+        self.hub = hub
         self._cache: OrderedDict[bytes, Cached] = OrderedDict()
 
-    async def principal(self, credential: Credential | None) -> Principal:
-        """The caller. Raises Unauthenticated, and Unavailable if it can't be verified now."""
+    async def principal(self, credential: Credential | None, payer: str) -> Principal:
+        """The caller; `payer` is charged for a look-up at a provider.
+
+        Raises Unauthenticated, and OverLimit or Unavailable if it can't be verified now.
+        """
         if credential is None:
             return OPEN if self.is_open else NOBODY
         if credential.kind == "key":
@@ -48,26 +53,32 @@ class Authenticator:
         elif self.is_open:
             return OPEN
         else:
-            principal = await self._person(credential.text)
+            principal = await self._person(credential.text, payer)
         if principal.expires <= time.time():
             raise Unauthenticated("This credential has expired")
         return principal
 
-    async def _person(self, token: str) -> Principal:
+    async def _person(self, token: str, payer: str) -> Principal:
         hashed, now = sha256(token.encode()).digest(), time.time()
         cached = self._cache.get(hashed)
         if cached is None or cached.until <= now:
-            cached = Cached(await self._verify(token), now + RECHECK_INTERVAL)
+            try:
+                principal = await self._verify(token, payer)
+            except (Unavailable, OverLimit):
+                if cached and now < cached.until + _GRACE:
+                    return cached.principal
+                raise
+            cached = Cached(principal, now + RECHECK_INTERVAL)
             self._cache[hashed] = cached
             self._cache.move_to_end(hashed)
             if len(self._cache) > _MAX_CACHED:
                 self._cache.popitem(last=False)
         return cached.principal
 
-    async def _verify(self, token: str) -> Principal:
+    async def _verify(self, token: str, payer: str) -> Principal:
         is_jwt = token.count(".") == 2
-        if self._tokens and (is_jwt or not self._hub):
+        if self._tokens and (is_jwt or not self.hub):
             return await self._tokens.principal(token)
-        if self._hub and not (is_jwt and self._tokens):
-            return await self._hub.principal(token)
+        if self.hub and not (is_jwt and self._tokens):
+            return await self.hub.principal(token, payer)
         raise Unauthenticated("Unsupported token type")

@@ -13,7 +13,7 @@ from monitor.auth.call import Call
 from monitor.auth.limits import Limiter, network_of
 from monitor.auth.origins import Origins
 from monitor.auth.permissions import ROUTES, Permission
-from monitor.auth.principal import Principal
+from monitor.auth.principal import NOBODY, Principal
 from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated
 from monitor.events.event import Payload
 
@@ -50,27 +50,35 @@ class Gate:
         if not permission.ingest:
             self.origins.check(scope)
         try:
-            if self.limiter:
-                address = self.limiter.allowances[call.host]
-                address.ask()
-            principal = await self.caller(scope)
-            if self.limiter and principal.role != "anyone":
-                own = self.limiter.allowances[principal]
-                own.ask()
-                call.allowances = (address, own)
+            call.principal = principal = await self._caller(scope)
+            if self.limiter and not permission.uncounted:
+                call.allowances = self.limiter.of(principal, call.payer)
+                for allowance in call.allowances:
+                    allowance.ask()
         except (Unauthenticated, OverLimit) as error:
             if permission.ingest:
                 self._report(scope, error)
             raise
-        call.principal = principal
         call.rule = permission.rule(principal.role)
         if call.rule is None:
             raise _refusal(principal)
 
+    async def _caller(self, scope: Scope) -> Principal:
+        """A credential that is refused counts for its address, as none does."""
+        try:
+            return await self.caller(scope)
+        except Unauthenticated:
+            call: Call = scope["call"]
+            if self.limiter and not call.permission.uncounted:
+                for allowance in self.limiter.of(NOBODY, call.payer):
+                    allowance.ask()
+            raise
+
     async def caller(self, scope: Scope) -> Principal:
         """Raises Unauthenticated, and Unavailable when a credential can't be verified now."""
-        in_url = scope["call"].ingest or scope["path"].startswith(_TOKENS_IN_URL)
-        return await self.authenticator.principal(credentials.find(scope, in_url))
+        call: Call = scope["call"]
+        in_url = call.ingest or scope["path"].startswith(_TOKENS_IN_URL)
+        return await self.authenticator.principal(credentials.find(scope, in_url), call.payer)
 
     @contextmanager
     def socket(self, principal: Principal) -> Iterator[None]:
@@ -87,13 +95,19 @@ class Gate:
             for allowance in call.allowances:
                 allowance.spend(count, size)
             if principal.role == "key":
-                self.authenticator.keyring.count(principal, count)
+                self.authenticator.keyring.count(principal, call.payer, count)
         except OverLimit as error:
             self._report(scope, error, count)
             raise
         if principal.class_id is not None and principal.student is None:
             address = network_of(_host(scope))
             self.report.shared_ids.compare(principal.class_id, address, payload.events)
+
+    def refund(self, scope: Scope, events: int) -> None:
+        """Takes duplicates out of the day's quota: a retry costs nothing."""
+        call: Call = scope["call"]
+        if events and call.principal.role == "key":
+            self.authenticator.keyring.count(call.principal, call.payer, -events)
 
     def _report(self, scope: Scope, error: MonitorError, events: int = 1) -> None:
         """Reports that a request with an ingest key was refused."""

@@ -8,9 +8,11 @@ import msgspec
 
 from monitor.auth.principal import Principal, Role, person
 from monitor.errors import Unauthenticated, Unavailable
+from monitor.shares import Turns
 
 _TIMEOUT = 3.0  # seconds to wait for a turn and the answer
 _MAX_REQUESTS = 8  # at a time, so that unknown tokens don't flood the Hub
+_MAX_REQUESTS_OF_ADDRESS = 4  # at work or waiting; a class that signs in does so over seconds
 
 
 class HubUser(msgspec.Struct):
@@ -28,11 +30,20 @@ class JupyterHubClient:
 
     url: str
     instructors: str
-    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_REQUESTS))
+    turns: Turns = field(
+        default_factory=lambda: Turns(
+            "tokens to ask JupyterHub for",
+            at_once=_MAX_REQUESTS,
+            each=_MAX_REQUESTS_OF_ADDRESS,
+        )
+    )
 
-    async def principal(self, token: str) -> Principal:
-        """The token's owner. Raises Unauthenticated, and Unavailable if the Hub doesn't answer."""
-        user = await self._ask(token)
+    async def principal(self, token: str, payer: str) -> Principal:
+        """The token's owner; `payer` is charged for the look-up.
+
+        Raises Unauthenticated, Unavailable if the Hub doesn't answer, and OverLimit.
+        """
+        user = await self._ask(token, payer)
         if user.kind != "user":
             raise Unauthenticated("The token is a service's, not a user's")
         return person(self._role(user), user.name)
@@ -42,12 +53,12 @@ class JupyterHubClient:
             return "admin"
         return "instructor" if self.instructors in user.groups else "student"
 
-    async def _ask(self, token: str) -> HubUser:
+    async def _ask(self, token: str, payer: str) -> HubUser:
         headers = {"Authorization": f"token {token}"}
         try:
             async with (
                 asyncio.timeout(_TIMEOUT),
-                self._turns,
+                self.turns.turn(payer),
                 aiohttp.ClientSession() as session,
                 session.get(f"{self.url}/user", headers=headers, allow_redirects=False) as answer,
             ):

@@ -84,9 +84,12 @@ class Keyring:
             return principal
         raise Unauthenticated("This ingest key is unknown, or revoked")
 
-    def count(self, caller: Principal, events: int) -> None:
-        """Counts events of a key or a token. Raises OverLimit beyond the daily quota."""
-        self._usage.count(caller, events)
+    def count(self, caller: Principal, payer: str, events: int) -> None:
+        """Counts events of a key or a token; fewer than none are taken back.
+
+        Raises OverLimit beyond the daily quota of the credential, or of the payer.
+        """
+        self._usage.count(caller, payer, events)
 
     async def refresh(self) -> None:
         """Writes the usage, and reads the keys and tokens that have changed. Raises Unavailable."""

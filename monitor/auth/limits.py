@@ -1,4 +1,4 @@
-"""Rate limits of callers and addresses, per minute, and the limit of open sockets."""
+"""Rate limits of callers, per minute, and the limit of open sockets."""
 
 import time
 from collections import Counter
@@ -20,7 +20,7 @@ _BYTES_PER_EVENT = 3_600
 
 
 class Rates(NamedTuple):
-    """What one caller and one address may send in a minute."""
+    """What one caller may send in a minute."""
 
     requests: int
     events: int
@@ -33,12 +33,23 @@ def rates_for(events: int) -> Rates:
 
 
 class Limiter:
-    """Counts what callers and addresses do, in one replica, by fixed windows of a minute."""
+    """Counts what callers do, in one replica, by fixed windows of a minute.
+
+    An address counts for who has no credential. A key that a class shares has two allowances, for
+    itself and, half as large, for the address: others still have the rest.
+    """
 
     def __init__(self, rates: Rates, sockets: int = MAX_SOCKETS) -> None:
         self._max_sockets = sockets
-        self.allowances = Allowances(rates)
+        self._callers = Allowances(rates)
+        self._addresses = Allowances(Rates(*((amount + 1) // 2 for amount in rates)))
         self._sockets: Counter[str] = Counter()
+
+    def of(self, principal: Principal, payer: str) -> "tuple[Allowance, ...]":
+        """The allowances of a call; `payer` is the call's."""
+        if payer == principal.key or principal.role in ("anyone", "admin"):
+            return (self._callers[payer],)
+        return self._addresses[payer], self._callers[principal.key]
 
     @contextmanager
     def socket(self, key: str) -> Iterator[None]:
@@ -54,31 +65,25 @@ class Limiter:
                 del self._sockets[key]
 
 
-class Allowances(dict[str | Principal, "Allowance"]):
-    """The allowance of each address and of each caller, created at the first request.
-
-    Addresses of one network share an allowance, and so do all credentials of one caller.
-    """
+class Allowances(dict[str, "Allowance"]):
+    """The allowance of each caller, created at the first request."""
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
-        self._by_key: dict[str, Allowance] = {}
         self._prune_at = _MAX_ALLOWANCES
 
-    def __missing__(self, caller: str | Principal) -> "Allowance":
-        if len(self) >= _MAX_ALLOWANCES:
-            self.clear()  # `_by_key` still has those in use
-        if len(self._by_key) >= self._prune_at:
+    def __missing__(self, caller: str) -> "Allowance":
+        if len(self) >= self._prune_at:
             now = time.monotonic()
-            self._by_key = {key: each for key, each in self._by_key.items() if each.ends > now}
-            self._prune_at = max(_MAX_ALLOWANCES, 2 * len(self._by_key))
-        key = f"address {network_of(caller)}" if isinstance(caller, str) else caller.key
-        allowance = self[caller] = self._by_key.setdefault(key, Allowance(self._rates))
+            for ended in [key for key, each in self.items() if each.ends <= now]:
+                del self[ended]
+            self._prune_at = max(_MAX_ALLOWANCES, 2 * len(self))
+        allowance = self[caller] = Allowance(self._rates)
         return allowance
 
 
 class Allowance:
-    """The remaining allowance of a caller, or an address, in the present window.
+    """The remaining allowance of a caller in the present window.
 
     The window begins with the first request after the one before has ended, at `ends` (by
     `time.monotonic`). Refused requests aren't counted.

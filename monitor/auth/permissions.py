@@ -28,7 +28,10 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Permission(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may make a call. On `ingest` routes any origin may, and limits are answered by 503."""
+    """Who may make a call. On `ingest` routes any origin may, and limits are answered by 503.
+
+    Calls that are `uncounted` have no limit: to refuse them would cost as much as to answer them.
+    """
 
     anyone: Rule | None = None
     key: Rule | None = None
@@ -36,6 +39,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     instructor: Rule | None = None
     admin: Rule | None = None
     ingest: bool = False
+    uncounted: bool = False
 
     def rule(self, role: Role) -> Rule | None:
         """The rule of a role; None where it may not make the call."""
@@ -74,7 +78,7 @@ ASSIGN = Rule(
 _INGEST = Permission(
     key=YES, student=AS_THEMSELVES, instructor=AS_THEMSELVES, admin=YES, ingest=True
 )
-_PROBE = Permission(anyone=YES, key=YES, student=YES, instructor=YES, admin=YES)
+_PROBE = Permission(anyone=YES, key=YES, student=YES, instructor=YES, admin=YES, uncounted=True)
 _HEALTH = Permission(anyone=PLAIN, key=PLAIN, student=PLAIN, instructor=PLAIN, admin=YES)
 _PEOPLE = Permission(student=YES, instructor=YES, admin=YES)
 _MEMBERS = Permission(student=THEIRS, instructor=THEIRS, admin=YES)

@@ -13,6 +13,8 @@ class Usage:
 
     They are counted in memory and written every few seconds: replicas together may exceed the quota
     by what they take in that time. The sums of those that come near the quota are read each time.
+
+    Of a key that a class shares, one address has half of the day's quota, at each replica.
     """
 
     def __init__(self, database: Database, daily_events: int) -> None:
@@ -21,16 +23,26 @@ class Usage:
         self._unwritten: dict[str, int] = {}
         self._today: dict[str, int] = {}
         self._day = date.min
+        self._by_payer: dict[str, int] = {}  # of keys that a class shares
 
-    def count(self, caller: Principal, events: int) -> None:
-        """Counts events of a key or a token. Raises OverLimit beyond the daily quota."""
-        name = caller.name
+    def count(self, caller: Principal, payer: str, events: int) -> None:
+        """Counts events of a key or a token; fewer than none are taken back.
+
+        Raises OverLimit beyond the daily quota of the credential, or of the payer.
+        """
+        name, is_shared = caller.name, payer != caller.key
         unwritten = self._unwritten.get(name, 0) + events
-        if unwritten + self._today.get(name, 0) > self._daily_events:
-            now = datetime.now(UTC)
-            left = 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
-            raise OverLimit(f"At most {self._daily_events} events a day with one key", left)
+        own = self._by_payer.get(payer, 0) + events if is_shared else 0
+        if events > 0:
+            if unwritten + self._today.get(name, 0) > self._daily_events:
+                raise _over(f"At most {self._daily_events} events a day with one key")
+            if 2 * own > self._daily_events:
+                raise _over(
+                    f"At most {self._daily_events // 2} events a day with one key from one address"
+                )
         self._unwritten[name] = unwritten
+        if is_shared:
+            self._by_payer[payer] = own
 
     async def write(self) -> None:
         """Adds what was counted to PostgreSQL, and reads the sums. Raises Unavailable."""
@@ -57,8 +69,14 @@ class Usage:
             if day != self._day:
                 sums = await connection.fetch(_SELECT_ALL)
         if day != self._day:
-            self._today, self._day = {}, day
+            self._today, self._day, self._by_payer = {}, day, {}
         self._today.update(sums)
+
+
+def _over(message: str) -> OverLimit:
+    """Until the next day."""
+    now = datetime.now(UTC)
+    return OverLimit(message, 86_400 - (now.hour * 3600 + now.minute * 60 + now.second))
 
 
 _TODAY = "SELECT (now() AT TIME ZONE 'UTC')::date"

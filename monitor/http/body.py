@@ -1,16 +1,17 @@
 """Reads a request's body: checks its type, limits its size, decompresses gzip."""
 
-import asyncio
 import zlib
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
 
-from monitor.errors import ClientGone, MonitorError, TooLarge, Unavailable, Unsupported
+from monitor.errors import ClientGone, MonitorError, TooLarge, Unsupported
+from monitor.shares import Share, Turns
 
 JSON = "application/json"
 THREAD_THRESHOLD_BYTES = 512 * 1024  # larger bodies are decoded in a thread
 _MAX_GUNZIPS = 4  # at the same time
+_MAX_GUNZIPS_OF_CALLER = 64  # at work or waiting; a class's key may stand for many students
 _MAX_MEMBERS = 16  # of a gzip body; each copies the rest, so many small ones would be slow
 
 
@@ -21,23 +22,23 @@ class BrokenGzip(MonitorError):
 class BodyReader:
     """Reads bodies of at most `max_bytes` each, before and after decompression.
 
-    All incomplete bodies together take at most `max_held` bytes, so that memory is bounded however
-    many clients send slowly.
+    All incomplete bodies together take at most `max_held` bytes, those of one caller half of that,
+    so that memory is bounded however many clients send slowly, and some is left for the others.
     """
 
     default_type = ""  # the type of a body that names none; empty: the one wanted
 
     def __init__(self, max_bytes: int, max_held: int) -> None:
         self.max_bytes = max_bytes
-        self._max_held = max_held
-        self._held = 0
-        self._gunzips = asyncio.Semaphore(_MAX_GUNZIPS)
+        each = max(max_bytes, max_held // 2)
+        self.held = Share("bytes of requests", each=each, total=max_held)
+        self.gunzips = Turns("gzip bodies", at_once=_MAX_GUNZIPS, each=_MAX_GUNZIPS_OF_CALLER)
 
     async def read(self, scope: Scope, receive: Receive, media_type: str = JSON) -> bytes:
         """The body, decompressed.
 
-        Raises Unsupported, TooLarge, BrokenGzip, ClientGone, and Unavailable when incomplete bodies
-        take too much memory.
+        Raises Unsupported, TooLarge, BrokenGzip, ClientGone, and OverLimit or Unavailable when
+        incomplete bodies, of the caller or of all, take too much memory.
         """
         headers = dict(scope["headers"])
         default = self.default_type or media_type
@@ -61,6 +62,7 @@ class BodyReader:
     ) -> bytes:
         parts: list[bytes] = []
         size = held = 0
+        payer = scope["call"].payer
         try:
             while True:
                 if message["type"] == "http.disconnect":
@@ -70,8 +72,8 @@ class BodyReader:
                 if size > self.max_bytes:
                     self._grow(scope, size)
                 else:
+                    self.held.take(payer, len(parts[-1]))
                     held = size
-                    self._hold(len(parts[-1]))
                 if not message.get("more_body"):
                     break
                 message = await receive()
@@ -79,7 +81,8 @@ class BodyReader:
             parts.clear()
             return await self._inflated(scope, body) if gzipped else body
         finally:
-            self._held -= held
+            if held:
+                self.held.give_back(payer, held)
 
     def _check_type(self, scope: Scope, sent: str, media_type: str) -> None:
         """Raises Unsupported: bodies of another type than the one wanted are not read."""
@@ -89,16 +92,11 @@ class BodyReader:
         """Raises TooLarge: no body may be larger than `max_bytes`."""
         raise too_large(self.max_bytes)
 
-    def _hold(self, size: int) -> None:
-        self._held += size
-        if self._held > self._max_held:
-            raise Unavailable(f"{self._held} bytes of requests are being received")
-
     async def _inflated(self, scope: Scope, body: bytes) -> bytes:
-        return await self._gunzip(body, self.max_bytes)
+        return await self._gunzip(scope, body, self.max_bytes)
 
-    async def _gunzip(self, body: bytes, max_bytes: int) -> bytes:
-        async with self._gunzips:
+    async def _gunzip(self, scope: Scope, body: bytes, max_bytes: int) -> bytes:
+        async with self.gunzips.turn(scope["call"].payer):
             return await run_in_threadpool(_gunzip, body, max_bytes)
 
 

@@ -3,8 +3,9 @@
 from starlette.types import Scope
 
 from monitor.auth.origins import Origins
-from monitor.errors import TooLarge, Unavailable
+from monitor.errors import TooLarge
 from monitor.http.body import BodyReader
+from monitor.shares import Share
 
 _TEXT = "text/plain"
 _LARGE = 3  # times `max_bytes`, the most that a body of one event may have
@@ -26,12 +27,12 @@ class EventBodies(BodyReader):
         super().__init__(max_bytes, max_held)
         self.max_large_bytes = _LARGE * max_bytes
         self._origins = None if "*" in origins else Origins(origins, loopback_only=False)
-        self._holders: list[str] = []
+        self.large = Share(f"bodies of more than {max_bytes} bytes", each=1, total=_MAX_LARGE)
 
     def release(self, scope: Scope) -> None:
         """Makes room for other large bodies, once this call's is decoded, or was not read."""
         if _HOLDER in scope:
-            self._holders.remove(scope.pop(_HOLDER))
+            self.large.give_back(scope.pop(_HOLDER))
 
     def _check_type(self, scope: Scope, sent: str, media_type: str) -> None:
         """Raises Unsupported, and Forbidden if text comes from a page of another origin."""
@@ -41,7 +42,7 @@ class EventBodies(BodyReader):
             self._origins.check(scope)
 
     def _grow(self, scope: Scope, size: int) -> None:
-        """Raises TooLarge, and Unavailable if the caller, or all, have too many large bodies."""
+        """Raises TooLarge, OverLimit or Unavailable if the caller or all have large ones."""
         if size > self.max_large_bytes:
             raise TooLarge(
                 f"The body is larger than the limit, {self.max_bytes} bytes,"
@@ -49,11 +50,9 @@ class EventBodies(BodyReader):
             )
         if _HOLDER in scope:
             return
-        caller = scope["call"].payer
-        if len(self._holders) >= _MAX_LARGE or caller in self._holders:
-            raise Unavailable(f"Bodies of more than {self.max_bytes} bytes are being received")
-        self._holders.append(caller)
-        scope[_HOLDER] = caller
+        payer = scope["call"].payer
+        self.large.take(payer)
+        scope[_HOLDER] = payer
 
     async def _inflated(self, scope: Scope, body: bytes) -> bytes:
         try:
@@ -61,7 +60,7 @@ class EventBodies(BodyReader):
         except TooLarge:
             self._grow(scope, self.max_bytes + 1)
         try:
-            return await self._gunzip(body, self.max_large_bytes)
+            return await self._gunzip(scope, body, self.max_large_bytes)
         except TooLarge:
             self._grow(scope, self.max_large_bytes + 1)
             raise

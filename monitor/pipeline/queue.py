@@ -5,10 +5,12 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from monitor.errors import QueueFull
+from monitor.errors import OverLimit, QueueFull
 from monitor.events.event import Payload, Rejected
 
 _LINGER_BELOW = 16  # requests; where more wait already, a batch doesn't linger
+_MOST_OF_PAYER = 0.5  # of the room
+_RETRY_AFTER = 1.0  # seconds
 _MAX_BATCH_BYTES = 4 * 1024 * 1024  # a batch this large is closed
 
 
@@ -22,14 +24,20 @@ class Receipt(msgspec.Struct):
 
 
 class PendingRequest:
-    """A request's payload, size in bytes, arrival (event loop's clock), and future receipt."""
+    """A request's payload, its payer, size in bytes, arrival (event loop's clock) and receipt."""
 
-    __slots__ = ("arrived", "bytes", "payload", "receipt")
+    __slots__ = ("arrived", "bytes", "payer", "payload", "receipt")
 
     def __init__(
-        self, payload: Payload, size: int, arrived: float, receipt: asyncio.Future[Receipt]
+        self,
+        payload: Payload,
+        payer: str,
+        size: int,
+        arrived: float,
+        receipt: asyncio.Future[Receipt],
     ) -> None:
         self.payload = payload
+        self.payer = payer
         self.bytes = size
         self.arrived = arrived
         self.receipt = receipt
@@ -48,12 +56,19 @@ class PendingRequest:
 
 
 class EventQueue:
-    """Requests that wait or are being stored, bounded by their events and by their bytes."""
+    """Requests that wait or are being stored, bounded by their events and by their bytes.
+
+    One payer's take at most half of the room, so that the others' are taken meanwhile.
+    """
+
+    what = "events that wait"
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._queue: asyncio.Queue[PendingRequest] = asyncio.Queue(max_events)
         self._max_events = max_events
         self._max_bytes = max_bytes
+        self._events_of: dict[str, int] = {}  # by payer
+        self._bytes_of: dict[str, int] = {}
         self._taking = asyncio.Lock()
         self._first: PendingRequest | None = None  # of the batch that is being taken
         self._empty = asyncio.Event()
@@ -61,6 +76,7 @@ class EventQueue:
         self.events = 0
         self.bytes = 0
         self.received = 0
+        self.refused = 0  # requests, because of their payer's others
         self.closed = False
 
     @property
@@ -68,20 +84,33 @@ class EventQueue:
         """Whether `put` would refuse any request, because of its events or its bytes."""
         return self.events >= self._max_events or self.bytes >= self._max_bytes
 
-    def put(self, payload: Payload, size: int) -> Awaitable[Receipt]:
+    def put(self, payload: Payload, size: int, payer: str = "") -> Awaitable[Receipt]:
         """Accepts a request of `size` bytes at once; its receipt comes when it is on disk.
 
-        Raises QueueFull, and the receipt raises Unavailable: the same request may succeed later.
+        Raises OverLimit if too much of the payer's waits, QueueFull if too much does, and the
+        receipt raises Unavailable: the same request may succeed later.
         """
         if self.closed:
             raise QueueFull("The server is stopping")
         count = len(payload)
+        events, held = self._events_of.get(payer, 0), self._bytes_of.get(payer, 0)
+        # A payer who has nothing here may always put one request, and the server itself any.
+        has_others = bool(payer and events)
+        if (
+            has_others
+            and max((events + count) / self._max_events, (held + size) / self._max_bytes)
+            > _MOST_OF_PAYER
+        ):
+            self.refused += 1
+            raise OverLimit(f"{events} of your events are waiting to be stored", _RETRY_AFTER)
         if self.events + count > self._max_events:
             raise QueueFull(f"{self.events} events are waiting to be stored")
         if self.bytes + size > self._max_bytes:
             raise QueueFull(f"{self.bytes} bytes of events are waiting to be stored")
         loop = asyncio.get_running_loop()
-        request = PendingRequest(payload, size, loop.time(), loop.create_future())
+        request = PendingRequest(payload, payer, size, loop.time(), loop.create_future())
+        self._events_of[payer] = events + count
+        self._bytes_of[payer] = held + size
         self.received += count
         self.events += count
         self.bytes += size
@@ -113,8 +142,14 @@ class EventQueue:
 
     def release(self, request: PendingRequest) -> None:
         """Frees the room of a request that has been answered."""
-        self.events -= len(request)
+        count, payer = len(request), request.payer
+        self.events -= count
         self.bytes -= request.bytes
+        if left := self._events_of[payer] - count:
+            self._events_of[payer] = left
+            self._bytes_of[payer] -= request.bytes
+        else:
+            del self._events_of[payer], self._bytes_of[payer]
         if not self.events:
             self._empty.set()
 

@@ -38,6 +38,7 @@ class Intake(NamedTuple):
     bodies: EventBodies
     max_events: int
     admit: Callable[[Scope, Payload, int], None]
+    refund: Callable[[Scope, int], None]
 
 
 class RejectedItem(msgspec.Struct):
@@ -129,7 +130,9 @@ async def store(intake: Intake, scope: Scope, payload: Payload, size: int) -> tu
     received = len(payload)
     intake.admit(scope, payload, size)
     kept = min(size, intake.bodies.max_bytes)  # a larger body has been cut
-    receipt = await intake.queue.put(payload, kept) if received else Receipt()
+    payer = scope["call"].payer
+    receipt = await intake.queue.put(payload, kept, payer) if received else Receipt()
+    intake.refund(scope, receipt.duplicates)
     result = _result(received, receipt)
     return 422 if isinstance(result, Refused) else 202, msgspec.json.encode(result)
 

@@ -1,5 +1,6 @@
 """`/health`: the state of the server and of its components."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -22,8 +23,23 @@ class Status(msgspec.Struct):
     status: Whole
 
 
+class _Shared:
+    """One check at a time, for all who ask meanwhile: a flood of probes costs little."""
+
+    def __init__(self, check: Callable[[], Awaitable[Health]]) -> None:
+        self._check = check
+        self._running: asyncio.Future[Health] | None = None
+
+    async def __call__(self) -> Health:
+        if self._running is None or self._running.done():
+            self._running = asyncio.ensure_future(self._check())
+        return await asyncio.shield(self._running)
+
+
 def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[Operation]:
     """The probes, at the root and below the API's prefix."""
+
+    shared = _Shared(check)
 
     async def health(request: Request) -> Response:
         """Every component's state, for an administrator; for others the whole's."""
@@ -38,7 +54,7 @@ def operations(prefix: str, check: Callable[[], Awaitable[Health]]) -> Iterator[
 
     async def ready(request: Request) -> Response:
         """Whether events can be accepted."""
-        state = await check()
+        state = await shared()
         return json_response(Status(state.status), 503 if state.status == "down" else 200)
 
     for base in dict.fromkeys(("", prefix)):

@@ -22,7 +22,7 @@ strict = replica_fixture(
     JWT_SECRET=SECRET,
     REQUEST_TIMEOUT="1",
     MAX_REQUEST_BYTES=str(MAX_BYTES),
-    DAILY_EVENTS="5",
+    DAILY_EVENTS="10",
 )
 
 

@@ -47,9 +47,10 @@ async def change(postgres: Address, statement: str, *arguments: Any) -> None:
     await connection.close()
 
 
-async def posted(replica: Replica, key: str, events: int = 1) -> int:
+async def posted(replica: Replica, key: str, events: int = 1, *, address: str = "127.0.0.1") -> int:
     event = {"eventType": "help", "userId": "hanako"}
-    async with httpx.AsyncClient() as api:
+    transport = httpx.AsyncHTTPTransport(local_address=address)
+    async with httpx.AsyncClient(transport=transport) as api:
         answer = await api.post(replica.events_url, json=[event] * events, params={"key": key})
     return answer.status_code
 
@@ -82,11 +83,12 @@ async def test_a_rotated_key_ends_after_24_hours(
 async def test_a_quota_is_of_a_day_and_of_all_replicas(
     environment: dict[str, str], postgres: Address
 ) -> None:
-    secured = {**environment, "JWT_SECRET": SECRET, "DAILY_EVENTS": "5"}
+    secured = {**environment, "JWT_SECRET": SECRET, "DAILY_EVENTS": "10"}
     with Replica(secured) as replica:
         async with client(replica.url, token("root", "admin")) as api:
             key, other = [(await create(api, "/ingest-keys", name="x"))["key"] for _ in range(2)]
-        assert await posted(replica, key, 5) == 202
+        for address in ("127.0.0.2", "127.0.0.3"):  # each has half of it
+            assert await posted(replica, key, 5, address=address) == 202
         assert await posted(replica, key) == 503
         assert await posted(replica, other) == 202
     with Replica(secured) as replica:

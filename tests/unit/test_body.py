@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
-from monitor.errors import TooLarge, Unavailable
+from monitor.auth.call import Call
+from monitor.auth.permissions import Permission
+from monitor.errors import OverLimit, TooLarge, Unavailable
 from monitor.http.body import BodyReader, BrokenGzip
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-SCOPE: dict[str, Any] = {"headers": []}
-GZIP = {"headers": [(b"content-encoding", b"gzip")]}
+SCOPE: dict[str, Any] = {"headers": [], "call": Call(Permission(), host="192.0.2.1")}
+OTHER = SCOPE | {"call": Call(Permission(), host="192.0.2.2")}
+GZIP = SCOPE | {"headers": [(b"content-encoding", b"gzip")]}
 
 
 def chunks(*parts: bytes, end: asyncio.Event | None = None) -> Receive:
@@ -28,7 +31,8 @@ def chunks(*parts: bytes, end: asyncio.Event | None = None) -> Receive:
 async def test_bodies_that_come_slowly_are_held_up_to_a_bound() -> None:
     bodies, end = BodyReader(100, 150), asyncio.Event()
     slow = [
-        asyncio.create_task(bodies.read(SCOPE, chunks(b"x" * 70, b"y", end=end))) for _ in range(2)
+        asyncio.create_task(bodies.read(scope, chunks(b"x" * 70, b"y", end=end)))
+        for scope in (SCOPE, OTHER)
     ]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable, match="bytes of requests"):
@@ -36,6 +40,19 @@ async def test_bodies_that_come_slowly_are_held_up_to_a_bound() -> None:
     end.set()
     assert await asyncio.gather(*slow) == [b"x" * 70 + b"y"] * 2
     assert await bodies.read(SCOPE, chunks(b"x" * 99, b"y")) == b"x" * 99 + b"y"
+
+
+async def test_bodies_of_one_caller_leave_room_for_those_of_others() -> None:
+    bodies, end = BodyReader(100, 250), asyncio.Event()
+    slow = asyncio.create_task(bodies.read(SCOPE, chunks(b"x" * 99, b"y", end=end)))
+    await asyncio.sleep(0)
+    with pytest.raises(OverLimit, match="At most 125 bytes of requests"):
+        await bodies.read(SCOPE, chunks(b"x" * 30, b"y"))
+    assert await bodies.read(OTHER, chunks(b"x" * 99, b"y")) == b"x" * 99 + b"y"
+    end.set()
+    await slow
+    assert bodies.held.held == 0
+    assert bodies.held.refused == 1
 
 
 async def test_what_was_refused_is_held_no_more() -> None:

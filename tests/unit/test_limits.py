@@ -3,8 +3,10 @@
 import pytest
 
 from monitor.auth import limits
+from monitor.auth.call import Call
 from monitor.auth.limits import Allowances, Limiter, Rates, rates_for
-from monitor.auth.principal import Principal
+from monitor.auth.permissions import Permission
+from monitor.auth.principal import NOBODY, Principal, person
 from monitor.errors import OverLimit
 
 RATES = Rates(requests=3, events=10, bytes=100)
@@ -61,23 +63,50 @@ def test_what_is_refused_is_not_counted(clock: Clock) -> None:
         allowance.spend(1, 0)
 
 
+KEY = Principal("key", "key 1", class_id=1)
+TOKEN = Principal("key", "token 1", student="ann")
+
+
+def call(principal: Principal, host: str) -> Call:
+    return Call(Permission(), principal, host=host)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "shared"),
     [
-        ("192.0.2.1", "192.0.2.2", False),
-        ("2001:db8::1", "2001:db8::ffff", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("::ffff:192.0.2.1", "192.0.2.1", True),
-        ("", "no address", False),
-        (Principal("student", "a", 1.0), Principal("student", "a", 2.0), True),
-        (Principal("student", "1"), Principal("key", "1"), False),
+        (call(NOBODY, "192.0.2.1"), call(NOBODY, "192.0.2.2"), False),
+        (call(NOBODY, "2001:db8::1"), call(NOBODY, "2001:db8::ffff"), True),
+        (call(NOBODY, "2001:db8::1"), call(NOBODY, "2001:db8:0:1::1"), False),
+        (call(NOBODY, "::ffff:192.0.2.1"), call(NOBODY, "192.0.2.1"), True),
+        (call(NOBODY, ""), call(NOBODY, "no address"), False),
+        (call(person("student", "a", 1.0), "x"), call(person("student", "a", 2.0), "y"), True),
+        (call(person("student", "a"), "x"), call(person("student", "b"), "x"), False),
+        (call(person("student", "a"), "x"), call(NOBODY, "x"), False),
+        (call(person("student", "key 1"), "x"), call(KEY, "x"), False),
+        (call(TOKEN, "x"), call(TOKEN, "y"), True),
+        (call(KEY, "x"), call(KEY, "x"), True),
+        (call(KEY, "x"), call(KEY, "y"), False),
     ],
 )
-def test_an_allowance_is_a_networks_or_a_callers(
-    one: str | Principal, other: str | Principal, shared: bool
+def test_an_allowance_is_a_credentials_or_an_addresses(
+    one: Call, other: Call, shared: bool
 ) -> None:
-    allowances = Allowances(RATES)
-    assert (allowances[one] is allowances[other]) == shared
+    limiter = Limiter(RATES)
+    first, second = (limiter.of(each.principal, each.payer)[0] for each in (one, other))
+    assert (first is second) == shared
+
+
+def test_a_shared_key_has_an_allowance_and_each_address_half_of_it() -> None:
+    limiter = Limiter(Rates(requests=4, events=100, bytes=100))
+    here, there = (limiter.of(KEY, call(KEY, host).payer) for host in ("x", "y"))
+    assert here[1] is there[1]
+    for _ in range(2):
+        for allowance in here:
+            allowance.ask()
+    with pytest.raises(OverLimit, match="At most 2 requests"):
+        here[0].ask()
+    for allowance in there:
+        allowance.ask()
 
 
 def test_memory_is_bounded_and_nobody_gains_by_it(
@@ -96,8 +125,7 @@ def test_memory_is_bounded_and_nobody_gains_by_it(
     for number in range(20):
         allowances[f"203.0.113.{number}"].ask()
         clock.now += 60
-    assert len(allowances) <= 4
-    assert len(allowances._by_key) <= 50
+    assert len(allowances) <= 50
 
 
 def test_sockets_are_counted_while_they_are_open() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from monitor.errors import QueueFull
+from monitor.errors import OverLimit, QueueFull
 from monitor.events.event import Payload
 from monitor.pipeline.queue import EventQueue
 from tests.support.factories import make_event
@@ -49,3 +49,18 @@ async def test_a_take_that_is_cancelled_leaves_its_request_to_the_next() -> None
         batch = await queue.take(10, 0)
     assert [request.arrived for request in batch] == sorted(request.arrived for request in batch)
     assert len(batch) == 2
+
+
+async def test_one_payer_leaves_half_of_the_room_to_others() -> None:
+    queue = EventQueue(10, 100)
+    queue.put(Payload([make_event() for _ in range(8)], []), 1, "ann")  # one request always
+    with pytest.raises(OverLimit, match="8 of your events"):
+        queue.put(Payload([make_event()], []), 1, "ann")
+    queue.put(Payload([make_event()], []), 1, "ben")
+    with pytest.raises(OverLimit):
+        queue.put(Payload([make_event()], []), 50, "ben")
+    assert queue.refused == 2
+    for request in await queue.take(10, 0):
+        queue.release(request)
+    queue.put(Payload([make_event() for _ in range(4)], []), 1, "ann")
+    queue.put(Payload([make_event()], []), 1, "ann")
