@@ -1,0 +1,116 @@
+"""Attacks by WebSockets and by connections that are held."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.chaos.extension import encoded, event
+from tests.noisy.attacker import Attacker
+from tests.noisy.school import ATTACKER
+
+CHANNEL = f"progress:{ATTACKER}"
+FRAMES = 2_000  # subscriptions in a row
+BATCH = 500  # events
+OWN_EVENTS = 10_000  # in the history, before it is asked for
+DRIP = 0.5  # seconds between two bytes of a slow head
+
+
+async def old_since(attacker: Attacker) -> None:
+    """Subscribes to their own channel again and again, each time from long ago."""
+    async with _socket(attacker) as socket:
+        since = json.loads(await socket.recv())["id"]
+    for _ in range(OWN_EVENTS // BATCH):
+        await attacker.post(_own_events())
+    subscribe = {"action": "subscribe", "channels": [CHANNEL], "since": since}
+    await attacker.repeat(lambda: _send(attacker, [json.dumps(subscribe)] * FRAMES), at_once=2)
+
+
+async def commands(attacker: Attacker) -> None:
+    """Commands that have to be looked up: all that a frame can name."""
+    names = [f"progress:nobody-{number}" for number in range(1_000)]
+    frames = [
+        json.dumps({"action": "subscribe", "channels": names}),
+        json.dumps({"action": "presence", "channels": [CHANNEL] * 1_000}),
+        json.dumps({"action": "unsubscribe", "channels": names}),
+        json.dumps({"action": "ping"}),
+    ]
+    await attacker.repeat(lambda: _send(attacker, frames * 250), at_once=8)
+
+
+async def unread_sockets(attacker: Attacker) -> None:
+    """As many sockets as one may have, of which none is read while there is much to send."""
+
+    async def hold() -> None:
+        async with _socket(attacker):
+            attacker.outcomes["connected"] += 1
+            await asyncio.sleep(20)
+
+    async def post() -> None:
+        await attacker.post(_own_events())
+
+    await _together(attacker.repeat(hold, at_once=150), attacker.repeat(post, at_once=2))
+
+
+async def slow_heads(attacker: Attacker) -> None:
+    """Hundreds of requests whose heads arrive byte by byte."""
+
+    async def once() -> None:
+        with await attacker.connect() as connection:
+            reading = asyncio.create_task(connection.reader.read())
+            for byte in attacker.head("GET", "/api/v1/classes"):
+                connection.writer.write(bytes([byte]))
+                await asyncio.wait([reading], timeout=DRIP)
+                if reading.done():
+                    break
+            attacker.outcomes["closed"] += 1
+            reading.cancel()
+
+    await attacker.repeat(once, at_once=500)
+
+
+async def _send(attacker: Attacker, frames: list[str]) -> None:
+    """Opens a socket, sends the frames and reads answers meanwhile, until as many have come."""
+    async with _socket(attacker) as socket:
+
+        async def read() -> None:
+            answered = 0
+            async for text in socket:
+                message = json.loads(text)
+                if message["event"] != "execution_update":
+                    attacker.outcomes[message["event"]] += 1
+                    answered += 1
+                if answered > len(frames):  # with the answer to the connection itself
+                    return
+
+        reading = asyncio.create_task(read())
+        try:
+            for frame in frames:
+                await socket.send(frame)
+            await reading
+        finally:
+            reading.cancel()
+
+
+async def _together(*coroutines: Any) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for each in coroutines:
+            tasks.create_task(each)
+
+
+@asynccontextmanager
+async def _socket(attacker: Attacker) -> AsyncIterator[ClientConnection]:
+    """On the attacker's own channel."""
+    url = f"ws://127.0.0.1:{attacker.target.port}/ws?channels={CHANNEL}"
+    offered: Any = ["cell-monitor", f"bearer.{attacker.target.bearer}"]
+    async with connect(
+        url, proxy=None, subprotocols=offered, max_queue=4, close_timeout=1, open_timeout=30
+    ) as socket:
+        yield socket
+
+
+def _own_events() -> bytes:
+    return encoded([event(ATTACKER) | {"result": None} for _ in range(BATCH)])
