@@ -74,6 +74,7 @@ class Attacker:
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.target.port, local_addr=(address, 0)
         )
+        self.outcomes["connected"] += 1
         return Connection(reader, writer)
 
     def head(self, method: str, path: str, *fields: str) -> bytes:

@@ -60,7 +60,6 @@ class Work:
     live: dict[uuid.UUID, float] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     slowest: dict[str, float] = field(default_factory=dict)
-    reconnects: int = 0
 
 
 class Classroom:
@@ -73,6 +72,7 @@ class Classroom:
         self._school = school
         self._new_credential = new_credential
         self._api = f"{school.replica.url}/api/v1"
+        self._subscribed = asyncio.Event()
         self.work = Work()
 
     @asynccontextmanager
@@ -81,6 +81,7 @@ class Classroom:
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(_session(ROUTER))
             page = asyncio.create_task(self._watch())
+            await asyncio.wait_for(self._subscribed.wait(), TIMEOUT)
             async with asyncio.TaskGroup() as tasks:
                 for number, name in enumerate(self._school.classmates):
                     tasks.create_task(self._post(name, number, over))
@@ -174,11 +175,12 @@ class Classroom:
                         since = f"&since={message['id']}"
                         self._receive(message)
             except (ConnectionClosed, OSError, TimeoutError):
-                self.work.reconnects += 1
                 await asyncio.sleep(0.5)
 
     def _receive(self, message: dict[str, Any]) -> None:
         data = message["data"]
+        if message["event"] == "subscribed":
+            self._subscribed.set()
         if message["event"] == "execution_update" and data["userId"] != ATTACKER:
             self.work.live.setdefault(uuid.UUID(data["eventId"]), time.monotonic())
 

@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 from tests.chaos.extension import POISON, encoded, event
@@ -113,8 +113,8 @@ async def large_metadata(attacker: Attacker) -> None:
         encoded([_event() | {"metadata": dict.fromkeys(map(str, range(500)), 1)}] * BATCH),
         encoded([_event() | {"code": "x" * 40_000_000}]),
     ]
-    turns = count()
-    await attacker.repeat(lambda: attacker.post(bodies[next(turns) % len(bodies)]), at_once=6)
+    turns = cycle(bodies)
+    await attacker.repeat(lambda: attacker.post(next(turns)), at_once=6)
 
 
 async def rejected_items(attacker: Attacker) -> None:

@@ -4,12 +4,14 @@ import asyncio
 import gzip
 import json
 import socket
+from itertools import cycle
 from typing import Any
 
 from tests.noisy.attacker import JSON, Attacker, Connection
 from tests.noisy.school import ATTACKER, ROUTER
 from tests.support.lms import notebook
 
+OUTPUTS, CELLS = 10_000, 5  # the most of a cell, and of such cells, that can be handed in
 LARGE = 15_500_000  # bytes, a little less than a request may have
 OUTPUT = 100_000  # bytes of an output that is handed in
 RATE = 1_000_000  # bytes a second of a slow reader
@@ -19,32 +21,34 @@ FORMULA = "$" + r"\frac{" * 50 + "x" + "}{y}" * 50 + "$"
 
 
 async def broken_notebooks(attacker: Attacker) -> None:
-    """One cell with outputs of which each has an error."""
+    """Outputs of which each has an error: more of them than may be, and as many as may be."""
     output = b'{"output_type":"stream","name":"a","text":[1]}'
-    bodies = [_hand_in(attacker, _with_outputs(output, size)) for size in (500_000, 940_000, LARGE)]
-    turns = iter(range(1_000_000))
-    await attacker.repeat(lambda: _post(attacker, bodies[next(turns) % len(bodies)]), at_once=4)
+    contents = [_notebook(_cell(output, size // len(output))) for size in (500_000, LARGE)]
+    contents.append(_notebook(*[_cell(output, OUTPUTS)] * CELLS))
+    await _hand_in_each(attacker, contents)
 
 
 async def large_notebooks(attacker: Attacker) -> None:
-    """Valid ones, of as many outputs as fit."""
-    output = b'{"output_type":"stream","name":"stdout","text":["1"]}'
-    body = _hand_in(attacker, _with_outputs(output, LARGE))
-    await attacker.repeat(lambda: _post(attacker, body), at_once=4)
+    """Valid ones, of as many outputs as may be."""
+    text = b"x" * (LARGE // (OUTPUTS * CELLS) - 70)
+    output = b'{"output_type":"stream","name":"stdout","text":["%s"]}' % text
+    await _hand_in_each(attacker, [_notebook(*[_cell(output, OUTPUTS)] * CELLS)])
 
 
-async def many_cells(attacker: Attacker) -> None:
-    """Notebooks of empty cells, odd keys and deep metadata."""
-    deep = b'{"a":' * 500 + b"1" + b"}" * 500
+async def odd_notebooks(attacker: Attacker) -> None:
+    """Cells of deep metadata, of keys that nobody knows, of empty lines; and far too many cells."""
+    deep = b'{"a":' * 200 + b"1" + b"}" * 200
     cells = [
-        b'{"cell_type":"markdown","metadata":{},"source":""}',
         b'{"cell_type":"?","metadata":{"x":%s},"source":[1],"y":0}' % deep,
         b'{"cell_type":"code","id":"%s","metadata":{},"source":[%s],"outputs":[]}'
-        % (b"i" * 200, b'"",' * 1000 + b'""'),
+        % (b"i" * 200, b'"",' * 300 + b'""'),
+        b'{"cell_type":"markdown","metadata":{%s},"source":""}'
+        % b",".join(b'"%d":0' % number for number in range(150)),
     ]
-    bodies = [_hand_in(attacker, _with_cells(cell)) for cell in cells]
-    turns = iter(range(1_000_000))
-    await attacker.repeat(lambda: _post(attacker, bodies[next(turns) % len(bodies)]), at_once=4)
+    contents = [_notebook(*[cell] * (OUTPUTS - 1)) for cell in cells]
+    empty = b'{"cell_type":"markdown","metadata":{},"source":""}'
+    contents.append(_notebook(*[empty] * (LARGE // len(empty) - 10_000)))
+    await _hand_in_each(attacker, contents)
 
 
 async def small_notebooks(attacker: Attacker) -> None:
@@ -112,10 +116,10 @@ async def stalled_bodies(attacker: Attacker) -> None:
     length = f"Content-Length: {16_600_000}"
     part = b'{"assignment_id":' + b" " * 16_500_000
     paths = ["/api/v1/submissions"] * 8 + ["/api/v1/events"] * 4
-    turns = iter(range(1_000_000))
+    turns = cycle(paths)
 
     async def once() -> None:
-        path = paths[next(turns) % len(paths)]
+        path = next(turns)
         with await attacker.connect() as connection:
             head = attacker.head("POST", path, length, "Content-Type: application/json")
             connection.writer.write(head + part)
@@ -125,9 +129,14 @@ async def stalled_bodies(attacker: Attacker) -> None:
     await attacker.repeat(once, at_once=len(paths))
 
 
-async def _post(attacker: Attacker, body: bytes) -> int:
-    status, _ = await attacker.ask("POST", "/submissions", data=body, headers=JSON)
-    return status
+async def _hand_in_each(attacker: Attacker, contents: list[bytes]) -> None:
+    """In turn, four at the same time."""
+    bodies = cycle([_hand_in(attacker, content) for content in contents])
+    await attacker.repeat(lambda: _post(attacker, next(bodies)), at_once=4)
+
+
+async def _post(attacker: Attacker, body: bytes) -> None:
+    await attacker.ask("POST", "/submissions", data=body, headers=JSON)
 
 
 async def _submit(attacker: Attacker, content: bytes) -> int:
@@ -144,7 +153,7 @@ async def _submit(attacker: Attacker, content: bytes) -> int:
 async def _large_answer(attacker: Attacker) -> bytes:
     """A request for a submission of one's own."""
     output = b'{"output_type":"stream","name":"stdout","text":"%s"}' % (b"x" * OUTPUT)
-    submission = await _submit(attacker, _with_outputs(output, LARGE + OUTPUT))
+    submission = await _submit(attacker, _notebook(_cell(output, LARGE // OUTPUT + 1)))
     return attacker.head("GET", f"/api/v1/submissions/{submission}")
 
 
@@ -164,17 +173,13 @@ def _hand_in(attacker: Attacker, content: bytes) -> bytes:
     return json.dumps(fields)[:-1].encode() + b', "notebook_content": %s}' % content
 
 
-def _with_outputs(output: bytes, size: int) -> bytes:
-    outputs = b",".join([output] * (size // (len(output) + 1)))
-    return _notebook(
+def _cell(output: bytes, outputs: int) -> bytes:
+    return (
         b'{"cell_type":"code","id":"c","metadata":{},"source":"","execution_count":1,"outputs":[%s]}'
-        % outputs
+        % b",".join([output] * outputs)
     )
 
 
-def _with_cells(cell: bytes) -> bytes:
-    return _notebook(b",".join([cell] * (LARGE // (len(cell) + 1))))
-
-
-def _notebook(cells: bytes) -> bytes:
-    return b'{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[%s]}' % cells
+def _notebook(*cells: bytes) -> bytes:
+    content = b",".join(cells)
+    return b'{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[%s]}' % content

@@ -1,7 +1,7 @@
 """Attacks by reads: costly answers in a loop."""
 
 import random
-from itertools import count
+from itertools import count, cycle
 
 from tests.chaos.extension import encoded, event
 from tests.noisy.attacker import Attacker
@@ -70,7 +70,5 @@ async def _post_events(attacker: Attacker) -> None:
 
 
 async def _read(attacker: Attacker, paths: list[str]) -> None:
-    turns = count()
-    await attacker.repeat(
-        lambda: attacker.ask("GET", paths[next(turns) % len(paths)]), at_once=AT_ONCE
-    )
+    turns = cycle(paths)
+    await attacker.repeat(lambda: attacker.ask("GET", next(turns)), at_once=AT_ONCE)

@@ -30,8 +30,9 @@ ROWS: Mapping[str, Row] = {
         hand_ins.broken_notebooks,
     ),
     "large-notebooks": Row("hands in valid notebooks of 15.5 MB", hand_ins.large_notebooks),
-    "many-cells": Row(
-        "hands in notebooks of 300,000 cells, of deep metadata, of many lines", hand_ins.many_cells
+    "odd-notebooks": Row(
+        "hands in notebooks of 300,000 cells, of deep metadata, of many lines",
+        hand_ins.odd_notebooks,
     ),
     "small-notebooks": Row("hands in as often as possible", hand_ins.small_notebooks),
     "old-since": Row(

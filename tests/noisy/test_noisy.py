@@ -13,7 +13,7 @@ SECONDS = 3.0
 SLOWEST = 1.0  # seconds of a probe: other tests run at the same time
 
 
-@pytest.mark.parametrize("name", ["stalled-bodies", "duplicates"])
+@pytest.mark.parametrize("name", ["stalled-bodies", "unknown-keys"])
 async def test_the_others_events_are_stored(
     postgres_server: Address, tmp_path: Path, name: str
 ) -> None:

@@ -126,9 +126,10 @@ async def _reckon(
         "not stored": len(answers.sent_at) - len(stored),
         "spooled": answers.spooled,
         "without a live message": len(answers.acknowledged - work.live.keys()),
-        "reconnects of the page": work.reconnects,
     }
     problems += [f"{count} {what}" for what, count in counts.items() if count]
+    if row and not outcomes:
+        problems.append("the attacker did nothing")
     if row and row.outcome and not outcomes.get(row.outcome):
         problems.append(f"the attacker, who is owed it, has no {row.outcome!r}")
     return Result(
