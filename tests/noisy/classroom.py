@@ -24,7 +24,24 @@ POST_PAUSE = (1.0, 2.0)  # seconds between two events of a student
 HAND_IN_PAUSE = 2.0  # seconds between two hand-ins of the class
 READ_PAUSE = 0.5  # seconds between two views of the teacher
 CELLS = 30  # of a notebook that is handed in
-_UPDATES = msgspec.json.Decoder(dict[str, Any])
+
+
+class Data(msgspec.Struct, rename="camel"):
+    """What a message says: the event and its student, where it is about one."""
+
+    event_id: uuid.UUID | None = None
+    user_id: str | None = None
+
+
+class Message(msgspec.Struct):
+    """A message to the teacher's page."""
+
+    event: str
+    id: str
+    data: Data
+
+
+_FRAMES = msgspec.json.Decoder(list[Message])
 
 
 class Answers(Journal):
@@ -162,27 +179,28 @@ class Classroom:
         self.work.slowest[what] = max(taken, self.work.slowest.get(what, 0.0))
 
     async def _watch(self) -> None:
-        """The teacher's page, which reconnects where it was."""
+        """The teacher's page: it reconnects where it was, and gets the messages of 1 ms at once."""
         url = f"ws://127.0.0.1:{self._school.replica.port}/ws"
-        url += f"?channels=class:{self._school.class_id}"
+        url += f"?coalesce=1&channels=class:{self._school.class_id}"
         credential: Any = ["cell-monitor", f"bearer.{token(TEACHER, 'instructor')}"]
         since = ""
         while True:
             try:
                 async with connect(url + since, proxy=None, subprotocols=credential) as socket:
                     while True:
-                        message = _UPDATES.decode(await socket.recv())
-                        since = f"&since={message['id']}"
-                        self._receive(message)
+                        messages = _FRAMES.decode(await socket.recv())
+                        since = f"&since={messages[-1].id}"
+                        self._receive(messages)
             except (ConnectionClosed, OSError, TimeoutError):
                 await asyncio.sleep(0.5)
 
-    def _receive(self, message: dict[str, Any]) -> None:
-        data = message["data"]
-        if message["event"] == "subscribed":
-            self._subscribed.set()
-        if message["event"] == "execution_update" and data["userId"] != ATTACKER:
-            self.work.live.setdefault(uuid.UUID(data["eventId"]), time.monotonic())
+    def _receive(self, messages: list[Message]) -> None:
+        now = time.monotonic()
+        for message in messages:
+            if message.event == "subscribed":
+                self._subscribed.set()
+            elif message.data.event_id and message.data.user_id != ATTACKER:
+                self.work.live.setdefault(message.data.event_id, now)
 
     async def _await_messages(self) -> None:
         """Returns once the page has heard of every event acknowledged, or 5 s later."""

@@ -99,6 +99,7 @@ async def slow_reader(attacker: Attacker) -> None:
     async def once() -> None:
         with await _narrow(attacker) as connection:
             connection.writer.write(request)
+            attacker.outcomes["reading"] += 1
             received = 0
             while part := await connection.reader.read(65_536):
                 received += len(part)

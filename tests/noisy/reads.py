@@ -17,7 +17,7 @@ async def own_views(attacker: Attacker) -> None:
     """All that a student may read, and a view of the class, which they may not."""
     own = f"/students/{attacker.target.student_id}"
     notebook = f"/classes/{attacker.target.class_id}/notebooks/{attacker.target.notebook_id}"
-    views = ("timeline", "pictures", "changes", "accesses", "sessions", "submissions")
+    views = ("timeline", "changes", "accesses", "sessions", "submissions")
     paths = [f"{own}/{view}?limit=500" for view in views]
     paths += ["/students?limit=500", "/notebooks?limit=500", "/submissions?limit=500"]
     paths += ["/me", "/me/assignments", f"{notebook}/cells", "/openapi.json"]

@@ -13,14 +13,14 @@ DAILY_EVENTS = 20_000  # of a key that is to be used up
 class Row:
     """An attack, in the words of the table, and the settings of the server that it is made on.
 
-    `outcome` is one that the attacker must have, where they are owed it. With `hub` the server
+    `unwanted` is an outcome that the server owes it to the attacker to avoid. With `hub` it
     believes a slow JupyterHub.
     """
 
     what: str
     attack: Callable[[Attacker], Awaitable[None]]
     settings: Mapping[str, str] = field(default_factory=dict)
-    outcome: str = ""
+    unwanted: str = ""
     hub: bool = False
 
 
@@ -67,11 +67,12 @@ ROWS: Mapping[str, Row] = {
     "stalled-bodies": Row("stalls 12 bodies of 16.6 MB", hand_ins.stalled_bodies),
     "bombs": Row("posts bodies that gzip has made small", hand_ins.bombs),
     "slow-heads": Row("sends 500 heads byte by byte", sockets.slow_heads),
-    "unread-answers": Row(
-        "leaves 40 answers of 15.5 MB unread", hand_ins.unread_answers, outcome="unread"
-    ),
+    "pipelined": Row("sends calls without waiting for the answers", sockets.pipelined),
+    "unread-answers": Row("leaves 40 answers of 15.5 MB unread", hand_ins.unread_answers),
     "slow-reader": Row(
-        "reads answers of 15.5 MB at 1 MB/s, to their ends", hand_ins.slow_reader, outcome="whole"
+        "reads answers of 15.5 MB at 1 MB/s, to their ends",
+        hand_ins.slow_reader,
+        unwanted="cut off",
     ),
     "formulas": Row("reads hostile formulas of their own submission as HTML", hand_ins.formulas),
     "own-views": Row("reads all that is theirs, in a loop", reads.own_views),
@@ -86,6 +87,6 @@ ROWS: Mapping[str, Row] = {
     ),
     "anonymous-flood": Row(
         "floods the server without a credential, from the school's address",
-        events.anonymous_flood,
+        sockets.anonymous_flood,
     ),
 }

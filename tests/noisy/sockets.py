@@ -1,4 +1,4 @@
-"""Attacks by WebSockets and by connections that are held."""
+"""Attacks by WebSockets, and by connections that do what no client does."""
 
 import asyncio
 import json
@@ -70,6 +70,46 @@ async def slow_heads(attacker: Attacker) -> None:
             reading.cancel()
 
     await attacker.repeat(once, at_once=500)
+
+
+async def anonymous_flood(attacker: Attacker) -> None:
+    """Calls without a credential, from the school's address, as fast as they can be answered."""
+    calls = _calls("Accept: */*")
+
+    async def once() -> None:
+        with await attacker.connect() as connection:
+            while True:
+                connection.writer.write(b"".join(calls))
+                for _ in calls:
+                    head = await connection.reader.readuntil(b"\r\n\r\n")
+                    attacker.outcomes[head[9:12].decode()] += 1
+                    length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+                    await connection.reader.readexactly(int(length))
+
+    await attacker.repeat(once, at_once=32)
+
+
+async def pipelined(attacker: Attacker) -> None:
+    """Calls on one connection that wait for no answer, which is read slowly."""
+    calls = b"".join(_calls(f"Authorization: Bearer {attacker.target.bearer}") * 50)
+
+    async def once() -> None:
+        with await attacker.connect() as connection:
+            while not connection.reader.at_eof():
+                connection.writer.write(calls)
+                await connection.writer.drain()
+                answers = await connection.reader.read(4_096)
+                attacker.outcomes["200"] += answers.count(b"HTTP/1.1 200")
+
+    await attacker.repeat(once, at_once=8)
+
+
+def _calls(field: str) -> list[bytes]:
+    tail = f" HTTP/1.1\r\nHost: localhost\r\n{field}\r\n"
+    paths = ("GET /api/v1/classes", "GET /api/v1/health", "GET /")
+    calls = [f"{path}{tail}\r\n" for path in paths]
+    calls.append(f"POST /api/v1/events{tail}Content-Length: 2\r\n\r\n[]")
+    return [call.encode() for call in calls]
 
 
 async def _send(attacker: Attacker, frames: list[str]) -> None:

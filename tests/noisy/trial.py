@@ -130,8 +130,8 @@ async def _reckon(
     problems += [f"{count} {what}" for what, count in counts.items() if count]
     if row and not outcomes:
         problems.append("the attacker did nothing")
-    if row and row.outcome and not outcomes.get(row.outcome):
-        problems.append(f"the attacker, who is owed it, has no {row.outcome!r}")
+    if row and (count := outcomes.get(row.unwanted)):
+        problems.append(f"the attacker was {row.unwanted} {count} times")
     return Result(
         post=_percentile(posts),
         live=_percentile(live),
