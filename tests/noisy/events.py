@@ -104,6 +104,11 @@ async def notebooks(attacker: Attacker) -> None:
     await attacker.repeat(once, at_once=8)
 
 
+async def small_posts(attacker: Attacker) -> None:
+    """One event at a time, as many as possible."""
+    await attacker.repeat(lambda: attacker.post(encoded([_event()])), at_once=64)
+
+
 async def duplicates(attacker: Attacker) -> None:
     """The same events, again and again."""
     body = encoded([_event() for _ in range(BATCH)])

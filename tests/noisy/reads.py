@@ -1,5 +1,6 @@
-"""Attacks by reads: costly answers in a loop."""
+"""Attacks by calls of the API: costly answers in a loop."""
 
+import json
 import random
 from itertools import count, cycle
 
@@ -62,6 +63,18 @@ async def invitations(attacker: Attacker) -> None:
         lambda: attacker.ask("POST", f"/join/{next(turns):022}/token", json={"user_id": ATTACKER}),
         at_once=AT_ONCE,
     )
+
+
+async def rotations(attacker: Attacker) -> None:
+    """New tokens of one's own: each has a QR code, and every replica reads it."""
+
+    async def once() -> None:
+        _, listed = await attacker.ask("GET", "/student-tokens?limit=500")
+        valid = [each["id"] for each in json.loads(listed) if each["valid_to"] is None]
+        for token_id in valid:
+            await attacker.ask("POST", f"/student-tokens/{token_id}/rotate?hours=0")
+
+    await attacker.repeat(once, at_once=8)
 
 
 async def _post_events(attacker: Attacker) -> None:

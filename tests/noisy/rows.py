@@ -60,6 +60,7 @@ ROWS: Mapping[str, Row] = {
     "errors": Row("posts hundreds of thousands of errors", events.errors),
     "cells": Row("posts hundreds of thousands of cells of one notebook", events.cells),
     "notebooks": Row("posts a notebook and a session for each event", events.notebooks),
+    "small-posts": Row("posts one event at a time, as often as possible", events.small_posts),
     "duplicates": Row("posts the same 1,000 events again and again", events.duplicates),
     "large-metadata": Row("posts bodies of 15 to 40 MB", events.large_metadata),
     "rejected-items": Row("posts items that become dead letters", events.rejected_items),
@@ -68,6 +69,8 @@ ROWS: Mapping[str, Row] = {
     "bombs": Row("posts bodies that gzip has made small", hand_ins.bombs),
     "slow-heads": Row("sends 500 heads byte by byte", sockets.slow_heads),
     "pipelined": Row("sends calls without waiting for the answers", sockets.pipelined),
+    "tiny-chunks": Row("sends bodies in chunks of one byte", sockets.tiny_chunks),
+    "pings": Row("sends pings on WebSockets, as fast as possible", sockets.pings),
     "unread-answers": Row("leaves 40 answers of 15.5 MB unread", hand_ins.unread_answers),
     "slow-reader": Row(
         "reads answers of 15.5 MB at 1 MB/s, to their ends",
@@ -79,6 +82,7 @@ ROWS: Mapping[str, Row] = {
     "exports": Row("exports all that is theirs, in a loop", reads.exports),
     "comparisons": Row("has runs of long programs compared", reads.comparisons),
     "replays": Row("asks for what is for teachers, such as replays", reads.replays),
+    "rotations": Row("renews their own token in a loop", reads.rotations),
     "invitations": Row("guesses codes of invitations", reads.invitations),
     "random-tokens": Row(
         "sends random tokens, about which a slow JupyterHub has to be asked",

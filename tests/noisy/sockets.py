@@ -104,6 +104,43 @@ async def pipelined(attacker: Attacker) -> None:
     await attacker.repeat(once, at_once=8)
 
 
+async def tiny_chunks(attacker: Attacker) -> None:
+    """Bodies in chunks of one byte."""
+    head = attacker.head(
+        "POST", "/api/v1/events", "Transfer-Encoding: chunked", "Content-Type: application/json"
+    )
+    body = head + b"1\r\n[\r\n" + b"1\r\n \r\n" * 1_000_000 + b"1\r\n]\r\n0\r\n\r\n"
+
+    async def once() -> None:
+        with await attacker.connect() as connection:
+            connection.writer.write(body)
+            answer = await connection.reader.readuntil(b"\r\n\r\n")
+            attacker.outcomes[answer[9:12].decode()] += 1
+
+    await attacker.repeat(once, at_once=8)
+
+
+async def pings(attacker: Attacker) -> None:
+    """Pings of the WebSocket protocol, which are answered before any command."""
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    head = attacker.head(
+        *("GET", "/ws", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
+        *(key, f"Sec-WebSocket-Protocol: cell-monitor, bearer.{attacker.target.bearer}"),
+    )
+    frames = b"\x89\x80\0\0\0\0" * 10_000  # masked, empty
+
+    async def once() -> None:
+        with await attacker.connect() as connection:
+            connection.writer.write(head)
+            await connection.reader.readuntil(b"\r\n\r\n")
+            while not connection.reader.at_eof():
+                connection.writer.write(frames)
+                await connection.writer.drain()
+                attacker.outcomes["pongs"] += (await connection.reader.read(65_536)).count(b"\x8a")
+
+    await attacker.repeat(once, at_once=8)
+
+
 def _calls(field: str) -> list[bytes]:
     tail = f" HTTP/1.1\r\nHost: localhost\r\n{field}\r\n"
     paths = ("GET /api/v1/classes", "GET /api/v1/health", "GET /")
