@@ -6,6 +6,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from monitor.http.corked import CorkedTransport
 
+_MAX_PARTS = 1_000  # of bodies, in one read of some 256 KiB: each costs as much as a call
+
 
 class _Trailers(list[tuple[bytes, bytes]]):
     """Takes the headers that follow a chunked body, and keeps none: nobody reads them.
@@ -22,7 +24,8 @@ class HttpProtocol(HttpToolsProtocol):
     """Serves a connection, and the WebSocket that it may become, through a CorkedTransport.
 
     A request's head has at most `max_head_bytes`. The server calls `expire` at intervals, which
-    closes connections whose clients keep it waiting.
+    closes connections whose clients keep it waiting. While requests wait for the answer to another
+    one of the same connection, no more are read.
     """
 
     max_head_bytes = 32 * 1024
@@ -35,7 +38,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        self._chunk, self._has_ended = len(data), False
+        self._chunk, self._has_ended, self._parts = len(data), False, 0
         super().data_received(data)
         if self._in_head:
             # How much of a chunk that also ends another request is head is not known.
@@ -58,9 +61,21 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             self.headers = _Trailers()
 
+    def on_body(self, body: bytes) -> None:
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            self._end(b"400 Bad Request")
+            raise ValueError("the chunks are too small")
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         self._request_since, self._has_ended = None, True
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:  # uvicorn would read on while requests wait
+            self.flow.pause_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Does nothing if the connection has been answered and is closing already."""

@@ -64,13 +64,15 @@ class RosterCache:
         age = asyncio.get_running_loop().time() - self._loaded_at
         return self.version is None or age > _MAX_AGE
 
-    async def load(self, connection: asyncpg.Connection) -> None:
-        """Starts again, with the present version."""
+    async def load(self, connection: asyncpg.Connection) -> Rosters:
+        """Starts again, with the present version; what is read from now on goes into the result."""
         self.forget()
+        rosters = self._rosters
         changes, total, now, self.merged = await connection.fetchrow(_SELECT_VERSION)
         self.version = changes, total
         self._loaded_at = asyncio.get_running_loop().time()
         self._now = now
+        return rosters
 
     @property
     def now(self) -> datetime:
@@ -94,8 +96,7 @@ class RosterCache:
 
         Last, what the pages of classes are to say of those who were not let in.
         """
-        outcomes = await self._join(connection, placed)
-        rosters = self._rosters
+        rosters, outcomes = await self._join(connection, placed)
         places: dict[int, Place] = {}
         refused: dict[int, str] = {}
         for position, (event, student) in enumerate(placed):
@@ -109,25 +110,27 @@ class RosterCache:
 
     async def _join(
         self, connection: asyncpg.Connection, placed: Placed
-    ) -> dict[tuple[int, int], str]:
+    ) -> tuple[Rosters, dict[tuple[int, int], str]]:
         """Asks the classes of keys to take students who are not on their rosters.
 
-        Returns what became of those who were not taken, by student and class: `removed`, `staff`,
-        `not_on_roster` or `too_many_waiting`.
+        Returns the rosters, which another batch may have dropped meanwhile, and what became of
+        those who were not taken, by student and class: `removed`, `staff`, `not_on_roster` or
+        `too_many_waiting`.
         """
-        await _load(connection, placed, self._rosters)
-        new = _newcomers(placed, self._rosters)
+        rosters = self._rosters
+        await _load(connection, placed, rosters)
+        new = _newcomers(placed, rosters)
         if not new:
-            return {}
+            return rosters, {}
         outcomes: dict[tuple[int, int], str] = {}
         for (class_id, credential), students in sorted(new.items()):
             for row in await connection.fetch(_JOIN, class_id, sorted(students), credential):
                 if row["outcome"] not in ("student", "waiting"):
                     outcomes[row["student_id"], class_id] = row["outcome"]
         if len(outcomes) < sum(map(len, new.values())):  # the rosters have changed
-            await self.load(connection)
-            await _load(connection, placed, self._rosters)
-        return outcomes
+            rosters = await self.load(connection)
+            await _load(connection, placed, rosters)
+        return rosters, outcomes
 
     def is_lasting(self, event: Event, place: Place) -> bool:
         """Whether all of the student's events from the same source belong to the same place.

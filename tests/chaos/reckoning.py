@@ -129,13 +129,13 @@ def _ns(at: datetime, event: uuid.UUID) -> int:
     return milliseconds * 1_000_000 + event.int % 1_000_000
 
 
-_HOMES = """
+HOMES = """
     SELECT student_id, executed_at AS at, event_id FROM cell_executions
     UNION ALL SELECT student_id, accessed_at, event_id FROM notebook_accesses
     UNION ALL SELECT student_id, event_time, event_id FROM events
 """
 _STORED = f"""
-    SELECT event_id, user_id, at FROM ({_HOMES}) AS homes
+    SELECT event_id, user_id, at FROM ({HOMES}) AS homes
     JOIN students ON students.id = student_id WHERE user_id LIKE $1
 """
 _REFUSED = "SELECT raw FROM rejected_events WHERE source = 'influxdb' AND raw LIKE $1"
@@ -151,5 +151,5 @@ _COUNTERS = """
     WHERE (s.executions, s.errors) <> (COALESCE(found, 0), COALESCE(failed, 0))
 """
 _LEDGER = f"""
-    SELECT (SELECT sum(stored)::bigint FROM ledger), (SELECT count(*) FROM ({_HOMES}) AS homes)
+    SELECT (SELECT sum(stored)::bigint FROM ledger), (SELECT count(*) FROM ({HOMES}) AS homes)
 """

@@ -6,8 +6,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,7 @@ class Site:
 @asynccontextmanager
 async def site() -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
-        directory = _place()
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        directory = stack.enter_context(temporary_directory("chaos-"))
         postgres = stack.enter_context(EmbeddedPostgres(directory / "postgres", watchdog=True))
         redis = stack.enter_context(RedisServer(_create(directory / "redis")))
         here = Site(directory, postgres, redis)
@@ -160,10 +159,15 @@ def unmount(directory: Path) -> None:
     subprocess.run(["umount", "--lazy", directory], check=True)
 
 
-def _place() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+@contextmanager
+def temporary_directory(prefix: str) -> Iterator[Path]:
+    """A directory for servers' data, gone afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix=prefix))
     directory.chmod(0o711)  # root's PostgreSQL runs as another user, who has to pass
-    return directory
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _create(directory: Path) -> Path:
