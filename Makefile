@@ -50,7 +50,7 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies, Doc
 	else echo "hadolint has no build for this platform: the Dockerfile is not checked"; fi
 
 fuzz: $(VENV)/dev.stamp  ## the long form of the noise tests: 100,000 inputs each
-	FUZZ_INPUTS=100000 $(PYTHON) -m pytest tests/servers/test_noise.py \
+	FUZZ_INPUTS=100000 $(PYTHON) -m pytest tests/servers/test_noise*.py \
 		--log-cli-level INFO --log-disable httpx
 
 bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); results in bench/README.md

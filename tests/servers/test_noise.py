@@ -3,11 +3,8 @@
 import asyncio
 import gzip
 import json
-import logging
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -16,14 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support.noise import INPUTS, watched
 from tests.support.paths import CAPTURED
 from tests.support.replicas import Replica
 
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "1000"))  # 100000 in the long form
 MUTANTS = 20  # of each example, the example among them, sent at once
 ROUND = min(INPUTS // MUTANTS, 500)  # examples, all of which hypothesis remembers
-MAX_GROWTH = 64 * 1024 * 1024  # bytes
-logger = logging.getLogger(__name__)
 
 noise = settings(
     max_examples=ROUND,
@@ -79,36 +74,6 @@ COMMANDS = st.fixed_dictionaries(
 FRAMES = st.binary(max_size=200) | JSONISH.map(encoded) | COMMANDS
 
 
-def rss(pid: int) -> int:
-    with open(f"/proc/{pid}/statm") as file:  # noqa: PTH123 - a file of the kernel
-        return int(file.read().split()[1]) * 4096
-
-
-@contextmanager
-def watched(replica: Replica) -> Iterator[Callable[[], None]]:
-    """The function to call after each example."""
-    assert replica.process
-    pid, start, inputs = replica.process.pid, time.monotonic(), 0
-    before, logged = rss(pid), len(replica.output())
-    with httpx.Client(base_url=replica.url, timeout=15) as api:
-
-        def look() -> None:
-            nonlocal inputs
-            inputs += MUTANTS
-            assert api.get("/health/ready").status_code == 200
-
-        yield look
-        assert api.get("/health").json()["status"] == "ok"
-    after, seconds = rss(pid), time.monotonic() - start
-    logger.info(
-        "%d inputs in %.0f s; RSS from %d to %d MB", inputs, seconds, before >> 20, after >> 20
-    )
-    assert inputs >= INPUTS
-    assert replica.process.poll() is None
-    assert "Traceback" not in replica.output()[logged:]
-    assert after - before < MAX_GROWTH
-
-
 def request(body: bytes, encoding: str) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
     if encoding:
@@ -121,7 +86,7 @@ def request(body: bytes, encoding: str) -> dict[str, Any]:
 
 def test_noise_on_events(shared_replica: Replica) -> None:
     url = f"{shared_replica.url}/api/v1/events"
-    with asyncio.Runner() as runner, watched(shared_replica) as look:
+    with asyncio.Runner() as runner, watched(shared_replica, INPUTS) as look:
         api = httpx.AsyncClient(timeout=30)
 
         async def post_all(requests: list[dict[str, Any]]) -> list[httpx.Response]:
@@ -135,7 +100,7 @@ def test_noise_on_events(shared_replica: Replica) -> None:
             for body, answer in zip(bodies, answers, strict=True):
                 expected = (202, 422, 400) if encoding else (202, 422)
                 assert answer.status_code in expected, (body, answer.text)
-            look()
+            look(MUTANTS)
 
         for _ in range(0, INPUTS, ROUND * MUTANTS):
             posted()
@@ -144,21 +109,21 @@ def test_noise_on_events(shared_replica: Replica) -> None:
 
 def test_noise_on_sockets(shared_replica: Replica) -> None:
     url = f"ws://127.0.0.1:{shared_replica.port}/ws"
-    with watched(shared_replica) as look:
+    with watched(shared_replica, INPUTS) as look:
         for _ in range(0, INPUTS, ROUND * MUTANTS):
             # Its own pings would draw on the random numbers that the noise is made with.
             with connect(url, proxy=None, ping_interval=None) as socket:
                 send_noise(socket, look)
 
 
-def send_noise(socket: ClientConnection, look: Callable[[], None]) -> None:
+def send_noise(socket: ClientConnection, look: Callable[[int], None]) -> None:
     @noise
     @given(FRAMES, SEEDS, st.booleans())
     def sent(example: bytes, seed: int, as_text: bool) -> None:
         for frame in mutants(example, seed):
             socket.send(frame.decode("utf-8", "replace") if as_text else frame)
         answered(socket)
-        look()
+        look(MUTANTS)
 
     sent()
 
