@@ -3,12 +3,14 @@
 import time
 from collections import OrderedDict
 from hashlib import sha256
+from math import inf
 from typing import NamedTuple
 
 from monitor.auth.credentials import Credential
 from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
 from monitor.auth.principal import NOBODY, OPEN, Principal
+from monitor.auth.revocations import Revocations
 from monitor.auth.tokens import Tokens
 from monitor.errors import Unauthenticated
 
@@ -26,13 +28,18 @@ class Cached(NamedTuple):
 class Authenticator:
     """Verifies credentials. Without `tokens` and `hub` the server is open to everybody.
 
-    A token that was verified is trusted for RECHECK_INTERVAL.
+    A token that was verified is trusted for RECHECK_INTERVAL, unless it is revoked.
     """
 
     def __init__(
-        self, keyring: Keyring, tokens: Tokens | None, hub: JupyterHubClient | None
+        self,
+        keyring: Keyring,
+        revocations: Revocations,
+        tokens: Tokens | None,
+        hub: JupyterHubClient | None,
     ) -> None:
         self.keyring = keyring
+        self._revocations = revocations
         self.is_open = tokens is None and hub is None
         self._tokens = tokens
         self._hub = hub
@@ -62,6 +69,8 @@ class Authenticator:
             self._cache.move_to_end(hashed)
             if len(self._cache) > _MAX_CACHED:
                 self._cache.popitem(last=False)
+        if cached.principal.issued_at != inf:
+            self._revocations.check(cached.principal)
         return cached.principal
 
     async def _verify(self, token: str) -> Principal:

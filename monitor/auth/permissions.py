@@ -175,6 +175,8 @@ ROUTES: Mapping[str, Permission] = {
     ),
     "POST /student-tokens/{token_id}/confirm": _TEACHER,
     "DELETE /student-tokens/{token_id}": _TEACHER,
+    "POST /token-revocations": _ADMIN,
+    "GET /token-revocations": _ADMIN,
     "GET /ingest-keys/{key_id}/events": _STAFF,
     "GET /ingest-keys/{key_id}/students": _STAFF,
     "POST /ingest-keys/{key_id}/withdraw": _TEACHER,

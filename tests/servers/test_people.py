@@ -92,7 +92,7 @@ async def test_the_command_line_makes_the_first_administrator_and_keys(
 ) -> None:
     secured = {**environment, "JWT_SECRET": SECRET}
     with Replica(secured) as replica:
-        minted = command(secured, "mint-token", "root").stdout.strip()
+        minted = command(secured, "mint-token", "root", "--role", "admin").stdout.strip()
         assert await status(replica, minted) == 200
         key = json.loads(command(secured, "keys", "create", "初めての鍵").stdout)
         rotated = json.loads(command(secured, "keys", "rotate", str(key["id"])).stdout)
