@@ -41,6 +41,7 @@ from monitor.routes import (
     student_tokens,
     students,
     submissions,
+    token_revocations,
     withdrawals,
 )
 from monitor.settings import Settings
@@ -87,6 +88,7 @@ def create_app(
     help_queue.declare(api, components.hub.publish, is_open=is_open)
     ingest_keys.declare(api, components.keyring.refresh)
     student_tokens.declare(api, components.keyring.refresh)
+    token_revocations.declare(api, components.revocations.refresh)
     joining.declare(api, is_open)
     for correcting in (withdrawals, corrections):
         correcting.declare(api, components.withdrawing.wake)

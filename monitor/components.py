@@ -18,6 +18,7 @@ from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
 from monitor.auth.limits import Limiter, rates_for
 from monitor.auth.origins import Origins
+from monitor.auth.revocations import Revocations
 from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetters, KeptLetter
 from monitor.database.embedded.server import EmbeddedPostgres
@@ -98,8 +99,11 @@ class Components:
         self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
+        revoked = settings.data_dir / "revoked-tokens.json"
+        self.revocations = Revocations(self.database, revoked)
         self.access_report = AccessReport(self.database)
-        self.gate = Gate(*_access(settings, self.keyring), self.access_report)
+        access = _access(settings, self.keyring, self.revocations)
+        self.gate = Gate(*access, self.access_report)
         self.shares = SharesReport()
         self.shares.add(self.queue)
         if people := self.gate.authenticator.hub:
@@ -163,6 +167,7 @@ class Components:
             LedgerReport(ledger, pool, spool, drain),
             self.reads,
             self.keyring,
+            self.revocations,
             self.access_report,
             self.shares,
             influx,
@@ -254,12 +259,14 @@ def trust(settings: Settings) -> Trust:
     )
 
 
-def _access(settings: Settings, keyring: Keyring) -> tuple[Authenticator, Limiter | None, Origins]:
+def _access(
+    settings: Settings, keyring: Keyring, revocations: Revocations
+) -> tuple[Authenticator, Limiter | None, Origins]:
     """Authentication, rate limits and the check of web origins, built from the settings."""
     tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
     hub = JupyterHubClient(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
     known_hub = hub if settings.jupyterhub_api_url else None
-    authenticator = Authenticator(keyring, tokens, known_hub)
+    authenticator = Authenticator(keyring, revocations, tokens, known_hub)
     is_private = authenticator.is_open and not settings.is_exposed
     limiter = None if is_private else Limiter(rates_for(settings.minute_events))
     return authenticator, limiter, Origins(settings.backend_cors_origins, is_private)

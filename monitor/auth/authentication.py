@@ -3,12 +3,14 @@
 import time
 from collections import OrderedDict
 from hashlib import sha256
+from math import inf
 from typing import NamedTuple
 
 from monitor.auth.credentials import Credential
 from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
 from monitor.auth.principal import NOBODY, OPEN, Principal
+from monitor.auth.revocations import Revocations
 from monitor.auth.tokens import Tokens
 from monitor.errors import OverLimit, Unauthenticated, Unavailable
 
@@ -27,14 +29,19 @@ class Cached(NamedTuple):
 class Authenticator:
     """Verifies credentials. Without `tokens` and `hub` the server is open to everybody.
 
-    A token that was verified is trusted for RECHECK_INTERVAL, and where it can't be verified again,
-    because the provider is slow or asked too much, for _GRACE longer.
+    A token that was verified is trusted for RECHECK_INTERVAL, unless it is revoked, and where it
+    can't be verified again, because the provider is slow or asked too much, for _GRACE longer.
     """
 
     def __init__(
-        self, keyring: Keyring, tokens: Tokens | None, hub: JupyterHubClient | None
+        self,
+        keyring: Keyring,
+        revocations: Revocations,
+        tokens: Tokens | None,
+        hub: JupyterHubClient | None,
     ) -> None:
         self.keyring = keyring
+        self._revocations = revocations
         self.is_open = tokens is None and hub is None
         self._tokens = tokens
         self.hub = hub
@@ -62,18 +69,22 @@ class Authenticator:
         hashed, now = sha256(token.encode()).digest(), time.time()
         cached = self._cache.get(hashed)
         if cached is None or cached.until <= now:
-            try:
-                principal = await self._verify(token, payer)
-            except (Unavailable, OverLimit):
-                if cached and now < cached.until + _GRACE:
-                    return cached.principal
-                raise
-            cached = Cached(principal, now + RECHECK_INTERVAL)
-            self._cache[hashed] = cached
+            cached = self._cache[hashed] = await self._renewed(token, payer, cached)
             self._cache.move_to_end(hashed)
             if len(self._cache) > _MAX_CACHED:
                 self._cache.popitem(last=False)
+        if cached.principal.issued_at != inf:
+            self._revocations.check(cached.principal)
         return cached.principal
+
+    async def _renewed(self, token: str, payer: str, cached: Cached | None) -> Cached:
+        try:
+            principal = await self._verify(token, payer)
+        except (Unavailable, OverLimit):
+            if cached is None or time.time() >= cached.until + _GRACE:
+                raise
+            return cached
+        return Cached(principal, time.time() + RECHECK_INTERVAL)
 
     async def _verify(self, token: str, payer: str) -> Principal:
         is_jwt = token.count(".") == 2

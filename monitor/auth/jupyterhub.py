@@ -16,12 +16,28 @@ _MAX_REQUESTS_OF_ADDRESS = 4  # at work or waiting; a class that signs in does s
 
 
 class HubUser(msgspec.Struct):
-    """The owner of a token, as the Hub's API describes them."""
+    """The owner of a token, as the Hub's API describes them, and what the token may do."""
 
     name: str
     kind: str = "user"
     admin: bool = False
     groups: list[str] = []
+    scopes: list[str] = []
+
+    @property
+    def holds_own_token(self) -> bool:
+        """Whether the token reaches the person's own server.
+
+        All tokens do that people make themselves, or that their server was started with. What the
+        Hub issues to another service, or to somebody else's server that they visit, lets its holder
+        know who they are, and is not for acting as them here.
+        """
+        own_server = f"access:servers!server={self.name}/"  # with the name of a named server
+        return any(
+            scope in ("access:servers", f"access:servers!user={self.name}")
+            or scope.startswith(own_server)
+            for scope in self.scopes
+        )
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,11 @@ class JupyterHubClient:
         user = await self._ask(token, payer)
         if user.kind != "user":
             raise Unauthenticated("The token is a service's, not a user's")
+        if not user.holds_own_token:
+            raise Unauthenticated(
+                "The token is another service's: make one of your own at JupyterHub (Token), which"
+                f" may reach your server (access:servers!user={user.name})"
+            )
         return person(self._role(user), user.name)
 
     def _role(self, user: HubUser) -> Role:

@@ -15,6 +15,8 @@ class Principal(msgspec.Struct, frozen=True):
     `class_id` is the class of a key, or the one that the token was issued for. `student` is the
     user_id that the credential is bound to, `other_ids` are those that were merged into it; a token
     handed out to somebody who was not signed in is only `confirmed` once the teacher says so.
+    `issued_at` is when a person's token (JWT) was issued, in seconds since 1970: -inf if it doesn't
+    say so, inf for other credentials.
     """
 
     role: Role
@@ -24,6 +26,7 @@ class Principal(msgspec.Struct, frozen=True):
     student: str | None = None
     confirmed: bool = True
     other_ids: tuple[str, ...] = ()
+    issued_at: float = float("inf")
 
     @property
     def credential(self) -> str | None:
@@ -38,9 +41,12 @@ class Principal(msgspec.Struct, frozen=True):
         return f"{self.role} {self.name}"
 
 
-def person(role: Role, name: str, expires: float = float("inf")) -> Principal:
+def person(
+    role: Role, name: str, expires: float = float("inf"), *, issued_at: float = float("inf")
+) -> Principal:
     """Somebody who is signed in: they post their own events, an administrator anybody's."""
-    return Principal(role, name, expires, student=None if role == "admin" else name)
+    student = None if role == "admin" else name
+    return Principal(role, name, expires, student=student, issued_at=issued_at)
 
 
 NOBODY = Principal("anyone", "")

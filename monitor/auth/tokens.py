@@ -14,6 +14,7 @@ from monitor.errors import Unauthenticated, Unavailable
 _REQUIRED = ["exp", "sub", "iss", "aud"]
 _FETCH_TIMEOUT = 3.0  # seconds
 _COOLDOWN = 10.0  # seconds after which an unknown key id leads to another fetch
+_LEEWAY = 60.0  # seconds by which the clocks of issuer and server may differ
 _BACK_OFF = 5.0  # seconds without requests to a provider that could not be reached
 _STRONGEST_FIRST: tuple[Role, ...] = ("admin", "instructor", "student")
 
@@ -54,6 +55,10 @@ class Tokens:
             raise Unavailable("The keys of the identity provider can't be fetched") from None
         except self._jwt.ExpiredSignatureError:
             raise Unauthenticated("The token has expired") from None
+        except self._jwt.ImmatureSignatureError:
+            raise Unauthenticated(
+                "The token is not valid yet: set the clocks of this server and of its issuer right"
+            ) from None
         except (self._jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise Unauthenticated("The token is not valid for this server") from None
 
@@ -83,6 +88,7 @@ class Tokens:
             algorithms=algorithms,
             audience=self._trust.audience,
             issuer=self._trust.issuer,
+            leeway=_LEEWAY,
             options={"require": _REQUIRED},
         )
         return claims
@@ -119,4 +125,9 @@ def _principal(claims: Mapping[str, Any], trust: Trust) -> Principal:
     role = next((role for role in _STRONGEST_FIRST if role in roles), None)
     if role is None:
         raise Unauthenticated(f"The token's claim {trust.role_claim!r} has no known role")
-    return person(role, name, float(claims["exp"]))
+    return person(
+        role,
+        name,
+        float(claims["exp"]) + _LEEWAY,
+        issued_at=float(claims.get("iat", "-inf")),
+    )

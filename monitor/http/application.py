@@ -61,12 +61,15 @@ class Application:
         cors = Cors(Ingest(ingest), origins, expose, SECURITY_HEADERS)
         self._ingest: ASGIApp = ServerErrorMiddleware(cors, handler=on_error)
         named = [origin for origin in origins if origin != "*"]
-        self._other: ASGIApp = Starlette(
+        other = Starlette(
             routes=routes,
             middleware=[Middleware(Cors, named, expose, SECURITY_HEADERS)],
             exception_handlers=EXCEPTION_HANDLERS,
             lifespan=lifespan,
         )
+        # A redirect to a path that ends in a slash would lead back here.
+        other.router.redirect_slashes = False
+        self._other: ASGIApp = other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "/")

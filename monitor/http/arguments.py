@@ -2,7 +2,8 @@
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import msgspec
@@ -15,6 +16,7 @@ from monitor.events.json_text import in_utf8, with_quoted_nan
 from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BodyReader
 
 _MISSING = re.compile("Object missing required field `(.*)`")
+_NO_TIME = "In UTC a time must be in the years 1 to 9999"
 _STEP = re.compile(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -32,7 +34,9 @@ class Arguments:
     ) -> None:
         self._parameters = parameters
         self._query = query
+        self._query_times = _time_fields(query)
         self._body = JsonBody(body) if body and body_media == JSON else None
+        self._body_times = _time_fields(body)
         self._has_body = body is not None
         self._body_media = body_media
         self._bodies = bodies
@@ -46,8 +50,10 @@ class Arguments:
         if self._query:
             parameters = {name: _text(value) for name, value in request.query_params.items()}
             arguments["query"] = _convert(parameters, self._query, "query")
+            _check_times(arguments["query"], self._query_times, "query")
         if self._has_body:
             arguments["body"] = await self._read(request)
+            _check_times(arguments["body"], self._body_times, "body")
         return arguments
 
     async def _read(self, request: Request) -> Any:
@@ -70,7 +76,7 @@ class JsonBody:
         self._raw_fields = {
             field.name: field.encode_name
             for field in (msgspec.structs.fields(kind) if _is_struct(kind) else ())
-            if _holds_raw(field.type)
+            if _holds(field.type, msgspec.Raw)
         }
         keys = "|".join(map(re.escape, self._raw_fields.values()))
         # A key's last quote is not escaped: this is never within a string.
@@ -115,8 +121,25 @@ class JsonBody:
                 setattr(value, name, msgspec.Raw(body[start:end]))
 
 
-def _holds_raw(kind: Any) -> bool:
-    return kind is msgspec.Raw or any(map(_holds_raw, get_args(kind)))
+def _holds(kind: Any, wanted: type) -> bool:
+    return kind is wanted or any(_holds(part, wanted) for part in get_args(kind))
+
+
+def _time_fields(kind: Any) -> list[str]:
+    """The fields of a struct that hold times."""
+    fields = msgspec.structs.fields(kind) if _is_struct(kind) else ()
+    return [field.name for field in fields if _holds(field.type, datetime)]
+
+
+def _check_times(value: Any, fields: Sequence[str], where: str) -> None:
+    """Raises InvalidBody for a time that its offset takes out of the calendar."""
+    for name in fields:
+        time = getattr(value, name)
+        if isinstance(time, datetime) and time.tzinfo:
+            try:
+                time.astimezone(UTC)
+            except OverflowError:
+                raise InvalidBody(Detail((where, name), _NO_TIME, "value_error")) from None
 
 
 def _is_struct(kind: Any) -> bool:

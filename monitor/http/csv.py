@@ -1,7 +1,14 @@
-"""Tables as CSV that Excel opens correctly (byte order mark) and that can't inject formulas."""
+"""Tables as CSV that Excel opens correctly (byte order mark) and that can't inject formulas.
+
+The separator is a comma. Where Excel expects a semicolon, a file that it opens by a double click is
+in one column, split where a cell has a semicolon or a line break: no formula may begin there
+either. A first line `sep=,` would help Excel, but then it ignores the mark, and other programs take
+the line for headings: docs/insight.md says how to import the file.
+"""
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,7 +20,9 @@ CSV = "text/csv"
 Converters = Mapping[str, Callable[[Any], str]]  # by field: its value as text
 
 _BYTE_ORDER_MARK = "\ufeff"  # without it Excel reads the text as Shift_JIS
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# What a spreadsheet may take for a formula: at the start of a cell, or of what becomes a cell where
+# the separator is a semicolon or a tab. Quotes before it are dropped there.
+_FORMULA = re.compile(r'(?:\A"*(?=[=+\-@\t\r\n＝＋－＠]))|(?:[;\t\r\n]"*(?=[=+\-@＝＋－＠]))')
 
 
 def csv_response(
@@ -86,7 +95,7 @@ def _cell_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list):
-        value = "; ".join(map(str, value))
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"  # prevents formula injection
+        value = "; ".join(str(_cell_value(item)) for item in value)
+    if isinstance(value, str):
+        return _FORMULA.sub(r"\g<0>'", value)  # prevents formula injection
     return value

@@ -16,6 +16,7 @@ MAX_INTERVALS = 500
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # seconds
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNEVEN_INTERVAL = "`interval` must be whole minutes, or from an hour on whole hours"
+_NO_INTERVALS = "The intervals from `since` to `until` must be in the years 1 to 9999"
 _INTERVAL_COUNT = f"From `since` to `until` there may be 1 to {MAX_INTERVALS} intervals"
 
 
@@ -44,10 +45,9 @@ async def class_activity(
 ) -> list[ActivityInterval]:
     """All intervals in order, also those without activity. Raises NotFound, InvalidBody."""
     step = _MINUTE if query.interval < _HOUR else _HOUR
-    since, count = _range(query, step)
+    since, count, until = _range(query, step)
     students = await class_students(connection, class_ids)
     width = timedelta(seconds=query.interval)
-    until = since + count * width
     intervals = [ActivityInterval(since + number * width) for number in range(count)]
     row_span = timedelta(seconds=_HOUR if step == _MINUTE else _DAY)  # of a row's packed counts
     first = since - (since - _EPOCH) % row_span
@@ -62,8 +62,11 @@ async def class_activity(
     return intervals
 
 
-def _range(query: ActivityQuery, step: int) -> tuple[datetime, int]:
-    """The start of the first interval, a multiple of `step` (s), and how many there are."""
+def _range(query: ActivityQuery, step: int) -> tuple[datetime, int, datetime]:
+    """The start of the first interval, a multiple of `step` (s), how many there are, and their end.
+
+    Raises InvalidBody.
+    """
     if query.interval % step:
         raise InvalidBody(Detail(("query", "interval"), _UNEVEN_INTERVAL, "value_error"))
     width, whole = timedelta(seconds=query.interval), timedelta(seconds=step)
@@ -76,11 +79,12 @@ def _range(query: ActivityQuery, step: int) -> tuple[datetime, int]:
             since = in_utc(query.since)
             since -= (since - _EPOCH) % whole
         count = -((since - until) // width)
+        end = since + count * width
     except OverflowError:
-        count = 0
+        raise InvalidBody(Detail(("query", "until"), _NO_INTERVALS, "value_error")) from None
     if not 1 <= count <= MAX_INTERVALS:
         raise InvalidBody(Detail(("query", "since"), _INTERVAL_COUNT, "value_error"))
-    return since, count
+    return since, count, end
 
 
 _SELECT_ACTIVITY = """

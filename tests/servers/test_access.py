@@ -255,6 +255,32 @@ async def test_who_may_delete_does(world: World, role: str) -> None:
             assert (await api.delete(path)).status_code == status
 
 
+async def test_an_assistant_removes_nobody_and_deletes_nothing_that_others_made(
+    world: World,
+) -> None:
+    teacher, assistant = unique("sensei"), unique("ta")
+    ids, _ = await world.make(teacher, unique("pupil"))
+    roster = f"/classes/{ids['class_id']}/students"
+    async with client(world.url, token(teacher, "instructor")) as api:
+        await api.post(roster, json={"user_id": assistant, "role": "assistant"})
+        lines = {each["user_id"]: each for each in (await api.get(roster)).json()}
+    async with client(world.url, token(assistant, "instructor")) as api:
+        path = f"/submissions/{ids['submission_id']}"
+        assert (await api.put(path, json={"grade": 1})).status_code == 200  # they may grade
+        for name in lines:
+            line = f"{roster}/{lines[name]['student_id']}"
+            assert (await api.delete(line)).status_code == 403
+            for role in ("teacher", "student"):
+                assert (await api.put(line, json={"role": role})).status_code == 403
+                body = {"user_id": name, "role": role}
+                assert (await api.post(roster, json=body)).status_code == 403
+        for each in (path, f"/assignments/{ids['assignment_id']}", f"/classes/{ids['class_id']}"):
+            assert (await api.delete(each)).status_code == 403, each
+    async with client(world.url, token(teacher, "instructor")) as api:
+        assert {each["user_id"]: each for each in (await api.get(roster)).json()} == lines
+        assert (await api.get(path)).status_code == 200
+
+
 def bad_credentials(world_key: str) -> dict[str, dict[str, str]]:
     claims = {**CLAIMS, "sub": "root", "role": "admin"}
     soon = int(time.time()) + 600

@@ -59,6 +59,24 @@ async def test_an_openid_provider_and_a_hub_say_who_somebody_is(
             assert await status(replica, "hub-nobody") == 401
 
 
+async def test_a_token_that_the_hub_issued_to_somebody_else_is_refused(
+    environment: dict[str, str],
+) -> None:
+    """Or who runs another service, or a server of their own, would act as those who visit it."""
+    with run_provider() as provider, Replica({**environment, **provider.settings}) as replica:
+        assert await status(replica, "hub-admin", "/classes") == 200
+        for text in (
+            "hub-other-service",
+            "hub-students-server",
+            "hub-namesakes-server",
+            "hub-without-scopes",
+        ):
+            async with client(replica.url, text) as api:
+                answer = await api.get("/classes")
+            assert answer.status_code == 401, text
+            assert "make one of your own" in answer.json()["detail"]
+
+
 async def test_tokens_with_unknown_keys_are_no_flood_at_the_provider(
     environment: dict[str, str],
 ) -> None:
@@ -92,7 +110,7 @@ async def test_the_command_line_makes_the_first_administrator_and_keys(
 ) -> None:
     secured = {**environment, "JWT_SECRET": SECRET}
     with Replica(secured) as replica:
-        minted = command(secured, "mint-token", "root").stdout.strip()
+        minted = command(secured, "mint-token", "root", "--role", "admin").stdout.strip()
         assert await status(replica, minted) == 200
         key = json.loads(command(secured, "keys", "create", "初めての鍵").stdout)
         rotated = json.loads(command(secured, "keys", "rotate", str(key["id"])).stdout)

@@ -51,7 +51,7 @@ def test_its_secret_is_kept_from_others_and_used_by_other_commands(
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         assert len(secret.read_text()) >= 32
         assert secret.read_text() not in replica.output()
-        minting = [*RUN, "mint-token", "root"]
+        minting = [*RUN, "mint-token", "root", "--role", "admin"]
         token = subprocess.check_output(minting, env=replica.environment, text=True).strip()
         assert httpx.get(f"{replica.url}/api/v1/audit", headers=bearer(token)).status_code == 200
     with Replica(environment) as plain:  # without --class it is no open server

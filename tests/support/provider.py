@@ -25,10 +25,57 @@ PUBLISHED = {
     ]
 }
 USERS = {
-    "hub-admin": {"kind": "user", "name": "root", "admin": True, "groups": []},
-    "hub-teacher": {"kind": "user", "name": "sensei", "admin": False, "groups": ["instructors"]},
-    "hub-student": {"kind": "user", "name": "hanako", "admin": False, "groups": ["1-A"]},
-    "hub-service": {"kind": "service", "name": "cull", "admin": True},
+    # What people made themselves at the Hub, or their server was started with.
+    "hub-admin": {
+        "kind": "user",
+        "name": "root",
+        "admin": True,
+        "groups": [],
+        "scopes": ["access:servers", "access:services", "admin:users"],
+    },
+    "hub-teacher": {
+        "kind": "user",
+        "name": "sensei",
+        "admin": False,
+        "groups": ["instructors"],
+        "scopes": ["access:servers!user=sensei", "read:users:name!user=sensei"],
+    },
+    "hub-student": {
+        "kind": "user",
+        "name": "hanako",
+        "admin": False,
+        "groups": ["1-A"],
+        "scopes": ["access:servers!server=hanako/", "users:activity!user=hanako"],
+    },
+    "hub-service": {
+        "kind": "service",
+        "name": "cull",
+        "admin": True,
+        "scopes": ["access:servers", "list:users"],
+    },
+    # What the Hub issued to others whom the administrator has visited.
+    "hub-other-service": {
+        "kind": "user",
+        "name": "root",
+        "admin": True,
+        "groups": [],
+        "scopes": ["access:services!service=grades", "read:users:name!user=root"],
+    },
+    "hub-students-server": {
+        "kind": "user",
+        "name": "root",
+        "admin": True,
+        "groups": [],
+        "scopes": ["access:servers!server=hanako/", "read:users!user=root"],
+    },
+    "hub-namesakes-server": {
+        "kind": "user",
+        "name": "root",
+        "admin": True,
+        "groups": [],
+        "scopes": ["access:servers!server=root2/", "access:servers!user=root2"],
+    },
+    "hub-without-scopes": {"kind": "user", "name": "root", "admin": True, "groups": []},
 }
 
 
