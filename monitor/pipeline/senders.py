@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 import asyncpg
 
@@ -82,8 +83,8 @@ async def _judge_clocks(
 ) -> None:
     """Sets senders' clocks by their events of a batch; adds missing senders."""
     await _upsert_senders(connection, senders, by_sender)
-    changed = []
-    for key, events in by_sender.items():
+    changed, corrections = [], []
+    for key, events in sorted(by_sender.items(), key=itemgetter(0)):
         sender = senders[key]
         before = sender.clock
         _set_clock(sender, events)
@@ -91,9 +92,9 @@ async def _judge_clocks(
             changed.append(_clock_row(sender, key[2]))
         if since := sender.clock.explains_since(before):
             session = sender.id if key[1] else None
-            await connection.execute(
-                _CORRECT_CLOCK, key[0], session, key[2] or None, *since, sender.offset
-            )
+            corrections.append((key[0], session, key[2] or None, *since, sender.offset))
+    if corrections:
+        await connection.execute(_CORRECT_CLOCKS, *columns(corrections, 6))
     if changed:
         await connection.execute(
             _UPSERT_CLOCKS, *columns(sorted(changed, key=lambda row: row[:2]), 5)
@@ -175,4 +176,4 @@ _UPSERT_CLOCKS = """
         doubtful_at = EXCLUDED.doubtful_at, doubtful_received_at = EXCLUDED.doubtful_received_at
 """
 
-_CORRECT_CLOCK = "SELECT correct_clock($1, $2, $3, $4, $5, $6)"
+_CORRECT_CLOCKS = "SELECT correct_clocks($1, $2, $3, $4, $5, $6)"
