@@ -105,6 +105,13 @@ RETURNS TABLE (student_id bigint, "position" bigint) LANGUAGE sql STABLE AS $$
     GROUP BY s.id
 $$;
 
+-- They join what they have added to what was said, which takes a hash whatever the session prefers, and a plan
+-- for as many names.
+ALTER FUNCTION name_cells(bigint[], bigint[], bigint[], text[], text[], integer[])
+    SET enable_hashjoin = on SET plan_cache_mode = force_custom_plan;
+ALTER FUNCTION name_notebooks(bigint[], bigint[], text[])
+    SET enable_hashjoin = on SET plan_cache_mode = force_custom_plan;
+
 -- Puts right the events of senders that came since their clocks became doubtful, by offsets that are known
 -- only now. The arrays have an element for each sender, in the order of the students.
 CREATE FUNCTION correct_clocks(

@@ -1,13 +1,17 @@
 """New names: a batch of them costs in proportion to them, however long the roster is."""
 
+import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
+from monitor.database.pool import BY_KEYS, close_pool, open_pool
 from monitor.events.event import Event, Source
 from tests.support.factories import deadline_soon, make_event
+from tests.support.postgres import Address
 from tests.support.sinks import sink_on
 
 ROSTER = 100_000
@@ -70,24 +74,53 @@ def newcomers(source: Source, first: int) -> list[Event]:
     ]
 
 
+@pytest.fixture
+async def by_keys(postgres: Address) -> AsyncIterator[asyncpg.Pool]:
+    """The pipeline's connections, as the server has them."""
+    by_keys = await open_pool(postgres, 2, 20.0, BY_KEYS)
+    yield by_keys
+    await close_pool(by_keys, 5.0)
+
+
 @pytest.mark.parametrize("policy", ["open", "approve", "roster"])
-async def test_new_names_do_not_read_the_roster(pool: asyncpg.Pool, policy: str) -> None:
+async def test_new_names_do_not_read_the_roster(
+    pool: asyncpg.Pool, by_keys: asyncpg.Pool, policy: str
+) -> None:
     source = await make_class(pool, join_policy=policy, max_new_names=10_000)
-    sink = sink_on(pool)
+    sink = sink_on(by_keys)
     for number in range(8):  # until the plans are kept: they suit a roster of nobody
         await sink.write(newcomers(source, number * 5)[:5], deadline_soon())
     await pool.execute("ANALYZE")
     await sink.write(newcomers(source, 100)[:5], deadline_soon())
     await fill_roster(pool, source)
     await flush(pool)
+    await flush(by_keys)
     before = await rows_read(pool)
     assert before["students"] >= ROSTER  # the counters count
     for first in (1_000, 2_000):
         await sink.write(newcomers(source, first), deadline_soon(20))
     await flush(pool)
+    await flush(by_keys)
     after = await rows_read(pool)
     read = {name: after[name] - before[name] for name in TABLES}
     assert max(read.values()) < 2 * NEW * 30, read
+
+
+async def test_a_batch_of_new_names_takes_time_in_proportion(
+    pool: asyncpg.Pool, by_keys: asyncpg.Pool
+) -> None:
+    """Each with a session, a notebook and a cell of its own; at 4,000 a square would take 8 s."""
+    source = await make_class(pool, max_new_names=100_000)
+    sink = sink_on(by_keys)
+    for number in range(8):
+        await sink.write(newcomers(source, number * 5)[:5], deadline_soon())
+    await pool.execute("ANALYZE")
+    began = time.monotonic()
+    events = [event for first in range(1_000, 5_000, NEW) for event in newcomers(source, first)]
+    for number, event in enumerate(events):
+        event.notebook, event.cell = f"n{number}.ipynb", f"c{number}"
+    await sink.write(events, deadline_soon(20))
+    assert time.monotonic() - began < 5
 
 
 async def test_clocks_of_many_are_put_right_at_once(
