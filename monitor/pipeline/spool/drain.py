@@ -151,6 +151,6 @@ class SpoolDrain:
         self._deactivate()  # before removing: a full disk is not PostgreSQL's failure
         self._quarantine.forget(entries)
         await self._spool.remove(entries)
-        for receipt in result.receipts:
+        for receipt in filter(None, result.receipts):
             self._ledger.add(receipt)
         self._publish(result.stored)
