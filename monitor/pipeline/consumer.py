@@ -1,6 +1,7 @@
 """Consumers: take a batch, store it, answer its requests, publish what is new."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,11 +12,14 @@ from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.queue import EventQueue, PendingRequest, Receipt
 from monitor.pipeline.spool.drain import SpoolDrain
-from monitor.pipeline.store import Store, StoreInterrupted
+from monitor.pipeline.store import Store, StoreInterrupted, source_of
 from monitor.tasks import Job
 
 # A batch that waited long in the queue gets this long to commit: slow is not unavailable.
 _MIN_COMMIT_TIMEOUT = 1.0  # seconds
+# A slow batch takes longer than this, in seconds, and for each event: three times what is usual.
+_SLOW_BATCH, _SLOW_EVENT = 0.1, 150e-6
+_MANY = 100  # events of one credential, which more than half of a slow batch are
 _MAX_APART_WAIT = 15.0  # seconds in the line of a slow source, after which its client tries again
 _MAX_BACKOFF = 0.05  # seconds after a batch that failed: the queue must not fill up meanwhile
 
@@ -130,16 +134,18 @@ class Consumers:
         return []  # the drain stores the whole batch again, and publishes it then
 
     async def _commit(self, batch: list[PendingRequest]) -> list[Stored]:
-        deadline = max(
-            batch[0].arrived + self._limits.timeout,
-            asyncio.get_running_loop().time() + _MIN_COMMIT_TIMEOUT,
-        )
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        deadline = max(batch[0].arrived + self._limits.timeout, began + _MIN_COMMIT_TIMEOUT)
         payloads = [request.payload for request in batch]
         result = await self._store.put_or_isolate(payloads, deadline)
         for request, receipt in zip(batch, result.receipts, strict=True):
             if receipt is not None:
                 request.answer(receipt)
                 self._ledger.add(receipt)
+        elapsed = loop.time() - began
+        if elapsed > _SLOW_BATCH and elapsed > _SLOW_BATCH + _SLOW_EVENT * sum(map(len, batch)):
+            self._apart.isolate(_heaviest(batch))
         if result.left:
             left = [batch[position] for position in result.left]
             self._apart.isolate(left)
@@ -164,3 +170,15 @@ class Consumers:
         for request in batch:
             self._queue.received -= len(request)
             request.answer(error)
+
+
+def _heaviest(batch: list[PendingRequest]) -> list[PendingRequest]:
+    """The requests of the credential that most of the events, and many, were sent with."""
+    events = Counter[str]()
+    for request in batch:
+        if request.payload.events and request.payload.events[0].source.credential:
+            events[source_of(request.payload)] += len(request)
+    for source, count in events.most_common(1):
+        if count > _MANY and 2 * count > events.total():
+            return [each for each in batch if source_of(each.payload) == source]
+    return []

@@ -6,12 +6,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitor.database.pool import ConnectionCut, cut_at
+from monitor.database.pool import BY_KEYS, ConnectionCut, close_pool, cut_at, open_pool
 from monitor.errors import Unavailable
-from monitor.events.event import Event, Source
+from monitor.events.event import Event, Payload, Source
 from monitor.pipeline import postgres as sink_module
 from tests.support.consumers import ids_of, run_consumers, stored_ids
 from tests.support.factories import deadline_soon, make_event
+from tests.support.postgres import Address
 from tests.support.sinks import sink_on
 from tests.support.waiting import eventually
 
@@ -63,6 +64,40 @@ async def test_many_refused_events_of_one_source_spool_nobody_elses(pool: asyncp
         assert [each.stored for each in receipts[1:]] == [1] * len(others)
         assert not server.drain.active
         await eventually(lambda: server.ledger.counts().rejected == len(odd), within=60)
+
+
+async def test_a_flood_of_new_names_by_one_key_delays_no_other_class(
+    pool: asyncpg.Pool, postgres: Address
+) -> None:
+    """20,000 names that nobody knows; one event of another class at a time beside them."""
+    by_keys = await open_pool(postgres, 5, 5.0, BY_KEYS)
+    ids = await pool.fetch(
+        """INSERT INTO classes (class_code, name, max_new_names)
+        VALUES ('A', 'a', 100000), ('B', 'b', 100) RETURNING id"""
+    )
+    flood, other = (Source(credential=f"key {row['id']}", class_id=row["id"]) for row in ids)
+    waits: list[float] = []
+    async with run_consumers(by_keys, timeout=3.0, queue_events=21_000) as server:
+        await server.put(*events(1, other))
+
+        async def post(first: int) -> None:
+            names = range(first, first + 500)
+            invented = [make_event(student=f"n{n}", session=f"s{n}", source=flood) for n in names]
+            receipt = await server.queue.put(Payload(invented, []), 1)
+            assert receipt.stored + receipt.spooled == 500
+
+        posts = [asyncio.create_task(post(first)) for first in range(0, 20_000, 500)]
+        while not all(each.done() for each in posts):
+            began = asyncio.get_running_loop().time()
+            assert (await server.put(*events(1, other))).stored == 1
+            waits.append(asyncio.get_running_loop().time() - began)
+            await asyncio.sleep(0.02)
+        await asyncio.gather(*posts, return_exceptions=True)
+        assert not server.drain.active
+    await close_pool(by_keys, 5.0)
+    # Events in the flood's first batches wait for them; from then on the key is stored apart.
+    assert len(waits) > 10
+    assert sum(wait > 0.5 for wait in waits) <= 3, waits
 
 
 async def test_a_table_that_is_locked_counts_as_away(pool: asyncpg.Pool) -> None:
