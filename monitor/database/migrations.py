@@ -85,12 +85,16 @@ async def migrate(connection: asyncpg.Connection) -> None:
     then has changed nothing.
     """
     missing = await missing_migrations(connection)
+    if not missing:
+        return
+    await connection.execute("SET enable_seqscan = on")  # they rewrite whole tables
     for position, migration in enumerate(missing):
         logger.info("Applying %s", migration.path.name)
         try:
             await psql.run(connection, migration.path.read_text("utf-8"), _STATEMENT_TIMEOUT)
         except psql.StatementFailed as failure:
             raise await _explain(connection, failure, missing[position:]) from failure.__cause__
+    await connection.execute("RESET enable_seqscan")
 
 
 async def check_schema(connection: asyncpg.Connection) -> None:

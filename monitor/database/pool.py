@@ -47,6 +47,19 @@ SCHEMA_ERRORS = (
     asyncpg.InsufficientPrivilegeError,
 )
 
+# Somebody has to change something: trying again does not help.
+MISCONFIGURED_ERRORS = (
+    *SCHEMA_ERRORS,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+class ConnectionCut(ConnectionError):
+    """The connection was closed meanwhile: what the driver raised says nothing of the statement."""
+
+
 _MIGRATE = f"the schema may lack migrations: {RUN_MIGRATE} as its owner"
 _ADVICE = {
     asyncpg.UndefinedTableError: _MIGRATE,
@@ -164,8 +177,40 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
         except asyncpg.InternalClientError:
             connection.terminate()  # not back into the pool
             raise
+        except Exception as error:
+            if _is_closed(connection):
+                raise ConnectionCut("The connection was closed") from error
+            raise
         finally:
             cut.cancel()
+
+
+def _is_closed(connection: asyncpg.Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:  # the pool has taken it back already
+        return True
+
+
+async def check_stores(pool: asyncpg.Pool) -> None:
+    """Returns if a batch could be stored: its tables can be locked, and a transaction committed.
+
+    Raises one of DATABASE_ERRORS if not, after 1 s at the latest.
+    """
+    deadline = asyncio.get_running_loop().time() + _CHECK_TIMEOUT
+    async with cut_at(pool, deadline) as connection:
+        await connection.execute(_CHECK)
+
+
+_CHECK_TIMEOUT = 1.0  # seconds
+
+# One transaction; the number makes its commit wait for the disk.
+_CHECK = """
+    SET LOCAL lock_timeout = '500ms';
+    LOCK TABLE ONLY cell_executions, events, notebook_accesses, rejected_events, students,
+        sessions, student_states, ledger IN ROW EXCLUSIVE MODE;
+    SELECT pg_current_xact_id()
+"""
 
 
 class Database:

@@ -17,6 +17,7 @@ _MAX_NAMED = 20  # fields left out, by name
 _MAX_NAME = 100  # characters of such a name
 _UNUSUAL_NUMBER = re.compile("[eE][+-]?[0-9]{3}|[0-9]{1000}")
 _MAX_SCALE = 16_383  # decimal places that PostgreSQL can store
+_MAX_EXPONENT = 16_383  # whatever it multiplies, be it 0: PostgreSQL refuses exponents of some size
 
 
 def checked(metadata: Metadata) -> str:
@@ -76,9 +77,10 @@ def as_raw(value: Any) -> msgspec.Raw:
 
 
 def _number(text: str) -> float:
-    mantissa, _, exponent = text.lower().partition("e")
-    scale = len(mantissa.partition(".")[2]) - int(exponent or 0)
-    if scale > _MAX_SCALE or math.isinf(number := float(text)):
+    mantissa, _, digits = text.lower().partition("e")
+    exponent = int(digits or 0)
+    scale = len(mantissa.partition(".")[2]) - exponent
+    if scale > _MAX_SCALE or exponent > _MAX_EXPONENT or math.isinf(number := float(text)):
         raise ValueError("Number out of range")
     return number
 

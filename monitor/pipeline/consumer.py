@@ -1,20 +1,26 @@
 """Consumers: take a batch, store it, answer its requests, publish what is new."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
 from monitor.errors import SpoolFull, Unavailable
 from monitor.health import ConsumersHealth
+from monitor.pipeline.apart import Apart
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.queue import EventQueue, PendingRequest, Receipt
 from monitor.pipeline.spool.drain import SpoolDrain
-from monitor.pipeline.store import Store, StoreInterrupted
+from monitor.pipeline.store import Store, StoreInterrupted, source_of
 from monitor.tasks import Job
 
 # A batch that waited long in the queue gets this long to commit: slow is not unavailable.
 _MIN_COMMIT_TIMEOUT = 1.0  # seconds
+# A slow batch takes longer than this, in seconds, and for each event: three times what is usual.
+_SLOW_BATCH, _SLOW_EVENT = 0.1, 150e-6
+_MANY = 100  # events of one credential, which more than half of a slow batch are
+_MAX_APART_WAIT = 15.0  # seconds in the line of a slow source, after which its client tries again
 _MAX_BACKOFF = 0.05  # seconds after a batch that failed: the queue must not fill up meanwhile
 
 
@@ -55,9 +61,11 @@ class Consumers:
             Job(f"Consumer {number}", self._consume, max_backoff=_MAX_BACKOFF)
             for number in range(1, count + 1)
         ]
+        self._apart = Apart()
+        self._apart_job = Job("Storing apart", self._store_apart, max_backoff=_MAX_BACKOFF)
 
     async def start(self) -> None:
-        for job in self._jobs:
+        for job in (*self._jobs, self._apart_job):
             job.start()
 
     async def health(self) -> ConsumersHealth:
@@ -69,11 +77,36 @@ class Consumers:
 
     async def stop(self, deadline: float) -> None:
         """Cancels the tasks. To drain the queue, wait for that first."""
-        await asyncio.gather(*(job.stop() for job in self._jobs))
+        await asyncio.gather(*(job.stop() for job in (*self._jobs, self._apart_job)))
+        for request in self._apart.clear():
+            self._refuse([request], Unavailable("The server is stopping"))
+            self._queue.release(request)
 
     async def _consume(self) -> float:
         """Stores one batch. Returns 0: the next one is wanted at once."""
-        batch = await self._queue.take(self._limits.max_events, self._limits.linger)
+        taken = await self._queue.take(self._limits.max_events, self._limits.linger)
+        batch = self._apart.divert(taken)
+        if len(batch) < len(taken):
+            self._apart_job.wake()
+        if batch:
+            await self._serve(batch)
+        return 0.0
+
+    async def _store_apart(self) -> float | None:
+        """Stores one request of a slow source, beside the batches of the others."""
+        request = self._apart.next()
+        if request is None:
+            return None
+        waited = asyncio.get_running_loop().time() - request.arrived
+        if waited > _MAX_APART_WAIT and not self._drain.active:
+            self._refuse([request], Unavailable("Too much waits from where your events come from"))
+            self._queue.release(request)
+        else:
+            await self._serve([request])
+        return 0.0
+
+    async def _serve(self, batch: list[PendingRequest]) -> None:
+        """Stores or spools the requests, answers them, and publishes what was committed."""
         try:
             stored = await self._store_and_answer(batch)
         except BaseException:  # also a cancellation: the clients retry
@@ -83,7 +116,6 @@ class Consumers:
             for request in batch:
                 self._queue.release(request)
         self._publish(stored)
-        return 0.0
 
     async def _store_and_answer(self, batch: list[PendingRequest]) -> list[Stored]:
         """Returns the committed parts to publish."""
@@ -102,15 +134,30 @@ class Consumers:
         return []  # the drain stores the whole batch again, and publishes it then
 
     async def _commit(self, batch: list[PendingRequest]) -> list[Stored]:
-        deadline = max(
-            batch[0].arrived + self._limits.timeout,
-            asyncio.get_running_loop().time() + _MIN_COMMIT_TIMEOUT,
-        )
-        result = await self._store.put([request.payload for request in batch], deadline)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        deadline = max(batch[0].arrived + self._limits.timeout, began + _MIN_COMMIT_TIMEOUT)
+        payloads = [request.payload for request in batch]
+        result = await self._store.put_or_isolate(payloads, deadline)
         for request, receipt in zip(batch, result.receipts, strict=True):
-            request.answer(receipt)
-            self._ledger.add(receipt)
+            if receipt is not None:
+                request.answer(receipt)
+                self._ledger.add(receipt)
+        elapsed = loop.time() - began
+        if elapsed > _SLOW_BATCH and elapsed > _SLOW_BATCH + _SLOW_EVENT * sum(map(len, batch)):
+            self._apart.isolate(_heaviest(batch))
+        if result.left:
+            left = [batch[position] for position in result.left]
+            self._apart.isolate(left)
+            await self._spool_left(left)
         return result.stored
+
+    async def _spool_left(self, left: list[PendingRequest]) -> None:
+        """Spools what PostgreSQL does not store in time, though it stores the others' events."""
+        try:
+            await self._spool(left)
+        except SpoolFull as error:
+            self._refuse(left, error)
 
     async def _spool(self, batch: list[PendingRequest]) -> None:
         """Raises SpoolFull."""
@@ -123,3 +170,15 @@ class Consumers:
         for request in batch:
             self._queue.received -= len(request)
             request.answer(error)
+
+
+def _heaviest(batch: list[PendingRequest]) -> list[PendingRequest]:
+    """The requests of the credential that most of the events, and many, were sent with."""
+    events = Counter[str]()
+    for request in batch:
+        if request.payload.events and request.payload.events[0].source.credential:
+            events[source_of(request.payload)] += len(request)
+    for source, count in events.most_common(1):
+        if count > _MANY and 2 * count > events.total():
+            return [each for each in batch if source_of(each.payload) == source]
+    return []

@@ -123,11 +123,11 @@ _INSERT_STATES = """
             ORDER BY id FOR NO KEY UPDATE
         )
     ), present AS MATERIALIZED (
-        SELECT id FROM students WHERE id IN (SELECT student_id FROM pairs)
-        ORDER BY id FOR KEY SHARE
+        SELECT p.* FROM (SELECT * FROM pairs ORDER BY student_id, class_id) AS p
+        CROSS JOIN LATERAL (SELECT FROM students WHERE id = p.student_id FOR KEY SHARE) AS s
     )
     INSERT INTO student_states (student_id, class_id)
-    SELECT student_id, class_id FROM pairs JOIN present ON present.id = student_id
+    SELECT student_id, class_id FROM present
     WHERE class_id = 0 OR EXISTS (SELECT FROM classes WHERE id = class_id)
     ORDER BY student_id, class_id
     ON CONFLICT DO NOTHING

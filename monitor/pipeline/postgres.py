@@ -7,7 +7,7 @@ from typing import NamedTuple
 import asyncpg
 
 from monitor.database.partitions import ensure_partitions, month_of
-from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
+from monitor.database.pool import DATABASE_ERRORS, check_stores, cut_at, to_unavailable
 from monitor.errors import RowRefused
 from monitor.events.event import Event
 from monitor.pipeline import credential_log
@@ -91,6 +91,8 @@ class PostgresSink:
         try:
             async with cut_at(self._pool, deadline) as connection:
                 return await self._write(connection, events)
+        except asyncpg.BadCopyFileFormatError as error:  # half of a COPY: no event's fault
+            raise to_unavailable(error) from error
         except _DATA_ERRORS as error:
             raise RowRefused(str(error)) from error
         except DATABASE_ERRORS as error:
@@ -98,6 +100,13 @@ class PostgresSink:
             self._resolver.forget()
             self._credential_log.forget()
             self._months, self._month = set(), _NEVER
+            raise to_unavailable(error) from error
+
+    async def check(self) -> None:
+        """Raises Unavailable if PostgreSQL can store nothing now, whatever it is given."""
+        try:
+            await check_stores(self._pool)
+        except DATABASE_ERRORS as error:
             raise to_unavailable(error) from error
 
     async def _write(self, connection: asyncpg.Connection, events: list[Event]) -> Stored:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 import asyncpg
 
@@ -82,8 +83,8 @@ async def _judge_clocks(
 ) -> None:
     """Sets senders' clocks by their events of a batch; adds missing senders."""
     await _upsert_senders(connection, senders, by_sender)
-    changed = []
-    for key, events in by_sender.items():
+    changed, corrections = [], []
+    for key, events in sorted(by_sender.items(), key=itemgetter(0)):
         sender = senders[key]
         before = sender.clock
         _set_clock(sender, events)
@@ -91,9 +92,9 @@ async def _judge_clocks(
             changed.append(_clock_row(sender, key[2]))
         if since := sender.clock.explains_since(before):
             session = sender.id if key[1] else None
-            await connection.execute(
-                _CORRECT_CLOCK, key[0], session, key[2] or None, *since, sender.offset
-            )
+            corrections.append((key[0], session, key[2] or None, *since, sender.offset))
+    if corrections:
+        await connection.execute(_CORRECT_CLOCKS, *columns(corrections, 6))
     if changed:
         await connection.execute(
             _UPSERT_CLOCKS, *columns(sorted(changed, key=lambda row: row[:2]), 5)
@@ -123,10 +124,18 @@ async def _upsert_senders(
     """Reads senders, whose clocks another replica may have set; adds missing ones."""
     keys = sorted(by_sender)
     starts = [min(event.time for event in by_sender[key]) for key in keys]
-    for row in await connection.fetch(_UPSERT_SENDERS, *columns(keys, 3), starts):
-        key = (row["student_id"], row["session_id"], row["credential"])
-        known = senders.get(key)
-        senders[key] = sender = Sender(row["id"], row["start_time"], _clock(row))
+    sessions = {
+        (row["student_id"], row["session_id"]): row
+        for row in await connection.fetch(_UPSERT_SESSIONS, *columns(keys, 2), starts)
+    }
+    ids = [sessions[key[:2]]["id"] for key in keys]
+    clocks = {
+        (row["session_id"], row["credential"]): _clock(row)
+        for row in await connection.fetch(_SELECT_CLOCKS, ids, [key[2] for key in keys])
+    }
+    for key, session_id in zip(keys, ids, strict=True):
+        known, clock = senders.get(key), clocks.get((session_id, key[2]), SenderClock())
+        senders[key] = sender = Sender(session_id, sessions[key[:2]]["start_time"], clock)
         sender.previous = known.previous if known else None
 
 
@@ -147,22 +156,23 @@ def _clock_row(
     return sender.id, credential, offset_us, claimed, received
 
 
-_UPSERT_SENDERS = """
-    WITH senders AS MATERIALIZED (
-        SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[])
-            AS t (student_id, session_id, credential, start_time)
-    ), present AS (
-        INSERT INTO sessions AS s (student_id, session_id, start_time)
-        SELECT student_id, session_id, min(start_time) FROM senders
-        GROUP BY student_id, session_id ORDER BY student_id, session_id
-        ON CONFLICT (student_id, session_id)
-        DO UPDATE SET start_time = LEAST(s.start_time, EXCLUDED.start_time)
-        RETURNING id, student_id, session_id, start_time
-    )
-    SELECT p.id, p.student_id, p.session_id, s.credential, p.start_time,
-        c.clock_offset, c.doubtful_at, c.doubtful_received_at
-    FROM present AS p JOIN senders AS s USING (student_id, session_id)
-    LEFT JOIN sender_clocks AS c ON c.session_id = p.id AND c.credential = s.credential
+_UPSERT_SESSIONS = """
+    INSERT INTO sessions AS s (student_id, session_id, start_time)
+    SELECT student_id, session_id, min(start_time)
+    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[])
+        AS t (student_id, session_id, start_time)
+    GROUP BY student_id, session_id ORDER BY student_id, session_id
+    ON CONFLICT (student_id, session_id)
+    DO UPDATE SET start_time = LEAST(s.start_time, EXCLUDED.start_time)
+    RETURNING id, student_id, session_id, start_time
+"""
+
+_SELECT_CLOCKS = """
+    SELECT c.* FROM unnest($1::bigint[], $2::text[]) AS t (session_id, credential)
+    CROSS JOIN LATERAL (
+        SELECT * FROM sender_clocks
+        WHERE session_id = t.session_id AND credential = t.credential OFFSET 0
+    ) AS c
 """
 
 _UPSERT_CLOCKS = """
@@ -175,4 +185,4 @@ _UPSERT_CLOCKS = """
         doubtful_at = EXCLUDED.doubtful_at, doubtful_received_at = EXCLUDED.doubtful_received_at
 """
 
-_CORRECT_CLOCK = "SELECT correct_clock($1, $2, $3, $4, $5, $6)"
+_CORRECT_CLOCKS = "SELECT correct_clocks($1, $2, $3, $4, $5, $6)"

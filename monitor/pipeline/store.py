@@ -1,15 +1,34 @@
-"""Stores batches: events in PostgreSQL, refused ones as dead letters, a receipt per request."""
+"""Stores batches: events in PostgreSQL, refused ones as dead letters, a receipt per request.
+
+What becomes of a batch that can't be stored in time depends on the cause:
+
+    stored ── an event is refused ──> bisected; the event becomes a dead letter
+      │
+      └ not in time, or an error ──> PostgreSQL is checked by a transaction of its own
+          │
+          ├ the check fails ──────> AWAY: StoreInterrupted; all events are spooled until it passes
+          ├ the error is one of
+          │ MISCONFIGURED_ERRORS ─> MISCONFIGURED: as AWAY, and the reason says what to change
+          └ the check passes ─────> SLOW: the batch is divided by source; the others are stored,
+                                    and what is left of a source is spooled without the others;
+                                    the source is stored apart for a while
+
+An error of the driver on a connection that was closed meanwhile is never an event's fault.
+"""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 import tenacity
 
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.pool import UNAVAILABLE_ERRORS
+from monitor.database.pool import MISCONFIGURED_ERRORS, UNAVAILABLE_ERRORS
 from monitor.errors import RowRefused, Unavailable
 from monitor.events.dialects import as_json
 from monitor.events.event import Event, Payload, Rejected
@@ -19,13 +38,20 @@ from monitor.pipeline.queue import Receipt
 logger = logging.getLogger(__name__)
 
 _REFUSED_ATTEMPTS = 3  # attempts, while PostgreSQL is up and refuses the batch
+_PART_TIMEOUT = 0.5  # seconds for a part of a batch that was slow
+_ISOLATION_TIMEOUT = 2.0  # seconds for all of its parts
 
 
 class BatchResult(NamedTuple):
-    """The receipt of each payload of a batch, and what was committed: one part, or several."""
+    """The receipt of each payload of a batch, and what was committed: one part, or several.
 
-    receipts: list[Receipt]
+    `left` are the positions of payloads that could not be stored though PostgreSQL stores others,
+    each with the reason: they have no receipt, and are to be stored later.
+    """
+
+    receipts: list[Receipt | None]
     stored: list[Stored]
+    left: dict[int, Unavailable]
 
 
 class StoreInterrupted(Unavailable):
@@ -84,12 +110,55 @@ class Store:
         """
         written = await self._write([event for each in batch for event in each.events], deadline)
         receipts = _receipts(batch, written)
-        if rejected := [item for receipt in receipts for item in receipt.rejected]:
+        if rejected := [item for each in receipts if each for item in each.rejected]:
             try:
                 await self._retried(deadline)(self._dead_letters.add, "ingest", rejected, deadline)
             except Unavailable as error:
                 raise StoreInterrupted(str(error), written.stored) from error.__cause__
-        return BatchResult(receipts, written.stored)
+        return BatchResult(receipts, written.stored, {})
+
+    async def put_or_isolate(self, batch: Sequence[Payload], deadline: float) -> BatchResult:
+        """Stores the batch until `deadline`; if it is slow, then all of it but the slow sources.
+
+        That takes up to _ISOLATION_TIMEOUT longer. Raises StoreInterrupted when PostgreSQL stores
+        nothing now.
+        """
+        several = len({source_of(payload) for payload in batch}) > 1
+        now = asyncio.get_running_loop().time()
+        first_deadline = now + (deadline - now) / 2 if several else deadline
+        try:
+            return await self.put(batch, first_deadline)
+        except StoreInterrupted as error:
+            if isinstance(error.__cause__, MISCONFIGURED_ERRORS):
+                raise
+            try:
+                await self._sink.check()
+            except Unavailable as away:
+                raise StoreInterrupted(str(away), error.stored) from away.__cause__
+            logger.warning("A batch is divided by source, because it is slow: %s", error)
+            return await self._isolate(batch)  # what was committed is recognised, and published
+
+    async def _isolate(self, batch: Sequence[Payload]) -> BatchResult:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _ISOLATION_TIMEOUT
+        result = BatchResult([None] * len(batch), [], {})
+        parts = [part for part in _heaviest_last(batch, range(len(batch))) if part]
+        while parts:
+            part = parts.pop(0)
+            payloads = [batch[position] for position in part]
+            try:
+                deadline = min(loop.time() + _PART_TIMEOUT, end)
+                receipts, stored, _ = await self.put(payloads, deadline)
+            except StoreInterrupted as error:
+                if len({source_of(payload) for payload in payloads}) > 1 and loop.time() < end:
+                    parts[:0] = _heaviest_last(batch, part)
+                else:
+                    result.left.update(dict.fromkeys(part, error))
+            else:
+                result.stored.extend(stored)
+                for position, receipt in zip(part, receipts, strict=True):
+                    result.receipts[position] = receipt
+        return result
 
     async def _write(self, events: list[Event], deadline: float) -> _Written:
         """Stores all storable events; isolates bad ones by bisection."""
@@ -137,10 +206,32 @@ class Store:
         return self._retry.copy(stop=_StopWhenRefused() | tenacity.stop_after_delay(remaining))
 
 
-def _receipts(batch: Sequence[Payload], written: _Written) -> list[Receipt]:
+def source_of(payload: Payload) -> str:
+    """Who is isolated with a payload that is slow: its credential or, without one, its student."""
+    if not payload.events:
+        return ""
+    event = payload.events[0]
+    return event.source.credential or f"student {event.student}"
+
+
+def _heaviest_last(batch: Sequence[Payload], part: Iterable[int]) -> tuple[list[int], list[int]]:
+    """The positions in two halves, each of whole sources; the last has that of the most events."""
+    by_source: defaultdict[str, list[int]] = defaultdict(list)
+    for position in part:
+        by_source[source_of(batch[position])].append(position)
+    sources = sorted(
+        by_source.values(), key=lambda positions: sum(len(batch[each]) for each in positions)
+    )
+    weights = list(accumulate(sum(len(batch[each]) for each in source) for source in sources))
+    middle = bisect_right(weights, weights[-1] / 2) or len(sources) - 1
+    return list(chain(*sources[:middle])), list(chain(*sources[middle:]))
+
+
+def _receipts(batch: Sequence[Payload], written: _Written) -> list[Receipt | None]:
     if not written.duplicates and not written.refused:
         return [Receipt(len(each.events), 0, 0, each.rejected) for each in batch]
-    receipts, first = [], 0
+    receipts: list[Receipt | None] = []
+    first = 0
     for payload in batch:
         receipts.append(_receipt(payload, first, written))
         first += len(payload.events)

@@ -25,11 +25,11 @@ from monitor.pipeline.store import Store
 class RunningConsumers:
     """A queue with its consumers, the spool behind them, and what they have published."""
 
-    def __init__(self, pool: asyncpg.Pool, spool: Spool, timeout: float) -> None:
+    def __init__(self, pool: asyncpg.Pool, spool: Spool, timeout: float, queue_events: int) -> None:
         self.published: list[Stored] = []
         self.wal: Path
         self.spool = spool
-        self.queue = EventQueue(100, 10_000)
+        self.queue = EventQueue(queue_events, 10_000)
         self.ledger = Ledger(self.queue, spool)
         letters = DeadLetters(pool, spool.replica)
         sink = PostgresSink(
@@ -45,7 +45,7 @@ class RunningConsumers:
             drain=self.drain,
             ledger=self.ledger,
             publish=self.published.extend,
-            limits=Limits(50, 0.01, timeout),
+            limits=Limits(max(50, queue_events // 5), 0.01, timeout),
         )
 
     async def put(self, *events: Event, size: int = 1) -> Receipt:
@@ -59,12 +59,13 @@ async def run_consumers(
     timeout: float = 5.0,
     spool_bytes: int = 1_000_000,
     directory: Path | None = None,
+    queue_events: int = 100,
 ) -> AsyncIterator[RunningConsumers]:
     """Two consumers and the drain, on the spool of `directory`, or else an empty one."""
     with tempfile.TemporaryDirectory() as empty:
         data_dir = directory or Path(empty)
         spool = Spool.open(data_dir, spool_bytes)
-        started = RunningConsumers(pool, spool, timeout)
+        started = RunningConsumers(pool, spool, timeout, queue_events)
         started.wal = data_dir / "spool.sqlite-wal"
         await started.drain.start()
         await started.consumers.start()

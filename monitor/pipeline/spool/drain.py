@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from monitor.database.pool import MISCONFIGURED_ERRORS
 from monitor.errors import SpoolFull, Unavailable
 from monitor.events.event import Payload
 from monitor.health import ComponentHealth
@@ -21,6 +22,7 @@ _MAX_BYTES = 8 * 1024 * 1024  # in one batch
 _COMMIT_TIMEOUT = 5.0  # seconds for a batch: longer than for requests, since none waits for it
 _MAX_COMMIT_TIMEOUT = 20.0  # seconds, reached by doubling after each failure
 _MAX_BACKOFF = 1.0  # seconds between two attempts
+_REMINDER_INTERVAL = 60.0  # seconds between two lines of the log
 
 
 class SpoolDrain:
@@ -50,6 +52,7 @@ class SpoolDrain:
         self._batch_events = _MAX_EVENTS
         self._timeout = _COMMIT_TIMEOUT
         self._job = Job("Draining the spool", self._work, max_backoff=_MAX_BACKOFF)
+        self._remind_at = 0.0
         self.active = False
         self.reason = ""
 
@@ -96,7 +99,15 @@ class SpoolDrain:
             if str(error) != self.reason:
                 logger.warning("Events still go to the spool: %s", error)
                 self.reason = str(error)
+            self._remind(error)
             raise
+
+    def _remind(self, error: Exception) -> None:
+        """Says again and again what somebody has to change: that does not end by itself."""
+        now = asyncio.get_running_loop().time()
+        if isinstance(error.__cause__, MISCONFIGURED_ERRORS) and now >= self._remind_at:
+            self._remind_at = now + _REMINDER_INTERVAL
+            logger.error("Nothing is stored until this is changed: %s", error)
 
     def _deactivate(self) -> None:
         if self.active:
@@ -151,6 +162,6 @@ class SpoolDrain:
         self._deactivate()  # before removing: a full disk is not PostgreSQL's failure
         self._quarantine.forget(entries)
         await self._spool.remove(entries)
-        for receipt in result.receipts:
+        for receipt in filter(None, result.receipts):
             self._ledger.add(receipt)
         self._publish(result.stored)
