@@ -6,7 +6,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
 SELECT pg_advisory_xact_lock(1667591276);
-SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 16) AS wanted \gset
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 17) AS wanted \gset
 \if :wanted
 
 -- A student of a class is found by both, whichever index a plan takes.
@@ -144,6 +144,6 @@ BEGIN
 END $$;
 DROP FUNCTION correct_clock(bigint, bigint, text, timestamptz, timestamptz, bigint);
 
-INSERT INTO schema_migrations (number, name) VALUES (16, 'batches_of_new_names');
+INSERT INTO schema_migrations (number, name) VALUES (17, 'batches_of_new_names');
 \endif
 COMMIT;
