@@ -80,11 +80,12 @@ def create_app(
         rosters.declare(api, is_open=is_open)
     for routes in (students, notebooks, assignments):
         routes.declare(api)
-    for analytics in (insight, attempts, notebook_copies):
+    for analytics in (insight, notebook_copies):
         analytics.declare(api, is_open=is_open)
+    attempts.declare(api, components.workers, is_open=is_open)
     me.declare(api)
-    for publishing in (submissions, notices):
-        publishing.declare(api, components.hub.publish)
+    submissions.declare(api, components.hub.publish, components.workers)
+    notices.declare(api, components.hub.publish)
     help_queue.declare(api, components.hub.publish, is_open=is_open)
     ingest_keys.declare(api, components.keyring.refresh)
     student_tokens.declare(api, components.keyring.refresh)

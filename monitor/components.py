@@ -56,6 +56,7 @@ from monitor.shares import SharesReport
 from monitor.timeseries.deletion import PointDeletions
 from monitor.timeseries.influx import InfluxSink, Target
 from monitor.timeseries.outbox import PointsOutbox
+from monitor.workers.pool import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class Components:
             self.shares.add(people.turns)
         self.counting = Counting(self.database, self._is_busy)
         self.withdrawing = Withdrawing(self.database, influx_target(settings) is not None)
+        self.workers = Workers()
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
 
     @asynccontextmanager
@@ -166,6 +168,7 @@ class Components:
             Postgres(pool, handler_pool, self.database, schema, drain),
             LedgerReport(ledger, pool, spool, drain),
             self.reads,
+            self.workers,
             self.keyring,
             self.revocations,
             self.access_report,

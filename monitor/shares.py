@@ -66,13 +66,17 @@ class Turns:
     """Work of which only `at_once` pieces are done at a time; the others wait.
 
     Waiting callers are served in turn, one piece each, however much one of them asks for; one
-    caller has at most `each` pieces that are done or wait.
+    caller has at most `each` pieces that are done or wait, of which `each_at_once` are done.
     """
 
-    def __init__(self, what: str, *, at_once: int, each: int) -> None:
+    def __init__(
+        self, what: str, *, at_once: int, each: int, each_at_once: int | None = None
+    ) -> None:
         self.what = what
         self._share = Share(what, each=each, total=_UNBOUNDED)
         self._free = at_once
+        self._each_at_once = each_at_once or at_once
+        self._served: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @property
@@ -88,11 +92,11 @@ class Turns:
             try:
                 yield
             finally:
-                self._pass_on()
+                self._end(caller)
 
     async def _wait(self, caller: str) -> None:
-        if self._free:
-            self._free -= 1
+        if self._free and self._served[caller] < self._each_at_once:
+            self._begin(caller)
             return
         future = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(future)
@@ -100,20 +104,47 @@ class Turns:
             await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():  # its turn came at the same moment
-                self._pass_on()
+                self._end(caller)
+            else:
+                self._leave(caller, future)
             raise
 
-    def _pass_on(self) -> None:
-        """Gives a turn that has ended to the caller who waits longest for one."""
-        while self._waiting:
-            caller, futures = self._waiting.popitem(last=False)
-            future = futures.popleft()
-            if futures:
-                self._waiting[caller] = futures  # at the end of the line
-            if not future.done():
-                future.set_result(None)
-                return
+    def _leave(self, caller: str, future: asyncio.Future[None]) -> None:
+        """Takes a piece out of the line, unless that was done when its turn came."""
+        futures = self._waiting.get(caller, deque())
+        if future in futures:
+            futures.remove(future)
+            if not futures:
+                del self._waiting[caller]
+
+    def _begin(self, caller: str) -> None:
+        self._free -= 1
+        self._served[caller] += 1
+
+    def _end(self, caller: str) -> None:
+        """Gives a turn that has ended to the caller who waits longest and may have one."""
         self._free += 1
+        self._served[caller] -= 1
+        if not self._served[caller]:
+            del self._served[caller]
+        while self._free and (longest := self._next()):
+            future = self._take(longest)
+            if not future.done():
+                self._begin(longest)
+                future.set_result(None)
+
+    def _next(self) -> str | None:
+        return next(
+            (each for each in self._waiting if self._served[each] < self._each_at_once), None
+        )
+
+    def _take(self, caller: str) -> asyncio.Future[None]:
+        """A caller's first piece that waits. The others wait at the end of the line."""
+        futures = self._waiting.pop(caller)
+        future = futures.popleft()
+        if futures:
+            self._waiting[caller] = futures
+        return future
 
 
 class Shared(Protocol):

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from monitor.auth.call import Call
 from monitor.auth.gate import Guard
 from monitor.auth.principal import Principal
 from monitor.database.paging import Listing
@@ -33,6 +34,7 @@ _CONTEXT = (  # not from the request
     Transactions,
     Snapshots,
     AfterCommit,
+    Call,
     Principal,
     PublicUrl,
 )
@@ -60,9 +62,9 @@ class Declaration:
     """An operation as `Api.declare` takes it. `path` has no prefix; `handler` returns `returns`.
 
     `context` are the handler's parameters that don't come from the request, by name: Connection,
-    Transactions, Snapshots, AfterCommit, Principal or PublicUrl. `raises` are its errors beside
-    those that every operation has. `media` are types of answers beside JSON, by media type, and
-    `also` those with another status, by status; the handler returns both as a Response.
+    Transactions, Snapshots, AfterCommit, Call, Principal or PublicUrl. `raises` are its errors
+    beside those that every operation has. `media` are types of answers beside JSON, by media type,
+    and `also` those with another status, by status; the handler returns both as a Response.
     """
 
     method: str
@@ -124,6 +126,7 @@ class Api:
         - Transactions: in place of Connection, to open the transactions itself
         - Snapshots: in place of Connection, to read, from a standby where there is one
         - AfterCommit: collects actions that must wait for the commit, such as publishing
+        - Call: the call behind the gate, with who pays for it
         - Principal: the caller
         - PublicUrl: the server's address, for links
 
@@ -200,13 +203,14 @@ class Api:
             arguments = await decoder.of(request)
             scope, after_commit = request.scope, AfterCommit()
             operation = f"{scope['method']} {path}"
-            caller = scope["call"].principal
+            call: Call = scope["call"]
             transactions = Transactions(self._database, scope, operation, arguments)
             context = {
                 Transactions: transactions,
-                Snapshots: Snapshots(self._reads, transactions, caller),
+                Snapshots: Snapshots(self._reads, transactions, call.principal),
                 AfterCommit: after_commit,
-                Principal: caller,
+                Call: call,
+                Principal: call.principal,
                 PublicUrl: public_url(self._address, scope),
             }
             arguments |= {name: context[kind] for kind, name in names.items()}

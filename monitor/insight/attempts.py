@@ -12,7 +12,8 @@ from monitor.database.paging import Id
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
 from monitor.insight.attempt_keys import AttemptKey, Span, attempt_keys, spans_of
-from monitor.insight.code_lines import KERNEL, CodeLine, CodeLines
+from monitor.insight.code_lines import KERNEL, Code, CodeLine
+from monitor.insight.compared_lines import compared
 from monitor.insight.place_cells import Place, place_cells
 from monitor.insight.query import (
     ClassIds,
@@ -21,6 +22,7 @@ from monitor.insight.query import (
     class_notebook,
     class_students,
 )
+from monitor.workers.pool import Workers
 
 _MAX_KINDS = 20
 
@@ -107,16 +109,14 @@ class ReadAttempts(NamedTuple):
     codes_before: list[str | None]
     kernels: list[str | None]
 
-    def compared(self) -> CellAttempts:
-        """The page with its lines. It takes long: call it in a thread."""
-        lines = CodeLines()
+    async def compared(self, workers: Workers, caller: str) -> CellAttempts:
+        """The page with its lines. Raises as `compared_lines.compared` does."""
+        codes = [attempt.code or "" for attempt in self.attempts]
+        asked = map(Code, codes, self.codes_before, self.kernels)
         self.page.items = [
-            ComparedAttempt(
-                **msgspec.structs.asdict(attempt),
-                lines=lines.of(attempt.code or "", before, kernel),
-            )
-            for attempt, before, kernel in zip(
-                self.attempts, self.codes_before, self.kernels, strict=True
+            ComparedAttempt(**msgspec.structs.asdict(attempt), lines=lines)
+            for attempt, lines in zip(
+                self.attempts, await compared(workers, caller, asked), strict=True
             )
         ]
         return self.page

@@ -10,7 +10,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Literal, Name, Number, Operator, String, _TokenType
 
 MAX_CHARACTERS = 4_000  # of one code; a longer one is not highlighted
-_CACHED = 2_000  # students' codes at a cell are often alike
+_CACHED = 200  # codes: those of students at a cell are often alike; one takes up to 200 KB
 
 # A language by the names that kernels and cell magics have for it. Others are read as Python.
 _LEXERS: Mapping[str, str] = {
@@ -69,7 +69,7 @@ def language_of(code: str, kernel: str | None) -> str:
 def highlighted_lines(code: str, language: str) -> tuple[Line, ...]:
     """The lines of a code, the pieces of which have kinds; `language` is one of `language_of`.
 
-    It takes some microseconds a character, in the worst case a hundred: call it in a thread.
+    It takes some microseconds a character, in the worst case a hundred: let a worker do it.
     """
     lines: list[list[Piece]] = [[]]
     for token, text in _lexer(language).get_tokens("\n".join(split_lines(code))):

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import msgspec
 
 from monitor.database.pool import Connection
-from monitor.insight.code_lines import KERNEL, CodeLine, CodeLines
+from monitor.insight.code_lines import KERNEL, Code, CodeLine
+from monitor.insight.compared_lines import compared
 from monitor.insight.timeline import TimelineQuery, executions
+from monitor.workers.pool import Workers
 
 _SCANNED = 500  # executions before a run among which the cell's run before it is searched
 
@@ -38,17 +40,12 @@ class ReadRuns(NamedTuple):
 
     runs: list[_Run]
 
-    def compared(self) -> list[RunChanges]:
-        """Takes long: call it in a thread."""
-        lines = CodeLines()
+    async def compared(self, workers: Workers, caller: str) -> list[RunChanges]:
+        """The runs with their lines. Raises as `compared_lines.compared` does."""
+        asked = (Code(run.code, run.before, run.kernel) for run in self.runs)
         return [
-            RunChanges(
-                run.event_id,
-                run.executed_at,
-                run.before is None,
-                lines.of(run.code, run.before, run.kernel),
-            )
-            for run in self.runs
+            RunChanges(run.event_id, run.executed_at, run.before is None, lines)
+            for run, lines in zip(self.runs, await compared(workers, caller, asked), strict=True)
         ]
 
 

@@ -7,6 +7,8 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
+import msgspec
+
 from monitor.lms import formulas
 from monitor.lms.formulas import Formula, find_formulas, to_mathml
 from monitor.lms.markdown_texts import markdown_texts
@@ -42,13 +44,18 @@ _MAX_ADDRESS = 100  # characters that stand for a picture without a description
 _IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"')
 
 
+def cells_as_json(content: bytes) -> bytes:
+    """A worker's job: `markdown_cells` as JSON."""
+    return msgspec.json.encode(markdown_cells(content))
+
+
 def markdown_cells(content: bytes) -> list[str | None]:
     """The HTML of each cell; None if it isn't Markdown, too long or nested too deep.
 
     Links are limited to http, https and mailto. HTML is shown as text, formulas as MathML. A
     picture of the cell's own has no address: its `data-attachment` names the attachment, or its
     `data-embedded` the data URL in the source, counted from 0; others are shown as their
-    descriptions or addresses. Call it in a thread: a large notebook takes long.
+    descriptions or addresses. It may take seconds: let a worker do it.
     """
     remaining, remaining_formulas = MAX_LENGTH, MAX_FORMULAS
     rendered: list[str | None] = []

@@ -4,8 +4,8 @@ import re
 
 import msgspec
 
-from monitor.database.resource import Invalid
 from monitor.lms.findings import Findings, quoted
+from monitor.lms.notebook_errors import InvalidNotebook
 from monitor.lms.notebook_json import (
     ABSENT,
     Objects,
@@ -18,7 +18,6 @@ from monitor.lms.notebook_json import (
 from monitor.lms.notebook_metadata import check_cell_metadata
 from monitor.lms.notebook_outputs import check_output, is_count
 
-FIELD = "notebook_content"
 MAX_ELEMENTS = 10_000  # cells of a notebook, and outputs of a cell
 MAX_OUTPUTS = 50_000  # of a notebook
 
@@ -62,13 +61,12 @@ class Cells:
     def check(self, raw: msgspec.Raw) -> None:
         """Adds what is odd about the cells of an array.
 
-        Raises Invalid if Jupyter can't open it, or there are too many.
+        Raises InvalidNotebook if Jupyter can't open it, or there are too many.
         """
         cells = array(raw, MAX_ELEMENTS)
         if cells is None or self._index + len(cells) > MAX_ELEMENTS:
-            raise Invalid(
-                FIELD,
-                f"The notebook has more than {MAX_ELEMENTS:,} cells: split it, and hand in a part",
+            raise InvalidNotebook(
+                f"The notebook has more than {MAX_ELEMENTS:,} cells: split it, and hand in a part"
             )
         for cell in cells:
             self._findings.begin_cell(self._index)
@@ -154,11 +152,11 @@ class Cells:
         outputs = array(raw, MAX_ELEMENTS)
         if outputs is None:
             limit = f"The cell at index {self._index} has more than {MAX_ELEMENTS:,} outputs"
-            raise Invalid(FIELD, f"{limit}: clear its output, and hand the notebook in again")
+            raise InvalidNotebook(f"{limit}: clear its output, and hand the notebook in again")
         self._outputs += len(outputs)
         if self._outputs > MAX_OUTPUTS:
             limit = f"The notebook has more than {MAX_OUTPUTS:,} outputs"
-            raise Invalid(FIELD, f"{limit}: clear those of some cells, and hand it in again")
+            raise InvalidNotebook(f"{limit}: clear those of some cells, and hand it in again")
         for output in outputs:
             if not is_object(output):
                 raise _unreadable(f"An output of the cell at index {self._index} is no object")
@@ -166,8 +164,8 @@ class Cells:
                 check_output(output, self._findings, extra=self._extra)
 
 
-def _unreadable(reason: str) -> Invalid:
-    return Invalid(FIELD, f"{reason}: open the notebook in Jupyter, save it, and hand it in again")
+def _unreadable(reason: str) -> InvalidNotebook:
+    return InvalidNotebook(f"{reason}: open the notebook in Jupyter, save it, and hand it in again")
 
 
 def _missing(name: str, raw: msgspec.Raw, shape: str) -> str:

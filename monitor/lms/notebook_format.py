@@ -1,20 +1,20 @@
 """Reads the notebooks that students hand in; never changes them.
 
 What Jupyter opens is accepted, and what is odd about it is stored with it. Values stay bytes:
-reading them takes linear time and little memory, and stops at limits.
+reading them takes linear time and little memory, and stops at limits. `nbformat` and its schemas
+aren't used: a list of all errors of a schema has no bound.
 """
 
 import hashlib
-from typing import NamedTuple
 
 import msgspec
 
 from monitor.database.irregularity import Irregularity
-from monitor.database.resource import Invalid
 from monitor.events.escapes import repair
 from monitor.events.json_text import without_nan
 from monitor.lms.findings import Findings, quoted
-from monitor.lms.notebook_cells import FIELD, Cells
+from monitor.lms.notebook_cells import Cells
+from monitor.lms.notebook_errors import InvalidNotebook
 from monitor.lms.notebook_json import ABSENT, Objects, array, is_array, is_object, whole_number
 from monitor.lms.notebook_metadata import check_metadata
 
@@ -38,19 +38,32 @@ class _Worksheet(msgspec.Struct):
     cells: msgspec.Raw = ABSENT
 
 
-class HandedIn(NamedTuple):
-    """A notebook's text as the student sent it, its SHA-256 in hex, and what is odd about it."""
+class HandedIn(msgspec.Struct, frozen=True, tag=True):
+    """The SHA-256 in hex of a notebook as the student sent it, and what is odd about it."""
 
-    text: str
     sha256: str
     irregularities: list[Irregularity]
 
 
-def read_notebook(content: bytes) -> HandedIn:
-    """Call it in a thread: a large notebook takes long.
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """Why a notebook isn't taken."""
 
-    Raises Invalid, with a sentence that says what to do, if Jupyter can't open it or it is over a
-    limit.
+    reason: str
+
+
+def read_as_json(content: bytes) -> bytes:
+    """A worker's job: the HandedIn of a notebook or, if it is refused, a Refused, as JSON."""
+    try:
+        return msgspec.json.encode(read_notebook(content))
+    except InvalidNotebook as error:
+        return msgspec.json.encode(Refused(error.reason))
+
+
+def read_notebook(content: bytes) -> HandedIn:
+    """It takes 0.2 µs for each byte at worst, a large notebook seconds: let a worker do it.
+
+    Raises InvalidNotebook, with a sentence that says what to do, if Jupyter can't open it or it is
+    over a limit.
     """
     findings = Findings()
     try:
@@ -62,11 +75,11 @@ def read_notebook(content: bytes) -> HandedIn:
             findings.add("Has NUL characters, or halves of a pair of surrogates, in a text")
         notebook, unknown = _NOTEBOOKS.decode(plain)
     except msgspec.ValidationError:
-        raise Invalid(FIELD, "Not a notebook: send the JSON object of an .ipynb file") from None
+        raise InvalidNotebook("Not a notebook: send the JSON object of an .ipynb file") from None
     except msgspec.DecodeError as error:
-        raise Invalid(FIELD, f"The notebook is no JSON ({error}): {_SAVE_AGAIN}") from None
+        raise InvalidNotebook(f"The notebook is no JSON ({error}): {_SAVE_AGAIN}") from None
     except RecursionError:
-        raise Invalid(FIELD, f"The notebook is nested too deep: {_SAVE_AGAIN}") from None
+        raise InvalidNotebook(f"The notebook is nested too deep: {_SAVE_AGAIN}") from None
     major = _format(notebook)
     if major < _FORMAT:
         findings.add(f"The notebook is in format {major}: Jupyter opens it as one in format 4")
@@ -74,19 +87,20 @@ def read_notebook(content: bytes) -> HandedIn:
     else:
         _check(notebook, unknown, findings)
     digest = hashlib.sha256(content).hexdigest()
-    return HandedIn(content.decode(), digest, findings.irregularities())
+    return HandedIn(digest, findings.irregularities())
 
 
 def _format(notebook: _Notebook) -> int:
-    """Raises Invalid if it isn't one that Jupyter opens."""
+    """Raises InvalidNotebook if it isn't one that Jupyter opens."""
     major = whole_number(notebook.nbformat)
     if major is None:
-        raise Invalid(FIELD, f"Not a notebook, for nbformat is missing or no number: {_SAVE_AGAIN}")
+        reason = "Not a notebook, for nbformat is missing or no number"
+        raise InvalidNotebook(f"{reason}: {_SAVE_AGAIN}")
     if major > _FORMAT:
         older = f"save it in format {_FORMAT}, and hand it in again"
-        raise Invalid(FIELD, f"The notebook is in format {major}, which is too new: {older}")
+        raise InvalidNotebook(f"The notebook is in format {major}, which is too new: {older}")
     if major < _OLDEST_FORMAT:
-        raise Invalid(FIELD, f"The notebook is in format {major}, which is too old: {_SAVE_AGAIN}")
+        raise InvalidNotebook(f"The notebook is in format {major}, which is too old: {_SAVE_AGAIN}")
     return major
 
 
@@ -105,7 +119,7 @@ def _check(notebook: _Notebook, unknown: str | None, findings: Findings) -> None
             findings.add(f"Has {quoted(unknown)}, which the format hasn't")
     check_metadata(notebook.metadata, findings)
     if not is_array(notebook.cells):
-        raise Invalid(FIELD, f"Not a notebook, for it has no list of cells: {_SAVE_AGAIN}")
+        raise InvalidNotebook(f"Not a notebook, for it has no list of cells: {_SAVE_AGAIN}")
     cells = Cells(findings, minor)
     cells.check(notebook.cells)
     cells.check_ids()
@@ -116,12 +130,12 @@ def _check_old(notebook: _Notebook, findings: Findings) -> None:
     sheets = array(notebook.worksheets, _MAX_WORKSHEETS) if is_array(notebook.worksheets) else None
     if sheets is None:
         limit = f"a list of at most {_MAX_WORKSHEETS} worksheets"
-        raise Invalid(FIELD, f"Not a notebook, for it hasn't {limit}: {_SAVE_AGAIN}")
+        raise InvalidNotebook(f"Not a notebook, for it hasn't {limit}: {_SAVE_AGAIN}")
     cells = Cells(findings, None)
     for sheet in sheets:
         content = _WORKSHEET.decode(sheet).cells if is_object(sheet) else ABSENT
         if not is_array(content):
-            raise Invalid(FIELD, f"A worksheet has no list of cells: {_SAVE_AGAIN}")
+            raise InvalidNotebook(f"A worksheet has no list of cells: {_SAVE_AGAIN}")
         cells.check(content)
 
 

@@ -151,20 +151,24 @@ SUBMISSIONS = Resource(
 async def create(
     connection: asyncpg.Connection, body: AssignmentSubmissionCreate, notebook: HandedIn | None
 ) -> SubmissionOutcome:
-    """Stores the student's next attempt. Raises Unknown."""
+    """Stores the student's next attempt; `notebook` is what its content was found to be.
+
+    Raises Unknown.
+    """
     student_id = await _student_id(connection, body)
     # Take the lock first, so that the next statement sees attempts committed by earlier holders.
     await connection.execute(_LOCK_ATTEMPTS, f"{body.assignment_id} {student_id}")
     attempt = await connection.fetchrow(_SELECT_ATTEMPT, body.assignment_id, student_id)
     if attempt is None:
         raise Unknown("assignment_id", body.assignment_id)
-    submission = await SUBMISSIONS.insert(
+    content = _text(body.notebook_content) if notebook else None
+    summary = await SUMMARIES.insert(  # the content isn't read back: it may be large
         connection,
         {
             "assignment_id": body.assignment_id,
             "student_id": student_id,
             "attempt": attempt["attempt"],
-            "notebook_content": notebook.text if notebook else None,
+            "notebook_content": content,
             "sha256": notebook.sha256 if notebook else None,
             "irregularities": irregularity.stored(notebook.irregularities if notebook else []),
             "status": body.status,
@@ -175,6 +179,8 @@ async def create(
             "graded_at": None if body.grade is None else attempt["now"],
         },
     )
+    fields = msgspec.structs.asdict(summary) | {"notebook_content": content}
+    submission = AssignmentSubmissionResponse(**fields)
     row = await connection.fetchrow(_SELECT_SUBMITTED, submission.id)
     graded = await _graded(connection, submission, None)
     return SubmissionOutcome(submission, Submitted(**row), graded)
@@ -193,6 +199,10 @@ async def grade(
     submission = await SUBMISSIONS.update(connection, submission_id, changes)
     graded = await _graded(connection, submission, before.grade)
     return SubmissionOutcome(submission, None, graded)
+
+
+def _text(content: msgspec.Raw | UnsetType) -> str | None:
+    return None if content is UNSET else str(memoryview(content), "utf-8")
 
 
 def _grading(changes: dict[str, Any], before: AssignmentSubmissionResponse) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """How students got through a cell, attempt by attempt, and through an assignment, cell by cell."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from monitor.auth.call import Call
 from monitor.database.paging import Id
-from monitor.errors import NotFound
+from monitor.errors import Conflict, NotFound
 from monitor.http.csv import CSV, csv_response, csv_stream
 from monitor.http.operations import Api
 from monitor.http.snapshots import Snapshots
@@ -24,27 +23,30 @@ from monitor.insight.attempts import (
 from monitor.insight.query import ClassIds, Query, shown_classes
 from monitor.insight.run_changes import RunChanges, run_changes
 from monitor.insight.timeline import TimelineQuery
+from monitor.workers.pool import Workers
 
 _MEDIA = {CSV: str}
 
 
-def declare(api: Api, *, is_open: bool) -> None:
-    """`is_open`: the server needs no credentials; its classes also show what was done in none."""
-    turn = asyncio.Lock()  # one thread at a time: more would add no speed
-    _declare_attempts(api, partial(shown_classes, is_open=is_open), turn)
-    _declare_changes(api, turn, is_open=is_open)
+def declare(api: Api, workers: Workers, *, is_open: bool) -> None:
+    """`workers` compare codes.
+
+    `is_open`: the server needs no credentials; its classes also show what was done in none.
+    """
+    _declare_attempts(api, partial(shown_classes, is_open=is_open), workers)
+    _declare_changes(api, workers, is_open=is_open)
     _declare_analysis(api, is_open=is_open)
 
 
-def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], turn: asyncio.Lock) -> None:
+def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], workers: Workers) -> None:
     @api.operation(
         "GET",
         "/classes/{class_id}/notebooks/{notebook_id}/attempts",
-        raises=(NotFound,),
+        raises=(NotFound, Conflict),
         media=_MEDIA,
     )
     async def get_cell_attempts(
-        snapshots: Snapshots, class_id: Id, notebook_id: Id, query: AttemptsQuery
+        snapshots: Snapshots, call: Call, class_id: Id, notebook_id: Id, query: AttemptsQuery
     ) -> CellAttempts | Response:
         """The attempts of all students at a cell, newest first, each with what changed in it."""
 
@@ -56,8 +58,7 @@ def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], turn: asyncio.
 
         first = await fetch(query)
         if query.format == "json":
-            async with turn:  # no connection is held meanwhile
-                return await run_in_threadpool(first.compared)
+            return await first.compared(workers, call.payer)
 
         async def pages() -> AsyncIterator[list[Attempt]]:
             current = first
@@ -71,16 +72,15 @@ def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], turn: asyncio.
         return csv_stream(name, Attempt, pages())
 
 
-def _declare_changes(api: Api, turn: asyncio.Lock, *, is_open: bool) -> None:
-    @api.operation("GET", "/students/{student_id}/changes", raises=(NotFound,))
+def _declare_changes(api: Api, workers: Workers, *, is_open: bool) -> None:
+    @api.operation("GET", "/students/{student_id}/changes", raises=(NotFound, Conflict))
     async def get_changes(
-        snapshots: Snapshots, student_id: Id, query: TimelineQuery
+        snapshots: Snapshots, call: Call, student_id: Id, query: TimelineQuery
     ) -> list[RunChanges]:
         """What a student changed between two runs of a cell, for a page of their timeline."""
         read = partial(run_changes, student_id=student_id, query=query, is_open=is_open)
         runs = await snapshots.read_by_class(read, student_id=student_id)
-        async with turn:  # no connection is held meanwhile
-            return await run_in_threadpool(runs.compared)
+        return await runs.compared(workers, call.payer)
 
 
 def _declare_analysis(api: Api, *, is_open: bool) -> None:

@@ -1,24 +1,24 @@
 """`/submissions`: hand-ins and grades; the student and the class's teachers get messages."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
+import msgspec
 from msgspec import UNSET
-from starlette.concurrency import run_in_threadpool
 
+from monitor.auth.call import Call
 from monitor.auth.principal import Principal
 from monitor.auth.visibility import visible
 from monitor.database.paging import Id, Listing
 from monitor.database.pool import Connection
-from monitor.errors import NotFound
+from monitor.errors import Conflict, NotFound
 from monitor.http.operations import Api
 from monitor.http.transactions import AfterCommit, Transactions
 from monitor.live.channels import channel
 from monitor.live.history import Publication
 from monitor.lms import submissions
-from monitor.lms.markdown import markdown_cells
-from monitor.lms.notebook_format import read_notebook
+from monitor.lms.markdown_rendering import rendered_cells
+from monitor.lms.notebook_reading import handed_in
 from monitor.lms.submissions import (
     SUBMISSIONS,
     SUMMARIES,
@@ -31,27 +31,29 @@ from monitor.lms.submissions import (
     SubmissionOutcome,
     Submitted,
 )
+from monitor.workers.pool import Workers
 
 Publish = Callable[[Iterable[Publication]], None]
 
 
-def declare(api: Api, publish: Publish) -> None:
-    """`publish` sends messages to subscribers."""
-    turn = asyncio.Lock()  # one thread at a time: more would add memory, and no speed
-    _declare_changes(api, publish, turn)
-    _declare_reads(api, turn)
+def declare(api: Api, publish: Publish, workers: Workers) -> None:
+    """`publish` sends messages to subscribers, `workers` read and render notebooks."""
+    _declare_changes(api, publish, workers)
+    _declare_reads(api, workers)
 
 
-def _declare_changes(api: Api, publish: Publish, turn: asyncio.Lock) -> None:
+def _declare_changes(api: Api, publish: Publish, workers: Workers) -> None:
     @api.operation("POST", "/submissions", status=201)
     async def create_submission(
-        transactions: Transactions, after_commit: AfterCommit, body: AssignmentSubmissionCreate
+        transactions: Transactions,
+        after_commit: AfterCommit,
+        call: Call,
+        body: AssignmentSubmissionCreate,
     ) -> AssignmentSubmissionResponse:
         """Hands a notebook in: the student's next attempt (`assignment_submitted`)."""
         notebook = None
-        if body.notebook_content is not UNSET and bytes(body.notebook_content) != b"null":
-            async with turn:  # no connection is held meanwhile
-                notebook = await run_in_threadpool(read_notebook, bytes(body.notebook_content))
+        if body.notebook_content is not UNSET and not _is_null(body.notebook_content):
+            notebook = await handed_in(workers, call.payer, body.notebook_content)
         async with transactions.begin() as connection:
             outcome = await submissions.create(connection, body, notebook)
         return _announce(outcome, after_commit)
@@ -89,12 +91,16 @@ def _declare_changes(api: Api, publish: Publish, turn: asyncio.Lock) -> None:
         return outcome.submission
 
 
+def _is_null(content: msgspec.Raw) -> bool:
+    return bytes(memoryview(content)[:4]) == b"null"
+
+
 def _channels(change: Submitted | Graded) -> list[str]:
     """Those of the student and of the class's teachers."""
     return [channel("notifications", change.user_id), f"class:{change.class_id}"]
 
 
-def _declare_reads(api: Api, turn: asyncio.Lock) -> None:
+def _declare_reads(api: Api, workers: Workers) -> None:
     @api.operation("GET", "/submissions")
     async def list_submissions(
         connection: Connection, query: SubmissionFilter, caller: Principal
@@ -109,9 +115,9 @@ def _declare_reads(api: Api, turn: asyncio.Lock) -> None:
         """A submission, with its content as it was handed in."""
         return await SUBMISSIONS.get(connection, submission_id)
 
-    @api.operation("GET", "/submissions/{submission_id}/markdown", raises=(NotFound,))
+    @api.operation("GET", "/submissions/{submission_id}/markdown", raises=(NotFound, Conflict))
     async def get_submission_markdown(
-        transactions: Transactions, submission_id: Id
+        transactions: Transactions, call: Call, submission_id: Id
     ) -> list[str | None]:
         """A submission's Markdown cells, as sanitised HTML.
 
@@ -124,5 +130,4 @@ def _declare_reads(api: Api, turn: asyncio.Lock) -> None:
             content = (await SUBMISSIONS.get(connection, submission_id)).notebook_content
         if content is None:
             return []
-        async with turn:  # no connection is held meanwhile
-            return await run_in_threadpool(markdown_cells, bytes(content))
+        return await rendered_cells(workers, call.payer, content)

@@ -12,7 +12,15 @@ from monitor.events.event import NO_SOURCE, Event
 from monitor.insight.attempts import AttemptsQuery, CellAttempts, cell_attempts
 from monitor.insight.run_changes import run_changes
 from monitor.insight.timeline import TimelineQuery
-from tests.support.class_views import KEYS, School, ago, make_event, open_school
+from tests.support.class_views import (
+    KEYS,
+    School,
+    ago,
+    compared_attempts,
+    compared_runs,
+    make_event,
+    open_school,
+)
 from tests.support.postgres import Address
 
 PATH = "units/lesson.ipynb"
@@ -32,8 +40,7 @@ async def attempts(
     notebook = await school.notebook(PATH, classes[0])
     wanted = AttemptsQuery(place=place, **query)
     read = await school.read(cell_attempts, classes, notebook, wanted)
-    page: CellAttempts = read.compared()
-    return page
+    return await compared_attempts(read)
 
 
 def then(at: datetime, **fields: Any) -> Event:
@@ -224,7 +231,7 @@ async def test_unknown_places_cursors_and_students_are_refused(school: School) -
 
 async def changes(school: School, **query: Any) -> list[list[str]]:
     read = await school.read(run_changes, None, 1, TimelineQuery(**query), is_open=False)
-    return [[line.change for line in each.lines] for each in read.compared()]
+    return [[line.change for line in each.lines] for each in await compared_runs(read)]
 
 
 async def test_a_students_timeline_says_what_changed_between_two_runs(school: School) -> None:

@@ -19,7 +19,7 @@ from monitor.insight.notebook_copies import NotebookCopies, notebook_copies
 from monitor.insight.query import class_notebook
 from monitor.insight.radar import RadarQuery, error_radar
 from monitor.insight.timeline import TimelineQuery, executions
-from tests.support.class_views import KEYS, School, make_event, open_school
+from tests.support.class_views import KEYS, School, compared_attempts, make_event, open_school
 from tests.support.factories import now
 from tests.support.postgres import Address
 
@@ -242,7 +242,8 @@ async def test_every_view_shows_the_handed_out_notebook(school: School) -> None:
     assert {each.student_id for each in reached.items} == {1, 2}
     for address in (lesson, await school.notebook("lesson (1).ipynb")):
         query = AttemptsQuery(place="id:a")
-        attempts = (await school.read(cell_attempts, [1], address, query)).compared()
+        read = await school.read(cell_attempts, [1], address, query)
+        attempts = await compared_attempts(read)
         assert (attempts.notebook_id, attempts.notebook_path) == (lesson, LESSON)
         assert {item.user_id for item in attempts.items} == {"hanako", "taro"}
     assignment_id = await school.pool.fetchval("SELECT id FROM class_assignments")

@@ -7,16 +7,20 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
+import msgspec
 
 from monitor import Handlers
 from monitor.database.pool import Database
 from monitor.database.reads import Reads
 from monitor.events.event import Event, Source
+from monitor.insight.attempts import CellAttempts, ReadAttempts
 from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
+from monitor.insight.run_changes import ReadRuns, RunChanges
 from monitor.jobs.counting import Counting
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink, Stored
+from monitor.workers.pool import Workers
 from tests.support import factories
 from tests.support.factories import deadline_soon, now
 from tests.support.postgres import Address
@@ -91,3 +95,22 @@ async def open_school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[Sc
 
 def ago(**span: float) -> datetime:
     return now() - timedelta(**span)
+
+
+async def compared_attempts(read: ReadAttempts) -> CellAttempts:
+    """A page of attempts with its lines."""
+    return await _compared(read, CellAttempts)
+
+
+async def compared_runs(read: ReadRuns) -> list[RunChanges]:
+    """Runs with their lines."""
+    return await _compared(read, list[RunChanges])
+
+
+async def _compared(read: ReadAttempts | ReadRuns, kind: type[T]) -> T:
+    workers = Workers()
+    try:
+        page = await read.compared(workers, "ann")
+    finally:
+        await workers.stop(0)
+    return msgspec.json.decode(msgspec.json.encode(page), type=kind)

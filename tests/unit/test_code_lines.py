@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.insight.code_lines import MAX_LINES, CodeLine, CodeLines
+from monitor.insight.code_lines import CodeLine
+from monitor.insight.comparing import MAX_LINES, CodeLines
 from monitor.insight.highlighting import MAX_CHARACTERS, highlighted_lines, language_of, text_of
 
 CODE = '''@cache

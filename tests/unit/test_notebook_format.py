@@ -1,14 +1,15 @@
 """Reading notebooks: what Jupyter opens is accepted, and marked irregular if it is not valid."""
 
+import hashlib
 import json
 from typing import Any
 
 import nbformat
 import pytest
 
-from monitor.database.resource import Invalid
 from monitor.lms.findings import MAX_FINDINGS
 from monitor.lms.notebook_cells import MAX_ELEMENTS, MAX_OUTPUTS
+from monitor.lms.notebook_errors import InvalidNotebook
 from monitor.lms.notebook_format import read_notebook
 
 NOTEBOOK: dict[str, Any] = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -150,7 +151,7 @@ def test_worksheets_are_opened(major: int) -> None:
 def test_the_bytes_stay() -> None:
     sent = b'{"nbformat":4.0,"nbformat_minor":4,"cells":[],"metadata":{"a":[NaN,"\\ud800\\u0000"]}}'
     read = read_notebook(sent)
-    assert read.text.encode() == sent
+    assert read.sha256 == hashlib.sha256(sent).hexdigest()
     assert [each.finding for each in read.irregularities] == [
         "Has NaN or Infinity, which JSON hasn't: answers have null in place of them",
         "Has NUL characters, or halves of a pair of surrogates, in a text",
@@ -183,17 +184,19 @@ def test_a_finding_of_many_outputs_is_kept_once() -> None:
     ],
 )
 def test_limits_say_what_to_do(content: dict[str, Any], todo: str) -> None:
-    with pytest.raises(Invalid, match=todo):
+    with pytest.raises(InvalidNotebook, match=todo):
         findings(content)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"{}"', b'{"nbformat":4}'])
 def test_what_is_no_notebook_is_refused(content: bytes) -> None:
-    with pytest.raises(Invalid, match=r"send the JSON object|save it, and hand it in again"):
+    with pytest.raises(
+        InvalidNotebook, match=r"send the JSON object|save it, and hand it in again"
+    ):
         findings(content)
 
 
 def test_nesting_is_limited() -> None:
     deep = b'{"nbformat":4,"cells":[],"metadata":%s%s}' % (b"[" * 100_000, b"]" * 100_000)
-    with pytest.raises(Invalid, match="nested too deep"):
+    with pytest.raises(InvalidNotebook, match="nested too deep"):
         findings(deep)

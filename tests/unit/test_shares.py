@@ -79,6 +79,28 @@ async def test_who_is_cancelled_when_their_turn_comes_passes_it_on() -> None:
     await asyncio.wait_for(waiting, 1)
 
 
+async def test_one_caller_leaves_a_turn_to_the_others() -> None:
+    turns = Turns("validations", at_once=2, each=3, each_at_once=1)
+    async with turns.turn("ann"):
+        waiting = [asyncio.create_task(_take(turns, "ann")) for _ in range(2)]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(_take(turns, "ben"), 1)
+        assert not any(task.done() for task in waiting)
+    await asyncio.wait_for(asyncio.gather(*waiting), 1)
+
+
+async def test_who_waits_for_their_own_turn_holds_up_nobody() -> None:
+    turns, order = Turns("validations", at_once=2, each=3, each_at_once=1), []
+
+    async def work(caller: str) -> None:
+        async with turns.turn(caller):
+            await asyncio.sleep(0)
+            order.append(caller)
+
+    await asyncio.gather(*map(work, ["ann", "ann", "ann", "ben", "chloe"]))
+    assert order == ["ann", "ben", "ann", "chloe", "ann"]
+
+
 async def _take(turns: Turns, caller: str) -> None:
     async with turns.turn(caller):
         pass
