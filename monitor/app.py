@@ -115,4 +115,5 @@ def create_app(
         origins=settings.backend_cors_origins,
         expose=[TOTAL],
         lifespan=components.lifespan,
+        note_refusal=components.refusal_log.note,
     )

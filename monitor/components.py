@@ -18,6 +18,7 @@ from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
 from monitor.auth.limits import Limiter, rates_for
 from monitor.auth.origins import Origins
+from monitor.auth.refusal_log import RefusalLog
 from monitor.auth.revocations import Revocations
 from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetters, KeptLetter
@@ -103,6 +104,7 @@ class Components:
         revoked = settings.data_dir / "revoked-tokens.json"
         self.revocations = Revocations(self.database, revoked)
         self.access_report = AccessReport(self.database)
+        self.refusal_log = RefusalLog(self.database)
         access = _access(settings, self.keyring, self.revocations)
         self.gate = Gate(*access, self.access_report)
         self.shares = SharesReport()
@@ -172,6 +174,7 @@ class Components:
             self.keyring,
             self.revocations,
             self.access_report,
+            self.refusal_log,
             self.shares,
             influx,
             PointDeletions(pool, influx) if influx else None,

@@ -1,11 +1,13 @@
 """The PostgreSQL that the settings name: the embedded one, or one that runs already."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from monitor.database.embedded.programs import EmbeddedPostgresError
+from monitor.database.embedded.roles import SERVER_ROLE, prepare_server_role
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.pool import RUN_MIGRATE
 from monitor.errors import CommandError
@@ -35,12 +37,13 @@ def postgres_for_server(
         )
         return
     with EmbeddedPostgres(settings.data_dir / "postgres") as embedded:
+        asyncio.run(prepare_server_role(embedded.host, embedded.port, embedded.database))
         yield (
             embedded,
             {
                 "host": embedded.host,
                 "port": embedded.port,
-                "user": embedded.user,
+                "user": SERVER_ROLE,
                 "database": embedded.database,
             },
         )
@@ -91,4 +94,4 @@ def _address_of_running(settings: Settings) -> Mapping[str, Any] | None:
     if not pid_file.exists():
         return None
     host = pid_file.read_text().splitlines()[_SOCKET_LINE]
-    return {"host": host, "port": 5432, "user": "postgres", "database": "postgres"}
+    return {"host": host, "port": 5432, "user": SERVER_ROLE, "database": "postgres"}

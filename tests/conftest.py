@@ -1,7 +1,10 @@
 """Real servers for the tests: each is started once, and each test gets a database of its own."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -44,6 +47,35 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives root's tests a directory that no other run closes: see `tmp_path_factory`."""
+    if os.geteuid() == 0 and config.option.basetemp is None:
+        directory = tempfile.mkdtemp(prefix="pytest-")
+        config.option.basetemp = directory
+        config.add_cleanup(partial(shutil.rmtree, directory, ignore_errors=True))
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[pytest.TempPathFactory]:
+    """Root runs PostgreSQL as another user, who has to reach the directories of the tests."""
+    make = tmp_path_factory.mktemp
+
+    def make_reachable(basename: str, numbered: bool = True) -> Path:
+        directory = make(basename, numbered)
+        for path in (directory, *directory.parents):
+            if path.stat().st_mode & 0o777 == 0o700:
+                path.chmod(0o711)
+        return directory
+
+    with pytest.MonkeyPatch.context() as patch:
+        if os.geteuid() == 0:
+            patch.setattr(tmp_path_factory, "mktemp", make_reachable)
+        yield tmp_path_factory
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,27 @@ async def record(
     )
 
 
+async def record_refusals(
+    connection: Connection,
+    principal: Principal,
+    *,
+    entry: int | None,
+    operation: str,
+    path: str,
+    detail: Mapping[str, Any],
+) -> int:
+    """Writes an entry for refused calls, or its new `detail`; returns the entry's id."""
+    text = msgspec.json.encode(detail).decode()
+    if entry is not None:
+        await connection.execute(_UPDATE, entry, text)
+        return entry
+    path = path.replace("\0", "\ufffd")
+    row_id: int = await connection.fetchval(
+        _INSERT + "RETURNING id", principal.role, principal.name, operation, path, text
+    )
+    return row_id
+
+
 def detail_of(body: Any) -> dict[str, Any]:
     """The log's extract of a request's body: plain fields; of an array its length."""
     if isinstance(body, list):
@@ -74,6 +95,8 @@ def detail_of(body: Any) -> dict[str, Any]:
         if name not in _CONTENTS and isinstance(value, str | int | float | bool | datetime)
     }
 
+
+_UPDATE = "UPDATE audit_log SET detail = $2 WHERE id = $1"
 
 _INSERT = """
     INSERT INTO audit_log (role, name, operation, path, detail) VALUES ($1, $2, $3, $4, $5)

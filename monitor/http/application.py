@@ -1,15 +1,17 @@
 """Two ASGI applications side by side: ingest, and everything else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from monitor.errors import MonitorError
+from monitor.errors import Forbidden, MonitorError
 from monitor.http.cors import Cors
 from monitor.http.headers import SECURITY_HEADERS
 from monitor.http.responses import (
@@ -41,10 +43,23 @@ class Ingest:
             await response(scope, receive, send)
 
 
+def _noting(note: Callable[[Scope, str], None] | None) -> dict[Any, Any]:
+    """A handler of Forbidden that notes it first, if it is to be noted."""
+    if note is None:
+        return {}
+
+    async def on_forbidden(request: Request, error: Exception) -> Response:
+        note(request.scope, str(error))
+        return await on_monitor_error(request, error)
+
+    return {Forbidden: on_forbidden}
+
+
 class Application:
     """Serves `ingest` routes to pages of all `origins`, including `*`, and `routes` to named ones.
 
     A path may end in a slash. `expose` are the headers of answers that pages may read.
+    `note_refusal` is called with the scope and the reason of each call that is answered by 403.
     """
 
     def __init__(
@@ -55,6 +70,7 @@ class Application:
         origins: list[str],
         expose: list[str],
         lifespan: Lifespan[Starlette] | None = None,
+        note_refusal: Callable[[Scope, str], None] | None = None,
     ) -> None:
         self.routes = [*ingest, *routes]
         self._ingest_paths = frozenset(route.path for route in ingest)
@@ -64,7 +80,7 @@ class Application:
         other = Starlette(
             routes=routes,
             middleware=[Middleware(Cors, named, expose, SECURITY_HEADERS)],
-            exception_handlers=EXCEPTION_HANDLERS,
+            exception_handlers={**EXCEPTION_HANDLERS, **_noting(note_refusal)},
             lifespan=lifespan,
         )
         # A redirect to a path that ends in a slash would lead back here.

@@ -34,6 +34,7 @@ class Transactions:
         self._operation = operation
         self._path: str = scope["path"]
         self._body = arguments.get("body")
+        self._extra: dict[str, Any] = {}
         self._names = names_to_verify(rule, arguments)
         self._as_teacher = rule.as_teacher
         self._lock = lock_of(scope["method"])
@@ -59,8 +60,12 @@ class Transactions:
                     self._principal,
                     operation=self._operation,
                     path=self._path,
-                    detail=audit.detail_of(self._body),
+                    detail=audit.detail_of(self._body) | self._extra,
                 )
+
+    def add_detail(self, **detail: Any) -> None:
+        """Adds what the audit entry says beside the body's plain fields, in JSON's types."""
+        self._extra |= detail
 
     async def authorise(self) -> None:
         """Authorises a call whose handler is given no connection, before it does anything.

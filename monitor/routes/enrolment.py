@@ -69,6 +69,7 @@ def _declare_enrolments(api: Api, *, is_open: bool) -> None:
         async with transactions.begin() as connection:
             await enrolment.enrol(connection, class_id, by_id)
             entries = await enrolment.entries(connection, class_id, by_id, is_open=is_open)
+            transactions.add_detail(enrolled={each.user_id: each.role for each in entries})
         return entries if isinstance(body, list) else entries[0]
 
 
@@ -113,6 +114,7 @@ def _declare_upload(api: Api, *, is_open: bool) -> None:
             by_id = await enrolment.ensure_students(connection, class_id, rows)
         async with transactions.begin() as connection:
             await enrolment.enrol(connection, class_id, by_id)
+            transactions.add_detail(enrolled={line.user_id: line.role for line in report.lines})
         ids = dict(zip(rows.rows, by_id, strict=True))
         for line in report.lines:
             line.student_id = ids[line.line]

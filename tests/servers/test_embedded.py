@@ -1,17 +1,20 @@
 """The server's own PostgreSQL: real processes, killed in earnest."""
 
+import asyncio
 import os
-import shutil
 import signal
 import stat
-import sys
+import subprocess
 import threading
 from pathlib import Path
 
+import asyncpg
+import httpx
 import psutil
 import pytest
 
-from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
+from monitor.database.embedded.programs import EmbeddedPostgresError
+from monitor.database.embedded.roles import SERVER_ROLE, prepare_server_role
 from monitor.database.embedded.server import LOG_MAX_BYTES, EmbeddedPostgres
 from tests.support.embedded import (
     AS_ROOT,
@@ -24,6 +27,8 @@ from tests.support.embedded import (
     serve,
     write_word,
 )
+from tests.support.postgres import run_client
+from tests.support.replicas import RUN, Replica
 from tests.support.waiting import eventually
 
 
@@ -147,7 +152,6 @@ def test_it_has_a_session_of_its_own(postgres_directory: Path) -> None:
 
 
 def test_it_runs_as_an_unprivileged_user_and_opens_nothing(postgres_directory: Path) -> None:
-    """As root below pytest's 0700 directories, as another user simply as that user."""
     modes = {path: path.stat().st_mode for path in postgres_directory.parents}
     with EmbeddedPostgres(postgres_directory):
         uid = postmaster_of(postgres_directory).uids().effective
@@ -157,28 +161,28 @@ def test_it_runs_as_an_unprivileged_user_and_opens_nothing(postgres_directory: P
     assert {path: path.stat().st_mode for path in postgres_directory.parents} == modes
 
 
-def test_of_roots_powers_it_keeps_one_at_most(
-    postgres_directory: Path, open_directory: Path
-) -> None:
-    """CAP_DAC_READ_SEARCH, and that only where a directory above is closed to its user."""
-    search = 1 << 2 if AS_ROOT and sys.platform == "linux" else 0
+def test_it_keeps_no_capability(postgres_directory: Path) -> None:
     with EmbeddedPostgres(postgres_directory):
-        assert powers(postgres_directory) == search
-    with EmbeddedPostgres(open_directory):
-        assert powers(open_directory) == (search if closed(binaries()) else 0)
+        head = postmaster_of(postgres_directory)
+        for process in (head, *head.children(recursive=True)):
+            status = Path(f"/proc/{process.pid}/status")
+            if status.exists():
+                sets = dict(line.split(":\t") for line in status.read_text().splitlines())
+                for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                    assert int(sets[name], 16) == 0, name
 
 
-def powers(directory: Path) -> int:
-    status = Path(f"/proc/{postmaster_of(directory).pid}/status")
-    if not status.exists():
-        return 0
-    sets = dict(line.split(":\t") for line in status.read_text().splitlines())
-    assert sets["CapPrm"] == sets["CapEff"]
-    return int(sets["CapEff"], 16)
-
-
-def closed(place: Path) -> bool:
-    return not all(path.stat().st_mode & stat.S_IXOTH for path in (place, *place.parents))
+def test_root_is_refused_where_postgresql_would_need_its_powers(
+    copied_directory: Path, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o700)
+    if not AS_ROOT:  # who runs PostgreSQL as themselves
+        with EmbeddedPostgres(copied_directory):
+            return
+    with pytest.raises(EmbeddedPostgresError, match="cannot reach") as refusal:
+        EmbeddedPostgres(copied_directory).start()
+    assert "start the server as an ordinary user" in str(refusal.value)
+    assert "POSTGRES_SERVER" in str(refusal.value)
 
 
 def test_a_broken_data_directory_is_reported_with_the_log(copied_directory: Path) -> None:
@@ -231,11 +235,67 @@ def expect_interruption(postgres: EmbeddedPostgres) -> None:
         postgres.start()
 
 
-async def test_programs_below_a_closed_directory_work(
-    postgres_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in an environment below root's home: pytest's directories have mode 0700."""
-    installed = shutil.copytree(binaries().parent, tmp_path / "pginstall")
-    monkeypatch.setattr("monitor.database.embedded.server.binaries", lambda: installed / "bin")
-    with EmbeddedPostgres(postgres_directory) as postgres:
-        await write_word(postgres.host)
+async def test_the_server_is_no_superuser(copied_directory: Path) -> None:
+    """Also in the data directory of an earlier version, whose tables are the superuser's."""
+    with EmbeddedPostgres(copied_directory) as postgres:
+        await run_query(postgres.host, "CREATE SEQUENCE numbers")
+        await run_query(postgres.host, "CREATE TABLE counted (id serial PRIMARY KEY)")
+        await run_query(postgres.host, "CREATE FUNCTION one() RETURNS int RETURN 1")
+        await run_query(postgres.host, "CREATE TYPE mood AS ENUM ('good')")
+    for _ in range(2):
+        with EmbeddedPostgres(copied_directory) as postgres:
+            await prepare_server_role(postgres.host, postgres.port, postgres.database)
+            connection = await asyncpg.connect(
+                host=postgres.host, port=5432, user=SERVER_ROLE, database="postgres"
+            )
+            try:
+                row = await connection.fetchrow(
+                    "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+                    " FROM pg_roles WHERE rolname = current_user"
+                )
+                assert not any(row)
+                await connection.execute("DROP TABLE IF EXISTS words, counted")
+                await connection.execute("DROP FUNCTION IF EXISTS one")
+                await connection.execute("DROP TYPE IF EXISTS mood")
+                await connection.execute("DROP SEQUENCE IF EXISTS numbers")
+                await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+                await connection.execute("CREATE TABLE IF NOT EXISTS made (id int)")
+                for refused in (
+                    "COPY made FROM PROGRAM 'id'",
+                    "COPY made TO '/tmp/made'",
+                    "SELECT pg_read_file('PG_VERSION')",
+                    "ALTER ROLE cell_monitor SUPERUSER",
+                    "SET ROLE postgres",
+                    "ALTER SYSTEM SET log_statement = 'all'",
+                ):
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await connection.execute(refused)
+            finally:
+                await connection.close()
+            assert await run_query(postgres.host, "SELECT count(*) FROM made") == 0
+
+
+async def test_a_server_and_its_commands_work_without_a_superuser(copied_directory: Path) -> None:
+    environment = {"DATA_DIR": str(copied_directory.parent)}
+    with Replica(environment) as replica:
+        async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1", timeout=30) as api:
+            event = {"eventType": "cell_executed", "userId": "hanako", "cellId": "c"}
+            assert (await api.post("/events", json=[event])).json()["stored"] == 1
+            health = (await api.get("/health")).json()
+            assert health["status"] == "ok", health
+        for arguments in (("recount",), ("migrate",), ("keys", "list")):
+            done = await asyncio.to_thread(
+                subprocess.run,
+                [*RUN, *arguments],
+                env=replica.environment,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
+        host = str(copied_directory / "socket")
+        owners = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        theirs = f"{owners} AND relowner <> '{SERVER_ROLE}'::regrole"
+        assert await run_query(host, theirs) == 0
+        address = {"host": host, "port": 5432, "user": SERVER_ROLE, "database": "postgres"}
+        dump = await run_client("pg_dump", {**address, "password": None})
+        assert b"COPY public.students" in dump

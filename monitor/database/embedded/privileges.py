@@ -1,4 +1,4 @@
-"""Starts a program that ends with this process and has no root privileges.
+"""Starts a program that ends with this process and has no privileges: not root's, no capability.
 
 Run as a script this file becomes that program: in a server with threads, no code of ours may run
 between fork and exec.
@@ -16,13 +16,7 @@ from pathlib import Path
 from typing import IO
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
-PR_SET_SECUREBITS = 28
-SECBIT_NO_SETUID_FIXUP = 1 << 2
-PR_CAP_AMBIENT = 47
-PR_CAP_AMBIENT_RAISE = 2
-CAP_DAC_READ_SEARCH = 2
-CAP_SETPCAP = 8
+PR_SET_NO_NEW_PRIVS = 38
 CAPABILITY_VERSION_3 = 0x20080522
 
 # Don't pass our environment on: it may hold secrets, PG* variables and another locale.
@@ -91,6 +85,8 @@ def become(parent: int, uid: int, gid: int, program: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if uid:
         _drop(uid, gid, [Path(word) for word in program if word.startswith("/")])
+    if sys.platform == "linux":
+        _drop_capabilities()
     if parent:
         _prctl(PR_SET_PDEATHSIG, signal.SIGINT)
         # A parent that died before the line above sends nothing.
@@ -100,26 +96,23 @@ def become(parent: int, uid: int, gid: int, program: list[str]) -> None:
 
 
 def _drop(uid: int, gid: int, needed: list[Path]) -> None:
-    linux = sys.platform == "linux"
-    if linux:
-        _prctl(PR_SET_KEEPCAPS, 1)
-    os.setgroups([])
-    os.setgid(gid)
-    os.setuid(uid)
-    hidden = [path for path in needed if not os.access(path, os.R_OK | os.X_OK)]
-    if not hidden:
-        return
+    name = _name(uid)
     try:
-        if not linux:
-            raise PermissionError("only Linux can lend the right to search directories")
-        _keep_search()
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
     except OSError as error:
-        name = _name(uid)
         raise PermissionError(
-            f"the user {name}, as whom root runs PostgreSQL, cannot reach {hidden[0]} ({error}): "
-            f"put DATA_DIR and the checkout where {name} can, start the server as an ordinary "
-            "user, or set POSTGRES_SERVER"
+            f"root can't run PostgreSQL as the user {name} ({error}): start the server as an"
+            " ordinary user, or set POSTGRES_SERVER"
         ) from error
+    hidden = [path for path in needed if not os.access(path, os.R_OK | os.X_OK)]
+    if hidden:
+        raise PermissionError(
+            f"the user {name}, as whom root runs PostgreSQL, cannot reach {hidden[0]}: put DATA_DIR"
+            f" and the checkout where {name} can, start the server as an ordinary user, or set"
+            " POSTGRES_SERVER"
+        )
 
 
 def _name(uid: int) -> str:
@@ -129,23 +122,17 @@ def _name(uid: int) -> str:
         return str(uid)
 
 
-def _keep_search() -> None:
-    """Keep one capability over exec: to walk through root's 0700 home without opening it to all."""
-    only = 1 << CAP_DAC_READ_SEARCH
-    _set_capabilities(only | 1 << CAP_SETPCAP)
-    # Without this access(2), by which PostgreSQL checks its programs, disregards the capability.
-    _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
-    # Ambient rights alone outlive exec here, and have to be permitted and inheritable first.
-    _set_capabilities(only)
-    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH)
-
-
-def _set_capabilities(capabilities: int) -> None:
+def _drop_capabilities() -> None:
+    """Drops all of them, and with them those that outlive exec; no program gives any back."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)(capabilities, capabilities, capabilities, 0, 0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.capset(header, sets) != 0:
-        raise OSError(ctypes.get_errno(), "CAP_DAC_READ_SEARCH is not available")
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
+        raise OSError(
+            ctypes.get_errno(),
+            "PostgreSQL would keep capabilities of this server, which can't be dropped: start the"
+            " server as an ordinary user, or set POSTGRES_SERVER",
+        )
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _prctl(option: int, *arguments: int) -> None:

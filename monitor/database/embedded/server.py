@@ -273,6 +273,7 @@ class EmbeddedPostgres:
         rest = self._pid_file_lines()[1:]
         with contextlib.suppress(FileNotFoundError):
             file = os.open(self._pid_file, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW)
+            self._give(self._pid_file)  # root may have copied it
             with os.fdopen(file, "wb") as pid_file:
                 pid_file.write(b"\n".join([b"%d" % os.getpid(), *(rest or [b""])]))
 
