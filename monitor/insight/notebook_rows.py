@@ -83,7 +83,7 @@ def placed(*, people: str, aliases: str, notebook: str | None = None) -> str:
         SELECT used.*, COALESCE(shared.is_shared, false) AS is_shared
         FROM (
             SELECT * FROM used WHERE (SELECT shared FROM has)
-                OR student_id = ANY (ARRAY(SELECT student_id FROM special)) OFFSET 0
+                OR student_id IN (SELECT student_id FROM special) OFFSET 0
         ) AS used FULL JOIN shared USING ({by}name_hash)
     ), shared_homes AS MATERIALIZED (
         SELECT {by}name_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS home,
@@ -128,13 +128,9 @@ def placed(*, people: str, aliases: str, notebook: str | None = None) -> str:
             all_of_it AS (PARTITION BY {by}student_id, opening),
             above AS (all_of_it ORDER BY index)
     ), put AS (
-        SELECT {columns}, false AS is_shared, false AS is_added, index AS at
-        FROM used WHERE NOT (SELECT shared FROM has)
-            AND student_id <> ALL (ARRAY(SELECT student_id FROM special))
-        UNION ALL
-        SELECT {columns}, is_shared, false,
-            CASE WHEN is_shared THEN home ELSE COALESCE(index, code_home) END
-        FROM homes WHERE student_id <> ALL (ARRAY(SELECT student_id FROM movers))
+        SELECT {columns}, is_shared, false AS is_added,
+            CASE WHEN is_shared THEN home ELSE COALESCE(index, code_home) END AS at
+        FROM homes WHERE student_id NOT IN (SELECT student_id FROM movers)
         UNION ALL
         -- Added is one that is not recognised, where the student has another one that is: under an
         -- id of many or, of the same opening, with their code.
@@ -153,11 +149,18 @@ def placed(*, people: str, aliases: str, notebook: str | None = None) -> str:
             THEN {NAMED} WHEN is_added THEN {ADDED} ELSE {INDEX} END AS kind
         FROM put FULL JOIN at_index USING ({by}at)
     )
+    -- Most rows of a notebook without shared ids: they go through none of the steps above.
+    SELECT {columns}, index AS at,
+        CASE WHEN {are_few} THEN {NAMED} ELSE {INDEX} END AS kind,
+        CASE WHEN {are_few} THEN name_hash ELSE index END AS key
+    FROM used WHERE NOT (SELECT shared FROM has)
+        AND student_id NOT IN (SELECT student_id FROM special)
+    UNION ALL
     SELECT {columns},
-        CASE WHEN kind = {NAMED} AND NOT is_shared THEN index ELSE at END AS at,
-        CASE WHEN kind = {INDEX} AND shared_name IS NOT NULL THEN {NAMED} ELSE kind END AS kind,
+        CASE WHEN kind = {NAMED} AND NOT is_shared THEN index ELSE at END,
+        CASE WHEN kind = {INDEX} AND shared_name IS NOT NULL THEN {NAMED} ELSE kind END,
         CASE kind WHEN {NAMED} THEN name_hash WHEN {INDEX} THEN COALESCE(shared_name, at)
-            ELSE at END AS key
+            ELSE at END
     FROM kinds
     """  # noqa: S608 - constants
 
