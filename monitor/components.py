@@ -114,6 +114,7 @@ class Components:
         self.counting = Counting(self.database, self._is_busy)
         self.withdrawing = Withdrawing(self.database, influx_target(settings) is not None)
         self.workers = Workers()
+        self.shares.add(self.workers.turns)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
 
     @asynccontextmanager

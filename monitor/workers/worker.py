@@ -1,7 +1,9 @@
 """The server's side of one worker."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
@@ -77,7 +79,7 @@ class Worker:
         self.stay()
         self._is_ended = True
         if _has_started(self._start) and self._start.result().returncode is None:
-            self._start.result().kill()
+            _kill(self._start.result())
         if not self._is_running:
             self._socket.close()  # ends a process that is still being started
 
@@ -123,6 +125,12 @@ class Worker:
 
 def _has_started(start: asyncio.Task[Process]) -> bool:
     return start.done() and not start.cancelled() and start.exception() is None
+
+
+def _kill(ending: Process) -> None:
+    """Not by its own method, which with asyncio's loop may lose how it ended: by which signal."""
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        os.kill(ending.pid, signal.SIGKILL)
 
 
 async def _start(module: str, theirs: socket.socket) -> Process:
