@@ -48,9 +48,15 @@ def all_migrations() -> tuple[Migration, ...]:
 async def missing_migrations(connection: asyncpg.Connection) -> Sequence[Migration]:
     """The migrations that the database lacks, in order; writes and locks nothing.
 
-    Raises SchemaError if the schema is newer than this server, or another program's, and
-    Unavailable if the user may not read it.
+    Raises SchemaError if the schema is newer than this server, or another program's, or in an
+    encoding that lacks characters, and Unavailable if the user may not read it.
     """
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"The database's encoding is {encoding}, which can't store every text: create one by"
+            " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in POSTGRES_DB"
+        )
     applied = await _latest_number(connection)
     latest = all_migrations()[-1]
     if applied > latest.number:

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from monitor.database.migrations import SchemaError, migrate
 from monitor.database.pool import BY_KEYS, ConnectionCut, close_pool, cut_at, open_pool
 from monitor.errors import Unavailable
 from monitor.events.event import Event, Payload, Source
@@ -151,3 +152,20 @@ async def test_what_the_driver_raises_on_a_closed_connection_says_that(pool: asy
 async def close_and_fail(connection: asyncpg.Connection) -> None:
     connection.terminate()
     raise ValueError("of the driver")
+
+
+async def test_a_database_that_lacks_characters_is_refused(postgres: Address) -> None:
+    name = f"{postgres['database']}_euc"
+    admin = await asyncpg.connect(**postgres)
+    await admin.execute(
+        f"CREATE DATABASE {name} ENCODING 'EUC_JP' LOCALE_PROVIDER libc LOCALE 'C'"
+        " TEMPLATE template0"
+    )
+    try:
+        connection = await asyncpg.connect(**postgres | {"database": name})
+        with pytest.raises(SchemaError, match="encoding is EUC_JP"):
+            await migrate(connection)
+        await connection.close()
+    finally:
+        await admin.execute(f"DROP DATABASE {name}")
+        await admin.close()
