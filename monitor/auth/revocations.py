@@ -89,6 +89,10 @@ class Revocations:
         """Reads the revocations if they have changed. Raises Unavailable."""
         with schema_errors_as_unavailable():
             async with self._database.transaction(snapshot=True) as connection:
+                if not await connection.fetchval(_SELECT_HAS_TABLE):
+                    # Before the migration nobody's tokens were revoked.
+                    self._issued_before = self._issued_before or {}
+                    return
                 row = await connection.fetchrow(_SELECT_VERSION)
                 version = (row["count"], row["latest"])
                 if version == self._version:
@@ -131,6 +135,8 @@ _REVOKE = """
         revoked_by = EXCLUDED.revoked_by
     RETURNING id
 """
+
+_SELECT_HAS_TABLE = "SELECT to_regclass('token_revocations') IS NOT NULL"
 
 _SELECT_VERSION = "SELECT count(*), max(issued_before) AS latest FROM token_revocations"
 

@@ -1,12 +1,12 @@
 """Teachers merge notebooks of a class, keep them apart, and undo that; they hand out any path."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from tests.support.audit import changes
 from tests.support.lms import create, error_location, unique
 from tests.support.replicas import Replica
 from tests.support.teachers import Teacher, a_teacher, post
@@ -155,7 +155,7 @@ async def test_only_teachers_decide_and_it_is_audited(
         await lesson.decide("s001.ipynb", "merge", into="lesson.ipynb")
         await lesson.undo("s001.ipynb")
         await lesson.decide("s001.ipynb", "keep-apart")
-        log: list[dict[str, Any]] = (await admin.get("/audit", params={"skip": total})).json()
+        log = await changes(admin, skip=int(total))
     entries = {each["operation"]: each for each in log if "notebook_id" in each["operation"]}
     assert [operation.rpartition("/")[2] for operation in entries] == [
         "merge",
