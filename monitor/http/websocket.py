@@ -6,8 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
+_PIECE = 1024  # bytes parsed at a time: a frame may be as small as 6 bytes
+_MAX_COMMANDS = 32  # messages that wait for the application; then nothing more is parsed
+_MAX_COMMAND_BYTES = 64 * 1024  # the same in bytes
+_MAX_SMALL_FRAMES = 200  # in `_SMALL_FRAMES_PERIOD`; frames without a message of their own
+_SMALL_FRAMES_PERIOD = 10.0  # seconds
+_TOO_MANY_FRAMES = 1008  # the close code for more
+_INVALID_TEXT = 1007  # the close code for text that is not UTF-8
 _CLOSE_TIMEOUT = 1.0  # seconds in which a peer can read what was sent before the close
 _SEND_BUFFER = 64 * 1024  # bytes in the kernel; a growing one would hide a peer that does not read
 
@@ -16,12 +24,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """Is itself the ASGI extension `websocket.frames`, through which an application writes frames.
 
     It needs compression off: with it, frames would share state with uvicorn's own. `on_writable`
-    is called with False when the transport's buffer is full, and with True when it is not any more.
+    is called with False when the transport's buffer is full, and with True when it is not any more;
+    `on_lost` when the peer is gone.
+
+    What a peer sends is parsed as the application takes it: the rest stays unparsed, and then in
+    the kernel. Frames that are no message are bounded by number.
     """
 
     on_writable: Callable[[bool], None] | None = None
+    on_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: Any) -> None:
+        self._unparsed = bytearray()
+        self._waiting_bytes = 0  # of messages that the application has not taken
+        self._small_frames, self._period_ends = 0, 0.0
+        self._pong = b""  # waits until the peer reads
         super().connection_made(transport)
         if raw := transport.get_extra_info("socket"):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -48,11 +65,38 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             extensions["websocket.frames"] = self
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.conn.handshake_exc and not self.transport.is_closing():
-            # The head is larger than websockets allows: uvicorn would wait for another one forever.
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self._end()
+        self._unparsed += data
+        self._parse()
+
+    async def receive(self) -> Any:
+        """The next message, of which the peer has sent all."""
+        message: Any = await self.queue.get()
+        self._waiting_bytes -= len(message.get("text") or message.get("bytes") or b"")
+        self._parse()
+        return message
+
+    def handle_text(self, event: Frame) -> None:
+        self.curr_msg_data_type = "text"
+        self._begin_message(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        self.curr_msg_data_type = "bytes"
+        self._begin_message(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        self._count_small_frame()
+        self._message += event.data
+        self._end_message(event)
+
+    def handle_ping(self) -> None:
+        self._count_small_frame()
+        self._pong = b"".join(self.conn.data_to_send())  # of the last ping only, as RFC 6455 allows
+        if self.writable.is_set():
+            self._send_pong()
+
+    def handle_pong(self, event: Frame) -> None:
+        self._count_small_frame()
+        super().handle_pong(event)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -60,11 +104,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._send_pong()
         self._report(True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._report(False)
         self.on_writable = None
+        if self.on_lost:
+            self.on_lost()
+            self.on_lost = None
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -74,6 +122,65 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self._end()
+
+    def _parse(self) -> None:
+        while self._unparsed and not self.transport.is_closing():
+            if self.queue.qsize() >= _MAX_COMMANDS or self._waiting_bytes >= _MAX_COMMAND_BYTES:
+                self._pause_reading()
+                return
+            piece = bytes(self._unparsed[:_PIECE])
+            del self._unparsed[:_PIECE]
+            super().data_received(piece)
+            if self.conn.handshake_exc and not self.transport.is_closing():
+                # The head is larger than websockets allows: uvicorn would wait for another forever.
+                self.transport.write(b"".join(self.conn.data_to_send()))
+                self._end()
+        self._unparsed.clear()
+        self._resume_reading()
+
+    def _pause_reading(self) -> None:
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def _begin_message(self, event: Frame) -> None:
+        self._message = bytearray(event.data)
+        self._end_message(event)
+
+    def _end_message(self, event: Frame) -> None:
+        if not event.fin or self.close_sent:
+            return
+        if self.curr_msg_data_type == "bytes":
+            self._pass_on("bytes", bytes(self._message))
+            return
+        try:
+            text = self._message.decode()
+        except UnicodeDecodeError:
+            self.drop(_INVALID_TEXT, "")
+        else:
+            self._pass_on("text", text)
+
+    def _pass_on(self, kind: str, content: str | bytes) -> None:
+        self._waiting_bytes += len(content)
+        self.queue.put_nowait({"type": "websocket.receive", kind: content})  # type: ignore[arg-type]
+
+    def _send_pong(self) -> None:
+        if self._pong and not self.transport.is_closing():
+            self.transport.write(self._pong)
+        self._pong = b""
+
+    def _count_small_frame(self) -> None:
+        now = self.loop.time()
+        if now >= self._period_ends:
+            self._small_frames, self._period_ends = 0, now + _SMALL_FRAMES_PERIOD
+        self._small_frames += 1
+        if self._small_frames > _MAX_SMALL_FRAMES:
+            self.drop(_TOO_MANY_FRAMES, "too many frames")
 
     def _report(self, writable: bool) -> None:
         if self.on_writable:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
+_MAX_LENGTH = 4_000  # characters of a cursor, which then names some 200 replicas
+
 
 class StreamPosition(NamedTuple):
     """A version vector: the last message number read of each replica, at a time (ms since 1970)."""
@@ -13,6 +15,8 @@ class StreamPosition(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Parses a message's `id`; None when no replica has issued it."""
+        if len(text) > _MAX_LENGTH:
+            return None
         time, *parts = text.split(".")
         try:
             pairs = [part.split("-") for part in parts]

@@ -1,8 +1,8 @@
-"""The latest messages of all replicas, for clients that were away."""
+"""The latest messages of all replicas, for clients that were away; replay.py reads them."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 
@@ -89,6 +89,11 @@ class History:
             0  # ms since 1970; when a replica, and perhaps unsent messages, were last lost
         )
 
+    @property
+    def first(self) -> int:
+        """The position of the oldest batch."""
+        return self.position - len(self.batches)
+
     def append(self, batch: MessageBatch) -> None:
         """Adds the batch that follows the last one of its replica."""
         self.batches.append(batch)
@@ -125,23 +130,11 @@ class History:
         """Whether every message after the cursor is here."""
         if cursor.time < max(self.known_since, self.lost_at) or self.lacks(cursor.offsets):
             return False
-        return all(cursor.offsets.get(each, 0) >= floor for each, floor in self.low_water.items())
+        return self.keeps(cursor.offsets)
 
-    def since(
-        self, cursor: StreamPosition, wanted: Callable[[list[str]], bool], until: int
-    ) -> Iterator[bytes]:
-        """The encoded messages on wanted channels, from the cursor to the position `until`.
-
-        Each carries the cursor of a client that has received everything before it. They are encoded
-        lazily, as the caller iterates.
-        """
-        first = self.position - len(self.batches)
-        batches = [
-            batch
-            for position, batch in enumerate(self.batches, first)
-            if position < until and batch.last > cursor.offsets.get(batch.replica_id, 0)
-        ]
-        return _replay(cursor, batches, wanted)
+    def keeps(self, offsets: Mapping[str, int]) -> bool:
+        """Whether no message after these numbers was dropped."""
+        return all(offsets.get(each, 0) >= floor for each, floor in self.low_water.items())
 
     def _evict(self) -> None:
         batch = self.batches.popleft()
@@ -166,21 +159,3 @@ def pack(messages: list[Publication]) -> msgspec.Raw:
 def encode(message: Message) -> bytes:
     """A message as JSON, which is what clients receive."""
     return _ENCODER.encode(message)
-
-
-def _replay(
-    cursor: StreamPosition, batches: list[MessageBatch], wanted: Callable[[list[str]], bool]
-) -> Iterator[bytes]:
-    offsets = dict(cursor.offsets)
-    for batch in batches:
-        head, received = (
-            prefix(cursor.time, offsets, batch.replica_id),
-            offsets.get(batch.replica_id, 0),
-        )
-        for offset, each in enumerate(batch.deliveries, batch.first):
-            if offset > received and wanted(each.channels):
-                cursor_text = f"{head}{offset:x}"
-                yield encode(
-                    Message(each.event, each.channels[0], cursor_text, each.timestamp, each.data)
-                )
-        offsets[batch.replica_id] = batch.last

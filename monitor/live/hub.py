@@ -12,10 +12,13 @@ from monitor.live.channels import ALL
 from monitor.live.cursor import StreamPosition
 from monitor.live.history import Delivery, History, Message, MessageBatch, Publication, encode, pack
 from monitor.live.presence import Presence
+from monitor.live.replay import Replays
 from monitor.live.subscriber import SocketLimits, Subscriber, Wire, frame
+from monitor.shares import Turns
 
 _CATCH_UP_TIMEOUT = 1.0  # seconds to wait for messages that a client has read elsewhere
 _CATCH_UP_INTERVAL = 0.1  # seconds between two checks; a whole school may be waiting
+_COMMANDS = 4  # of clients at the same time; they share the API's connections to PostgreSQL
 
 
 class Stale(msgspec.Struct):
@@ -37,6 +40,8 @@ class Hub:
         self._sockets: set[Subscriber] = set()
         self.replica_id = secrets.token_hex(4)
         self.history = history
+        self.replays = Replays(history)
+        self.commands = Turns("commands", at_once=_COMMANDS, each=1_000_000)  # a socket has one
         self.presence = Presence()
         self.stale = False
         self.relay: Callable[[MessageBatch], None] | None = None  # to the other replicas
@@ -90,19 +95,6 @@ class Hub:
             if asyncio.get_running_loop().time() > deadline:
                 return
             await asyncio.sleep(_CATCH_UP_INTERVAL)
-
-    def missed(
-        self, subscriber: Subscriber, channels: Iterable[str], cursor: StreamPosition, until: int
-    ) -> Iterator[bytes]:
-        """Messages on these channels since the cursor, except those already delivered."""
-        names, delivered = set(channels), set(subscriber.channels)
-
-        def wanted(carriers: list[str]) -> bool:
-            if ALL not in names and names.isdisjoint(carriers):
-                return False
-            return ALL not in delivered and delivered.isdisjoint(carriers)
-
-        return self.history.since(cursor, wanted, until)
 
     def publish(self, messages: Iterable[Publication]) -> None:
         """Sends messages to this replica's sockets and, as one batch, to the other replicas."""

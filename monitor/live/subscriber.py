@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 SLOW = 3008  # the close code for a client that doesn't keep up; it may come back at once
@@ -40,8 +39,10 @@ class Subscriber:
         self._write = wire.write
         self._limits = limits
         self._writable = True
+        self._held = False
         self._flowing = True  # nothing is queued, so a message may be written at once
-        self._backlog: Iterator[bytes] = iter(())
+        self._changed: asyncio.Future[None] | None = None  # resolved when `_writable` changes
+        self._left = False
         self._pending: deque[bytes] = deque()
         self._bytes = 0
         self._interval = 0.0
@@ -65,27 +66,52 @@ class Subscriber:
         self._send_gathered()
         self._interval = interval
 
-    def replay(self, texts: Iterator[bytes]) -> None:
-        """Sends these messages before any later one, as fast as the peer reads."""
+    def hold(self) -> None:
+        """From now on messages are queued: those of `write` go before them."""
         self._send_gathered()
-        more = map(frame, _arrays(texts) if self._interval else texts)
-        self._backlog = chain(self._backlog, more)
+        self._held, self._flowing = True, False
+
+    def release(self) -> None:
+        """Ends `hold`."""
+        self._held = False
         self._pump()
+
+    def write(self, texts: Sequence[bytes]) -> None:
+        """Sends messages of a replay."""
+        starts = range(0, len(texts), _COALESCED)
+        if self._interval:
+            texts = [_array(texts[each : each + _COALESCED]) for each in starts]
+        for text in texts:
+            self._write(frame(text))
+
+    async def wait_until_writable(self) -> bool:
+        """Waits until the peer has read most of what was sent; False if it has left."""
+        while not (self._writable or self._left):
+            self._changed = asyncio.get_running_loop().create_future()
+            await self._changed
+        return not self._left
 
     def set_writable(self, writable: bool) -> None:
         """Called when the transport's buffer is full, and when it has room again."""
         self._writable = writable
         self._pump()
+        self._report_change()
 
     def leave(self) -> None:
         """Sends nothing more: what is gathered or queued is dropped."""
         if self._timer:
             self._timer.cancel()
+        self._left = True
         self._writable = self._flowing = False
+        self._report_change()
+
+    def _report_change(self) -> None:
+        if self._changed and not self._changed.done():
+            self._changed.set_result(None)
 
     def _pump(self) -> None:
-        while self._writable and (waiting := next(self._backlog, None)):
-            self._write(waiting)
+        if self._held:
+            return
         while self._writable and self._pending:
             waiting = self._pending.popleft()
             self._bytes -= len(waiting)
@@ -130,11 +156,6 @@ def frame(text: bytes) -> bytes:
     if size < 65536:
         return b"\x81\x7e%b%b" % (size.to_bytes(2), text)
     return b"\x81\x7f%b%b" % (size.to_bytes(8), text)
-
-
-def _arrays(texts: Iterator[bytes]) -> Iterator[bytes]:
-    while some := list(islice(texts, _COALESCED)):
-        yield _array(some)
 
 
 def _array(texts: Iterable[bytes]) -> bytes:

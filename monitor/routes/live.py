@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from typing import Annotated, Literal, NoReturn
+from typing import NoReturn
 
 import msgspec
 from starlette.routing import WebSocketRoute
@@ -19,67 +19,29 @@ from monitor.database.pool import Database
 from monitor.errors import Forbidden, OverLimit, Unauthenticated, Unavailable
 from monitor.http.operations import Api
 from monitor.live.channels import Carriers
+from monitor.live.commands import (
+    Command,
+    Error,
+    Pong,
+    SocketQuery,
+    Subscribed,
+    Unsubscribed,
+    read_command,
+    what_is_wrong,
+)
 from monitor.live.cursor import StreamPosition
 from monitor.live.hub import Hub, Stale
 from monitor.live.presence import Attendance
-from monitor.live.subscriber import Subscriber
+from monitor.live.replay import Missed, Replay
+from monitor.live.subscriber import SLOW, Subscriber
 from monitor.live.subscriptions import Subscriptions
 from monitor.tasks import is_cancelled
 
 logger = logging.getLogger(__name__)
 
 ENDED = 4401  # the close code when a socket's credential is no longer valid
+OVER_LIMIT = 4429  # the close code when a replay is larger than the caller's allowance
 _FAILED = 1011  # the close code when the server is at fault
-MAX_CHANNELS = 1000
-MAX_CHANNEL_LENGTH = 2000
-MAX_NAME_LENGTH = 200
-
-Interval = Annotated[int, msgspec.Meta(ge=0, le=10_000)]  # ms
-
-
-class SocketQuery(msgspec.Struct):
-    """The parameters of the URL."""
-
-    channels: str = ""
-    since: str = ""
-    coalesce: Interval = 0
-    name: Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)] = ""
-
-
-class Command(msgspec.Struct):
-    """A client's message. `coalesce` is in milliseconds."""
-
-    action: Literal["subscribe", "unsubscribe", "ping", "presence"]
-    channels: list[str] = []
-    since: str | None = None
-    coalesce: Interval | None = None
-
-
-class Subscribed(msgspec.Struct):
-    """The channels of a subscription; `recovered` says whether nothing since the cursor is lost."""
-
-    channels: list[str]
-    recovered: bool
-
-
-class Unsubscribed(msgspec.Struct):
-    """The channels whose subscription ended."""
-
-    channels: list[str]
-
-
-class Pong(msgspec.Struct):
-    """The answer to a ping."""
-
-
-class Error(msgspec.Struct):
-    """What was wrong with a command, or refused: a code for programs, a message for people."""
-
-    code: str
-    message: str
-
-
-_COMMANDS = msgspec.json.Decoder(Command)
 
 
 def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
@@ -91,7 +53,7 @@ def routes(hub: Hub, gate: Gate, database: Database) -> list[WebSocketRoute]:
         query, error = _read_query(socket)
         wire = socket.scope["extensions"]["websocket.frames"]
         with hub.join(wire, query.name) as subscriber:
-            wire.on_writable = subscriber.set_writable
+            wire.on_writable, wire.on_lost = subscriber.set_writable, subscriber.leave
             await LiveSocket(
                 hub=hub, gate=gate, database=database, socket=socket, subscriber=subscriber
             ).run(query, error)
@@ -113,14 +75,6 @@ def _read_query(socket: WebSocket) -> tuple[SocketQuery, Error | None]:
         return msgspec.convert(dict(socket.query_params), SocketQuery, strict=False), None
     except msgspec.ValidationError as error:
         return SocketQuery(), Error("invalid_query", str(error))
-
-
-def _error(error: Forbidden | OverLimit | Unavailable) -> Error:
-    if isinstance(error, Forbidden):
-        return Error("forbidden", error.public_message())
-    if isinstance(error, OverLimit):
-        return Error("over_limit", error.public_message())
-    return Error("unavailable", error.public_message())
 
 
 class LiveSocket:
@@ -194,12 +148,11 @@ class LiveSocket:
         """Ends subscriptions the client may not keep, and follows changes of classes."""
         subscriptions = self._subscriptions
         checked = await self._carriers(list(subscriptions.names))
-        current = {name: checked[name] for name in checked.keys() & subscriptions.names}
-        refused = [name for name, carried in current.items() if not carried]
-        subscriptions.put(current)
+        subscriptions.change(checked)
+        refused = [name for name in checked.keys() & subscriptions.names if not checked[name]]
         subscriptions.remove(refused)
         for name in refused:
-            self._reply("error", _error(refusal(name)))
+            self._reply("error", Error.of(refusal(name)))
 
     async def _carriers(self, names: list[str]) -> Carriers:
         return await carriers(self._call.principal, names, self._database)
@@ -216,27 +169,40 @@ class LiveSocket:
         try:
             for allowance in self._call.allowances:
                 allowance.ask()
-            command = _COMMANDS.decode(frame)
         except OverLimit as error:
-            self._reply("error", _error(error))
-        except msgspec.ValidationError as error:
-            self._reply("error", Error("invalid_command", str(error)))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._reply("error", Error("invalid_json", str(error)))
+            await self._refuse(Error.of(error))
+            return
+        command = read_command(frame)
+        if isinstance(command, Error):
+            await self._refuse(command)
         else:
             await self._act(command)
 
-    async def _act(self, command: Command) -> None:
-        channels = command.channels
-        if refusal := self._refusal(channels):
-            self._reply("error", refusal)
-            return
-        try:
-            await self._do(command, channels)
-        except (Forbidden, Unavailable) as error:
-            self._reply("error", _error(error))
+    async def _refuse(self, error: Error) -> None:
+        self._reply("error", error)
+        await asyncio.sleep(0)  # a frame may have many more
 
-    async def _do(self, command: Command, channels: list[str]) -> None:
+    async def _act(self, command: Command) -> None:
+        if wrong := what_is_wrong(command.channels, self._subscriptions.names):
+            await self._refuse(wrong)
+            return
+        channels = list(dict.fromkeys(command.channels))
+        cursor = StreamPosition.parse(command.since) if command.since is not None else None
+        if cursor and command.action == "subscribe":
+            await self._hub.catch_up(cursor)
+        try:
+            async with self._hub.commands.turn(self._call.payer):
+                replay = await self._do(command, channels, cursor)
+                await asyncio.sleep(0)  # the turn lasts as long: a caller's next command waits
+            if replay:
+                await self._replay(replay)
+        except (Forbidden, Unavailable) as error:
+            self._reply("error", Error.of(error))
+
+    async def _do(
+        self, command: Command, channels: list[str], cursor: StreamPosition | None
+    ) -> Replay | None:
+        """Obeys a command. Returns what has to be replayed for it."""
         match command.action:
             case "ping":
                 self._reply("pong", Pong())
@@ -251,37 +217,54 @@ class LiveSocket:
                 permitted = await self._permitted(channels)
                 if command.coalesce is not None:
                     self._subscriber.coalesce(command.coalesce / 1000)
-                await self._subscribe(permitted, command.since)
-
-    def _refusal(self, channels: list[str]) -> Error | None:
-        if any(len(name) > MAX_CHANNEL_LENGTH for name in channels):
-            return Error(
-                "invalid_channel", f"A channel's name has at most {MAX_CHANNEL_LENGTH} characters"
-            )
-        if len({*self._subscriptions.names, *channels}) > MAX_CHANNELS:
-            return Error("too_many_channels", f"A socket has at most {MAX_CHANNELS} channels")
+                return await self._subscribe(permitted, command.since, cursor)
         return None
 
-    async def _subscribe(self, channels: Carriers, since: str | None) -> None:
-        """Without channels: subscribes to all of the caller's until the client names some."""
-        hub, subscriber = self._hub, self._subscriber
+    async def _subscribe(
+        self, channels: Carriers, since: str | None, cursor: StreamPosition | None
+    ) -> Replay | None:
+        """Without channels: subscribes to all of the caller's until the client names some.
+
+        With a cursor that is covered only once what is returned has been replayed.
+        """
+        history, subscriptions = self._hub.history, self._subscriptions
         wanted = channels or plain(await all_of(self._call.principal, self._database))
-        cursor = StreamPosition.parse(since) if since is not None else None
-        if cursor:
-            await hub.catch_up(cursor)
-        until = hub.history.position
-        if self._all:
-            self._subscriptions.remove(self._all)
-            until = self._all_since
+        delivered = range(self._all_since, history.position) if self._all else range(0)
+        subscriptions.remove(self._all)
         names = list(wanted)
-        self._all, self._all_since = [] if channels else names, hub.history.position
-        recovered = since is None or (cursor is not None and hub.history.covers(cursor))
+        self._all, self._all_since = [] if channels else names, history.position
+        recovered = since is None or (cursor is not None and history.covers(cursor))
         # Its own position again, until it has received what it missed.
         self._reply("subscribed", Subscribed(names, recovered), place=since if recovered else None)
-        if cursor and recovered:
-            missed = frozenset().union(*wanted.values())
-            subscriber.replay(hub.missed(subscriber, missed, cursor, until))
-        self._subscriptions.put(wanted)
+        if cursor is None or not recovered:
+            subscriptions.put(wanted)
+            return None
+        subscriptions.replay(wanted)
+        self._subscriber.hold()
+        return Replay(cursor, self._subscriber.channels, delivered)
+
+    async def _replay(self, replay: Replay) -> None:
+        try:
+            await self._hub.replays.send(
+                self._subscriber,
+                replay,
+                caller=self._call.payer,
+                channels=self._subscriptions.replayed,
+                charge=self._charge,
+                finish=self._subscriptions.put_replayed,
+            )
+        except OverLimit as error:
+            self._reply("error", Error.of(error))
+            self._drop(OVER_LIMIT, "over limit")
+        except Missed:
+            self._drop(SLOW, "slow")
+        finally:
+            self._subscriber.release()
+
+    def _charge(self, messages: int, size: int) -> None:
+        """Counts messages of a replay like events that the caller sends. Raises OverLimit."""
+        for allowance in self._call.allowances:
+            allowance.spend(messages, size)
 
     def _reply(
         self, event: str, data: msgspec.Struct, channel: str | None = None, place: str | None = None

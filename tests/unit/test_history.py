@@ -1,12 +1,15 @@
 """What a client that reconnects receives, and when a replica reports a gap."""
 
+import math
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
+from monitor.live.channel_index import ChannelIndex
 from monitor.live.cursor import StreamPosition, prefix
 from monitor.live.history import History, MessageBatch, Publication, pack
+from monitor.live.replay import Replay
 
 
 class Said(msgspec.Struct):
@@ -29,10 +32,11 @@ def replayed(
     history: History, cursor: StreamPosition, until: int = 1_000_000
 ) -> list[tuple[str, str]]:
     """The messages since the cursor: what they say, and their ids."""
-    messages = [
-        msgspec.json.decode(text)
-        for text in history.since(cursor, lambda channels: "broadcast" in channels, until)
-    ]
+    index = ChannelIndex(history)
+    assert index.extend(math.inf)
+    replay = Replay(cursor, set(), range(until, 1_000_000))
+    texts = replay.read(history, index, {"broadcast"})
+    messages = [msgspec.json.decode(text) for text in texts]
     return [(message["data"]["what"], message["id"]) for message in messages]
 
 

@@ -1,5 +1,6 @@
 """The fan-out of messages to subscribers."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,18 +94,31 @@ async def test_what_waited_goes_out_in_order_when_the_peer_reads_again() -> None
     assert [message["data"]["what"] for message in peer.messages] == [0, 1, 2, 3, 4, 5]
 
 
-async def test_replays_follow_each_other_and_come_before_what_is_new() -> None:
+async def test_a_replay_comes_before_what_is_new() -> None:
     peer = Peer()
     subscriber = Subscriber(peer, SocketLimits(10, 1000))
+    subscriber.hold()
+    subscriber.put(b"3", frame(b"3"))
+    subscriber.write([b"1", b"2"])
     subscriber.set_writable(False)
-    subscriber.replay(iter([b"1", b"2"]))
-    subscriber.put(b"4", frame(b"4"))
-    subscriber.replay(iter([b"3"]))
+    subscriber.release()
+    assert peer.messages == [1, 2]
     subscriber.set_writable(True)
-    assert peer.messages == [1, 2, 3, 4]
+    assert peer.messages == [1, 2, 3]
     subscriber.coalesce(1)
-    subscriber.replay(iter([b"5", b"6"]))
-    assert peer.messages[-1] == [5, 6]
+    subscriber.write([b"5"] * 201)
+    assert peer.messages[-2:] == [[5] * 200, [5]]
+
+
+async def test_who_waits_for_a_peer_learns_that_it_has_left() -> None:
+    subscriber = Subscriber(Peer(), SocketLimits(10, 1000))
+    assert await subscriber.wait_until_writable()
+    subscriber.set_writable(False)
+    waiting = asyncio.create_task(subscriber.wait_until_writable())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    subscriber.leave()
+    assert await waiting is False
 
 
 async def test_a_subscriber_may_have_its_messages_in_arrays() -> None:
