@@ -254,8 +254,7 @@ class LiveSocket:
                 finish=self._subscriptions.put_replayed,
             )
         except OverLimit as error:
-            self._reply("error", Error.of(error))
-            self._drop(OVER_LIMIT, "over limit")
+            self._drop(OVER_LIMIT, str(error))
         except Missed:
             self._drop(SLOW, "slow")
         finally:

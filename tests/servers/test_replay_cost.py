@@ -4,13 +4,14 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from tests.support.events import event, post
@@ -135,10 +136,13 @@ async def test_a_replay_is_charged_to_its_caller(counting: Replica) -> None:
         for _ in range(300):
             await listener.next()
     async with listening(counting, hanako, query, "127.0.0.5") as listener:
-        messages = [json.loads(text) async for text in listener.socket]
-        assert messages[-1]["data"]["code"] == "over_limit"
-        assert len(messages) < 300
+        received = 0
+        with suppress(ConnectionClosed):
+            for received in range(300):
+                await listener.next()
+        assert received < 299
         assert listener.socket.close_code == 4429
+        assert "a minute" in listener.socket.close_reason
     async with listening(counting, taro, "?channels=progress:taro", "127.0.0.6") as listener:
         assert (await listener.send(action="ping"))["event"] == "pong"
 
@@ -182,8 +186,9 @@ async def test_many_commands_hold_up_nobody(replica: Replica, frames: list[Frame
 
         async def send() -> None:
             write(listener.socket, frames)
-            for _ in frames:
-                await listener.next(within=30)
+            with suppress(ConnectionClosed):  # its own pings may wait too long behind them
+                for _ in frames:
+                    await listener.next(within=30)
 
         assert await slowest_probe(replica, asyncio.create_task(send())) < QUICK
 

@@ -46,10 +46,12 @@ def test_architecture_names_each_folder() -> None:
 
 def test_the_page_names_every_event_error_and_close_code() -> None:
     page = (ROOT / "docs" / "live.md").read_text()
-    source = (ROOT / "monitor/routes/live.py").read_text()
+    sources = [ROOT / name for name in ("monitor/routes/live.py", "monitor/live/commands.py")]
+    source = "".join(path.read_text() for path in sources)
     errors = set(re.findall(r'Error\(\s*"(\w+)"', source))
+    errors |= {"forbidden", "over_limit", "unavailable"}
     events = set(re.findall(r'_reply\("(\w+)"', source)) | {"stale", "resumed"}
     assert len(errors) == 8
     assert len(events) >= 7
-    for name in errors | events | {"1007", "1009", "1011", "1012", "3008", "4401"}:
+    for name in errors | events | {"1007", "1008", "1009", "1011", "1012", "3008", "4401", "4429"}:
         assert f"`{name}`" in page, name
