@@ -138,11 +138,12 @@ async def test_a_replay_is_charged_to_its_caller(counting: Replica) -> None:
     async with listening(counting, hanako, query, "127.0.0.5") as listener:
         received = 0
         with suppress(ConnectionClosed):
-            for received in range(300):
+            while True:
                 await listener.next()
-        assert received < 299
+                received += 1
+        assert received < 300
         assert listener.socket.close_code == 4429
-        assert "a minute" in listener.socket.close_reason
+        assert "a minute" in (listener.socket.close_reason or "")
     async with listening(counting, taro, "?channels=progress:taro", "127.0.0.6") as listener:
         assert (await listener.send(action="ping"))["event"] == "pong"
 
