@@ -10,6 +10,7 @@ from monitor.http.answers import TOTAL
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
 from monitor.http.event_bodies import EventBodies
+from monitor.http.large_answers import unread_answers
 from monitor.http.operations import Api
 from monitor.routes import (
     assignments,
@@ -61,7 +62,8 @@ def create_app(
     event_bodies = EventBodies(
         settings.max_request_bytes, settings.queue_max_bytes, settings.backend_cors_origins
     )
-    components.shares.add(bodies.held, bodies.gunzips)
+    unread = unread_answers()
+    components.shares.add(bodies.held, bodies.gunzips, unread)
     components.shares.add(event_bodies.held, event_bodies.gunzips, event_bodies.large)
     intake = events.Intake(
         queue=components.queue,
@@ -114,6 +116,7 @@ def create_app(
         ],
         origins=settings.backend_cors_origins,
         expose=[TOTAL],
+        unread=unread,
         lifespan=components.lifespan,
         note_refusal=components.refusal_log.note,
     )

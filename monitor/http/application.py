@@ -14,12 +14,14 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from monitor.errors import Forbidden, MonitorError
 from monitor.http.cors import Cors
 from monitor.http.headers import SECURITY_HEADERS
+from monitor.http.large_answers import LargeAnswers
 from monitor.http.responses import (
     EXCEPTION_HANDLERS,
     json_response,
     on_error,
     on_monitor_error,
 )
+from monitor.shares import Share
 
 
 class Ingest:
@@ -58,7 +60,8 @@ def _noting(note: Callable[[Scope, str], None] | None) -> dict[Any, Any]:
 class Application:
     """Serves `ingest` routes to pages of all `origins`, including `*`, and `routes` to named ones.
 
-    A path may end in a slash. `expose` are the headers of answers that pages may read.
+    A path may end in a slash. `expose` are the headers of answers that pages may read, `unread` is
+    what callers hold of large answers.
     `note_refusal` is called with the scope and the reason of each call that is answered by 403.
     """
 
@@ -69,6 +72,7 @@ class Application:
         *,
         origins: list[str],
         expose: list[str],
+        unread: Share,
         lifespan: Lifespan[Starlette] | None = None,
         note_refusal: Callable[[Scope, str], None] | None = None,
     ) -> None:
@@ -79,7 +83,10 @@ class Application:
         named = [origin for origin in origins if origin != "*"]
         other = Starlette(
             routes=routes,
-            middleware=[Middleware(Cors, named, expose, SECURITY_HEADERS)],
+            middleware=[
+                Middleware(Cors, named, expose, SECURITY_HEADERS),
+                Middleware(LargeAnswers, unread),
+            ],
             exception_handlers={**EXCEPTION_HANDLERS, **_noting(note_refusal)},
             lifespan=lifespan,
         )

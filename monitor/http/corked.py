@@ -20,6 +20,7 @@ class CorkedTransport:
         self._loop = loop
         self._buffer: list[bytes] = []
         self._size = 0
+        self.written = 0  # bytes so far
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
@@ -37,7 +38,9 @@ class CorkedTransport:
     def flush(self) -> None:
         """Writes what is buffered."""
         if self._buffer:
-            parts, self._buffer, self._size = self._buffer, [], 0
+            parts, self._buffer = self._buffer, []
+            self.written += self._size
+            self._size = 0
             self._transport.write(b"".join(parts))
 
     def write_eof(self) -> None:

@@ -6,6 +6,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from monitor.http.corked import CorkedTransport
 
+_LEAST_READ = 512 * 1024  # bytes; slower readers would hold an answer for half an hour
 _MAX_PARTS = 1_000  # of bodies, in one read of some 256 KiB: each costs as much as a call
 
 
@@ -33,6 +34,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._request_since: float | None = self.loop.time()  # None between requests
         self._unread_since: float | None = None
+        self._sent_then = 0  # at that time
         self._in_head = False
         self._head = self._chunk = 0  # bytes of the head before this chunk, and of this chunk
         super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]
@@ -83,9 +85,10 @@ class HttpProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def expire(self, timeout: float) -> None:
-        """Closes the connection if a request took `timeout` (s) to arrive, or an answer to be read.
+        """Closes the connection if a request took `timeout` (s) to arrive, or nobody reads.
 
-        An incomplete request is answered by 408.
+        An incomplete request is answered by 408. Who reads an answer has time as long as they read
+        _LEAST_READ in each `timeout`.
         """
         now = self.loop.time()
         if self.transport.is_closing():
@@ -95,12 +98,17 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.close()  # the client went on sending after its answer
             else:
                 self._end(b"408 Request Timeout")
-        elif not self.transport.get_write_buffer_size():
+        elif not (unread := self.transport.get_write_buffer_size()):
             self._unread_since = None
-        elif self._unread_since is None:
-            self._unread_since = now
+        elif self._unread_since is None or self._sent(unread) - self._sent_then >= _LEAST_READ:
+            self._unread_since, self._sent_then = now, self._sent(unread)
         elif now - self._unread_since > timeout:
             self.transport.abort()
+
+    def _sent(self, unread: int) -> int:
+        """The bytes that the peer's kernel has taken."""
+        transport: CorkedTransport = self.transport  # type: ignore[assignment]
+        return transport.written - unread
 
     def _end(self, status: bytes) -> None:
         if not self.transport.is_closing():

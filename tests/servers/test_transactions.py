@@ -18,6 +18,7 @@ from monitor.database.reads import Reads
 from monitor.errors import Conflict
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
+from monitor.http.large_answers import unread_answers
 from monitor.http.operations import Api
 from monitor.http.transactions import AfterCommit, Transactions
 from tests.support.lms import create, create_assignment, create_class, unique
@@ -191,7 +192,7 @@ class AsAdministrator:
 @asynccontextmanager
 async def served(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     routes = api.routes(lambda *_: [Middleware(AsAdministrator)])
-    app = Application([], routes, origins=[], expose=[])
+    app = Application([], routes, origins=[], expose=[], unread=unread_answers())
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://server"
     ) as served_client:

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from monitor.errors import Unavailable
 from monitor.http.application import Application
+from monitor.http.large_answers import unread_answers
 
 SCHOOL, STRANGER = "https://school.example", "https://elsewhere.example"
 
@@ -31,6 +32,7 @@ def client(origins: list[str]) -> httpx.AsyncClient:
         [Route("/other", hello)],
         origins=origins,
         expose=["X-Total-Count"],
+        unread=unread_answers(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://server")

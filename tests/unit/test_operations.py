@@ -18,6 +18,7 @@ from monitor.database.reads import Reads
 from monitor.errors import Conflict, NotFound
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
+from monitor.http.large_answers import unread_answers
 from monitor.http.openapi import declare
 from monitor.http.operations import Api
 
@@ -83,7 +84,7 @@ def create_api() -> Api:
 @pytest.fixture(scope="module")
 def client() -> httpx.AsyncClient:
     routes = create_api().routes(lambda *_: [Middleware(Open)])
-    app = Application([], routes, origins=[], expose=[])
+    app = Application([], routes, origins=[], expose=[], unread=unread_answers())
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://server/api")
 

@@ -12,6 +12,7 @@ from monitor.auth.permissions import ROUTES, table
 from monitor.auth.principal import ROLES
 from monitor.auth.visibility import NAMES
 from monitor.http.application import Application
+from monitor.http.large_answers import unread_answers
 from monitor.settings import Settings
 from tests.support.paths import ROOT
 from tests.support.tokens import SECRET
@@ -40,7 +41,7 @@ async def test_a_route_without_a_row_is_refused() -> None:
         raise AssertionError("it was let through")
 
     unlisted = Route("/unlisted", endpoint, middleware=gate.guard("/unlisted", "GET"))
-    app = Application([], [unlisted], origins=[], expose=[])
+    app = Application([], [unlisted], origins=[], expose=[], unread=unread_answers())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=LOCAL) as api:
         answer = await api.get("/unlisted")
     assert answer.status_code == 403
