@@ -252,9 +252,7 @@ async def test_text_that_postgresql_cannot_hold_is_mended(api: httpx.AsyncClient
     assert answer.json()["name"] == "\ufffd"
 
 
-@pytest.mark.parametrize(
-    "time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z"]
-)
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 async def test_times_at_either_end_of_the_calendar_are_kept(
     api: httpx.AsyncClient, time: str
 ) -> None:
@@ -262,7 +260,17 @@ async def test_times_at_either_end_of_the_calendar_are_kept(
     assert created["due_date"][:4] == time[:4]
 
 
-@pytest.mark.parametrize("time", ["99999-01-01T00:00:00Z", "tomorrow", 5, "2026-02-30T00:00:00Z"])
+NO_TIMES = [
+    "99999-01-01T00:00:00Z",
+    "tomorrow",
+    5,
+    "2026-02-30T00:00:00Z",
+    "0001-01-01T00:00:00+14:00",  # in UTC before the first year
+    "9999-12-31T23:59:59-14:00",
+]
+
+
+@pytest.mark.parametrize("time", NO_TIMES)
 async def test_what_is_no_time_is_refused(api: httpx.AsyncClient, time: Any) -> None:
     created = await create_assignment(api)
     answer = await api.put(f"/assignments/{created['id']}", json={"due_date": time})
