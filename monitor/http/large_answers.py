@@ -36,7 +36,7 @@ class LargeAnswers:
                 return
             body = message.get("body", b"")
             try:
-                amount = self._take(scope, len(body))
+                amount = self._take(scope, len(body) if start else 0)  # its head is not sent yet
             except MonitorError as error:
                 start = None
                 await (await on_monitor_error(Request(scope), error))(scope, receive, send)
