@@ -46,7 +46,7 @@ class Ingest:
 
 
 def _noting(note: Callable[[Scope, str], None] | None) -> dict[Any, Any]:
-    """A handler of Forbidden that notes it first, if it is to be noted."""
+    """Answers Forbidden, and logs the refusals that belong in the audit log."""
     if note is None:
         return {}
 

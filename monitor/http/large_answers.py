@@ -57,7 +57,7 @@ class LargeAnswers:
         call: Call | None = scope.get("call")
         if call is None or size <= _PIECE:
             return 0
-        amount = min(size, _MAX_OF_CALLER)  # whoever has nothing else unread may have any answer
+        amount = min(size, _MAX_OF_CALLER)  # who has nothing else unread may have any
         self._unread.take(call.payer, amount)
         return amount
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from tests.noisy import events, hand_ins, reads, sockets
 from tests.noisy.attacker import Attacker
 
-DAILY_EVENTS = 20_000  # of a key that is to be used up
+DAILY_EVENTS = 20_000  # the quota that an attack uses up
 
 
 @dataclass(frozen=True)
