@@ -29,12 +29,16 @@ class Share:
         self._total = total
         self._by_caller: Counter[str] = Counter()
 
-    def take(self, caller: str, amount: int = 1) -> None:
-        """Raises OverLimit at the caller's bound, and Unavailable at that of all."""
-        if self._by_caller[caller] + amount > self._each:
+    def take(self, caller: str, amount: int = 1, *, each: int | None = None) -> None:
+        """Raises OverLimit at the caller's bound, and Unavailable at that of all.
+
+        With `each` that is the caller's bound.
+        """
+        bound = self._each if each is None else each
+        if self._by_caller[caller] + amount > bound:
             self._forget(caller)
             self.refused += 1
-            raise OverLimit(f"At most {self._each} {self.what} at a time", _RETRY_AFTER)
+            raise OverLimit(f"At most {bound} {self.what} at a time", _RETRY_AFTER)
         if self.held + amount > self._total:
             self._forget(caller)
             self.exhausted += 1

@@ -104,7 +104,7 @@ class Gate:
             self.report.shared_ids.compare(principal.class_id, address, payload.events)
 
     def refund(self, scope: Scope, events: int) -> None:
-        """Takes duplicates out of the day's quota: a retry costs nothing."""
+        """Takes duplicates, and what was not stored, out of the day's quota."""
         call: Call = scope["call"]
         if events and call.principal.role == "key":
             self.authenticator.keyring.count(call.principal, call.payer, -events)

@@ -1,0 +1,107 @@
+"""What is scarce, while one student takes as much of it as they can by all their credentials."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+
+from tests.support.fixtures import replica_fixture
+from tests.support.lms import create
+from tests.support.replicas import Replica
+from tests.support.tokens import SECRET, bearer, client, token
+
+MAX_BYTES = 100_000  # of a body
+SLOW_PART = 90_000  # bytes of one that doesn't end
+
+small = replica_fixture(
+    "module",
+    JWT_SECRET=SECRET,
+    MAX_REQUEST_BYTES=str(MAX_BYTES),
+    QUEUE_MAX_BYTES=str(4 * MAX_BYTES),
+)
+narrow = replica_fixture(
+    "module",
+    JWT_SECRET=SECRET,
+    DAILY_EVENTS="100",
+    MAX_REQUEST_EVENTS="10",
+    QUEUE_MAX_EVENTS="10",
+)
+
+
+async def new_key(replica: Replica) -> str:
+    async with client(replica.url, token("root", "admin")) as api:
+        key: str = (await create(api, "/ingest-keys", name="x"))["key"]
+    return key
+
+
+def body(events: int = 1) -> bytes:
+    return json.dumps(
+        [
+            {"eventType": "help", "userId": "hanako", "eventId": str(uuid.uuid4())}
+            for _ in range(events)
+        ]
+    ).encode()
+
+
+@asynccontextmanager
+async def half_sent(replica: Replica, credential: str) -> AsyncIterator[None]:
+    """A body of which the end is never sent, with the credential's header."""
+    _, writer = await asyncio.open_connection("127.0.0.1", replica.port)
+    head = (
+        "POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"{credential}\r\nContent-Length: {MAX_BYTES}\r\n\r\n"
+    )
+    writer.write(head.encode() + b"[" + b" " * SLOW_PART)
+    await writer.drain()
+    try:
+        yield
+    finally:
+        writer.close()
+
+
+async def in_two_parts(replica: Replica, credential: str) -> httpx.Response:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b" " * SLOW_PART
+        await asyncio.sleep(0.2)
+        yield body()
+
+    headers = {"Content-Type": "application/json", **bearer(credential)}
+    async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1") as api:
+        return await api.post("/events", content=parts(), headers=headers)
+
+
+async def test_bodies_that_one_student_stalls_by_two_credentials_leave_room(small: Replica) -> None:
+    key = await new_key(small)
+    async with AsyncExitStack() as stalled:
+        own = f"Authorization: Bearer {token('mallory')}"
+        for credential in [own, f"X-Ingest-Key: {key}"] * 4:
+            await stalled.enter_async_context(half_sent(small, credential))
+        await asyncio.sleep(0.5)
+        answer = await in_two_parts(small, token("hanako"))
+        assert answer.status_code == 202, answer.text
+        async with client(small.url, token("root", "admin")) as api:
+            shares = (await api.get("/health")).json()["shares"]
+        assert shares["refused"]["bytes of requests"] >= 4
+
+
+async def test_what_is_refused_costs_nothing_of_a_days_quota(narrow: Replica) -> None:
+    key = await new_key(narrow)
+    headers = {"Content-Type": "application/json", "X-Ingest-Key": key}
+    async with httpx.AsyncClient(base_url=f"{narrow.url}/api/v1", headers=headers) as api:
+        stored = 0
+        async with asyncio.timeout(10):
+            while stored < 50:  # an address's half
+                bodies = [body(10) for _ in range(20)]
+                answers = await asyncio.gather(*(api.post("/events", content=b) for b in bodies))
+                accepted = [each for each in answers if each.status_code == 202]
+                refused = [each for each in answers if each.status_code == 503]
+                assert len(accepted) + len(refused) == 20
+                assert accepted, refused[0].text
+                stored += sum(each.json()["stored"] for each in accepted)
+        assert stored == 50
+        refused_at_last = await api.post("/events", content=body())
+    assert refused_at_last.status_code == 503
+    assert "from one address" in refused_at_last.json()["detail"]
