@@ -3,13 +3,24 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import httpx
+import pytest
 
+from monitor.auth import authentication
+from monitor.auth.authentication import Authenticator
+from monitor.auth.credentials import Credential
+from monitor.auth.jupyterhub import JupyterHubClient
+from monitor.auth.keyring import Keyring
+from monitor.auth.revocations import Revocations
+from monitor.database.pool import Database
+from monitor.errors import OverLimit, Unauthenticated
 from tests.support.fixtures import replica_fixture
 from tests.support.lms import create
+from tests.support.provider import USERS, Provider, run_provider
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, client, token
 
@@ -105,3 +116,52 @@ async def test_what_is_refused_costs_nothing_of_a_days_quota(narrow: Replica) ->
         refused_at_last = await api.post("/events", content=body())
     assert refused_at_last.status_code == 503
     assert "from one address" in refused_at_last.json()["detail"]
+
+
+@pytest.fixture
+def hub() -> Iterator[Provider]:
+    """A JupyterHub with a class of 40, which takes its time."""
+    with run_provider() as provider:
+        for number in range(40):
+            name = f"student-{number}"
+            scopes = [f"access:servers!server={name}/"]
+            provider.users[name] = USERS["hub-student"] | {"name": name, "scopes": scopes}
+        provider.delay = 0.1
+        yield provider
+
+
+@pytest.fixture
+def authenticator(database: Database, hub: Provider, tmp_path: Path) -> Authenticator:
+    keyring = Keyring(database, tmp_path / "keys.json", 100)
+    revocations = Revocations(database, tmp_path / "revoked.json")
+    client = JupyterHubClient(f"{hub.url}/hub/api", "instructors")
+    return Authenticator(keyring, revocations, None, client)
+
+
+async def sign_in(authenticator: Authenticator, text: str, address: str = "192.0.2.1") -> str:
+    principal = await authenticator.principal(Credential("token", text), f"address {address}")
+    return principal.name
+
+
+async def test_a_class_at_one_address_signs_in_at_once(authenticator: Authenticator) -> None:
+    names = [f"student-{number}" for number in range(40)]
+    assert await asyncio.gather(*(sign_in(authenticator, name) for name in names)) == names
+
+
+async def test_random_tokens_keep_nobody_out_who_was_in_or_is_elsewhere(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authentication, "RECHECK_INTERVAL", 0.0)
+    monkeypatch.setattr(authentication, "_GRACE", 0.0)
+    assert await sign_in(authenticator, "hub-admin") == "root"
+    flood = [
+        asyncio.create_task(sign_in(authenticator, f"random-{number}")) for number in range(300)
+    ]
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(0.6):  # one answer takes 0.1 s, all that wait would take 1.6 s
+        assert await sign_in(authenticator, "hub-admin") == "root"
+        assert await sign_in(authenticator, "hub-teacher", "192.0.2.2") == "sensei"
+    outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    assert {type(each) for each in outcomes} == {OverLimit, Unauthenticated}
+    assert authenticator.hub
+    assert authenticator.hub.turns.refused == 300 - 64
