@@ -76,6 +76,7 @@ class EventQueue:
         self.bytes = 0
         self.received = 0
         self.refused = 0  # requests, because of their payer's others
+        self.exhausted = 0  # requests for which all left no room
         self.closed = False
 
     @property
@@ -106,8 +107,10 @@ class EventQueue:
             self.refused += 1
             raise OverLimit(f"{events} of your events are waiting to be stored", _RETRY_AFTER)
         if self.events + count > self._max_events:
+            self.exhausted += 1
             raise QueueFull(f"{self.events} events are waiting to be stored")
         if self.bytes + size > self._max_bytes:
+            self.exhausted += 1
             raise QueueFull(f"{self.bytes} bytes of events are waiting to be stored")
         loop = asyncio.get_running_loop()
         request = PendingRequest(payload, payer, size, loop.time(), loop.create_future())

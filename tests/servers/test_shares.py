@@ -6,25 +6,30 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from monitor.auth import authentication
 from monitor.auth.authentication import Authenticator
 from monitor.auth.credentials import Credential
 from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
+from monitor.auth.limits import MAX_SOCKETS
 from monitor.auth.revocations import Revocations
 from monitor.database.pool import Database
 from monitor.errors import OverLimit, Unauthenticated
 from tests.support.fixtures import replica_fixture
 from tests.support.lms import create
 from tests.support.provider import USERS, Provider, run_provider
-from tests.support.replicas import Replica
+from tests.support.replicas import Listener, Replica
 from tests.support.tokens import SECRET, bearer, client, token
 
 MAX_BYTES = 100_000  # of a body
+REQUESTS = 200  # a minute
 SLOW_PART = 90_000  # bytes of one that doesn't end
 
 small = replica_fixture(
@@ -40,6 +45,16 @@ narrow = replica_fixture(
     MAX_REQUEST_EVENTS="10",
     QUEUE_MAX_EVENTS="10",
 )
+
+
+exposed = replica_fixture("module", ALLOW_UNAUTHENTICATED="yes", MINUTE_EVENTS=str(5 * REQUESTS))
+
+
+async def shares(replica: Replica) -> dict[str, Any]:
+    """What `/health` counts."""
+    async with client(replica.url, token("root", "admin")) as api:
+        counted: dict[str, Any] = (await api.get("/health")).json()["shares"]
+    return counted
 
 
 async def new_key(replica: Replica) -> str:
@@ -93,9 +108,7 @@ async def test_bodies_that_one_student_stalls_by_two_credentials_leave_room(smal
         await asyncio.sleep(0.5)
         answer = await in_two_parts(small, token("hanako"))
         assert answer.status_code == 202, answer.text
-        async with client(small.url, token("root", "admin")) as api:
-            shares = (await api.get("/health")).json()["shares"]
-        assert shares["refused"]["bytes of requests"] >= 4
+        assert (await shares(small))["refused"]["bytes of requests"] >= 4
 
 
 async def test_what_is_refused_costs_nothing_of_a_days_quota(narrow: Replica) -> None:
@@ -116,6 +129,34 @@ async def test_what_is_refused_costs_nothing_of_a_days_quota(narrow: Replica) ->
         refused_at_last = await api.post("/events", content=body())
     assert refused_at_last.status_code == 503
     assert "from one address" in refused_at_last.json()["detail"]
+    counted = await shares(narrow)
+    waiting = counted["refused"]["events that wait"] + counted["exhausted"]["events that wait"]
+    assert waiting > 0
+    assert counted["refused"]["events a day"] > 0
+
+
+async def test_an_address_has_its_share_of_an_open_servers_sockets(exposed: Replica) -> None:
+    url = f"ws://127.0.0.1:{exposed.port}/ws"
+    async with AsyncExitStack() as sockets:
+        for _ in range(MAX_SOCKETS):
+            here = connect(url, proxy=None, local_addr=("127.0.0.2", 0))
+            await sockets.enter_async_context(here)
+        with pytest.raises(InvalidStatus):
+            await connect(url, proxy=None, local_addr=("127.0.0.2", 0))
+        there = connect(url, proxy=None, local_addr=("127.0.0.3", 0))
+        socket = await sockets.enter_async_context(there)
+        assert (await Listener(socket).next())["event"] == "subscribed"
+        counted = await shares(exposed)
+    assert counted["refused"]["sockets"] == 1
+    assert counted["exhausted"]["sockets"] == 0
+
+
+async def test_who_is_over_a_limit_per_minute_is_counted(exposed: Replica) -> None:
+    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.4")
+    async with httpx.AsyncClient(base_url=f"{exposed.url}/api/v1", transport=transport) as api:
+        statuses = [(await api.get("/classes")).status_code for _ in range(REQUESTS + 3)]
+    assert statuses == [200] * REQUESTS + [429] * 3
+    assert (await shares(exposed))["refused"]["requests, events and bytes a minute"] == 3
 
 
 @pytest.fixture
