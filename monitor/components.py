@@ -108,7 +108,10 @@ class Components:
         access = _access(settings, self.keyring, self.revocations)
         self.gate = Gate(*access, self.access_report)
         self.shares = SharesReport()
-        self.shares.add(self.queue)
+        self.shares.add(self.queue, self.keyring.usage.refusals)
+        self.shares.add(self.hub.commands, self.hub.replays.turns)
+        if limiter := self.gate.limiter:
+            self.shares.add(limiter.refusals, limiter.sockets)
         if people := self.gate.authenticator.hub:
             self.shares.add(people.turns)
         self.counting = Counting(self.database, self._is_busy)

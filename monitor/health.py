@@ -66,9 +66,10 @@ class ConsumersHealth(ComponentHealth, kw_only=True):
 
 
 class SharesHealth(ComponentHealth, kw_only=True):
-    """`refused` counts, by what there are shares of, how often a caller was at their bound."""
+    """How often a caller was at their bound, and all together at theirs, by what is shared."""
 
     refused: dict[str, int] = msgspec.field(default_factory=dict)
+    exhausted: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Counts(msgspec.Struct):

@@ -13,6 +13,16 @@ _RETRY_AFTER = 1.0  # seconds: what is held is given back soon
 _UNBOUNDED = 1 << 62
 
 
+class Refusals:
+    """Counts how often a caller was `refused` more of something than their bound."""
+
+    exhausted = 0  # no bound of all together
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.refused = 0
+
+
 class Share:
     """An amount, such as bytes in memory, that callers hold at the same time.
 
@@ -29,12 +39,16 @@ class Share:
         self._total = total
         self._by_caller: Counter[str] = Counter()
 
-    def take(self, caller: str, amount: int = 1) -> None:
-        """Raises OverLimit at the caller's bound, and Unavailable at that of all."""
-        if self._by_caller[caller] + amount > self._each:
+    def take(self, caller: str, amount: int = 1, *, each: int | None = None) -> None:
+        """Raises OverLimit at the caller's bound, and Unavailable at that of all.
+
+        With `each` that is the caller's bound.
+        """
+        bound = self._each if each is None else each
+        if self._by_caller[caller] + amount > bound:
             self._forget(caller)
             self.refused += 1
-            raise OverLimit(f"At most {self._each} {self.what} at a time", _RETRY_AFTER)
+            raise OverLimit(f"At most {bound} {self.what} at a time", _RETRY_AFTER)
         if self.held + amount > self._total:
             self._forget(caller)
             self.exhausted += 1
@@ -83,6 +97,11 @@ class Turns:
     def refused(self) -> int:
         """How often a caller had too much waiting."""
         return self._share.refused
+
+    @property
+    def exhausted(self) -> int:
+        """Always 0: all together have no bound."""
+        return self._share.exhausted
 
     @asynccontextmanager
     async def turn(self, caller: str) -> AsyncIterator[None]:
@@ -148,7 +167,10 @@ class Turns:
 
 
 class Shared(Protocol):
-    """What callers have shares of; `refused` counts those who were at their bound."""
+    """What callers have shares of.
+
+    `refused` counts how often one was at their bound, `exhausted` how often all together were.
+    """
 
     @property
     def what(self) -> str: ...
@@ -156,9 +178,12 @@ class Shared(Protocol):
     @property
     def refused(self) -> int: ...
 
+    @property
+    def exhausted(self) -> int: ...
+
 
 class SharesReport:
-    """Reports how often callers were refused more than their shares."""
+    """Reports how often callers were refused more than their shares, or all were exhausted."""
 
     name = "shares"
 
@@ -177,6 +202,8 @@ class SharesReport:
 
     async def health(self) -> SharesHealth:
         refused: Counter[str] = Counter()
+        exhausted: Counter[str] = Counter()
         for each in self._shared:
             refused[each.what] += each.refused
-        return SharesHealth("ok", refused=dict(refused))
+            exhausted[each.what] += each.exhausted
+        return SharesHealth("ok", refused=dict(refused), exhausted=dict(exhausted))

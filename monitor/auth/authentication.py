@@ -31,6 +31,7 @@ class Authenticator:
 
     A token that was verified is trusted for RECHECK_INTERVAL, unless it is revoked, and where it
     can't be verified again, because the provider is slow or asked too much, for _GRACE longer.
+    To verify it again is charged to its owner: many new ones at the same address don't prevent it.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Authenticator:
 
     async def _renewed(self, token: str, payer: str, cached: Cached | None) -> Cached:
         try:
-            principal = await self._verify(token, payer)
+            principal = await self._verify(token, cached.principal.key if cached else payer)
         except (Unavailable, OverLimit):
             if cached is None or time.time() >= cached.until + _GRACE:
                 raise

@@ -6,6 +6,10 @@ from monitor.auth.limits import Allowance, network_of
 from monitor.auth.permissions import Permission, Rule
 from monitor.auth.principal import NOBODY, OPEN, Principal
 
+# Of the room for all: a student who uses their token and the class's key leaves some to the others.
+_OF_MANY = 0.5  # an address, or a key that a class shares
+_OF_ONE = 0.25  # a person, or a student's token
+
 
 class Call(msgspec.Struct, gc=False):
     """A request or a socket behind the gate, kept in `scope["call"]`.
@@ -33,6 +37,13 @@ class Call(msgspec.Struct, gc=False):
         if principal.role == "key" and principal.student is None:
             return f"{principal.key} at {network_of(self.host)}"
         return principal.key
+
+    @property
+    def part(self) -> float:
+        """The most that the payer may hold of what all callers share: more if many stand for it."""
+        principal = self.principal
+        is_one = principal.role != "key" and principal not in (NOBODY, OPEN)
+        return _OF_ONE if is_one or principal.student is not None else _OF_MANY
 
     @property
     def ingest(self) -> bool:

@@ -1,7 +1,7 @@
 """Authentication, authorisation by role, and rate limiting, before a request reaches its route."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -80,11 +80,9 @@ class Gate:
         in_url = call.ingest or scope["path"].startswith(_TOKENS_IN_URL)
         return await self.authenticator.principal(credentials.find(scope, in_url), call.payer)
 
-    @contextmanager
-    def socket(self, principal: Principal) -> Iterator[None]:
+    def socket(self, call: Call) -> AbstractContextManager[None]:
         """Counts an open socket. Raises OverLimit when the caller has too many."""
-        with self.limiter.socket(principal.key) if self.limiter else nullcontext():
-            yield
+        return self.limiter.socket(call.payer) if self.limiter else nullcontext()
 
     def admit(self, scope: Scope, payload: Payload, size: int) -> None:
         """Counts the events of a request of `size` bytes. Raises OverLimit."""
@@ -104,7 +102,7 @@ class Gate:
             self.report.shared_ids.compare(principal.class_id, address, payload.events)
 
     def refund(self, scope: Scope, events: int) -> None:
-        """Takes duplicates out of the day's quota: a retry costs nothing."""
+        """Takes duplicates, and what was not stored, out of the day's quota."""
         call: Call = scope["call"]
         if events and call.principal.role == "key":
             self.authenticator.keyring.count(call.principal, call.payer, -events)
@@ -150,7 +148,7 @@ class Guarded:
             return
         try:
             await self._gate.enter(scope, self._permissions.get("WS", _REFUSED))
-            with self._gate.socket(scope["call"].principal):
+            with self._gate.socket(scope["call"]):
                 await self._app(scope, receive, send)
         except MonitorError:  # raised before the socket is accepted: answered by HTTP's 403
             await send({"type": "websocket.close"})

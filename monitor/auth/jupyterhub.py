@@ -12,7 +12,8 @@ from monitor.shares import Turns
 
 _TIMEOUT = 3.0  # seconds to wait for a turn and the answer
 _MAX_REQUESTS = 8  # at a time, so that unknown tokens don't flood the Hub
-_MAX_REQUESTS_OF_ADDRESS = 4  # at work or waiting; a class that signs in does so over seconds
+_MAX_REQUESTS_OF_CALLER = 4  # at a time: the other callers' needn't wait for one caller's
+_MAX_WAITING_OF_CALLER = 64  # or at work: a class may sign in at once, at one address
 
 
 class HubUser(msgspec.Struct):
@@ -50,7 +51,8 @@ class JupyterHubClient:
         default_factory=lambda: Turns(
             "tokens to ask JupyterHub for",
             at_once=_MAX_REQUESTS,
-            each=_MAX_REQUESTS_OF_ADDRESS,
+            each=_MAX_WAITING_OF_CALLER,
+            each_at_once=_MAX_REQUESTS_OF_CALLER,
         )
     )
 

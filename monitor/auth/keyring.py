@@ -46,7 +46,7 @@ class Keyring:
     def __init__(self, database: Database, path: Path, daily_events: int) -> None:
         self._database = database
         self._path = path
-        self._usage = Usage(database, daily_events)
+        self.usage = Usage(database, daily_events)
         self._principals: dict[bytes, Principal] | None = None
         self.in_use: dict[str, Principal] = {}
         self._version = _NONE_READ
@@ -89,7 +89,7 @@ class Keyring:
 
         Raises OverLimit beyond the daily quota of the credential, or of the payer.
         """
-        self._usage.count(caller, payer, events)
+        self.usage.count(caller, payer, events)
 
     async def refresh(self) -> None:
         """Writes the usage, and reads the keys and tokens that have changed. Raises Unavailable."""
@@ -97,7 +97,7 @@ class Keyring:
             self._refreshed_at = asyncio.get_running_loop().time()
             try:
                 with schema_errors_as_unavailable():
-                    await self._usage.write()
+                    await self.usage.write()
                     await self._read_changed()
             except BaseException:  # the next answer may be that of a restored database: read all
                 self._version = _NONE_READ

@@ -1,19 +1,19 @@
 """Rate limits of callers, per minute, and the limit of open sockets."""
 
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from monitor.auth.principal import Principal
 from monitor.errors import OverLimit
+from monitor.shares import Refusals, Share
 
 _WINDOW = 60.0  # seconds
 _MAX_ALLOWANCES = 50_000
 MAX_SOCKETS = 100  # WebSockets of one caller
+_ALL_SOCKETS = 100_000  # beyond what the operating system lets a process have
 # Assumed averages: the fewest events in a request, and the most bytes in an event.
 _EVENTS_PER_REQUEST = 5
 _BYTES_PER_EVENT = 3_600
@@ -40,10 +40,11 @@ class Limiter:
     """
 
     def __init__(self, rates: Rates, sockets: int = MAX_SOCKETS) -> None:
-        self._max_sockets = sockets
-        self._callers = Allowances(rates)
-        self._addresses = Allowances(Rates(*((amount + 1) // 2 for amount in rates)))
-        self._sockets: Counter[str] = Counter()
+        self.refusals = Refusals("requests, events and bytes a minute")
+        self.sockets = Share("sockets", each=sockets, total=_ALL_SOCKETS)
+        self._callers = Allowances(rates, self.refusals)
+        half = Rates(*((amount + 1) // 2 for amount in rates))
+        self._addresses = Allowances(half, self.refusals)
 
     def of(self, principal: Principal, payer: str) -> "tuple[Allowance, ...]":
         """The allowances of a call; `payer` is the call's."""
@@ -51,25 +52,17 @@ class Limiter:
             return (self._callers[payer],)
         return self._addresses[payer], self._callers[principal.key]
 
-    @contextmanager
-    def socket(self, key: str) -> Iterator[None]:
+    def socket(self, payer: str) -> AbstractContextManager[None]:
         """Counts an open socket. Raises OverLimit when the caller has too many."""
-        if self._sockets[key] >= self._max_sockets:
-            raise OverLimit(f"At most {self._max_sockets} sockets at a time", 10)
-        self._sockets[key] += 1
-        try:
-            yield
-        finally:
-            self._sockets[key] -= 1
-            if not self._sockets[key]:
-                del self._sockets[key]
+        return self.sockets.hold(payer)
 
 
 class Allowances(dict[str, "Allowance"]):
     """The allowance of each caller, created at the first request."""
 
-    def __init__(self, rates: Rates) -> None:
+    def __init__(self, rates: Rates, refusals: Refusals) -> None:
         self._rates = rates
+        self._refusals = refusals
         self._prune_at = _MAX_ALLOWANCES
 
     def __missing__(self, caller: str) -> "Allowance":
@@ -78,7 +71,7 @@ class Allowances(dict[str, "Allowance"]):
             for ended in [key for key, each in self.items() if each.ends <= now]:
                 del self[ended]
             self._prune_at = max(_MAX_ALLOWANCES, 2 * len(self))
-        allowance = self[caller] = Allowance(self._rates)
+        allowance = self[caller] = Allowance(self._rates, self._refusals)
         return allowance
 
 
@@ -89,10 +82,11 @@ class Allowance:
     `time.monotonic`). Refused requests aren't counted.
     """
 
-    __slots__ = ("_rates", "bytes", "ends", "events", "requests")
+    __slots__ = ("_rates", "_refusals", "bytes", "ends", "events", "requests")
 
-    def __init__(self, rates: Rates) -> None:
+    def __init__(self, rates: Rates, refusals: Refusals) -> None:
         self._rates = rates
+        self._refusals = refusals
         self.ends = 0.0
         self.requests = self.events = self.bytes = 0
 
@@ -121,6 +115,7 @@ class Allowance:
             self.requests, self.events, self.bytes = self._rates
 
     def _over(self, what: str, amount: int) -> OverLimit:
+        self._refusals.refused += 1
         return OverLimit(f"At most {amount} {what} a minute", self.ends - time.monotonic())
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from monitor.auth.principal import Principal
 from monitor.database.pool import Database
 from monitor.errors import OverLimit
+from monitor.shares import Refusals
 
 
 class Usage:
@@ -18,6 +19,7 @@ class Usage:
     """
 
     def __init__(self, database: Database, daily_events: int) -> None:
+        self.refusals = Refusals("events a day")
         self._database = database
         self._daily_events = daily_events
         self._unwritten: dict[str, int] = {}
@@ -35,9 +37,9 @@ class Usage:
         own = self._by_payer.get(payer, 0) + events if is_shared else 0
         if events > 0:
             if unwritten + self._today.get(name, 0) > self._daily_events:
-                raise _over(f"At most {self._daily_events} events a day with one key")
+                raise self._over(f"At most {self._daily_events} events a day with one key")
             if 2 * own > self._daily_events:
-                raise _over(
+                raise self._over(
                     f"At most {self._daily_events // 2} events a day with one key from one address"
                 )
         self._unwritten[name] = unwritten
@@ -72,11 +74,11 @@ class Usage:
             self._today, self._day, self._by_payer = {}, day, {}
         self._today.update(sums)
 
-
-def _over(message: str) -> OverLimit:
-    """Until the next day."""
-    now = datetime.now(UTC)
-    return OverLimit(message, 86_400 - (now.hour * 3600 + now.minute * 60 + now.second))
+    def _over(self, message: str) -> OverLimit:
+        """Until the next day."""
+        self.refusals.refused += 1
+        now = datetime.now(UTC)
+        return OverLimit(message, 86_400 - (now.hour * 3600 + now.minute * 60 + now.second))
 
 
 _TODAY = "SELECT (now() AT TIME ZONE 'UTC')::date"

@@ -5,6 +5,7 @@ import zlib
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
 
+from monitor.auth.call import Call
 from monitor.errors import ClientGone, MonitorError, TooLarge, Unsupported
 from monitor.shares import Share, Turns
 
@@ -22,16 +23,16 @@ class BrokenGzip(MonitorError):
 class BodyReader:
     """Reads bodies of at most `max_bytes` each, before and after decompression.
 
-    All incomplete bodies together take at most `max_held` bytes, those of one caller half of that,
-    so that memory is bounded however many clients send slowly, and some is left for the others.
+    All incomplete bodies together take at most `max_held` bytes, those of one caller their part of
+    that, so that memory is bounded however many clients send slowly, and some is left for others.
     """
 
     default_type = ""  # the type of a body that names none; empty: the one wanted
 
     def __init__(self, max_bytes: int, max_held: int) -> None:
         self.max_bytes = max_bytes
-        each = max(max_bytes, max_held // 2)
-        self.held = Share("bytes of requests", each=each, total=max_held)
+        self._max_held = max_held
+        self.held = Share("bytes of requests", each=max_held, total=max_held)
         self.gunzips = Turns("gzip bodies", at_once=_MAX_GUNZIPS, each=_MAX_GUNZIPS_OF_CALLER)
 
     async def read(self, scope: Scope, receive: Receive, media_type: str = JSON) -> bytes:
@@ -62,7 +63,8 @@ class BodyReader:
     ) -> bytes:
         parts: list[bytes] = []
         size = held = 0
-        payer = scope["call"].payer
+        call: Call = scope["call"]
+        payer, each = call.payer, max(self.max_bytes, int(self._max_held * call.part))
         try:
             while True:
                 if message["type"] == "http.disconnect":
@@ -72,7 +74,7 @@ class BodyReader:
                 if size > self.max_bytes:
                     self._grow(scope, size)
                 else:
-                    self.held.take(payer, len(parts[-1]))
+                    self.held.take(payer, len(parts[-1]), each=each)
                     held = size
                 if not message.get("more_body"):
                     break

@@ -9,7 +9,6 @@ from monitor.errors import OverLimit, QueueFull
 from monitor.events.event import Payload, Rejected
 
 _LINGER_BELOW = 16  # requests; where more wait already, a batch doesn't linger
-_MOST_OF_PAYER = 0.5  # of the room
 _RETRY_AFTER = 1.0  # seconds
 _MAX_BATCH_BYTES = 4 * 1024 * 1024  # a batch this large is closed
 
@@ -58,7 +57,7 @@ class PendingRequest:
 class EventQueue:
     """Requests that wait or are being stored, bounded by their events and by their bytes.
 
-    One payer's take at most half of the room, so that the others' are taken meanwhile.
+    One payer's take at most their part of the room, so that the others' are taken meanwhile.
     """
 
     what = "events that wait"
@@ -77,6 +76,7 @@ class EventQueue:
         self.bytes = 0
         self.received = 0
         self.refused = 0  # requests, because of their payer's others
+        self.exhausted = 0  # requests for which all left no room
         self.closed = False
 
     @property
@@ -84,8 +84,12 @@ class EventQueue:
         """Whether `put` would refuse any request, because of its events or its bytes."""
         return self.events >= self._max_events or self.bytes >= self._max_bytes
 
-    def put(self, payload: Payload, size: int, payer: str = "") -> Awaitable[Receipt]:
+    def put(
+        self, payload: Payload, size: int, payer: str = "", part: float = 1.0
+    ) -> Awaitable[Receipt]:
         """Accepts a request of `size` bytes at once; its receipt comes when it is on disk.
+
+        The payer's requests may have that `part` of the room.
 
         Raises OverLimit if too much of the payer's waits, QueueFull if too much does, and the
         receipt raises Unavailable: the same request may succeed later.
@@ -98,14 +102,15 @@ class EventQueue:
         has_others = bool(payer and events)
         if (
             has_others
-            and max((events + count) / self._max_events, (held + size) / self._max_bytes)
-            > _MOST_OF_PAYER
+            and max((events + count) / self._max_events, (held + size) / self._max_bytes) > part
         ):
             self.refused += 1
             raise OverLimit(f"{events} of your events are waiting to be stored", _RETRY_AFTER)
         if self.events + count > self._max_events:
+            self.exhausted += 1
             raise QueueFull(f"{self.events} events are waiting to be stored")
         if self.bytes + size > self._max_bytes:
+            self.exhausted += 1
             raise QueueFull(f"{self.bytes} bytes of events are waiting to be stored")
         loop = asyncio.get_running_loop()
         request = PendingRequest(payload, payer, size, loop.time(), loop.create_future())

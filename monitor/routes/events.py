@@ -9,8 +9,17 @@ from msgspec import UNSET, UnsetType
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from monitor.auth.call import Call
 from monitor.auth.source import source_of
-from monitor.errors import Detail, Forbidden, TooLarge, Unauthenticated, Unavailable, Unsupported
+from monitor.errors import (
+    Detail,
+    Forbidden,
+    MonitorError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
 from monitor.events.decoding import EVENT_DIALECTS, Dialect, decode
 from monitor.events.dialects import EventData
 from monitor.events.event import Payload
@@ -130,8 +139,14 @@ async def store(intake: Intake, scope: Scope, payload: Payload, size: int) -> tu
     received = len(payload)
     intake.admit(scope, payload, size)
     kept = min(size, intake.bodies.max_bytes)  # a larger body has been cut
-    payer = scope["call"].payer
-    receipt = await intake.queue.put(payload, kept, payer) if received else Receipt()
+    receipt = Receipt()
+    if received:
+        call: Call = scope["call"]
+        try:
+            receipt = await intake.queue.put(payload, kept, call.payer, call.part)
+        except MonitorError:
+            intake.refund(scope, received)
+            raise
     intake.refund(scope, receipt.duplicates)
     result = _result(received, receipt)
     return 422 if isinstance(result, Refused) else 202, msgspec.json.encode(result)

@@ -86,6 +86,7 @@ class Provider:
         self.users: dict[str, Any] = dict(USERS)
         self.asked: list[str] = []  # paths
         self.is_down = False
+        self.delay = 0.0  # seconds before an answer
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
@@ -104,6 +105,7 @@ class Provider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.asked.append(self.path)
+                time.sleep(provider.delay)
                 token = self.headers.get("Authorization", "").removeprefix("token ")
                 answer = PUBLISHED if self.path == "/jwks" else provider.users.get(token)
                 self.send_response(503 if provider.is_down else 200 if answer else 403)

@@ -8,6 +8,7 @@ from monitor.auth.limits import Allowances, Limiter, Rates, rates_for
 from monitor.auth.permissions import Permission
 from monitor.auth.principal import NOBODY, Principal, person
 from monitor.errors import OverLimit
+from monitor.shares import Refusals
 
 RATES = Rates(requests=3, events=10, bytes=100)
 
@@ -30,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_window_ends_after_a_minute(clock: Clock) -> None:
-    allowance = Allowances(RATES)["192.0.2.1"]
+    allowance = Allowances(RATES, Refusals("x"))["192.0.2.1"]
     for _ in range(3):
         allowance.ask()
     clock.now += 59
@@ -42,7 +43,7 @@ def test_a_window_ends_after_a_minute(clock: Clock) -> None:
 
 
 def test_a_window_may_end_while_a_body_arrives(clock: Clock) -> None:
-    allowance = Allowances(RATES)["192.0.2.1"]
+    allowance = Allowances(RATES, Refusals("x"))["192.0.2.1"]
     allowance.ask()
     allowance.spend(10, 1)
     clock.now += 59
@@ -52,7 +53,7 @@ def test_a_window_may_end_while_a_body_arrives(clock: Clock) -> None:
 
 
 def test_what_is_refused_is_not_counted(clock: Clock) -> None:
-    allowance = Allowances(RATES)["192.0.2.1"]
+    allowance = Allowances(RATES, Refusals("x"))["192.0.2.1"]
     allowance.ask()
     with pytest.raises(OverLimit, match="10 events a minute"):
         allowance.spend(11, 1)
@@ -113,7 +114,7 @@ def test_memory_is_bounded_and_nobody_gains_by_it(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "_MAX_ALLOWANCES", 4)
-    allowances = Allowances(RATES)
+    allowances = Allowances(RATES, Refusals("x"))
     spent = allowances["192.0.2.1"]
     for _ in range(3):
         spent.ask()

@@ -4,6 +4,9 @@ import asyncio
 
 import pytest
 
+from monitor.auth.call import Call
+from monitor.auth.permissions import Permission
+from monitor.auth.principal import Principal
 from monitor.errors import OverLimit, QueueFull
 from monitor.events.event import Payload
 from monitor.pipeline.queue import EventQueue
@@ -51,16 +54,29 @@ async def test_a_take_that_is_cancelled_leaves_its_request_to_the_next() -> None
     assert len(batch) == 2
 
 
-async def test_one_payer_leaves_half_of_the_room_to_others() -> None:
+async def test_one_payer_leaves_part_of_the_room_to_others() -> None:
     queue = EventQueue(10, 100)
-    queue.put(Payload([make_event() for _ in range(8)], []), 1, "ann")  # one request always
+    queue.put(Payload([make_event() for _ in range(8)], []), 1, "ann", 0.5)  # one request always
     with pytest.raises(OverLimit, match="8 of your events"):
-        queue.put(Payload([make_event()], []), 1, "ann")
-    queue.put(Payload([make_event()], []), 1, "ben")
+        queue.put(Payload([make_event()], []), 1, "ann", 0.5)
+    queue.put(Payload([make_event()], []), 1, "ben", 0.5)
     with pytest.raises(OverLimit):
-        queue.put(Payload([make_event()], []), 50, "ben")
+        queue.put(Payload([make_event()], []), 50, "ben", 0.5)
     assert queue.refused == 2
     for request in await queue.take(10, 0):
         queue.release(request)
-    queue.put(Payload([make_event() for _ in range(4)], []), 1, "ann")
-    queue.put(Payload([make_event()], []), 1, "ann")
+    queue.put(Payload([make_event() for _ in range(4)], []), 1, "ann", 0.5)
+    queue.put(Payload([make_event()], []), 1, "ann", 0.5)
+
+
+async def test_a_person_has_less_of_the_room_than_a_key_that_many_share() -> None:
+    queue = EventQueue(20, 100)
+    for caller in ("person", "key"):
+        queue.put(Payload([make_event() for _ in range(5)], []), 1, caller)
+    queue.put(Payload([make_event()], []), 1, "key", _part("key 1"))
+    with pytest.raises(OverLimit, match="5 of your events"):
+        queue.put(Payload([make_event()], []), 1, "person", _part("token 1", "hanako"))
+
+
+def _part(name: str, student: str | None = None) -> float:
+    return Call(Permission(), Principal("key", name, student=student), host="192.0.2.1").part
