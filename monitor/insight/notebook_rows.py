@@ -52,17 +52,26 @@ def placed(*, people: str, aliases: str, notebook: str | None = None) -> str:
         GROUP BY {by}name_hash HAVING min(student_id) <> max(student_id)
     ), code_votes AS MATERIALIZED (
         -- A number of votes and the index in one number: the greatest is that of most votes and, of
-        -- these, of the lowest index.
+        -- these, of the greatest index, so that where two versions of a notebook are in use by as
+        -- many, all homes are those of the one in which more stands above.
         SELECT {by}code_hash, index, count(*) AS votes,
             CASE WHEN count(*) >= 3 AND min(student_id) <> max(student_id)
-                THEN count(*) << 32 | ({_ONE_MORE} - index) END AS ballot
+                THEN count(*) << 32 | index END AS ballot
         FROM used WHERE code_hash IS NOT NULL AND index IS NOT NULL
         GROUP BY {by}code_hash, index
+    ), repeated AS MATERIALIZED (
+        -- Of the codes that no majority has at one index: those that somebody has at two.
+        SELECT code_hash FROM used WHERE index IS NOT NULL AND code_hash = ANY (ARRAY(
+            SELECT code_hash FROM code_votes GROUP BY {by}code_hash
+            HAVING 2 * (max(ballot) >> 32) <= sum(votes)
+        ))
+        GROUP BY {by}code_hash, student_id HAVING min(index) < max(index)
     ), codes AS MATERIALIZED (
-        -- Where most who have a code have it.
-        SELECT {by}code_hash, {_ONE_MORE} - (max(ballot) & {_LOW}) AS code_home,
-            count(*) > 1 AS is_elsewhere
-        FROM code_votes GROUP BY {by}code_hash HAVING 2 * (max(ballot) >> 32) > sum(votes)
+        -- Where most who have a code have it or, if each has it once, more than at another index.
+        SELECT {by}code_hash, max(ballot) & {_LOW} AS code_home, count(*) > 1 AS is_elsewhere
+        FROM code_votes GROUP BY {by}code_hash
+        HAVING 2 * (max(ballot) >> 32) > sum(votes) OR max(ballot) IS NOT NULL
+            AND code_hash <> ALL (ARRAY(SELECT code_hash FROM repeated))
     ), many AS MATERIALIZED (
         SELECT {by.rstrip(", ") or "true"} FROM (
             SELECT DISTINCT {by}student_id FROM used WHERE is_student

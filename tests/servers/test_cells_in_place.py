@@ -132,6 +132,51 @@ async def test_who_added_a_cell_shifts_nobody(school: School, added: int, own: b
     assert places(await cells_of(school, "s5")) == expected
 
 
+async def test_two_who_added_different_cells_shift_nobody(school: School) -> None:
+    for student in STUDENTS[:4]:
+        await run(school, student, [*LESSON[:2], f"own = {student}", LESSON[3]])
+    await run(school, "s5", [LESSON[0], "look(a)", LESSON[1], "own = 5", LESSON[3]])
+    await run(school, "s6", ["import x", *LESSON[:2], "own = 6", "look(c)", LESSON[3], "end()"])
+    assert [(cell.place, cell.reached) for cell in (await view(school)).cells] == [
+        ("added:0", 1),
+        ("index:0", 6),
+        ("added:1", 1),
+        ("index:1", 6),
+        ("index:2", 6),
+        ("added:3", 1),
+        ("index:3", 6),
+        ("index:4", 1),
+    ]
+
+
+@pytest.mark.parametrize("ids", ["c", None], ids=["with ids", "random"])
+async def test_half_a_class_has_a_version_with_cells_deleted(
+    school: School, ids: str | None
+) -> None:
+    lesson = [f"x = {number}" for number in range(6)]
+    for student in STUDENTS[:3]:
+        await run(school, student, lesson, ids=ids)
+    for student in STUDENTS[3:]:  # without the cells 2 and 5
+        for index, number in enumerate((0, 1, 3, 4)):
+            cell = f"c{number}" if ids else f"{student} {number}"
+            where = {"student": student, "cell": cell, "cell_index": index}
+            await school.write(make_event(**where, code=lesson[number]))
+    cells = (await view(school)).cells
+    reached = {int(cell.place[-1]): cell.reached for cell in cells}
+    assert reached == {0: 6, 1: 6, 2: 3, 3: 6, 4: 6, 5: 3}
+
+
+async def test_who_ran_one_of_two_cells_with_the_same_code_ran_that_one(school: School) -> None:
+    for student in STUDENTS[:3]:
+        await run(school, student, ["look()", "a = 1", "look()"])
+    await run(school, "s4", ["look()"], first=2)
+    assert counts((await view(school)).cells) == [
+        ("index:0", 3, 3),
+        ("index:1", 3, 3),
+        ("index:2", 4, 4),
+    ]
+
+
 async def test_a_cell_is_added_after_the_notebook_was_opened_again(school: School) -> None:
     for student in STUDENTS[:4]:
         await run(school, student, LESSON)

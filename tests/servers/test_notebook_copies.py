@@ -2,12 +2,15 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import asyncpg
 import pytest
 
+from monitor.auth.principal import person
 from monitor.database.paging import Page
+from monitor.errors import Conflict, InvalidBody, NotFound
 from monitor.events.event import Source
 from monitor.insight.analysis import assignment_analysis
 from monitor.insight.attempts import AttemptsQuery, cell_attempts
@@ -19,6 +22,7 @@ from monitor.insight.notebook_copies import NotebookCopies, notebook_copies
 from monitor.insight.query import class_notebook
 from monitor.insight.radar import RadarQuery, error_radar
 from monitor.insight.timeline import TimelineQuery, executions
+from monitor.lms.notebook_decisions import keep_apart, merge, undo
 from tests.support.class_views import KEYS, School, compared_attempts, make_event, open_school
 from tests.support.factories import now
 from tests.support.postgres import Address
@@ -315,6 +319,53 @@ async def test_forms_of_a_path_are_listed(school: School) -> None:
         await run(school, "hanako", path, "a")
     shown = await copies(school, lesson)
     assert (shown.paths, shown.copies) == (["./lesson.ipynb", "RTC:lesson.ipynb"], [])
+
+
+async def decide(school: School, chance: Random, notebooks: list[int]) -> bool:
+    """Whether a random decision of a teacher was accepted."""
+    one, other = chance.choice(notebooks), chance.choice(notebooks)
+    action = chance.choice(("merge", "merge", "merge", "undo", "keep apart"))
+    async with school.pool.acquire() as connection:
+        try:
+            async with connection.transaction():
+                if action == "merge":
+                    await merge(connection, [1], one, other, person("instructor", "sensei"))
+                elif action == "undo":
+                    await undo(connection, [1], one)
+                else:
+                    await keep_apart(connection, [1], one, person("instructor", "sensei"))
+        except (Conflict, InvalidBody, NotFound):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_teachers_decide_in_turn_is_consistent(school: School, seed: int) -> None:
+    chance, notebooks = Random(seed), []
+    await hand_out(school, "lesson.ipynb")
+    for path in ("lesson.ipynb", "lesson (1).ipynb", "lesson-Copy1-Copy2.ipynb", "x.ipynb", "y"):
+        await run(school, "hanako", path, "a", "b")
+        notebooks.append(await school.notebook(path))
+    await hand_out(school, "x.ipynb")
+    accepted = sum([await decide(school, chance, notebooks) for _ in range(6)])
+    for _ in range(20):
+        accepted += await decide(school, chance, notebooks)
+        query = "SELECT notebook_id, counts_for FROM notebook_copies('{1}', $1)"
+        counts_for = dict(await school.pool.fetch(query, notebooks, timeout=5))
+        decided = dict(
+            await school.pool.fetch("SELECT notebook_id, counts_for FROM notebook_decisions")
+        )
+        roots = {each: counts_for.get(each, each) for each in notebooks}
+        for notebook, root in roots.items():
+            assert roots[root] == root
+            if notebook in decided:
+                assert root == roots[decided[notebook] or notebook]
+            shown = await school.read(class_notebook, [1], notebook)
+            assert shown.id == root
+            query = "SELECT notebooks_counting_for('{1}', $1)"
+            counting = await school.pool.fetchval(query, notebook, timeout=5)
+            assert set(counting) == {notebook, *(n for n in notebooks if roots[n] == notebook)}
+    assert accepted > 10
 
 
 FOLDERS = """
