@@ -31,6 +31,7 @@ from monitor.health import Health, summarise
 from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
+from monitor.jobs.loop_lag import LoopLag
 from monitor.jobs.supervision import Supervision
 from monitor.jobs.withdrawing import Withdrawing
 from monitor.lifecycle import Component, Lifecycle
@@ -108,7 +109,7 @@ class Components:
         access = _access(settings, self.keyring, self.revocations)
         self.gate = Gate(*access, self.access_report)
         self.shares = SharesReport()
-        self.shares.add(self.queue)
+        self.shares.add(self.queue, self.hub.commands, self.hub.replays.turns)
         if people := self.gate.authenticator.hub:
             self.shares.add(people.turns)
         self.counting = Counting(self.database, self._is_busy)
@@ -185,6 +186,7 @@ class Components:
             Clustering(self.database, self._is_busy),
             self.withdrawing,
             self.counting,
+            LoopLag(),  # late: what the others do at their start is no lag
             drain,
             consumers,
             QueueComponent(queue, drain, pool),  # last, so that it is stopped first
