@@ -31,6 +31,7 @@ from monitor.health import Health, summarise
 from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
+from monitor.jobs.loop_lag import LoopLag
 from monitor.jobs.supervision import Supervision
 from monitor.jobs.withdrawing import Withdrawing
 from monitor.lifecycle import Component, Lifecycle
@@ -188,6 +189,7 @@ class Components:
             Clustering(self.database, self._is_busy),
             self.withdrawing,
             self.counting,
+            LoopLag(),  # late: what the others do at their start is no lag
             drain,
             consumers,
             QueueComponent(queue, drain, pool),  # last, so that it is stopped first

@@ -72,6 +72,12 @@ class SharesHealth(ComponentHealth, kw_only=True):
     exhausted: dict[str, int] = msgspec.field(default_factory=dict)
 
 
+class EventLoopHealth(ComponentHealth, kw_only=True):
+    """`lag` is how late the event loop was at most in the last minute, in seconds."""
+
+    lag: float = 0.0
+
+
 class Counts(msgspec.Struct):
     """received = stored + duplicates + rejected + spooled + pending + withdrawn, each in items.
 
@@ -114,6 +120,7 @@ class Health(msgspec.Struct, kw_only=True):
     sockets: int
     ledger: LedgerHealth
     shares: SharesHealth
+    event_loop: EventLoopHealth
     jobs: dict[str, ComponentHealth]
 
 

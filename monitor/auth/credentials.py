@@ -24,7 +24,10 @@ class Credential(NamedTuple):
 
 
 def find(scope: Scope, tokens_in_url: bool = False) -> Credential | None:
-    """The first credential of a request. Raises Unauthenticated if it is malformed."""
+    """The first credential of a request. Raises Unauthenticated if it is malformed.
+
+    Tokens in the URL are for the extension, which sends no header: proxies log URLs.
+    """
     for name, value in scope["headers"]:
         if name == b"authorization":
             return _authorization(value.decode("latin-1"))

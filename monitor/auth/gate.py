@@ -19,8 +19,6 @@ from monitor.events.event import Payload
 
 Guard = Callable[..., list[Middleware]]  # `Gate.guard`
 
-_TOKENS_IN_URL = ("/ws", "/docs")  # and the ingest routes: there a browser sends no header of ours
-
 
 class Gate:
     """Decides who may make which request. Without a limiter nothing is counted.
@@ -77,8 +75,8 @@ class Gate:
     async def caller(self, scope: Scope) -> Principal:
         """Raises Unauthenticated, and Unavailable when a credential can't be verified now."""
         call: Call = scope["call"]
-        in_url = call.ingest or scope["path"].startswith(_TOKENS_IN_URL)
-        return await self.authenticator.principal(credentials.find(scope, in_url), call.payer)
+        credential = credentials.find(scope, tokens_in_url=call.ingest)
+        return await self.authenticator.principal(credential, call.payer)
 
     def socket(self, call: Call) -> AbstractContextManager[None]:
         """Counts an open socket. Raises OverLimit when the caller has too many."""

@@ -16,7 +16,8 @@ _MAX = 160 * 1024 * 1024  # bytes of all callers
 class LargeAnswers:
     """Middleware: an answer of more than a piece is a share of its caller until it is read.
 
-    At the bound the caller gets 429, and 503 where the answers of all take too much memory.
+    At the bound the caller gets 429, and 503 where the answers of all take too much memory. A
+    stream is sent in pieces as well, but is nobody's share: it waits until it is read.
     """
 
     def __init__(self, app: ASGIApp, unread: Share) -> None:
@@ -34,15 +35,15 @@ class LargeAnswers:
             if message["type"] == "http.response.start":
                 start = message  # with the body it may turn out that there is no room for it
                 return
-            body = message.get("body", b"")
-            try:
-                amount = self._take(scope, len(body) if start else 0)  # its head is not sent yet
-            except MonitorError as error:
-                start = None
-                await (await on_monitor_error(Request(scope), error))(scope, receive, send)
-                return
+            body, amount = message.get("body", b""), 0
             if start:
                 first, start = start, None
+                try:
+                    if not message.get("more_body"):
+                        amount = self._take(scope, len(body))
+                except MonitorError as error:
+                    await (await on_monitor_error(Request(scope), error))(scope, receive, send)
+                    return
                 await send(first)
             try:
                 await _send(message, body, send)

@@ -1,6 +1,11 @@
 """uvicorn's HTTP protocol with coalesced writes, a limit for heads, and deadlines."""
 
 import asyncio
+import fcntl
+import socket
+import sys
+import termios
+from contextlib import suppress
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -8,6 +13,19 @@ from monitor.http.corked import CorkedTransport
 
 _LEAST_READ = 512 * 1024  # bytes; slower readers would hold an answer for half an hour
 _MAX_PARTS = 1_000  # of bodies, in one read of some 256 KiB: each costs as much as a call
+
+
+def _in_kernel(connection: socket.socket | None) -> int:
+    """The bytes that this machine's kernel has not sent, or nobody has confirmed.
+
+    It takes more in steps of a megabyte: a slow reader would seem to read nothing for long. 0 where
+    the kernel doesn't say.
+    """
+    size = bytearray(4)
+    if connection is not None:
+        with suppress(OSError):
+            fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, size)
+    return int.from_bytes(size, sys.byteorder)
 
 
 class _Trailers(list[tuple[bytes, bytes]]):
@@ -91,15 +109,16 @@ class HttpProtocol(HttpToolsProtocol):
         _LEAST_READ in each `timeout`.
         """
         now = self.loop.time()
-        if self.transport.is_closing():
-            self.transport.abort()  # the client had time to read why
-        elif self._request_since and now - self._request_since > timeout:
+        is_closing = self.transport.is_closing()
+        if not is_closing and self._request_since and now - self._request_since > timeout:
             if self.cycle and self.cycle.response_complete:
                 self.transport.close()  # the client went on sending after its answer
             else:
                 self._end(b"408 Request Timeout")
         elif not (unread := self.transport.get_write_buffer_size()):
             self._unread_since = None
+            if is_closing:
+                self.transport.abort()
         elif self._unread_since is None or self._sent(unread) - self._sent_then >= _LEAST_READ:
             self._unread_since, self._sent_then = now, self._sent(unread)
         elif now - self._unread_since > timeout:
@@ -108,7 +127,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _sent(self, unread: int) -> int:
         """The bytes that the peer's kernel has taken."""
         transport: CorkedTransport = self.transport  # type: ignore[assignment]
-        return transport.written - unread
+        return transport.written - unread - _in_kernel(transport.get_extra_info("socket"))
 
     def _end(self, status: bytes) -> None:
         if not self.transport.is_closing():

@@ -1,7 +1,7 @@
-"""`/docs`: Swagger UI for the API, served without the internet."""
+"""`/docs`: Swagger UI for the API, served without the internet.
 
-import html
-from urllib.parse import urlencode
+It shows nothing by itself: the API's description is read with the token of `/docs#token=…`.
+"""
 
 import msgspec
 from starlette.requests import Request
@@ -19,21 +19,21 @@ _POLICY = {
     ),
 }
 
-# Relative links, so that it works below any path of a proxy. They repeat the page's query, because
-# it may have the token.
+# Relative links, so that it works below any path of a proxy.
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Cell Monitor API</title>
-<link rel="icon" href="docs/favicon-32x32.png{query}">
-<link rel="stylesheet" href="docs/swagger-ui.css{query}">
+<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
 <div id="api"></div>
-<script src="docs/swagger-ui-bundle.js{query}"></script>
-<script src="docs/start.js{query}"></script>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
 </html>
 """
 _START = """
-const token = new URLSearchParams(location.search).get("token")
+const token = new URLSearchParams(location.hash.slice(1)).get("token")
+if (token) history.replaceState(null, "", location.pathname)
 const requestInterceptor = request => {
   if (token) request.headers.Authorization = `Bearer ${token}`
   return request
@@ -49,9 +49,7 @@ def routes(prefix: str, guard: Guard) -> list[Route]:
     document = msgspec.json.encode(f"{prefix}/openapi.json".lstrip("/")).decode()
 
     async def page(request: Request) -> Response:
-        token = request.query_params.get("token")
-        query = html.escape(f"?{urlencode({'token': token})}") if token else ""
-        return HTMLResponse(_PAGE.replace("{query}", query), headers=_POLICY)
+        return HTMLResponse(_PAGE, headers=_POLICY)
 
     async def start(request: Request) -> Response:
         return Response(_START % document, media_type="text/javascript")

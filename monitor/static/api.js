@@ -115,11 +115,14 @@ export async function download(path) {
   URL.revokeObjectURL(link.href);
 }
 
-/** @param {URLSearchParams} query */
-export function socketUrl(query) {
+/**
+ * A WebSocket of the server's. The token is a subprotocol: proxies log addresses.
+ *
+ * @param {URLSearchParams} query
+ */
+export function openSocket(query) {
   const url = new URL("ws", document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
-  if (token()) query.set("token", token());
   url.search = query.toString();
-  return url;
+  return new WebSocket(url, token() ? ["cell-monitor", `bearer.${token()}`] : []);
 }

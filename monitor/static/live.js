@@ -1,6 +1,6 @@
 // A WebSocket that reconnects by itself, without a gap: docs/live.md.
 
-import { socketUrl } from "./api.js";
+import { openSocket } from "./api.js";
 import { learnServerTime } from "./clock.js";
 
 /** @import { ChannelMessage, ConnectionState, ControlMessage } from "./types.d.ts" */
@@ -47,7 +47,7 @@ export class LiveChannel {
     if (this.#closed) return;
     const query = new URLSearchParams({ channels: this.#channel, coalesce: String(COALESCE) });
     if (this.#since) query.set("since", this.#since);
-    const socket = new WebSocket(socketUrl(query));
+    const socket = openSocket(query);
     this.#socket = socket;
     this.#handlers.status("connecting");
     socket.onopen = () => {

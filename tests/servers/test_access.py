@@ -16,7 +16,7 @@ from monitor.auth.principal import Role
 from tests.support.audit import changes, last_changes
 from tests.support.lms import unique
 from tests.support.replicas import Replica
-from tests.support.tokens import CLAIMS, SECRET, bearer, client, token, unsigned
+from tests.support.tokens import CLAIMS, SECRET, bearer, client, subprotocols, token, unsigned
 
 PEOPLE = ("student", "instructor", "admin")
 LONG_AGO = {"since": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"}
@@ -151,7 +151,8 @@ async def ask(world: World, call: str, headers: dict[str, str], query: str = "")
 
 
 # Which reveal nothing about anybody, and to who has its code the name of a class.
-PAGE = ("GET /", "GET /page/{path:path}", "GET /join/{code}")
+DOCS = [call for call in ROUTES if call.startswith("GET /docs")]  # not the API's description
+PAGE = ("GET /", "GET /page/{path:path}", "GET /join/{code}", *DOCS)
 CLAIM = "POST /join/{code}/token"  # for who has the code, which here hands out no tokens
 CALLS = sorted(call for call in ROUTES if not call.startswith("WS"))
 CHANGES = ("DELETE",)  # only by callers who are refused: the rows are needed later
@@ -456,8 +457,7 @@ async def test_channels_are_for_whom_the_table_says(
     allowed = rule is not None and rule is not OWN and (ours or not rule.theirs)
     credential = credentials_of(role, ours)["Authorization"].removeprefix("Bearer ")
     url = f"ws://127.0.0.1:{guarded_school.port}/ws?channels={channel_of(template, world.ids)}"
-    protocols: Any = ["cell-monitor", f"bearer.{credential}"]
-    async with connect(url, proxy=None, subprotocols=protocols) as socket:
+    async with connect(url, proxy=None, subprotocols=subprotocols(credential)) as socket:
         assert socket.subprotocol == "cell-monitor"
         text = str(await socket.recv())
     assert ('"subscribed"' in text) is allowed, text
@@ -472,18 +472,30 @@ async def test_a_socket_needs_a_good_credential(guarded_school: Replica, what: s
             pass
 
 
-@pytest.mark.parametrize("query", ["?key={}", "?token={}"])
-async def test_a_key_opens_no_socket(world: World, guarded_school: Replica, query: str) -> None:
-    url = f"ws://127.0.0.1:{guarded_school.port}/ws{query.format(world.key)}"
+async def test_a_key_opens_no_socket(world: World, guarded_school: Replica) -> None:
+    url = f"ws://127.0.0.1:{guarded_school.port}/ws"
+    for query, protocols in (f"?key={world.key}", None), ("", subprotocols(world.key)):
+        with pytest.raises(InvalidStatus):
+            async with connect(url + query, proxy=None, subprotocols=protocols):
+                pass
+
+
+@pytest.mark.parametrize("path", ["/ws", "/api/v1/classes", "/api/v1/openapi.json"])
+async def test_a_token_in_the_url_is_none(guarded_school: Replica, path: str) -> None:
+    query = f"?token={token('hanako')}"
+    if path != "/ws":
+        async with httpx.AsyncClient(base_url=guarded_school.url) as api:
+            assert (await api.get(path + query)).status_code == 401
+        return
     with pytest.raises(InvalidStatus):
-        async with connect(url, proxy=None):
+        async with connect(f"ws://127.0.0.1:{guarded_school.port}/ws{query}", proxy=None):
             pass
 
 
 async def test_a_socket_ends_with_its_token(guarded_school: Replica) -> None:
     credential = token("hanako", exp=int(time.time()) + 2)
-    url = f"ws://127.0.0.1:{guarded_school.port}/ws?token={credential}"
-    async with connect(url, proxy=None) as socket:
+    url = f"ws://127.0.0.1:{guarded_school.port}/ws"
+    async with connect(url, proxy=None, subprotocols=subprotocols(credential)) as socket:
         await socket.recv()
         await socket.wait_closed()
         assert socket.close_code == 4401

@@ -12,7 +12,7 @@ import pytest
 from monitor.auth.limits import MAX_SOCKETS
 from tests.support.fixtures import replica_fixture
 from tests.support.replicas import Replica
-from tests.support.tokens import SECRET, bearer, client, token
+from tests.support.tokens import SECRET, bearer, client, subprotocols, token
 
 MAX_BYTES = 100_000
 
@@ -92,7 +92,7 @@ UPGRADE = b"GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnecti
     [
         UPGRADE % b"/ws" + b"Sec-WebSocket-Protocol: bearer." + b"x" * 9000 + b"\r\n",
         UPGRADE % b"/ws" + b"".join(b"X-%d: x\r\n" % number for number in range(200)),
-        UPGRADE % (b"/ws?token=" + b"x" * 9000),
+        UPGRADE % (b"/ws?name=" + b"x" * 9000),
         UPGRADE % b"/ws",
     ],
     ids=["long", "many", "line", "no key"],
@@ -194,12 +194,13 @@ async def test_sockets_are_limited(strict: Replica) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidStatus
 
-    url = f"ws://127.0.0.1:{strict.port}/ws?token={token('jiro')}"
+    url = f"ws://127.0.0.1:{strict.port}/ws"
+    protocols = subprotocols(token("jiro"))
     async with AsyncExitStack() as sockets:
         for _ in range(MAX_SOCKETS):
-            await sockets.enter_async_context(connect(url, proxy=None))
+            await sockets.enter_async_context(connect(url, proxy=None, subprotocols=protocols))
         with pytest.raises(InvalidStatus):
-            await sockets.enter_async_context(connect(url, proxy=None))
+            await sockets.enter_async_context(connect(url, proxy=None, subprotocols=protocols))
 
 
 async def test_no_students_code_is_logged(strict: Replica) -> None:
@@ -227,7 +228,7 @@ async def test_no_secret_is_logged(strict: Replica) -> None:
     async with httpx.AsyncClient(base_url=strict.url) as api:
         await api.get("/api/v1/classes", headers=bearer(good))
         await api.post(f"/api/v1/events?key={bad}", json=[])
-        await api.get(f"/docs?token={good}")
+        await api.post(f"/api/v1/events?token={good}", json=[])
         await api.get("/api/v1/classes/%00", headers=bearer(bad))
     assert good not in strict.output()
     assert bad not in strict.output()

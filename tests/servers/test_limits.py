@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from tests.support.fixtures import replica_fixture
 from tests.support.lms import create
 from tests.support.replicas import Listener, Replica
-from tests.support.tokens import SECRET, bearer, client, token
+from tests.support.tokens import SECRET, bearer, client, subprotocols, token
 
 EVENTS = 750  # a minute
 REQUESTS = 150  # which follow from it
@@ -120,8 +120,9 @@ async def test_a_retry_costs_nothing_of_a_days_quota(rationed: Replica) -> None:
 
 async def test_commands_on_a_socket_are_counted(counting: Replica) -> None:
     address = f"127.0.0.{next(_addresses)}"
-    url = f"ws://127.0.0.1:{counting.port}/ws?token={token('shiro')}"
-    async with connect(url, proxy=None, local_addr=(address, 0)) as socket:
+    url = f"ws://127.0.0.1:{counting.port}/ws"
+    protocols = subprotocols(token("shiro"))
+    async with connect(url, proxy=None, subprotocols=protocols, local_addr=(address, 0)) as socket:
         listener = Listener(socket)
         await listener.next()
         for _ in range(REQUESTS - 1):

@@ -76,6 +76,7 @@ async def test_the_docs_load_nothing_from_elsewhere(shared_replica: Replica) -> 
             assert file.headers["X-Content-Type-Options"] == "nosniff"
         start = (await client.get("/docs/start.js")).text
         assert '"api/v1/openapi.json"' in start
+        assert "location.hash" in start  # of the token, which no proxy sees there
         assert (await client.get("/docs/index.html")).status_code == 404
 
 

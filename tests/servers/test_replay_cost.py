@@ -17,7 +17,7 @@ from websockets.frames import Frame, Opcode
 from tests.support.events import event, post
 from tests.support.fixtures import replica_fixture
 from tests.support.replicas import Listener, Replica
-from tests.support.tokens import SECRET, bearer, token
+from tests.support.tokens import SECRET, bearer, subprotocols, token
 
 QUICK = 1.0  # seconds; a replay that reads the whole history for each command took ten times that
 MANY = 2_000  # commands
@@ -31,7 +31,7 @@ async def listening(
     replica: Replica, credential: str, query: str = "", address: str = "127.0.0.1"
 ) -> AsyncIterator[Listener]:
     url = f"ws://127.0.0.1:{replica.port}/ws{query}"
-    protocols: Any = ["cell-monitor", f"bearer.{credential}"]
+    protocols = subprotocols(credential)
     async with connect(url, proxy=None, subprotocols=protocols, local_addr=(address, 0)) as socket:
         listener = Listener(socket)
         listener.subscribed = await listener.next()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -67,6 +68,24 @@ async def test_who_reads_slowly_gets_the_whole_answer(impatient: Replica, path: 
         while received < size:  # some 2 MiB a second: three times as long as the timeout
             received += len(await reader.readexactly(min(MIB // 4, size - received)))
             await asyncio.sleep(0.12)
+
+
+async def test_who_reads_the_end_slowly_gets_it_too(impatient: Replica, path: str) -> None:
+    """What is left is in the kernel, which takes more from the server in large steps only."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    raw.connect(("127.0.0.1", impatient.port))
+    raw.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=raw, limit=64 * 1024)
+    credential = bearer(token("hanako"))["Authorization"]
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {credential}\r\n\r\n".encode())
+    with closing(writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        left = int(head.lower().partition(b"content-length: ")[2].split()[0])
+        while left > 0:
+            left -= len(await reader.readexactly(min(MIB // 16, left)))
+            if left < 4 * MIB:  # a third of a MiB a second
+                await asyncio.sleep(0.18)
 
 
 async def test_who_reads_nothing_is_refused_more(impatient: Replica, path: str) -> None:

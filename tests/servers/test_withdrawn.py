@@ -16,7 +16,7 @@ from tests.support.lms import create, create_class, unique
 from tests.support.postgres import Address
 from tests.support.provider import Provider, run_provider
 from tests.support.replicas import Listener, Replica
-from tests.support.tokens import SECRET, client, token
+from tests.support.tokens import SECRET, client, subprotocols, token
 from tests.support.waiting import eventually
 
 TIMEOUT = 15.0  # seconds
@@ -116,8 +116,8 @@ async def watched(environment: dict[str, str], hub: Provider) -> AsyncIterator[R
 
 @asynccontextmanager
 async def listening(replica: Replica, credential: str, channels: str) -> AsyncIterator[Listener]:
-    url = f"ws://127.0.0.1:{replica.port}/ws?channels={channels}&token={credential}"
-    async with connect(url, proxy=None) as socket:
+    url = f"ws://127.0.0.1:{replica.port}/ws?channels={channels}"
+    async with connect(url, proxy=None, subprotocols=subprotocols(credential)) as socket:
         listener = Listener(socket)
         assert (await listener.next())["event"] == "subscribed"
         yield listener
