@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from monitor.database.embedded import privileges
+from monitor.database.embedded import memory, privileges
 from monitor.database.embedded.orphans import ENDINGS, end_orphans
 from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
 
@@ -212,7 +212,7 @@ class EmbeddedPostgres:
         self._child = self._run(
             *(str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port)),
             *("-k", self.host, "-c", "unix_socket_permissions=0700", "-c", "listen_addresses="),
-            *("-c", f"shared_buffers={_shared_buffers()}MB"),
+            *(f"--{name}={value}" for name, value in memory.settings().items()),
             # The log is for the operator: no routine messages and no students' data.
             *("-c", "log_checkpoints=off", "-c", "log_min_error_statement=panic"),
         )
@@ -291,9 +291,3 @@ class EmbeddedPostgres:
         if watchdog:
             watchdog.kill()
             watchdog.communicate()
-
-
-def _shared_buffers() -> int:
-    """In MB: a quarter of the memory, as PostgreSQL recommends, and at most 1 GB."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    return max(16, min(1024, memory // 4))
