@@ -115,11 +115,12 @@ class HttpProtocol(HttpToolsProtocol):
             if len(self.url) + head > self.max_head_bytes:
                 self._end(b"431 Request Header Fields Too Large")
                 raise ValueError("the head is too large")
-        if self.parser.should_upgrade() and not self._should_upgrade():
+        is_offer = self.parser.should_upgrade()
+        if is_offer and not self._should_upgrade():
             self._refuse_upgrade()
             return
         super().on_headers_complete()
-        if not self.parser.should_upgrade():
+        if not is_offer:
             self.headers = _Trailers()
 
     def _refuse_upgrade(self) -> None:
