@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monitor import __version__, classroom, commands, logs, serving
 from monitor.database.embedded.programs import EmbeddedPostgresError
+from monitor.database.embedded.signals import ended_in_order
 from monitor.errors import MonitorError
 from monitor.settings import Settings, SettingsError, from_environment
 
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = from_environment(_environment(parsed))
         logs.configure(settings.log_level)
-        code: int = parsed.run(parsed, settings)
+        with ended_in_order():
+            code: int = parsed.run(parsed, settings)
     except SettingsError as error:
         print(f"Setting {error}", file=sys.stderr)
         return 2

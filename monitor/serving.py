@@ -10,6 +10,7 @@ from monitor.app import create_app
 from monitor.classroom import Classroom, is_local, open_classroom
 from monitor.database.embedded.programs import binaries
 from monitor.database.embedded.server import EmbeddedPostgres
+from monitor.database.migrations import check_before_start
 from monitor.http.protocol import HttpProtocol
 from monitor.http.qr_code import qr_text
 from monitor.http.websocket import WebSocketProtocol
@@ -42,10 +43,11 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
     """Runs the server until a signal stops it; False if it could not start.
 
     With a `class_name` it first makes the class of that name, or finds it, and prints its links.
-    Raises EmbeddedPostgresError if the embedded PostgreSQL is needed and can't be run, and
-    Unavailable if the class can't be made now.
+    Raises EmbeddedPostgresError if the embedded PostgreSQL is needed and can't be run, SchemaError
+    if the database can't be used, and Unavailable if the class can't be made now.
     """
     with postgres_for_server(settings) as (embedded, address):
+        asyncio.run(check_before_start(address))
         if class_name is None:
             text = greeting(settings, embedded)
         else:

@@ -3,15 +3,21 @@
 Each file checks itself whether it is applied already, so that psql can run it too: see the first.
 """
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from monitor.database import psql
-from monitor.database.pool import RUN_MIGRATE, UNAVAILABLE_ERRORS, to_unavailable
+from monitor.database.pool import (
+    DATABASE_ERRORS,
+    RUN_MIGRATE,
+    UNAVAILABLE_ERRORS,
+    to_unavailable,
+)
 from monitor.errors import MonitorError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -21,6 +27,7 @@ _PACKAGE = Path(__file__).parent.parent
 SQL = next(path / "sql" for path in (_PACKAGE, _PACKAGE.parent) if (path / "sql").is_dir())
 
 _STATEMENT_TIMEOUT = 86_400.0  # seconds; a migration may rewrite all events
+_CHECK_TIMEOUT = 2.0  # seconds
 _LOCK = 1667591276  # the advisory lock that each file takes
 
 
@@ -51,12 +58,7 @@ async def missing_migrations(connection: asyncpg.Connection) -> Sequence[Migrati
     Raises SchemaError if the schema is newer than this server, or another program's, or in an
     encoding that lacks characters, and Unavailable if the user may not read it.
     """
-    encoding = await connection.fetchval("SHOW server_encoding")
-    if encoding != "UTF8":
-        raise SchemaError(
-            f"The database's encoding is {encoding}, which can't store every text: create one by"
-            " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in POSTGRES_DB"
-        )
+    await check_encoding(connection)
     applied = await _latest_number(connection)
     latest = all_migrations()[-1]
     if applied > latest.number:
@@ -65,6 +67,45 @@ async def missing_migrations(connection: asyncpg.Connection) -> Sequence[Migrati
             f" {latest.path.name}: start the version that migrated the database, or a later one"
         )
     return [migration for migration in all_migrations() if migration.number > applied]
+
+
+async def check_encoding(connection: asyncpg.Connection) -> None:
+    """Raises SchemaError, with a statement that makes another database, unless it is UTF-8.
+
+    Other encodings lack characters, and SQL_ASCII takes every text for bytes.
+    """
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"The database's encoding is {encoding}, which can't store every text. Create one with"
+            f" {_CREATE_DATABASE}; and set POSTGRES_DB=cell_monitor"
+        )
+
+
+# Whatever the locale of the server, whose default may not go with UTF-8.
+_CREATE_DATABASE = (
+    "CREATE DATABASE cell_monitor ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'"
+    " TEMPLATE template0"
+)
+
+
+async def check_before_start(address: Mapping[str, Any]) -> None:
+    """Raises SchemaError where a server can't start. `address` are asyncpg's connection arguments.
+
+    Returns where PostgreSQL can't be asked now: a server starts without it.
+    """
+    try:
+        connection = await asyncpg.connect(**address, timeout=_CHECK_TIMEOUT)
+    except DATABASE_ERRORS as error:
+        logger.warning("The database could not be checked: %s", error)
+        return
+    try:
+        async with asyncio.timeout(_CHECK_TIMEOUT):
+            await missing_migrations(connection)
+    except (Unavailable, *DATABASE_ERRORS) as error:
+        logger.warning("The database could not be checked: %s", error)
+    finally:
+        connection.terminate()
 
 
 async def _latest_number(connection: asyncpg.Connection) -> int:

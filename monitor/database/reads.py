@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import asyncpg
 
+from monitor.database.migrations import SchemaError, check_encoding
 from monitor.database.pool import Connection, Database
 from monitor.errors import Unavailable
 from monitor.health import StandbyHealth
@@ -102,7 +103,7 @@ class Reads:
     async def _look(self, standby: Database) -> None:
         try:
             await self._measure_lag(standby)
-        except (Unavailable, asyncpg.PostgresError) as error:
+        except (Unavailable, SchemaError, asyncpg.PostgresError) as error:
             self._lose(str(error))
         except Exception as error:  # the job logs it; an unwatched standby is not used
             self._lose(describe(error))
@@ -111,6 +112,7 @@ class Reads:
     async def _measure_lag(self, standby: Database) -> None:
         """Uses the standby unless it lags: cut off from the primary, it would serve old data."""
         async with standby.connection() as connection:
+            await check_encoding(connection)
             replayed = await connection.fetchval(_SELECT_REPLAYED)
         now = time.monotonic()
         while self._positions and self._positions[0][1] <= replayed:

@@ -7,6 +7,7 @@ import sys
 import termios
 from contextlib import suppress
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from monitor.http.corked import CorkedTransport
@@ -45,6 +46,10 @@ class HttpProtocol(HttpToolsProtocol):
     A request's head has at most `max_head_bytes`. The server calls `expire` at intervals, which
     closes connections whose clients keep it waiting. While requests wait for the answer to another
     one of the same connection, no more are read.
+
+    A request to upgrade to anything but a WebSocket, such as `h2c`, is served as if it didn't ask
+    (RFC 9110, 7.8). The parser takes what follows its head for the other protocol: so the head is
+    parsed again without the header `Upgrade`, and then what follows.
     """
 
     max_head_bytes = 32 * 1024
@@ -53,18 +58,51 @@ class HttpProtocol(HttpToolsProtocol):
         self._request_since: float | None = self.loop.time()  # None between requests
         self._unread_since: float | None = None
         self._sent_then = 0  # at that time
-        self._in_head = False
+        self._in_head = self._is_parsed_again = False
         self._head = self._chunk = 0  # bytes of the head before this chunk, and of this chunk
         super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
         self._chunk, self._has_ended, self._parts = len(data), False, 0
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if self._in_head:
             # How much of a chunk that also ends another request is head is not known.
             self._head += 0 if self._has_ended else len(data)
             if self._head > self.max_head_bytes:
                 self._end(b"431 Request Header Fields Too Large")
+
+    def _parse(self, data: bytes) -> None:
+        """Raises httptools.HttpParserError."""
+        left = memoryview(data)
+        while left:
+            try:
+                self.parser.feed_data(left)
+            except httptools.HttpParserUpgrade as upgrade:
+                if not self._is_parsed_again:
+                    return self.handle_websocket_upgrade()
+                self._is_parsed_again = False
+                left = left[upgrade.args[0] :]
+            else:
+                return None
+            self.parser.feed_data(self._head_without_upgrade())
+        return None
+
+    def _head_without_upgrade(self) -> bytes:
+        method, version = self.scope["method"].encode(), self.scope["http_version"].encode()
+        kept = [each for each in self.headers if each[0] != b"upgrade"]
+        fields = (b"%s: %s\r\n" % each for each in kept)
+        return b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version, b"".join(fields))
+
+    def _should_upgrade(self) -> bool:
+        """Whether the client opens a WebSocket (RFC 6455, 4.1)."""
+        names = (value.lower() for name, value in self.headers if name == b"upgrade")
+        return self.parser.get_method() == b"GET" and b"websocket" in names
 
     def on_message_begin(self) -> None:
         self._in_head, self._head, self._request_since = True, 0, self.loop.time()
@@ -77,9 +115,22 @@ class HttpProtocol(HttpToolsProtocol):
             if len(self.url) + head > self.max_head_bytes:
                 self._end(b"431 Request Header Fields Too Large")
                 raise ValueError("the head is too large")
+        is_offer = self.parser.should_upgrade()
+        if is_offer and not self._should_upgrade():
+            self._refuse_upgrade()
+            return
         super().on_headers_complete()
-        if not self.parser.should_upgrade():
+        if not is_offer:
             self.headers = _Trailers()
+
+    def _refuse_upgrade(self) -> None:
+        method = self.parser.get_method()
+        if method == b"CONNECT":  # to another server: this is no proxy
+            self._end(b"501 Not Implemented")
+            raise ValueError("the request is for a proxy")
+        self.scope["method"] = method.decode("ascii")
+        self.scope["http_version"] = self.parser.get_http_version()
+        self._is_parsed_again = True
 
     def on_body(self, body: bytes) -> None:
         self._parts += 1
@@ -89,6 +140,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._is_parsed_again:
+            return
         self._request_since, self._has_ended = None, True
         super().on_message_complete()
 

@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from monitor.database.embedded import memory
 from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.database.embedded.roles import SERVER_ROLE, prepare_server_role
 from monitor.database.embedded.server import LOG_MAX_BYTES, EmbeddedPostgres
@@ -299,3 +300,20 @@ async def test_a_server_and_its_commands_work_without_a_superuser(copied_directo
         address = {"host": host, "port": 5432, "user": SERVER_ROLE, "database": "postgres"}
         dump = await run_client("pg_dump", {**address, "password": None})
         assert b"COPY public.students" in dump
+
+
+async def test_it_takes_no_more_memory_than_its_cgroup_has(
+    postgres_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {
+        "mountinfo": "30 24 0:26 / /cgroups rw - cgroup2 cgroup rw\n",
+        "cgroup": "0::/service\n",
+    }.items():
+        (tmp_path / "proc" / "self").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "proc" / "self" / name).write_text(text)
+    (tmp_path / "cgroups" / "service").mkdir(parents=True)
+    (tmp_path / "cgroups" / "service" / "memory.max").write_text("201326592\n")
+    monkeypatch.setattr(memory, "ROOT", tmp_path)
+    with EmbeddedPostgres(postgres_directory) as postgres:
+        assert await run_query(postgres.host, "SHOW shared_buffers") == "16MB"
+        assert await run_query(postgres.host, "SHOW maintenance_work_mem") == "6MB"

@@ -1,11 +1,14 @@
 """The server looks after its embedded PostgreSQL, and outlives it."""
 
+import resource
 import time
+import uuid
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.support.embedded import postmaster_of
@@ -14,6 +17,7 @@ from tests.support.waiting import eventually
 from tests.support.wire import item
 
 ANSWER_TIME = 0.2  # seconds
+NO_ROOM = 64 * 1024  # bytes that a file may have: the log of PostgreSQL can't be continued
 NO_PAUSE = 0.8  # seconds, for a machine that is busy; a restart on the event loop takes over 1 s
 
 
@@ -70,3 +74,30 @@ async def test_server_outlives_unrestartable_postgresql(tmp_path: Path, stops: b
                 lambda: client.get("/health"), lambda got: got.json()["status"] == "ok", within=60
             )
             assert (await part(client, "ledger"))["total"]["stored"] == 1
+
+
+def set_room(replica: Replica, size: int) -> None:
+    """Lets no file of the server, or of what it starts from now on, grow beyond this size."""
+    assert replica.process
+    process = psutil.Process(replica.process.pid)
+    _, most = process.rlimit(psutil.RLIMIT_FSIZE)
+    process.rlimit(psutil.RLIMIT_FSIZE, (size, most))
+
+
+async def test_postgresql_comes_back_when_there_is_room_again(tmp_path: Path) -> None:
+    with Replica({"DATA_DIR": str(tmp_path)}) as replica:
+        async with httpx.AsyncClient(base_url=replica.url) as client:
+            set_room(replica, NO_ROOM)
+            postmaster_of(tmp_path / "postgres").kill()
+            await eventually(
+                lambda: part(client, "embedded_postgres"),
+                lambda part: part["state"] == "degraded" and "File too large" in part["error"],
+            )
+            await assert_answers(client, 2.0)
+            sent = [item(eventId=str(uuid.uuid4())) for _ in range(3)]
+            assert (await client.post("/api/v1/events", json=sent)).json()["spooled"] == 3
+            set_room(replica, resource.RLIM_INFINITY)
+            await eventually(
+                lambda: client.get("/health"), lambda got: got.json()["status"] == "ok", within=60
+            )
+            assert (await part(client, "ledger"))["total"]["stored"] == 3

@@ -15,6 +15,7 @@ import pytest
 from tests.support.programs import (
     ProgramError,
     find_chromium,
+    find_curl,
     find_haproxy,
     find_influxd,
     find_node,
@@ -26,6 +27,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "influxdb": find_influxd,
     "haproxy": find_haproxy,
     "chromium": find_chromium,
+    "curl": find_curl,
     "node": find_node,
 }
 FIXTURES = {

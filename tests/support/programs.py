@@ -74,6 +74,10 @@ NO_CHROMIUM = (
     "Debian: apt-get install chromium. Ubuntu and macOS: install Google Chrome. "
     "Or name Chromium or Chrome: TEST_CHROMIUM=/path/to/program"
 )
+NO_CURL = (
+    "No curl for the tests: no curl on the PATH. Debian and Ubuntu: apt-get install curl. "
+    "macOS: it belongs to the system."
+)
 
 NO_NODE = (
     "The Node.js that comes with Playwright does not run here: it needs libatomic. "
@@ -104,6 +108,11 @@ def find_influxd() -> str:
 def find_haproxy() -> str:
     """The PATH's haproxy, or Debian's."""
     return _installed("haproxy") or debian("haproxy", "usr/sbin/haproxy", NO_HAPROXY)
+
+
+def find_curl() -> str:
+    """The PATH's curl, or Debian's."""
+    return _installed("curl") or debian("curl", "usr/bin/curl", NO_CURL)
 
 
 def find_chromium() -> str | None:

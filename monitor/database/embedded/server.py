@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from monitor.database.embedded import privileges
+from monitor.database.embedded import memory, privileges
 from monitor.database.embedded.orphans import ENDINGS, end_orphans
 from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
+from monitor.database.embedded.signals import held_back
+from monitor.database.embedded.sockets import make_socket_directory, remove_socket_directory
 
 START_TIMEOUT = 600.0  # seconds; crash recovery replays the log first, which may take long
 LOCK_TIMEOUT = 2.0  # seconds; a killed server's child holds the lock until its exec
-# The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
-SOCKET_PATH_MAX_BYTES = 103
 LOG_MAX_BYTES = 8 * 1024 * 1024
 STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
@@ -100,7 +100,7 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Shut PostgreSQL down cleanly, and kill it if that takes minutes."""
         self.interrupt()
-        with self._busy:
+        with self._busy, held_back():
             self._stop()
 
     def _stop(self) -> None:
@@ -108,8 +108,7 @@ class EmbeddedPostgres:
             self._end_child()
         finally:
             if self._lock is not None:
-                if not Path(self.host).is_relative_to(self.directory):
-                    shutil.rmtree(self.host, ignore_errors=True)
+                remove_socket_directory(self.directory)
                 os.close(self._lock)
                 self._lock = None
 
@@ -139,12 +138,22 @@ class EmbeddedPostgres:
             # A backup that root restored. The directory last: an interrupted start repeats this.
             for path in (*self.data.rglob("*"), self.data):
                 self._give(path)
-        self._make_socket_directory()
+        place = make_socket_directory(self.directory, self.port)
+        self._give(place)
+        self.host = str(place)
 
     def _take_lock(self) -> None:
-        self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._await_lock(directory)
+        except BaseException:
+            os.close(directory)
+            raise
+        self._lock = directory
+
+    def _await_lock(self, directory: int) -> None:
         deadline = time.monotonic() + LOCK_TIMEOUT
-        while not self._locks(self._lock):
+        while not self._locks(directory):
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
                     f"another server is using {self.directory}: stop it, or set another DATA_DIR"
@@ -163,6 +172,17 @@ class EmbeddedPostgres:
         """Create the data directory under a temporary name, so that `data` is always complete."""
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.directory))
         self._give(fresh)
+        try:
+            self._run_initdb(fresh)
+        except BaseException:
+            end_orphans(fresh, [])  # initdb runs PostgreSQL
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        fresh.rename(self.data)
+        if self._lock is not None:
+            os.fsync(self._lock)
+
+    def _run_initdb(self, fresh: Path) -> None:
         initdb = self._run(
             *(str(binaries() / "initdb"), "-D", str(fresh), "-U", self.user, "--auth=trust"),
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
@@ -173,20 +193,6 @@ class EmbeddedPostgres:
         finally:
             initdb.kill()
             initdb.wait()
-        fresh.rename(self.data)
-        if self._lock is not None:
-            os.fsync(self._lock)
-
-    def _make_socket_directory(self) -> None:
-        place = self.directory / "socket"
-        socket = os.fsencode(place / f".s.PGSQL.{self.port}")
-        # PostgreSQL splits its list of socket directories at commas.
-        if len(socket) <= SOCKET_PATH_MAX_BYTES and b"," not in socket:
-            place.mkdir(mode=0o700, exist_ok=True)
-        else:
-            place = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self._give(place)
-        self.host = str(place)
 
     def _give(self, path: Path) -> None:
         if self._account:
@@ -212,7 +218,7 @@ class EmbeddedPostgres:
         self._child = self._run(
             *(str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port)),
             *("-k", self.host, "-c", "unix_socket_permissions=0700", "-c", "listen_addresses="),
-            *("-c", f"shared_buffers={_shared_buffers()}MB"),
+            *(f"--{name}={value}" for name, value in memory.settings().items()),
             # The log is for the operator: no routine messages and no students' data.
             *("-c", "log_checkpoints=off", "-c", "log_min_error_statement=panic"),
         )
@@ -227,7 +233,7 @@ class EmbeddedPostgres:
         if not piped and self.log.exists():
             self.log.replace(self.log.with_suffix(".log.old"))
         self.log.touch(mode=0o600)
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, held_back():
             watched = self._needs_watchdog
             return privileges.start(
                 program, self._account, log, die_with_us=not watched, piped=piped
@@ -291,9 +297,3 @@ class EmbeddedPostgres:
         if watchdog:
             watchdog.kill()
             watchdog.communicate()
-
-
-def _shared_buffers() -> int:
-    """In MB: a quarter of the memory, as PostgreSQL recommends, and at most 1 GB."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    return max(16, min(1024, memory // 4))
