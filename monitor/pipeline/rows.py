@@ -286,14 +286,15 @@ class SessionChange(NamedTuple):
 
 
 def session_changes(rows: Iterable[PendingRow]) -> list[SessionChange]:
-    """The starts and ends of sessions among the events, in the order of the sessions' ids."""
+    """The starts and ends of sessions, in the order in which `senders` locks sessions, too."""
     changes = []
     for row in rows:
         session, event = row.resolved.session, row.event
         if session is None:
             continue
+        order = row.resolved.place.student, event.session or ""
         if event.type == "session_start":
-            changes.append(SessionChange(session, event.time, None))
+            changes.append((order, SessionChange(session, event.time, None)))
         elif event.type == "session_end":
-            changes.append(SessionChange(session, None, event.time))
-    return sorted(changes, key=lambda change: change.session)
+            changes.append((order, SessionChange(session, None, event.time)))
+    return [change for _, change in sorted(changes, key=lambda each: each[0])]
