@@ -290,11 +290,10 @@ def session_changes(rows: Iterable[PendingRow]) -> list[SessionChange]:
     changes = []
     for row in rows:
         session, event = row.resolved.session, row.event
-        if session is None:
+        if session is None or event.type not in ("session_start", "session_end"):
             continue
+        is_start = event.type == "session_start"
+        times = (event.time, None) if is_start else (None, event.time)
         order = row.resolved.place.student, event.session or ""
-        if event.type == "session_start":
-            changes.append((order, SessionChange(session, event.time, None)))
-        elif event.type == "session_end":
-            changes.append((order, SessionChange(session, None, event.time)))
+        changes.append((order, SessionChange(session, *times)))
     return [change for _, change in sorted(changes, key=lambda each: each[0])]
