@@ -31,7 +31,8 @@ async def ensure_partitions(connection: asyncpg.Connection, months: Iterable[dat
     A month whose partition was detached gets another one, for its late events.
     """
     for month in sorted(months):
-        await _create(connection, f"{month:%Y-%m}", _CREATE_MONTH, month)
+        hint = f"if it was detached: SELECT ensure_month('{month:%Y-%m}-01')"
+        await _create(connection, f"{month:%Y-%m} ({hint})", _CREATE_MONTH, month)
 
 
 async def create_next_partitions(connection: asyncpg.Connection) -> None:
@@ -52,8 +53,7 @@ async def _create(
     except asyncpg.InsufficientPrivilegeError as error:
         raise PartitionMissing(
             f"There is no partition for {months}, and this user may not create one:"
-            f" {RUN_MIGRATE} as the owner of the schema; for a month that was detached, call the"
-            " SQL function ensure_month as its owner"
+            f" {RUN_MIGRATE} as the owner of the schema"
         ) from error
 
 
