@@ -26,9 +26,13 @@ def month_of(time: datetime) -> datetime:
 
 
 async def ensure_partitions(connection: asyncpg.Connection, months: Iterable[datetime]) -> None:
-    """Creates those partitions of these months that do not exist. Raises PartitionMissing."""
+    """Creates what events of these months need. Raises PartitionMissing.
+
+    A month whose partition was detached gets another one, for its late events.
+    """
     for month in sorted(months):
-        await _create(connection, f"{month:%Y-%m}", _CREATE_MONTH, month)
+        hint = f"if it was detached: SELECT ensure_month('{month:%Y-%m}-01')"
+        await _create(connection, f"{month:%Y-%m} ({hint})", _CREATE_MONTH, month)
 
 
 async def create_next_partitions(connection: asyncpg.Connection) -> None:
@@ -75,10 +79,20 @@ async def partition_warning(connection: asyncpg.Connection, timeout: float) -> s
     """
     ahead = await months_ahead(connection, timeout)
     if ahead >= MIN_MONTHS_AHEAD:
-        return None
+        late = await late_partitions(connection, timeout)
+        return _LATE_WARNING.format(", ".join(late)) if late else None
     return (
         f"Partitions exist for {ahead} more months only: {RUN_MIGRATE} as the owner of the schema"
     )
+
+
+async def late_partitions(connection: asyncpg.Connection, timeout: float) -> list[str]:
+    """The names of partitions with late events of months that have been detached.
+
+    Takes and raises what `months_ahead` does.
+    """
+    rows = await connection.fetch(_SELECT_LATE, timeout=timeout)
+    return [row["name"] for row in rows]
 
 
 _PARENTS = "unnest(ARRAY['cell_executions', 'notebook_accesses', 'events']) AS parent"
@@ -95,7 +109,16 @@ _SELECT_MISSING = f"""
     WHERE to_regclass(name) IS NULL ORDER BY month, name
 """  # noqa: S608 - constants
 
-_CREATE_MONTH = "SELECT ensure_partitions($1, $1)"
+_LATE_WARNING = (
+    "Months that were detached have late events, in {}: see docs/operations.md, Retention"
+)
+
+_SELECT_LATE = r"""
+    SELECT relname AS name FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+    WHERE relkind = 'r' AND relname ~ '_\d{4}_\d\d(_late)+$' ORDER BY relname
+"""
+
+_CREATE_MONTH = "SELECT ensure_month($1)"
 
 _CREATE_ALL = """
     SELECT ensure_partitions(now() - make_interval(days => $1), now() + make_interval(months => $2))

@@ -1,5 +1,6 @@
 """The primary sink: a batch of events into PostgreSQL, by COPY, in one transaction."""
 
+import logging
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -8,11 +9,12 @@ import asyncpg
 
 from monitor.database.partitions import ensure_partitions, month_of
 from monitor.database.pool import DATABASE_ERRORS, check_stores, cut_at, to_unavailable
-from monitor.errors import RowRefused
+from monitor.errors import RowRefused, Unavailable
 from monitor.events.event import Event
 from monitor.pipeline import credential_log
 from monitor.pipeline.copying import Copied, copy, copy_new, exclude_disputed
 from monitor.pipeline.credential_log import CredentialLog
+from monitor.pipeline.generation import Generation, IdsOutdated
 from monitor.pipeline.handler_runner import queue_runs
 from monitor.pipeline.handlers import Handlers
 from monitor.pipeline.id_cache import IdCache
@@ -20,6 +22,8 @@ from monitor.pipeline.record_batch import record_batch
 from monitor.pipeline.resolving import Batch, Resolved, Resolver
 from monitor.pipeline.rosters import note_refusals
 from monitor.pipeline.rows import PendingRow, encode, home_row, session_changes, state_deltas
+
+logger = logging.getLogger(__name__)
 
 # Errors of the rows themselves, which would be refused again; any other may be temporary.
 _DATA_ERRORS = (
@@ -74,6 +78,7 @@ class PostgresSink:
     ) -> None:
         self._pool = pool
         self._resolver = Resolver(id_cache)
+        self._generation = Generation()
         self._replica = replica
         self._has_influx = has_influx
         self._handlers = handlers
@@ -97,10 +102,17 @@ class PostgresSink:
             raise RowRefused(str(error)) from error
         except DATABASE_ERRORS as error:
             # The caches may be stale, for example after a failover or a restore.
-            self._resolver.forget()
-            self._credential_log.forget()
-            self._months, self._month = set(), _NEVER
+            self._forget()
             raise to_unavailable(error) from error
+        except IdsOutdated as error:
+            raise Unavailable("PostgreSQL: the database went back in time, repeatedly") from error
+
+    def _forget(self) -> None:
+        """Drops what is in memory; batches that are being stored keep their generation."""
+        self._generation = Generation()
+        self._resolver.forget()
+        self._credential_log.forget()
+        self._months, self._month = set(), _NEVER
 
     async def check(self) -> None:
         """Raises Unavailable if PostgreSQL can store nothing now, whatever it is given."""
@@ -115,13 +127,34 @@ class PostgresSink:
                 return await self._write_once(connection, events, accepts_changes=is_last)
             except _RostersChanged:
                 self._resolver.outdate()
+            except IdsOutdated:
+                logger.warning("The database went back in time: cached ids are looked up again")
+                self._forget()
+                if is_last:
+                    raise
         raise AssertionError("unreachable: the last attempt accepts changes")
 
     async def _write_once(
         self, connection: asyncpg.Connection, events: list[Event], accepts_changes: bool
     ) -> Stored:
+        generation = self._generation
+        try:
+            return await self._store(connection, events, generation, accepts_changes)
+        except _DATA_ERRORS:
+            if not connection.is_closed():
+                await generation.count(connection, self._replica)
+            raise
+
+    async def _store(
+        self,
+        connection: asyncpg.Connection,
+        events: list[Event],
+        generation: Generation,
+        accepts_changes: bool,
+    ) -> Stored:
         batch = await self._resolver.resolve(connection, events)
         if not batch.events:
+            await generation.count(connection, self._replica)
             await note_refusals(connection, batch.refusals)
             return Stored([], [], [], batch.refused, {})
         await self._ensure_partitions(connection, batch.events)
@@ -138,7 +171,9 @@ class PostgresSink:
                 await note_refusals(connection, batch.refusals)  # classes before states
                 await copy(connection, distinct)
                 copied = Copied(distinct, [])
-                states = await self._record(connection, copied, len(pending) - len(distinct))
+                states = await self._record(
+                    connection, copied, len(pending) - len(distinct), generation
+                )
                 _check_version(batch, states, accepts_changes)
                 await credential_log.write(connection, noted)
         except asyncpg.UniqueViolationError:
@@ -146,20 +181,26 @@ class PostgresSink:
                 await note_refusals(connection, batch.refusals)
                 copied = await copy_new(connection, distinct)
                 duplicates = len(pending) - len(copied.new) - len(copied.recommitted)
-                states = await self._record(connection, copied, duplicates)
+                states = await self._record(connection, copied, duplicates, generation)
                 _check_version(batch, states, accepts_changes)
                 await credential_log.write(connection, noted)
+        generation.committed += 1
         self._credential_log.keep(noted)
         return _stored(batch, copied, states)
 
     async def _record(
-        self, connection: asyncpg.Connection, copied: Copied, duplicates: int
+        self,
+        connection: asyncpg.Connection,
+        copied: Copied,
+        duplicates: int,
+        generation: Generation,
     ) -> list[asyncpg.Record]:
         """Updates states and sessions, and adds the batch to ledger and outboxes.
 
-        Returns a row per student and class of the batch.
+        Returns a row per student and class of the batch. Raises IdsOutdated.
         """
         new, recommitted = copied
+        committed = generation.committed  # later ones may not be in the statement's snapshot
         deltas = state_deltas(new, recommitted)
         changed = encode(deltas)
         if changes := session_changes(new):
@@ -173,7 +214,12 @@ class PostgresSink:
             len(new),
             duplicates,
             min((row.event.received_at for row in (*new, *recommitted)), default=None),
+            generation.id,
         )
+        if not states:
+            await generation.check(connection, self._replica)
+        elif (states[0]["batches"] or 0) < committed:
+            raise IdsOutdated
         if len(states) < len(deltas):
             raise asyncpg.ForeignKeyViolationError("a class of the batch has been deleted")
         if self._handlers:

@@ -2,7 +2,8 @@
 
 It returns a row for each student and class, with the state after the batch. Its parameters are the
 StateDeltas as JSON in the order of their keys, whether there is InfluxDB, the replica, the new and
-the repeated events, and the first time of receipt.
+the repeated events, the first time of receipt, and the generation of the cached ids. Each row has
+the batches of that generation that were committed before, None without any.
 """
 
 from functools import lru_cache
@@ -128,9 +129,11 @@ def _statement(parts: tuple[_Part, ...]) -> str:
         RETURNING id
     ),
     counts AS (
-        INSERT INTO ledger AS l (replica, stored, duplicates) VALUES ($3, $4, $5)
+        INSERT INTO ledger AS l (replica, stored, duplicates, generation, batches)
+        VALUES ($3, $4, $5, $7, 1)
         ON CONFLICT (replica) DO UPDATE SET
-            stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates
+            stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates,
+            batches = CASE WHEN l.generation = $7 THEN l.batches ELSE 0 END + 1, generation = $7
     ),
     to_count AS (
         INSERT INTO outbox_counts (received_at, student_ids, first_times, last_times)
@@ -169,5 +172,6 @@ def _statement(parts: tuple[_Part, ...]) -> str:
     FROM deltas AS d
     WHERE s.student_id = d.student_id AND s.class_id = d.class_id
     RETURNING s.student_id, s.class_id, s.executions, s.errors, s.name, s.team,
-        (SELECT id FROM points) AS outbox_id, {VERSION}
+        (SELECT id FROM points) AS outbox_id, {VERSION},
+        (SELECT batches FROM ledger WHERE replica = $3 AND generation = $7) AS batches
     """  # noqa: S608 - constants

@@ -286,14 +286,14 @@ class SessionChange(NamedTuple):
 
 
 def session_changes(rows: Iterable[PendingRow]) -> list[SessionChange]:
-    """The starts and ends of sessions among the events, in the order of the sessions' ids."""
+    """The starts and ends of sessions, in the order in which `senders` locks sessions, too."""
     changes = []
     for row in rows:
         session, event = row.resolved.session, row.event
-        if session is None:
+        if session is None or event.type not in ("session_start", "session_end"):
             continue
-        if event.type == "session_start":
-            changes.append(SessionChange(session, event.time, None))
-        elif event.type == "session_end":
-            changes.append(SessionChange(session, None, event.time))
-    return sorted(changes, key=lambda change: change.session)
+        is_start = event.type == "session_start"
+        times = (event.time, None) if is_start else (None, event.time)
+        order = row.resolved.place.student, event.session or ""
+        changes.append((order, SessionChange(session, *times)))
+    return [change for _, change in sorted(changes, key=lambda each: each[0])]

@@ -156,12 +156,13 @@ def _clock_row(
     return sender.id, credential, offset_us, claimed, received
 
 
+# Sessions are locked in the order of `rows.session_changes`: Python compares texts as "C" does.
 _UPSERT_SESSIONS = """
     INSERT INTO sessions AS s (student_id, session_id, start_time)
     SELECT student_id, session_id, min(start_time)
     FROM unnest($1::bigint[], $2::text[], $3::timestamptz[])
         AS t (student_id, session_id, start_time)
-    GROUP BY student_id, session_id ORDER BY student_id, session_id
+    GROUP BY student_id, session_id ORDER BY student_id, session_id COLLATE "C"
     ON CONFLICT (student_id, session_id)
     DO UPDATE SET start_time = LEAST(s.start_time, EXCLUDED.start_time)
     RETURNING id, student_id, session_id, start_time

@@ -1,10 +1,12 @@
 """Monthly partitions: created where an event needs one, and ahead of time."""
 
+import uuid
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
+from monitor.database.dead_letters import DeadLetters
 from monitor.database.partitions import (
     PartitionMissing,
     create_partitions,
@@ -14,10 +16,12 @@ from monitor.database.partitions import (
     months_ahead,
     partition_warning,
 )
+from monitor.events.event import Payload
+from monitor.pipeline.store import Store
 from tests.support.factories import deadline_soon, make_event, now
 from tests.support.postgres import Address
 from tests.support.schema import pool_on, role_of
-from tests.support.sinks import sink_on
+from tests.support.sinks import retry_of, sink_on
 
 
 async def test_only_the_months_of_events_get_partitions(pool: asyncpg.Pool) -> None:
@@ -44,6 +48,40 @@ async def test_forbidden_partition_is_a_passing_error(
             await ensure_partitions(connection, [month_of(old)])
         await sink.write([make_event(time=old), make_event()], deadline_soon())
     assert await pool.fetchval("SELECT count(*) FROM cell_executions") == 3
+
+
+async def test_late_events_of_a_detached_month_are_stored_and_shown_in_health(
+    pool: asyncpg.Pool,
+) -> None:
+    old = now() - timedelta(days=40)
+    name = f"cell_executions_{old:%Y_%m}"
+    sink = sink_on(pool)
+    before = [make_event(time=old), make_event(time=old)]
+    await sink.write(before, deadline_soon())
+    await pool.execute(f"ALTER TABLE cell_executions DETACH PARTITION {name}")
+
+    store = Store(sink, DeadLetters(pool, uuid.uuid4()))
+    for late in ([make_event(time=old)], [make_event(time=old), make_event()]):
+        payload = Payload(late, [])
+        result = await store.put([payload], deadline_soon())
+        assert not result.left
+        assert [receipt.stored for receipt in result.receipts if receipt] == [len(late)]
+    assert await pool.fetchval(f"SELECT count(*) FROM {name}_late") == 2
+    async with pool.acquire() as connection:
+        assert f"{name}_late" in (await partition_warning(connection, 5.0) or "")
+
+    await pool.execute(f"ALTER TABLE cell_executions DETACH PARTITION {name}_late")
+    await pool.execute(
+        f"INSERT INTO {name} SELECT * FROM {name}_late ON CONFLICT DO NOTHING;"
+        f"DROP TABLE {name}_late;"
+        f"ALTER TABLE cell_executions ATTACH PARTITION {name} FOR VALUES"
+        f" FROM ('{month_of(old)}') TO ('{month_of(month_of(old) + timedelta(days=31))}')"
+    )
+    async with pool.acquire() as connection:
+        assert await partition_warning(connection, 5.0) is None
+    stored = await sink.write([retry_of(before[0]), make_event(time=old)], deadline_soon())
+    assert stored.duplicates == [0]
+    assert await pool.fetchval("SELECT count(*) FROM cell_executions") == 6
 
 
 async def test_partitions_that_run_out_are_warned_of(pool: asyncpg.Pool) -> None:
