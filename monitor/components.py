@@ -28,6 +28,7 @@ from monitor.database.pool import BY_KEYS, Database, open_pool, open_single_use_
 from monitor.database.reads import Reads
 from monitor.errors import Unavailable
 from monitor.health import Health, summarise
+from monitor.http.request_counts import RequestCounts
 from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
@@ -39,6 +40,8 @@ from monitor.live.broker import RedisBroker
 from monitor.live.history import History
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SocketLimits
+from monitor.metrics.exposition import Exposition, Metrics
+from monitor.metrics.sources import Sources
 from monitor.pipeline.components import LedgerReport, Postgres, QueueComponent, SpoolFile
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.handler_runner import HandlerRunner
@@ -94,6 +97,8 @@ class Components:
         self._handlers = load_handlers(settings.handlers)
         self._lifecycle = Lifecycle([])
         self._replay: Replay
+        self._metrics: Metrics
+        self.requests = RequestCounts(settings.api_v1_str)
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(
             History(settings.history_max_messages, _HISTORY_BYTES),
@@ -150,7 +155,8 @@ class Components:
         )
         runner = HandlerRunner(self._handlers, pool, handler_pool, dead_letters)
         messages = Messages(self.gate.authenticator.is_open)
-        publish = Publisher(self.hub, messages, runner, influx).publish
+        publisher = Publisher(self.hub, messages, runner, influx)
+        publish = publisher.publish
         sink = PostgresSink(
             pool, IdCache(_CACHED_IDS), spool.replica, influx is not None, self._handlers
         )
@@ -166,6 +172,29 @@ class Components:
             publish=publish,
             limits=limits,
             count=_CONSUMERS,
+        )
+        loop_lag = LoopLag()
+        pools = {"pipeline": pool, "handlers": handler_pool}
+        self._metrics = Metrics(
+            Sources(
+                version=settings.project_version,
+                requests=self.requests,
+                authenticator=self.gate.authenticator,
+                shares=self.shares,
+                queue=queue,
+                ledger=ledger,
+                consumers=consumers,
+                spool=spool,
+                drain=drain,
+                publisher=publisher,
+                hub=self.hub,
+                broker=broker,
+                influx=influx,
+                loop_lag=loop_lag,
+                database=self.database,
+                pools=partial(self._pools, pools),
+                health=lambda: self._lifecycle.health(),
+            )
         )
         self._replay = Replay(queue, runner, influx, self.database)
         supervision = Supervision(self._embedded) if self._embedded else None
@@ -189,7 +218,8 @@ class Components:
             Clustering(self.database, self._is_busy),
             self.withdrawing,
             self.counting,
-            LoopLag(),  # late: what the others do at their start is no lag
+            self._metrics,
+            loop_lag,  # late: what the others do at their start is no lag
             drain,
             consumers,
             QueueComponent(queue, drain, pool),  # last, so that it is stopped first
@@ -205,6 +235,10 @@ class Components:
             sockets=self.hub.sockets,
         )
 
+    async def scrape(self, accept: str) -> Exposition:
+        """The metrics, in the format that an `Accept` header asks for."""
+        return await self._metrics.scrape(accept)
+
     async def replay(self, letter: KeptLetter) -> str:
         """Tries a dead letter again. Raises ReplayFailed, or Unavailable."""
         return await self._replay.run(letter)
@@ -217,6 +251,9 @@ class Components:
             await schema.ensure()
         except SchemaError as error:  # a running server keeps spooling, rather than stopping
             raise Unavailable(str(error)) from error
+
+    def _pools(self, pipeline: Mapping[str, asyncpg.Pool]) -> Mapping[str, asyncpg.Pool | None]:
+        return {**pipeline, "api": self.database.pool, "standby": self.reads.pool}
 
     def _is_busy(self) -> bool:
         return self.queue.events >= self._settings.batch_max_events

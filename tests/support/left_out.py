@@ -18,6 +18,8 @@ from tests.support.programs import (
     find_haproxy,
     find_influxd,
     find_node,
+    find_prometheus,
+    find_promtool,
     find_redis,
 )
 
@@ -25,6 +27,8 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "redis": find_redis,
     "influxdb": find_influxd,
     "haproxy": find_haproxy,
+    "prometheus": find_prometheus,
+    "promtool": find_promtool,
     "chromium": find_chromium,
     "node": find_node,
 }

@@ -69,6 +69,10 @@ NO_HAPROXY = (
     "No HAProxy for the tests: no haproxy on the PATH. "
     "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
 )
+NO_PROMETHEUS = (
+    "No Prometheus for the tests: no prometheus or no promtool on the PATH. "
+    "Debian and Ubuntu: apt-get install prometheus. macOS: brew install prometheus."
+)
 NO_CHROMIUM = (
     "No Chromium for the tests: neither chromium nor google-chrome on the PATH. "
     "Debian: apt-get install chromium. Ubuntu and macOS: install Google Chrome. "
@@ -104,6 +108,22 @@ def find_influxd() -> str:
 def find_haproxy() -> str:
     """The PATH's haproxy, or Debian's."""
     return _installed("haproxy") or debian("haproxy", "usr/sbin/haproxy", NO_HAPROXY)
+
+
+def find_prometheus() -> str:
+    """The PATH's prometheus, or Debian's."""
+    return _installed("prometheus") or debian("prometheus", "usr/bin/prometheus", NO_PROMETHEUS)
+
+
+def find_promtool() -> str:
+    """The PATH's promtool, or the one beside Debian's prometheus."""
+    if path := _installed("promtool"):
+        return path
+    program = CACHE / "prometheus" / "usr/bin/promtool"
+    debian("prometheus", "usr/bin/prometheus", NO_PROMETHEUS)
+    if not program.exists():
+        raise ProgramError(NO_PROMETHEUS)
+    return str(program)
 
 
 def find_chromium() -> str | None:
