@@ -46,6 +46,9 @@ class Ingest:
             self._refused[type(error)] += 1
             response = await on_monitor_error(Request(scope), error)
             await response(scope, receive, send)
+        except Exception:
+            self._refused[Exception] += 1
+            raise
 
 
 def _noting(note: Callable[[Scope, str], None] | None) -> dict[Any, Any]:

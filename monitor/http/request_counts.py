@@ -25,6 +25,7 @@ _GROUPS = frozenset(call.split(" ")[1].split("/")[1] for call in ROUTES) - {""}
 _OTHER = "other"
 # Counted from 0 on: a rate needs a number before the first one.
 _REFUSALS = (
+    Exception,  # answered by 500
     Forbidden,
     InvalidBody,
     OverLimit,
