@@ -11,16 +11,12 @@ from typing import Any
 import asyncpg
 from starlette.applications import Starlette
 
+from monitor.access import access
 from monitor.auth.access_report import AccessReport
-from monitor.auth.authentication import Authenticator
 from monitor.auth.gate import Gate
-from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
-from monitor.auth.limits import Limiter, rates_for
-from monitor.auth.origins import Origins
 from monitor.auth.refusal_log import RefusalLog
 from monitor.auth.revocations import Revocations
-from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetters, KeptLetter
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import Schema, SchemaError
@@ -111,8 +107,8 @@ class Components:
         self.revocations = Revocations(self.database, revoked)
         self.access_report = AccessReport(self.database)
         self.refusal_log = RefusalLog(self.database)
-        access = _access(settings, self.keyring, self.revocations)
-        self.gate = Gate(*access, self.access_report)
+        entrance = access(settings, self.keyring, self.revocations)
+        self.gate = Gate(*entrance, self.access_report)
         self.shares = SharesReport()
         self.shares.add(self.queue, self.keyring.usage.refusals)
         self.shares.add(self.hub.commands, self.hub.replays.turns)
@@ -295,27 +291,3 @@ def influx_target(settings: Settings) -> Target | None:
         settings.influxdb_token,
         settings.influxdb_org,
     )
-
-
-def trust(settings: Settings) -> Trust:
-    return Trust(
-        secret=settings.jwt_secret,
-        jwks_url=settings.jwt_jwks_url,
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        user_claim=settings.jwt_user_claim,
-        role_claim=settings.jwt_role_claim,
-    )
-
-
-def _access(
-    settings: Settings, keyring: Keyring, revocations: Revocations
-) -> tuple[Authenticator, Limiter | None, Origins]:
-    """Authentication, rate limits and the check of web origins, built from the settings."""
-    tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
-    hub = JupyterHubClient(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
-    known_hub = hub if settings.jupyterhub_api_url else None
-    authenticator = Authenticator(keyring, revocations, tokens, known_hub)
-    is_private = authenticator.is_open and not settings.is_exposed
-    limiter = None if is_private else Limiter(rates_for(settings.minute_events))
-    return authenticator, limiter, Origins(settings.backend_cors_origins, is_private)

@@ -20,6 +20,7 @@ from tests.support.postgres import Address, environment_of
 from tests.support.programs import find_promtool
 from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer, PrometheusServer, RedisServer
+from tests.support.tokens import bearer
 from tests.support.waiting import eventually
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -82,6 +83,15 @@ def prometheus(replica: Replica, tmp_path: Path) -> Iterator[PrometheusServer]:
     directory.mkdir()
     with PrometheusServer(directory, replica.port, TOKEN) as server:
         yield server
+
+
+def test_docs_list_each_metric(replica: Replica) -> None:
+    answer = httpx.get(f"{replica.url}/metrics", headers=bearer(TOKEN))
+    served = set(re.findall(r"^# TYPE (cell_monitor_\w+) ", answer.text, re.MULTILINE))
+    text = (ROOT / "docs" / "operations.md").read_text()
+    listed = re.findall(r"`(cell_monitor_\w+)`", re.sub(r"^[^|].*$", "", text, flags=re.MULTILINE))
+    assert len(set(listed)) == len(listed)
+    assert set(listed) == served
 
 
 @asynccontextmanager
