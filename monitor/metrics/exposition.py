@@ -65,6 +65,8 @@ class Metrics:
         health, outboxes, school = await asyncio.gather(
             self._health.get(_TIMEOUT), self._ask(self._outboxes), self._ask(self._school)
         )
+        if health is None or health["postgres"].state == "down":
+            outboxes = school = None  # what was read before may be wrong now
         families = [
             *process_metrics(self._sources),
             gauges(

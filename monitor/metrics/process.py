@@ -36,7 +36,7 @@ def _ingest(sources: Sources) -> Iterator[Metric]:
         "ingest_accepted_items",
         "Items of requests that were answered with 202 or 422: each is stored, spooled, a"
         " duplicate or rejected.",
-        done - drain.drained + consumers.spooled,
+        done - drain.drained + consumers.spooled.total(),
     )
     yield counter(
         "ingest_stored_items",
@@ -53,10 +53,11 @@ def _ingest(sources: Sources) -> Iterator[Metric]:
         ("reason",),
         {("invalid",): counts.rejected - policy, ("policy",): policy},
     )
-    yield counter(
+    yield counters(
         "ingest_spooled_items",
-        "Items written to the spool, because PostgreSQL did not store them in time.",
-        consumers.spooled,
+        "Items written to the spool: PostgreSQL is away, or slow for those of one source.",
+        ("reason",),
+        {(reason,): n for reason, n in consumers.spooled.items()},
     )
     yield counters(
         "ingest_refused_requests",

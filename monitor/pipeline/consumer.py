@@ -37,8 +37,8 @@ class Consumers:
     """`count` tasks that store the queue's requests in PostgreSQL or, while it is down, the spool.
 
     `publish` is called with what was committed, after the requests have been answered. `commits`
-    are the durations of batches that PostgreSQL has committed, `spooled` counts items of requests
-    that were spooled instead.
+    are the durations of batches that PostgreSQL has committed. `spooled` counts items of requests
+    that were spooled instead, by the reason: PostgreSQL is `away`, or `slow` for their source.
     """
 
     name = "consumers"
@@ -61,7 +61,7 @@ class Consumers:
         self._publish = publish
         self._limits = limits
         self.commits = Durations()
-        self.spooled = 0
+        self.spooled = Counter({"away": 0, "slow": 0})
         self._jobs = [
             Job(f"Consumer {number}", self._consume, max_backoff=_MAX_BACKOFF)
             for number in range(1, count + 1)
@@ -132,7 +132,7 @@ class Consumers:
                 self._drain.activate(error)
                 committed = error.stored
         try:
-            await self._spool(batch)
+            await self._spool(batch, "away")
         except SpoolFull as error:
             self._refuse(batch, error)
             return committed
@@ -161,17 +161,17 @@ class Consumers:
     async def _spool_left(self, left: list[PendingRequest]) -> None:
         """Spools what PostgreSQL does not store in time, though it stores the others' events."""
         try:
-            await self._spool(left)
+            await self._spool(left, "slow")
         except SpoolFull as error:
             self._refuse(left, error)
 
-    async def _spool(self, batch: list[PendingRequest]) -> None:
+    async def _spool(self, batch: list[PendingRequest], reason: str) -> None:
         """Raises SpoolFull."""
         await self._drain.take([request.payload for request in batch])
         for request in batch:
             payload = request.payload
             request.answer(Receipt(spooled=len(payload.events), rejected=payload.rejected))
-            self.spooled += len(payload)
+            self.spooled[reason] += len(payload)
 
     def _refuse(self, batch: list[PendingRequest], error: Unavailable) -> None:
         for request in batch:

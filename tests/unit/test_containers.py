@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,16 @@ def test_grafana_is_provisioned_with_the_dashboards_and_their_source() -> None:
             uid
         }
         assert len({panel["id"] for panel in panels}) == len(panels)
+        taken = [cell for panel in panels for cell in cells_of(panel["gridPos"])]
+        assert len(set(taken)) == len(taken)
+        assert max(column for column, _ in taken) < 24
+
+
+def cells_of(place: dict[str, int]) -> Iterator[tuple[int, int]]:
+    """The columns and lines of a dashboard that a panel takes."""
+    return product(
+        range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+    )
 
 
 def test_production_keeps_no_events_of_tests() -> None:
