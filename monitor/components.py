@@ -187,6 +187,7 @@ class Components:
                 broker=broker,
                 influx=influx,
                 loop_lag=loop_lag,
+                embedded=self._embedded,
                 database=self.database,
                 pools=partial(self._pools, pools),
                 health=lambda: self._lifecycle.health(),

@@ -186,6 +186,12 @@ def _connections(sources: Sources) -> Iterator[Metric]:
         "postgres_connections", "Connections to PostgreSQL.", ("pool", "state"), connections
     )
     yield gauges("postgres_max_connections", "The most that a pool opens.", ("pool",), most)
+    if sources.embedded:
+        yield counter(
+            "embedded_postgres_restarts",
+            "How often the embedded PostgreSQL had ended by itself, and was started again.",
+            sources.embedded.restarts,
+        )
 
 
 def _influx(sources: Sources) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from monitor.auth.authentication import Authenticator
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.pool import Database
 from monitor.health import ComponentHealth
 from monitor.http.request_counts import RequestCounts
@@ -44,6 +45,7 @@ class Sources:
     broker: RedisBroker | None
     influx: InfluxSink | None
     loop_lag: LoopLag
+    embedded: EmbeddedPostgres | None
     database: Database
     pools: Callable[[], Mapping[str, asyncpg.Pool | None]]
     health: Callable[[], Awaitable[Mapping[str, ComponentHealth]]]

@@ -264,3 +264,15 @@ async def test_labels_are_bounded_whatever_is_asked_for(replica: Replica) -> Non
     groups = {labels for name, labels in samples(replica) if name == "cell_monitor_requests_total"}
     assert {dict(labels)["group"] for labels in groups} <= {"classes", "health", "metrics", "other"}
     assert len(groups) < 12
+
+
+async def test_restarts_of_the_embedded_postgresql_are_counted(tmp_path: Path) -> None:
+    settings = {"DATA_DIR": str(tmp_path / "data"), "METRICS_TOKEN": METRICS_TOKEN}
+    with Replica(settings) as replica:
+        assert value(samples(replica), "embedded_postgres_restarts_total") == 0
+        postmaster_of(tmp_path / "data" / "postgres").kill()
+        await eventually(
+            lambda: samples(replica),
+            lambda read: value(read, "embedded_postgres_restarts_total") == 1,
+        )
+        assert value(samples(replica), "component_state", component="postgres", state="ok") == 1

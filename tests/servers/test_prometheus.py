@@ -16,7 +16,6 @@ import pytest
 from tests.support.events import event
 from tests.support.lms import create_assignment, create_class_of
 from tests.support.paths import ROOT
-from tests.support.postgres import Address, environment_of
 from tests.support.programs import find_promtool
 from tests.support.replicas import Replica
 from tests.support.servers import InfluxServer, PrometheusServer, RedisServer
@@ -65,15 +64,17 @@ def test_each_alert_is_quiet_and_fires_when_it_should() -> None:
 
 @pytest.fixture
 def replica(
-    postgres: Address, redis_server: RedisServer, influx_server: InfluxServer, tmp_path: Path
+    redis_server: RedisServer, influx_server: InfluxServer, tmp_path: Path
 ) -> Iterator[Replica]:
+    """With all that there are metrics of, also an embedded PostgreSQL."""
     settings = {
+        "DATA_DIR": str(tmp_path / "data"),
         "METRICS_TOKEN": TOKEN,
         "INFLUXDB_URL": influx_server.url,
         "REDIS_HOST": redis_server.host,
         "REDIS_PORT": str(redis_server.port),
     }
-    with Replica({**environment_of(postgres, tmp_path / "data"), **settings}) as replica:
+    with Replica(settings) as replica:
         yield replica
 
 
