@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR
 from prometheus_client.core import Metric
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
 from monitor.health import ComponentHealth
@@ -19,6 +18,7 @@ from monitor.metrics.database import (
     school_metrics,
 )
 from monitor.metrics.families import Labels, gauges
+from monitor.metrics.negotiation import negotiate
 from monitor.metrics.process import process_metrics
 from monitor.metrics.sample import Sample
 from monitor.metrics.sources import Sources
@@ -86,7 +86,7 @@ class Metrics:
             *PLATFORM_COLLECTOR.collect(),
             *GC_COLLECTOR.collect(),
         ]
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = negotiate(accept)
         return Exposition(encode(_Collected(families)), content_type)
 
     async def _ask(self, sample: Sample[list[Row]]) -> list[Row] | None:

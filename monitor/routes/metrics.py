@@ -10,8 +10,7 @@ from monitor.errors import Forbidden, OverLimit, Unauthenticated
 from monitor.http.answers import Answer, errors
 from monitor.http.operations import Operation
 from monitor.metrics.exposition import Exposition
-
-_TEXT, _OPENMETRICS = "text/plain", "application/openmetrics-text"
+from monitor.metrics.negotiation import OPENMETRICS, TEXT
 
 
 def operation(scrape: Callable[[str], Awaitable[Exposition]]) -> Operation:
@@ -31,7 +30,7 @@ def operation(scrape: Callable[[str], Awaitable[Exposition]]) -> Operation:
         tag="metrics",
         endpoint=get_metrics,
         answers={
-            200: Answer("The metrics", {_TEXT: str, _OPENMETRICS: str}),
+            200: Answer("The metrics", {TEXT: str, OPENMETRICS: str}),
             **errors(Unauthenticated, Forbidden, OverLimit),
         },
     )
