@@ -174,6 +174,7 @@ class Components:
         self._metrics = Metrics(
             Sources(
                 version=settings.project_version,
+                data_dir=settings.data_dir,
                 requests=self.requests,
                 authenticator=self.gate.authenticator,
                 shares=self.shares,

@@ -17,6 +17,7 @@ from monitor.metrics.database import (
     read_school,
     school_metrics,
 )
+from monitor.metrics.disk import disk_metrics, read_disk
 from monitor.metrics.families import Labels, gauges
 from monitor.metrics.negotiation import negotiate
 from monitor.metrics.process import process_metrics
@@ -26,6 +27,7 @@ from monitor.metrics.sources import Sources
 _TIMEOUT = 2.0  # seconds that a scrape waits for PostgreSQL; Prometheus itself waits 10
 _HEALTH_AGE = 1.0  # seconds
 _OUTBOXES_AGE = 5.0  # seconds
+_DISK_AGE = 5.0  # seconds
 _SCHOOL_AGE = 60.0  # seconds: it reads a row for each student and class
 _STATES = ("ok", "degraded", "down")
 
@@ -45,6 +47,7 @@ class Metrics:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._health = Sample("the components' health", sources.health, _HEALTH_AGE)
+        self._disk = Sample("the disk", partial(read_disk, sources.data_dir), _DISK_AGE)
         outboxes = partial(read_outboxes, sources.database)
         self._outboxes = Sample("the outboxes", outboxes, _OUTBOXES_AGE)
         self._school = Sample("who is active", partial(read_school, sources.database), _SCHOOL_AGE)
@@ -54,7 +57,7 @@ class Metrics:
 
     async def stop(self, deadline: float) -> None:
         """Ends what a scrape has begun."""
-        for sample in (self._health, self._outboxes, self._school):
+        for sample in (self._health, self._disk, self._outboxes, self._school):
             await sample.stop()
 
     async def health(self) -> ComponentHealth:
@@ -62,8 +65,11 @@ class Metrics:
 
     async def scrape(self, accept: str) -> Exposition:
         """In OpenMetrics where the `Accept` header asks for it, else in the text format."""
-        health, outboxes, school = await asyncio.gather(
-            self._health.get(_TIMEOUT), self._ask(self._outboxes), self._ask(self._school)
+        health, disk, outboxes, school = await asyncio.gather(
+            self._health.get(_TIMEOUT),
+            self._disk.get(_TIMEOUT),
+            self._ask(self._outboxes),
+            self._ask(self._school),
         )
         if health is None or health["postgres"].state == "down":
             outboxes = school = None  # what was read before may be wrong now
@@ -75,11 +81,13 @@ class Metrics:
                 ("part",),
                 {
                     ("components",): health is not None,
+                    ("disk",): disk is not None,
                     ("outboxes",): outboxes is not None,
                     ("school",): school is not None,
                 },
             ),
             *(_component_metrics(health) if health else ()),
+            *(disk_metrics(disk) if disk else ()),
             *(outbox_metrics(outboxes) if outboxes else ()),
             *(school_metrics(school) if school else ()),
             *PROCESS_COLLECTOR.collect(),

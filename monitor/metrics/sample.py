@@ -5,9 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from monitor.database.pool import DATABASE_ERRORS, to_unavailable
+from monitor.database.pool import DATABASE_ERRORS
 from monitor.errors import Unavailable
-from monitor.tasks import cancel_and_wait
+from monitor.tasks import cancel_and_wait, describe
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +47,8 @@ class Sample(Generic[T]):
     async def _renew(self) -> None:
         try:
             self._value = await self._read()
-        except Unavailable as error:
-            self._note(str(error))
-        except DATABASE_ERRORS as error:
-            self._note(str(to_unavailable(error)))
+        except (Unavailable, *DATABASE_ERRORS) as error:
+            self._note(describe(error))
         else:
             self._failure = ""
             self._read_at = asyncio.get_running_loop().time()

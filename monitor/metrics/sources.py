@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 
@@ -32,6 +33,7 @@ class Sources:
     """
 
     version: str
+    data_dir: Path
     requests: RequestCounts
     authenticator: Authenticator
     shares: SharesReport

@@ -58,8 +58,8 @@ def value(read: Samples, name: str, **labels: str) -> float:
     return read["cell_monitor_" + name, frozenset(labels.items())]
 
 
-def post(replica: Replica, *events: Any, key: str | None = None) -> httpx.Response:
-    headers = bearer(key or token("hanako", "student"))
+def post(replica: Replica, *events: Any, credential: str | None = None) -> httpx.Response:
+    headers = bearer(credential or token("hanako"))
     return httpx.post(replica.events_url, json=list(events), headers=headers)
 
 
@@ -110,10 +110,11 @@ def test_openmetrics_is_negotiated(guarded: Replica) -> None:
 
 async def test_each_item_is_counted_by_its_outcome(guarded: Replica) -> None:
     sent = event(eventId=str(uuid.uuid4()), userId="hanako")
-    assert post(guarded, sent).json()["stored"] == 1
-    assert post(guarded, sent).json()["duplicates"] == 1
-    assert post(guarded, {"userId": "hanako"}).status_code == 422
-    assert post(guarded, event(), key="nobody's").status_code == 401
+    hanako = token("hanako")
+    assert post(guarded, sent, credential=hanako).json()["stored"] == 1
+    assert post(guarded, sent, credential=hanako).json()["duplicates"] == 1
+    assert post(guarded, {"userId": "hanako"}, credential=hanako).status_code == 422
+    assert post(guarded, event(), credential="nobody's").status_code == 401
     read = samples(guarded)
     assert value(read, "ingest_accepted_items_total") == 3
     assert value(read, "ingest_stored_items_total") == 1
@@ -126,7 +127,7 @@ async def test_each_item_is_counted_by_its_outcome(guarded: Replica) -> None:
     assert value(read, "live_duration_seconds_count") == 1
     assert value(read, "logins_total", kind="token", outcome="accepted") == 1
     assert value(read, "logins_total", kind="token", outcome="refused") == 1
-    for part in ("components", "outboxes", "school"):
+    for part in ("components", "disk", "outboxes", "school"):
         assert value(read, "scrape_complete", part=part) == 1
     assert value(read, "component_state", component="postgres", state="ok") == 1
 
@@ -179,6 +180,8 @@ async def test_while_postgresql_is_down_what_it_knows_is_absent(
     assert (kept["spooled"], len(kept["rejected"])) == (1, 1)
     read = samples(spooling)
     assert not names(read) & FROM_POSTGRESQL
+    assert value(read, "scrape_complete", part="disk") == 1
+    assert 0 < value(read, "data_dir_free_bytes") < value(read, "data_dir_size_bytes")
     assert value(read, "scrape_complete", part="outboxes") == 0
     assert value(read, "scrape_complete", part="school") == 0
     assert value(read, "component_state", component="postgres", state="down") == 1
@@ -275,4 +278,7 @@ async def test_restarts_of_the_embedded_postgresql_are_counted(tmp_path: Path) -
             lambda: samples(replica),
             lambda read: value(read, "embedded_postgres_restarts_total") == 1,
         )
-        assert value(samples(replica), "component_state", component="postgres", state="ok") == 1
+        await eventually(
+            lambda: samples(replica),
+            lambda read: value(read, "component_state", component="postgres", state="ok") == 1,
+        )
