@@ -134,6 +134,7 @@ class Components:
             yield
         finally:
             logger.info("Stopping")
+            await self._metrics.stop()
             deadline = asyncio.get_running_loop().time() + self._settings.stop_timeout
             await self._lifecycle.stop(deadline)
             logger.info("Stopped")
@@ -216,7 +217,6 @@ class Components:
             Clustering(self.database, self._is_busy),
             self.withdrawing,
             self.counting,
-            self._metrics,
             loop_lag,  # late: what the others do at their start is no lag
             drain,
             consumers,

@@ -42,8 +42,6 @@ class Exposition(NamedTuple):
 class Metrics:
     """Answers scrapes within seconds, whatever is away: what can't be known is left out."""
 
-    name = "metrics"
-
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._health = Sample("the components' health", sources.health, _HEALTH_AGE)
@@ -52,16 +50,10 @@ class Metrics:
         self._outboxes = Sample("the outboxes", outboxes, _OUTBOXES_AGE)
         self._school = Sample("who is active", partial(read_school, sources.database), _SCHOOL_AGE)
 
-    async def start(self) -> None:
-        """Nothing to do: a scrape begins what it needs."""
-
-    async def stop(self, deadline: float) -> None:
+    async def stop(self) -> None:
         """Ends what a scrape has begun."""
         for sample in (self._health, self._disk, self._outboxes, self._school):
             await sample.stop()
-
-    async def health(self) -> ComponentHealth:
-        return ComponentHealth("ok")
 
     async def scrape(self, accept: str) -> Exposition:
         """In OpenMetrics where the `Accept` header asks for it, else in the text format."""

@@ -7,11 +7,13 @@ from typing import Generic, TypeVar
 
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.errors import Unavailable
-from monitor.tasks import cancel_and_wait, describe
+from monitor.tasks import describe
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_STOP_TIMEOUT = 1.0  # seconds
 
 
 class Sample(Generic[T]):
@@ -41,8 +43,10 @@ class Sample(Generic[T]):
         return self._value
 
     async def stop(self) -> None:
-        """Ends a read."""
-        await cancel_and_wait(self._task)
+        """Cancels a read, and waits for its end, but not long: it may hang."""
+        if self._task and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_STOP_TIMEOUT)
 
     async def _renew(self) -> None:
         try:
