@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from monitor.auth.scraping import Scraping
 from monitor.components import Components
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.http import openapi
@@ -34,6 +35,7 @@ from monitor.routes import (
     legacy,
     live,
     me,
+    metrics,
     notebook_copies,
     notebooks,
     notices,
@@ -71,10 +73,12 @@ def create_app(
         max_events=settings.max_request_events,
         admit=gate.admit,
         refund=gate.refund,
+        durations=components.requests.posts,
     )
     api = Api(prefix, bodies, components.database, components.reads, address=settings.public_url)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
+    api.operations.append(metrics.operation(components.scrape))
     api.operations.extend(legacy.operations(prefix, intake))
     is_open = gate.authenticator.is_open
     classes.declare(api, components.keyring.refresh)
@@ -104,7 +108,7 @@ def create_app(
         e2e_events.declare(api)
     openapi.declare(api, settings.project_name, settings.project_version, is_open)
     ingest_paths = {each.path for each in api.operations if each.tag == "events"}
-    listed = api.routes(gate.guard)
+    listed = api.routes(Scraping(gate, settings.metrics_token).guard)
     return Application(
         [route for route in listed if route.path in ingest_paths],
         [
@@ -117,6 +121,7 @@ def create_app(
         origins=settings.backend_cors_origins,
         expose=[TOTAL],
         unread=unread,
+        counts=components.requests,
         lifespan=components.lifespan,
         note_refusal=components.refusal_log.note,
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from monitor.access import trust
 from monitor.auth import audit
 from monitor.auth.principal import Principal
 from monitor.auth.tokens import mint
-from monitor.components import trust
 from monitor.database.migrations import migrate
 from monitor.database.pool import Database
 from monitor.errors import CommandError

@@ -11,16 +11,12 @@ from typing import Any
 import asyncpg
 from starlette.applications import Starlette
 
+from monitor.access import access
 from monitor.auth.access_report import AccessReport
-from monitor.auth.authentication import Authenticator
 from monitor.auth.gate import Gate
-from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
-from monitor.auth.limits import Limiter, rates_for
-from monitor.auth.origins import Origins
 from monitor.auth.refusal_log import RefusalLog
 from monitor.auth.revocations import Revocations
-from monitor.auth.tokens import Tokens, Trust
 from monitor.database.dead_letters import DeadLetters, KeptLetter
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import Schema, SchemaError
@@ -28,6 +24,7 @@ from monitor.database.pool import BY_KEYS, Database, open_pool, open_single_use_
 from monitor.database.reads import Reads
 from monitor.errors import Unavailable
 from monitor.health import Health, summarise
+from monitor.http.request_counts import RequestCounts
 from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
@@ -39,6 +36,8 @@ from monitor.live.broker import RedisBroker
 from monitor.live.history import History
 from monitor.live.hub import Hub
 from monitor.live.subscriber import SocketLimits
+from monitor.metrics.exposition import Exposition, Metrics
+from monitor.metrics.sources import Sources
 from monitor.pipeline.components import LedgerReport, Postgres, QueueComponent, SpoolFile
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.handler_runner import HandlerRunner
@@ -94,6 +93,8 @@ class Components:
         self._handlers = load_handlers(settings.handlers)
         self._lifecycle = Lifecycle([])
         self._replay: Replay
+        self._metrics: Metrics
+        self.requests = RequestCounts(settings.api_v1_str)
         self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(
             History(settings.history_max_messages, _HISTORY_BYTES),
@@ -106,8 +107,8 @@ class Components:
         self.revocations = Revocations(self.database, revoked)
         self.access_report = AccessReport(self.database)
         self.refusal_log = RefusalLog(self.database)
-        access = _access(settings, self.keyring, self.revocations)
-        self.gate = Gate(*access, self.access_report)
+        entrance = access(settings, self.keyring, self.revocations)
+        self.gate = Gate(*entrance, self.access_report)
         self.shares = SharesReport()
         self.shares.add(self.queue, self.keyring.usage.refusals)
         self.shares.add(self.hub.commands, self.hub.replays.turns)
@@ -133,6 +134,7 @@ class Components:
             yield
         finally:
             logger.info("Stopping")
+            await self._metrics.stop()
             deadline = asyncio.get_running_loop().time() + self._settings.stop_timeout
             await self._lifecycle.stop(deadline)
             logger.info("Stopped")
@@ -150,7 +152,8 @@ class Components:
         )
         runner = HandlerRunner(self._handlers, pool, handler_pool, dead_letters)
         messages = Messages(self.gate.authenticator.is_open)
-        publish = Publisher(self.hub, messages, runner, influx).publish
+        publisher = Publisher(self.hub, messages, runner, influx)
+        publish = publisher.publish
         sink = PostgresSink(
             pool, IdCache(_CACHED_IDS), spool.replica, influx is not None, self._handlers
         )
@@ -166,6 +169,31 @@ class Components:
             publish=publish,
             limits=limits,
             count=_CONSUMERS,
+        )
+        loop_lag = LoopLag()
+        pools = {"pipeline": pool, "handlers": handler_pool}
+        self._metrics = Metrics(
+            Sources(
+                version=settings.project_version,
+                data_dir=settings.data_dir,
+                requests=self.requests,
+                authenticator=self.gate.authenticator,
+                shares=self.shares,
+                queue=queue,
+                ledger=ledger,
+                consumers=consumers,
+                spool=spool,
+                drain=drain,
+                publisher=publisher,
+                hub=self.hub,
+                broker=broker,
+                influx=influx,
+                loop_lag=loop_lag,
+                embedded=self._embedded,
+                database=self.database,
+                pools=partial(self._pools, pools),
+                health=lambda: self._lifecycle.health(),
+            )
         )
         self._replay = Replay(queue, runner, influx, self.database)
         supervision = Supervision(self._embedded) if self._embedded else None
@@ -189,7 +217,7 @@ class Components:
             Clustering(self.database, self._is_busy),
             self.withdrawing,
             self.counting,
-            LoopLag(),  # late: what the others do at their start is no lag
+            loop_lag,  # late: what the others do at their start is no lag
             drain,
             consumers,
             QueueComponent(queue, drain, pool),  # last, so that it is stopped first
@@ -205,6 +233,10 @@ class Components:
             sockets=self.hub.sockets,
         )
 
+    async def scrape(self, accept: str) -> Exposition:
+        """The metrics, in the format that an `Accept` header asks for."""
+        return await self._metrics.scrape(accept)
+
     async def replay(self, letter: KeptLetter) -> str:
         """Tries a dead letter again. Raises ReplayFailed, or Unavailable."""
         return await self._replay.run(letter)
@@ -217,6 +249,9 @@ class Components:
             await schema.ensure()
         except SchemaError as error:  # a running server keeps spooling, rather than stopping
             raise Unavailable(str(error)) from error
+
+    def _pools(self, pipeline: Mapping[str, asyncpg.Pool]) -> Mapping[str, asyncpg.Pool | None]:
+        return {**pipeline, "api": self.database.pool, "standby": self.reads.pool}
 
     def _is_busy(self) -> bool:
         return self.queue.events >= self._settings.batch_max_events
@@ -258,27 +293,3 @@ def influx_target(settings: Settings) -> Target | None:
         settings.influxdb_token,
         settings.influxdb_org,
     )
-
-
-def trust(settings: Settings) -> Trust:
-    return Trust(
-        secret=settings.jwt_secret,
-        jwks_url=settings.jwt_jwks_url,
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-        user_claim=settings.jwt_user_claim,
-        role_claim=settings.jwt_role_claim,
-    )
-
-
-def _access(
-    settings: Settings, keyring: Keyring, revocations: Revocations
-) -> tuple[Authenticator, Limiter | None, Origins]:
-    """Authentication, rate limits and the check of web origins, built from the settings."""
-    tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
-    hub = JupyterHubClient(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
-    known_hub = hub if settings.jupyterhub_api_url else None
-    authenticator = Authenticator(keyring, revocations, tokens, known_hub)
-    is_private = authenticator.is_open and not settings.is_exposed
-    limiter = None if is_private else Limiter(rates_for(settings.minute_events))
-    return authenticator, limiter, Origins(settings.backend_cors_origins, is_private)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.access import trust
 from monitor.auth import audit, revocations
 from monitor.auth import keys as ingest_keys
 from monitor.auth.keys import INGEST_KEYS, IngestKeyCreate, IngestKeyFilter
@@ -17,7 +18,6 @@ from monitor.auth.principal import Principal
 from monitor.auth.revocations import TOKEN_REVOCATIONS
 from monitor.auth.tokens import mint
 from monitor.auth.visibility import visible
-from monitor.components import trust
 from monitor.database.migrations import check_schema
 from monitor.database.paging import Page
 from monitor.database.pool import Connection, Database

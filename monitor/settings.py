@@ -87,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     minute_events: Count = 300_000
     # Events a day (UTC) of one ingest key, at all replicas together.
     daily_events: Count = 10_000_000
+    # A token of at least 32 characters for scrapers of `/metrics`; empty: administrators only.
+    metrics_token: Annotated[str, msgspec.Meta(pattern="^(.{32,})?$")] = ""
     # Seconds within which a request must arrive whole, and its answer be read.
     request_timeout: Seconds = 30.0
 

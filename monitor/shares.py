@@ -200,10 +200,15 @@ class SharesReport:
     async def stop(self, deadline: float) -> None:
         """Does nothing."""
 
-    async def health(self) -> SharesHealth:
+    def counts(self) -> tuple[Counter[str], Counter[str]]:
+        """How often a caller was refused, and all were exhausted, by what is shared."""
         refused: Counter[str] = Counter()
         exhausted: Counter[str] = Counter()
         for each in self._shared:
             refused[each.what] += each.refused
             exhausted[each.what] += each.exhausted
+        return refused, exhausted
+
+    async def health(self) -> SharesHealth:
+        refused, exhausted = self.counts()
         return SharesHealth("ok", refused=dict(refused), exhausted=dict(exhausted))

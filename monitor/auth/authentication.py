@@ -1,7 +1,7 @@
 """Authentication: from a credential to a principal."""
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from hashlib import sha256
 from math import inf
 from typing import NamedTuple
@@ -17,6 +17,9 @@ from monitor.errors import OverLimit, Unauthenticated, Unavailable
 RECHECK_INTERVAL = 20.0  # seconds between checks of a token, and of an open socket's channels
 _GRACE = 60.0  # seconds
 _MAX_CACHED = 10_000  # tokens
+_NO_LOGINS = dict.fromkeys(
+    (("token", "accepted"), ("token", "refused"), ("token", "unavailable"), ("key", "refused")), 0
+)
 
 
 class Cached(NamedTuple):
@@ -32,6 +35,9 @@ class Authenticator:
     A token that was verified is trusted for RECHECK_INTERVAL, unless it is revoked, and where it
     can't be verified again, because the provider is slow or asked too much, for _GRACE longer.
     To verify it again is charged to its owner: many new ones at the same address don't prevent it.
+
+    `logins` counts tokens that were verified anew, and credentials that were refused, by their kind
+    and outcome.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Authenticator:
         self._tokens = tokens
         self.hub = hub
         self._cache: OrderedDict[bytes, Cached] = OrderedDict()
+        self.logins: Counter[tuple[str, ...]] = Counter(_NO_LOGINS)
 
     async def principal(self, credential: Credential | None, payer: str) -> Principal:
         """The caller; `payer` is charged for a look-up at a provider.
@@ -55,14 +62,19 @@ class Authenticator:
         """
         if credential is None:
             return OPEN if self.is_open else NOBODY
-        if credential.kind == "key":
-            key = credential.text
-            principal = self.keyring.in_use.get(key) or await self.keyring.principal(key)
-        elif self.is_open:
-            return OPEN
-        else:
-            principal = await self._person(credential.text, payer)
+        try:
+            if credential.kind == "key":
+                key = credential.text
+                principal = self.keyring.in_use.get(key) or await self.keyring.principal(key)
+            elif self.is_open:
+                return OPEN
+            else:
+                principal = await self._person(credential.text, payer)
+        except Unauthenticated:
+            self.logins[credential.kind, "refused"] += 1
+            raise
         if principal.expires <= time.time():
+            self.logins[credential.kind, "refused"] += 1
             raise Unauthenticated("This credential has expired")
         return principal
 
@@ -82,9 +94,11 @@ class Authenticator:
         try:
             principal = await self._verify(token, cached.principal.key if cached else payer)
         except (Unavailable, OverLimit):
+            self.logins["token", "unavailable"] += 1
             if cached is None or time.time() >= cached.until + _GRACE:
                 raise
             return cached
+        self.logins["token", "accepted"] += 1
         return Cached(principal, time.time() + RECHECK_INTERVAL)
 
     async def _verify(self, token: str, payer: str) -> Principal:

@@ -95,6 +95,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /health": _HEALTH,
     "GET /health/live": _PROBE,
     "GET /health/ready": _PROBE,
+    "GET /metrics": _ADMIN,
     "POST /classes": _STAFF_CREATES,
     "GET /classes": _MEMBERS,
     "GET /classes/{class_id}": _MEMBERS,

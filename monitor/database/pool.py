@@ -216,28 +216,28 @@ _CHECK = """
 class Database:
     """A pool for the API's requests; separate, so that the pipeline never waits for it.
 
-    `timeout` (s) bounds acquiring a connection and each statement.
+    `timeout` (s) bounds acquiring a connection and each statement. `pool` is None until it is open.
     """
 
     def __init__(self, address: Mapping[str, Any], size: int, timeout: float) -> None:
         self._address = address
         self._size = size
         self._timeout = timeout
-        self._pool: asyncpg.Pool | None = None
+        self.pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
         """Makes the pool. It connects when it is used, so PostgreSQL may be unavailable now."""
-        self._pool = await open_pool(self._address, self._size, self._timeout)
+        self.pool = await open_pool(self._address, self._size, self._timeout)
 
     async def close(self, timeout: float) -> None:
         """Waits for connections in use, and terminates them after `timeout` (s)."""
-        if self._pool:
-            await close_pool(self._pool, timeout)
+        if self.pool:
+            await close_pool(self.pool, timeout)
 
     async def renew(self) -> None:
         """Expires all pooled connections: after a loss of the network they are dead."""
-        if self._pool:
-            await self._pool.expire_connections()
+        if self.pool:
+            await self.pool.expire_connections()
 
     @asynccontextmanager
     async def transaction(self, *, snapshot: bool = False) -> AsyncIterator[asyncpg.Connection]:
@@ -272,10 +272,10 @@ class Database:
 
         Raises Unavailable when PostgreSQL can't do it now.
         """
-        if self._pool is None:
+        if self.pool is None:
             raise Unavailable("The server is starting")
         try:
-            async with self._pool.acquire(timeout=self._timeout) as connection:
+            async with self.pool.acquire(timeout=self._timeout) as connection:
                 yield connection
         except UNAVAILABLE_ERRORS as error:
             raise to_unavailable(error) from error

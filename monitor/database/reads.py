@@ -44,6 +44,11 @@ class Reads:
         self.error: str | None = "Not connected yet"
         self.lag = 0.0  # seconds
 
+    @property
+    def pool(self) -> asyncpg.Pool | None:
+        """The connections to the standby; None without one, or until it is open."""
+        return self._standby.pool if self._standby else None
+
     async def start(self) -> None:
         """Returns at once: until the standby has been seen to work, the primary is read."""
         if self._standby and self._job:

@@ -15,6 +15,7 @@ from monitor.errors import Forbidden, MonitorError
 from monitor.http.cors import Cors
 from monitor.http.headers import SECURITY_HEADERS
 from monitor.http.large_answers import LargeAnswers
+from monitor.http.request_counts import Counted, RequestCounts
 from monitor.http.responses import (
     EXCEPTION_HANDLERS,
     json_response,
@@ -30,7 +31,8 @@ class Ingest:
     A request took a tenth longer through Starlette's router and its error layers.
     """
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], counts: RequestCounts) -> None:
+        self._refused = counts.refused
         self._apps = {route.path: route.app for route in routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,8 +43,12 @@ class Ingest:
         try:
             await self._apps[scope["path"]](scope, receive, send)
         except MonitorError as error:
+            self._refused[type(error)] += 1
             response = await on_monitor_error(Request(scope), error)
             await response(scope, receive, send)
+        except Exception:
+            self._refused[Exception] += 1
+            raise
 
 
 def _noting(note: Callable[[Scope, str], None] | None) -> dict[Any, Any]:
@@ -61,7 +67,7 @@ class Application:
     """Serves `ingest` routes to pages of all `origins`, including `*`, and `routes` to named ones.
 
     A path may end in a slash. `expose` are the headers of answers that pages may read, `unread` is
-    what callers hold of large answers.
+    what callers hold of large answers; `counts` gets the requests.
     `note_refusal` is called with the scope and the reason of each call that is answered by 403.
     """
 
@@ -73,17 +79,20 @@ class Application:
         origins: list[str],
         expose: list[str],
         unread: Share,
+        counts: RequestCounts | None = None,
         lifespan: Lifespan[Starlette] | None = None,
         note_refusal: Callable[[Scope, str], None] | None = None,
     ) -> None:
         self.routes = [*ingest, *routes]
         self._ingest_paths = frozenset(route.path for route in ingest)
-        cors = Cors(Ingest(ingest), origins, expose, SECURITY_HEADERS)
+        counts = counts or RequestCounts("")
+        cors = Cors(Ingest(ingest, counts), origins, expose, SECURITY_HEADERS)
         self._ingest: ASGIApp = ServerErrorMiddleware(cors, handler=on_error)
         named = [origin for origin in origins if origin != "*"]
         other = Starlette(
             routes=routes,
             middleware=[
+                Middleware(Counted, counts),
                 Middleware(Cors, named, expose, SECURITY_HEADERS),
                 Middleware(LargeAnswers, unread),
             ],

@@ -32,7 +32,11 @@ class Resumed(msgspec.Struct):
 
 
 class Hub:
-    """Knows the subscribers of each channel, and sends each of them a message once."""
+    """Knows the subscribers of each channel, and sends each of them a message once.
+
+    `joined` counts sockets, `slow` those that were closed because they didn't keep up, and
+    `deliveries` messages by the sockets they were sent to.
+    """
 
     def __init__(self, history: History, limits: SocketLimits) -> None:
         self._limits = limits
@@ -44,6 +48,7 @@ class Hub:
         self.commands = Turns("commands", at_once=_COMMANDS, each=1_000_000)  # a socket has one
         self.presence = Presence()
         self.stale = False
+        self.joined = self.slow = self.deliveries = 0
         self.relay: Callable[[MessageBatch], None] | None = None  # to the other replicas
 
     @property
@@ -62,12 +67,14 @@ class Hub:
         """A subscriber for this socket, without channels; removed at the end of the block."""
         subscriber = Subscriber(wire, self._limits, name)
         self._sockets.add(subscriber)
+        self.joined += 1
         try:
             yield subscriber
         finally:
             self._sockets.discard(subscriber)
             self.unsubscribe(subscriber, list(subscriber.channels))
             subscriber.leave()
+            self.slow += subscriber.slow
 
     def subscribe(self, subscriber: Subscriber, channels: Iterable[str]) -> None:
         """Adds channels (such as `class:7`); those it has already are left alone."""
@@ -159,6 +166,7 @@ class Hub:
                     Message(each.event, each.channels[0], cursor, each.timestamp, each.data)
                 )
                 ready = frame(text)
+                self.deliveries += len(subscribers)
                 for subscriber in subscribers:
                     subscriber.put(text, ready)
 

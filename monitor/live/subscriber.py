@@ -29,12 +29,14 @@ class SocketLimits(NamedTuple):
 class Subscriber:
     """A socket's channels, and its bounded queue of frames, empty as long as the peer reads.
 
-    With an interval (s), the messages of that interval are sent as one frame, a JSON array.
+    With an interval (s), the messages of that interval are sent as one frame, a JSON array. `slow`:
+    it was closed because the peer did not keep up.
     """
 
     def __init__(self, wire: Wire, limits: SocketLimits, name: str = "") -> None:
         self.channels: set[str] = set()
         self.name = name
+        self.slow = False
         self._wire = wire
         self._write = wire.write
         self._limits = limits
@@ -125,6 +127,7 @@ class Subscriber:
         else:
             self._pending.clear()
             self._limits = SocketLimits(0, 0)
+            self.slow = True
             self._wire.drop(SLOW, "slow")
 
     def _gather(self, text: bytes) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+from monitor.durations import Durations
 from monitor.errors import SpoolFull, Unavailable
 from monitor.health import ConsumersHealth
 from monitor.pipeline.apart import Apart
@@ -35,7 +36,9 @@ class Limits(NamedTuple):
 class Consumers:
     """`count` tasks that store the queue's requests in PostgreSQL or, while it is down, the spool.
 
-    `publish` is called with what was committed, after the requests have been answered.
+    `publish` is called with what was committed, after the requests have been answered. `commits`
+    are the durations of batches that PostgreSQL has committed. `spooled` counts items of requests
+    that were spooled instead, by the reason: PostgreSQL is `away`, or `slow` for their source.
     """
 
     name = "consumers"
@@ -57,6 +60,8 @@ class Consumers:
         self._ledger = ledger
         self._publish = publish
         self._limits = limits
+        self.commits = Durations()
+        self.spooled = Counter({"away": 0, "slow": 0})
         self._jobs = [
             Job(f"Consumer {number}", self._consume, max_backoff=_MAX_BACKOFF)
             for number in range(1, count + 1)
@@ -127,7 +132,7 @@ class Consumers:
                 self._drain.activate(error)
                 committed = error.stored
         try:
-            await self._spool(batch)
+            await self._spool(batch, "away")
         except SpoolFull as error:
             self._refuse(batch, error)
             return committed
@@ -144,6 +149,7 @@ class Consumers:
                 request.answer(receipt)
                 self._ledger.add(receipt)
         elapsed = loop.time() - began
+        self.commits.observe(elapsed)
         if elapsed > _SLOW_BATCH and elapsed > _SLOW_BATCH + _SLOW_EVENT * sum(map(len, batch)):
             self._apart.isolate(_heaviest(batch))
         if result.left:
@@ -155,16 +161,17 @@ class Consumers:
     async def _spool_left(self, left: list[PendingRequest]) -> None:
         """Spools what PostgreSQL does not store in time, though it stores the others' events."""
         try:
-            await self._spool(left)
+            await self._spool(left, "slow")
         except SpoolFull as error:
             self._refuse(left, error)
 
-    async def _spool(self, batch: list[PendingRequest]) -> None:
+    async def _spool(self, batch: list[PendingRequest], reason: str) -> None:
         """Raises SpoolFull."""
         await self._drain.take([request.payload for request in batch])
         for request in batch:
             payload = request.payload
             request.answer(Receipt(spooled=len(payload.events), rejected=payload.rejected))
+            self.spooled[reason] += len(payload)
 
     def _refuse(self, batch: list[PendingRequest], error: Unavailable) -> None:
         for request in batch:

@@ -11,19 +11,25 @@ from monitor.pipeline.spool.entries import Spool
 
 
 class Ledger:
-    """This process's counts. Items in the spool at its start count as received by it."""
+    """This process's counts. Items in the spool at its start count as received by it.
+
+    `rejected_by_policy` are those of the rejected items that were valid.
+    """
 
     def __init__(self, queue: EventQueue, spool: Spool) -> None:
         self._queue = queue
         self._spool = spool
         self._spooled_before = spool.events
         self._stored = self._duplicates = self._rejected = 0
+        self.rejected_by_policy = 0
 
     def add(self, receipt: Receipt) -> None:
         """Counts a request's items, except `spooled`, which the spool counts."""
         self._stored += receipt.stored
         self._duplicates += receipt.duplicates
-        self._rejected += len(receipt.rejected)
+        if receipt.rejected:
+            self._rejected += len(receipt.rejected)
+            self.rejected_by_policy += sum(item.by_policy for item in receipt.rejected)
 
     def counts(self) -> Counts:
         """The counts of this process, in items."""

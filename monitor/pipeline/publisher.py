@@ -1,8 +1,10 @@
 """Publishes committed events: to InfluxDB, the dashboards and custom handlers."""
 
 import logging
+import time
 from collections.abc import Iterable
 
+from monitor.durations import Durations
 from monitor.live.hub import Hub
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.messages import Messages
@@ -14,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Passes new events on, each consumer independently of the others."""
+    """Passes new events on, each consumer independently of the others.
+
+    `durations` are from the receipt of a batch's first event until its messages are sent.
+    """
 
     def __init__(
         self, hub: Hub, messages: Messages, runner: HandlerRunner, influx: InfluxSink | None
@@ -23,6 +28,7 @@ class Publisher:
         self._messages = messages
         self._runner = runner
         self._influx = influx
+        self.durations = Durations()
 
     def publish(self, batches: Iterable[Stored]) -> None:
         """Never raises: the events are stored, and their requests answered."""
@@ -39,6 +45,9 @@ class Publisher:
 
     def _notify(self, stored: Stored) -> None:
         self._hub.publish(self._messages.of(stored))
+        if stored.events:
+            received = stored.events[0].received_at.timestamp()
+            self.durations.observe(max(0.0, time.time() - received))
 
     def _wake_handlers(self, stored: Stored) -> None:
         self._runner.wake(stored.events)

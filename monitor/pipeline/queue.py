@@ -64,8 +64,8 @@ class EventQueue:
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._queue: asyncio.Queue[PendingRequest] = asyncio.Queue(max_events)
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+        self.max_events = max_events
+        self.max_bytes = max_bytes
         self._events_of: dict[str, int] = {}  # by payer
         self._bytes_of: dict[str, int] = {}
         self._taking = asyncio.Lock()
@@ -82,7 +82,7 @@ class EventQueue:
     @property
     def full(self) -> bool:
         """Whether `put` would refuse any request, because of its events or its bytes."""
-        return self.events >= self._max_events or self.bytes >= self._max_bytes
+        return self.events >= self.max_events or self.bytes >= self.max_bytes
 
     def put(
         self, payload: Payload, size: int, payer: str = "", part: float = 1.0
@@ -102,14 +102,14 @@ class EventQueue:
         has_others = bool(payer and events)
         if (
             has_others
-            and max((events + count) / self._max_events, (held + size) / self._max_bytes) > part
+            and max((events + count) / self.max_events, (held + size) / self.max_bytes) > part
         ):
             self.refused += 1
             raise OverLimit(f"{events} of your events are waiting to be stored", _RETRY_AFTER)
-        if self.events + count > self._max_events:
+        if self.events + count > self.max_events:
             self.exhausted += 1
             raise QueueFull(f"{self.events} events are waiting to be stored")
-        if self.bytes + size > self._max_bytes:
+        if self.bytes + size > self.max_bytes:
             self.exhausted += 1
             raise QueueFull(f"{self.bytes} bytes of events are waiting to be stored")
         loop = asyncio.get_running_loop()

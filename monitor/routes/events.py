@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from monitor.auth.call import Call
 from monitor.auth.source import source_of
+from monitor.durations import Durations
 from monitor.errors import (
     Detail,
     Forbidden,
@@ -40,7 +42,7 @@ class Intake(NamedTuple):
     """The context that the ingest routes share.
 
     `bodies` reads the bodies, of at most `max_events` items; `admit` raises if a call's payload of
-    that size (bytes) is refused.
+    that size (bytes) is refused. `durations` are from a complete body until the answer.
     """
 
     queue: EventQueue
@@ -48,6 +50,7 @@ class Intake(NamedTuple):
     max_events: int
     admit: Callable[[Scope, Payload, int], None]
     refund: Callable[[Scope, int], None]
+    durations: Durations
 
 
 class RejectedItem(msgspec.Struct):
@@ -96,10 +99,12 @@ class EventsEndpoint:
         intake = self._intake
         try:
             body = await intake.bodies.read(scope, receive)
+            began = perf_counter()
             payload = await decode_body(intake, body, scope)
         finally:
             intake.bodies.release(scope)
         status, body = await store(intake, scope, payload, len(body))
+        intake.durations.observe(perf_counter() - began)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

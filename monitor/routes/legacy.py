@@ -1,6 +1,7 @@
 """Legacy clients: `/student-progress` takes one event, `/cell-monitor` cells."""
 
 from collections.abc import Iterator
+from time import perf_counter
 from typing import Any
 
 from starlette.requests import Request
@@ -34,6 +35,7 @@ def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
         scope = request.scope
         try:
             body = await intake.bodies.read(scope, request.receive)
+            began = perf_counter()
             size, body = len(body), _text(body)
             if single is None:
                 single = body.lstrip()[:1] != b"["
@@ -44,6 +46,7 @@ def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
         if single and len(payload) != 1:
             raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
         status, text = await store(intake, scope, payload, size)
+        intake.durations.observe(perf_counter() - began)
         return Response(text, status, media_type=JSON)
 
     async def post_student_progress(request: Request) -> Response:

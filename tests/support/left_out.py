@@ -19,6 +19,8 @@ from tests.support.programs import (
     find_haproxy,
     find_influxd,
     find_node,
+    find_prometheus,
+    find_promtool,
     find_redis,
 )
 
@@ -26,6 +28,8 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "redis": find_redis,
     "influxdb": find_influxd,
     "haproxy": find_haproxy,
+    "prometheus": find_prometheus,
+    "promtool": find_promtool,
     "chromium": find_chromium,
     "curl": find_curl,
     "node": find_node,

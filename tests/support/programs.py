@@ -69,6 +69,10 @@ NO_HAPROXY = (
     "No HAProxy for the tests: no haproxy on the PATH. "
     "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
 )
+NO_PROMETHEUS = (
+    "No Prometheus for the tests: no prometheus or no promtool on the PATH. "
+    "Debian and Ubuntu: apt-get install prometheus. macOS: brew install prometheus."
+)
 NO_CHROMIUM = (
     "No Chromium for the tests: neither chromium nor google-chrome on the PATH. "
     "Debian: apt-get install chromium. Ubuntu and macOS: install Google Chrome. "
@@ -113,6 +117,22 @@ def find_haproxy() -> str:
 def find_curl() -> str:
     """The PATH's curl, or Debian's."""
     return _installed("curl") or debian("curl", "usr/bin/curl", NO_CURL)
+
+
+def find_prometheus() -> str:
+    """The PATH's prometheus, or Debian's."""
+    return _installed("prometheus") or debian("prometheus", "usr/bin/prometheus", NO_PROMETHEUS)
+
+
+def find_promtool() -> str:
+    """The PATH's promtool, or the one beside Debian's prometheus."""
+    if path := _installed("promtool"):
+        return path
+    program = CACHE / "prometheus" / "usr/bin/promtool"
+    debian("prometheus", "usr/bin/prometheus", NO_PROMETHEUS)
+    if not program.exists():
+        raise ProgramError(NO_PROMETHEUS)
+    return str(program)
 
 
 def find_chromium() -> str | None:

@@ -1,8 +1,9 @@
-"""Redis, InfluxDB and HAProxy for the tests, started and ended with them."""
+"""Redis, InfluxDB, HAProxy and Prometheus for the tests, started and ended with them."""
 
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tests.support.paths import ROOT
-from tests.support.programs import find_haproxy, find_influxd, find_redis
+from tests.support.programs import find_haproxy, find_influxd, find_prometheus, find_redis
 
 LOCALHOST = "127.0.0.1"
 ATTEMPTS = 3
@@ -201,6 +202,40 @@ class HaproxyServer(Server):
         for number, replica in enumerate(self._replicas, 1):
             text = text.replace(f"server{number}:8000", f"{LOCALHOST}:{replica}")
         return text
+
+
+class PrometheusServer(Server):
+    """Prometheus with the configuration of deploy/, for one replica, scraped each second."""
+
+    variable = ""  # none: a running one would not know the replica
+    question = b"GET /-/ready HTTP/1.0\r\n\r\n"
+    answer = b"HTTP/1.0 200"
+
+    def __init__(self, directory: Path, replica: int, token: str) -> None:
+        super().__init__(directory)
+        self._replica = replica
+        self._token = token
+
+    @property
+    def url(self) -> str:
+        """The address of its HTTP interface."""
+        return f"http://{self.host}:{self.port}"
+
+    def command(self, port: int) -> list[str]:
+        """The server with its data in the given directory."""
+        deployed = ROOT / "deploy" / "prometheus"
+        shutil.copy(deployed / "cell-monitor.rules.yml", self._directory)
+        (self._directory / "metrics-token").write_text(self._token + "\n")
+        text = (deployed / "prometheus.yml").read_text()
+        text = text.replace("server:8000", f"{LOCALHOST}:{self._replica}").replace("15s", "1s")
+        configuration = self._directory / "prometheus.yml"
+        configuration.write_text(text)
+        return [
+            find_prometheus(),
+            f"--config.file={configuration}",
+            f"--storage.tsdb.path={self._directory / 'data'}",
+            f"--web.listen-address={LOCALHOST}:{port}",
+        ]
 
 
 def free_port() -> int:

@@ -1,10 +1,13 @@
 """The container files, read as text: what no linter knows about them."""
 
 import configparser
+import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -43,7 +46,11 @@ def environment(server: tuple[str, str]) -> dict[str, str]:
     indent = re.sub(r"\S.*", "  ", key)
     variables = block(block(text, key), f"{indent}environment")
     texts: dict[str, str] = dict(re.findall(r'^ +(\w+): "?(.+?)"?$', variables, re.MULTILINE))
-    operators = {"${JWT_SECRET:?}": "s" * 32, "${PUBLIC_URL:-}": ""}
+    operators = {
+        "${JWT_SECRET:?}": "s" * 32,
+        "${METRICS_TOKEN:-}": "",
+        "${PUBLIC_URL:-}": "",
+    }
     return {name: operators.get(text, text) for name, text in texts.items()}
 
 
@@ -80,9 +87,10 @@ def test_a_server_may_finish_what_it_took(server: tuple[str, str]) -> None:
 
 def test_development_is_for_this_machine_only() -> None:
     assert re.findall(r"^ +ports:\n +- (.+)\n(?! +-)", DEVELOPMENT, re.MULTILINE) == [
-        '"127.0.0.1:8000:8000"'
+        '"127.0.0.1:8000:8000"',
+        '"127.0.0.1:3000:3000"',
     ]
-    assert DEVELOPMENT.count("ports:") == 1
+    assert DEVELOPMENT.count("ports:") == 2
     assert "network_mode" not in DEVELOPMENT
 
 
@@ -92,14 +100,56 @@ def test_development_passwords_say_so() -> None:
     assert all(value.startswith("development-only-") for _, value in secrets)
 
 
+def test_observability_starts_only_when_asked_for_and_finds_its_files() -> None:
+    for name in ("prometheus", "grafana"):
+        service = block(DEVELOPMENT, f"  {name}")
+        assert "profiles: [observability]" in service
+        for path in re.findall(r"- \./(.+?):/etc", service):
+            assert (ROOT / path).exists()
+    token = environment((DEVELOPMENT, "  server"))["METRICS_TOKEN"]
+    assert f"content: {token}  #" in block(DEVELOPMENT, "configs")
+    configuration = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text()
+    assert "credentials_file: metrics-token" in configuration
+    assert 'targets: ["server:8000"]' in configuration
+
+
+def test_grafana_is_provisioned_with_the_dashboards_and_their_source() -> None:
+    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
+    source = (provisioning / "datasources" / "prometheus.yml").read_text()
+    (uid,) = re.findall(r"uid: (\S+)", source)
+    assert "url: http://prometheus:9090" in source
+    provider = (provisioning / "dashboards" / "cell-monitor.yml").read_text()
+    (path,) = re.findall(r"path: (\S+)", provider)
+    assert f"./deploy/grafana/dashboards:{path}:ro" in block(DEVELOPMENT, "  grafana")
+    dashboards = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+    assert [each.stem for each in dashboards] == ["operator", "school"]
+    for each in dashboards:
+        panels = json.loads(each.read_text())["panels"]
+        assert {target["datasource"]["uid"] for p in panels for target in p.get("targets", ())} == {
+            uid
+        }
+        assert len({panel["id"] for panel in panels}) == len(panels)
+        taken = [cell for panel in panels for cell in cells_of(panel["gridPos"])]
+        assert len(set(taken)) == len(taken)
+        assert max(column for column, _ in taken) < 24
+
+
+def cells_of(place: dict[str, int]) -> Iterator[tuple[int, int]]:
+    """The columns and lines of a dashboard that a panel takes."""
+    return product(
+        range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+    )
+
+
 def test_production_keeps_no_events_of_tests() -> None:
     assert from_environment(environment((PRODUCTION, "x-server"))).keeps_test_events is False
 
 
 def test_production_secrets_are_required_from_the_environment() -> None:
-    secrets = SECRET.findall(PRODUCTION)
+    secrets = dict(SECRET.findall(PRODUCTION))
+    assert secrets.pop("METRICS_TOKEN") == "${METRICS_TOKEN:-}"  # without it nobody scrapes
     assert secrets
-    assert all(re.fullmatch(r"\$\{\w+:\?\}", value) for _, value in secrets)
+    assert all(re.fullmatch(r"\$\{\w+:\?\}", value) for value in secrets.values())
     assert "development" not in PRODUCTION
 
 

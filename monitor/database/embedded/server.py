@@ -26,7 +26,10 @@ STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 
 class EmbeddedPostgres:
-    """PostgreSQL as a child of this process, reachable through a Unix socket only."""
+    """PostgreSQL as a child of this process, reachable through a Unix socket only.
+
+    `restarts` counts how often `ensure_running` had to start it again.
+    """
 
     def __init__(self, directory: Path, *, watchdog: bool = sys.platform != "linux") -> None:
         self.directory = directory.resolve()
@@ -36,6 +39,7 @@ class EmbeddedPostgres:
         self.port = 5432
         self.user = "postgres"
         self.database = "postgres"
+        self.restarts = 0
         self._pid_file = self.data / "postmaster.pid"
         self._with_watchdog = watchdog
         self._account: privileges.SystemUser | None = None
@@ -91,6 +95,7 @@ class EmbeddedPostgres:
         if self._child is None or self._child.poll() is not None:
             with self._explained():
                 self._launch()
+            self.restarts += 1
             return
         with contextlib.suppress(FileNotFoundError):
             if self.log.stat().st_size > LOG_MAX_BYTES:

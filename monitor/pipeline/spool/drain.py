@@ -30,7 +30,7 @@ class SpoolDrain:
 
     `probe` returns once PostgreSQL is usable, or raises Unavailable. `publish` is called with what
     was stored. While `active`, PostgreSQL counts as unavailable (`reason` says why), and
-    consumers spool events without trying it.
+    consumers spool events without trying it. `drained` counts the items that were stored.
     """
 
     name = "spool_drain"
@@ -55,6 +55,7 @@ class SpoolDrain:
         self._remind_at = 0.0
         self.active = False
         self.reason = ""
+        self.drained = 0
 
     async def start(self) -> None:
         self._job.start()
@@ -164,4 +165,5 @@ class SpoolDrain:
         await self._spool.remove(entries)
         for receipt in filter(None, result.receipts):
             self._ledger.add(receipt)
+        self.drained += entries.items
         self._publish(result.stored)

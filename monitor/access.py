@@ -1,0 +1,34 @@
+"""Who may come in, by the settings: authentication, rate limits and web origins."""
+
+from monitor.auth.authentication import Authenticator
+from monitor.auth.jupyterhub import JupyterHubClient
+from monitor.auth.keyring import Keyring
+from monitor.auth.limits import Limiter, rates_for
+from monitor.auth.origins import Origins
+from monitor.auth.revocations import Revocations
+from monitor.auth.tokens import Tokens, Trust
+from monitor.settings import Settings
+
+
+def trust(settings: Settings) -> Trust:
+    return Trust(
+        secret=settings.jwt_secret,
+        jwks_url=settings.jwt_jwks_url,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        user_claim=settings.jwt_user_claim,
+        role_claim=settings.jwt_role_claim,
+    )
+
+
+def access(
+    settings: Settings, keyring: Keyring, revocations: Revocations
+) -> tuple[Authenticator, Limiter | None, Origins]:
+    """Authentication, rate limits and the check of web origins, built from the settings."""
+    tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
+    hub = JupyterHubClient(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
+    known_hub = hub if settings.jupyterhub_api_url else None
+    authenticator = Authenticator(keyring, revocations, tokens, known_hub)
+    is_private = authenticator.is_open and not settings.is_exposed
+    limiter = None if is_private else Limiter(rates_for(settings.minute_events))
+    return authenticator, limiter, Origins(settings.backend_cors_origins, is_private)

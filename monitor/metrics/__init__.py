@@ -1,0 +1,1 @@
+"""`GET /metrics`: what an operator watches, in Prometheus' text format or OpenMetrics."""
