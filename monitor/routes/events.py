@@ -127,7 +127,7 @@ async def decode_body(
     Raises InvalidBody if it isn't a JSON array, and TooLarge for too many items.
     """
     received_at = datetime.now(UTC)
-    source = source_of(scope["call"].principal, scope, received_at)
+    source = source_of(scope["call"], scope, received_at)
     decoding = (body, received_at, intake.max_events, dialects, source, intake.bodies.max_bytes)
     if len(body) > THREAD_THRESHOLD_BYTES:
         return await run_in_threadpool(decode, *decoding)
