@@ -151,9 +151,9 @@ class Components:
         runner = HandlerRunner(self._handlers, pool, handler_pool, dead_letters)
         messages = Messages(self.gate.authenticator.is_open)
         publish = Publisher(self.hub, messages, runner, influx).publish
-        sink = PostgresSink(
-            pool, IdCache(_CACHED_IDS), spool.replica, influx is not None, self._handlers
-        )
+        ids = IdCache(_CACHED_IDS)
+        self.shares.add(ids.new.students, ids.new.sessions)
+        sink = PostgresSink(pool, ids, spool.replica, influx is not None, self._handlers)
         store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
         schema = Schema(pool)
         drain = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
