@@ -107,7 +107,7 @@ class Components:
         self.access_report = AccessReport(self.database)
         self.refusal_log = RefusalLog(self.database)
         access = _access(settings, self.keyring, self.revocations)
-        self.gate = Gate(*access, self.access_report)
+        self.gate = Gate(*access, self.access_report, self.refusal_log.note)
         self.shares = SharesReport()
         self.shares.add(self.queue, self.keyring.usage.refusals)
         self.shares.add(self.hub.commands, self.hub.replays.turns)
