@@ -65,6 +65,7 @@ def create_app(
     unread = unread_answers()
     components.shares.add(bodies.held, bodies.gunzips, unread)
     components.shares.add(event_bodies.held, event_bodies.gunzips, event_bodies.large)
+    components.shares.add(event_bodies.decodings)
     intake = events.Intake(
         queue=components.queue,
         bodies=event_bodies,
