@@ -39,6 +39,6 @@ class SlowHub:
                 "name": TEACHER,
                 "admin": False,
                 "groups": ["instructors"],
-                "scopes": ["access:services"],
+                "scopes": [f"access:servers!user={TEACHER}"],
             }
         )
