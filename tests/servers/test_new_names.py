@@ -1,6 +1,9 @@
 """Bounds on the new students and sessions of a caller: who invents names pays for them alone."""
 
+from typing import Any
+
 import asyncpg
+import httpx
 import pytest
 
 from monitor.events.event import Event, Source
@@ -8,9 +11,16 @@ from monitor.pipeline import new_names
 from monitor.pipeline.new_names import DailyShare
 from tests.support.consumers import run_consumers
 from tests.support.factories import deadline_soon, make_event
+from tests.support.fixtures import replica_fixture
+from tests.support.lms import create, create_class
+from tests.support.replicas import Replica
 from tests.support.sinks import sink_on
+from tests.support.tokens import SECRET, bearer, client, token
 
 BOUND = 20
+ALLOWED = new_names.STUDENTS
+
+guarded = replica_fixture("module", JWT_SECRET=SECRET, MINUTE_EVENTS="1000000")
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +105,37 @@ def test_a_credential_has_twice_what_one_of_its_addresses_has() -> None:
     share.give_back(at[0])
     assert [share.take(at[2]), share.take(at[2])] == [True, False]
     assert share.take(Source(payer="a"))  # without the credential
+
+
+async def test_who_invents_names_meets_the_bound_alone(guarded: Replica) -> None:
+    async with client(guarded.url, token("sensei", "instructor")) as api:
+        class_id = (await create_class(api))["id"]
+        key = await create(api, "/ingest-keys", name="class", class_id=class_id)
+        await api.post(f"/classes/{class_id}/students", json=[{"user_id": "hanako"}])
+
+    async def post(address: str, *names: str) -> dict[str, Any]:
+        transport = httpx.AsyncHTTPTransport(local_address=address)
+        events = [{"eventType": "help", "userId": name, "sessionId": name} for name in names]
+        async with httpx.AsyncClient(transport=transport, timeout=60) as http:
+            url = f"{guarded.url}/api/v1/events"
+            answer = await http.post(url, json=events, params={"key": key["key"]})
+        assert answer.status_code == 202, answer.text
+        accepted: dict[str, Any] = answer.json()
+        return accepted
+
+    for first in range(0, ALLOWED, 1_000):
+        names = [f"n{number}" for number in range(first, first + 1_000)]
+        reasons = {each["reason"] for each in (await post("127.0.0.66", *names))["rejected"]}
+        assert reasons <= {"too_many_waiting"}  # by the class's policy
+    rejected = (await post("127.0.0.66", "one-more", "hanako"))["rejected"]
+    assert [(each["index"], each["reason"]) for each in rejected] == [(0, "too_many_students")]
+    assert (await post("127.0.0.2", "hanako"))["rejected"] == []
+    others = (await post("127.0.0.2", "taro"))["rejected"]
+    assert [each["reason"] for each in others] in ([], ["too_many_waiting"])
+    async with client(guarded.url, token("sensei", "instructor")) as api:
+        refusals = (await api.get(f"/classes/{class_id}/refusals")).json()["refusals"]
+    async with httpx.AsyncClient(headers=bearer(token("root", "admin"))) as http:
+        health = (await http.get(f"{guarded.url}/health")).json()
+    events = {each["reason"]: each["events"] for each in refusals}
+    assert events["too_many_students"] == 1
+    assert health["shares"]["refused"]["new students a day"] >= 1
