@@ -85,7 +85,7 @@ function sectionsOf({ refusals, never_heard: neverHeard, silent, shared_ids: sha
   return parts;
 }
 
-const UNPLACED = ["too_many_cells", "too_many_notebooks", "too_many_sessions"];
+const UNPLACED = new Set(["too_many_cells", "too_many_notebooks", "too_many_sessions"]);
 
 /**
  * What was kept out of the class, and what is stored in it in no cell, notebook or session.
@@ -94,7 +94,7 @@ const UNPLACED = ["too_many_cells", "too_many_notebooks", "too_many_sessions"];
  */
 function sorted(refusals) {
   /** @param {Refusal} refusal */
-  const isUnplaced = ({ reason }) => UNPLACED.includes(reason);
+  const isUnplaced = ({ reason }) => UNPLACED.has(reason);
   return {
     out: refusals.filter((each) => !isUnplaced(each)),
     unplaced: refusals.filter(isUnplaced),
