@@ -67,6 +67,7 @@ def create_app(
     unread = unread_answers()
     components.shares.add(bodies.held, bodies.gunzips, unread)
     components.shares.add(event_bodies.held, event_bodies.gunzips, event_bodies.large)
+    components.shares.add(event_bodies.decodings)
     intake = events.Intake(
         queue=components.queue,
         bodies=event_bodies,
@@ -81,7 +82,7 @@ def create_app(
     api.operations.append(metrics.operation(components.scrape))
     api.operations.extend(legacy.operations(prefix, intake))
     is_open = gate.authenticator.is_open
-    classes.declare(api, components.keyring.refresh)
+    classes.declare(api, components.keyring.reload)
     for rosters in (enrolment, grades):
         rosters.declare(api, is_open=is_open)
     for routes in (students, notebooks, assignments):
@@ -93,14 +94,14 @@ def create_app(
     submissions.declare(api, components.hub.publish, components.workers)
     notices.declare(api, components.hub.publish)
     help_queue.declare(api, components.hub.publish, is_open=is_open)
-    ingest_keys.declare(api, components.keyring.refresh)
-    student_tokens.declare(api, components.keyring.refresh)
+    ingest_keys.declare(api, components.keyring.reload)
+    student_tokens.declare(api, components.keyring.reload)
     token_revocations.declare(api, components.revocations.refresh)
     joining.declare(api, is_open)
     for correcting in (withdrawals, corrections):
         correcting.declare(api, components.withdrawing.wake)
-    invites.declare(api, components.keyring.refresh)
-    demo.declare(api, components.keyring.refresh)
+    invites.declare(api, components.keyring.reload)
+    demo.declare(api, components.keyring.reload)
     audit.declare(api)
     live.declare(api, components.hub)
     rejected.declare(api, components.replay)

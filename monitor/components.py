@@ -108,7 +108,7 @@ class Components:
         self.access_report = AccessReport(self.database)
         self.refusal_log = RefusalLog(self.database)
         entrance = access(settings, self.keyring, self.revocations)
-        self.gate = Gate(*entrance, self.access_report)
+        self.gate = Gate(*entrance, self.access_report, self.refusal_log.note)
         self.shares = SharesReport()
         self.shares.add(self.queue, self.keyring.usage.refusals)
         self.shares.add(self.hub.commands, self.hub.replays.turns)
@@ -154,9 +154,9 @@ class Components:
         messages = Messages(self.gate.authenticator.is_open)
         publisher = Publisher(self.hub, messages, runner, influx)
         publish = publisher.publish
-        sink = PostgresSink(
-            pool, IdCache(_CACHED_IDS), spool.replica, influx is not None, self._handlers
-        )
+        ids = IdCache(_CACHED_IDS)
+        self.shares.add(ids.new.students, ids.new.sessions)
+        sink = PostgresSink(pool, ids, spool.replica, influx is not None, self._handlers)
         store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
         schema = Schema(pool)
         drain = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)

@@ -63,9 +63,9 @@ class Share:
         self._forget(caller)
 
     @contextmanager
-    def hold(self, caller: str, amount: int = 1) -> Iterator[None]:
+    def hold(self, caller: str, amount: int = 1, *, each: int | None = None) -> Iterator[None]:
         """Takes the amount for the block. Raises as `take` does."""
-        self.take(caller, amount)
+        self.take(caller, amount, each=each)
         try:
             yield
         finally:

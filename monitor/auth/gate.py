@@ -23,7 +23,8 @@ Guard = Callable[..., list[Middleware]]  # `Gate.guard`
 class Gate:
     """Decides who may make which request. Without a limiter nothing is counted.
 
-    What it refuses of a class's keys it puts into the report.
+    What it refuses of a class's keys it puts into the report. `note_refusal` is called with the
+    scope of each socket that is refused, or one of whose commands is, and the reason.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Gate:
         limiter: Limiter | None,
         origins: Origins,
         report: AccessReport,
+        note_refusal: Callable[[Scope, str], None],
     ) -> None:
         self.authenticator = authenticator
         self.limiter = limiter
         self.origins = origins
         self.report = report
+        self.note_refusal = note_refusal
 
     async def enter(self, scope: Scope, permission: Permission) -> None:
         """Puts the Call into `scope["call"]`.
@@ -148,7 +151,9 @@ class Guarded:
             await self._gate.enter(scope, self._permissions.get("WS", _REFUSED))
             with self._gate.socket(scope["call"]):
                 await self._app(scope, receive, send)
-        except MonitorError:  # raised before the socket is accepted: answered by HTTP's 403
+        except MonitorError as error:  # before the socket is accepted: answered by HTTP's 403
+            if isinstance(error, Forbidden):
+                self._gate.note_refusal(scope, str(error))
             await send({"type": "websocket.close"})
 
 

@@ -19,6 +19,7 @@ from monitor.tasks import Job
 
 _INTERVAL = 2.0  # seconds within which every replica knows of a change
 _MIN_INTERVAL = 0.5  # seconds between two look-ups for unknown keys
+_RELOAD_INTERVAL = 0.25  # seconds between two look-ups for changes made here
 _NONE_READ = -1  # less than any version
 
 
@@ -53,6 +54,7 @@ class Keyring:
         self._is_saved = False
         self._refreshed_at = -1e9
         self._refreshing = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None  # a look-up that has not begun
         self._job = Job("Looking up ingest keys", self._run, interval=_INTERVAL)
         self._tried = asyncio.Event()  # set after the first look-up, even a failed one
 
@@ -66,6 +68,8 @@ class Keyring:
     async def stop(self, deadline: float) -> None:
         """Writes what has not been written yet of the keys' usage."""
         await self._job.stop()
+        if self._next is not None:
+            self._next.cancel()
         with suppress(Unavailable):
             await self.refresh()
 
@@ -90,6 +94,23 @@ class Keyring:
         Raises OverLimit beyond the daily quota of the credential, or of the payer.
         """
         self.usage.count(caller, payer, events)
+
+    async def reload(self) -> None:
+        """Reads what was committed before, with one look-up for all who ask meanwhile.
+
+        Who changes keys in a loop waits, and costs the others no look-up each. Raises Unavailable.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._reload())
+        await asyncio.shield(self._next)
+
+    async def _reload(self) -> None:
+        wait = self._refreshed_at + _RELOAD_INTERVAL - asyncio.get_running_loop().time()
+        try:
+            await asyncio.sleep(wait)
+        finally:
+            self._next = None  # who asks from now on may have changed something later
+        await self.refresh()
 
     async def refresh(self) -> None:
         """Writes the usage, and reads the keys and tokens that have changed. Raises Unavailable."""

@@ -62,7 +62,7 @@ class RefusalLog:
         return self._job.health()
 
     def note(self, scope: Scope, reason: str) -> None:
-        """Notes that a call was refused with 403."""
+        """Notes that a call was refused with 403, or that a socket or its command was."""
         call: Call | None = scope.get("call")
         payer = call.payer if call else _OTHERS
         if payer not in self._callers and len(self._callers) >= _MAX_CALLERS:
@@ -74,7 +74,7 @@ class RefusalLog:
         template = getattr(route, "path", scope["path"])
         self._callers[payer] = Refusals(
             principal=call.principal if call else NOBODY,
-            operation=f"refused: {scope['method']} {template}",
+            operation=f"refused: {scope.get('method', 'WS')} {template}",
             path=scope["path"][:_MAX_PATH],
             reason=reason,
             began=time.monotonic(),

@@ -1,6 +1,7 @@
 """Decodes request bodies: strictly as a whole and, only if that fails, leniently item by item."""
 
 import re
+import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -21,6 +22,10 @@ from monitor.events.legacy import CellMonitorData, cell_to_event
 from monitor.events.metadata import Metadata, as_raw, merged
 
 T = TypeVar("T")
+
+LARGE_BODY = 512 * 1024  # bytes; a larger one is decoded in a thread, in small steps
+_STEP = 0.002  # seconds after which such a thread lets the others work
+_PAUSE = 0.0005  # seconds: with none, it would have the interpreter's lock again at once
 
 
 class Dialect(NamedTuple):
@@ -69,19 +74,21 @@ def decode(
     """The events of a JSON array, each item in one of the dialects, and the invalid items.
 
     `received_at` (UTC) is the time of receipt; `max_events` limits the number of items, which
-    `source` has sent. A body of more than `max_bytes` has one item only, and is cut. Raises
-    InvalidBody if the body is not a JSON array, TooLarge if it has too many items.
+    `source` has sent. A body of more than `max_bytes` has one item only, and is cut. One of more
+    than LARGE_BODY takes pauses: not on the event loop. Raises InvalidBody if the body is not a
+    JSON array, TooLarge if it has too many items.
     """
+    decode_items = _decode_in_steps if len(body) > LARGE_BODY else _decode
     try:
         if max_bytes is not None and len(body) > max_bytes:
             body = _cut(body, max_bytes, dialects)
         try:
-            return _decode(repair(body), received_at, max_events, dialects, source)
+            return decode_items(repair(body), received_at, max_events, dialects, source)
         except (msgspec.DecodeError, UnicodeDecodeError):
             plain = without_nan(in_utf8(body))
             if plain is body:
                 raise
-            return _decode(repair(plain), received_at, max_events, dialects, source)
+            return decode_items(repair(plain), received_at, max_events, dialects, source)
     except msgspec.ValidationError as error:
         _refuse(str(error).removesuffix(" - at `$`"), "type_error")
     except msgspec.DecodeError as error:
@@ -109,6 +116,37 @@ def _decode(
         except (msgspec.ValidationError, InvalidItem):
             continue
     return _decode_items(body, received_at, max_events, dialects, source)
+
+
+def _decode_in_steps(
+    body: bytes,
+    received_at: datetime,
+    max_events: int,
+    dialects: tuple[Dialect, ...],
+    source: Source,
+) -> Payload:
+    """The same, item by item: all at once would hold the interpreter's lock for 0.1 s and more."""
+    items = _items(body, max_events)
+    payload = Payload([], [])
+    since = time.perf_counter()
+    for index, raw in enumerate(items):
+        event = _strictly(raw, received_at, dialects, source)
+        _add(payload, event or _leniently(index, raw, received_at, dialects, source))
+        if time.perf_counter() - since > _STEP:
+            time.sleep(_PAUSE)
+            since = time.perf_counter()
+    return payload
+
+
+def _strictly(
+    raw: msgspec.Raw, received_at: datetime, dialects: tuple[Dialect, ...], source: Source
+) -> Event | None:
+    for dialect in dialects:
+        try:
+            return dialect.to_event(dialect.item.decode(raw), received_at, source)
+        except (msgspec.ValidationError, InvalidItem):
+            continue
+    return None
 
 
 def _cut(body: bytes, max_bytes: int, dialects: tuple[Dialect, ...]) -> bytes:
@@ -149,23 +187,37 @@ def _decode_items(
     dialects: tuple[Dialect, ...],
     source: Source,
 ) -> Payload:
-    events, rejected = [], []
+    payload = Payload([], [])
     for index, raw in enumerate(_items(body, max_events)):
-        try:
-            events.append(_decode_item(raw, received_at, dialects, source))
-        except InvalidItem as error:
-            text = bytes(raw).decode()
-            rejected.append(
-                Rejected(
-                    index=index,
-                    path=error.path,
-                    reason=error.reason,
-                    raw=text,
-                    received_at=received_at,
-                    source=source,
-                )
-            )
-    return Payload(events, rejected)
+        _add(payload, _leniently(index, raw, received_at, dialects, source))
+    return payload
+
+
+def _add(payload: Payload, item: Event | Rejected) -> None:
+    if isinstance(item, Event):
+        payload.events.append(item)
+    else:
+        payload.rejected.append(item)
+
+
+def _leniently(
+    index: int,
+    raw: msgspec.Raw,
+    received_at: datetime,
+    dialects: tuple[Dialect, ...],
+    source: Source,
+) -> Event | Rejected:
+    try:
+        return _decode_item(raw, received_at, dialects, source)
+    except InvalidItem as error:
+        return Rejected(
+            index=index,
+            path=error.path,
+            reason=error.reason,
+            raw=bytes(raw).decode(),
+            received_at=received_at,
+            source=source,
+        )
 
 
 def _decode_item(

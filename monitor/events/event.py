@@ -32,6 +32,8 @@ class Source(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     (`valid_until`, seconds since 1970; None: never, for JSON has no infinity). `class_id` is the
     class of a key, or the one that a student's token was issued for. `class_code` is the class that
     the URL names, `sent_offset` the time of receipt minus the sender's `sentAt`, in microseconds.
+    `payer` stands for the sender's address where several may send with the credential, or where
+    there is none: opaque, and another one after each start of the server.
     """
 
     credential: str | None = None
@@ -42,6 +44,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     class_code: str | None = None
     sent_offset: int | None = None
     other_ids: tuple[str, ...] = ()
+    payer: str | None = None
 
 
 NO_SOURCE = Source()

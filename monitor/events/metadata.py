@@ -71,6 +71,12 @@ def merged(metadata: Metadata | None, others: Metadata) -> Metadata:
     return {**others, "metadata": as_raw(metadata)}
 
 
+def merged_json(metadata: str, others: Metadata) -> str:
+    """Metadata as an event has it, with others added."""
+    fields = msgspec.json.decode(metadata, type=Metadata)
+    return msgspec.json.encode(merged(fields, others)).decode()
+
+
 def as_raw(value: Any) -> msgspec.Raw:
     """The value encoded as a value of metadata."""
     return msgspec.Raw(msgspec.json.encode(value))

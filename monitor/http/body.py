@@ -64,7 +64,7 @@ class BodyReader:
         parts: list[bytes] = []
         size = held = 0
         call: Call = scope["call"]
-        payer, each = call.payer, max(self.max_bytes, int(self._max_held * call.part))
+        payer, each = call.payer, self._each(call)
         try:
             while True:
                 if message["type"] == "http.disconnect":
@@ -85,6 +85,10 @@ class BodyReader:
         finally:
             if held:
                 self.held.give_back(payer, held)
+
+    def _each(self, call: Call) -> int:
+        """The most bytes that the call's payer may hold."""
+        return max(self.max_bytes, int(self._max_held * call.part))
 
     def _check_type(self, scope: Scope, sent: str, media_type: str) -> None:
         """Raises Unsupported: bodies of another type than the one wanted are not read."""

@@ -1,15 +1,21 @@
 """Reads bodies of events: also as text, as pages send them, and larger ones of one event."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.types import Scope
 
+from monitor.auth.call import Call
 from monitor.auth.origins import Origins
 from monitor.errors import TooLarge
 from monitor.http.body import BodyReader
-from monitor.shares import Share
+from monitor.shares import Share, Turns
 
 _TEXT = "text/plain"
 _LARGE = 3  # times `max_bytes`, the most that a body of one event may have
 _MAX_LARGE = 2  # bodies of more than `max_bytes` in memory, of all callers
+_MAX_DECODINGS = 2  # in threads at the same time: they share one lock of the interpreter
+_MAX_WAITING = 64  # large bodies of one caller; a class's key may stand for many students
 _HOLDER = "large body of"  # the key in the scope: its caller
 
 
@@ -27,7 +33,21 @@ class EventBodies(BodyReader):
         super().__init__(max_bytes, max_held)
         self.max_large_bytes = _LARGE * max_bytes
         self._origins = None if "*" in origins else Origins(origins, loopback_only=False)
+        self.decodings = Turns(
+            "large bodies to decode", at_once=_MAX_DECODINGS, each=_MAX_WAITING, each_at_once=1
+        )
         self.large = Share(f"bodies of more than {max_bytes} bytes", each=1, total=_MAX_LARGE)
+
+    @asynccontextmanager
+    async def decoding(self, call: Call, size: int) -> AsyncIterator[None]:
+        """Waits for the turn to decode a body of `size` bytes, which counts as held meanwhile.
+
+        One that is larger than `max_bytes` counts by `large`. Raises OverLimit and Unavailable.
+        """
+        held = size if size <= self.max_bytes else 0
+        with self.held.hold(call.payer, held, each=self._each(call)):
+            async with self.decodings.turn(call.payer):
+                yield
 
     def release(self, scope: Scope) -> None:
         """Makes room for other large bodies, once this call's is decoded, or was not read."""

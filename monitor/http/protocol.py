@@ -8,9 +8,9 @@ import termios
 from contextlib import suppress
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from monitor.http.corked import CorkedTransport
+from monitor.http.pipelining import PipeliningProtocol
 
 _LEAST_READ = 512 * 1024  # bytes; slower readers would hold an answer for half an hour
 _MAX_PARTS = 1_000  # of bodies, in one read of some 256 KiB: each costs as much as a call
@@ -40,12 +40,11 @@ class _Trailers(list[tuple[bytes, bytes]]):
         pass
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(PipeliningProtocol):
     """Serves a connection, and the WebSocket that it may become, through a CorkedTransport.
 
     A request's head has at most `max_head_bytes`. The server calls `expire` at intervals, which
-    closes connections whose clients keep it waiting. While requests wait for the answer to another
-    one of the same connection, no more are read.
+    closes connections whose clients keep it waiting.
 
     A request to upgrade to anything but a WebSocket, such as `h2c`, is served as if it didn't ask
     (RFC 9110, 7.8). The parser takes what follows its head for the other protocol: so the head is
@@ -63,7 +62,11 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        self._chunk, self._has_ended, self._parts = len(data), False, 0
+        self._parts = 0
+        super().data_received(data)
+
+    def parse(self, data: bytes) -> None:
+        self._chunk, self._has_ended = len(data), False
         self._unset_keepalive_if_required()
         try:
             self._parse(data)
@@ -144,11 +147,6 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._request_since, self._has_ended = None, True
         super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.pipeline:  # uvicorn would read on while requests wait
-            self.flow.pause_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Does nothing if the connection has been answered and is closing already."""

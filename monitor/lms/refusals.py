@@ -11,7 +11,8 @@ from monitor.lms.classes import CLASSES
 
 # `removed`: of somebody who was taken off the roster; these events are stored, in no class.
 # `too_many_cells` and `too_many_notebooks`: a student named more in this class than is kept apart;
-# these events are stored in it, in no cell or no notebook.
+# these events are stored in it, in no cell or no notebook. `too_many_sessions`: likewise in a day,
+# in no session. `too_many_students`: of more new ones than may be named in a day; not stored.
 Reason = Literal[
     "not_on_roster",
     "too_many_waiting",
@@ -20,6 +21,8 @@ Reason = Literal[
     "over_limit",
     "too_many_cells",
     "too_many_notebooks",
+    "too_many_sessions",
+    "too_many_students",
 ]
 
 _MAX_DAYS = 30  # that refusals and shared ids are kept after their last time

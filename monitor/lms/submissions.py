@@ -191,7 +191,7 @@ async def grade(
 ) -> SubmissionOutcome:
     """Raises NotFound, and Invalid if anything but the grade would change."""
     await connection.execute(_LOCK_SUBMISSION, submission_id)  # of two equal grades one is new
-    before = await SUBMISSIONS.get(connection, submission_id)
+    before = await SUMMARIES.get(connection, submission_id)  # the content is read once, below
     changes = _grading(values(body), before)
     if any(changes.get(name, old) != old for name, old in _grade_of(before).items()):
         is_graded = changes.get("grade", before.grade) is not None
@@ -205,7 +205,7 @@ def _text(content: msgspec.Raw | UnsetType) -> str | None:
     return None if content is UNSET else str(memoryview(content), "utf-8")
 
 
-def _grading(changes: dict[str, Any], before: AssignmentSubmissionResponse) -> dict[str, Any]:
+def _grading(changes: dict[str, Any], before: AssignmentSubmission) -> dict[str, Any]:
     """The changes without the fields that never change. Raises Invalid if one would."""
     if "notebook_content" in changes:
         raise Invalid("notebook_content", "A submission can't be changed: submit it again")
@@ -215,7 +215,7 @@ def _grading(changes: dict[str, Any], before: AssignmentSubmissionResponse) -> d
     return changes
 
 
-def _grade_of(submission: AssignmentSubmissionResponse) -> dict[str, Any]:
+def _grade_of(submission: AssignmentSubmission) -> dict[str, Any]:
     return {"grade": submission.grade, "feedback": submission.feedback}
 
 

@@ -5,6 +5,7 @@ import asyncpg
 from monitor.database.columns import columns
 from monitor.events.event import Event
 from monitor.pipeline.class_choice import Place
+from monitor.pipeline.new_names import NewNames
 from monitor.pipeline.senders import Sender, SenderKey, find_senders
 
 CellKey = tuple[int, str]  # an alias, and the cell's name
@@ -24,6 +25,7 @@ class IdCache:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self.new = NewNames()
         self.forget()
 
     def forget(self) -> None:
@@ -48,19 +50,65 @@ class IdCache:
         self.forget()
         return True
 
-    async def students(self, connection: asyncpg.Connection, events: list[Event]) -> list[int]:
-        """The ids of the events' students."""
+    async def students(
+        self, connection: asyncpg.Connection, events: list[Event]
+    ) -> list[int | None]:
+        """The ids of the events' students; None for a new one beyond the bound."""
         ids = self._students
-        if missing := {event.student for event in events if event.student not in ids}:
-            rows = await connection.fetch(_UPSERT_STUDENTS, sorted(missing))
-            ids.update((row["user_id"], row["id"]) for row in rows)
-        return [ids[event.student] for event in events]
+        if missing := [event for event in events if event.student not in ids]:
+            taken = self.new.take_students(missing)
+            added: set[str] = set()
+            try:
+                names = sorted({event.student for event in missing})
+                rows = await connection.fetch(_UPSERT_STUDENTS, names, list(taken))
+                ids.update((row["user_id"], row["id"]) for row in rows)
+                added = {row["user_id"] for row in rows if row["is_new"]}
+            finally:
+                for name in taken.keys() - added:
+                    self.new.students.give_back(taken[name])
+        return [ids.get(event.student) for event in events]
 
     async def senders(
         self, connection: asyncpg.Connection, events: list[Event], places: list[Place]
     ) -> list[Sender]:
-        """The events' senders, their clocks judged by all of the events."""
-        return await find_senders(connection, self._senders, events, places)
+        """The events' senders, their clocks judged by all of the events.
+
+        A new session beyond the bound is moved to its event's metadata.
+        """
+        taken = await self._bound_sessions(connection, events, places)
+        memory, added = self._senders, set[SenderKey]()
+        try:
+            senders = await find_senders(connection, memory, events, places)
+            added = {key for key in taken if memory[key].is_new}
+        finally:
+            for key in taken.keys() - added:
+                self.new.give_back_session(taken[key])
+        return senders
+
+    async def _bound_sessions(
+        self, connection: asyncpg.Connection, events: list[Event], places: list[Place]
+    ) -> dict[SenderKey, Event]:
+        """The senders that may be new sessions, each with an event."""
+        taken: dict[SenderKey, Event] = {}
+        over: list[tuple[Event, Place]] = []
+        refused: set[SenderKey] = set()
+        for event, place in zip(events, places, strict=True):
+            key = (place.student, event.session or "", event.source.credential or "")
+            if not event.session or key in self._senders or key in taken:
+                continue
+            if key not in refused and self.new.take_session(event):
+                taken[key] = event
+            else:
+                refused.add(key)
+                over.append((event, place))
+        if over:
+            pairs = sorted({key[:2] for key in refused})
+            rows = await connection.fetch(_SELECT_SESSIONS, *columns(pairs, 2))
+            known = {(row["student_id"], row["session_id"]) for row in rows}
+            for event, place in over:
+                if (place.student, event.session) not in known:
+                    self.new.leave_session_out(event, place)
+        return taken
 
     async def ensure_states(self, connection: asyncpg.Connection, places: list[Place]) -> None:
         """Adds the missing states of these students and classes."""
@@ -105,11 +153,23 @@ class IdCache:
             cells[row["alias_id"], row["cell_id"]] = row["id"]
 
 
+# Those of $1 that exist or may be added, which are $2.
 _UPSERT_STUDENTS = """
     INSERT INTO students (user_id, has_events)
-    SELECT user_id, true FROM unnest($1::text[]) AS user_id
+    SELECT user_id, true FROM unnest($1::text[]) AS named (user_id)
+    WHERE user_id = ANY ($2::text[])
+        OR (SELECT id FROM students AS s WHERE s.user_id = named.user_id OFFSET 0) IS NOT NULL
     ON CONFLICT (user_id) DO UPDATE SET has_events = true
-    RETURNING COALESCE(merged_into, id) AS id, user_id
+    RETURNING COALESCE(merged_into, id) AS id, user_id, xmax = 0 AS is_new
+"""
+
+_SELECT_SESSIONS = """
+    SELECT s.student_id, s.session_id
+    FROM unnest($1::bigint[], $2::text[]) AS t (student_id, session_id)
+    CROSS JOIN LATERAL (
+        SELECT student_id, session_id FROM sessions
+        WHERE student_id = t.student_id AND session_id = t.session_id OFFSET 0
+    ) AS s
 """
 
 # A class or student that is being deleted keeps its events out: the state is missing then.

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from monitor.events.event import Event, Source
-from monitor.pipeline import first_receipts
+from monitor.pipeline import first_receipts, new_names
 from monitor.pipeline.class_choice import Place
 from monitor.pipeline.id_cache import CellKey, IdCache, Row
 from monitor.pipeline.rosters import Refusal, RosterCache, Version, over_limit
@@ -112,7 +112,7 @@ class Resolver:
             positions=positions,
             refused=refused,
             version=version,
-            refusals=refusals + unnamed,
+            refusals=refusals + unnamed + self._ids.new.take_refusals(),
         )
 
     def _look_up(self, events: list[Event], now: datetime) -> tuple[list[_Known | None], list[int]]:
@@ -149,8 +149,9 @@ class Resolver:
         """Finds what is not known, and fills it in; by position, why a class refuses an event."""
         memory = self._known
         unknown = _with_same_sender(events, unknown)
+        unknown, students, over = await self._students(connection, events, unknown)
         chosen = [events[position] for position in unknown]
-        students = await self._ids.students(connection, chosen)
+        unnamed = new_names.of_students(events[position] for position in over)
         rosters = self._rosters
         judged = await rosters.judged(connection, students)
         await first_receipts.judge(connection, chosen, students, now, judged)
@@ -165,7 +166,20 @@ class Resolver:
             found[unknown[position]] = known
             if rosters.is_lasting(event, place) and place.student not in judged:
                 memory[event.student, event.session, id(event.source)] = known
-        return {unknown[position]: reason for position, reason in refused.items()}, refusals
+        over |= {unknown[position]: reason for position, reason in refused.items()}
+        return over, refusals + unnamed
+
+    async def _students(
+        self, connection: asyncpg.Connection, events: list[Event], chosen: list[int]
+    ) -> tuple[list[int], list[int], dict[int, str]]:
+        """The chosen positions whose students have ids, the ids, and why the others have none."""
+        ids = await self._ids.students(connection, [events[position] for position in chosen])
+        over = [position for position, each in zip(chosen, ids, strict=True) if each is None]
+        positions = [
+            position for position, each in zip(chosen, ids, strict=True) if each is not None
+        ]
+        students = [each for each in ids if each is not None]
+        return positions, students, dict.fromkeys(over, new_names.TOO_MANY_STUDENTS)
 
     async def _resolve(
         self, connection: asyncpg.Connection, events: list[Event], known: list[_Known]

@@ -12,7 +12,7 @@ import msgspec
 
 from monitor.database.members import MAX_ERRORS_IN_A_ROW
 from monitor.events.event import Event
-from monitor.events.metadata import merged
+from monitor.events.metadata import as_raw, merged_json
 from monitor.events.types import (
     ACTIONS,
     CELL_EXECUTIONS,
@@ -98,9 +98,7 @@ def _metadata(event: Event, without_column: dict[str, str]) -> str:
     kept = {name: value for name, value in fields.items() if value not in (None, False)}
     if not kept:
         return event.metadata
-    metadata = msgspec.json.decode(event.metadata, type=dict[str, msgspec.Raw])
-    others = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in kept.items()}
-    return msgspec.json.encode(merged(metadata, others)).decode()
+    return merged_json(event.metadata, {name: as_raw(value) for name, value in kept.items()})
 
 
 class StateDelta(msgspec.Struct, omit_defaults=True):

@@ -21,12 +21,25 @@ class Sender:
 
     `offset` is that of the clock in microseconds. Events whose delay lies between `from_delay` and
     `to_delay` leave the clock as it is. `previous` is the latest event that this process has seen.
+    `is_new` says whether the session's row was added for it.
     """
 
-    __slots__ = ("clock", "from_delay", "id", "offset", "previous", "start_time", "to_delay")
+    __slots__ = (
+        "clock",
+        "from_delay",
+        "id",
+        "is_new",
+        "offset",
+        "previous",
+        "start_time",
+        "to_delay",
+    )
 
-    def __init__(self, row_id: int, start_time: datetime, clock: SenderClock) -> None:
+    def __init__(
+        self, row_id: int, start_time: datetime, clock: SenderClock, *, is_new: bool
+    ) -> None:
         self.id = row_id
+        self.is_new = is_new
         self.start_time = start_time
         self.previous: tuple[datetime, datetime] | None = None  # claimed, received
         self.set(clock)
@@ -135,7 +148,9 @@ async def _upsert_senders(
     }
     for key, session_id in zip(keys, ids, strict=True):
         known, clock = senders.get(key), clocks.get((session_id, key[2]), SenderClock())
-        senders[key] = sender = Sender(session_id, sessions[key[:2]]["start_time"], clock)
+        session = sessions[key[:2]]
+        sender = Sender(session_id, session["start_time"], clock, is_new=session["is_new"])
+        senders[key] = sender
         sender.previous = known.previous if known else None
 
 
@@ -165,7 +180,7 @@ _UPSERT_SESSIONS = """
     GROUP BY student_id, session_id ORDER BY student_id, session_id COLLATE "C"
     ON CONFLICT (student_id, session_id)
     DO UPDATE SET start_time = LEAST(s.start_time, EXCLUDED.start_time)
-    RETURNING id, student_id, session_id, start_time
+    RETURNING id, student_id, session_id, start_time, xmax = 0 AS is_new
 """
 
 _SELECT_CLOCKS = """

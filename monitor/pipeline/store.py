@@ -31,7 +31,7 @@ from monitor.database.dead_letters import DeadLetters
 from monitor.database.pool import MISCONFIGURED_ERRORS, UNAVAILABLE_ERRORS
 from monitor.errors import RowRefused, Unavailable
 from monitor.events.dialects import as_json
-from monitor.events.event import Event, Payload, Rejected
+from monitor.events.event import NO_SOURCE, Event, Payload, Rejected
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.queue import Receipt
 
@@ -207,11 +207,18 @@ class Store:
 
 
 def source_of(payload: Payload) -> str:
-    """Who is isolated with a payload that is slow: its credential or, without one, its student."""
+    """Who is isolated with a payload that is slow: its credential, at one address if it is shared.
+
+    Without a credential that is the student, or the address where no item is an event.
+    """
     if not payload.events:
-        return ""
+        source = payload.rejected[0].source if payload.rejected else NO_SOURCE
+        return f"{source.credential or ''} at {source.payer or ''}"
     event = payload.events[0]
-    return event.source.credential or f"student {event.student}"
+    source = event.source
+    if source.credential is None:
+        return f"student {event.student}"
+    return f"{source.credential} at {source.payer or ''}"
 
 
 def _heaviest_last(batch: Sequence[Payload], part: Iterable[int]) -> tuple[list[int], list[int]]:

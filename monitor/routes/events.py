@@ -22,11 +22,11 @@ from monitor.errors import (
     Unavailable,
     Unsupported,
 )
-from monitor.events.decoding import EVENT_DIALECTS, Dialect, decode
+from monitor.events.decoding import EVENT_DIALECTS, LARGE_BODY, Dialect, decode
 from monitor.events.dialects import EventData
 from monitor.events.event import Payload
 from monitor.http.answers import Answer, errors
-from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BrokenGzip
+from monitor.http.body import JSON, BrokenGzip
 from monitor.http.event_bodies import EventBodies
 from monitor.http.operations import Operation
 from monitor.pipeline.queue import EventQueue, Receipt
@@ -127,15 +127,18 @@ def operation(prefix: str, intake: Intake) -> Operation:
 async def decode_body(
     intake: Intake, body: bytes, scope: Scope, dialects: tuple[Dialect, ...] = EVENT_DIALECTS
 ) -> Payload:
-    """The items of a body received now by a call; a large one is decoded in a thread.
+    """The items of a body received now by a call; a large one is decoded in a thread, in turn.
 
-    Raises InvalidBody if it isn't a JSON array, and TooLarge for too many items.
+    Raises InvalidBody if it isn't a JSON array, TooLarge for too many items, and OverLimit or
+    Unavailable where too much waits to be decoded.
     """
     received_at = datetime.now(UTC)
-    source = source_of(scope["call"].principal, scope, received_at)
+    call: Call = scope["call"]
+    source = source_of(call, scope, received_at)
     decoding = (body, received_at, intake.max_events, dialects, source, intake.bodies.max_bytes)
-    if len(body) > THREAD_THRESHOLD_BYTES:
-        return await run_in_threadpool(decode, *decoding)
+    if len(body) > LARGE_BODY:
+        async with intake.bodies.decoding(call, len(body)):
+            return await run_in_threadpool(decode, *decoding)
     return decode(*decoding)
 
 

@@ -197,6 +197,8 @@ class LiveSocket:
             if replay:
                 await self._replay(replay)
         except (Forbidden, Unavailable) as error:
+            if isinstance(error, Forbidden):
+                self._gate.note_refusal(self._socket.scope, str(error))
             self._reply("error", Error.of(error))
 
     async def _do(

@@ -65,6 +65,7 @@ export const JOINING_TEXTS = {
     "Old address, whose key has ended; send these students the link again",
     "古い送信先（キーが無効）。招待リンクをもう一度案内してください",
   ],
+  reason_too_many_students: ["More new IDs in a day than a school has", "1 日の新しい学籍番号が多すぎる"],
   reason_over_limit: ["More than the limits allow", "送信量の上限を超えた"],
   silent: [
     "{0} student on the roster was never heard|{0} students on the roster were never heard",

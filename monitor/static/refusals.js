@@ -85,14 +85,16 @@ function sectionsOf({ refusals, never_heard: neverHeard, silent, shared_ids: sha
   return parts;
 }
 
+const UNPLACED = new Set(["too_many_cells", "too_many_notebooks", "too_many_sessions"]);
+
 /**
- * What was kept out of the class, and what is stored in it in no cell or no notebook.
+ * What was kept out of the class, and what is stored in it in no cell, notebook or session.
  *
  * @param {Refusal[]} refusals
  */
 function sorted(refusals) {
   /** @param {Refusal} refusal */
-  const isUnplaced = ({ reason }) => reason.startsWith("too_many_") && reason !== "too_many_waiting";
+  const isUnplaced = ({ reason }) => UNPLACED.has(reason);
   return {
     out: refusals.filter((each) => !isUnplaced(each)),
     unplaced: refusals.filter(isUnplaced),

@@ -46,7 +46,9 @@ export interface Refusal {
     | "ended_key"
     | "over_limit"
     | "too_many_cells"
-    | "too_many_notebooks";
+    | "too_many_notebooks"
+    | "too_many_sessions"
+    | "too_many_students";
   events: number;
   senders: number;
   is_more: boolean;

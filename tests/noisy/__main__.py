@@ -1,11 +1,17 @@
-"""`python -m tests.noisy [--seconds S] [--row ROW]… [--list]`: a class beside each attacker."""
+"""`python -m tests.noisy [--seconds S] [--row ROW]… [--list]`: a class beside each attacker.
+
+With `--update docs/security.md` the figures of each row are put into the table there at once, so
+that a run that was interrupted goes on with `--row` where it ended.
+"""
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from tests.noisy.rows import ROWS
+from tests.noisy.table import NOBODY, figures, update
 from tests.noisy.trial import Result, play, postgres
 
 SECONDS = 30.0
@@ -32,13 +38,6 @@ def row(what: str, result: Result, over: list[str]) -> str:
     )
 
 
-def documented(what: str, result: Result) -> str:
-    """The row as docs/security.md has it."""
-    times = (result.post, result.live, result.watched.slowest)
-    cells = (what, *(f"{1000 * each:.0f} ms" for each in times))
-    return f"| {' | '.join(cells)} | {result.watched.memory / 1e6:.0f} MB |"
-
-
 def notes(name: str, result: Result, over: list[str], *, verbose: bool) -> Iterable[str]:
     """What is wrong, and if it is asked for what the attacker was answered."""
     yield from (f"  {name}: {each}" for each in over)
@@ -51,23 +50,24 @@ def describe(amounts: dict[str, int] | dict[str, float], template: str) -> str:
     return ", ".join(template.format(amount, what) for what, amount in sorted(amounts.items()))
 
 
-async def run(names: list[str], seconds: float, *, verbose: bool) -> bool:
-    """Whether all rows hold."""
+async def run(
+    names: list[str], seconds: float, *, verbose: bool, document: Path | None = None
+) -> bool:
+    """Whether all rows hold. Puts their figures into the document, too."""
     print(line(HEADINGS), line("-" * width for width in WIDTHS), sep="\n", flush=True)
     with postgres() as (server, directory):
         alone: Result | None = None
         all_hold = True
-        table = []
         for name in ("", *names):
             result = await play(server, directory, name, seconds)
             over = result.verdict(alone)
             alone = alone or result
             all_hold &= not over
-            what = ROWS[name].what if name else "nobody"
-            table.append(documented(what, result))
+            what = ROWS[name].what if name else NOBODY
+            if document:
+                update(document, what, figures(result, over))
             print(row(what, result, over), flush=True)
             print(*notes(name or "alone", result, over, verbose=verbose), sep="\n", flush=True)
-    print("For docs/security.md:", *table, sep="\n")
     return all_hold
 
 
@@ -78,12 +78,16 @@ def main() -> int:
     parser.add_argument("--row", action="append", choices=ROWS, metavar="ROW", help="only this one")
     parser.add_argument("--list", action="store_true", help="the rows' names")
     parser.add_argument("--verbose", action="store_true", help="what the attackers were answered")
+    parser.add_argument(
+        "--update", type=Path, metavar="FILE", help="puts the figures into the table of this file"
+    )
     arguments = parser.parse_args()
     if arguments.list:
         print(*(f"{name.ljust(18)} {each.what}" for name, each in ROWS.items()), sep="\n")
         return 0
     names = arguments.row or list(ROWS)
-    return 0 if asyncio.run(run(names, arguments.seconds, verbose=arguments.verbose)) else 1
+    holds = run(names, arguments.seconds, verbose=arguments.verbose, document=arguments.update)
+    return 0 if asyncio.run(holds) else 1
 
 
 if __name__ == "__main__":

@@ -33,5 +33,12 @@ class SlowHub:
         await asyncio.sleep(DELAY)
         if not request.headers["Authorization"].startswith(f"token {GOOD}"):
             return web.json_response({"message": "Missing or invalid credentials"}, status=403)
-        user = {"kind": "user", "name": TEACHER, "admin": False, "groups": ["instructors"]}
-        return web.json_response(user)
+        return web.json_response(
+            {
+                "kind": "user",
+                "name": TEACHER,
+                "admin": False,
+                "groups": ["instructors"],
+                "scopes": [f"access:servers!user={TEACHER}"],
+            }
+        )

@@ -1,13 +1,15 @@
 """The audit log: who was enrolled, by file and by key, and what was refused."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
+from websockets.asyncio.client import connect
 
 from tests.support.lms import unique
 from tests.support.replicas import Replica
-from tests.support.tokens import client, token
+from tests.support.tokens import client, subprotocols, token
 from tests.support.waiting import eventually
 
 
@@ -87,3 +89,26 @@ async def test_it_has_what_was_refused_once_a_minute_and_caller(guarded_school: 
     assert "No access" in entry["detail"]["reason"]
     await asyncio.sleep(1.5)
     assert len(await logged()) == 1
+
+
+async def test_it_has_refused_subscriptions_once_a_minute_and_caller(
+    guarded_school: Replica,
+) -> None:
+    class_id = await make_class(guarded_school, unique("sensei"))
+    curious = unique("curious")
+    url = f"ws://127.0.0.1:{guarded_school.port}/ws"
+    async with connect(url, subprotocols=subprotocols(token(curious)), proxy=None) as socket:
+        for _ in range(5):
+            for action in ("subscribe", "presence"):
+                await socket.send(json.dumps({"action": action, "channels": [f"class:{class_id}"]}))
+        while "forbidden" not in str(await asyncio.wait_for(socket.recv(), 10)):
+            pass
+
+    async def logged() -> list[dict[str, Any]]:
+        return await entries_of(guarded_school, curious)
+
+    (entry,) = await eventually(
+        logged, lambda entries: entries and entries[0]["detail"]["left_out"] == 9
+    )
+    assert (entry["operation"], entry["path"]) == ("refused: WS /ws", "/ws")
+    assert f"class:{class_id}" in entry["detail"]["reason"]

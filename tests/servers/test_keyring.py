@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from monitor.auth import keyring as keyring_module
 from monitor.auth import keys, student_tokens
 from monitor.auth.keyring import Keyring
 from monitor.auth.keys import IngestKeyCreate
@@ -194,3 +195,30 @@ async def test_a_token_has_a_quota_and_its_last_day(
     await pool.execute("UPDATE student_token_usage SET day = day - 1")
     other = Keyring(database, tmp_path / "other.json", 10)
     other.count(token, token.key, 10)
+
+
+async def test_changes_in_a_loop_are_read_together(database: Database, tmp_path: Path) -> None:
+    keyring = Keyring(database, tmp_path / "ingest-keys.json", 10)
+    await keyring.start()
+    reads = 0
+    read = keyring._read_changed
+
+    async def counted() -> None:
+        nonlocal reads
+        reads += 1
+        await read()
+
+    keyring._read_changed = counted  # type: ignore[method-assign]
+
+    async def change() -> None:
+        for _ in range(5):
+            key = await create_key(database)
+            await keyring.reload()
+            assert (await keyring.principal(key)).role == "key"  # at once
+
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(change() for _ in range(8)))
+    elapsed = asyncio.get_running_loop().time() - began
+    assert reads <= 1 + elapsed / keyring_module._RELOAD_INTERVAL + elapsed / 2  # of the job
+    assert reads < 20
+    await keyring.stop(deadline_soon())

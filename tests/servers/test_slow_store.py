@@ -17,7 +17,8 @@ from tests.support.postgres import Address
 from tests.support.sinks import sink_on
 from tests.support.waiting import eventually
 
-SLOW, OTHER = Source(credential="key 1"), Source(credential="key 2")
+SLOW, OTHER = Source(credential="key 1", payer="a"), Source(credential="key 2")
+CLASSMATE = Source(credential="key 1", payer="b")
 
 # As an operator may have made one: what says `slow` takes 100 ms each.
 TRIGGER = """
@@ -36,9 +37,10 @@ def events(count: int, source: Source, **fields: Any) -> list[Event]:
     return [make_event(source=source, student=student, session="s", **fields) for _ in range(count)]
 
 
-async def test_a_slow_source_spools_nobody_elses_events(pool: asyncpg.Pool) -> None:
+@pytest.mark.parametrize("other", [OTHER, CLASSMATE])
+async def test_a_slow_source_spools_nobody_elses_events(pool: asyncpg.Pool, other: Source) -> None:
     await pool.execute(TRIGGER)
-    slow, others = events(40, SLOW, code="slow"), [events(1, OTHER) for _ in range(5)]
+    slow, others = events(40, SLOW, code="slow"), [events(1, other) for _ in range(5)]
     async with run_consumers(pool, timeout=1.0) as server:
         receipts = await asyncio.gather(server.put(*slow), *(server.put(*each) for each in others))
         assert receipts[0].spooled == len(slow)
@@ -49,7 +51,7 @@ async def test_a_slow_source_spools_nobody_elses_events(pool: asyncpg.Pool) -> N
         await asyncio.sleep(0.05)
         for _ in range(5):
             async with asyncio.timeout(0.5):
-                assert (await server.put(*events(1, OTHER))).stored == 1
+                assert (await server.put(*events(1, other))).stored == 1
         assert not waiting.done()
         assert (await waiting).spooled == len(later)
         await eventually(lambda: not server.spool.events, within=60)

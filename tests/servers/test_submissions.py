@@ -8,9 +8,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from monitor.lms import submissions
+from monitor.lms.submissions import AssignmentSubmissionUpdate
 from tests.support.lms import create, create_assignment, create_student, error_location
 from tests.support.replicas import Listener, Replica
 
@@ -370,6 +373,31 @@ async def test_a_hand_in_is_sent_to_the_teachers_and_the_student(
         for listener in (teacher, student_socket):
             assert (await graded(listener))["data"]["submissionId"] == submission["id"]
         assert await other.silent()
+
+
+async def test_a_grade_reads_the_content_once(api: httpx.AsyncClient, pool: asyncpg.Pool) -> None:
+    submission_id = await pool.fetchval(
+        """WITH c AS (
+            INSERT INTO classes (class_code, name) VALUES ('c', 'c') RETURNING id
+        ), n AS (
+            INSERT INTO notebooks (path, name) VALUES ('n', 'n') RETURNING id
+        ), a AS (
+            INSERT INTO class_assignments (class_id, notebook_id, title)
+            SELECT c.id, n.id, 'a' FROM c, n RETURNING id
+        ), s AS (
+            INSERT INTO students (user_id) VALUES ('s') RETURNING id
+        )
+        INSERT INTO assignment_submissions
+            (assignment_id, student_id, attempt, notebook_content, late)
+        SELECT a.id, s.id, 1, '{}', false FROM a, s RETURNING id"""
+    )
+    queries: list[str] = []
+    async with pool.acquire() as connection, connection.transaction():
+        with connection.query_logger(lambda record: queries.append(record.query)):
+            body = AssignmentSubmissionUpdate(grade=1.0)
+            outcome = await submissions.grade(connection, submission_id, body)
+    assert outcome.submission.notebook_content
+    assert len([each for each in queries if "notebook_content" in each]) == 1
 
 
 async def test_a_grade_tells_when(api: httpx.AsyncClient) -> None:

@@ -128,3 +128,33 @@ async def test_trailers_are_dropped_unlike_in_plain_uvicorn() -> None:
     assert trailer not in await headers_after_body(HttpProtocol)
     # Once this fails, uvicorn has changed how it treats trailers: see whether _Trailers can go.
     assert trailer in await headers_after_body(HttpToolsProtocol)
+
+
+async def test_many_requests_of_one_read_are_parsed_as_they_are_answered() -> None:
+    waiting: list[int] = []
+    protocols: list[HttpProtocol] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        waiting.append(len(protocols[0].pipeline))
+        await receive()  # would let uvicorn read on
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    config = uvicorn.Config(app, log_config=None, access_log=False)
+    config.load()
+    loop = asyncio.get_running_loop()
+
+    def connected() -> asyncio.Protocol:
+        protocols.append(HttpProtocol(config=config, server_state=ServerState(), app_state={}))
+        return protocols[0]
+
+    tiny = b"GET / HTTP/1.1\r\n\r\n" * 10_000
+    large = b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + b"\n" * 100_000
+    last = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
+    async with await loop.create_server(connected, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(tiny + large + last)
+        answers = await asyncio.wait_for(reader.read(), 60)
+        writer.close()
+    assert answers.count(b"HTTP/1.1 204 ") == 10_002
+    assert max(waiting) < 300
