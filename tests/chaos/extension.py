@@ -8,11 +8,12 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
-STUDENTS = 12
+from tests.chaos.rosters import STUDENTS, classes_of
+
 TIMEOUT = 8.0  # seconds
 PAUSES = (0.0, 0.5, 1.0, 2.0)  # seconds before a try
 
@@ -37,11 +38,22 @@ POISON: tuple[EventFields, ...] = (
 )
 
 
+class Place(NamedTuple):
+    """Where an event belongs; class "" is none."""
+
+    student: str
+    class_code: str
+    session: str
+    notebook: str
+    cell: str
+
+
 class Journal:
-    """The events acknowledged, and the valid ones that were refused."""
+    """The places of the valid events posted, which were acknowledged, and which were refused."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
+        self.places: dict[uuid.UUID, Place] = {}
         self.acknowledged: set[uuid.UUID] = set()
         self.refused: list[str] = []
         self.gave_up = 0
@@ -110,21 +122,34 @@ class Lesson:
             groups = [[url] for url in self._urls] if self._everywhere else [self._urls]
             notebooks = [Extension(http, urls, self.journal) for urls in groups]
             for number in range(STUDENTS):
-                tasks.create_task(self._work(f"{self.journal.prefix}-{number}", notebooks))
+                tasks.create_task(self._work(number, notebooks))
             try:
                 yield
             finally:
                 self._over.set()
 
-    async def _work(self, student: str, notebooks: list[Extension]) -> None:
+    async def _work(self, number: int, notebooks: list[Extension]) -> None:
+        student = f"{self.journal.prefix}-{number}"
         while not self._over.is_set():
-            events = [event(student) for _ in range(random.choice((1, 1, 1, 1, 20)))]
+            events = [self._event(student, number) for _ in range(random.choice((1, 1, 1, 1, 20)))]
             bad: set[int] = set()
             if self._poison and random.random() < 0.3:
-                events.insert(place := random.randint(0, len(events)), poisonous(student))
-                bad.add(place)
+                index = random.randint(0, len(events))
+                events.insert(index, self._event(student, number) | random.choice(POISON))
+                bad.add(index)
             await asyncio.gather(*(each.send(*events, bad=bad) for each in notebooks))
             await asyncio.sleep(random.uniform(0.02, 0.1))
+
+    def _event(self, student: str, number: int) -> EventFields:
+        """An event whose place is in the journal; a student of two classes says in which it is."""
+        fields = event(student)
+        classes = classes_of(self.journal.prefix, number)
+        class_code = random.choice(classes or [""])
+        if len(classes) > 1:
+            fields["classCode"] = class_code
+        names = (fields[name] for name in ("sessionId", "notebookPath", "cellId"))
+        self.journal.places[uuid.UUID(fields["eventId"])] = Place(student, class_code, *names)
+        return fields
 
 
 def encoded(events: Sequence[EventFields]) -> bytes:
@@ -149,7 +174,3 @@ def event(student: str) -> EventFields:
     if random.random() < 0.9:
         fields["eventTime"] = datetime.now(UTC).isoformat(timespec="milliseconds")
     return fields
-
-
-def poisonous(student: str) -> EventFields:
-    return event(student) | random.choice(POISON)
