@@ -5,14 +5,11 @@ import io
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import aiohttp
-
-from tests.chaos.rosters import STUDENTS, classes_of
 
 TIMEOUT = 8.0  # seconds
 PAUSES = (0.0, 0.5, 1.0, 2.0)  # seconds before a try
@@ -97,59 +94,6 @@ class Extension:
         async with self._http.post(url, data=io.BytesIO(events), headers=headers) as answer:
             body = await answer.read()
             return answer.status, json.loads(body) if answer.status < 500 else None
-
-
-class Lesson:
-    """A class at work: students who run cells until the lesson ends.
-
-    `poison` mixes bad events among the good; `everywhere` sends each event to all the servers at
-    the same time.
-    """
-
-    def __init__(
-        self, urls: list[str], prefix: str, poison: bool = False, everywhere: bool = False
-    ) -> None:
-        self._urls = urls
-        self._poison = poison
-        self._everywhere = everywhere
-        self._over = asyncio.Event()
-        self.journal = Journal(prefix)
-
-    @asynccontextmanager
-    async def going_on(self) -> AsyncIterator[None]:
-        timeout = aiohttp.ClientTimeout(TIMEOUT)
-        async with aiohttp.ClientSession(timeout=timeout) as http, asyncio.TaskGroup() as tasks:
-            groups = [[url] for url in self._urls] if self._everywhere else [self._urls]
-            notebooks = [Extension(http, urls, self.journal) for urls in groups]
-            for number in range(STUDENTS):
-                tasks.create_task(self._work(number, notebooks))
-            try:
-                yield
-            finally:
-                self._over.set()
-
-    async def _work(self, number: int, notebooks: list[Extension]) -> None:
-        student = f"{self.journal.prefix}-{number}"
-        while not self._over.is_set():
-            events = [self._event(student, number) for _ in range(random.choice((1, 1, 1, 1, 20)))]
-            bad: set[int] = set()
-            if self._poison and random.random() < 0.3:
-                index = random.randint(0, len(events))
-                events.insert(index, self._event(student, number) | random.choice(POISON))
-                bad.add(index)
-            await asyncio.gather(*(each.send(*events, bad=bad) for each in notebooks))
-            await asyncio.sleep(random.uniform(0.02, 0.1))
-
-    def _event(self, student: str, number: int) -> EventFields:
-        """An event whose place is in the journal; a student of two classes says in which it is."""
-        fields = event(student)
-        classes = classes_of(self.journal.prefix, number)
-        class_code = random.choice(classes or [""])
-        if len(classes) > 1:
-            fields["classCode"] = class_code
-        names = (fields[name] for name in ("sessionId", "notebookPath", "cellId"))
-        self.journal.places[uuid.UUID(fields["eventId"])] = Place(student, class_code, *names)
-        return fields
 
 
 def encoded(events: Sequence[EventFields]) -> bytes:

@@ -1,13 +1,7 @@
-"""The classes of a lesson: a third of its students are in none, a third in one, a third in two."""
+"""The rosters of a lesson's classes."""
 
+from tests.chaos.lesson import STUDENTS, classes_of
 from tests.chaos.site import Site
-
-STUDENTS = 12
-
-
-def classes_of(prefix: str, number: int) -> list[str]:
-    """The codes of the classes of a lesson's student of that number."""
-    return [f"{prefix}-a", f"{prefix}-b"][: number % 3]
 
 
 async def enrol(site: Site, prefix: str) -> None:

@@ -5,13 +5,13 @@ import random
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
 
-from tests.chaos.extension import Lesson
 from tests.chaos.faults import FAULTS
+from tests.chaos.lesson import Lesson
 from tests.chaos.reckoning import Reckoning, reckon
 from tests.chaos.results import Results
 from tests.chaos.rosters import enrol
@@ -49,7 +49,10 @@ def side_by_side(hands: Sequence[Hand], game: Game, jobs: int) -> Iterator[Round
             for future in as_completed(futures):
                 if error := future.exception():
                     failed = Reckoning(failure="".join(traceback.format_exception(error)))
-                    yield from ((name, failed) for name in futures[future].faults)
+                    for name in futures[future].faults:
+                        if game.results:
+                            game.results.add(name, game.outage, failed)
+                        yield name, failed
                 else:
                     yield from future.result()
         finally:
@@ -91,15 +94,16 @@ async def _try(site: Site, name: str, outage: float) -> Reckoning:
 async def play(site: Site, name: str, outage: float) -> Reckoning:
     """A round in which the fault of that name happens, for at most about `outage` seconds."""
     fault = FAULTS[name]
-    lesson = Lesson(site.urls, f"r{next(_numbers)}", fault.poison, fault.everywhere)
+    site.lesson = lesson = Lesson(site.urls, f"r{next(_numbers)}", fault.habits)
     await enrol(site, lesson.journal.prefix)
     async with lesson.going_on():
         await asyncio.sleep(random.uniform(0.2, 1))
-        try:
-            await fault.harm(site, outage)
-        finally:
-            await site.restore()
-        await asyncio.sleep(0.3)
+        async with lesson.paused() if fault.in_break else nullcontext():
+            try:
+                await fault.harm(site, outage)
+            finally:
+                await site.restore()
+        await asyncio.sleep(1 if fault.in_break else 0.3)
     return await reckon(site, lesson.journal)
 
 

@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from monitor.database.embedded.server import EmbeddedPostgres
+from tests.chaos.lesson import Lesson
 from tests.chaos.network import Network
 from tests.chaos.proxy import InfluxProxy
 from tests.support.replicas import Replica
@@ -38,6 +39,7 @@ class Site:
         self.proxy: InfluxProxy
         self.network: Network
         self.replicas: list[Replica] = []
+        self.lesson: Lesson  # the present one
 
     @property
     def urls(self) -> list[str]:

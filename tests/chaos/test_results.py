@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos import reckoning
 from tests.chaos import results as module
-from tests.chaos.extension import Lesson
+from tests.chaos.lesson import Lesson
 from tests.chaos.reckoning import Reckoning, reckon
 from tests.chaos.results import Results
 from tests.chaos.rosters import enrol

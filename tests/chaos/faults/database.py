@@ -1,0 +1,115 @@
+"""What happens to PostgreSQL and the network to it."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+
+import asyncpg
+import psutil
+
+from tests.chaos.faults.disks import fill
+from tests.chaos.site import Site, mount, unmount
+
+
+async def kill_postgres(site: Site, outage: float) -> None:
+    await site.kill_postgres()
+    await asyncio.sleep(random.uniform(0, outage))
+    await site.start_postgres()
+
+
+async def kill_postgres_for(site: Site, seconds: float) -> None:
+    await site.kill_postgres()
+    await asyncio.sleep(seconds)
+    await site.start_postgres()
+
+
+async def hang_postgres(site: Site, outage: float) -> None:
+    processes = site.postgres_processes()
+    for process in processes:
+        send_signal(process, signal.SIGSTOP)
+    await asyncio.sleep(random.uniform(1, max(4, outage)))
+    for process in processes:
+        send_signal(process, signal.SIGCONT)
+
+
+async def network_drops(site: Site, outage: float) -> None:
+    """Connections to PostgreSQL are lost, and neither end notices."""
+    site.network.drop()
+    await asyncio.sleep(random.uniform(1, max(5, outage)))
+    site.network.dropping = False
+
+
+async def no_connections(site: Site, outage: float) -> None:
+    """All of PostgreSQL's connections are in use, by others."""
+    taken: list[asyncpg.Connection] = []
+    ending = time.monotonic() + random.uniform(1, max(2, outage))
+    try:
+        while time.monotonic() < ending:
+            try:
+                taken.append(await site.connect(server_settings={"application_name": "others"}))
+                await taken[0].execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'cell-monitor'"
+                )
+            except (asyncpg.PostgresError, OSError):
+                await asyncio.sleep(0.05)
+    finally:
+        for connection in taken:
+            connection.terminate()
+
+
+async def read_only(site: Site, outage: float) -> None:
+    await site.execute(
+        "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
+    )
+    await asyncio.sleep(random.uniform(0.5, max(1, outage)))
+    await site.execute(
+        "SET default_transaction_read_only = off",
+        "ALTER SYSTEM RESET default_transaction_read_only",
+        "SELECT pg_reload_conf()",
+    )
+
+
+async def database_disk_full(site: Site, outage: float) -> None:
+    """The events' tables move to a disk of a few megabytes, which fills up; then it is enlarged."""
+    disk = site.directory / "tablespace"
+    disk.mkdir(exist_ok=True)
+    mount(disk, 64)
+    try:
+        owner = site.postgres.data.stat()
+        os.chown(disk, owner.st_uid, owner.st_gid)
+        await site.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+        tables = await _partitions(site)
+        await site.execute(*(f"ALTER TABLE {name} SET TABLESPACE small" for name in tables))
+        (disk / "filler").write_bytes(b"")
+        fill(disk / "filler")
+        await asyncio.sleep(random.uniform(1, max(2, outage)))
+        (disk / "filler").unlink()
+        await asyncio.sleep(0.5)
+        await site.execute(
+            *(f"ALTER TABLE {name} SET TABLESPACE pg_default" for name in tables),
+            "DROP TABLESPACE small",
+        )
+    finally:
+        unmount(disk)
+
+
+async def _partitions(site: Site) -> list[str]:
+    connection = await site.connect()
+    try:
+        rows = await connection.fetch(
+            "SELECT inhrelid::regclass::text AS name FROM pg_inherits"
+            " JOIN pg_class ON pg_class.oid = inhrelid WHERE relkind = 'r'"
+            " AND relname LIKE '%' || to_char(now(), 'YYYY_MM')"
+        )
+        return [row["name"] for row in rows]
+    finally:
+        await connection.close()
+
+
+def send_signal(process: psutil.Process, signum: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signum)
