@@ -26,13 +26,15 @@ class Habits:
     """How the students of a lesson work.
 
     `poison` mixes bad events among the good; `everywhere` sends each event to all the servers at
-    the same time; `upgrading` clients ask for HTTP/2; all events happened `age` ago.
+    the same time; `upgrading` clients ask for HTTP/2; all events happened `age` ago; a fifth of the
+    requests have `most` events, the others one.
     """
 
     poison: bool = False
     everywhere: bool = False
     upgrading: bool = False
     age: timedelta = timedelta(0)
+    most: int = 20
 
 
 USUAL = Habits()
@@ -104,7 +106,8 @@ class Lesson:
 
     async def _send_some(self, number: int, clients: list[Extension]) -> None:
         journal = self.journal
-        events = [self._event(number, journal) for _ in range(random.choice((1, 1, 1, 1, 20)))]
+        count = random.choice((1, 1, 1, 1, self._habits.most))
+        events = [self._event(number, journal) for _ in range(count)]
         bad: set[int] = set()
         if self._habits.poison and random.random() < 0.3:
             index = random.randint(0, len(events))

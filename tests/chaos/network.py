@@ -11,7 +11,7 @@ class Network:
     """Forwards to a Unix socket until it drops everything, which neither end notices."""
 
     def __init__(self, socket: str) -> None:
-        self._socket = socket
+        self.target = socket  # of new connections
         self._age = 0  # connections of an earlier age are dead, and their ends don't know
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_far: list[asyncio.StreamWriter] = []
@@ -47,7 +47,7 @@ class Network:
             with suppress(OSError, asyncio.CancelledError):
                 if self.dropping:
                     await asyncio.Future()
-                far, to_far = await asyncio.open_unix_connection(self._socket)
+                far, to_far = await asyncio.open_unix_connection(self.target)
                 writers.append(to_far)
                 self._to_far.append(to_far)
                 await asyncio.gather(self._pump(reader, to_far, age), self._pump(far, writer, age))

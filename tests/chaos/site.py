@@ -41,6 +41,16 @@ class Site:
         self.replicas: list[Replica] = []
         self.lesson: Lesson  # the present one
 
+    def new_directory(self, name: str) -> Path:
+        """One below the site's, of a name that was not used before."""
+        directory = self.directory / f"{name}-{len(list(self.directory.glob(f'{name}-*')))}"
+        return _create(directory)
+
+    def replace_postgres(self, postgres: EmbeddedPostgres) -> None:
+        """From now on the servers' connections lead to this PostgreSQL, which is running."""
+        self.postgres = postgres
+        self.network.target = socket_of(postgres)
+
     @property
     def urls(self) -> list[str]:
         return [replica.events_url for replica in self.replicas]
@@ -122,12 +132,12 @@ async def site() -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(temporary_directory("chaos-"))
         postgres = stack.enter_context(EmbeddedPostgres(directory / "postgres", watchdog=True))
+        stack.callback(lambda: here.postgres.stop())
         redis = stack.enter_context(RedisServer(_create(directory / "redis")))
         here = Site(directory, postgres, redis)
         here.influx = stack.enter_context(InfluxServer(_create(directory / "influx")))
         here.proxy = await stack.enter_async_context(InfluxProxy(here.influx.url))
-        socket = f"{postgres.host}/.s.PGSQL.{postgres.port}"
-        here.network = await stack.enter_async_context(Network(socket))
+        here.network = await stack.enter_async_context(Network(socket_of(postgres)))
         await here.execute(
             *(f"ALTER SYSTEM SET {name} = {value}" for name, value in POSTGRES_SETTINGS.items())
         )
@@ -144,6 +154,11 @@ async def site() -> AsyncIterator[Site]:
             stack.push_async_callback(here.stop, replica)
             await here.start(replica)
         yield here
+
+
+def socket_of(postgres: EmbeddedPostgres) -> str:
+    """The path of its Unix socket."""
+    return f"{postgres.host}/.s.PGSQL.{postgres.port}"
 
 
 def can_mount() -> bool:

@@ -75,6 +75,8 @@ NO_CHROMIUM = (
     "Or name Chromium or Chrome: TEST_CHROMIUM=/path/to/program"
 )
 
+NO_FAKETIME = "No libfaketime for the tests: Debian and Ubuntu: apt-get install libfaketime."
+
 NO_NODE = (
     "The Node.js that comes with Playwright does not run here: it needs libatomic. "
     "Debian and Ubuntu: apt-get install libatomic1"
@@ -96,6 +98,15 @@ def find_redis() -> str:
     return debian("redis-server", "usr/bin/redis-server", NO_REDIS)
 
 
+def find_strict_redis() -> list[str]:
+    """The PATH's Redis, or Debian's: one that keeps to client-output-buffer-limit."""
+    if path := _installed("redis-server"):
+        return [path]
+    if path := _installed("redis-check-rdb"):  # the same program, by another name
+        return ["/bin/bash", "-c", 'exec -a redis-server "$0" "$@"', path]
+    return [debian("redis-server", "usr/bin/redis-server", NO_REDIS)]
+
+
 def find_influxd() -> str:
     """The PATH's influxd, or Debian's."""
     return _installed("influxd") or debian("influxdb", "usr/bin/influxd", NO_INFLUXDB)
@@ -104,6 +115,15 @@ def find_influxd() -> str:
 def find_haproxy() -> str:
     """The PATH's haproxy, or Debian's."""
     return _installed("haproxy") or debian("haproxy", "usr/sbin/haproxy", NO_HAPROXY)
+
+
+def find_faketime() -> str:
+    """The path of libfaketime, which LD_PRELOAD loads: the system's, or Debian's."""
+    name = "lib/*/faketime/libfaketimeMT.so.1"
+    for path in Path("/usr").glob(name):
+        return str(path)
+    starter = Path(debian("libfaketime", "usr/bin/false", NO_FAKETIME))
+    return str(next((starter.parent / "usr").glob(name)))
 
 
 def find_chromium() -> str | None:

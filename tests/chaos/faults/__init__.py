@@ -1,11 +1,11 @@
 """Faults of a school's servers. When a fault returns, all of them run again."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
-from tests.chaos.faults import database, servers, spool, timeseries
+from tests.chaos.faults import database, going_back, live, servers, spool, timeseries
 from tests.chaos.lesson import USUAL, Habits
 from tests.chaos.site import Site, can_mount
 
@@ -22,12 +22,6 @@ class Fault:
     habits: Habits = USUAL
     in_break: bool = False
     slow: bool = False
-
-
-async def redis_down(site: Site, outage: float) -> None:
-    await asyncio.to_thread(site.redis.kill)
-    await asyncio.sleep(random.uniform(0, outage))
-    await asyncio.to_thread(site.redis.start)
 
 
 async def nothing(site: Site, outage: float) -> None:
@@ -50,7 +44,7 @@ FAULTS = {
     "InfluxDB is slow": Fault(timeseries.influx_slow),
     "InfluxDB answers 500": Fault(timeseries.influx_failing),
     "InfluxDB answers 400 on some lines": Fault(timeseries.influx_refusing),
-    "Redis is down": Fault(redis_down),
+    "Redis is down": Fault(live.redis_down),
     "the same events to two replicas": Fault(nothing, Habits(everywhere=True)),
     "the spool's bound is reached": Fault(spool.spool_bound),
     "the spool's disk is full": Fault(spool.spool_disk_full),
@@ -61,9 +55,25 @@ FAULTS = {
     "poison among good events": Fault(nothing, Habits(poison=True)),
     "clients ask for an upgrade to HTTP 2": Fault(nothing, Habits(upgrading=True)),
     "poison while PostgreSQL is away": Fault(database.kill_postgres, Habits(poison=True)),
+    "a dump is restored": Fault(going_back.dump_restored, in_break=True),
+    "a standby is promoted": Fault(going_back.standby_promoted, in_break=True),
+    "InfluxDB is down while old events come": Fault(
+        timeseries.influx_down_while_old_events_come,
+        Habits(age=timeseries.KEPT + timedelta(days=10), most=100),
+    ),
+    "statements may take only a while": Fault(
+        database.short_statement_timeout, Habits(most=500), slow=True
+    ),
+    "DATA_DIR's disk is full at the start": Fault(servers.start_on_full_disk),
+    "a server's clock is off by two days": Fault(servers.clock_off, Habits(everywhere=True)),
+    "Redis has small buffers": Fault(live.small_buffers, Habits(most=100)),
     "a replica never returns": Fault(timeseries.never_returns, slow=True),
 }
-NEEDS_MOUNT = {"PostgreSQL's disk is full", "the spool's disk is full"}
+NEEDS_MOUNT = {
+    "PostgreSQL's disk is full",
+    "the spool's disk is full",
+    "DATA_DIR's disk is full at the start",
+}
 
 
 def possible() -> list[str]:

@@ -13,6 +13,8 @@ import psutil
 from tests.chaos.faults.disks import fill
 from tests.chaos.site import Site, mount, unmount
 
+LEAST_TIMEOUT = 0.02  # seconds
+
 
 async def kill_postgres(site: Site, outage: float) -> None:
     await site.kill_postgres()
@@ -59,6 +61,49 @@ async def no_connections(site: Site, outage: float) -> None:
     finally:
         for connection in taken:
             connection.terminate()
+
+
+async def short_statement_timeout(site: Site, outage: float) -> None:
+    """What counting has to catch up with takes longer than the operator allows a statement."""
+    counting = await site.connect()
+    async with counting.transaction():
+        await counting.execute("SELECT pg_advisory_xact_lock(hashtext('cell-monitor progress'))")
+        await asyncio.sleep(random.uniform(3, max(5, outage)))
+        timeout = max(LEAST_TIMEOUT, await _time_to_count(counting) / 3)
+        await site.execute(
+            f"ALTER SYSTEM SET statement_timeout = '{timeout * 1000:.0f} ms'",
+            "SELECT pg_reload_conf()",
+            # What waits to count has no such limit yet.
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'advisory'",
+        )
+    present = await counting.fetchval("SELECT pg_current_xact_id()")
+    await counting.close()
+    await _counted(site, present)
+    await site.execute("ALTER SYSTEM RESET statement_timeout", "SELECT pg_reload_conf()")
+
+
+async def _time_to_count(connection: asyncpg.Connection) -> float:
+    """Seconds that the next run of counting takes."""
+    took = 0.0
+    for _ in range(2):  # the first one also makes its plan
+        transaction = connection.transaction()
+        await transaction.start()
+        began = time.monotonic()
+        await connection.execute("SELECT count_batches(200)")
+        took = time.monotonic() - began
+        await transaction.rollback()
+    return took
+
+
+async def _counted(site: Site, batch: int) -> None:
+    """Returns once the batches before that one are counted."""
+    connection = await site.connect(server_settings={"statement_timeout": "0"})
+    async with asyncio.timeout(60):
+        while await connection.fetchval(  # noqa: ASYNC110
+            "SELECT count(*) FROM outbox_counts WHERE batch < $1", batch
+        ):
+            await asyncio.sleep(0.2)
+    await connection.close()
 
 
 async def read_only(site: Site, outage: float) -> None:

@@ -9,8 +9,11 @@ from contextlib import suppress
 
 from websockets.asyncio.client import connect
 
-from tests.chaos.faults.database import send_signal
+from tests.chaos.faults.database import kill_postgres_for, send_signal
+from tests.chaos.faults.disks import fill
+from tests.chaos.faults.spool import spools_empty
 from tests.chaos.site import Site
+from tests.support.programs import find_faketime
 
 STOP_SECONDS = 12.0  # twice STOP_TIMEOUT, as README says, and some for the processors being busy
 
@@ -62,6 +65,30 @@ async def stop_server(site: Site, outage: float) -> None:
             half.close()
     assert took < STOP_SECONDS, f"stopping took {took:.1f} s"
     await site.start(replica)
+
+
+async def start_on_full_disk(site: Site, outage: float) -> None:
+    """PostgreSQL is well, and the disk of DATA_DIR is full when the server starts."""
+    replica = random.choice(site.replicas)
+    await site.stop(replica)
+    fill(site.data_dir(replica) / "filler")
+    await site.start(replica)
+    await asyncio.sleep(random.uniform(1, max(2, outage)))
+    (site.data_dir(replica) / "filler").unlink()
+
+
+async def clock_off(site: Site, outage: float) -> None:
+    """A server's clock is two days ahead or behind, also while it spools."""
+    replica = random.choice(site.replicas)
+    await site.stop(replica)
+    off = {"LD_PRELOAD": find_faketime(), "FAKETIME": random.choice(("+2d", "-2d"))}
+    await site.start(replica, **off, FAKETIME_DONT_FAKE_MONOTONIC="1")
+    await asyncio.sleep(random.uniform(1, max(2, outage)))
+    if random.random() < 0.5:
+        await kill_postgres_for(site, 1)
+        await spools_empty(site)
+    await site.stop(replica)
+    await site.start(replica, LD_PRELOAD="", FAKETIME="")
 
 
 async def stop_server_while_postgres_hangs(site: Site, outage: float) -> None:

@@ -16,7 +16,7 @@ async def spool_bound(site: Site, outage: float) -> None:
     """The spool's bound is reached while PostgreSQL is away."""
     async with _settings(site, SPOOL_MAX_BYTES=SMALL_SPOOL):
         await kill_postgres_for(site, max(2, outage / 2))
-        await _spools_empty(site)
+        await spools_empty(site)
 
 
 async def spool_disk_full(site: Site, outage: float) -> None:
@@ -46,7 +46,7 @@ async def _restart(site: Site, settings: dict[str, str]) -> None:
     await asyncio.gather(*(site.start(each, **settings) for each in site.replicas))
 
 
-async def _spools_empty(site: Site) -> None:
+async def spools_empty(site: Site) -> None:
     async with asyncio.timeout(30):
         while any(state["spool"]["events"] for state in await site.states()):  # noqa: ASYNC110
             await asyncio.sleep(0.1)

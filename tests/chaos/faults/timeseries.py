@@ -3,8 +3,14 @@
 import asyncio
 import random
 import signal
+from datetime import timedelta
 
-from tests.chaos.site import Site
+import httpx
+
+from tests.chaos.site import BUCKET, Site
+
+KEPT = timedelta(days=30)  # by InfluxDB
+RETENTION = f'ALTER RETENTION POLICY "autogen" ON "{BUCKET}" DURATION {KEPT.days}d'
 
 
 async def influx_down(site: Site, outage: float) -> None:
@@ -29,6 +35,15 @@ async def influx_refusing(site: Site, outage: float) -> None:
     site.proxy.refusing = True
     await asyncio.sleep(1)
     site.proxy.refusing = False
+
+
+async def influx_down_while_old_events_come(site: Site, outage: float) -> None:
+    """The events are older than what InfluxDB keeps: it refuses each of their points."""
+    async with httpx.AsyncClient() as client:
+        for statement in (f"CREATE DATABASE {BUCKET}", RETENTION):
+            query = {"q": statement}
+            (await client.post(f"{site.influx.url}/query", params=query)).raise_for_status()
+    await influx_down(site, max(outage, 3))
 
 
 async def never_returns(site: Site, outage: float) -> None:
