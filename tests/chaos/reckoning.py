@@ -109,7 +109,7 @@ async def _stored(site: Site, journal: Journal) -> list[Stored]:
     finally:
         await connection.close()
     return [
-        Stored(event_id, Place(student, *names), (student, _ns(at, event_id)))
+        Stored(event_id, Place(student, *names), (student, point_time(at, event_id)))
         for event_id, at, student, *names in rows
     ]
 
@@ -136,7 +136,7 @@ async def _points(site: Site, prefix: str) -> set[Point]:
     return points
 
 
-def _ns(at: datetime, event: uuid.UUID) -> int:
+def point_time(at: datetime, event: uuid.UUID) -> int:
     milliseconds = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     return milliseconds * 1_000_000 + event.int % 1_000_000
 
