@@ -15,7 +15,7 @@ from tests.chaos.lesson import Lesson
 from tests.chaos.reckoning import Reckoning, reckon
 from tests.chaos.results import Results
 from tests.chaos.rosters import enrol
-from tests.chaos.site import Site, site
+from tests.chaos.site import EmbeddedSite, Site, embedded_site, site
 from tests.support.paths import CACHE
 
 _numbers = count(1)
@@ -69,8 +69,12 @@ async def _play_faults(hand: Hand, game: Game) -> list[Round]:
     async with AsyncExitStack() as stack:
         here: Site | None = None
         for name in [name for name in hand.faults for _ in range(hand.rounds)]:
+            wanted = embedded_site if FAULTS[name].embedded else site
+            if here and isinstance(here, EmbeddedSite) != FAULTS[name].embedded:
+                here = None
+                await stack.aclose()
             if here is None:
-                here = await stack.enter_async_context(site())
+                here = await stack.enter_async_context(wanted())
             reckoning = await _try(here, name, game.outage)
             rounds.append((name, reckoning))
             if game.results:

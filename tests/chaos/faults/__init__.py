@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.chaos.faults import database, going_back, live, servers, spool, timeseries
+from tests.chaos.faults import database, embedded, going_back, live, servers, spool, timeseries
 from tests.chaos.lesson import USUAL, Habits
 from tests.chaos.site import Site, can_mount
 
@@ -14,13 +14,14 @@ from tests.chaos.site import Site, can_mount
 class Fault:
     """Harm that is done for about `outage` seconds, and how the students work meanwhile.
 
-    What is done `in_break` happens while no student works. What is `slow` to recover from is for
-    the long form alone.
+    `embedded` is what happens to a server with its own PostgreSQL. What is done `in_break` happens
+    while no student works. What is `slow` to recover from is for the long form alone.
     """
 
     harm: Callable[[Site, float], Awaitable[None]]
     habits: Habits = USUAL
     in_break: bool = False
+    embedded: bool = False
     slow: bool = False
 
 
@@ -67,12 +68,15 @@ FAULTS = {
     "DATA_DIR's disk is full at the start": Fault(servers.start_on_full_disk),
     "a server's clock is off by two days": Fault(servers.clock_off, Habits(everywhere=True)),
     "Redis has small buffers": Fault(live.small_buffers, Habits(most=100)),
+    "the embedded PostgreSQL dies on a full disk": Fault(embedded.die_on_full_disk, embedded=True),
+    "SIGTERM with an embedded PostgreSQL": Fault(embedded.stop, embedded=True),
     "a replica never returns": Fault(timeseries.never_returns, slow=True),
 }
 NEEDS_MOUNT = {
     "PostgreSQL's disk is full",
     "the spool's disk is full",
     "DATA_DIR's disk is full at the start",
+    "the embedded PostgreSQL dies on a full disk",
 }
 
 
