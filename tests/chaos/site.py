@@ -132,8 +132,12 @@ class Site:
 
     async def states(self) -> list[dict[str, Any]]:
         """The health of each replica."""
+        return [await self.health(replica) for replica in self.replicas]
+
+    async def health(self, replica: Replica) -> dict[str, Any]:
         async with httpx.AsyncClient(timeout=10) as client:
-            return [(await client.get(f"{each.url}/health")).json() for each in self.replicas]
+            health: dict[str, Any] = (await client.get(f"{replica.url}/health")).json()
+            return health
 
 
 class EmbeddedSite(Site):

@@ -49,6 +49,7 @@ FAULTS = {
     "the same events to two replicas": Fault(nothing, Habits(everywhere=True)),
     "the spool's bound is reached": Fault(spool.spool_bound),
     "the spool's disk is full": Fault(spool.spool_disk_full),
+    "a page of the spool is damaged": Fault(spool.page_damaged),
     "SIGTERM under load": Fault(servers.stop_server),
     "SIGTERM under load, without PostgreSQL": Fault(
         servers.stop_server_without_postgres, slow=True
@@ -64,6 +65,9 @@ FAULTS = {
     ),
     "statements may take only a while": Fault(
         database.short_statement_timeout, Habits(most=500), slow=True
+    ),
+    "the month of the events is detached": Fault(
+        database.month_detached, Habits(age=database.ARCHIVED)
     ),
     "DATA_DIR's disk is full at the start": Fault(servers.start_on_full_disk),
     "a server's clock is off by two days": Fault(servers.clock_off, Habits(everywhere=True)),

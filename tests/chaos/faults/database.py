@@ -6,14 +6,18 @@ import random
 import signal
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import psutil
 
+from monitor.database.partitions import month_of
 from tests.chaos.faults.disks import fill
 from tests.chaos.site import Site, mount, unmount
 
 LEAST_TIMEOUT = 0.02  # seconds
+ARCHIVED = timedelta(days=70)  # ago
+TABLES = ("cell_executions", "notebook_accesses", "events")
 
 
 async def kill_postgres(site: Site, outage: float) -> None:
@@ -104,6 +108,40 @@ async def _counted(site: Site, batch: int) -> None:
         ):
             await asyncio.sleep(0.2)
     await connection.close()
+
+
+async def month_detached(site: Site, outage: float) -> None:
+    """An operator archives the month in which the events happened, and brings it back later."""
+    month = month_of(datetime.now(UTC) - ARCHIVED)
+    partitions = {table: f"{table}_{month:%Y_%m}" for table in TABLES}
+    async with site.lesson.paused():  # its events are counted, and have their points
+        await _finished(site)
+        await site.execute(
+            *(f"ALTER TABLE {table} DETACH PARTITION {name}" for table, name in partitions.items())
+        )
+    await asyncio.sleep(random.uniform(1, max(2, outage)))
+    bounds = f"FOR VALUES FROM ('{month}') TO ('{month_of(month + timedelta(days=31))}')"
+    await site.execute(
+        *(
+            f"ALTER TABLE {table} ATTACH PARTITION {name} {bounds}"
+            for table, name in partitions.items()
+        )
+    )
+
+
+async def _finished(site: Site) -> None:
+    """Returns when the outboxes are empty."""
+    connection = await site.connect()
+    async with asyncio.timeout(30):
+        while not await connection.fetchval(_OUTBOXES_ARE_EMPTY):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    await connection.close()
+
+
+_OUTBOXES_ARE_EMPTY = """
+    SELECT NOT EXISTS (SELECT FROM outbox_counts) AND NOT EXISTS (SELECT FROM outbox_points)
+        AND NOT EXISTS (SELECT FROM outbox_recounts)
+"""
 
 
 async def read_only(site: Site, outage: float) -> None:
