@@ -97,10 +97,8 @@ def main() -> int:
     finished: dict[str, list[Reckoning]] = {}
     for name, reckoning in side_by_side(hands, game, arguments.jobs):
         finished.setdefault(name, []).append(reckoning)
-        if len(finished[name]) == lacking[name] or reckoning.failure:
-            print(
-                line(row(name, finished[name])), *complaints(finished[name]), sep="\n", flush=True
-            )
+        if len(finished[name]) == lacking[name] or not reckoning.kept:
+            print(line(row(name, finished[name])), *complaints([reckoning]), sep="\n", flush=True)
     everything = results.rounds()
     print("\nAll rounds in the file of results:", table(everything), sep="\n")
     kept = all(each.kept for rounds in everything.values() for each in rounds)

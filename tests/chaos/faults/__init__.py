@@ -49,7 +49,7 @@ FAULTS = {
     "the same events to two replicas": Fault(nothing, Habits(everywhere=True)),
     "the spool's bound is reached": Fault(spool.spool_bound),
     "the spool's disk is full": Fault(spool.spool_disk_full),
-    "a page of the spool is damaged": Fault(spool.page_damaged),
+    "a page of the spool is damaged": Fault(spool.page_damaged, slow=True),
     "SIGTERM under load": Fault(servers.stop_server),
     "SIGTERM under load, without PostgreSQL": Fault(
         servers.stop_server_without_postgres, slow=True
@@ -67,12 +67,14 @@ FAULTS = {
         database.short_statement_timeout, Habits(most=500), slow=True
     ),
     "the month of the events is detached": Fault(
-        database.month_detached, Habits(age=database.ARCHIVED)
+        database.month_detached, Habits(age=database.ARCHIVED), slow=True
     ),
     "DATA_DIR's disk is full at the start": Fault(servers.start_on_full_disk),
     "a server's clock is off by two days": Fault(servers.clock_off, Habits(everywhere=True)),
-    "Redis has small buffers": Fault(live.small_buffers, Habits(most=100)),
-    "the embedded PostgreSQL dies on a full disk": Fault(embedded.die_on_full_disk, embedded=True),
+    "Redis has small buffers": Fault(live.small_buffers, Habits(most=100), slow=True),
+    "the embedded PostgreSQL dies on a full disk": Fault(
+        embedded.die_on_full_disk, embedded=True, slow=True
+    ),
     "SIGTERM with an embedded PostgreSQL": Fault(embedded.stop, embedded=True),
     "a replica never returns": Fault(timeseries.never_returns, slow=True),
 }
