@@ -57,8 +57,8 @@ FAULTS = {
     "poison among good events": Fault(nothing, Habits(poison=True)),
     "clients ask for an upgrade to HTTP 2": Fault(nothing, Habits(upgrading=True)),
     "poison while PostgreSQL is away": Fault(database.kill_postgres, Habits(poison=True)),
-    "a dump is restored": Fault(going_back.dump_restored, in_break=True),
-    "a standby is promoted": Fault(going_back.standby_promoted, in_break=True),
+    "a dump is restored": Fault(going_back.dump_restored, in_break=True, slow=True),
+    "a standby is promoted": Fault(going_back.standby_promoted, in_break=True, slow=True),
     "InfluxDB is down while old events come": Fault(
         timeseries.influx_down_while_old_events_come,
         Habits(age=timeseries.KEPT + timedelta(days=10), most=100),
