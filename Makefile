@@ -7,7 +7,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-header --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	pyproject.toml
 
-.PHONY: help install run demo test test-fast test-available chaos noisy check fuzz bench screenshots lock wheel clean
+.PHONY: help install run demo test test-fast test-available chaos noisy check fuzz model bench screenshots lock wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ test-fast: $(VENV)/dev.stamp  ## the tests that need no server, in half a minute
 test-available: $(VENV)/dev.stamp  ## every test whose programs can be had here, and a list of the others
 	$(PYTHON) -m pytest --available $(ARGS)
 
-chaos: $(VENV)/dev.stamp  ## each fault twenty times, four at once; exit status 1 if an event is lost
+chaos: $(VENV)/dev.stamp  ## each fault twenty times, continued where it was interrupted; exit status 1 if an event is lost
 	$(PYTHON) -m tests.chaos $(ARGS)
 
 noisy: $(VENV)/dev.stamp  ## a class beside each attack by one student; exit status 1 if it costs the class too much
@@ -52,6 +52,9 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies, Doc
 fuzz: $(VENV)/dev.stamp  ## the long form of the noise tests: 100,000 inputs each
 	FUZZ_INPUTS=100000 $(PYTHON) -m pytest tests/servers/test_noise*.py \
 		--log-cli-level INFO --log-disable httpx
+
+model: $(VENV)/dev.stamp  ## ten thousand steps of the pipeline beside its model in plain Python
+	MODEL_STEPS=10000 $(PYTHON) -m pytest tests/model
 
 bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); results in bench/README.md
 	$(PYTHON) -m bench $(ARGS)

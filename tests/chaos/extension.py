@@ -5,14 +5,12 @@ import io
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
-STUDENTS = 12
 TIMEOUT = 8.0  # seconds
 PAUSES = (0.0, 0.5, 1.0, 2.0)  # seconds before a try
 
@@ -37,11 +35,22 @@ POISON: tuple[EventFields, ...] = (
 )
 
 
+class Place(NamedTuple):
+    """Where an event belongs; class "" is none."""
+
+    student: str
+    class_code: str
+    session: str
+    notebook: str
+    cell: str
+
+
 class Journal:
-    """The events acknowledged, and the valid ones that were refused."""
+    """The places of the valid events posted, which were acknowledged, and which were refused."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
+        self.places: dict[uuid.UUID, Place] = {}
         self.acknowledged: set[uuid.UUID] = set()
         self.refused: list[str] = []
         self.gave_up = 0
@@ -87,46 +96,6 @@ class Extension:
             return answer.status, json.loads(body) if answer.status < 500 else None
 
 
-class Lesson:
-    """A class at work: students who run cells until the lesson ends.
-
-    `poison` mixes bad events among the good; `everywhere` sends each event to all the servers at
-    the same time.
-    """
-
-    def __init__(
-        self, urls: list[str], prefix: str, poison: bool = False, everywhere: bool = False
-    ) -> None:
-        self._urls = urls
-        self._poison = poison
-        self._everywhere = everywhere
-        self._over = asyncio.Event()
-        self.journal = Journal(prefix)
-
-    @asynccontextmanager
-    async def going_on(self) -> AsyncIterator[None]:
-        timeout = aiohttp.ClientTimeout(TIMEOUT)
-        async with aiohttp.ClientSession(timeout=timeout) as http, asyncio.TaskGroup() as tasks:
-            groups = [[url] for url in self._urls] if self._everywhere else [self._urls]
-            notebooks = [Extension(http, urls, self.journal) for urls in groups]
-            for number in range(STUDENTS):
-                tasks.create_task(self._work(f"{self.journal.prefix}-{number}", notebooks))
-            try:
-                yield
-            finally:
-                self._over.set()
-
-    async def _work(self, student: str, notebooks: list[Extension]) -> None:
-        while not self._over.is_set():
-            events = [event(student) for _ in range(random.choice((1, 1, 1, 1, 20)))]
-            bad: set[int] = set()
-            if self._poison and random.random() < 0.3:
-                events.insert(place := random.randint(0, len(events)), poisonous(student))
-                bad.add(place)
-            await asyncio.gather(*(each.send(*events, bad=bad) for each in notebooks))
-            await asyncio.sleep(random.uniform(0.02, 0.1))
-
-
 def encoded(events: Sequence[EventFields]) -> bytes:
     """A request's body; texts between two `@` are numbers that Python can't write."""
     return json.dumps(events).replace('"@', "").replace('@"', "").encode()
@@ -149,7 +118,3 @@ def event(student: str) -> EventFields:
     if random.random() < 0.9:
         fields["eventTime"] = datetime.now(UTC).isoformat(timespec="milliseconds")
     return fields
-
-
-def poisonous(student: str) -> EventFields:
-    return event(student) | random.choice(POISON)

@@ -8,15 +8,19 @@ KEEPALIVE = 25.0  # seconds after which PostgreSQL misses a client, by the serve
 
 
 class Network:
-    """Forwards to a Unix socket until it drops everything, which neither end notices."""
+    """Forwards to a Unix socket until it drops everything, which neither end notices.
+
+    While `refusing` it accepts no connection.
+    """
 
     def __init__(self, socket: str) -> None:
-        self._socket = socket
+        self.target = socket  # of new connections
         self._age = 0  # connections of an earlier age are dead, and their ends don't know
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_far: list[asyncio.StreamWriter] = []
         self.port = 0
         self.dropping = False
+        self.refusing = False
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -36,7 +40,15 @@ class Network:
             asyncio.get_running_loop().call_later(KEEPALIVE, writer.close)
         self._to_far.clear()
 
+    def cut(self) -> None:
+        """Closes all connections, as a server that dies does."""
+        for task in self._tasks:
+            task.cancel()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            writer.close()
+            return
         age, writers = self._age, [writer]
         task = asyncio.current_task()
         assert task is not None
@@ -47,7 +59,7 @@ class Network:
             with suppress(OSError, asyncio.CancelledError):
                 if self.dropping:
                     await asyncio.Future()
-                far, to_far = await asyncio.open_unix_connection(self._socket)
+                far, to_far = await asyncio.open_unix_connection(self.target)
                 writers.append(to_far)
                 self._to_far.append(to_far)
                 await asyncio.gather(self._pump(reader, to_far, age), self._pump(far, writer, age))

@@ -5,77 +5,84 @@ import random
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
 
-from tests.chaos.extension import Lesson
 from tests.chaos.faults import FAULTS
-from tests.chaos.reckoning import Reckoning, reckon, totals_differ
-from tests.chaos.site import Site, site
+from tests.chaos.lesson import Lesson
+from tests.chaos.reckoning import Reckoning, reckon
+from tests.chaos.results import Results
+from tests.chaos.rosters import enrol
+from tests.chaos.site import EmbeddedSite, Site, embedded_site, site
 from tests.support.paths import CACHE
 
 _numbers = count(1)
 
 
-@dataclass
-class FaultResult:
-    """The results of a fault's rounds, and the counters that differed from the rows after them."""
+@dataclass(frozen=True)
+class Hand:
+    """Faults that are played one after the other at the same servers, each so many times."""
 
-    fault: str
-    rounds: list[Reckoning] = field(default_factory=list)
-    differing: list[str] = field(default_factory=list)
-
-    @property
-    def kept(self) -> bool:
-        return all(each.kept for each in self.rounds) and not self.differing
+    faults: list[str]
+    rounds: int
 
 
 @dataclass(frozen=True)
 class Game:
-    """How the rounds are played: how many of each fault, and for how long at most (s)."""
+    """How the rounds are played: how long the faults last at most (s), and where results go."""
 
-    rounds: int
     outage: float
     seed: str
+    results: Results | None = None
 
 
-def side_by_side(hands: Sequence[list[str]], game: Game, jobs: int) -> Iterator[FaultResult]:
-    """Plays each hand's faults one after the other at servers of its own; `jobs` hands at once."""
+Round = tuple[str, Reckoning]  # the name of the fault
+
+
+def side_by_side(hands: Sequence[Hand], game: Game, jobs: int) -> Iterator[Round]:
+    """Plays each hand at servers of its own, `jobs` hands at once."""
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         futures = {pool.submit(_play_hand, hand, game): hand for hand in hands}
         try:
             for future in as_completed(futures):
                 if error := future.exception():
                     failed = Reckoning(failure="".join(traceback.format_exception(error)))
-                    yield from (FaultResult(name, [failed]) for name in futures[future])
+                    for name in futures[future].faults:
+                        if game.results:
+                            game.results.add(name, game.outage, failed)
+                        yield name, failed
                 else:
                     yield from future.result()
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C is not for the present hands alone
 
 
-def _play_hand(names: list[str], game: Game) -> list[FaultResult]:
-    random.seed(f"{game.seed} {names}")
-    return asyncio.run(_play_faults(names, game))
+def _play_hand(hand: Hand, game: Game) -> list[Round]:
+    random.seed(f"{game.seed} {hand.faults}")
+    return asyncio.run(_play_faults(hand, game))
 
 
-async def _play_faults(names: list[str], game: Game) -> list[FaultResult]:
-    results = [FaultResult(name) for name in names]
+async def _play_faults(hand: Hand, game: Game) -> list[Round]:
+    rounds: list[Round] = []
     async with AsyncExitStack() as stack:
         here: Site | None = None
-        for result in results:
-            for _ in range(game.rounds):
-                if here is None:
-                    here = await stack.enter_async_context(site())
-                result.rounds.append(reckoning := await _try(here, result.fault, game.outage))
-                if reckoning.failure:  # these servers can't be trusted any more
-                    here = None
-                    await stack.aclose()
-            if here:
-                result.differing = await totals_differ(here)
-    return results
+        for name in [name for name in hand.faults for _ in range(hand.rounds)]:
+            wanted = embedded_site if FAULTS[name].embedded else site
+            if here and isinstance(here, EmbeddedSite) != FAULTS[name].embedded:
+                here = None
+                await stack.aclose()
+            if here is None:
+                here = await stack.enter_async_context(wanted())
+            reckoning = await _try(here, name, game.outage)
+            rounds.append((name, reckoning))
+            if game.results:
+                game.results.add(name, game.outage, reckoning)
+            if reckoning.failure:  # these servers can't be trusted any more
+                here = None
+                await stack.aclose()
+    return rounds
 
 
 async def _try(site: Site, name: str, outage: float) -> Reckoning:
@@ -91,14 +98,16 @@ async def _try(site: Site, name: str, outage: float) -> Reckoning:
 async def play(site: Site, name: str, outage: float) -> Reckoning:
     """A round in which the fault of that name happens, for at most about `outage` seconds."""
     fault = FAULTS[name]
-    lesson = Lesson(site.urls, f"r{next(_numbers)}", fault.poison, fault.everywhere)
+    site.lesson = lesson = Lesson(site.urls, f"r{next(_numbers)}", fault.habits)
+    await enrol(site, lesson.journal.prefix)
     async with lesson.going_on():
         await asyncio.sleep(random.uniform(0.2, 1))
-        try:
-            await fault.harm(site, outage)
-        finally:
-            await site.restore()
-        await asyncio.sleep(0.3)
+        async with lesson.paused() if fault.in_break else nullcontext():
+            try:
+                await fault.harm(site, outage)
+            finally:
+                await site.restore()
+        await asyncio.sleep(1 if fault.in_break else 0.3)
     return await reckon(site, lesson.journal)
 
 

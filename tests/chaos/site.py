@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from monitor.database.embedded.server import EmbeddedPostgres
+from tests.chaos.lesson import Lesson
 from tests.chaos.network import Network
 from tests.chaos.proxy import InfluxProxy
 from tests.support.replicas import Replica
@@ -23,6 +24,8 @@ from tests.support.servers import InfluxServer, RedisServer
 
 BUCKET = "chaos"
 SPOOL_DISK = 128  # MB
+EMBEDDED_DISK = 400  # MB
+SOCKET_LINE = 4  # of postmaster.pid, counted from 0
 # Few connections, so that it costs little to use them up.
 POSTGRES_SETTINGS = {"max_connections": "40", "superuser_reserved_connections": "3"}
 
@@ -38,6 +41,17 @@ class Site:
         self.proxy: InfluxProxy
         self.network: Network
         self.replicas: list[Replica] = []
+        self.lesson: Lesson  # the present one
+
+    def new_directory(self, name: str) -> Path:
+        """One below the site's, of a name that was not used before."""
+        directory = self.directory / f"{name}-{len(list(self.directory.glob(f'{name}-*')))}"
+        return _create(directory)
+
+    def replace_postgres(self, postgres: EmbeddedPostgres) -> None:
+        """From now on the servers' connections lead to this PostgreSQL, which is running."""
+        self.postgres = postgres
+        self.network.target = socket_of(postgres)
 
     @property
     def urls(self) -> list[str]:
@@ -55,10 +69,14 @@ class Site:
             "STOP_TIMEOUT": "2",
         }
 
+    @property
+    def socket_directory(self) -> str:
+        return self.postgres.host
+
     async def connect(self, **options: Any) -> asyncpg.Connection:
         server = self.postgres
         return await asyncpg.connect(
-            host=server.host, user=server.user, database=server.database, **options
+            host=self.socket_directory, user=server.user, database=server.database, **options
         )
 
     async def execute(self, *statements: str) -> None:
@@ -96,11 +114,7 @@ class Site:
 
     async def restore(self) -> None:
         """Starts and repairs everything, whatever has happened."""
-        for process in self.postgres_processes():
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGCONT)
-        await self.start_postgres()
-        self.network.dropping = False
+        await self._restore_postgres()
         self.proxy.delay, self.proxy.failing, self.proxy.refusing = 0, False, False
         await asyncio.to_thread(self.influx.start)
         await asyncio.to_thread(self.redis.start)
@@ -109,10 +123,67 @@ class Site:
             if replica.process is None:
                 await self.start(replica)
 
+    async def _restore_postgres(self) -> None:
+        for process in self.postgres_processes():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+        await self.start_postgres()
+        self.network.dropping = False
+
     async def states(self) -> list[dict[str, Any]]:
         """The health of each replica."""
+        return [await self.health(replica) for replica in self.replicas]
+
+    async def health(self, replica: Replica) -> dict[str, Any]:
         async with httpx.AsyncClient(timeout=10) as client:
-            return [(await client.get(f"{each.url}/health")).json() for each in self.replicas]
+            health: dict[str, Any] = (await client.get(f"{replica.url}/health")).json()
+            return health
+
+
+class EmbeddedSite(Site):
+    """One server, with a PostgreSQL of its own, whose socket is elsewhere: the path is long."""
+
+    def environment(self, data_dir: Path) -> dict[str, str]:
+        environment = super().environment(data_dir)
+        kept = {name: value for name, value in environment.items() if "POSTGRES" not in name}
+        return kept | {"TMPDIR": str(self.directory / "sockets")}
+
+    @property
+    def socket_directory(self) -> str:
+        return (self.postgres.data / "postmaster.pid").read_text().splitlines()[SOCKET_LINE]
+
+    async def _restore_postgres(self) -> None:
+        """The server does that."""
+
+
+@asynccontextmanager
+async def embedded_site() -> AsyncIterator[EmbeddedSite]:
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(temporary_directory("chaos-"))
+        _create(directory / "sockets").chmod(0o711)
+        data_dir = _create(directory / "-".join(["a-long-name"] * 9))
+        if can_mount():
+            mount(data_dir, EMBEDDED_DISK)
+            stack.callback(unmount, data_dir)
+        redis = stack.enter_context(RedisServer(_create(directory / "redis")))
+        here = EmbeddedSite(directory, EmbeddedPostgres(data_dir / "postgres"), redis)
+        here.network = Network("")  # none
+        await _add_influx(here, stack)
+        await _add_replica(here, stack, data_dir)
+        yield here
+
+
+async def _add_influx(here: Site, stack: AsyncExitStack) -> None:
+    here.influx = stack.enter_context(InfluxServer(_create(here.directory / "influx")))
+    here.proxy = await stack.enter_async_context(InfluxProxy(here.influx.url))
+
+
+async def _add_replica(here: Site, stack: AsyncExitStack, data_dir: Path) -> None:
+    replica = Replica(here.environment(data_dir))
+    here.replicas.append(replica)
+    stack.callback(replica.log.close)
+    stack.push_async_callback(here.stop, replica)
+    await here.start(replica)
 
 
 @asynccontextmanager
@@ -120,12 +191,11 @@ async def site() -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(temporary_directory("chaos-"))
         postgres = stack.enter_context(EmbeddedPostgres(directory / "postgres", watchdog=True))
+        stack.callback(lambda: here.postgres.stop())
         redis = stack.enter_context(RedisServer(_create(directory / "redis")))
         here = Site(directory, postgres, redis)
-        here.influx = stack.enter_context(InfluxServer(_create(directory / "influx")))
-        here.proxy = await stack.enter_async_context(InfluxProxy(here.influx.url))
-        socket = f"{postgres.host}/.s.PGSQL.{postgres.port}"
-        here.network = await stack.enter_async_context(Network(socket))
+        await _add_influx(here, stack)
+        here.network = await stack.enter_async_context(Network(socket_of(postgres)))
         await here.execute(
             *(f"ALTER SYSTEM SET {name} = {value}" for name, value in POSTGRES_SETTINGS.items())
         )
@@ -136,12 +206,13 @@ async def site() -> AsyncIterator[Site]:
             if can_mount():
                 mount(data_dir, SPOOL_DISK)
                 stack.callback(unmount, data_dir)
-            replica = Replica(here.environment(data_dir))
-            here.replicas.append(replica)
-            stack.callback(replica.log.close)
-            stack.push_async_callback(here.stop, replica)
-            await here.start(replica)
+            await _add_replica(here, stack, data_dir)
         yield here
+
+
+def socket_of(postgres: EmbeddedPostgres) -> str:
+    """The path of its Unix socket."""
+    return f"{postgres.host}/.s.PGSQL.{postgres.port}"
 
 
 def can_mount() -> bool:

@@ -25,7 +25,14 @@ from monitor.pipeline.store import Store
 class RunningConsumers:
     """A queue with its consumers, the spool behind them, and what they have published."""
 
-    def __init__(self, pool: asyncpg.Pool, spool: Spool, timeout: float, queue_events: int) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        spool: Spool,
+        timeout: float,
+        queue_events: int,
+        has_influx: bool = False,
+    ) -> None:
         self.published: list[Stored] = []
         self.wal: Path
         self.spool = spool
@@ -33,7 +40,7 @@ class RunningConsumers:
         self.ledger = Ledger(self.queue, spool)
         letters = DeadLetters(pool, spool.replica)
         sink = PostgresSink(
-            pool, IdCache(1_000), spool.replica, has_influx=False, handlers=Handlers()
+            pool, IdCache(1_000), spool.replica, has_influx=has_influx, handlers=Handlers()
         )
         store = Store(sink, letters)
         self.drain = SpoolDrain(

@@ -83,6 +83,8 @@ NO_CURL = (
     "macOS: it belongs to the system."
 )
 
+NO_FAKETIME = "No libfaketime for the tests: Debian and Ubuntu: apt-get install libfaketime."
+
 NO_NODE = (
     "The Node.js that comes with Playwright does not run here: it needs libatomic. "
     "Debian and Ubuntu: apt-get install libatomic1"
@@ -102,6 +104,15 @@ def find_redis() -> str:
         for program in Path(place).rglob("valkey-server"):
             return str(program)
     return debian("redis-server", "usr/bin/redis-server", NO_REDIS)
+
+
+def find_strict_redis() -> list[str]:
+    """The PATH's Redis, or Debian's: one that keeps to client-output-buffer-limit."""
+    if path := _installed("redis-server"):
+        return [path]
+    if path := _installed("redis-check-rdb"):  # the same program, by another name
+        return ["/bin/bash", "-c", 'exec -a redis-server "$0" "$@"', path]
+    return [debian("redis-server", "usr/bin/redis-server", NO_REDIS)]
 
 
 def find_influxd() -> str:
@@ -133,6 +144,15 @@ def find_promtool() -> str:
     if not program.exists():
         raise ProgramError(NO_PROMETHEUS)
     return str(program)
+
+
+def find_faketime() -> str:
+    """The path of libfaketime, which LD_PRELOAD loads: the system's, or Debian's."""
+    name = "lib/*/faketime/libfaketimeMT.so.1"
+    for path in Path("/usr").glob(name):
+        return str(path)
+    starter = Path(debian("libfaketime", "usr/bin/false", NO_FAKETIME))
+    return str(next((starter.parent / "usr").glob(name)))
 
 
 def find_chromium() -> str | None:

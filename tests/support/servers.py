@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from tests.support.paths import ROOT
-from tests.support.programs import find_haproxy, find_influxd, find_prometheus, find_redis
+from tests.support.programs import (
+    find_haproxy,
+    find_influxd,
+    find_prometheus,
+    find_redis,
+    find_strict_redis,
+)
 
 LOCALHOST = "127.0.0.1"
 ATTEMPTS = 3
@@ -143,7 +149,23 @@ class RedisServer(Server):
     def command(self, port: int) -> list[str]:
         """The server with no configuration file."""
         options = ["--bind", LOCALHOST, "--port", str(port), "--dir", str(self._directory)]
-        return [find_redis(), *options, "--save", "", "--appendonly", "no"]
+        return [*self._program(), *options, "--save", "", "--appendonly", "no"]
+
+    def _program(self) -> list[str]:
+        return [find_redis()]
+
+
+class StrictRedisServer(RedisServer):
+    """Redis that cuts off slow subscribers, which the wheel's does not, on that port."""
+
+    variable = ""  # none: its limits are changed
+
+    def __init__(self, directory: Path, port: int) -> None:
+        super().__init__(directory)
+        self.port = port
+
+    def _program(self) -> list[str]:
+        return find_strict_redis()
 
 
 class InfluxServer(Server):
