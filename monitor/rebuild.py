@@ -39,11 +39,11 @@ async def rebuild_influxdb(
     pool = await open_pool(postgres, 4, _STATEMENT_TIMEOUT)
     sink = InfluxSink(target, PointsOutbox(pool), DeadLetters(pool, uuid.UUID(int=0)), 0)
     try:
-        async with pool.acquire() as connection, connection.transaction():
+        async with pool.acquire() as connection:
             await check_schema(connection)
-            async for lines in lines_between(connection, since, until):
-                await sink.write(lines)
-                report(sink.written)
+        async for lines in lines_between(pool, since, until):
+            await sink.write(lines)
+            report(sink.written)
     except SchemaBehind:  # running it again would not help
         raise
     except WRITE_ERRORS as error:

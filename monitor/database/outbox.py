@@ -4,10 +4,11 @@ The transaction that stores a batch inserts rows; whichever replica comes first 
 the work, and deletes them. A row is deleted by the transaction that claims it: if the work fails,
 or the replica dies, that transaction rolls back, and the row can be claimed again.
 
-So work POINTS (written to InfluxDB), HANDLERS (custom handlers to run), and outbox_counts (batches
-to count). The last one is claimed in the SQL function count_batches(), because its work is SQL as
-well: nothing of it passes through Python. Points to delete (outbox_deletions) are claimed by lease,
-so that no transaction is open meanwhile: see `monitor.timeseries.deletion`.
+So work HANDLERS (custom handlers to run), and outbox_counts (batches to count). The latter is
+claimed in the SQL function count_batches(), because its work is SQL as well: nothing of it passes
+through Python. POINTS (to write to InfluxDB, see `monitor.timeseries.outbox`) and those to delete
+(outbox_deletions, see `monitor.timeseries.deletion`) are claimed by lease, so that no transaction
+is open while InfluxDB works.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -1,6 +1,7 @@
 """Transactional outbox for InfluxDB points: catches up what was committed and not written."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from itertools import chain
 
 import asyncpg
@@ -9,17 +10,23 @@ from monitor.database.outbox import POINTS
 from monitor.database.pool import DATABASE_ERRORS
 from monitor.timeseries.backfill import Spans, lines_of
 
-_MAX_BATCHES = 500  # rows of the outbox in one transaction
+_MAX_BATCHES = 100  # claimed at once
+_MAX_AT_ONCE = 10  # batches whose points are in memory at once; of up to some thousand each
+_LEASE = 300.0  # seconds without progress, after which another replica takes the batches over
 
 Write = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class PointsOutbox:
-    """The batches whose points may be missing in InfluxDB; all replicas share the work."""
+    """The batches whose points may be missing in InfluxDB; all replicas share the work.
+
+    Batches are claimed by lease: no transaction is open while InfluxDB works, however long it
+    takes. What is written is marked at once, and never begun again.
+    """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._limit = _MAX_BATCHES
+        self._at_once = _MAX_AT_ONCE
 
     async def delete(self, ids: Sequence[int]) -> None:
         """Deletes batches whose points are written."""
@@ -30,29 +37,47 @@ class PointsOutbox:
 
         Skips batches that another replica is working on. If `write` raises, its batches stay.
         """
+        batches = await self._pool.fetch(_CLAIM, _LEASE, min_age, _MAX_BATCHES)
+        left = [batch["id"] for batch in batches]
         try:
-            worked = await self._work(write, min_age)
-        except DATABASE_ERRORS:  # a slow PostgreSQL may manage fewer
-            self._limit = max(1, self._limit // 2)
+            while left:
+                part = batches[len(batches) - len(left) :][: self._at_once]
+                for lines in await self._lines(part):
+                    await write(lines)
+                    await self._pool.execute(_RENEW, left)
+                await self.delete(left[: len(part)])
+                del left[: len(part)]
+        except BaseException:
+            with suppress(*DATABASE_ERRORS):  # then the lease ends by itself
+                await self._pool.execute(_RELEASE, left)
             raise
-        self._limit = min(2 * self._limit, _MAX_BATCHES)
-        return worked
+        return bool(batches)
 
-    async def _work(self, write: Write, min_age: float) -> bool:
-        async with (
-            self._pool.acquire() as connection,
-            POINTS.claim(connection, _OLD_ENOUGH, min_age, limit=self._limit) as batches,
-        ):
-            if not batches:
-                return False
-            spans = Spans(
-                list(chain.from_iterable(batch["student_ids"] for batch in batches)),
-                list(chain.from_iterable(batch["first_times"] for batch in batches)),
-                list(chain.from_iterable(batch["last_times"] for batch in batches)),
-            )
-            async for lines in lines_of(connection, spans):
-                await write(lines)
-        return True
+    async def _lines(self, batches: list[asyncpg.Record]) -> list[list[str]]:
+        spans = Spans(
+            list(chain.from_iterable(batch["student_ids"] for batch in batches)),
+            list(chain.from_iterable(batch["first_times"] for batch in batches)),
+            list(chain.from_iterable(batch["last_times"] for batch in batches)),
+        )
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                lines = [lines async for lines in lines_of(connection, spans)]
+        except DATABASE_ERRORS:  # a slow PostgreSQL may manage fewer
+            self._at_once = max(1, self._at_once // 2)
+            raise
+        self._at_once = min(2 * self._at_once, _MAX_AT_ONCE)
+        return lines
 
 
-_OLD_ENOUGH = "created_at <= now() - make_interval(secs => $2)"
+_CLAIM = """
+    UPDATE outbox_points SET claimed_at = now() WHERE id = ANY (ARRAY(
+        SELECT id FROM outbox_points
+        WHERE claimed_at < now() - make_interval(secs => $1)
+            AND created_at <= now() - make_interval(secs => $2)
+        ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+    )) RETURNING *
+"""
+
+_RENEW = "UPDATE outbox_points SET claimed_at = now() WHERE id = ANY ($1::bigint[])"
+
+_RELEASE = "UPDATE outbox_points SET claimed_at = '-infinity' WHERE id = ANY ($1::bigint[])"

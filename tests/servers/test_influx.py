@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,13 +13,16 @@ from aiohttp import web
 
 from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
+from monitor.database.pool import close_pool, open_pool
 from monitor.events.event import Event
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
+from monitor.timeseries.backfill import lines_between
 from monitor.timeseries.influx import InfluxSink, PointBatch, Target
 from monitor.timeseries.line_protocol import line
 from monitor.timeseries.outbox import PointsOutbox
 from tests.support.factories import deadline_soon, make_event, now
+from tests.support.postgres import Address
 from tests.support.servers import InfluxServer
 from tests.support.waiting import eventually
 
@@ -169,6 +172,82 @@ async def test_refused_points_become_dead_letters(pool: asyncpg.Pool) -> None:
     assert (letter["source"], letter["raw"]) == ("influxdb", guilty)
     assert "because" in letter["reason"]
     assert await outbox_size(pool) == 0
+
+
+async def test_many_refused_points_are_caught_up_however_long_it_takes(
+    pool: asyncpg.Pool, postgres: Address
+) -> None:
+    """Each of 300 is refused alone, after bisection: no transaction may be open that long."""
+    batches = [await commit(pool, *(make_event() for _ in range(100))) for _ in range(3)]
+    hasty = await open_pool(postgres, 2, 5.0, {"idle_in_transaction_session_timeout": "50ms"})
+    try:
+        async with (
+            asyncio.timeout(30),
+            endpoint([], refused="student_progress") as (url, requests, _),
+            sink_of(Target(url, "bucket", "", "my-org"), hasty) as sink,
+        ):
+            assert sink.refused == 300
+    finally:
+        await close_pool(hasty, 5.0)
+    assert len(requests) < 700  # none was begun again
+    letters = await pool.fetch("SELECT raw FROM rejected_events")
+    assert sorted(each["raw"] for each in letters) == sorted(
+        text for batch in batches for text in batch.lines
+    )
+    assert await outbox_size(pool) == 0
+
+
+async def test_what_was_written_is_not_begun_again(pool: asyncpg.Pool) -> None:
+    for _ in range(25):
+        await commit(pool, make_event())
+    outbox, written = PointsOutbox(pool), list[str]()
+
+    async def write(lines: Sequence[str]) -> None:
+        if len(written) == 20:
+            raise ConnectionError
+        written.extend(lines)
+
+    with pytest.raises(ConnectionError):
+        await outbox.catch_up(write, 0)
+    assert await outbox_size(pool) == 5
+    left = list[str]()
+
+    async def write_on(lines: Sequence[str]) -> None:
+        left.extend(lines)
+
+    assert await outbox.catch_up(write_on, 0)  # at once: the lease was given back
+    assert len({*written, *left}) == 25
+    assert not await outbox.catch_up(write_on, 0)
+
+
+async def test_batches_of_a_replica_that_died_at_work_are_taken_over(pool: asyncpg.Pool) -> None:
+    await commit(pool, make_event())
+    lines = list[str]()
+
+    async def write(part: Sequence[str]) -> None:
+        lines.extend(part)
+
+    await pool.execute("UPDATE outbox_points SET claimed_at = now() - interval '4 minutes'")
+    assert not await PointsOutbox(pool).catch_up(write, 0)
+    await pool.execute("UPDATE outbox_points SET claimed_at = now() - interval '6 minutes'")
+    assert await PointsOutbox(pool).catch_up(write, 0)
+    assert len(lines) == 1
+    assert await outbox_size(pool) == 0
+
+
+async def test_a_span_of_time_is_read_in_pages(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.timeseries.backfill._MAX_LINES", 2)
+    first, last = now() - timedelta(hours=1), now()
+    events = [
+        make_event(student=f"s{number % 3}", time=first + timedelta(minutes=number), type=kind)
+        for number, kind in enumerate(["cell_executed", "notebook_opened", "help"] * 5)
+    ]
+    await commit(pool, *events, make_event(time=last), make_event(time=first - timedelta(hours=1)))
+    pages = [page async for page in lines_between(pool, first, last)]
+    assert max(map(len, pages)) == 2
+    assert sorted(text for page in pages for text in page) == sorted(map(line, events))
 
 
 async def test_a_1x_database_is_made_when_it_is_missing(
