@@ -1,20 +1,59 @@
 """Counts each batch's events, so that reads need not scan them."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
+
+import asyncpg
 
 from monitor.database.pool import Database, schema_errors_as_unavailable
 from monitor.errors import Unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job
 
+logger = logging.getLogger(__name__)
+
 _INTERVAL = 1.0  # seconds between runs while no read asks for one
 _BUSY_INTERVAL = 30.0  # seconds, the same while storing is busy: counting many at once costs less
 _MAX_BACKOFF = 1.0  # seconds between tries; reads wait for the next one
-_BATCHES = 200  # counted in one transaction
-_RECOUNTS = 10  # students counted anew in one run
+_BATCHES = 200  # counted in one transaction, at most
+_RECOUNTS = 10  # students counted anew in one transaction, at most
 _TIMEOUT = 120.0  # seconds for one transaction; after a bulk load a batch may be large
+_TOO_SLOW = (asyncpg.QueryCanceledError, TimeoutError)
+
+
+class _Step:
+    """A statement that does up to so much of the work in one transaction.
+
+    PostgreSQL may allow a statement only a while (statement_timeout). What takes longer is done in
+    smaller parts; the smallest is bounded, so it may take `_TIMEOUT`.
+    """
+
+    def __init__(self, statement: str, most: int) -> None:
+        self._statement = statement
+        self._most = self._limit = most
+
+    async def run(self, connection: asyncpg.Connection) -> bool:
+        """Whether there may be more to do."""
+        try:
+            is_more = await self._once(connection)
+        except _TOO_SLOW as error:
+            if self._limit == 1:
+                raise
+            self._limit = max(1, self._limit // 4)
+            logger.warning("Counting goes on in smaller parts: %s", error)
+            return True
+        self._limit = min(2 * self._limit, self._most)
+        return is_more
+
+    async def _once(self, connection: asyncpg.Connection) -> bool:
+        arguments = self._statement, self._limit
+        if self._limit > 1:
+            return bool(await connection.fetchval(*arguments, timeout=_TIMEOUT))
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = '{_TIMEOUT}s'")
+            return bool(await connection.fetchval(*arguments, timeout=_TIMEOUT))
 
 
 class Counting:
@@ -31,6 +70,8 @@ class Counting:
         self._job = Job("Counting", self._run, interval=_INTERVAL, max_backoff=_MAX_BACKOFF)
         self._counted_at = time.monotonic()
         self._waiting: list[asyncio.Future[None]] = []
+        self._batches = _Step(_COUNT_BATCHES, _BATCHES)
+        self._recounts = _Step(_RECOUNT, _RECOUNTS)
 
     async def start(self) -> None:
         self._job.start()
@@ -72,9 +113,9 @@ class Counting:
     async def _count(self) -> None:
         with schema_errors_as_unavailable():
             async with self._database.connection() as connection:
-                while await connection.fetchval(_COUNT_BATCHES, _BATCHES, timeout=_TIMEOUT):
+                while await self._batches.run(connection):
                     pass
-                await connection.execute(_RECOUNT, _RECOUNTS, timeout=_TIMEOUT)
+                await self._recounts.run(connection)
 
 
 def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:

@@ -28,6 +28,15 @@ ERRORS = """
     FROM cell_errors AS e JOIN students AS s ON s.id = e.student_id
     JOIN cells AS c ON c.id = e.cell_id
 """
+# Takes so many seconds for each batch.
+SLOWLY = """
+    ALTER FUNCTION count_batches(integer) RENAME TO count_at_once;
+    CREATE FUNCTION count_batches(most integer) RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_sleep(most * {seconds});
+        RETURN count_at_once(most);
+    END $$
+"""
 PLACES = """
     SELECT s.user_id, last_success_at, error_times, alias_at, n.path, cell_at, c.cell_id,
         p.executions, p.errors
@@ -227,6 +236,29 @@ async def test_counting_gives_way_to_storing_but_not_for_ever(
     monkeypatch.setattr(module, "_BUSY_INTERVAL", 0.0)
     await counted(pool, 2)
     await progress.stop(0)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.4])
+async def test_counting_goes_on_where_statements_may_take_only_a_while(
+    pool: asyncpg.Pool, postgres: Address, seconds: float
+) -> None:
+    """Where even one batch takes longer than the operator allows, too."""
+    sink = sink_on(pool)
+    for number in range(30):
+        await sink.write([make_event(cell=f"c{number}", error=None)], deadline_soon())
+    await pool.execute(SLOWLY.format(seconds=seconds))
+    await pool.execute("INSERT INTO outbox_recounts SELECT id FROM students ON CONFLICT DO NOTHING")
+    await pool.execute(f"ALTER DATABASE {postgres['database']} SET statement_timeout = '200ms'")
+    database = Database(postgres, 2, 30.0)
+    await database.open()
+    progress = Counting(database, idle)
+    await progress.start()
+    async with asyncio.timeout(30):
+        await progress.catch_up()
+    assert (await progress.health()).state == "ok"
+    await progress.stop(0)
+    await database.close(5.0)
+    assert len(await rows_of(pool, CELLS)) == 30
 
 
 async def counted(pool: asyncpg.Pool, cells: int) -> None:
