@@ -16,7 +16,6 @@ class Ledger:
     def __init__(self, queue: EventQueue, spool: Spool) -> None:
         self._queue = queue
         self._spool = spool
-        self._spooled_before = spool.events
         self._stored = self._duplicates = self._rejected = 0
 
     def add(self, receipt: Receipt) -> None:
@@ -28,7 +27,7 @@ class Ledger:
     def counts(self) -> Counts:
         """The counts of this process, in items."""
         return Counts(
-            received=self._spooled_before + self._queue.received,
+            received=self._spool.inherited + self._queue.received,
             stored=self._stored,
             duplicates=self._duplicates,
             rejected=self._rejected,

@@ -1,0 +1,255 @@
+"""A segment: one file of the spool, with its journal. All methods may block."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from errno import EIO, ENOENT
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from monitor.pipeline.spool.frames import FORMAT, Body, Frame, FrameReader, Place
+from monitor.pipeline.spool.journal import Journal, Kind, sync
+from monitor.pipeline.spool.ranges import Ranges
+
+_NAME = re.compile(r"(?P<first>[0-9a-f]{16})-(?P<marker>[0-9a-f]{32})\.(?P<format>\d+)")
+_PROBE_BYTES = 8192
+
+
+class Entry(NamedTuple):
+    """What the spool has of a request: `items` of them, numbered from `number` on.
+
+    Without a `body` its header is damaged, too: so many items are lost, perhaps of several
+    requests. `place` says where it is, in words; `since` is when its file was begun or opened.
+    """
+
+    number: int
+    items: int
+    body: Body | None
+    place: str
+    since: datetime
+
+    @property
+    def size(self) -> int:
+        return len(self.body.content) if self.body else 0
+
+
+class Name(NamedTuple):
+    """What a segment's name says; `format` is that of the spool."""
+
+    place: Place
+    format: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self | None:
+        """None if it is no segment's."""
+        if not (match := _NAME.fullmatch(path.name)):
+            return None
+        place = Place(bytes.fromhex(match["marker"]), int(match["first"], 16))
+        return cls(place, int(match["format"]))
+
+
+class Segment:
+    """Requests in the order of their receipt; what is settled is not read again.
+
+    `next` is the number after the last item, `size` the offset after its frame. A `sealed` one
+    takes no more.
+    """
+
+    def __init__(self, path: Path, descriptor: int, place: Place, *, sealed: bool) -> None:
+        self.path = path
+        self.sealed = sealed
+        self.first = self.next = place.first
+        self.size = 0
+        self.lost, self.damaged = Ranges(), Ranges()  # numbers of items, bytes
+        self._place = place
+        self._descriptor = descriptor
+        self._settled = Ranges()
+        self._journal = Journal(path.with_name(f"{path.name}.journal"))
+        self._since = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)
+        self._number, self._offset = place.first, 0  # all before is settled
+
+    @classmethod
+    def create(cls, directory: Path, place: Place) -> Self:
+        """Raises OSError."""
+        path = directory / f"{place.first:016x}-{place.marker.hex()}.{FORMAT}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        sync_directory(directory)
+        return cls(path, descriptor, place, sealed=False)
+
+    @classmethod
+    def load(cls, path: Path, place: Place) -> Self:
+        """One that another process has written. Raises OSError."""
+        segment = cls(path, os.open(path, os.O_RDONLY), place, sealed=True)
+        segment._read_journal()
+        segment._find_end()
+        return segment
+
+    @property
+    def items(self) -> int:
+        """The items that are still to be stored."""
+        return self.next - self.first - self._settled.total
+
+    def append(self, entries: Sequence[tuple[int, bytes]]) -> list[int]:
+        """Appends the bodies, each with its number of items; they are on disk when it returns.
+
+        Returns the numbers of the entries. Raises OSError; nothing is kept then.
+        """
+        number, offset, frames = self.next, self.size, list[bytes]()
+        numbers = []
+        for items, body in entries:
+            numbers.append(number)
+            frames.append(self._place.encode(number, items, offset, body))
+            number += items
+            offset += len(frames[-1])
+        self._write(b"".join(frames))
+        self.next, self.size = number, offset
+        return numbers
+
+    def probe(self) -> None:
+        """Writes what an entry takes, and cuts it off again. Raises OSError."""
+        self._write(bytes(_PROBE_BYTES))
+        os.ftruncate(self._descriptor, self.size)
+
+    def entries(self) -> Iterator[Entry]:
+        """Those that are not settled, in order; notes what of the file is damaged."""
+        reader = FrameReader(self._descriptor, self._place, self.size)
+        number, offset = self._number, self._offset
+        for frame in reader.frames(offset):
+            if not number <= frame.number < self.next:
+                continue
+            yield from self._lost_before(frame.number, number, offset, frame.offset)
+            if frame.number not in self._settled:
+                yield self._entry(frame, reader.body(frame))
+            is_first, first = number == self._number, number
+            number, offset = frame.number + frame.items, frame.end
+            if is_first and next(self._settled.missing(first, number), None) is None:
+                self._number, self._offset = number, offset
+        yield from self._lost_before(self.next, number, offset, self.size)
+
+    def settle(self, number: int, items: int) -> None:
+        """These items are stored, or are dead letters: they are not read again."""
+        self._settled.add(number, number + items)
+        self._journal.add(Kind.SETTLED, number, number + items)
+
+    def lose(self, number: int, items: int) -> None:
+        """So many items of an entry that is settled could not be read."""
+        self.lost.add(number, number + items)
+        self._journal.add(Kind.LOST, number, number + items)
+
+    def record(self) -> None:
+        """Returns once a later process would know the same. Raises OSError; then call it again."""
+        self._journal.flush()
+
+    def seal(self) -> None:
+        """Makes it take no more, and records where it ends. Raises OSError."""
+        self.sealed = True
+        self._journal.add(Kind.END, self.next, self.next)
+        self.record()
+
+    def reopen_lost(self) -> None:
+        """Makes `entries` read once more what was lost, and only that."""
+        settled = Ranges()
+        for first, end in self.lost.missing(self.first, self.next):
+            settled.add(first, end)
+        self._settled = settled
+        self._number, self._offset = self.first, 0
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Removes the files. Raises OSError."""
+        self.path.unlink(missing_ok=True)
+        self._journal.remove()
+        self.close()
+
+    def keep(self, directory: Path) -> None:
+        """Moves the files there, for somebody to look at. Raises OSError."""
+        directory.mkdir(mode=0o700, exist_ok=True)
+        for first, end in self.damaged:
+            self._journal.add(Kind.DAMAGED, first, end)
+        self._journal.flush()
+        self._journal.move(directory / self._journal.path.name)
+        if self.path.exists():
+            self.path.replace(directory / self.path.name)
+        self.close()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            _write_all(self._descriptor, data, self.size)
+            sync(self._descriptor)
+            self._check_written(data)
+        except OSError:
+            with suppress(OSError):  # the next entry overwrites it otherwise
+                os.ftruncate(self._descriptor, self.size)
+            raise
+
+    def _check_written(self, data: bytes) -> None:
+        """What could not be read back is not acknowledged."""
+        if os.fstat(self._descriptor).st_nlink == 0:
+            raise OSError(ENOENT, f"{self.path} was removed while it was in use")
+        if os.pread(self._descriptor, len(data), self.size) != data:
+            raise OSError(EIO, f"{self.path} does not hold what was written to it")
+
+    def _entry(self, frame: Frame, body: Body) -> Entry:
+        place = f"bytes {frame.offset} to {frame.end} of {self.path.name}"
+        if not body.is_intact:
+            start = frame.end - frame.length
+            good = Ranges()
+            for part_first, part_end in body.intact:
+                good.add(start + part_first, start + part_end)
+            for part in good.missing(start, frame.end):
+                self.damaged.add(*part)
+        return Entry(frame.number, frame.items, body, place, self._since)
+
+    def _lost_before(self, end: int, number: int, offset: int, end_offset: int) -> Iterator[Entry]:
+        """The items up to before `end` that lie in bytes without an intact frame."""
+        missing = list(self._settled.missing(number, end))
+        if missing and offset < end_offset:
+            self.damaged.add(offset, end_offset)
+        place = f"bytes {offset} to {end_offset} of {self.path.name}"
+        for first, missing_end in missing:
+            yield Entry(first, missing_end - first, None, place, self._since)
+
+    def _read_journal(self) -> None:
+        ranges = {
+            Kind.SETTLED: self._settled,
+            Kind.LOST: self.lost,
+            Kind.DAMAGED: self.damaged,
+        }
+        for kind, first, end in self._journal.records():
+            if kind is Kind.END:
+                self.next = max(self.next, end)
+            else:
+                ranges[kind].add(first, end)
+
+    def _find_end(self) -> None:
+        """Without a recorded end the server was killed: its last request may be unfinished."""
+        self.size = os.fstat(self._descriptor).st_size
+        if self.next > self.first:
+            return
+        for frame in FrameReader(self._descriptor, self._place, self.size).frames(0):
+            if frame.end > self.size:
+                self.size = frame.offset
+            else:
+                self.next = max(self.next, frame.number + frame.items)
+        self._journal.add(Kind.END, self.next, self.next)
+
+
+def sync_directory(directory: Path) -> None:
+    """Returns once the names in it are on disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view = view[written:]
+        offset += written
