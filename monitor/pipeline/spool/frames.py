@@ -31,6 +31,9 @@ _HEADER_BYTES = _FIELDS.size + _CHECKSUM.size
 _READ_AHEAD = 256 * 1024
 
 
+Parts = list[tuple[int, int]]  # of a body, each from a byte to before another
+
+
 class Frame(NamedTuple):
     """The header of an entry: `number` is of its first item, `offset` where it begins."""
 
@@ -40,28 +43,10 @@ class Frame(NamedTuple):
     length: int
 
     @property
-    def checksums_offset(self) -> int:
-        return self.offset + _HEADER_BYTES
-
-    @property
-    def checksums_bytes(self) -> int:
-        return -(-self.length // _BLOCK_BYTES) * _CHECKSUM.size
-
-    @property
     def end(self) -> int:
         """The offset of the next frame."""
-        return self.checksums_offset + self.checksums_bytes + self.length
-
-
-class Body(NamedTuple):
-    """An entry's body; `intact` are the parts (from, to) whose checksums are right."""
-
-    content: bytes
-    intact: list[tuple[int, int]]
-
-    @property
-    def is_intact(self) -> bool:
-        return self.intact == [(0, len(self.content))]
+        table = -(-self.length // _BLOCK_BYTES) * _CHECKSUM.size
+        return self.offset + _HEADER_BYTES + table + self.length
 
 
 class Place(NamedTuple):
@@ -103,22 +88,14 @@ class FrameReader:
             yield frame
             offset = frame.end
 
-    def body(self, frame: Frame) -> Body:
-        bytes_of_checksums = frame.checksums_bytes
-        data = self._read(frame.checksums_offset, bytes_of_checksums + frame.length)
-        data = data.ljust(bytes_of_checksums + frame.length, b"\0")
-        checksums = struct.unpack_from(f"<{bytes_of_checksums // _CHECKSUM.size}I", data)
-        content = data[bytes_of_checksums:]
-        intact: list[tuple[int, int]] = []
-        start = 0
-        for block, checksum in zip(_blocks(content), checksums, strict=True):
-            end = start + len(block)
-            if crc32(block) == checksum:
-                if intact and intact[-1][1] == start:
-                    start = intact.pop()[0]
-                intact.append((start, end))
-            start = end
-        return Body(content, intact)
+    def body(self, frame: Frame) -> tuple[bytes, Parts | None]:
+        """The body, and the parts of it whose checksums are right; None if all are."""
+        table = -(-frame.length // _BLOCK_BYTES) * _CHECKSUM.size
+        data = self._read(frame.offset + _HEADER_BYTES, table + frame.length)
+        content = data[table:]
+        if table == _CHECKSUM.size and _CHECKSUM.unpack_from(data)[0] == crc32(content):
+            return content, None
+        return _checked(data.ljust(table + frame.length, b"\0"), table)
 
     def _header(self, offset: int) -> Frame | None:
         header = self._read(offset, _HEADER_BYTES)
@@ -168,6 +145,22 @@ def read(descriptor: int, offset: int, length: int) -> bytes:
         offset += len(part)
         length -= len(part)
     return b"".join(parts)
+
+
+def _checked(data: bytes, table: int) -> tuple[bytes, Parts | None]:
+    """As `FrameReader.body`, of the checksums, which are so many bytes, and the body."""
+    content = data[table:]
+    intact: Parts = []
+    start = 0
+    for block, (checksum,) in zip(
+        _blocks(content), _CHECKSUM.iter_unpack(data[:table]), strict=True
+    ):
+        end = start + len(block)
+        if crc32(block) == checksum:
+            first = intact.pop()[0] if intact and intact[-1][1] == start else start
+            intact.append((first, end))
+        start = end
+    return content, None if intact == [(0, len(content))] else intact
 
 
 def _blocks(body: bytes) -> Iterator[bytes]:

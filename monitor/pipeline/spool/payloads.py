@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
 
 from monitor.events.event import Event, Payload, Rejected, Source
-from monitor.pipeline.spool.frames import Body
+from monitor.pipeline.spool.frames import Parts
 from monitor.pipeline.spool.segment import Entry
 
 encode = msgspec.msgpack.Encoder().encode
@@ -38,11 +38,10 @@ def payload_of(entry: Entry) -> tuple[Payload, int]:
     """
     if entry.body is None:
         return Payload([], _letters(entry, 0)), entry.items
-    if not entry.body.is_intact:
-        events = [_with_one_source(event) for event in _intact_events(entry.body)][: entry.items]
-        lost = entry.items - len(events)
-        return Payload(events, _letters(entry, len(events))), lost
-    return _intact(entry.items, entry.body.content), 0
+    if entry.intact is None:
+        return _intact(entry.items, entry.body), 0
+    events = list(islice(_intact_events(entry.body, entry.intact), entry.items))
+    return Payload(events, _letters(entry, len(events))), entry.items - len(events)
 
 
 def _intact(count: int, content: bytes) -> Payload:
@@ -50,7 +49,7 @@ def _intact(count: int, content: bytes) -> Payload:
     try:
         if len(payload := _decode(content)) == count:
             for event in payload.events:
-                _with_one_source(event)
+                event.source = _same(event.source)
             return payload
     except msgspec.MsgspecError as error:
         reason += f": {error}"
@@ -60,16 +59,14 @@ def _intact(count: int, content: bytes) -> Payload:
 
 def _letters(entry: Entry, first: int) -> list[Rejected]:
     """A dead letter for each item from the position `first` on."""
-    reason = f"It could not be read in the spool: {entry.place} are damaged (item {entry.number})"
+    reason = (
+        f"It could not be read in the spool: bytes {entry.offset} to {entry.end} of {entry.file}"
+        f" are damaged (item {entry.number})"
+    )
     return [
         Rejected(index=index, path="", reason=reason, raw="", received_at=entry.since)
         for index in range(first, entry.items)
     ]
-
-
-def _with_one_source(event: Event) -> Event:
-    event.source = _same(event.source)
-    return event
 
 
 @lru_cache(4096)
@@ -86,13 +83,15 @@ def _raw(count: int, content: bytes) -> list[str]:
     return [content.hex(), *[""] * (count - 1)]
 
 
-def _intact_events(body: Body) -> Iterator[Event]:
+def _intact_events(body: bytes, intact: Parts) -> Iterator[Event]:
     """The events that lie in intact parts as a whole."""
-    for first, end in body.intact:
-        part = body.content[first:end]
+    for first, end in intact:
+        part = body[first:end]
         for match in _EVENT_START.finditer(part):
             with suppress(IndexError, msgspec.MsgspecError):  # it ends in a damaged part
-                yield _decode_event(part[match.start() : _end_of(part, match.start())])
+                event = _decode_event(part[match.start() : _end_of(part, match.start())])
+                event.source = _same(event.source)
+                yield event
 
 
 def _end_of(data: bytes, position: int) -> int:

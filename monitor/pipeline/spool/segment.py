@@ -9,7 +9,7 @@ from errno import EIO, ENOENT
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from monitor.pipeline.spool.frames import FORMAT, Body, Frame, FrameReader, Place
+from monitor.pipeline.spool.frames import FORMAT, Frame, FrameReader, Parts, Place
 from monitor.pipeline.spool.journal import Journal, Kind, sync
 from monitor.pipeline.spool.ranges import Ranges
 
@@ -20,19 +20,19 @@ _PROBE_BYTES = 8192
 class Entry(NamedTuple):
     """What the spool has of a request: `items` of them, numbered from `number` on.
 
-    Without a `body` its header is damaged, too: so many items are lost, perhaps of several
-    requests. `place` says where it is, in words; `since` is when its file was begun or opened.
+    It lies in the bytes from `offset` to before `end` of a file, which was begun or opened at
+    `since`. Without a `body` its header is damaged, too: so many items are lost, perhaps of several
+    requests. `intact` are the parts of the body that are; None if all of it is.
     """
 
     number: int
     items: int
-    body: Body | None
-    place: str
+    body: bytes | None
+    intact: Parts | None
+    offset: int
+    end: int
+    file: str
     since: datetime
-
-    @property
-    def size(self) -> int:
-        return len(self.body.content) if self.body else 0
 
 
 class Name(NamedTuple):
@@ -69,6 +69,7 @@ class Segment:
         self._journal = Journal(path.with_name(f"{path.name}.journal"))
         self._since = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)
         self._number, self._offset = place.first, 0  # all before is settled
+        self._ends: dict[int, int] = {}  # offsets by the numbers after the entries read last
 
     @classmethod
     def create(cls, directory: Path, place: Place) -> Self:
@@ -116,27 +117,32 @@ class Segment:
         """Those that are not settled, in order; notes what of the file is damaged."""
         reader = FrameReader(self._descriptor, self._place, self.size)
         number, offset = self._number, self._offset
+        self._ends.clear()
         for frame in reader.frames(offset):
             if not number <= frame.number < self.next:
                 continue
-            yield from self._lost_before(frame.number, number, offset, frame.offset)
+            if number < frame.number:
+                yield from self._lost_before(frame.number, number, offset, frame.offset)
+            end, after = frame.end, frame.number + frame.items
+            self._ends[after] = end
             if frame.number not in self._settled:
-                yield self._entry(frame, reader.body(frame))
-            is_first, first = number == self._number, number
-            number, offset = frame.number + frame.items, frame.end
-            if is_first and next(self._settled.missing(first, number), None) is None:
-                self._number, self._offset = number, offset
+                yield self._entry(frame, end, reader)
+            elif number == frame.number == self._number:
+                self._number, self._offset = after, end
+            number, offset = after, end
         yield from self._lost_before(self.next, number, offset, self.size)
 
-    def settle(self, number: int, items: int) -> None:
-        """These items are stored, or are dead letters: they are not read again."""
-        self._settled.add(number, number + items)
-        self._journal.add(Kind.SETTLED, number, number + items)
+    def settle(self, first: int, end: int) -> None:
+        """The items up to before `end` are stored, or are dead letters: they are not read again."""
+        self._settled.add(first, end)
+        self._journal.add(Kind.SETTLED, first, end)
+        if first == self._number and end in self._ends:
+            self._number, self._offset = end, self._ends[end]
 
-    def lose(self, number: int, items: int) -> None:
-        """So many items of an entry that is settled could not be read."""
-        self.lost.add(number, number + items)
-        self._journal.add(Kind.LOST, number, number + items)
+    def lose(self, first: int, end: int) -> None:
+        """So many items, which are settled, could not be read."""
+        self.lost.add(first, end)
+        self._journal.add(Kind.LOST, first, end)
 
     def record(self) -> None:
         """Returns once a later process would know the same. Raises OSError; then call it again."""
@@ -193,25 +199,27 @@ class Segment:
         if os.pread(self._descriptor, len(data), self.size) != data:
             raise OSError(EIO, f"{self.path} does not hold what was written to it")
 
-    def _entry(self, frame: Frame, body: Body) -> Entry:
-        place = f"bytes {frame.offset} to {frame.end} of {self.path.name}"
-        if not body.is_intact:
-            start = frame.end - frame.length
+    def _entry(self, frame: Frame, end: int, reader: FrameReader) -> Entry:
+        body, intact = reader.body(frame)
+        if intact is not None:
+            start = end - frame.length
             good = Ranges()
-            for part_first, part_end in body.intact:
+            for part_first, part_end in intact:
                 good.add(start + part_first, start + part_end)
-            for part in good.missing(start, frame.end):
+            for part in good.missing(start, end):
                 self.damaged.add(*part)
-        return Entry(frame.number, frame.items, body, place, self._since)
+        return Entry(
+            frame.number, frame.items, body, intact, frame.offset, end, self.path.name, self._since
+        )
 
     def _lost_before(self, end: int, number: int, offset: int, end_offset: int) -> Iterator[Entry]:
         """The items up to before `end` that lie in bytes without an intact frame."""
         missing = list(self._settled.missing(number, end))
         if missing and offset < end_offset:
             self.damaged.add(offset, end_offset)
-        place = f"bytes {offset} to {end_offset} of {self.path.name}"
         for first, missing_end in missing:
-            yield Entry(first, missing_end - first, None, place, self._since)
+            items = missing_end - first
+            yield Entry(first, items, None, None, offset, end_offset, self.path.name, self._since)
 
     def _read_journal(self) -> None:
         ranges = {

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from monitor.errors import SpoolError
 from monitor.pipeline.spool.frames import FORMAT, Place
+from monitor.pipeline.spool.ranges import Ranges
 from monitor.pipeline.spool.segment import Entry, Name, Segment, sync_directory
 
 DISK_FULL = (ENOSPC, EDQUOT, EFBIG)
@@ -104,7 +105,7 @@ class Segments:
             if entry.number in skip:
                 continue
             items += entry.items
-            size += entry.size
+            size += len(entry.body or b"")
             if entries and (items > max_items or size > max_bytes):
                 break
             entries.append(entry)
@@ -127,11 +128,13 @@ class Segments:
         Raises OSError if this could not be recorded: they are removed for this process, and the
         next call tries again.
         """
-        for number, items in entries.items():
-            segment = self._segment_of(number)
-            segment.settle(number, items)
-            if number in lost:
-                segment.lose(number, lost[number])
+        for first, end in _runs(entries):
+            while first < end:
+                segment = self._segment_of(first)
+                segment.settle(first, min(end, segment.next))
+                first = segment.next
+        for number, items in lost.items():
+            self._segment_of(number).lose(number, number + items)
         self._tidy()
 
     def keep_file(self, path: Path) -> None:
@@ -199,6 +202,18 @@ class Segments:
             with suppress(OSError):  # what it has to record is written with the next record
                 last.seal()
             self._next = last.next
+
+
+def _runs(entries: Mapping[int, int]) -> Ranges:
+    runs = Ranges()
+    first = end = 0
+    for number, items in sorted(entries.items()):
+        if number != end:
+            runs.add(first, end)
+            first = number
+        end = number + items
+    runs.add(first, end)
+    return runs
 
 
 def _named(directory: Path) -> list[tuple[Path, Name]]:
