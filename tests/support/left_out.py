@@ -19,6 +19,7 @@ from tests.support.programs import (
     find_influxd,
     find_node,
     find_redis,
+    find_small_disks,
 )
 
 PROGRAMS: dict[str, Callable[[], object]] = {
@@ -27,6 +28,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "haproxy": find_haproxy,
     "chromium": find_chromium,
     "node": find_node,
+    "small disks": find_small_disks,
 }
 FIXTURES = {
     "redis_server": ("redis",),

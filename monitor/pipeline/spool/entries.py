@@ -82,6 +82,10 @@ class Spool:
             home.close()
             raise
         spool = cls(home)
+        try:
+            _check_free_space(directory)
+        except OSError as error:
+            failure = failure or str(error)
         spool.failure = failure
         spool.events = spool.inherited = home.segments.items
         return spool
