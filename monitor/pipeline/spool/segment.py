@@ -14,7 +14,7 @@ from monitor.pipeline.spool.journal import Journal, Kind, sync
 from monitor.pipeline.spool.ranges import Ranges
 
 _NAME = re.compile(r"(?P<first>[0-9a-f]{16})-(?P<marker>[0-9a-f]{32})\.(?P<format>\d+)")
-_PROBE_BYTES = 8192
+PROBE_BYTES = 8192
 
 
 class Entry(NamedTuple):
@@ -110,7 +110,7 @@ class Segment:
 
     def probe(self) -> None:
         """Writes what an entry takes, and cuts it off again. Raises OSError."""
-        self._write(bytes(_PROBE_BYTES))
+        self._write(bytes(PROBE_BYTES))
         os.ftruncate(self._descriptor, self.size)
 
     def entries(self) -> Iterator[Entry]:
@@ -155,10 +155,11 @@ class Segment:
         self.record()
 
     def reopen_lost(self) -> None:
-        """Makes `entries` read once more what was lost, and only that."""
+        """Makes `entries` read once more what was lost."""
         settled = Ranges()
-        for first, end in self.lost.missing(self.first, self.next):
-            settled.add(first, end)
+        for first, end in self._settled:
+            for part in self.lost.missing(first, end):
+                settled.add(*part)
         self._settled = settled
         self._number, self._offset = self.first, 0
 
@@ -174,6 +175,7 @@ class Segment:
     def keep(self, directory: Path) -> None:
         """Moves the files there, for somebody to look at. Raises OSError."""
         directory.mkdir(mode=0o700, exist_ok=True)
+        self._journal.add(Kind.END, self.next, self.next)
         for first, end in self.damaged:
             self._journal.add(Kind.DAMAGED, first, end)
         self._journal.flush()

@@ -2,15 +2,16 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from errno import EDQUOT, EFBIG, ENOSPC
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from pathlib import Path
 from typing import NamedTuple
 
 from monitor.errors import SpoolError
 from monitor.pipeline.spool.frames import FORMAT, Place
 from monitor.pipeline.spool.ranges import Ranges
-from monitor.pipeline.spool.segment import Entry, Name, Segment, sync_directory
+from monitor.pipeline.spool.segment import PROBE_BYTES, Entry, Name, Segment, sync_directory
 
+DAMAGED = "damaged"  # of the spool's directory: files that are kept
 DISK_FULL = (ENOSPC, EDQUOT, EFBIG)
 _SEGMENT_BYTES = 8 * 1024 * 1024  # after which another one is begun
 
@@ -32,7 +33,7 @@ class Segments:
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self.directory = directory
-        self.damaged_directory = directory / "damaged"
+        self.damaged_directory = directory / DAMAGED
         self.marker = b""
         self._max_bytes = max_bytes
         self._segments: list[Segment] = []
@@ -52,10 +53,16 @@ class Segments:
                     f" one reads up to {FORMAT}. Start that version again until it has drained the"
                     " spool, or set another DATA_DIR"
                 )
-            segment = Segment.load(path, name.place)
+            self.marker = name.place.marker
+            try:
+                segment = Segment.load(path, name.place)
+            except OSError as error:
+                if error.errno != EIO:  # else its name is all that the disk still reads
+                    raise
+                self.keep_file(path)
+                continue
             self._segments.append(segment)
             self._next = max(self._next, segment.next)
-            self.marker = name.place.marker
 
     @property
     def items(self) -> int:
@@ -94,7 +101,7 @@ class Segments:
 
     def probe(self) -> None:
         """Raises OSError where `append` would, even for a small entry."""
-        self._check_bound(0)
+        self._check_bound(PROBE_BYTES)
         self._open_segment().probe()
 
     def oldest(self, max_items: int, max_bytes: int, skip: Collection[int]) -> list[Entry]:
