@@ -22,6 +22,11 @@ FULL = """
     head -c 100m /dev/zero >"$DATA_DIR/filler" 2>/dev/null || :
     exec "$@"
 """
+READ_ONLY = """
+    mount -t tmpfs -o size=200m tmpfs "$DATA_DIR"
+    mount -o remount,ro "$DATA_DIR"
+    exec "$@"
+"""
 SMALL = """
     mount -t tmpfs -o size=40m tmpfs "$DATA_DIR"
     exec "$@"
@@ -76,6 +81,18 @@ async def test_a_full_disk_of_data_dir_keeps_no_server_from_starting(tmp_path: P
 
             await eventually(well, within=30)
             assert "Traceback" not in replica.output()
+
+
+async def test_a_read_only_data_dir_keeps_no_server_from_starting(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    with EmbeddedPostgres(tmp_path / "postgres") as own_postgres:
+        environment = environment_of(address_of(own_postgres), data_dir)
+        with Replica(environment, command=on_disk(READ_ONLY, *RUN)) as replica:
+            assert (await post(replica)).json()["stored"] == 1
+            spool = (await health(replica))["spool"]
+            assert spool["state"] == "down"
+            assert "Read-only file system" in spool["error"]
 
 
 def run(data_dir: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:

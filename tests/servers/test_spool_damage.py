@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,46 @@ async def test_after_damage_another_file_is_written(tmp_path: Path) -> None:
     await spool.append([Payload([make_event()], [])])
     assert len(segments_of(tmp_path)) == 2
     await spool.close()
+
+
+@pytest.mark.parametrize("damage", [noise_in_pages, cut])
+async def test_what_a_damaged_spool_lost_is_counted_after_a_kill(
+    tmp_path: Path, damage: Damage
+) -> None:
+    chance = random.Random(1)
+    data_dir = tmp_path / "data"
+    with (
+        EmbeddedPostgres(tmp_path / "postgres") as own_postgres,
+        Replica(environment_of(address_of(own_postgres), data_dir)) as replica,
+    ):
+        own_postgres.stop()
+        async with httpx.AsyncClient(timeout=20) as client:
+
+            async def post_some() -> None:
+                for _ in range(40):
+                    sent = [item(code="x" * chance.choice((1, 900))) for _ in range(5)]
+                    answer = await client.post(replica.events_url, json=sent)
+                    assert answer.json()["spooled"] == 5
+
+            await post_some()
+            await asyncio.to_thread(replica.stop, signal.SIGTERM)
+            damage(segments_of(data_dir)[0], chance)
+            await asyncio.to_thread(replica.start)
+            await post_some()
+            await asyncio.to_thread(replica.stop, signal.SIGKILL)
+            noise_in_pages(segments_of(data_dir)[1], chance)
+            await asyncio.to_thread(replica.start)
+            own_postgres.start()
+
+            async def drained() -> bool:
+                state = (await client.get(f"{replica.url}/health")).json()
+                return bool(state["postgres"]["state"] == "ok" and not state["spool"]["events"])
+
+            await eventually(drained, within=30)
+            lost = (await client.get(f"{replica.url}/health")).json()["spool"]["damaged"]
+        rows = await row_counts(address_of(own_postgres))
+        assert lost
+        assert rows["executions"] + lost == 400
 
 
 async def test_health_says_what_is_damaged(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ LOCK_TIMEOUT = 2.0  # seconds; a killed server's child holds the lock until its 
 # The kernel's limit is 104 bytes on macOS and 108 on Linux, the final zero included.
 SOCKET_PATH_MAX_BYTES = 103
 LOG_MAX_BYTES = 8 * 1024 * 1024
-NEW_BYTES = 128 * 1024 * 1024  # a data directory with its schema and some of its log
+NEW_BYTES = 64 * 1024 * 1024  # a data directory with its schema, and some more of its log
 STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 

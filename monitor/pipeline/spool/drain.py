@@ -30,7 +30,8 @@ class SpoolDrain:
 
     `probe` returns once PostgreSQL is usable, or raises Unavailable. `publish` is called with what
     was stored. While `active`, PostgreSQL counts as unavailable (`reason` says why), and
-    consumers spool events without trying it.
+    consumers spool events without trying it: until it has stored a batch, or answers the probe and
+    there is nothing to store, or nothing that can be read.
     """
 
     name = "spool_drain"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from errno import EIO, EROFS
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -63,7 +64,7 @@ class Spool:
     def open(cls, directory: Path, max_bytes: int) -> Self:
         """The spool of a DATA_DIR, locked by this process until it is closed.
 
-        If its disk is full, the spool says so (`failure`) and `check` goes on with this. Raises
+        If its disk is full or fails, the spool says so (`failure`), and `check` tries again. Raises
         SpoolError if another process has it, if a newer version wrote it, or if it can't be used.
         """
         home = Home(directory, max_bytes)
@@ -71,7 +72,7 @@ class Spool:
         try:
             home.prepare()
         except OSError as error:
-            if error.errno not in DISK_FULL:
+            if error.errno not in (*DISK_FULL, EIO, EROFS):
                 home.close()
                 raise SpoolError(
                     f"{directory} can't be used: {error}. Fix that, or set another DATA_DIR; "
@@ -84,6 +85,8 @@ class Spool:
         spool = cls(home)
         try:
             _check_free_space(directory)
+            if failure is None:
+                home.segments.probe()
         except OSError as error:
             failure = failure or str(error)
         spool.failure = failure
