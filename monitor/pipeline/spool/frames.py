@@ -27,7 +27,7 @@ _BLOCK_BYTES = 4096
 _FIELDS = struct.Struct("<16sQII")
 _CHECKSUM = struct.Struct("<I")
 _PLACE = struct.Struct("<QQ")
-_HEADER_BYTES = _FIELDS.size + _CHECKSUM.size
+HEADER_BYTES = _FIELDS.size + _CHECKSUM.size
 _READ_AHEAD = 256 * 1024
 
 
@@ -46,7 +46,7 @@ class Frame(NamedTuple):
     def end(self) -> int:
         """The offset of the next frame."""
         table = -(-self.length // _BLOCK_BYTES) * _CHECKSUM.size
-        return self.offset + _HEADER_BYTES + table + self.length
+        return self.offset + HEADER_BYTES + table + self.length
 
 
 class Place(NamedTuple):
@@ -91,15 +91,15 @@ class FrameReader:
     def body(self, frame: Frame) -> tuple[bytes, Parts | None]:
         """The body, and the parts of it whose checksums are right; None if all are."""
         table = -(-frame.length // _BLOCK_BYTES) * _CHECKSUM.size
-        data = self._read(frame.offset + _HEADER_BYTES, table + frame.length)
+        data = self._read(frame.offset + HEADER_BYTES, table + frame.length)
         content = data[table:]
         if table == _CHECKSUM.size and _CHECKSUM.unpack_from(data)[0] == crc32(content):
             return content, None
         return _checked(data.ljust(table + frame.length, b"\0"), table)
 
     def _header(self, offset: int) -> Frame | None:
-        header = self._read(offset, _HEADER_BYTES)
-        if len(header) < _HEADER_BYTES or not header.startswith(self._place.marker):
+        header = self._read(offset, HEADER_BYTES)
+        if len(header) < HEADER_BYTES or not header.startswith(self._place.marker):
             return None
         (checksum,) = _CHECKSUM.unpack_from(header, _FIELDS.size)
         if checksum != self._place.checksum(header[: _FIELDS.size], offset):
@@ -109,7 +109,7 @@ class FrameReader:
 
     def _next_header(self, offset: int) -> Frame | None:
         """The first intact header from an offset on."""
-        while offset + _HEADER_BYTES <= self._size:
+        while offset + HEADER_BYTES <= self._size:
             data = self._read(offset, _READ_AHEAD)
             position = data.find(self._place.marker)
             if position < 0:

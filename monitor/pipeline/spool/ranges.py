@@ -17,9 +17,13 @@ class Ranges:
     def __iter__(self) -> Iterator[Range]:
         return zip(self._firsts, self._ends, strict=True)
 
-    def __contains__(self, number: int) -> bool:
-        position = bisect_right(self._firsts, number) - 1
-        return position >= 0 and number < self._ends[position]
+    def contains(self, first: int, end: int) -> bool | None:
+        """Whether it has the numbers from `first` to before `end`; None if it has some of them."""
+        following = bisect_right(self._firsts, first)
+        if following and first < self._ends[following - 1]:
+            return True if end <= self._ends[following - 1] else None
+        is_apart = following == len(self._firsts) or end <= self._firsts[following]
+        return False if is_apart else None
 
     def add(self, first: int, end: int) -> None:
         if first >= end:

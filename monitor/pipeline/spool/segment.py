@@ -9,7 +9,15 @@ from errno import EIO, ENOENT
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from monitor.pipeline.spool.frames import FORMAT, Frame, FrameReader, Parts, Place
+from monitor.pipeline.spool.frames import (
+    FORMAT,
+    HEADER_BYTES,
+    Frame,
+    FrameReader,
+    Parts,
+    Place,
+    read,
+)
 from monitor.pipeline.spool.journal import Journal, Kind, sync
 from monitor.pipeline.spool.ranges import Ranges
 
@@ -125,7 +133,10 @@ class Segment:
                 yield from self._lost_before(frame.number, number, offset, frame.offset)
             end, after = frame.end, frame.number + frame.items
             self._ends[after] = end
-            if frame.number not in self._settled:
+            is_settled = self._settled.contains(frame.number, after)
+            if is_settled is None:  # damage came and went: numbers tell more than what is read
+                yield from self._lost_before(after, frame.number, frame.offset, end)
+            elif not is_settled:
                 yield self._entry(frame, end, reader)
             elif number == frame.number == self._number:
                 self._number, self._offset = after, end
@@ -236,15 +247,24 @@ class Segment:
                 ranges[kind].add(first, end)
 
     def _find_end(self) -> None:
-        """Without a recorded end the server was killed: its last request may be unfinished."""
+        """Without a recorded end the server was killed: its last request may be unfinished.
+
+        Then its header is there, or less than a header, or zeros after a loss of power; anything
+        else is damaged.
+        """
         self.size = os.fstat(self._descriptor).st_size
         if self.next > self.first:
             return
+        offset = 0
         for frame in FrameReader(self._descriptor, self._place, self.size).frames(0):
+            offset = min(frame.end, self.size)
             if frame.end > self.size:
-                self.size = frame.offset
+                self.size = offset = frame.offset
             else:
                 self.next = max(self.next, frame.number + frame.items)
+        rest = read(self._descriptor, offset, self.size - offset)
+        if len(rest) >= HEADER_BYTES and rest.strip(b"\0"):
+            self.damaged.add(offset, self.size)
         self._journal.add(Kind.END, self.next, self.next)
 
 
