@@ -71,6 +71,8 @@ class Model:
 
     async def damage(self) -> None:
         files = [path for path in (self.directory / "spool").iterdir() if path.is_file()]
+        if not files:
+            return
         path = self.chance.choice(files)
         size = path.stat().st_size
         first = self.chance.randrange(size + 1)

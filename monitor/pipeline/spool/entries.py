@@ -128,11 +128,16 @@ class Spool:
     async def remove(self, entries: Entries) -> None:
         """Removes these entries. Until that can be recorded, another process has them, too."""
         items = dict(zip(entries.ids, map(len, entries.payloads), strict=True))
-        self.events -= entries.items
         try:
             await self._run(partial(self._segments.settle, items, entries.lost))
         except OSError as error:
             logger.warning("What was stored out of the spool could not be recorded: %s", error)
+        self.events -= entries.items
+        if entries.lost:
+            files = ", ".join(str(path) for path in self.damage.files)
+            logger.error(
+                "%d items of the spool could not be read: see %s", sum(entries.lost.values()), files
+            )
 
     async def replace(self, entry: Entries, payloads: Sequence[Payload]) -> list[int]:
         """Replaces an entry by others of as many items, at the end of the queue; their ids.

@@ -14,6 +14,7 @@ from monitor.pipeline.spool.segment import PROBE_BYTES, Entry, Name, Segment, sy
 DAMAGED = "damaged"  # of the spool's directory: files that are kept
 DISK_FULL = (ENOSPC, EDQUOT, EFBIG)
 _SEGMENT_BYTES = 8 * 1024 * 1024  # after which another one is begun
+_MIN_SEGMENTS = 8  # that fit into the bound: each is held up by its last entry
 
 
 class Damage(NamedTuple):
@@ -36,6 +37,7 @@ class Segments:
         self.damaged_directory = directory / DAMAGED
         self.marker = b""
         self._max_bytes = max_bytes
+        self._segment_bytes = min(_SEGMENT_BYTES, max_bytes // _MIN_SEGMENTS)
         self._segments: list[Segment] = []
         self._kept = Damage(0, 0, [])
         self._next = 1
@@ -189,10 +191,12 @@ class Segments:
         """The one to append to."""
         last = self._segments[-1] if self._segments else None
         if last and not last.sealed:
-            if last.size < _SEGMENT_BYTES and not last.damaged.total:
+            if last.size < self._segment_bytes and not last.damaged.total:
                 return last
             self._abandon()
-        self.directory.mkdir(mode=0o700, exist_ok=True)
+        if not self.directory.exists():
+            self.directory.mkdir(mode=0o700)
+            sync_directory(self.directory.parent)
         while True:
             try:
                 segment = Segment.create(self.directory, Place(self.marker, self._next))
