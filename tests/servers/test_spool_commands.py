@@ -14,7 +14,7 @@ import httpx
 
 from monitor.events.event import Payload, Rejected
 from monitor.pipeline.spool.entries import Spool
-from monitor.pipeline.spool.segment import Name
+from monitor.pipeline.spool.files import Name
 from tests.support.consumers import run_consumers, stored_ids
 from tests.support.events import event as item
 from tests.support.factories import make_event

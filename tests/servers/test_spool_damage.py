@@ -16,9 +16,9 @@ import pytest
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.errors import Unavailable
 from monitor.events.event import Payload
-from monitor.pipeline.spool import segments
+from monitor.pipeline.spool import segment, segments
 from monitor.pipeline.spool.entries import Spool
-from monitor.pipeline.spool.segment import Name
+from monitor.pipeline.spool.files import Name
 from tests.support.consumers import ids_of, run_consumers, stored_ids
 from tests.support.events import event as item
 from tests.support.factories import make_event
@@ -240,7 +240,7 @@ async def test_a_damaged_journal_stores_again_and_loses_nothing(tmp_path: Path) 
     await spool.close()
 
 
-async def test_pages_that_the_disk_does_not_read_are_passed_over(
+async def test_pages_that_the_disk_fails_to_read_are_passed_over_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = Spool.open(tmp_path, 100_000_000)
@@ -256,9 +256,38 @@ async def test_pages_that_the_disk_does_not_read_are_passed_over(
         return real(descriptor, readable, offset)
 
     monkeypatch.setattr(os, "pread", failing)
+    before = (await spool.oldest(100, 10**9)).items
+    assert 1 <= before <= 25
+    monkeypatch.setattr(os, "pread", real)
+    assert await check_what_is_read(spool, payloads) == 0
+    monkeypatch.setattr(os, "pread", failing)
+    monkeypatch.setattr(segment, "_READ_TIMEOUT", 0.0)
+    await spool.close()
+    spool = Spool.open(tmp_path, 100_000_000)
     lost = await check_what_is_read(spool, payloads)
     await spool.close()
     assert 1 <= lost <= 6
+
+
+async def test_a_disk_that_fails_to_read_is_not_taken_for_postgresqls_absence(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int, length: int, offset: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async with run_consumers(pool) as server:
+        await server.spool.append([Payload([spooled := make_event()], [])])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pread", failing)
+            server.drain.activate(Unavailable("for the test"))
+            await eventually(lambda: not server.drain.active)
+            assert (await server.put(event := make_event())).stored == 1
+            health = await server.drain.health()
+            assert (health.state, server.spool.events) == ("degraded", 1)
+            assert "The disk fails to read the spool" in str(health.error)
+        await eventually(lambda: not server.spool.events)
+        assert not server.spool.damage.files
+    assert await stored_ids(pool) == ids_of(spooled, event)
 
 
 async def test_what_can_not_be_read_back_is_not_acknowledged(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from monitor.errors import SpoolError
 from monitor.events.event import Payload, Source
 from monitor.health import Counts
 from monitor.pipeline.spool.entries import Spool
+from monitor.pipeline.spool.files import Name
 from monitor.pipeline.spool.frames import FORMAT
-from monitor.pipeline.spool.segment import Name
 from tests.support.consumers import run_consumers
 from tests.support.factories import make_event
 from tests.support.waiting import eventually

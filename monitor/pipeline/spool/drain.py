@@ -132,8 +132,10 @@ class SpoolDrain:
         quarantined = self._quarantine.quarantined
         try:
             entries = await self._spool.oldest(self._batch_events, _MAX_BYTES, skip=quarantined)
-            if entries.ids or not quarantined:
+            if entries.ids:
                 return entries
+            if not quarantined:
+                raise Unavailable("The disk fails to read the spool: it is tried again")  # noqa: TRY301
             entry_id = self._quarantine.next()
             entries = await self._spool.get(entry_id)
         except Exception:

@@ -15,9 +15,11 @@ checksum includes the first number of the file and the frame's offset: a frame t
 shows in the wrong place is none. Damage within a body leaves its other blocks.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Iterator
+from errno import EBADMSG, EILSEQ, EIO, ENODATA
 from typing import NamedTuple
 from zlib import crc32
 
@@ -29,6 +31,8 @@ _CHECKSUM = struct.Struct("<I")
 _PLACE = struct.Struct("<QQ")
 HEADER_BYTES = _FIELDS.size + _CHECKSUM.size
 _READ_AHEAD = 256 * 1024
+# What file systems answer where a disk can't be read, or does not hold what it should.
+_READ_ERRORS = {EIO, ENODATA, EBADMSG, EILSEQ, getattr(errno, "EUCLEAN", EIO)}
 
 
 Parts = list[tuple[int, int]]  # of a body, each from a byte to before another
@@ -73,12 +77,16 @@ class Place(NamedTuple):
 
 
 class FrameReader:
-    """Reads the first `size` bytes of a file, around what is damaged or can't be read."""
+    """Reads the first `size` bytes of a file, around what is damaged or can't be read.
+
+    `failed` says whether the disk has failed to read any.
+    """
 
     def __init__(self, descriptor: int, place: Place, size: int) -> None:
         self._descriptor = descriptor
         self._place = place
         self._size = size
+        self.failed = False
         self._ahead = b""
         self._ahead_offset = 0
 
@@ -126,25 +134,34 @@ class FrameReader:
         start = offset - self._ahead_offset
         if start < 0 or start + length > len(self._ahead):
             ahead = min(max(length, _READ_AHEAD), self._size - offset)
-            self._ahead = read(self._descriptor, offset, ahead) if length else b""
+            self._ahead, failed = read(self._descriptor, offset, ahead)
+            self.failed |= failed
             self._ahead_offset, start = offset, 0
         return self._ahead[start : start + length]
 
 
-def read(descriptor: int, offset: int, length: int) -> bytes:
-    """At most `length` bytes, fewer at the end of the file; zeros where the disk fails to read."""
+def read(descriptor: int, offset: int, length: int) -> tuple[bytes, bool]:
+    """At most `length` bytes, fewer at the end of the file; and whether the disk failed to read.
+
+    There the bytes are zeros: the checksums tell that these are not what was written. Raises
+    OSError of other kinds.
+    """
     parts = []
+    failed = False
     while length > 0:
         try:
             part = os.pread(descriptor, length, offset)
-        except OSError:  # the checksums tell that zeros are not what was written
+        except OSError as error:
+            if error.errno not in _READ_ERRORS:
+                raise
             part = bytes(min(length, _BLOCK_BYTES - offset % _BLOCK_BYTES))
+            failed = True
         if not part:
             break
         parts.append(part)
         offset += len(part)
         length -= len(part)
-    return b"".join(parts)
+    return b"".join(parts), failed
 
 
 def _checked(data: bytes, table: int) -> tuple[bytes, Parts | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from monitor.errors import SpoolError
 from monitor.pipeline.spool import earlier_formats
 from monitor.pipeline.spool.earlier_formats import EarlierSpool
-from monitor.pipeline.spool.segment import sync_directory
+from monitor.pipeline.spool.files import sync_directory
 from monitor.pipeline.spool.segments import Segments
 
 SUBDIRECTORY = "spool"  # of DATA_DIR

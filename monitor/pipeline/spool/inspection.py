@@ -9,9 +9,10 @@ from monitor.events.dialects import as_json
 from monitor.events.event import Payload
 from monitor.pipeline.spool import earlier_formats
 from monitor.pipeline.spool.earlier_formats import EarlierSpool
+from monitor.pipeline.spool.files import Name
 from monitor.pipeline.spool.home import SUBDIRECTORY, Home
 from monitor.pipeline.spool.payloads import encode, payload_of
-from monitor.pipeline.spool.segment import Entry, Name, Segment
+from monitor.pipeline.spool.segment import Entry, Segment
 from monitor.pipeline.spool.segments import DAMAGED, Segments
 
 SALVAGED = "salvaged"  # of the spool's directory: files that were kept, and are done with
@@ -98,6 +99,7 @@ def _salvage(path: Path, target: Segments) -> Salvage:
     if name is None:
         raise CommandError(f"{path} is no file of a spool")
     segment = Segment.load(path, name.place)
+    segment.read_timeout = 0
     segment.reopen_lost()
     items = lost = 0
     for entry in segment.entries():
@@ -136,6 +138,7 @@ def _open(directory: Path) -> Iterator[Segment]:
                 segment = Segment.load(path, name.place)
             except FileNotFoundError:  # a server has drained it meanwhile
                 continue
+            segment.read_timeout = 0
             try:
                 yield segment
             finally:

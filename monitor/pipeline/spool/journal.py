@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from monitor.pipeline.spool.files import sync
 from monitor.pipeline.spool.frames import read
 
 _RECORD = struct.Struct("<IIQQ8x")
 _RANGE = struct.Struct("<IQQ")
 _MAX_BYTES = 64 * 1024 * 1024
-
-sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class Kind(IntEnum):
@@ -49,7 +48,7 @@ class Journal:
         except FileNotFoundError:
             return []
         try:
-            data = read(descriptor, 0, _MAX_BYTES)
+            data, _ = read(descriptor, 0, _MAX_BYTES)
         finally:
             os.close(descriptor)
         usable = len(data) - len(data) % _RECORD.size

@@ -1,7 +1,7 @@
 """A segment: one file of the spool, with its journal. All methods may block."""
 
 import os
-import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from errno import EIO, ENOENT
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from monitor.pipeline.spool.files import sync, sync_directory, write_all
 from monitor.pipeline.spool.frames import (
     FORMAT,
     HEADER_BYTES,
@@ -18,11 +19,11 @@ from monitor.pipeline.spool.frames import (
     Place,
     read,
 )
-from monitor.pipeline.spool.journal import Journal, Kind, sync
+from monitor.pipeline.spool.journal import Journal, Kind
 from monitor.pipeline.spool.ranges import Ranges
 
-_NAME = re.compile(r"(?P<first>[0-9a-f]{16})-(?P<marker>[0-9a-f]{32})\.(?P<format>\d+)")
 PROBE_BYTES = 8192
+_READ_TIMEOUT = 60.0  # seconds until a disk that fails to read is taken for damaged
 
 
 class Entry(NamedTuple):
@@ -42,20 +43,9 @@ class Entry(NamedTuple):
     file: str
     since: datetime
 
-
-class Name(NamedTuple):
-    """What a segment's name says; `format` is that of the spool."""
-
-    place: Place
-    format: int
-
-    @classmethod
-    def of(cls, path: Path) -> Self | None:
-        """None if it is no segment's."""
-        if not (match := _NAME.fullmatch(path.name)):
-            return None
-        place = Place(bytes.fromhex(match["marker"]), int(match["first"], 16))
-        return cls(place, int(match["format"]))
+    @property
+    def is_damaged(self) -> bool:
+        return self.body is None or self.intact is not None
 
 
 class Segment:
@@ -76,6 +66,8 @@ class Segment:
         self._settled = Ranges()
         self._journal = Journal(path.with_name(f"{path.name}.journal"))
         self._since = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)
+        self.read_timeout = _READ_TIMEOUT
+        self._failing_since: float | None = None  # of time.monotonic()
         self._number, self._offset = place.first, 0  # all before is settled
         self._ends: dict[int, int] = {}  # offsets by the numbers after the entries read last
 
@@ -122,26 +114,19 @@ class Segment:
         os.ftruncate(self._descriptor, self.size)
 
     def entries(self) -> Iterator[Entry]:
-        """Those that are not settled, in order; notes what of the file is damaged."""
+        """Those that are not settled, in order; notes what of the file is damaged.
+
+        Where the disk fails to read, it ends: only after `read_timeout` the rest counts as damaged.
+        """
         reader = FrameReader(self._descriptor, self._place, self.size)
-        number, offset = self._number, self._offset
-        self._ends.clear()
-        for frame in reader.frames(offset):
-            if not number <= frame.number < self.next:
-                continue
-            if number < frame.number:
-                yield from self._lost_before(frame.number, number, offset, frame.offset)
-            end, after = frame.end, frame.number + frame.items
-            self._ends[after] = end
-            is_settled = self._settled.contains(frame.number, after)
-            if is_settled is None:  # damage came and went: numbers tell more than what is read
-                yield from self._lost_before(after, frame.number, frame.offset, end)
-            elif not is_settled:
-                yield self._entry(frame, end, reader)
-            elif number == frame.number == self._number:
-                self._number, self._offset = after, end
-            number, offset = after, end
-        yield from self._lost_before(self.next, number, offset, self.size)
+        for entry in self._entries(reader):
+            if entry.is_damaged:
+                if reader.failed and not self._is_given_up():
+                    return
+                self._note_damage(entry)
+            yield entry
+        if not reader.failed:
+            self._failing_since = None
 
     def settle(self, first: int, end: int) -> None:
         """The items up to before `end` are stored, or are dead letters: they are not read again."""
@@ -197,7 +182,7 @@ class Segment:
 
     def _write(self, data: bytes) -> None:
         try:
-            _write_all(self._descriptor, data, self.size)
+            write_all(self._descriptor, data, self.size)
             sync(self._descriptor)
             self._check_written(data)
         except OSError:
@@ -212,25 +197,50 @@ class Segment:
         if os.pread(self._descriptor, len(data), self.size) != data:
             raise OSError(EIO, f"{self.path} does not hold what was written to it")
 
+    def _entries(self, reader: FrameReader) -> Iterator[Entry]:
+        number, offset = self._number, self._offset
+        self._ends.clear()
+        for frame in reader.frames(offset):
+            if not number <= frame.number < self.next:
+                continue
+            if number < frame.number:
+                yield from self._lost_before(frame.number, number, offset, frame.offset)
+            end, after = frame.end, frame.number + frame.items
+            self._ends[after] = end
+            is_settled = self._settled.contains(frame.number, after)
+            if is_settled is None:  # damage came and went: numbers tell more than what is read
+                yield from self._lost_before(after, frame.number, frame.offset, end)
+            elif not is_settled:
+                yield self._entry(frame, end, reader)
+            elif number == frame.number == self._number:
+                self._number, self._offset = after, end
+            number, offset = after, end
+        yield from self._lost_before(self.next, number, offset, self.size)
+
+    def _note_damage(self, entry: Entry) -> None:
+        start = entry.offset if entry.body is None else entry.end - len(entry.body)
+        intact = Ranges()
+        for first, end in entry.intact or ():
+            intact.add(start + first, start + end)
+        for part in intact.missing(start, entry.end):
+            self.damaged.add(*part)
+
+    def _is_given_up(self) -> bool:
+        """Whether the disk has failed to read for so long that it won't be better."""
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        return now - self._failing_since >= self.read_timeout
+
     def _entry(self, frame: Frame, end: int, reader: FrameReader) -> Entry:
         body, intact = reader.body(frame)
-        if intact is not None:
-            start = end - frame.length
-            good = Ranges()
-            for part_first, part_end in intact:
-                good.add(start + part_first, start + part_end)
-            for part in good.missing(start, end):
-                self.damaged.add(*part)
         return Entry(
             frame.number, frame.items, body, intact, frame.offset, end, self.path.name, self._since
         )
 
     def _lost_before(self, end: int, number: int, offset: int, end_offset: int) -> Iterator[Entry]:
         """The items up to before `end` that lie in bytes without an intact frame."""
-        missing = list(self._settled.missing(number, end))
-        if missing and offset < end_offset:
-            self.damaged.add(offset, end_offset)
-        for first, missing_end in missing:
+        for first, missing_end in self._settled.missing(number, end):
             items = missing_end - first
             yield Entry(first, items, None, None, offset, end_offset, self.path.name, self._since)
 
@@ -256,30 +266,15 @@ class Segment:
         if self.next > self.first:
             return
         offset = 0
-        for frame in FrameReader(self._descriptor, self._place, self.size).frames(0):
+        reader = FrameReader(self._descriptor, self._place, self.size)
+        for frame in reader.frames(0):
             offset = min(frame.end, self.size)
             if frame.end > self.size:
                 self.size = offset = frame.offset
             else:
                 self.next = max(self.next, frame.number + frame.items)
-        rest = read(self._descriptor, offset, self.size - offset)
-        if len(rest) >= HEADER_BYTES and rest.strip(b"\0"):
+        rest, failed = read(self._descriptor, offset, self.size - offset)
+        if failed or (len(rest) >= HEADER_BYTES and rest.strip(b"\0")):
             self.damaged.add(offset, self.size)
-        self._journal.add(Kind.END, self.next, self.next)
-
-
-def sync_directory(directory: Path) -> None:
-    """Returns once the names in it are on disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view = view[written:]
-        offset += written
+        if not failed and not reader.failed:  # else the next start may find more
+            self._journal.add(Kind.END, self.next, self.next)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from monitor.errors import SpoolError
+from monitor.pipeline.spool.files import Name, sync_directory
 from monitor.pipeline.spool.frames import FORMAT, Place
 from monitor.pipeline.spool.ranges import Ranges
-from monitor.pipeline.spool.segment import PROBE_BYTES, Entry, Name, Segment, sync_directory
+from monitor.pipeline.spool.segment import PROBE_BYTES, Entry, Segment
 
 DAMAGED = "damaged"  # of the spool's directory: files that are kept
 DISK_FULL = (ENOSPC, EDQUOT, EFBIG)
