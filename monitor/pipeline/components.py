@@ -58,11 +58,16 @@ def _damage_text(damage: Damage) -> str | None:
     if not damage.files:
         return None
     names = ", ".join(str(path) for path in damage.files[:_MAX_NAMED])
-    more = len(damage.files) - _MAX_NAMED
+    if (more := len(damage.files) - _MAX_NAMED) > 0:
+        names += f" and {more} more files"
+    what = (
+        f"{damage.items} items of the spool could not be read and are in /rejected-events"
+        if damage.items
+        else "A part of the spool could not be read, and nobody knows how many items it held"
+    )
     return (
-        f"{damage.items} items of the spool could not be read and are in /rejected-events: of"
-        f" {names}{f' and {more} more files' if more > 0 else ''} {damage.bytes} bytes are damaged."
-        " Check the disk, stop the server, and run the command `spool salvage`"
+        f"{what}: {names}: {damage.bytes} damaged bytes. Check the disk, stop the server, and run"
+        " the command `spool salvage`"
     )
 
 

@@ -95,6 +95,21 @@ async def test_a_read_only_data_dir_keeps_no_server_from_starting(tmp_path: Path
             assert "Read-only file system" in spool["error"]
 
 
+def test_an_embedded_postgresql_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    script = """
+        mount -t tmpfs -o size=100m tmpfs "$DATA_DIR"
+        chmod 711 "$DATA_DIR"
+        "$@" migrate >"$DATA_DIR/log"
+        head -c 100m /dev/zero >"$DATA_DIR/filler" 2>/dev/null || :
+        exec "$@"
+    """
+    finished = run(tmp_path, script)
+    assert finished.returncode == 1
+    assert "Traceback" not in finished.stderr
+    for words in ("PostgreSQL did not start", str(tmp_path), "0 MB free: free some space"):
+        assert words in finished.stderr
+
+
 def run(data_dir: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     replica = Replica({"DATA_DIR": str(data_dir)})
     replica.log.close()

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import random
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -396,3 +397,20 @@ async def test_health_says_what_is_damaged(tmp_path: Path) -> None:
                 await asyncio.to_thread(replica.start)
         rows = await row_counts(address_of(own_postgres))
         assert rows["executions"] == 21 - lost
+
+
+async def test_health_names_a_damaged_file_of_an_earlier_version(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    data_dir = tmp_path / "earlier"
+    data_dir.mkdir()
+    path = data_dir / "spool.sqlite"
+    shutil.copy(Path(__file__).parent / "spools" / "format-2.sqlite", path)
+    overwrite(path, 0, random.Random(1).randbytes(PAGE))
+    with Replica({**environment, "DATA_DIR": str(data_dir)}) as replica:
+        async with httpx.AsyncClient(timeout=10) as client:
+            assert (await client.post(replica.events_url, json=[item()])).json()["stored"] == 1
+            spool = (await client.get(f"{replica.url}/health")).json()["spool"]
+    assert spool["state"] == "degraded"
+    assert str(data_dir / "spool" / "damaged" / "spool.sqlite") in spool["error"]
+    assert "nobody knows how many" in spool["error"]

@@ -274,6 +274,7 @@ class EmbeddedPostgres:
         tail = self.log.read_text(errors="replace")[-2000:].strip()
         return EmbeddedPostgresError(
             f"{what}. Its log, {self.log}, ends with:\n{tail}\n"
+            f"{_space(self.directory)}"
             "Fix what it names, or set POSTGRES_SERVER to use another PostgreSQL."
         )
 
@@ -302,6 +303,12 @@ class EmbeddedPostgres:
         if watchdog:
             watchdog.kill()
             watchdog.communicate()
+
+
+def _space(directory: Path) -> str:
+    """A sentence where the disk is so full that not even the log may say it."""
+    free = shutil.disk_usage(directory).free
+    return f"Its disk has {free >> 20} MB free: free some space. " if free < NEW_BYTES else ""
 
 
 def _shared_buffers() -> int:
