@@ -1,6 +1,7 @@
 """A DATA_DIR whose disk is full, or small, at the start of a server."""
 
 import asyncio
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ pytestmark = pytest.mark.needs("small disks")
 FULL = """
     mount -t tmpfs -o size=80m tmpfs "$DATA_DIR"
     head -c 100m /dev/zero >"$DATA_DIR/filler" 2>/dev/null || :
+    exec "$@"
+"""
+NO_INODES = """
+    mount -t tmpfs -o size=200m,nr_inodes=1 tmpfs "$(dirname "$DATA_DIR")"
     exec "$@"
 """
 READ_ONLY = """
@@ -81,6 +86,27 @@ async def test_a_full_disk_of_data_dir_keeps_no_server_from_starting(tmp_path: P
 
             await eventually(well, within=30)
             assert "Traceback" not in replica.output()
+
+
+async def test_a_data_dir_is_made_when_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with EmbeddedPostgres(tmp_path / "postgres") as own_postgres:
+        environment = environment_of(address_of(own_postgres), disk / "data")
+        with Replica(environment, command=on_disk(NO_INODES, *RUN)) as replica:
+            assert (await post(replica)).json()["stored"] == 1
+            assert (await health(replica))["spool"]["state"] == "down"
+            assert replica.process is not None
+            enlarge = f"mount -o remount,nr_inodes=1000 {disk}"
+            as_root = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
+            inside_it = ("nsenter", "--mount", *as_root, "--target", str(replica.process.pid))
+            await asyncio.to_thread(subprocess.run, [*inside_it, "sh", "-c", enlarge], check=True)
+
+            async def well() -> bool:
+                return bool((await health(replica))["status"] == "ok")
+
+            await eventually(well, within=30)
+            assert inside(replica, disk / "data" / "spool" / "replica").exists()
 
 
 async def test_a_read_only_data_dir_keeps_no_server_from_starting(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class Spool:
                     f"{directory} can't be used: {error}. Fix that, or set another DATA_DIR; "
                     "moving it away loses the events that are spooled in it"
                 ) from None
-            failure = str(error)
+            failure = _reason(directory, error)
         except BaseException:
             home.close()
             raise
@@ -88,7 +88,7 @@ class Spool:
             if failure is None:
                 home.segments.probe()
         except OSError as error:
-            failure = failure or str(error)
+            failure = failure or _reason(directory, error)
         spool.failure = failure
         spool.events = spool.inherited = home.segments.items
         return spool
@@ -158,13 +158,13 @@ class Spool:
     async def _write(self, work: Callable[[], T]) -> T:
         """Raises SpoolFull."""
         try:
-            _check_free_space(self._home.directory)
             if not self._home.is_prepared:
                 await self._prepare()
+            _check_free_space(self._home.directory)
             result = await self._run(work)
         except OSError as error:
-            self.failure = str(error)
-            raise SpoolFull(f"The spool can't take more: {error}") from error
+            self.failure = _reason(self._home.directory, error)
+            raise SpoolFull(self.failure) from error
         self.failure = None
         return result
 
@@ -188,6 +188,10 @@ def _entries(entries: Sequence[Entry]) -> Entries:
         if count:
             lost[entry.number] = count
     return Entries([entry.number for entry in entries], payloads, lost)
+
+
+def _reason(directory: Path, error: OSError) -> str:
+    return f"The spool in {directory} can't take more: {error}"
 
 
 def _check_free_space(directory: Path) -> None:
