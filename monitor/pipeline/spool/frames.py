@@ -100,10 +100,12 @@ class FrameReader:
         """The body, and the parts of it whose checksums are right; None if all are."""
         table = -(-frame.length // _BLOCK_BYTES) * _CHECKSUM.size
         data = self._read(frame.offset + HEADER_BYTES, table + frame.length)
+        if len(data) < table + frame.length:  # the file is cut off
+            data = data.ljust(table + frame.length, b"\0")
         content = data[table:]
         if table == _CHECKSUM.size and _CHECKSUM.unpack_from(data)[0] == crc32(content):
             return content, None
-        return _checked(data.ljust(table + frame.length, b"\0"), table)
+        return _checked(data, table)
 
     def _header(self, offset: int) -> Frame | None:
         header = self._read(offset, HEADER_BYTES)

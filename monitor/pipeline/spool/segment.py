@@ -83,8 +83,9 @@ class Segment:
     def load(cls, path: Path, place: Place) -> Self:
         """One that another process has written. Raises OSError."""
         segment = cls(path, os.open(path, os.O_RDONLY), place, sealed=True)
-        segment._read_journal()
-        segment._find_end()
+        segment.size = os.fstat(segment._descriptor).st_size
+        if not segment._read_journal():
+            segment._find_end()
         return segment
 
     @property
@@ -201,11 +202,11 @@ class Segment:
         number, offset = self._number, self._offset
         self._ends.clear()
         for frame in reader.frames(offset):
-            if not number <= frame.number < self.next:
+            end, after = frame.end, frame.number + frame.items
+            if not number <= frame.number < after <= self.next:
                 continue
             if number < frame.number:
                 yield from self._lost_before(frame.number, number, offset, frame.offset)
-            end, after = frame.end, frame.number + frame.items
             self._ends[after] = end
             is_settled = self._settled.contains(frame.number, after)
             if is_settled is None:  # damage came and went: numbers tell more than what is read
@@ -244,17 +245,22 @@ class Segment:
             items = missing_end - first
             yield Entry(first, items, None, None, offset, end_offset, self.path.name, self._since)
 
-    def _read_journal(self) -> None:
+    def _read_journal(self) -> bool:
+        """Returns whether it says where the segment ends."""
         ranges = {
             Kind.SETTLED: self._settled,
             Kind.LOST: self.lost,
             Kind.DAMAGED: self.damaged,
         }
+        is_complete = False
         for kind, first, end in self._journal.records():
             if kind is Kind.END:
-                self.next = max(self.next, end)
+                is_complete = True
             else:
                 ranges[kind].add(first, end)
+            if kind is not Kind.DAMAGED:  # of bytes
+                self.next = max(self.next, end)
+        return is_complete
 
     def _find_end(self) -> None:
         """Without a recorded end the server was killed: its last request may be unfinished.
@@ -262,9 +268,6 @@ class Segment:
         Then its header is there, or less than a header, or zeros after a loss of power; anything
         else is damaged.
         """
-        self.size = os.fstat(self._descriptor).st_size
-        if self.next > self.first:
-            return
         offset = 0
         reader = FrameReader(self._descriptor, self._place, self.size)
         for frame in reader.frames(0):
