@@ -134,8 +134,10 @@ class SpoolDrain:
             entries = await self._spool.oldest(self._batch_events, _MAX_BYTES, skip=quarantined)
             if entries.ids:
                 return entries
-            if not quarantined:
+            if not quarantined and self._spool.events:
                 raise Unavailable("The disk fails to read the spool: it is tried again")  # noqa: TRY301
+            if not quarantined:
+                return entries
             entry_id = self._quarantine.next()
             entries = await self._spool.get(entry_id)
         except Exception:

@@ -116,9 +116,10 @@ class Spool:
         self, max_events: int, max_bytes: int, skip: Collection[int] = frozenset()
     ) -> Entries:
         """The oldest entries within these bounds (one at least), skipping some ids."""
-        return _entries(
-            await self._run(partial(self._segments.oldest, max_events, max_bytes, skip))
-        )
+        found = await self._run(partial(self._segments.oldest, max_events, max_bytes, skip))
+        if not found and not skip:  # damage that comes and goes may have confused the counts
+            self.events = self._segments.items
+        return _entries(found)
 
     async def get(self, entry_id: int) -> Entries:
         """The entry with this id; none if it can't be told from its neighbours any more."""
