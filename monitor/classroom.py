@@ -135,17 +135,34 @@ def _secret_path(environment: Mapping[str, str]) -> Path:
 
 
 def _keep_secret(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Raises CommandError."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(_SECRET_BYTES))
+    except OSError as error:
+        raise _no_room(path, error) from None
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(_SECRET_BYTES))
+    except OSError as error:
+        path.unlink()
+        raise _no_room(path, error) from None
+
+
+def _no_room(path: Path, error: OSError) -> CommandError:
+    return CommandError(
+        f"The secret that signs links can't be kept in {path.parent} ({error}): free some space"
+        " there, or set DATA_DIR to another directory"
+    )
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        secret = path.read_text().strip()
     except OSError as error:
         raise CommandError(f"The secret that signs tokens can't be read: {error}") from None
+    if not secret:  # the server would be an open one
+        raise CommandError(f"The secret that signs tokens, {path}, is empty: remove the file")
+    return secret

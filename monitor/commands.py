@@ -1,4 +1,4 @@
-"""The commands besides `serve`: migrate, recount, rebuild InfluxDB, and those for credentials.
+"""The commands besides `serve`: migrate, recount, rebuild InfluxDB; credentials and the spool.
 
 Only migrate changes the schema, or creates the embedded PostgreSQL.
 """
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import credential_commands
+from monitor import credential_commands, spool_commands
 from monitor.database.migrations import (
     all_migrations,
     migrate,
@@ -41,6 +41,7 @@ def declare(subparsers: Any) -> None:
     _declare_migrate(subparsers)
     _declare_recount(subparsers)
     credential_commands.declare(subparsers)
+    spool_commands.declare(subparsers)
     _declare_rebuild_influxdb(subparsers)
 
 

@@ -26,9 +26,14 @@ class PostgresHealth(ComponentHealth, kw_only=True):
 
 
 class SpoolHealth(ComponentHealth, kw_only=True):
-    """`degraded` while it stands in for PostgreSQL or holds events, `down` when it takes none."""
+    """`degraded` while it stands in for PostgreSQL or holds events, `down` when it takes none.
+
+    `damaged` counts the items that could not be read from its files: they are dead letters.
+    `degraded` too while damaged files are kept, which `error` names.
+    """
 
     events: int = 0
+    damaged: int = 0
 
 
 class InfluxHealth(ComponentHealth, kw_only=True):

@@ -1,6 +1,7 @@
 """Two ASGI applications side by side: ingest, and everything else."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -9,7 +10,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from monitor.errors import Forbidden, MonitorError
 from monitor.http.cors import Cors
@@ -23,6 +24,8 @@ from monitor.http.responses import (
     on_monitor_error,
 )
 from monitor.shares import Share
+
+_Lifespan = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 
 class Ingest:
@@ -63,6 +66,21 @@ def _noting(note: Callable[[Scope, str], None] | None) -> dict[Any, Any]:
     return {Forbidden: on_forbidden}
 
 
+def _with_plain_reasons(lifespan: _Lifespan) -> _Lifespan:
+    """Says why a server can't start; Starlette would send the server (uvicorn) a traceback."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_reason(message: Message) -> None:
+            error = sys.exc_info()[1]  # the one that Starlette handles
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, MonitorError):
+                message = {**message, "message": str(error)}
+            await send(message)
+
+        await lifespan(scope, receive, send_reason)
+
+    return run
+
+
 class Application:
     """Serves `ingest` routes to pages of all `origins`, including `*`, and `routes` to named ones.
 
@@ -101,6 +119,8 @@ class Application:
         )
         # A redirect to a path that ends in a slash would lead back here.
         other.router.redirect_slashes = False
+        with_reasons = _with_plain_reasons(other.router.lifespan)
+        other.router.lifespan = with_reasons  # type: ignore[method-assign, assignment]
         self._other: ASGIApp = other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

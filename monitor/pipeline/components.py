@@ -19,9 +19,11 @@ from monitor.pipeline.ledger import Ledger, total
 from monitor.pipeline.queue import EventQueue
 from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.spool.entries import Spool
+from monitor.pipeline.spool.segments import Damage
 from monitor.tasks import describe, remaining
 
 _HEALTH_TIMEOUT = 1.0  # seconds for PostgreSQL to answer a health check
+_MAX_NAMED = 3  # damaged files in the health report
 _SPOOLING_TIMEOUT = 2.0  # seconds to write what could not be stored to the spool, at the stop
 
 
@@ -41,11 +43,32 @@ class SpoolFile:
         await self._spool.close()
 
     async def health(self) -> SpoolHealth:
-        spool = self._spool
-        if spool.failure:
-            return SpoolHealth("down", spool.failure, events=spool.events)
-        is_used = self._drain.active or spool.events
-        return SpoolHealth("degraded" if is_used else "ok", events=spool.events)
+        spool, damage = self._spool, self._spool.damage
+        is_used = self._drain.active or spool.events or damage.files
+        return SpoolHealth(
+            "down" if spool.failure else "degraded" if is_used else "ok",
+            spool.failure or _damage_text(damage),
+            events=spool.events,
+            damaged=damage.items,
+        )
+
+
+def _damage_text(damage: Damage) -> str | None:
+    """What is damaged of a spool, and what to do about it; None if nothing is."""
+    if not damage.files:
+        return None
+    names = ", ".join(str(path) for path in damage.files[:_MAX_NAMED])
+    if (more := len(damage.files) - _MAX_NAMED) > 0:
+        names += f" and {more} more files"
+    what = (
+        f"{damage.items} items of the spool could not be read and are in /rejected-events"
+        if damage.items
+        else "A part of the spool could not be read, and nobody knows how many items it held"
+    )
+    return (
+        f"{what}: {names}: {damage.bytes} damaged bytes. Check the disk, stop the server, and run"
+        " the command `spool salvage`"
+    )
 
 
 class Postgres:

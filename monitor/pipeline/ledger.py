@@ -19,7 +19,6 @@ class Ledger:
     def __init__(self, queue: EventQueue, spool: Spool) -> None:
         self._queue = queue
         self._spool = spool
-        self._spooled_before = spool.events
         self._stored = self._duplicates = self._rejected = 0
         self.rejected_by_policy = 0
 
@@ -34,7 +33,7 @@ class Ledger:
     def counts(self) -> Counts:
         """The counts of this process, in items."""
         return Counts(
-            received=self._spooled_before + self._queue.received,
+            received=self._spool.inherited + self._queue.received,
             stored=self._stored,
             duplicates=self._duplicates,
             rejected=self._rejected,

@@ -145,6 +145,7 @@ async def test_second_server_on_data_directory_does_not_start(
     with pytest.raises(AssertionError):
         second.start()
     assert "Another server is using" in second.output()
+    assert "Traceback" not in second.output()
     second.log.close()
 
 

@@ -84,7 +84,7 @@ async def test_what_another_version_has_spooled_becomes_dead_letters(
     event = make_event()
     async with run_consumers(pool) as server:
         with monkeypatch.context() as patch:
-            patch.setattr("monitor.pipeline.spool.entries._encode", encode)
+            patch.setattr("monitor.pipeline.spool.entries.encode", encode)
             await server.spool.append([Payload([make_event(), make_event()], []) for _ in range(3)])
         await server.spool.append([Payload([event], [])])
         server.drain.activate(RuntimeError("for the test"))

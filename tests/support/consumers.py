@@ -34,7 +34,7 @@ class RunningConsumers:
         has_influx: bool = False,
     ) -> None:
         self.published: list[Stored] = []
-        self.wal: Path
+        self.directory: Path
         self.spool = spool
         self.queue = EventQueue(queue_events, 10_000)
         self.ledger = Ledger(self.queue, spool)
@@ -55,6 +55,11 @@ class RunningConsumers:
             limits=Limits(max(50, queue_events // 5), 0.01, timeout),
         )
 
+    @property
+    def spool_files(self) -> list[Path]:
+        """The files of the spool that hold entries, the oldest first."""
+        return sorted((self.directory / "spool").glob("*.3"))
+
     async def put(self, *events: Event, size: int = 1) -> Receipt:
         receipt = self.queue.put(Payload(list(events), []), size)
         return await asyncio.wait_for(receipt, 10)
@@ -73,7 +78,7 @@ async def run_consumers(
         data_dir = directory or Path(empty)
         spool = Spool.open(data_dir, spool_bytes)
         started = RunningConsumers(pool, spool, timeout, queue_events)
-        started.wal = data_dir / "spool.sqlite-wal"
+        started.directory = data_dir
         await started.drain.start()
         await started.consumers.start()
         try:

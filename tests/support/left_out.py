@@ -22,6 +22,7 @@ from tests.support.programs import (
     find_prometheus,
     find_promtool,
     find_redis,
+    find_small_disks,
 )
 
 PROGRAMS: dict[str, Callable[[], object]] = {
@@ -33,6 +34,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "chromium": find_chromium,
     "curl": find_curl,
     "node": find_node,
+    "small disks": find_small_disks,
 }
 FIXTURES = {
     "redis_server": ("redis",),

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -84,6 +85,11 @@ NO_CURL = (
 )
 
 NO_FAKETIME = "No libfaketime for the tests: Debian and Ubuntu: apt-get install libfaketime."
+
+NO_SMALL_DISKS = (
+    "No small disks for the tests: unshare(1) or mount(8) is not permitted here. Run them on Linux,"
+    " outside of a container or in one with the capability SYS_ADMIN."
+)
 
 NO_NODE = (
     "The Node.js that comes with Playwright does not run here: it needs libatomic. "
@@ -168,6 +174,19 @@ def find_chromium() -> str | None:
     install = [sys.executable, "-m", "playwright", "install", "chromium-headless-shell"]
     _fetch(install, Path.cwd(), NO_CHROMIUM)
     return None
+
+
+def find_small_disks() -> tuple[str, ...]:
+    """The command that runs a shell script (its next argument) where it may mount disks."""
+    as_root = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    command = ("unshare", "--mount", *as_root, "sh", "-ec")
+    probe = 'mount -t tmpfs -o size=1m tmpfs "$1"'
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            subprocess.run([*command, probe, "sh", directory], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ProgramError(NO_SMALL_DISKS) from error
+    return command
 
 
 def find_node() -> str:

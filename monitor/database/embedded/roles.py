@@ -18,6 +18,11 @@ async def prepare_server_role(host: str, port: int, database: str) -> None:
     """
     try:
         await _prepare(host, port, database)
+    except asyncpg.DiskFullError as error:
+        raise EmbeddedPostgresError(
+            f"The disk of the embedded PostgreSQL is full ({error}): free some space, or set"
+            " POSTGRES_SERVER"
+        ) from error
     except (asyncpg.PostgresError, OSError) as error:
         raise EmbeddedPostgresError(
             f"The embedded PostgreSQL could not prepare the role {SERVER_ROLE} ({error}): create"

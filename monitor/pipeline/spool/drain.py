@@ -30,7 +30,9 @@ class SpoolDrain:
 
     `probe` returns once PostgreSQL is usable, or raises Unavailable. `publish` is called with what
     was stored. While `active`, PostgreSQL counts as unavailable (`reason` says why), and
-    consumers spool events without trying it. `drained` counts the items that were stored.
+    consumers spool events without trying it: until it has stored a batch, or answers the probe and
+    there is nothing to store, or nothing that can be read. `drained` counts the items that were
+    stored.
     """
 
     name = "spool_drain"
@@ -116,21 +118,41 @@ class SpoolDrain:
         self.active = False
 
     async def _drain(self) -> None:
-        quarantined = self._quarantine.quarantined
-        entries = await self._spool.oldest(self._batch_events, _MAX_BYTES, skip=quarantined)
+        entries = await self._next_entries()
         if not entries.ids:
-            return await self._store_one(await self._spool.get(self._quarantine.next()))
-        if len(entries.ids) == 1:
+            return
+        if len(entries.ids) == 1 and entries.ids[0] in self._quarantine.quarantined:
+            await self._store_one(entries)
+        elif len(entries.ids) == 1:
             await self._store_one_or_another(entries)
         else:
             await self._store_several(entries)
         self._batch_events = min(2 * self._batch_events, _MAX_EVENTS)
-        return None
+
+    async def _next_entries(self) -> Entries:
+        """The next ones to store; where none can be read, PostgreSQL is not the cause."""
+        quarantined = self._quarantine.quarantined
+        try:
+            entries = await self._spool.oldest(self._batch_events, _MAX_BYTES, skip=quarantined)
+            if entries.ids:
+                return entries
+            if not quarantined and self._spool.events:
+                raise Unavailable("The disk fails to read the spool: it is tried again")  # noqa: TRY301
+            if not quarantined:
+                return entries
+            entry_id = self._quarantine.next()
+            entries = await self._spool.get(entry_id)
+        except Exception:
+            self._deactivate()
+            raise
+        if not entries.ids:  # its place was damaged since, and is read as another entry
+            self._quarantine.forget([entry_id])
+        return entries
 
     async def _store_several(self, entries: Entries) -> None:
         try:
             await self._store_all(entries)
-        except Unavailable:  # a slow PostgreSQL may manage a smaller batch
+        except Exception:  # a slow PostgreSQL may manage a smaller batch
             self._batch_events = max(1, entries.items // 2)
             raise
 
@@ -138,7 +160,7 @@ class SpoolDrain:
         """If a later entry succeeds, the failing entry itself is at fault."""
         try:
             await self._store_one(entry)
-        except Unavailable:
+        except Exception:
             self._batch_events = 1
             another = await self._spool.oldest(1, _MAX_BYTES, skip=self._quarantine.failed)
             if another.ids:
@@ -148,7 +170,7 @@ class SpoolDrain:
     async def _store_one(self, entry: Entries) -> None:
         try:
             await self._store_all(entry)
-        except Unavailable as error:
+        except Exception as error:
             await self._quarantine.record_failure(entry, error)
             raise
 
@@ -161,7 +183,7 @@ class SpoolDrain:
             raise
         self._timeout = _COMMIT_TIMEOUT
         self._deactivate()  # before removing: a full disk is not PostgreSQL's failure
-        self._quarantine.forget(entries)
+        self._quarantine.forget(entries.ids)
         await self._spool.remove(entries)
         for receipt in filter(None, result.receipts):
             self._ledger.add(receipt)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -70,9 +70,9 @@ class Quarantine:
         """The id of the quarantined entry that has waited longest for a retry."""
         return min(self.quarantined, key=lambda entry_id: self._failures[entry_id].last)
 
-    def forget(self, entries: Entries) -> None:
-        """To be called when the entries have been stored."""
-        for entry_id in entries.ids:
+    def forget(self, ids: Iterable[int]) -> None:
+        """To be called when the entries have been stored, or are gone."""
+        for entry_id in ids:
             self._failures.pop(entry_id, None)
 
     async def record_failure(self, entries: Entries, error: Exception) -> None:
@@ -82,9 +82,9 @@ class Quarantine:
         failure = self._failures.setdefault(entry_id, _Failure(last=now, since=now))
         failure.add(now, self._store.committed_at)
         if failure.is_final and payload.events and not _may_be_blocked(payload, error):
-            await self._split(entry_id, payload, str(error))
+            await self._split(entries, payload, str(error))
 
-    async def _split(self, entry_id: int, payload: Payload, reason: str) -> None:
+    async def _split(self, entry: Entries, payload: Payload, reason: str) -> None:
         """Replaces the entry by its halves and its dead letters; a lone event becomes one."""
         events, rejected = payload.events, payload.rejected
         middle = len(events) // 2
@@ -106,9 +106,9 @@ class Quarantine:
             msgspec.structs.replace(item, index=index) for index, item in enumerate(rejected)
         ]
         ids = await self._spool.replace(
-            entry_id, [*halves, *([Payload([], letters)] if letters else [])]
+            entry, [*halves, *([Payload([], letters)] if letters else [])]
         )
-        failure = self._failures.pop(entry_id)
+        failure = self._failures.pop(entry.ids[0])
         for half_id in ids[: len(halves)]:
             self._failures[half_id] = _Failure(failure.last, failure.since, failure.count)
 
