@@ -55,7 +55,7 @@ async def running(
     await runner.start()
     try:
         yield runner
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await pool.fetchval("SELECT count(*) FROM outbox_handlers"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:
