@@ -11,15 +11,6 @@ SET LOCAL client_encoding = 'UTF8';  -- as this file is, whatever psql takes fro
 SET LOCAL lock_timeout = '5s';  -- rather than waiting without end, and blocking others meanwhile
 SELECT pg_advisory_xact_lock(1667591276);  -- one migration at a time
 
-DO $$
-BEGIN
-    IF current_setting('server_encoding') <> 'UTF8' THEN
-        RAISE EXCEPTION 'the encoding % can''t store every text', current_setting('server_encoding')
-            USING HINT = 'Create a database with ENCODING ''UTF8'' LOCALE_PROVIDER libc LOCALE ''C'''
-                ' TEMPLATE template0.';
-    END IF;
-END $$;
-
 CREATE TABLE IF NOT EXISTS schema_migrations (
     number     integer PRIMARY KEY,
     name       text NOT NULL,

@@ -49,7 +49,7 @@ class Ingest:
             self._refused[type(error)] += 1
             response = await on_monitor_error(Request(scope), error)
             await response(scope, receive, send)
-        except Exception:
+        except Exception:  # a fault of ours, counted here: `on_error` answers it
             self._refused[Exception] += 1
             raise
 

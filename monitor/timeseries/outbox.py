@@ -8,11 +8,12 @@ import asyncpg
 
 from monitor.database.outbox import POINTS
 from monitor.database.pool import DATABASE_ERRORS
+from monitor.tasks import Job
 from monitor.timeseries.backfill import Spans, lines_of
 
 _MAX_BATCHES = 100  # claimed at once
 _MAX_AT_ONCE = 10  # batches whose points are in memory at once; of up to some thousand each
-_LEASE = 300.0  # seconds without progress, after which another replica takes the batches over
+_LEASE = 30.0  # seconds after which another replica takes over what one that died has claimed
 
 Write = Callable[[Sequence[str]], Awaitable[None]]
 
@@ -21,7 +22,8 @@ class PointsOutbox:
     """The batches whose points may be missing in InfluxDB; all replicas share the work.
 
     Batches are claimed by lease: no transaction is open while InfluxDB works, however long it
-    takes. What is written is marked at once, and never begun again.
+    takes. The lease is renewed meanwhile. Batches whose points are written are marked, a few at a
+    time, and not begun again.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
@@ -38,20 +40,33 @@ class PointsOutbox:
         Skips batches that another replica is working on. If `write` raises, its batches stay.
         """
         batches = await self._pool.fetch(_CLAIM, _LEASE, min_age, _MAX_BATCHES)
+        if not batches:
+            return False
         left = [batch["id"] for batch in batches]
+
+        async def renew() -> None:
+            await self._pool.execute(_RENEW, left)
+
+        renewing = Job(
+            "Renewing the lease of points",
+            renew,
+            interval=_LEASE / 3,
+            expected=DATABASE_ERRORS,
+        )
+        renewing.start()
         try:
             while left:
                 part = batches[len(batches) - len(left) :][: self._at_once]
                 for lines in await self._lines(part):
                     await write(lines)
-                    await self._pool.execute(_RENEW, left)
                 await self.delete(left[: len(part)])
                 del left[: len(part)]
-        except BaseException:
-            with suppress(*DATABASE_ERRORS):  # then the lease ends by itself
-                await self._pool.execute(_RELEASE, left)
-            raise
-        return bool(batches)
+        finally:
+            await renewing.stop()
+            if left:
+                with suppress(*DATABASE_ERRORS):  # then the lease ends by itself
+                    await self._pool.execute(_RELEASE, left)
+        return True
 
     async def _lines(self, batches: list[asyncpg.Record]) -> list[list[str]]:
         spans = Spans(

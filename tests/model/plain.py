@@ -11,7 +11,10 @@ EXECUTIONS = {"cell_executed", "cell_error"}
 
 @dataclass(frozen=True)
 class Row:
-    """A home row. Class "" is none; `key` says that the class's key brought it."""
+    """A stored event; `class_code` is "" without a class.
+
+    It was sent with the class's key, or without a credential: `key` says which.
+    """
 
     id: uuid.UUID
     type: str

@@ -13,15 +13,9 @@ import pytest
 
 from monitor.database.pool import Database
 from monitor.database.reads import Reads
-from tests.support.postgres import (
-    PSQL_OPTIONS,
-    Address,
-    client_command,
-    client_environment,
-    environment_of,
-)
+from tests.support.postgres import Address, environment_of
 from tests.support.replicas import RUN, Replica
-from tests.support.schema import FILES, tables
+from tests.support.schema import tables
 from tests.support.waiting import eventually
 from tests.support.wire import item
 
@@ -98,20 +92,6 @@ async def test_the_statement_makes_a_database_that_is_used(
         admin = await asyncpg.connect(**postgres)
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()
-
-
-async def test_psql_applies_no_migration(other: Address) -> None:
-    done = await asyncio.to_thread(
-        subprocess.run,
-        client_command("psql", other, *PSQL_OPTIONS, "-f", str(FILES[0])),
-        env=client_environment(other),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode != 0
-    assert "can't store every text" in done.stderr
-    assert "ENCODING 'UTF8'" in done.stderr
-    assert await tables(other) == []
 
 
 async def test_no_standby_in_another_encoding_is_read(other: Address, postgres: Address) -> None:

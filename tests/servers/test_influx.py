@@ -227,11 +227,34 @@ async def test_batches_of_a_replica_that_died_at_work_are_taken_over(pool: async
     async def write(part: Sequence[str]) -> None:
         lines.extend(part)
 
-    await pool.execute("UPDATE outbox_points SET claimed_at = now() - interval '4 minutes'")
+    await pool.execute("UPDATE outbox_points SET claimed_at = now() - interval '20 seconds'")
     assert not await PointsOutbox(pool).catch_up(write, 0)
-    await pool.execute("UPDATE outbox_points SET claimed_at = now() - interval '6 minutes'")
+    await pool.execute("UPDATE outbox_points SET claimed_at = now() - interval '40 seconds'")
     assert await PointsOutbox(pool).catch_up(write, 0)
     assert len(lines) == 1
+    assert await outbox_size(pool) == 0
+
+
+async def test_a_slow_write_keeps_its_lease(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.timeseries.outbox._LEASE", 0.6)
+    await commit(pool, make_event())
+    begun = asyncio.Event()
+
+    async def slowly(lines: Sequence[str]) -> None:
+        begun.set()
+        await asyncio.sleep(2)
+
+    async def never(lines: Sequence[str]) -> None:
+        raise AssertionError("two replicas write the same points")
+
+    working = asyncio.create_task(PointsOutbox(pool).catch_up(slowly, 0))
+    await begun.wait()
+    while not working.done():
+        assert not await PointsOutbox(pool).catch_up(never, 0)
+        await asyncio.sleep(0.1)
+    assert await working
     assert await outbox_size(pool) == 0
 
 

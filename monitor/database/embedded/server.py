@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import subprocess
@@ -15,15 +14,15 @@ from pathlib import Path
 from typing import Self
 
 from monitor.database.embedded import memory, privileges
+from monitor.database.embedded.lock import lock
 from monitor.database.embedded.orphans import ENDINGS, end_orphans
 from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
 from monitor.database.embedded.signals import held_back
 from monitor.database.embedded.sockets import make_socket_directory, remove_socket_directory
+from monitor.database.embedded.space import advice_on_space, check_space
 
 START_TIMEOUT = 600.0  # seconds; crash recovery replays the log first, which may take long
-LOCK_TIMEOUT = 2.0  # seconds; a killed server's child holds the lock until its exec
 LOG_MAX_BYTES = 8 * 1024 * 1024
-NEW_BYTES = 64 * 1024 * 1024  # a data directory with its schema, and some more of its log
 STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 
@@ -134,7 +133,7 @@ class EmbeddedPostgres:
     def _prepare(self) -> None:
         binaries()
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._take_lock()
+        self._lock = lock(self.directory)
         for unfinished in self.directory.glob("initdb-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
         self._account = privileges.unprivileged_user(self.data)
@@ -151,41 +150,9 @@ class EmbeddedPostgres:
         self._give(place)
         self.host = str(place)
 
-    def _take_lock(self) -> None:
-        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._await_lock(directory)
-        except BaseException:
-            os.close(directory)
-            raise
-        self._lock = directory
-
-    def _await_lock(self, directory: int) -> None:
-        deadline = time.monotonic() + LOCK_TIMEOUT
-        while not self._locks(directory):
-            if time.monotonic() > deadline:
-                raise EmbeddedPostgresError(
-                    f"another server is using {self.directory}: stop it, or set another DATA_DIR"
-                )
-            time.sleep(0.05)
-
-    @staticmethod
-    def _locks(directory: int) -> bool:
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
     def _initialise(self) -> None:
         """Create the data directory under a temporary name, so that `data` is always complete."""
-        free = shutil.disk_usage(self.directory).free
-        if free < NEW_BYTES:
-            raise EmbeddedPostgresError(
-                f"{self.directory} has {free >> 20} MB free, and a new database takes"
-                f" {NEW_BYTES >> 20} MB: free some space, set DATA_DIR to a directory with more, or"
-                " set POSTGRES_SERVER to use another PostgreSQL"
-            )
+        check_space(self.directory)
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.directory))
         self._give(fresh)
         try:
@@ -285,7 +252,7 @@ class EmbeddedPostgres:
         tail = self.log.read_text(errors="replace")[-2000:].strip()
         return EmbeddedPostgresError(
             f"{what}. Its log, {self.log}, ends with:\n{tail}\n"
-            f"{_space(self.directory)}"
+            f"{advice_on_space(self.directory)}"
             "Fix what it names, or set POSTGRES_SERVER to use another PostgreSQL."
         )
 
@@ -314,9 +281,3 @@ class EmbeddedPostgres:
         if watchdog:
             watchdog.kill()
             watchdog.communicate()
-
-
-def _space(directory: Path) -> str:
-    """A sentence where the disk is so full that not even the log may say it."""
-    free = shutil.disk_usage(directory).free
-    return f"Its disk has {free >> 20} MB free: free some space. " if free < NEW_BYTES else ""

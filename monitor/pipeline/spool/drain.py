@@ -142,7 +142,7 @@ class SpoolDrain:
                 return entries
             entry_id = self._quarantine.next()
             entries = await self._spool.get(entry_id)
-        except Exception:
+        except Exception:  # whatever the spool fails by, PostgreSQL takes new events
             self._deactivate()
             raise
         if not entries.ids:  # its place was damaged since, and is read as another entry
@@ -160,7 +160,7 @@ class SpoolDrain:
         """If a later entry succeeds, the failing entry itself is at fault."""
         try:
             await self._store_one(entry)
-        except Exception:
+        except Exception:  # any, as for `record_failure`: only another entry tells the cause
             self._batch_events = 1
             another = await self._spool.oldest(1, _MAX_BYTES, skip=self._quarantine.failed)
             if another.ids:
