@@ -466,7 +466,9 @@ async def state_of(connection: asyncpg.Connection) -> tuple[object, ...]:
         await connection.fetchval(
             "SELECT relpersistence FROM pg_class WHERE oid = 'students'::regclass"
         ),
-        await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+        await connection.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        ),
     )
 
 

@@ -118,6 +118,12 @@ async def test_a_removed_demo_leaves_the_database_as_it_was(site: Site) -> None:
     assert (await site.api.get(f"/classes/{class_id}")).status_code == 200
 
 
+WAITING = """
+    locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
 async def test_counting_and_removing_do_not_deadlock(site: Site) -> None:
     demo, _ = await site.demo("demo-1")
     states = "SELECT FROM student_states AS t JOIN students ON id = student_id FOR UPDATE OF t"
@@ -126,7 +132,7 @@ async def test_counting_and_removing_do_not_deadlock(site: Site) -> None:
             "SELECT pg_advisory_xact_lock(hashtext('cell-monitor progress'))"
         )
         removal = asyncio.create_task(site.api.delete(f"/demos/{demo}"))
-        await eventually(lambda: site.count("pg_locks", "locktype = 'advisory' AND NOT granted"))
+        await eventually(lambda: site.count("pg_locks", WAITING))
         await site.connection.execute(states)
     assert (await removal).json()["class_removed"]
 
