@@ -77,6 +77,7 @@ def create_app(
         durations=components.requests.posts,
     )
     api = Api(prefix, bodies, components.database, components.reads, address=settings.public_url)
+    components.shares.add(api.turns)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.append(metrics.operation(components.scrape))

@@ -56,11 +56,15 @@ class Forbidden(MonitorError):
 
 
 class OverLimit(MonitorError):
-    """The caller has exceeded a limit."""
+    """The caller has exceeded a limit, and may try again in so many `seconds`.
 
-    def __init__(self, message: str, seconds: float) -> None:
+    The answer is delayed by `delay` (seconds): a client that waits for it floods no more.
+    """
+
+    def __init__(self, message: str, seconds: float, delay: float = 1.0) -> None:
         super().__init__(message)
-        self.seconds = seconds  # until the caller may try again
+        self.seconds = seconds
+        self.delay = delay
 
 
 class NotFound(MonitorError):

@@ -65,10 +65,10 @@ class Gate:
             raise _refusal(principal)
 
     async def _caller(self, scope: Scope) -> Principal:
-        """A credential that is refused counts for its address, as none does."""
+        """A credential that is refused, or can't be looked up, counts for its address."""
         try:
             return await self.caller(scope)
-        except Unauthenticated:
+        except (Unauthenticated, OverLimit):
             call: Call = scope["call"]
             if self.limiter and not call.permission.uncounted:
                 for allowance in self.limiter.of(NOBODY, call.payer):

@@ -13,6 +13,7 @@ from monitor.shares import Refusals, Share
 _WINDOW = 60.0  # seconds
 _MAX_ALLOWANCES = 50_000
 MAX_SOCKETS = 100  # WebSockets of one caller
+_REFUSED_AT_ONCE = 50  # in a window, before the answers are delayed
 _ALL_SOCKETS = 100_000  # beyond what the operating system lets a process have
 # Assumed averages: the fewest events in a request, and the most bytes in an event.
 _EVENTS_PER_REQUEST = 5
@@ -32,22 +33,29 @@ def rates_for(events: int) -> Rates:
     return Rates(max(1, events // _EVENTS_PER_REQUEST), events, events * _BYTES_PER_EVENT)
 
 
+def _part(rates: Rates, divisor: int) -> Rates:
+    return Rates(*(-(-amount // divisor) for amount in rates))  # rounded up
+
+
 class Limiter:
     """Counts what callers do, in one replica, by fixed windows of a minute.
 
     An address counts for who has no credential. A key that a class shares has two allowances, for
-    itself and, half as large, for the address: others still have the rest.
+    itself and, half as large, for the address: others still have the rest. A student has a tenth of
+    what a class has.
     """
 
     def __init__(self, rates: Rates, sockets: int = MAX_SOCKETS) -> None:
         self.refusals = Refusals("requests, events and bytes a minute")
         self.sockets = Share("sockets", each=sockets, total=_ALL_SOCKETS)
         self._callers = Allowances(rates, self.refusals)
-        half = Rates(*((amount + 1) // 2 for amount in rates))
-        self._addresses = Allowances(half, self.refusals)
+        self._addresses = Allowances(_part(rates, 2), self.refusals)
+        self._students = Allowances(_part(rates, 10), self.refusals)
 
     def of(self, principal: Principal, payer: str) -> "tuple[Allowance, ...]":
         """The allowances of a call; `payer` is the call's."""
+        if principal.is_student:
+            return (self._students[payer],)
         if payer == principal.key or principal.role in ("anyone", "admin"):
             return (self._callers[payer],)
         return self._addresses[payer], self._callers[principal.key]
@@ -79,16 +87,16 @@ class Allowance:
     """The remaining allowance of a caller in the present window.
 
     The window begins with the first request after the one before has ended, at `ends` (by
-    `time.monotonic`). Refused requests aren't counted.
+    `time.monotonic`). Refused requests take nothing of it; after many the refusals are delayed.
     """
 
-    __slots__ = ("_rates", "_refusals", "bytes", "ends", "events", "requests")
+    __slots__ = ("_rates", "_refusals", "_refused", "bytes", "ends", "events", "requests")
 
     def __init__(self, rates: Rates, refusals: Refusals) -> None:
         self._rates = rates
         self._refusals = refusals
         self.ends = 0.0
-        self.requests = self.events = self.bytes = 0
+        self.requests = self.events = self.bytes = self._refused = 0
 
     def ask(self) -> None:
         """Counts a request. Raises OverLimit."""
@@ -113,10 +121,15 @@ class Allowance:
         if now >= self.ends:
             self.ends = now + _WINDOW
             self.requests, self.events, self.bytes = self._rates
+            self._refused = 0
 
     def _over(self, what: str, amount: int) -> OverLimit:
         self._refusals.refused += 1
-        return OverLimit(f"At most {amount} {what} a minute", self.ends - time.monotonic())
+        self._refused += 1
+        message, seconds = f"At most {amount} {what} a minute", self.ends - time.monotonic()
+        if self._refused > _REFUSED_AT_ONCE:
+            return OverLimit(message, seconds)
+        return OverLimit(message, seconds, delay=0.0)
 
 
 @lru_cache(10_000)

@@ -36,6 +36,11 @@ class Principal(msgspec.Struct, frozen=True):
         return None if self in (NOBODY, OPEN) else f"person {self.name}"
 
     @property
+    def is_student(self) -> bool:
+        """Whether it is a student who is signed in, or a student's own token."""
+        return self.role == "student" or (self.role == "key" and self.student is not None)
+
+    @property
     def key(self) -> str:
         """The key for rate limits: names are unique only within a role."""
         return f"{self.role} {self.name}"

@@ -25,9 +25,14 @@ from monitor.http.public_url import PublicUrl, public_url
 from monitor.http.responses import json_response
 from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import AfterCommit, Transactions
+from monitor.shares import Turns
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 OperationHandler = TypeVar("OperationHandler", bound=Callable[..., Awaitable[Any]])
+
+# Calls at the same time: of all, and of one caller, whose others wait. A page makes a few at once.
+_AT_ONCE, _OF_CALLER = 64, 4
+_WAITING_OF_CALLER = 200  # or being answered
 
 _CONTEXT = (  # not from the request
     Connection,
@@ -87,6 +92,8 @@ class Declaration:
 class Api:
     """Collects the operations below a prefix, whose bodies `bodies` reads.
 
+    Calls are in turns by caller (`turns`), so that one who makes many delays their own.
+
     `address` is the server's as its users have it; empty: as each request names it.
     """
 
@@ -105,6 +112,9 @@ class Api:
         self._database = database
         self._reads = reads
         self._address = address
+        self.turns = Turns(
+            "calls", at_once=_AT_ONCE, each=_WAITING_OF_CALLER, each_at_once=_OF_CALLER
+        )
 
     def operation(
         self,
@@ -214,15 +224,16 @@ class Api:
                 PublicUrl: public_url(self._address, scope),
             }
             arguments |= {name: context[kind] for kind, name in names.items()}
-            if connection_name:
-                async with transactions.begin() as connection:
-                    result = await handler(**arguments, **{connection_name: connection})
-            else:
-                if Snapshots not in names:
-                    await transactions.authorise()
-                result = await handler(**arguments)
-            await after_commit.run()
-            return _respond(result, declared.status)
+            async with self.turns.turn(call.payer):
+                if connection_name:
+                    async with transactions.begin() as connection:
+                        result = await handler(**arguments, **{connection_name: connection})
+                else:
+                    if Snapshots not in names:
+                        await transactions.authorise()
+                    result = await handler(**arguments)
+                await after_commit.run()
+                return _respond(result, declared.status)
 
         return endpoint
 

@@ -1,5 +1,6 @@
 """Answers as JSON; errors have FastAPI's shapes, because its clients expect them."""
 
+import asyncio
 from math import ceil
 from typing import Any
 
@@ -51,12 +52,14 @@ def status_of(kind: type[Exception]) -> int:
 async def on_monitor_error(request: Request, error: Exception) -> Response:
     """The answer to a MonitorError: `{"detail": …}`, a string, or Details for an InvalidBody.
 
-    401 has a challenge, 429 and 503 a Retry-After in seconds.
+    401 has a challenge, 429 and 503 a Retry-After in seconds. It comes after the error's delay.
     """
     assert isinstance(error, MonitorError)  # noqa: S101 - what it is registered for
     status = status_of(type(error))
     headers = {401: _CHALLENGE, 503: _RETRY_AFTER}.get(status)
     if isinstance(error, OverLimit):
+        if error.delay:
+            await asyncio.sleep(error.delay)
         headers = {"Retry-After": str(ceil(max(1.0, error.seconds)))}
         if (call := request.scope.get("call")) and call.ingest:
             status = 503  # the extension takes 429 for success and forgets the events

@@ -14,8 +14,10 @@ receiver at once what it lacks, and it asks the sender for it: a backfill.
 | batch, the next one              | deliver it, then the held ones that follow                   |
 | batch behind a gap               | hold it, request a backfill                                  |
 | batch seen before                | ignore it                                                    |
-| backfill request                 | answer with the batches beyond it, and the low-water marks   |
-| backfill response                | skip what no longer exists, deliver its batches, settle      |
+| backfill request                 | answer with the first batches beyond it, and low-water marks |
+| backfill response                | skip what no longer exists, deliver its batches              |
+| response with `more` to come     | request from there on                                        |
+| the last response                | settle                                                       |
 | no response in time              | settle                                                       |
 | settle                           | skip the gaps that are left, request from the next one ahead |
 | no heartbeat of a replica        | lost, perhaps with unsent messages: sockets get `resumed`    |
@@ -37,6 +39,8 @@ from monitor.live.presence import Present
 HEARTBEAT_INTERVAL = 1.0  # seconds
 _LOST_AFTER = 3.5  # seconds without a heartbeat
 _BACKFILL_TIMEOUT = 1.0  # seconds
+# Bytes of one response: Redis ends the connection of a replica for which too many wait.
+_MAX_RESPONSE = 256 * 1024
 _PRESENCE_EVERY = 5  # heartbeats, even if nobody has come or gone
 _REPLICA_TTL = 600_000  # ms for which the numbers of an ended replica are kept
 _MAX_CLOCK_SKEW = 60_000  # ms between the clocks of two replicas
@@ -66,12 +70,16 @@ class BackfillRequest(msgspec.Struct, array_like=True, tag="backfill_request"):
 
 
 class BackfillResponse(msgspec.Struct, array_like=True, tag="backfill_response"):
-    """The batches asked for; those numbered up to `low_water` no longer exist."""
+    """The first batches of those asked for, and whether there are more.
+
+    Those numbered up to `low_water` no longer exist.
+    """
 
     replica_id: str
     low_water: dict[str, int]
     known_since: int
     batches: list[MessageBatch]
+    more: bool = False
 
 
 ReplicaMessage = MessageBatch | Heartbeat | BackfillRequest | BackfillResponse
@@ -227,19 +235,30 @@ class Replicas:
 
     def _respond(self, request: BackfillRequest) -> None:
         history, known = self._history, request.high_water
-        batches = [each for each in history.batches if each.last > known.get(each.replica_id, 0)]
+        batches: list[MessageBatch] = []
+        size, more = 0, False
+        for batch in history.batches:
+            if batch.last > known.get(batch.replica_id, 0):
+                size += batch.size
+                if more := bool(batches) and size > _MAX_RESPONSE:
+                    break
+                batches.append(batch)
         response = BackfillResponse(
-            self._hub.replica_id, dict(history.low_water), history.known_since, batches
+            self._hub.replica_id, dict(history.low_water), history.known_since, batches, more
         )
         self._send(response, request.replica_id)
 
     def _fill(self, response: BackfillResponse) -> None:
-        history = self._history
+        history, before = self._history, dict(self._history.high_water)
         for replica_id, low_water in response.low_water.items():
             if low_water > history.high_water.get(replica_id, 0):
                 self._skip(replica_id, low_water)
         for batch in response.batches:
             self._take(batch)
+        if response.more and history.high_water != before:
+            self._requested = None
+            self._request_backfill(response.replica_id)
+            return
         if self._greeting:
             history.known_since = min(history.known_since, response.known_since)
         self._settle(response.replica_id)

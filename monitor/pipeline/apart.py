@@ -1,18 +1,22 @@
-"""Requests of sources that were slow: they wait in lines of their own, and are stored in turn."""
+"""Requests that are large or of a slow source: they wait in lines, and are stored in turn."""
 
 import asyncio
-import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 
 from monitor.pipeline.queue import PendingRequest
 from monitor.pipeline.store import source_of
 
+_LARGE = 200  # items: storing them takes much longer than what most requests have
 _APART_FOR = 60.0  # seconds from the last time that a source was slow
 
 
 class Apart:
-    """A line for each source that was slow lately; `next` serves the lines in turn."""
+    """A line of requests for each source; `next` serves the lines in turn.
+
+    All requests of a source that was slow lately wait there, and large requests where others would
+    have to wait for them.
+    """
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}  # by source, on the event loop's clock
@@ -24,19 +28,28 @@ class Apart:
         self._until.update((source_of(request.payload), until) for request in slow)
 
     def divert(self, batch: list[PendingRequest]) -> list[PendingRequest]:
-        """Lets requests of slow sources wait in their lines; returns the others."""
-        if not self._until:
+        """Lets requests wait in their lines; returns the others."""
+        mixed = len({request.count > _LARGE for request in batch}) > 1
+        if not self._until and not mixed:
             return batch
         now = asyncio.get_running_loop().time()
         shared = []
         for request in batch:
             source = source_of(request.payload)
-            if self._until.get(source, -math.inf) > now or source in self._lines:
+            if (mixed and request.count > _LARGE) or self._is_slow(source, now):
                 self._lines.setdefault(source, deque()).append(request)
             else:
-                self._until.pop(source, None)
                 shared.append(request)
         return shared
+
+    def _is_slow(self, source: str, now: float) -> bool:
+        """Whether the source was slow lately, or has requests waiting from when it was."""
+        if source not in self._until:
+            return False
+        if self._until[source] > now or source in self._lines:
+            return True
+        del self._until[source]
+        return False
 
     def next(self) -> PendingRequest | None:
         """The request whose turn it is; None if none waits."""

@@ -23,9 +23,12 @@ class Receipt(msgspec.Struct):
 
 
 class PendingRequest:
-    """A request's payload, its payer, size in bytes, arrival (event loop's clock) and receipt."""
+    """A request's payload, its payer, size in bytes, arrival (event loop's clock) and receipt.
 
-    __slots__ = ("arrived", "bytes", "payer", "payload", "receipt")
+    `count` is the number of its items.
+    """
+
+    __slots__ = ("arrived", "bytes", "count", "payer", "payload", "receipt")
 
     def __init__(
         self,
@@ -36,13 +39,14 @@ class PendingRequest:
         receipt: asyncio.Future[Receipt],
     ) -> None:
         self.payload = payload
+        self.count = len(payload)
         self.payer = payer
         self.bytes = size
         self.arrived = arrived
         self.receipt = receipt
 
     def __len__(self) -> int:
-        return len(self.payload)
+        return self.count
 
     def answer(self, outcome: Receipt | Exception) -> None:
         """Does nothing if it has been answered already, or the client has disconnected."""
@@ -147,7 +151,7 @@ class EventQueue:
 
     def release(self, request: PendingRequest) -> None:
         """Frees the room of a request that has been answered."""
-        count, payer = len(request), request.payer
+        count, payer = request.count, request.payer
         self.events -= count
         self.bytes -= request.bytes
         if left := self._events_of[payer] - count:

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.chaos.extension import TIMEOUT, EventFields, Extension, Journal, event
-from tests.noisy.school import ATTACKER, ROUTER, TEACHER, School
+from tests.noisy.school import ATTACKER, HOME, ROUTER, TEACHER, School
 from tests.support.lms import notebook
 from tests.support.tokens import bearer, token
 
@@ -82,12 +82,14 @@ class Work:
 class Classroom:
     """The students and the teacher, from `going_on` to its end.
 
-    `new_credential` makes a token for each call of a second teacher, who has signed in at a Hub.
+    `new_credential` makes tokens of a second teacher, who has signed in at a Hub: one that the
+    server knows from before, used at the school, and a new one for each call at home.
     """
 
     def __init__(self, school: School, new_credential: Callable[[], str] | None = None) -> None:
         self._school = school
         self._new_credential = new_credential
+        self._credential = new_credential() if new_credential else ""
         self._api = f"{school.replica.url}/api/v1"
         self._subscribed = asyncio.Event()
         self.work = Work()
@@ -105,7 +107,9 @@ class Classroom:
                 tasks.create_task(self._repeat(over, HAND_IN_PAUSE, self._hand_in, http))
                 tasks.create_task(self._repeat(over, READ_PAUSE, self._read, http))
                 if self._new_credential:
-                    tasks.create_task(self._repeat(over, READ_PAUSE, self._sign_in, http))
+                    home = await stack.enter_async_context(_session(HOME))
+                    tasks.create_task(self._repeat(over, READ_PAUSE, self._sign_in, home))
+                    tasks.create_task(self._repeat(over, READ_PAUSE, self._stay, http))
                 try:
                     yield
                 finally:
@@ -158,9 +162,13 @@ class Classroom:
         await self._ask(http, token(TEACHER, "instructor"), "GET", path)
 
     async def _sign_in(self, http: aiohttp.ClientSession, _: int) -> None:
-        """Another teacher reads with a token that the server hasn't seen."""
+        """The second teacher reads with a token that the server hasn't seen."""
         assert self._new_credential
         await self._ask(http, self._new_credential(), "GET", "/classes")
+
+    async def _stay(self, http: aiohttp.ClientSession, _: int) -> None:
+        """The second teacher reads with the token that was verified before."""
+        await self._ask(http, self._credential, "GET", "/classes")
 
     async def _ask(
         self, http: aiohttp.ClientSession, credential: str, method: str, path: str, **options: Any

@@ -15,6 +15,7 @@ from tests.support.tokens import SECRET, client, token
 
 STUDENTS = 40
 ROUTER = "127.0.0.1"  # the school's address: the class is behind it, and so is the attacker
+HOME = "127.0.2.1"  # of a teacher who is not at the school
 ELSEWHERE = "127.0.0.66"  # the attacker's own
 TEACHER, ATTACKER = "sensei", "mallory"
 NOTEBOOKS = [f"units/レッスン {number}.ipynb" for number in (1, 2, 3)]  # those of the events

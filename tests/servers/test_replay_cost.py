@@ -23,7 +23,7 @@ QUICK = 1.0  # seconds; a replay that reads the whole history for each command t
 MANY = 2_000  # commands
 
 guarded = replica_fixture("module", JWT_SECRET=SECRET)
-counting = replica_fixture("module", JWT_SECRET=SECRET, MINUTE_EVENTS="500")
+counting = replica_fixture("module", JWT_SECRET=SECRET, MINUTE_EVENTS="5000")
 
 
 @asynccontextmanager

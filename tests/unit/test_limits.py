@@ -143,3 +143,21 @@ def test_sockets_are_counted_while_they_are_open() -> None:
 def test_request_and_byte_limits_follow_from_events() -> None:
     assert rates_for(300_000) == Rates(60_000, 300_000, 1_080_000_000)
     assert rates_for(1).requests == 1
+
+
+def test_answers_to_who_is_refused_again_and_again_are_delayed(clock: Clock) -> None:
+    allowance = Allowances(RATES, Refusals("x"))["192.0.2.1"]
+    for _ in range(3):
+        allowance.ask()
+    delays = []
+    for _ in range(60):
+        with pytest.raises(OverLimit) as refused:
+            allowance.ask()
+        delays.append(refused.value.delay)
+    assert delays == [0.0] * 50 + [1.0] * 10
+    clock.now += 60
+    for _ in range(3):
+        allowance.ask()
+    with pytest.raises(OverLimit) as refused:
+        allowance.ask()
+    assert refused.value.delay == 0.0

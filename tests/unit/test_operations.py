@@ -1,5 +1,6 @@
 """Declaring an operation: its arguments, its answers, its description."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.auth.call import Call
 from monitor.auth.permissions import YES, Permission
-from monitor.auth.principal import OPEN
+from monitor.auth.principal import OPEN, person
 from monitor.database.paging import Id, Listing, Page
 from monitor.database.pool import Database
 from monitor.database.reads import Reads
@@ -21,6 +22,7 @@ from monitor.http.body import BodyReader
 from monitor.http.large_answers import unread_answers
 from monitor.http.openapi import declare
 from monitor.http.operations import Api
+from tests.support.waiting import eventually
 
 
 class Thing(msgspec.Struct):
@@ -95,6 +97,37 @@ def only(answer: httpx.Response) -> dict[str, Any]:
     assert isinstance(detail["msg"], str)
     content: dict[str, Any] = detail
     return content
+
+
+async def test_callers_take_turns() -> None:
+    api = create_api()
+    waiting, going_on = [], asyncio.Event()
+
+    @api.operation("GET", "/slow/{name}")
+    async def wait(name: str) -> None:
+        """Waits."""
+        waiting.append(name)
+        await going_on.wait()
+
+    class Named(Open):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            scope["call"] = Call(Permission(admin=YES), person("admin", scope["path"][-1]), YES)
+            await self._app(scope, receive, send)
+
+    routes = api.routes(lambda *_: [Middleware(Named)])
+    app = Application([], routes, origins=[], expose=[], unread=unread_answers())
+    transport = httpx.ASGITransport(app)
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://server/api") as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+        calls = [tasks.create_task(http.get("/slow/a")) for _ in range(9)]
+        await eventually(lambda: len(waiting) >= 4)
+        calls.append(tasks.create_task(http.get("/slow/b")))
+        await eventually(lambda: "b" in waiting)
+        assert sorted(waiting) == ["a", "a", "a", "a", "b"]
+        going_on.set()
+    assert {call.result().status_code for call in calls} == {200}
 
 
 async def test_a_listing_says_the_total(client: httpx.AsyncClient) -> None:

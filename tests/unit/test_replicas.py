@@ -23,10 +23,12 @@ class Wire:
     def __init__(self) -> None:
         self.ends: dict[str, Replicas] = {}
         self._carried: deque[tuple[str | None, bytes]] = deque()
+        self.sizes: list[int] = []  # bytes of each message
 
     def send(self, message: ReplicaMessage, whom: str | None) -> None:
         if message.replica_id in self.ends:
             self._carried.append((whom, _ENCODER.encode(message)))
+            self.sizes.append(len(self._carried[-1][1]))
 
     def run(self) -> None:
         while self._carried:
@@ -112,6 +114,21 @@ async def test_a_new_replica_learns_what_was_before_it() -> None:
     one.end.farewell()
     one.wire.run()
     assert three.vouches(since)
+
+
+async def test_a_long_history_is_sent_in_parts() -> None:
+    wire = Wire()
+    one = Node(wire, messages=1000)
+    assert await one.connect()
+    words = [f"{number} {'x' * 10_000}" for number in range(90)]
+    for word in words:
+        one.say(word)
+    two = Node(wire, messages=1000)
+    wire.sizes.clear()
+    assert await two.connect()
+    assert two.heard == words
+    assert two.resumed == []
+    assert max(wire.sizes) < 300_000
 
 
 async def test_a_quiet_history_is_vouched_for_by_a_new_replica() -> None:
