@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from monitor.pipeline.queue import PendingRequest
 from monitor.pipeline.store import source_of
 
-_LARGE = 200  # items: storing them takes much longer than what most requests have
+LARGE = 200  # items: storing more takes much longer than what most requests have
 _APART_FOR = 60.0  # seconds from the last time that a source was slow
 
 
 class Apart:
     """A line of requests for each source; `next` serves the lines in turn.
 
-    All requests of a source that was slow lately wait there, and large requests where others would
-    have to wait for them.
+    Large requests wait there, and all of a source that was slow lately, so that the others don't
+    wait for them.
     """
 
     def __init__(self) -> None:
@@ -29,14 +29,13 @@ class Apart:
 
     def divert(self, batch: list[PendingRequest]) -> list[PendingRequest]:
         """Lets requests wait in their lines; returns the others."""
-        mixed = len({request.count > _LARGE for request in batch}) > 1
-        if not self._until and not mixed:
+        if not self._until and max(request.count for request in batch) <= LARGE:
             return batch
         now = asyncio.get_running_loop().time()
         shared = []
         for request in batch:
             source = source_of(request.payload)
-            if (mixed and request.count > _LARGE) or self._is_slow(source, now):
+            if request.count > LARGE or self._is_slow(source, now):
                 self._lines.setdefault(source, deque()).append(request)
             else:
                 shared.append(request)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from monitor.durations import Durations
 from monitor.errors import SpoolFull, Unavailable
 from monitor.health import ConsumersHealth
-from monitor.pipeline.apart import Apart
+from monitor.pipeline.apart import LARGE, Apart
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.postgres import Stored
 from monitor.pipeline.queue import EventQueue, PendingRequest, Receipt
@@ -98,7 +98,7 @@ class Consumers:
         return 0.0
 
     async def _store_apart(self) -> float | None:
-        """Stores one request of a slow source, beside the batches of the others."""
+        """Stores one request that is large or of a slow source, beside the others' batches."""
         request = self._apart.next()
         if request is None:
             return None
@@ -143,7 +143,9 @@ class Consumers:
         began = loop.time()
         deadline = max(batch[0].arrived + self._limits.timeout, began + _MIN_COMMIT_TIMEOUT)
         payloads = [request.payload for request in batch]
-        result = await self._store.put_or_isolate(payloads, deadline)
+        # A large request is stored in parts: between them it is the turn of others.
+        step = LARGE if batch[0].count > LARGE else self._limits.max_events
+        result = await self._store.put_or_isolate(payloads, deadline, step)
         for request, receipt in zip(batch, result.receipts, strict=True):
             if receipt is not None:
                 request.answer(receipt)

@@ -18,6 +18,7 @@ An error of the driver on a connection that was closed meanwhile is never an eve
 
 import asyncio
 import logging
+import sys
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -102,13 +103,17 @@ class Store:
             reraise=True,
         )
 
-    async def put(self, batch: Sequence[Payload], deadline: float) -> BatchResult:
+    async def put(
+        self, batch: Sequence[Payload], deadline: float, step: int = sys.maxsize
+    ) -> BatchResult:
         """Stores the batch until `deadline`, by the event loop's clock.
 
+        With `step` a transaction has at most so many events: others' turns come between them.
         Raises StoreInterrupted when PostgreSQL could not store all of it by then. The batch may be
         put again: what the first attempt committed is recognised.
         """
-        written = await self._write([event for each in batch for event in each.events], deadline)
+        events = [event for each in batch for event in each.events]
+        written = await self._write(events, deadline, step)
         receipts = _receipts(batch, written)
         if rejected := [item for each in receipts if each for item in each.rejected]:
             try:
@@ -117,8 +122,10 @@ class Store:
                 raise StoreInterrupted(str(error), written.stored) from error.__cause__
         return BatchResult(receipts, written.stored, {})
 
-    async def put_or_isolate(self, batch: Sequence[Payload], deadline: float) -> BatchResult:
-        """Stores the batch until `deadline`; if it is slow, then all of it but the slow sources.
+    async def put_or_isolate(
+        self, batch: Sequence[Payload], deadline: float, step: int = sys.maxsize
+    ) -> BatchResult:
+        """As `put`; if the batch is slow, stores all of it but the slow sources.
 
         That takes up to _ISOLATION_TIMEOUT longer. Raises StoreInterrupted when PostgreSQL stores
         nothing now.
@@ -127,7 +134,7 @@ class Store:
         now = asyncio.get_running_loop().time()
         first_deadline = now + (deadline - now) / 2 if several else deadline
         try:
-            return await self.put(batch, first_deadline)
+            return await self.put(batch, first_deadline, step)
         except StoreInterrupted as error:
             if isinstance(error.__cause__, MISCONFIGURED_ERRORS):
                 raise
@@ -160,12 +167,13 @@ class Store:
                     result.receipts[position] = receipt
         return result
 
-    async def _write(self, events: list[Event], deadline: float) -> _Written:
-        """Stores all storable events; isolates bad ones by bisection."""
+    async def _write(self, events: list[Event], deadline: float, step: int) -> _Written:
+        """Stores all storable events, `step` at a time; isolates bad ones by bisection."""
         stored: list[Stored] = []
         duplicates: set[int] = set()
         refused: dict[int, _Refusal] = {}
-        spans = [(0, len(events))] if events else []
+        count = len(events)
+        spans = [(first, min(first + step, count)) for first in range(0, count, step)][::-1]
         while spans:
             first, end = spans.pop()
             try:

@@ -110,6 +110,18 @@ async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) ->
     assert [(each.stored, each.duplicates) for each in receipts] == [(1, 1), (1, 0)]
 
 
+async def test_a_large_request_is_stored_in_parts_and_answered_once(pool: asyncpg.Pool) -> None:
+    events = [make_event() for _ in range(1_000)]
+    poison = make_event(metadata=POISON)
+    async with run_consumers(pool) as server:
+        receipt = await server.put(*events, events[0], poison)
+        await eventually(lambda: sum(len(each.events) for each in server.published) == 1_000)
+        assert max(len(each.events) for each in server.published) == 200
+    assert (receipt.stored, receipt.duplicates) == (1_000, 1)
+    assert [each.index for each in receipt.rejected] == [1_001]
+    assert await stored_ids(pool) == ids_of(*events)
+
+
 async def test_what_postgresql_cant_take_is_spooled_and_comes_in_later(
     pool: asyncpg.Pool, postgres: Address, postgres_server: Address
 ) -> None:

@@ -13,18 +13,13 @@ def request(student: str, events: int = 1) -> PendingRequest:
     return PendingRequest(payload, "", 1, 0.0, asyncio.get_running_loop().create_future())
 
 
-async def test_large_requests_wait_where_others_would_wait_for_them() -> None:
+async def test_large_requests_wait_and_nobody_waits_for_them() -> None:
     apart = Apart()
-    small, large, other = request("ann"), request("ben", 201), request("ann")
+    small, large, other = request("ann"), request("ben", 201), request("ben", 200)
     assert apart.divert([small, large, other]) == [small, other]
-    assert apart.divert([request("ben")]) != []  # ben's small ones overtake it
+    assert apart.divert([other]) == [other]
     assert apart.next() is large
     assert apart.next() is None
-
-
-async def test_large_requests_among_themselves_are_one_batch() -> None:
-    apart, batch = Apart(), [request("ann", 300), request("ben", 300)]
-    assert apart.divert(batch) == batch
 
 
 async def test_requests_of_slow_sources_are_served_in_turn() -> None:
