@@ -113,7 +113,7 @@ async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) ->
 async def test_a_large_request_is_stored_in_parts_and_answered_once(pool: asyncpg.Pool) -> None:
     events = [make_event() for _ in range(1_000)]
     poison = make_event(metadata=POISON)
-    async with run_consumers(pool) as server:
+    async with run_consumers(pool, queue_events=2_000) as server:
         receipt = await server.put(*events, events[0], poison)
         await eventually(lambda: sum(len(each.events) for each in server.published) == 1_000)
         assert max(len(each.events) for each in server.published) == 200
