@@ -174,14 +174,17 @@ class Store:
         refused: dict[int, _Refusal] = {}
         count = len(events)
         spans = [(first, min(first + step, count)) for first in range(0, count, step)][::-1]
+        repeated = _repeated(events) if count > step else {}
         while spans:
             first, end = spans.pop()
+            positions = [each for each in range(first, end) if each not in repeated]
             try:
-                part = await self._write_or_retry(events[first:end], deadline)
+                part = await self._write_or_retry([events[each] for each in positions], deadline)
             except Unavailable as error:
                 raise StoreInterrupted(str(error), stored) from error.__cause__
             except Exception as error:  # a bug in handling one event must not stop the others
                 if end - first > 1:
+                    repeated = repeated or _repeated(events)
                     middle = (first + end) // 2
                     spans += [(middle, end), (first, middle)]
                     continue
@@ -191,11 +194,12 @@ class Store:
             else:
                 self.committed_at = asyncio.get_running_loop().time()
                 stored.append(part)
-                duplicates.update(first + position for position in part.duplicates)
+                duplicates.update(positions[each] for each in part.duplicates)
                 refused |= {
-                    first + position: _Refusal(reason, True)
-                    for position, reason in part.refused.items()
+                    positions[each]: _Refusal(reason, True) for each, reason in part.refused.items()
                 }
+        duplicates.update(position for position in repeated if repeated[position] not in refused)
+        refused |= {each: refused[same] for each, same in repeated.items() if same in refused}
         return _Written(stored, duplicates, refused)
 
     async def _write_or_retry(self, events: list[Event], deadline: float) -> Stored:
@@ -212,6 +216,21 @@ class Store:
     def _retried(self, deadline: float) -> tenacity.AsyncRetrying:
         remaining = deadline - asyncio.get_running_loop().time()
         return self._retry.copy(stop=_StopWhenRefused() | tenacity.stop_after_delay(remaining))
+
+
+def _repeated(events: Sequence[Event]) -> dict[int, int]:
+    """The positions of events that are there before, with those of the first ones.
+
+    PostgreSQL would take them for events of an attempt whose reply was lost, where the two are not
+    in one transaction.
+    """
+    first: dict[tuple[object, ...], int] = {}
+    repeated = {}
+    for position, event in enumerate(events):
+        same = first.setdefault((event.student, event.id, event.time), position)
+        if same != position:
+            repeated[position] = same
+    return repeated
 
 
 def source_of(payload: Payload) -> str:

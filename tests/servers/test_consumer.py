@@ -1,6 +1,7 @@
 """Consumers between a queue and a real PostgreSQL."""
 
 import asyncio
+import copy
 import json
 import resource
 import shutil
@@ -105,8 +106,8 @@ async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) ->
     event, other = make_event(), make_event()
     async with run_consumers(pool) as server:
         await server.put(event)
-        copy = make_event(id=event.id, time=event.time, received_at=make_event().received_at)
-        receipts = await asyncio.gather(server.put(copy, other), server.put(make_event()))
+        again = make_event(id=event.id, time=event.time, received_at=make_event().received_at)
+        receipts = await asyncio.gather(server.put(again, other), server.put(make_event()))
     assert [(each.stored, each.duplicates) for each in receipts] == [(1, 1), (1, 0)]
 
 
@@ -114,11 +115,11 @@ async def test_a_large_request_is_stored_in_parts_and_answered_once(pool: asyncp
     events = [make_event() for _ in range(1_000)]
     poison = make_event(metadata=POISON)
     async with run_consumers(pool, queue_events=2_000) as server:
-        receipt = await server.put(*events, events[0], poison)
+        receipt = await server.put(*events, copy.copy(events[0]), poison, copy.copy(poison))
         await eventually(lambda: sum(len(each.events) for each in server.published) == 1_000)
         assert max(len(each.events) for each in server.published) == 200
     assert (receipt.stored, receipt.duplicates) == (1_000, 1)
-    assert [each.index for each in receipt.rejected] == [1_001]
+    assert [each.index for each in receipt.rejected] == [1_001, 1_002]
     assert await stored_ids(pool) == ids_of(*events)
 
 
