@@ -14,7 +14,7 @@ from monitor.settings import Settings, SettingsError, from_environment
 
 _DESCRIPTION = (
     "The backend of a Jupyter classroom. Reads its settings from the environment; starts an"
-    " embedded PostgreSQL unless POSTGRES_SERVER names another."
+    " embedded PostgreSQL unless DATABASE_URL names another."
 )
 
 _MAX_NAME = 512

@@ -12,6 +12,7 @@ import asyncpg
 from starlette.applications import Starlette
 
 from monitor.access import access
+from monitor.addresses import influx_target, redis_address, standby_address
 from monitor.auth.access_report import AccessReport
 from monitor.auth.gate import Gate
 from monitor.auth.keyring import Keyring
@@ -55,7 +56,7 @@ from monitor.pipeline.store import Store
 from monitor.settings import Settings
 from monitor.shares import SharesReport
 from monitor.timeseries.deletion import PointDeletions
-from monitor.timeseries.influx import InfluxSink, Target
+from monitor.timeseries.influx import InfluxSink
 from monitor.timeseries.outbox import PointsOutbox
 from monitor.workers.pool import Workers
 
@@ -257,10 +258,9 @@ class Components:
         return self.queue.events >= self._settings.batch_max_events
 
     def _standby(self) -> Database | None:
-        server = self._settings.postgres_read_server
-        if not server:
+        address = standby_address(self._settings, self._postgres)
+        if address is None:
             return None
-        address = {**self._postgres, "host": server}
         return Database(address, _API_CONNECTIONS, self._settings.store_timeout)
 
     def _influx(self, pool: asyncpg.Pool, dead_letters: DeadLetters) -> InfluxSink | None:
@@ -269,27 +269,12 @@ class Components:
         return None
 
     def _broker(self) -> RedisBroker | None:
-        settings = self._settings
-        if not settings.redis_host:
-            return None
-        return RedisBroker(
-            settings.redis_host, settings.redis_port, self.hub, settings.socket_max_pending
-        )
+        if address := redis_address(self._settings):
+            return RedisBroker(address, self.hub, self._settings.socket_max_pending)
+        return None
 
 
 def _collect_garbage_less_often() -> None:
     """Batches are many objects without cycles, and those made at the start stay."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-def influx_target(settings: Settings) -> Target | None:
-    """Where points are written; None without INFLUXDB_URL."""
-    if not settings.influxdb_url:
-        return None
-    return Target(
-        settings.influxdb_url,
-        settings.influxdb_bucket,
-        settings.influxdb_token,
-        settings.influxdb_org,
-    )

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from monitor.addresses import postgres_address
 from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.database.embedded.roles import SERVER_ROLE, prepare_server_role
 from monitor.database.embedded.server import EmbeddedPostgres
@@ -24,17 +25,8 @@ def postgres_for_server(
 
     Raises EmbeddedPostgresError if the embedded one is needed and can't be run.
     """
-    if settings.postgres_server:
-        yield (
-            None,
-            {
-                "host": settings.postgres_server,
-                "port": settings.postgres_port,
-                "user": settings.postgres_user,
-                "password": settings.postgres_password or None,
-                "database": settings.postgres_db,
-            },
-        )
+    if address := postgres_address(settings):
+        yield None, address
         return
     with EmbeddedPostgres(settings.data_dir / "postgres") as embedded:
         asyncio.run(prepare_server_role(embedded.host, embedded.port, embedded.database))
@@ -85,7 +77,7 @@ def missing_cluster(settings: Settings) -> Path | None:
     Raises EmbeddedPostgresError if the directory can't be read.
     """
     embedded = EmbeddedPostgres(settings.data_dir / "postgres")
-    return None if settings.postgres_server or embedded.exists else embedded.directory
+    return None if postgres_address(settings) or embedded.exists else embedded.directory
 
 
 def _address_of_running(settings: Settings) -> Mapping[str, Any] | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from monitor.components import influx_target
+from monitor.addresses import influx_target
 from monitor.database.dead_letters import DeadLetters
 from monitor.database.migrations import SchemaBehind, check_schema
 from monitor.database.pool import close_pool, open_pool

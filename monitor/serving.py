@@ -3,9 +3,13 @@
 import asyncio
 import shlex
 import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 import uvicorn
 
+from monitor.addresses import postgres_place, redis_address, without_password
 from monitor.app import create_app
 from monitor.classroom import Classroom, is_local, open_classroom
 from monitor.database.embedded.programs import binaries
@@ -47,7 +51,7 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
     if the database can't be used, and Unavailable if the class can't be made now.
     """
     with postgres_for_server(settings) as (embedded, address):
-        asyncio.run(check_before_start(address))
+        _check_postgres(settings, address)
         if class_name is None:
             text = greeting(settings, embedded)
         else:
@@ -74,6 +78,18 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
         return server.started
 
 
+def _check_postgres(settings: Settings, address: Mapping[str, Any]) -> None:
+    """Raises SchemaError where the server can't start.
+
+    A file remembers that PostgreSQL was reached before: then it may be away now.
+    """
+    seen = settings.data_dir / "postgres-was-reached"
+    if asyncio.run(check_before_start(address, is_first=not seen.exists())) and not seen.exists():
+        with suppress(OSError):  # a full disk stops no start: the next one is a first one, too
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            seen.touch()
+
+
 def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
     """What to do next: the page, the first event, where the data is."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -82,15 +98,18 @@ def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
         psql = shlex.join([str(binaries() / "psql"), "-h", embedded.host, "-U", embedded.user])
         data = f"{embedded.directory}  (an embedded PostgreSQL)\n  psql      {psql}"
     else:
-        data = f"PostgreSQL at {settings.postgres_server}:{settings.postgres_port}"
-    influx = settings.influxdb_url or "off  (set INFLUXDB_URL)"
-    redis = settings.redis_host or "off  (set REDIS_HOST to run several replicas)"
+        data = f"PostgreSQL at {postgres_place(settings)}"
+    influx = without_password(settings.influxdb_url) or "off  (set INFLUXDB_URL)"
+    redis = redis_address(settings)
+    broker = (
+        without_password(redis.url) if redis else "off  (set REDIS_URL to run several replicas)"
+    )
     body = '[{"eventType": "cell_executed", "userId": "hanako", "notebookPath": "lesson.ipynb"}]'
     return f"""
 Cell Monitor listens on {url}
   data      {data}
   InfluxDB  {influx}
-  Redis     {redis}
+  Redis     {broker}
 Open {url}/ for the teacher's page, or send a first event and check the health:
   curl {url}{settings.api_v1_str}/events -H 'Content-Type: application/json' -d '{body}'
   curl {url}/health

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from monitor import __version__
+from monitor.address_settings import check_addresses
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -36,23 +37,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Web origins whose pages may post events; any other call needs one of those, without `*`.
     backend_cors_origins: list[str] = msgspec.field(default_factory=lambda: ["*"])
 
-    # PostgreSQL: a host or the directory of its socket; empty: the embedded one, in `data_dir`.
+    # PostgreSQL as a URL, or by its parts: a host or the directory of its socket. Without either it
+    # is the embedded one, in `data_dir`.
+    database_url: str = ""
     postgres_server: str = ""
     postgres_port: Port = 5432
     postgres_user: Text = "postgres"
     postgres_password: str = ""
     postgres_db: Text = "postgres"
-    # The host of a standby for reads, otherwise as above; empty: reads go to the primary.
+    # A standby for reads: its URL, or its host, otherwise as above; empty: the primary.
+    database_read_url: str = ""
     postgres_read_server: str = ""
 
-    # InfluxDB; empty: no time series. An organisation means a 2.x server; 1.x has databases, which
-    # `influxdb_bucket` then names.
+    # InfluxDB, of 1.x with user and password; empty: no time series. An organisation means a 2.x
+    # server; 1.x has databases, which `influxdb_bucket` then names.
     influxdb_url: Url = ""
     influxdb_token: str = ""
     influxdb_org: str = ""
     influxdb_bucket: Text = "progress_bucket"
 
-    # Redis, which replicas exchange live messages through; empty: this is the only replica.
+    # Redis, which replicas exchange live messages through, as a URL or a host; empty: this is the
+    # only replica.
+    redis_url: str = ""
     redis_host: str = ""
     redis_port: Port = 6379
 
@@ -118,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history_max_messages: Count = 20_000
 
     def __post_init__(self) -> None:
+        check_addresses(self)
         if self.queue_max_events < self.max_request_events:
             raise ValueError("QUEUE_MAX_EVENTS must be at least MAX_REQUEST_EVENTS")
         if self.queue_max_bytes < self.max_request_bytes:

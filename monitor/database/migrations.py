@@ -14,8 +14,11 @@ import asyncpg
 from monitor.database import psql
 from monitor.database.pool import (
     DATABASE_ERRORS,
+    POOLER,
     RUN_MIGRATE,
+    SESSION,
     UNAVAILABLE_ERRORS,
+    UNUSABLE_ERRORS,
     to_unavailable,
 )
 from monitor.errors import MonitorError, Unavailable
@@ -78,9 +81,21 @@ async def check_encoding(connection: asyncpg.Connection) -> None:
     if encoding != "UTF8":
         raise SchemaError(
             f"The database's encoding is {encoding}, which can't store every text. Create one with"
-            f" {_CREATE_DATABASE}; and set POSTGRES_DB=cell_monitor"
+            f" {_CREATE_DATABASE}; and name it in DATABASE_URL or POSTGRES_DB"
         )
 
+
+async def check_session(connection: asyncpg.Connection) -> None:
+    """Raises SchemaError unless the session has the settings that it was opened with.
+
+    A connection pooler may drop them. Without synchronous_commit, what is committed may be lost.
+    """
+    values = await connection.fetchrow(_SELECT_SESSION)
+    if tuple(values) != (SESSION["synchronous_commit"], SESSION["jit"]):
+        raise SchemaError(f"The database's sessions lose their settings: {POOLER}")
+
+
+_SELECT_SESSION = "SELECT current_setting('synchronous_commit'), current_setting('jit')"
 
 # Whatever the locale of the server, whose default may not go with UTF-8.
 _CREATE_DATABASE = (
@@ -89,23 +104,33 @@ _CREATE_DATABASE = (
 )
 
 
-async def check_before_start(address: Mapping[str, Any]) -> None:
-    """Raises SchemaError where a server can't start. `address` are asyncpg's connection arguments.
+async def check_before_start(address: Mapping[str, Any], *, is_first: bool) -> bool:
+    """Whether PostgreSQL could be asked; `address` are asyncpg's connection arguments.
 
-    Returns where PostgreSQL can't be asked now: a server starts without it.
+    Raises SchemaError where a server can't start. It starts without PostgreSQL, which may come back
+    later, unless this is the first start and waiting changes nothing: a password may be wrong.
     """
     try:
-        connection = await asyncpg.connect(**address, timeout=_CHECK_TIMEOUT)
-    except DATABASE_ERRORS as error:
-        logger.warning("The database could not be checked: %s", error)
-        return
+        connection = await asyncpg.connect(
+            **address, timeout=_CHECK_TIMEOUT, server_settings=SESSION
+        )
+    except (ValueError, *DATABASE_ERRORS) as error:
+        if is_first and isinstance(error, (ValueError, *UNUSABLE_ERRORS)):
+            raise SchemaError(
+                f"The first start needs PostgreSQL. {to_unavailable(error)}"
+            ) from error
+        logger.warning("The database could not be checked: %s", to_unavailable(error))
+        return False
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT):
+            await check_session(connection)
             await missing_migrations(connection)
     except (Unavailable, *DATABASE_ERRORS) as error:
         logger.warning("The database could not be checked: %s", error)
+        return False
     finally:
         connection.terminate()
+    return True
 
 
 async def _latest_number(connection: asyncpg.Connection) -> int:
@@ -173,6 +198,7 @@ class Schema:
             raise to_unavailable(error) from error
 
     async def _ensure(self, connection: asyncpg.Connection) -> None:
+        await check_session(connection)
         missing = await missing_migrations(connection)
         if missing and self._has_tried:
             reason = "the database was exchanged while this server was running"

@@ -1,6 +1,8 @@
 """Connections to PostgreSQL, in pools, and the errors that callers can recover from."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
@@ -56,17 +58,43 @@ MISCONFIGURED_ERRORS = (
 )
 
 
+# Errors of connecting that time does not heal either.
+UNUSABLE_ERRORS = (
+    *MISCONFIGURED_ERRORS,
+    asyncpg.ClientConfigurationError,
+    asyncpg.ProtocolViolationError,
+    socket.gaierror,
+    ssl.SSLError,
+    FileNotFoundError,
+)
+
+
 class ConnectionCut(ConnectionError):
     """The connection was closed meanwhile: what the driver raised says nothing of the statement."""
 
+
+# What a connection pooler does, such as PgBouncer: it refuses or drops settings of sessions.
+POOLER = (
+    "connect to PostgreSQL itself: the server pools its connections, and behind a pooler that"
+    " shares sessions neither durability nor locks are sure"
+)
 
 _MIGRATE = f"the schema may lack migrations: {RUN_MIGRATE} as its owner"
 _ADVICE = {
     asyncpg.UndefinedTableError: _MIGRATE,
     asyncpg.UndefinedColumnError: _MIGRATE,
     asyncpg.UndefinedFunctionError: _MIGRATE,
-    asyncpg.InvalidAuthorizationSpecificationError: "check POSTGRES_USER and POSTGRES_PASSWORD",
-    asyncpg.InvalidCatalogNameError: "create it, or set POSTGRES_DB",
+    asyncpg.InvalidAuthorizationSpecificationError: (
+        "check user and password in DATABASE_URL, or POSTGRES_USER and POSTGRES_PASSWORD"
+    ),
+    asyncpg.InvalidCatalogNameError: (
+        "create it with CREATE DATABASE, or name another in DATABASE_URL or POSTGRES_DB"
+    ),
+    socket.gaierror: "check the host in DATABASE_URL, or POSTGRES_SERVER",
+    ssl.SSLError: "check sslmode and sslrootcert in DATABASE_URL",
+    asyncpg.ClientConfigurationError: "check the options in DATABASE_URL",
+    FileNotFoundError: "check the files and the socket's directory that DATABASE_URL names",
+    asyncpg.ProtocolViolationError: POOLER,
     asyncpg.InsufficientPrivilegeError: (
         "grant the server's user SELECT, INSERT, UPDATE and DELETE on all tables of the schema, and"
         " TEMPORARY on the database"
@@ -94,7 +122,8 @@ def schema_errors_as_unavailable() -> Iterator[None]:
         raise to_unavailable(error) from error
 
 
-_SESSION = {
+# The settings of each session, which the driver asks for when it connects.
+SESSION = {
     "application_name": "cell-monitor",
     "timezone": "UTC",
     # No JIT: the planner overestimates queries of many partitions, and compiling takes longer than
@@ -131,7 +160,7 @@ async def open_pool(
         timeout=timeout,
         command_timeout=timeout,
         reset=_skip_reset,
-        server_settings={**_SESSION, **settings},
+        server_settings={**SESSION, **settings},
     )
 
 
@@ -150,7 +179,7 @@ async def open_single_use_pool(
         max_queries=1,  # BEGIN is one already
         timeout=timeout,
         command_timeout=timeout,
-        server_settings=_SESSION,
+        server_settings=SESSION,
     )
 
 

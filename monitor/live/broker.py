@@ -6,7 +6,6 @@ from collections.abc import Awaitable
 from contextlib import suppress
 
 import msgspec
-import redis.asyncio
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -15,6 +14,7 @@ from redis.exceptions import RedisError
 from monitor.health import ComponentHealth, RedisHealth
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
+from monitor.live.redis_address import RedisAddress
 from monitor.live.replicas import HEARTBEAT_INTERVAL, ReplicaMessage, Replicas
 from monitor.tasks import Job, describe, is_cancelled, remaining
 
@@ -38,10 +38,8 @@ class RedisBroker:
 
     name = "redis"
 
-    def __init__(self, host: str, port: int, hub: Hub, queue_limit: int) -> None:
-        self._redis = redis.asyncio.Redis(
-            host=host,
-            port=port,
+    def __init__(self, address: RedisAddress, hub: Hub, queue_limit: int) -> None:
+        self._redis = address.client(
             socket_connect_timeout=3,
             socket_timeout=_READ_TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # no silent reconnect: it would lose messages

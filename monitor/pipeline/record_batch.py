@@ -91,6 +91,9 @@ def record_batch(deltas: str) -> str:
     return _statement(tuple(part for mark, part in _MARKS if mark in deltas))
 
 
+# It sets synchronous_commit for its transaction: what is answered as stored is on disk, whatever
+# the session's setting has become.
+#
 # The changes are passed as JSON: an array per column takes four times as long to encode.
 #
 # The states are locked by the update itself, in the order of the deltas, which is the same
@@ -130,7 +133,7 @@ def _statement(parts: tuple[_Part, ...]) -> str:
     ),
     counts AS (
         INSERT INTO ledger AS l (replica, stored, duplicates, generation, batches)
-        VALUES ($3, $4, $5, $7, 1)
+        VALUES ($3, $4, $5, $7, (set_config('synchronous_commit', 'on', true) = 'on')::integer)
         ON CONFLICT (replica) DO UPDATE SET
             stored = l.stored + EXCLUDED.stored, duplicates = l.duplicates + EXCLUDED.duplicates,
             batches = CASE WHEN l.generation = $7 THEN l.batches ELSE 0 END + 1, generation = $7

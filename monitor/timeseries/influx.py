@@ -38,12 +38,26 @@ _ABANDONED_AGE = 60.0  # seconds after which another replica may claim a row of 
 
 
 class Target(NamedTuple):
-    """Where points go. With an organisation it is a 2.x server, else a 1.x one."""
+    """Where points go. With an organisation it is a 2.x server, else a 1.x one.
+
+    `user` and `password` are for 1.x.
+    """
 
     url: str
     bucket: str
     token: str
     org: str
+    user: str = ""
+    password: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """Those of each request."""
+        if self.token:
+            return {"Authorization": f"Token {self.token}"}
+        if self.user:  # aioinflux's own would be in Latin-1
+            login = aiohttp.BasicAuth(self.user, self.password, "utf-8")
+            return {"Authorization": login.encode()}
+        return {}
 
 
 class InfluxError(Exception):
@@ -67,7 +81,7 @@ class _Client(aioinflux.InfluxDBClient):  # type: ignore[misc]
             ssl=url.scheme == "https",
             db=target.bucket,
             timeout=_REQUEST_TIMEOUT,
-            headers={"Authorization": f"Token {target.token}"} if target.token else {},
+            headers=target.headers(),
         )
         self._org = target.org
         self._endpoint, self._params = "write", {"db": target.bucket}

@@ -11,6 +11,7 @@ from redis.asyncio.client import PubSub
 from monitor.live.broker import RedisBroker
 from monitor.live.history import History, Publication
 from monitor.live.hub import Hub
+from monitor.live.redis_address import RedisAddress
 from monitor.live.subscriber import SocketLimits
 from tests.support.factories import now
 from tests.support.servers import RedisServer
@@ -23,7 +24,9 @@ class Side:
 
     def __init__(self, server: RedisServer) -> None:
         self.hub = Hub(History(1000, 1_000_000), SocketLimits(1000, 1_000_000))
-        self.broker = RedisBroker(server.host, server.port, self.hub, 1000)
+        self.broker = RedisBroker(
+            RedisAddress(f"redis://{server.host}:{server.port}"), self.hub, 1000
+        )
         self.peer = Peer()
 
     @property

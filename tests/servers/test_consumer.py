@@ -102,6 +102,32 @@ async def test_lost_commit_reply_counts_dead_letter_once(
     await spool.close()
 
 
+async def test_a_commit_waits_for_the_disk_whatever_the_session_says(
+    pool: asyncpg.Pool, postgres: Address
+) -> None:
+    await pool.execute(NOTE_AT_COMMIT)
+    careless = await open_pool(postgres, 2, 5.0, {"synchronous_commit": "off"})
+    try:
+        async with run_consumers(careless) as server:
+            assert (await server.put(make_event())).stored == 1
+    finally:
+        await close_pool(careless, 5.0)
+    assert await pool.fetch("SELECT DISTINCT value FROM at_commit") == [("on",)]
+
+
+NOTE_AT_COMMIT = """
+    CREATE TABLE at_commit (value text);
+    CREATE FUNCTION note_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO at_commit VALUES (current_setting('synchronous_commit'));
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT OR UPDATE OF stored ON ledger
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.stored > 0)
+        EXECUTE FUNCTION note_at_commit();
+"""
+
+
 async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) -> None:
     event, other = make_event(), make_event()
     async with run_consumers(pool) as server:

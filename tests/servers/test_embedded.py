@@ -183,12 +183,12 @@ def test_root_is_refused_where_postgresql_would_need_its_powers(
     with pytest.raises(EmbeddedPostgresError, match="cannot reach") as refusal:
         EmbeddedPostgres(copied_directory).start()
     assert "start the server as an ordinary user" in str(refusal.value)
-    assert "POSTGRES_SERVER" in str(refusal.value)
+    assert "DATABASE_URL" in str(refusal.value)
 
 
 def test_a_broken_data_directory_is_reported_with_the_log(copied_directory: Path) -> None:
     (copied_directory / "data" / "PG_VERSION").write_text("9\n")
-    with pytest.raises(EmbeddedPostgresError, match="POSTGRES_SERVER") as failure:
+    with pytest.raises(EmbeddedPostgresError, match="DATABASE_URL") as failure:
         EmbeddedPostgres(copied_directory).start()
     assert "incompatible" in str(failure.value)
     (copied_directory / "data" / "PG_VERSION").write_text("18\n")

@@ -156,7 +156,7 @@ def test_a_first_start_on_a_small_disk_says_what_it_takes(
     finished = run(tmp_path, SMALL, *command)
     assert finished.returncode == 1
     assert "Traceback" not in finished.stderr
-    for words in (str(tmp_path), "MB free", "DATA_DIR", "POSTGRES_SERVER"):
+    for words in (str(tmp_path), "MB free", "DATA_DIR", "DATABASE_URL"):
         assert words in finished.stderr
 
 

@@ -19,14 +19,20 @@ from tests.support.programs import (
     find_haproxy,
     find_influxd,
     find_node,
+    find_pgbouncer,
+    find_postgres,
     find_prometheus,
     find_promtool,
     find_redis,
     find_small_disks,
+    find_strict_redis,
 )
 
 PROGRAMS: dict[str, Callable[[], object]] = {
     "redis": find_redis,
+    "Debian's redis": find_strict_redis,
+    "PostgreSQL with TLS": find_postgres,
+    "pgbouncer": find_pgbouncer,
     "influxdb": find_influxd,
     "haproxy": find_haproxy,
     "prometheus": find_prometheus,

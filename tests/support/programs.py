@@ -66,6 +66,14 @@ NO_INFLUXDB = (
     "Debian and Ubuntu: apt-get install influxdb. macOS: brew install influxdb@1 (not linked: "
     "its bin must be put on the PATH). Or name a running one: TEST_INFLUXDB=http://host:port"
 )
+NO_POSTGRES = (
+    "No PostgreSQL 15 with TLS for the tests: nothing in /usr/lib/postgresql/15/bin. "
+    "Debian 12: apt-get install postgresql-15."
+)
+NO_PGBOUNCER = (
+    "No PgBouncer for the tests: no pgbouncer on the PATH. "
+    "Debian and Ubuntu: apt-get install pgbouncer. macOS: brew install pgbouncer."
+)
 NO_HAPROXY = (
     "No HAProxy for the tests: no haproxy on the PATH. "
     "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
@@ -119,6 +127,20 @@ def find_strict_redis() -> list[str]:
     if path := _installed("redis-check-rdb"):  # the same program, by another name
         return ["/bin/bash", "-c", 'exec -a redis-server "$0" "$@"', path]
     return [debian("redis-server", "usr/bin/redis-server", NO_REDIS)]
+
+
+def find_postgres(name: str = "postgres") -> list[str]:
+    """A program of the machine's PostgreSQL 15, or Debian's, which has TLS: the wheel's has not."""
+    path = f"usr/lib/postgresql/15/bin/{name}"
+    if Path("/", path).exists():
+        return [f"/{path}"]
+    starter = debian("postgresql-15", "/usr/bin/env", NO_POSTGRES)
+    return [starter, str(Path(starter).parent / path)]
+
+
+def find_pgbouncer() -> str:
+    """The PATH's pgbouncer, or Debian's."""
+    return _installed("pgbouncer") or debian("pgbouncer", "usr/sbin/pgbouncer", NO_PGBOUNCER)
 
 
 def find_influxd() -> str:

@@ -28,4 +28,4 @@ def test_without_the_wheel_the_message_says_what_to_do(tmp_path: Path) -> None:
     bare = [sys.executable, "-I", "-S", "-c", script, str(tmp_path), "False"]
     run = subprocess.run(bare, capture_output=True, text=True, check=False)
     assert "make install" in run.stderr
-    assert "POSTGRES_SERVER" in run.stderr
+    assert "DATABASE_URL" in run.stderr

@@ -104,14 +104,14 @@ def _drop(uid: int, gid: int, needed: list[Path]) -> None:
     except OSError as error:
         raise PermissionError(
             f"root can't run PostgreSQL as the user {name} ({error}): start the server as an"
-            " ordinary user, or set POSTGRES_SERVER"
+            " ordinary user, or set DATABASE_URL"
         ) from error
     hidden = [path for path in needed if not os.access(path, os.R_OK | os.X_OK)]
     if hidden:
         raise PermissionError(
             f"the user {name}, as whom root runs PostgreSQL, cannot reach {hidden[0]}: put DATA_DIR"
             f" and the checkout where {name} can, start the server as an ordinary user, or set"
-            " POSTGRES_SERVER"
+            " DATABASE_URL"
         )
 
 
@@ -130,7 +130,7 @@ def _drop_capabilities() -> None:
         raise OSError(
             ctypes.get_errno(),
             "PostgreSQL would keep capabilities of this server, which can't be dropped: start the"
-            " server as an ordinary user, or set POSTGRES_SERVER",
+            " server as an ordinary user, or set DATABASE_URL",
         )
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
 

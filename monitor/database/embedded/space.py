@@ -15,7 +15,7 @@ def check_space(directory: Path) -> None:
         raise EmbeddedPostgresError(
             f"{directory} has {free >> 20} MB free, and a new database takes"
             f" {_NEW_BYTES >> 20} MB: free some space, set DATA_DIR to a directory with more, or"
-            " set POSTGRES_SERVER to use another PostgreSQL"
+            " set DATABASE_URL to use another PostgreSQL"
         )
 
 

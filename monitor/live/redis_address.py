@@ -1,0 +1,51 @@
+"""Where Redis is: at a URL, or where Sentinels say."""
+
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import parse_url
+from redis.asyncio.sentinel import Sentinel
+
+_SCHEMES_OF_MASTERS = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
+_SENTINEL_PORT = 26379
+
+
+class RedisAddress(NamedTuple):
+    """A URL of redis-py, such as `rediss://user:password@host:6380/0?ssl_ca_certs=ca.pem`.
+
+    Of `redis+sentinel://user:password@host:26379,other:26379/0?master=mymaster` the hosts are
+    Sentinels'; user, password, database and options are those of the master.
+    """
+
+    url: str
+
+    def client(self, **options: Any) -> Redis:
+        """A client, which connects when it is used. `options` are redis-py's."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in _SCHEMES_OF_MASTERS:
+            return Redis.from_url(self.url, **options)
+        user, at, hosts = parts.netloc.rpartition("@")
+        query = dict(parse_qsl(parts.query))
+        master, password = query.pop("master"), query.pop("sentinel_password", None)
+        scheme = _SCHEMES_OF_MASTERS[parts.scheme]
+        of_master = parts._replace(
+            scheme=scheme, netloc=f"{user}{at}localhost", query=urlencode(query)
+        )
+        arguments: dict[str, Any] = {**parse_url(of_master.geturl()), **options}
+        for name in ("host", "port", "connection_class"):
+            arguments.pop(name, None)
+        timeouts = {name: each for name, each in options.items() if name.startswith("socket_")}
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            [_host_and_port(each) for each in hosts.split(",")],
+            sentinel_kwargs={**timeouts, "password": password},
+            ssl=scheme == "rediss",
+            **arguments,
+        )
+        client: Redis = sentinel.master_for(master)
+        return client
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "", parts.port or _SENTINEL_PORT

@@ -1,0 +1,233 @@
+"""Servers as hosts give them: by URL, with passwords and TLS, by Sentinels, behind a pooler."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from monitor.database.pool import SESSION
+from tests.support.events import event, post
+from tests.support.postgres import Address, environment_of
+from tests.support.replicas import RUN, Replica
+from tests.support.secured import (
+    PASSWORD,
+    QUOTED,
+    Certificates,
+    GuardedInflux,
+    PgBouncer,
+    PlainRedis,
+    SentinelServer,
+    TlsPostgres,
+    TlsRedis,
+    tls_postgres,
+)
+from tests.support.waiting import eventually
+
+SQL = f"""
+CREATE ROLE monitor LOGIN PASSWORD '{PASSWORD}';
+CREATE DATABASE school OWNER monitor;
+CREATE DATABASE several OWNER monitor;
+"""
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def managed(certificates: Certificates) -> Iterator[TlsPostgres]:
+    """A managed PostgreSQL: TLS, a password, and a role that only owns its databases."""
+    with tls_postgres(certificates) as server:
+        server.execute(SQL)
+        yield server
+
+
+def url_of(managed: TlsPostgres, authority: Path, database: str = "school", more: str = "") -> str:
+    place = f"localhost:{managed.port}/{database}"
+    return f"postgres://monitor:{QUOTED}@{place}?sslmode=verify-full&sslrootcert={authority}{more}"
+
+
+def refusal(environment: dict[str, str], code: int = 1) -> str:
+    """What a first start prints that ends by itself."""
+    run = subprocess.run(RUN, env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    assert PASSWORD not in run.stderr
+    assert QUOTED not in run.stderr
+    return run.stderr
+
+
+pytestmark = pytest.mark.needs("PostgreSQL with TLS")
+
+
+async def test_a_managed_postgresql_is_reached_by_its_url(
+    managed: TlsPostgres, certificates: Certificates, tmp_path: Path
+) -> None:
+    environment = {
+        "DATABASE_URL": url_of(managed, certificates.authority),
+        "DATA_DIR": str(tmp_path),
+    }
+    with Replica(environment) as replica:
+        answer = await post(replica, event(), event())
+        assert answer.json()["stored"] == 2
+        assert QUOTED not in replica.output()
+    managed.execute(
+        "DO $$ BEGIN ASSERT (SELECT count(*) = 2 FROM cell_executions); END $$", "school"
+    )
+
+
+async def test_another_schema_is_used_by_search_path(
+    managed: TlsPostgres, certificates: Certificates, tmp_path: Path
+) -> None:
+    managed.execute("CREATE SCHEMA lessons AUTHORIZATION monitor", "several")
+    url = url_of(managed, certificates.authority, "several", "&search_path=lessons")
+    with Replica({"DATABASE_URL": url, "DATA_DIR": str(tmp_path)}) as replica:
+        assert (await post(replica, event())).json()["stored"] == 1
+    managed.execute(
+        "DO $$ BEGIN ASSERT (SELECT count(*) = 1 FROM lessons.cell_executions); END $$", "several"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        (("p%40ss", "wrong"), "check user and password in DATABASE_URL"),
+        (("/school", "/lost"), "create it with CREATE DATABASE"),
+        (("@localhost", "@nowhere.invalid"), "check the host in DATABASE_URL"),
+        (("@localhost", "@127.0.0.1"), "check sslmode and sslrootcert"),
+        (("ca.pem", "other.pem"), "check sslmode and sslrootcert"),
+        (("ca.pem", "none.pem"), "DATABASE_URL"),
+        (("verify-full", "verify-fully"), "DATABASE_URL"),
+    ],
+)
+def test_a_first_start_that_can_not_connect_says_what_to_change(
+    managed: TlsPostgres,
+    certificates: Certificates,
+    tmp_path: Path,
+    change: tuple[str, str],
+    advice: str,
+) -> None:
+    url = url_of(managed, certificates.authority).replace(*change)
+    assert advice in refusal({"DATABASE_URL": url, "DATA_DIR": str(tmp_path)})
+
+
+async def test_a_later_start_waits_for_what_was_there_before(
+    managed: TlsPostgres, certificates: Certificates, tmp_path: Path
+) -> None:
+    environment = {
+        "DATABASE_URL": url_of(managed, certificates.authority),
+        "DATA_DIR": str(tmp_path),
+    }
+    with Replica(environment) as replica:
+        replica.stop()
+        managed.execute("ALTER ROLE monitor NOLOGIN")
+        try:
+            replica.start()
+            assert (await post(replica, event())).json()["spooled"] == 1
+        finally:
+            managed.execute("ALTER ROLE monitor LOGIN")
+
+
+@pytest.mark.needs("pgbouncer")
+@pytest.mark.parametrize("pool_mode", ["transaction", "session"])
+@pytest.mark.parametrize("ignored", ["", ",".join(SESSION)])
+def test_a_pooler_that_loses_the_settings_of_sessions_is_refused(
+    managed: TlsPostgres, tmp_path: Path, pool_mode: str, ignored: str
+) -> None:
+    (tmp_path / "pgbouncer").mkdir()
+    settings = {"pool_mode": pool_mode, "ignore_startup_parameters": ignored}
+    with PgBouncer(tmp_path / "pgbouncer", managed, **settings) as pooler:
+        url = f"postgres://monitor@127.0.0.1:{pooler.port}/school"
+        environment = {"DATABASE_URL": url, "DATA_DIR": str(tmp_path / "data")}
+        assert "connect to PostgreSQL itself" in refusal(environment)
+
+
+@pytest.mark.needs("Debian's redis")
+async def test_replicas_meet_at_a_redis_with_tls_and_a_password(
+    certificates: Certificates, postgres: Address, tmp_path: Path
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with TlsRedis(tmp_path / "redis", certificates) as redis:
+        url = f"rediss://monitor:{QUOTED}@localhost:{redis.port}/0"
+        await meet(f"{url}?ssl_ca_certs={certificates.authority}", postgres, tmp_path)
+
+
+@pytest.mark.needs("Debian's redis")
+async def test_replicas_meet_at_a_redis_on_a_unix_socket(postgres: Address, tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    with PlainRedis(tmp_path / "redis"):
+        await meet(f"unix://:{QUOTED}@{tmp_path}/redis/redis.sock", postgres, tmp_path)
+
+
+@pytest.mark.needs("influxdb")
+async def test_influxdb_takes_a_user_and_a_password(postgres: Address, tmp_path: Path) -> None:
+    (tmp_path / "influx").mkdir()
+    with GuardedInflux(tmp_path / "influx") as influx:
+        async with httpx.AsyncClient(base_url=influx.url, timeout=15) as api:
+            make = f"CREATE USER monitor WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES"
+            assert (await api.post("/query", params={"q": make})).status_code == 200
+
+            async def count() -> int:
+                query = {"db": "progress_bucket", "q": "SELECT * FROM student_progress"}
+                answer = await api.get("/query", params=query, auth=("monitor", PASSWORD))
+                series = answer.json()["results"][0].get("series", [{"values": []}])
+                return len(series[0]["values"])
+
+            url = influx.url.replace("//", f"//monitor:{QUOTED}@")
+            environment = environment_of(postgres, tmp_path / "data") | {"INFLUXDB_URL": url}
+            with Replica(environment) as replica:
+                await post(replica, event(), event())
+                await eventually(count, lambda points: points == 2)
+                assert QUOTED not in replica.output()
+
+
+async def meet(redis_url: str, postgres: Address, directory: Path) -> None:
+    """Two replicas see each other's events."""
+    environments = [
+        environment_of(postgres, directory / name) | {"REDIS_URL": redis_url} for name in "ab"
+    ]
+    with Replica(environments[0]) as one, Replica(environments[1]) as other:
+        async with other.listen("?channels=progress:*") as listener:
+            posted = event()
+            await post(one, posted)
+            message = await listener.next()
+            assert message["data"]["eventId"] == posted["eventId"]
+        assert QUOTED not in one.output()
+
+
+@pytest.mark.needs("Debian's redis")
+async def test_replicas_follow_a_master_that_sentinels_elect(
+    postgres: Address, tmp_path: Path
+) -> None:
+    for name in ("master", "replica", "sentinel"):
+        (tmp_path / name).mkdir()
+    with (
+        PlainRedis(tmp_path / "master") as master,
+        PlainRedis(tmp_path / "replica", master.port),
+        SentinelServer(tmp_path / "sentinel", master.port) as sentinel,
+    ):
+        url = f"redis+sentinel://:{QUOTED}@localhost:{sentinel.port}/0?master=school"
+        environments = [
+            environment_of(postgres, tmp_path / name) | {"REDIS_URL": url} for name in "ab"
+        ]
+        with Replica(environments[0]) as one, Replica(environments[1]) as other:
+            await meets(one, other)
+            master.kill()
+            await eventually(lambda: meets(one, other), within=60)
+
+
+async def meets(one: Replica, other: Replica) -> bool:
+    """Whether an event of one is seen at the other."""
+    async with other.listen("?channels=progress:*") as listener:
+        posted = event()
+        await post(one, posted)
+        try:
+            while True:
+                message = await listener.next(3)
+                if message["event"] == "execution_update":
+                    return bool(message["data"]["eventId"] == posted["eventId"])
+        except TimeoutError:
+            return False
