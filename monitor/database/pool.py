@@ -132,6 +132,8 @@ SESSION = {
     "synchronous_commit": "on",  # whatever the database's default: a committed batch is on disk
     # Free the locks of a session whose client vanished: they would block writers.
     "idle_in_transaction_session_timeout": "30s",
+    # End a statement whose connection was cut, too: others may wait for the rows it has inserted.
+    "client_connection_check_interval": "100ms",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",

@@ -151,7 +151,8 @@ async def test_a_server_started_without_postgresql_spools_on_a_newer_schema(
     await fetch(postgres, ADD_LATER)
     name = postgres["database"]
     later = postgres | {"database": f"{name}_later"}
-    with Replica(environment_of(later, tmp_path / "data")) as replica:
+    (tmp_path / "postgres-was-reached").touch()  # so that it starts without
+    with Replica(environment_of(later, tmp_path)) as replica:
         await fetch(postgres_server, f"ALTER DATABASE {name} RENAME TO {name}_later")
         async with httpx.AsyncClient(timeout=15) as client:
             await eventually(

@@ -1,6 +1,7 @@
 """Slow is not away: who is slow or refused holds up nobody else, and an outage is still seen."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ from monitor.errors import Unavailable
 from monitor.events.event import Event, Payload, Source
 from monitor.pipeline import postgres as sink_module
 from tests.support.consumers import ids_of, run_consumers, stored_ids
-from tests.support.factories import deadline_soon, make_event
+from tests.support.factories import deadline_soon, make_event, now
 from tests.support.postgres import Address
 from tests.support.sinks import sink_on
 from tests.support.waiting import eventually
@@ -40,7 +41,9 @@ def events(count: int, source: Source, **fields: Any) -> list[Event]:
 @pytest.mark.parametrize("other", [OTHER, CLASSMATE])
 async def test_a_slow_source_spools_nobody_elses_events(pool: asyncpg.Pool, other: Source) -> None:
     await pool.execute(TRIGGER)
-    slow, others = events(40, SLOW, code="slow"), [events(1, other) for _ in range(5)]
+    earlier = now() - timedelta(seconds=1)  # the first attempt inserts them before the slow ones
+    slow = events(40, SLOW, code="slow")
+    others = [events(1, other, time=earlier) for _ in range(5)]
     async with run_consumers(pool, timeout=1.0) as server:
         receipts = await asyncio.gather(server.put(*slow), *(server.put(*each) for each in others))
         assert receipts[0].spooled == len(slow)
