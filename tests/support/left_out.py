@@ -23,6 +23,7 @@ from tests.support.programs import (
     find_promtool,
     find_redis,
     find_small_disks,
+    find_systemd_analyze,
 )
 
 PROGRAMS: dict[str, Callable[[], object]] = {
@@ -35,6 +36,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "curl": find_curl,
     "node": find_node,
     "small disks": find_small_disks,
+    "systemd-analyze": find_systemd_analyze,
 }
 FIXTURES = {
     "redis_server": ("redis",),

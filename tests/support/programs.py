@@ -84,6 +84,11 @@ NO_CURL = (
     "macOS: it belongs to the system."
 )
 
+NO_SYSTEMD = (
+    "No systemd-analyze for the tests: it isn't on the PATH. "
+    "Debian and Ubuntu: apt-get install systemd. macOS has none."
+)
+
 NO_FAKETIME = "No libfaketime for the tests: Debian and Ubuntu: apt-get install libfaketime."
 
 NO_SMALL_DISKS = (
@@ -150,6 +155,11 @@ def find_promtool() -> str:
     if not program.exists():
         raise ProgramError(NO_PROMETHEUS)
     return str(program)
+
+
+def find_systemd_analyze() -> str:
+    """The PATH's systemd-analyze, or Debian's."""
+    return _installed("systemd-analyze") or debian("systemd", "usr/bin/systemd-analyze", NO_SYSTEMD)
 
 
 def find_faketime() -> str:
