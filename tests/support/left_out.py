@@ -16,6 +16,7 @@ from tests.support.programs import (
     ProgramError,
     find_chromium,
     find_curl,
+    find_former_postgres,
     find_haproxy,
     find_influxd,
     find_node,
@@ -36,6 +37,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "curl": find_curl,
     "node": find_node,
     "small disks": find_small_disks,
+    "former postgres": find_former_postgres,
     "systemd-analyze": find_systemd_analyze,
 }
 FIXTURES = {
