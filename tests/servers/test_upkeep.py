@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,15 @@ def test_a_base_backup_is_restored(machine: Machine) -> None:
     machine.page.run("Back up by a copy of the files", 1)
     with machine.running() as server:
         assert post(server, *before, *after) == (1, 2)
+
+
+def test_indexes_of_a_month_are_built_anew(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {"2026_04": f"{datetime.now(UTC):%Y_%m}"})
+    events = [event(), event()]
+    with machine.running() as server:
+        assert post(server, *events) == (2, 0)
+        machine.page.run("Give disk space back")
+        assert post(server, *events) == (0, 2)
 
 
 @pytest.fixture
