@@ -36,7 +36,7 @@ chaos: $(VENV)/dev.stamp  ## each fault twenty times, continued where it was int
 noisy: $(VENV)/dev.stamp  ## a class beside each attack by one student; exit status 1 if it costs the class too much
 	$(PYTHON) -m tests.noisy $(ARGS)
 
-check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies, Dockerfile
+check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies and their wheels, Dockerfile
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -46,6 +46,7 @@ check: $(VENV)/dev.stamp  ## formatting, lint, types, imports, dependencies, Doc
 	$(VENV)/bin/deptry monitor
 	$(VENV)/bin/deptry . --ignore DEP002,DEP004
 	@$(PYTHON) scripts/audit.py
+	@$(PYTHON) scripts/platforms.py
 	@if [ -x $(VENV)/bin/hadolint ]; then $(VENV)/bin/hadolint Dockerfile; \
 	else echo "hadolint has no build for this platform: the Dockerfile is not checked"; fi
 

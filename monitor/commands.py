@@ -1,4 +1,4 @@
-"""The commands besides `serve`: migrate, recount, rebuild InfluxDB; credentials and the spool.
+"""The commands besides `serve`: migrate, recount, rebuild InfluxDB; credentials, spool, PostgreSQL.
 
 Only migrate changes the schema, or creates the embedded PostgreSQL.
 """
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitor import credential_commands, spool_commands
+from monitor import credential_commands, postgres_commands, spool_commands
 from monitor.database.migrations import (
     all_migrations,
     migrate,
@@ -42,6 +42,7 @@ def declare(subparsers: Any) -> None:
     _declare_recount(subparsers)
     credential_commands.declare(subparsers)
     spool_commands.declare(subparsers)
+    postgres_commands.declare(subparsers)
     _declare_rebuild_influxdb(subparsers)
 
 

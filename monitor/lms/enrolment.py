@@ -188,7 +188,7 @@ _ENROL = """
         name = COALESCE(EXCLUDED.name, line.name),
         email = COALESCE(EXCLUDED.email, line.email),
         team = COALESCE(EXCLUDED.team, line.team),
-        joined_at = CASE line.role WHEN 'waiting' THEN now() ELSE line.joined_at END,
+        joined_at = CASE line.role WHEN 'waiting' THEN EXCLUDED.joined_at ELSE line.joined_at END,
         joined_by = NULL
 """
 
@@ -225,5 +225,6 @@ _DELETE = """
     )
     INSERT INTO class_removals (student_id, class_id, removed_by)
     SELECT student_id, class_id, $3 FROM removed
-    ON CONFLICT (student_id, class_id) DO UPDATE SET removed_at = now(), removed_by = $3
+    ON CONFLICT (student_id, class_id) DO UPDATE SET
+        removed_at = EXCLUDED.removed_at, removed_by = $3
 """

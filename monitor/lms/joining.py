@@ -145,5 +145,5 @@ _REMOVE = """
     INSERT INTO class_removals (student_id, class_id, removed_by)
     SELECT student_id, $1, $3 FROM removed
     ON CONFLICT (student_id, class_id) DO UPDATE SET
-        removed_at = now(), removed_by = EXCLUDED.removed_by
+        removed_at = EXCLUDED.removed_at, removed_by = EXCLUDED.removed_by
 """

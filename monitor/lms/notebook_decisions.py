@@ -112,7 +112,8 @@ _UPSERT = """
     INSERT INTO notebook_decisions (class_id, notebook_id, counts_for, decided_by)
     VALUES ($1, $2, $3, $4)
     ON CONFLICT (class_id, notebook_id) DO UPDATE SET
-        counts_for = EXCLUDED.counts_for, decided_by = EXCLUDED.decided_by, decided_at = now()
+        counts_for = EXCLUDED.counts_for, decided_by = EXCLUDED.decided_by,
+        decided_at = EXCLUDED.decided_at
     RETURNING class_id, notebook_id, counts_for, decided_by, decided_at
 """
 

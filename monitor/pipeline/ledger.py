@@ -65,7 +65,8 @@ async def total(
 _REPORT = """
     INSERT INTO ledger (replica, spooled, pending) VALUES ($1, $2, $3)
     ON CONFLICT (replica) DO UPDATE SET
-        spooled = EXCLUDED.spooled, pending = EXCLUDED.pending, seen_at = now()
+        spooled = EXCLUDED.spooled, pending = EXCLUDED.pending,
+        seen_at = EXCLUDED.seen_at
 """
 
 _TOTAL = """

@@ -187,11 +187,13 @@ def test_root_is_refused_where_postgresql_would_need_its_powers(
 
 
 def test_a_broken_data_directory_is_reported_with_the_log(copied_directory: Path) -> None:
-    (copied_directory / "data" / "PG_VERSION").write_text("9\n")
+    configuration = copied_directory / "data" / "postgresql.conf"
+    whole = configuration.read_text()
+    configuration.write_text("nonsense = 1\n")
     with pytest.raises(EmbeddedPostgresError, match="DATABASE_URL") as failure:
         EmbeddedPostgres(copied_directory).start()
-    assert "incompatible" in str(failure.value)
-    (copied_directory / "data" / "PG_VERSION").write_text("18\n")
+    assert "nonsense" in str(failure.value)
+    configuration.write_text(whole)
     with EmbeddedPostgres(copied_directory):
         assert postmaster_of(copied_directory).is_running()
 

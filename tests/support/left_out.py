@@ -16,6 +16,7 @@ from tests.support.programs import (
     ProgramError,
     find_chromium,
     find_curl,
+    find_former_postgres,
     find_haproxy,
     find_influxd,
     find_node,
@@ -26,6 +27,7 @@ from tests.support.programs import (
     find_redis,
     find_small_disks,
     find_strict_redis,
+    find_systemd_analyze,
 )
 
 PROGRAMS: dict[str, Callable[[], object]] = {
@@ -41,6 +43,8 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "curl": find_curl,
     "node": find_node,
     "small disks": find_small_disks,
+    "former postgres": find_former_postgres,
+    "systemd-analyze": find_systemd_analyze,
 }
 FIXTURES = {
     "redis_server": ("redis",),

@@ -92,6 +92,15 @@ NO_CURL = (
     "macOS: it belongs to the system."
 )
 
+NO_FORMER_POSTGRES = (
+    "No PostgreSQL of an earlier version for the tests: none below /usr/lib/postgresql. "
+    "Debian 12 and 13, Ubuntu 24.04: apt-get install postgresql. macOS is left out."
+)
+NO_SYSTEMD = (
+    "No systemd-analyze for the tests: it isn't on the PATH. "
+    "Debian and Ubuntu: apt-get install systemd. macOS has none."
+)
+
 NO_FAKETIME = "No libfaketime for the tests: Debian and Ubuntu: apt-get install libfaketime."
 
 NO_SMALL_DISKS = (
@@ -172,6 +181,23 @@ def find_promtool() -> str:
     if not program.exists():
         raise ProgramError(NO_PROMETHEUS)
     return str(program)
+
+
+def find_former_postgres() -> Path:
+    """Where the programs of an earlier PostgreSQL are: the system's, or Debian's."""
+    places = "usr/lib/postgresql/1[4-7]/bin"
+    for directory in sorted(Path("/").glob(places)):
+        if (directory / "initdb").exists():
+            return directory
+    root = Path(debian("postgresql", "usr/bin/psql", NO_FORMER_POSTGRES)).parent
+    for directory in root.glob(places):
+        return directory
+    raise ProgramError(NO_FORMER_POSTGRES)
+
+
+def find_systemd_analyze() -> str:
+    """The PATH's systemd-analyze, or Debian's."""
+    return _installed("systemd-analyze") or debian("systemd", "usr/bin/systemd-analyze", NO_SYSTEMD)
 
 
 def find_faketime() -> str:

@@ -34,12 +34,11 @@ class Replica:
         *,
         command: Sequence[str] = RUN,
         cwd: Path = ROOT,
+        port: int | None = None,
     ) -> None:
         self._command = command
         self._cwd = cwd
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.events_url = f"{self.url}/api/v1/events"
         self.environment = {**_clean_environment(), **environment, "PORT": str(self.port)}
@@ -123,6 +122,13 @@ class Listener:
         except TimeoutError:
             return True
         return False
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _clean_environment() -> dict[str, str]:

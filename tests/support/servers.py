@@ -217,13 +217,14 @@ class HaproxyServer(Server):
 
     def _configuration(self, port: int) -> str:
         text = (ROOT / "deploy" / "haproxy.cfg").read_text()
-        text = re.sub(r"(?s)# Docker's own.*?\n\n", "", text)
-        text = re.sub(r" resolvers docker.*", "", text)
+        replicas = "".join(
+            f"    server server{number} {LOCALHOST}:{replica}\n"
+            for number, replica in enumerate(self._replicas, 1)
+        )
+        text = re.sub(r"    server-template .*\n", replicas, text)
+        text = re.sub(r" resolvers docker .*", "", text)
         text = text.replace("maxconn 10000", "maxconn 1000")  # for which limits need not be raised
-        text = text.replace("bind :8080", f"bind {LOCALHOST}:{port}")
-        for number, replica in enumerate(self._replicas, 1):
-            text = text.replace(f"server{number}:8000", f"{LOCALHOST}:{replica}")
-        return text
+        return text.replace("bind :8080", f"bind {LOCALHOST}:{port}")
 
 
 class PrometheusServer(Server):

