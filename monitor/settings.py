@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -154,6 +155,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if unknown := set(self.notify_kinds) - set(_OPERATOR_KINDS):
             kinds = ", ".join(_OPERATOR_KINDS)
             raise ValueError(f"NOTIFY_KINDS has {min(unknown)}: use some of {kinds}")
+        zones = available_timezones()  # none where the system lacks them
+        if zones and self.notify_time_zone not in zones:
+            raise ValueError("NOTIFY_TIME_ZONE must be a time zone's name, such as Asia/Tokyo")
         for network in self.notify_networks:
             try:
                 ip_network(network)

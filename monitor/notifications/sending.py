@@ -45,10 +45,14 @@ class Message(NamedTuple):
 
 
 class Sender:
-    """Sends to receivers. Those of classes may be in public networks and in `networks`."""
+    """Sends to receivers. Those of classes may be in public networks and in `networks`.
 
-    def __init__(self, networks: Sequence[str]) -> None:
+    A receiver has `timeout` seconds to accept a message, whatever it does meanwhile.
+    """
+
+    def __init__(self, networks: Sequence[str], timeout: int = _TIMEOUT) -> None:
         self._networks = list(networks)
+        self._timeout = timeout
         self._free = asyncio.Semaphore(_PROCESSES)
 
     async def check(self, url: str) -> Problem | None:
@@ -56,14 +60,14 @@ class Sender:
         return await self._run(Task(url=url))
 
     async def send(self, url: str, message: Message, *, by_operator: bool) -> Problem | None:
-        """Sends a message, within 20 s. Receivers of the operator may be anywhere."""
+        """Sends a message. Receivers of the operator may be anywhere."""
         networks = None if by_operator else self._networks
         task = Task(url=url, title=message.title, body=message.body, networks=networks)
         return await self._run(task)
 
     async def _run(self, task: Task) -> Problem | None:
         async with self._free:
-            task.seconds = _TIMEOUT
+            task.seconds = self._timeout
             sending = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-P", "-m", process.__name__),
@@ -73,7 +77,7 @@ class Sender:
                 env=_environment(),
             )
             try:
-                async with asyncio.timeout(_TIMEOUT):
+                async with asyncio.timeout(self._timeout):
                     answer, _ = await sending.communicate(msgspec.json.encode(task))
                 return msgspec.json.decode(answer, type=Outcome).problem
             except TimeoutError:

@@ -6,7 +6,7 @@ by their name before the library sees the URL.
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote
 
 # By the scheme of the URL. `https` is that of a service's own webhook, as its site shows it.
 SERVICES: Mapping[str, str] = {
@@ -90,15 +90,16 @@ def service_of(url: str) -> str:
         )
     if match[1] not in SERVICES:
         raise RefusedUrl(f"{match[1]}:// is not supported: use one of {', '.join(SERVICES)}")
-    try:
-        query = urlsplit(url).query
-        options = {name.lower() for name, _ in parse_qsl(query, keep_blank_values=True)}
-    except ValueError:
-        raise RefusedUrl("This is no URL") from None
-    refused = {each for each in options if each not in _OPTIONS and not each.startswith("+")}
+    refused = _option_names(url) - _OPTIONS
     if refused:
         raise RefusedUrl(
             "An option behind the ? is not supported: leave out all but "
             + ", ".join(sorted(_OPTIONS))
         )
     return SERVICES[match[1]]
+
+
+def _option_names(url: str) -> set[str]:
+    """All that any reader of the URL may take for the name of an option."""
+    parts = re.split(r"[&;?#]", url.partition("?")[2])
+    return {unquote(part.partition("=")[0]).strip().lower() for part in parts} - {""}
