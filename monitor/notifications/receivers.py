@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from monitor.database.paging import Id, Page
 from monitor.database.resource import Invalid, Resource, Unknown
-from monitor.errors import Conflict, NotFound, OverLimit
+from monitor.errors import Conflict, NotFound
 from monitor.notifications.sending import Problem
 from monitor.notifications.texts import Language
 from monitor.notifications.urls import RefusedUrl, service_of
@@ -157,11 +157,11 @@ async def set_rules(connection: asyncpg.Connection, class_id: int, rules: Rules)
 
 
 async def begin_test(connection: asyncpg.Connection, receiver_id: int) -> Test:
-    """Where to send a test. Raises NotFound, and OverLimit within 5 s of the one before."""
+    """Where to send a test. Raises NotFound, and Conflict within 5 s of the one before."""
     row = await connection.fetchrow(_BEGIN_TEST, receiver_id, _TEST_INTERVAL)
     if row is None:
         await RECEIVERS.get(connection, receiver_id)
-        raise OverLimit(f"A receiver is tested every {_TEST_INTERVAL} s at most", _TEST_INTERVAL)
+        raise Conflict(f"It was tested just now: try again in {_TEST_INTERVAL} s")
     return Test(**row)
 
 

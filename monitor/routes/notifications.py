@@ -85,7 +85,9 @@ def _declare_receivers(api: Api, notifying: Notifying) -> None:
 
 
 def _declare_tests(api: Api, notifying: Notifying) -> None:
-    @api.operation("POST", "/notification-receivers/{receiver_id}/test", raises=(NotFound,))
+    path = "/notification-receivers/{receiver_id}/test"
+
+    @api.operation("POST", path, raises=(NotFound, Conflict))
     async def test_notification_receiver(transactions: Transactions, receiver_id: Id) -> Tested:
         """Sends a test, and answers how it went, after 20 s at the latest."""
         async with transactions.begin() as connection:

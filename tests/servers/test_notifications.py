@@ -220,7 +220,7 @@ async def test_a_redirect_is_not_followed(api: httpx.AsyncClient, receiver: Rece
     assert answer.json()["problem"] == "http_302"
     assert receiver.calls == 1
     again = await api.post(f"/notification-receivers/{receiver_id}/test")
-    assert again.status_code == 429
+    assert again.status_code == 409
 
 
 async def test_a_receiver_that_fails_or_hangs_holds_up_no_other(
