@@ -88,8 +88,9 @@ async def _find(connection: Connection, daily_events: int) -> list[Finding]:
 async def _notify(
     connection: Connection, finding: Finding, reader: Reader, operators: Operators
 ) -> None:
-    new = await outbox.note_causes(connection, reader.class_id, finding.kind, [finding.cause])
-    if new:
+    if await outbox.is_capped(connection, reader.class_id, finding.kind):
+        return
+    if await outbox.note_causes(connection, reader.class_id, finding.kind, [finding.cause]):
         message = _message(finding, reader.language, operators.address)
         if reader.class_id == outbox.OPERATORS:
             await outbox.add_for_operators(connection, operators, finding.kind, message)
@@ -123,7 +124,7 @@ _SELECT_NEAR = """
         FROM student_token_usage AS u JOIN student_tokens AS t ON t.id = u.token_id
         WHERE u.day = (now() AT TIME ZONE 'UTC')::date AND u.events >= $1
     ) AS u LEFT JOIN classes AS c ON c.id = u.class_id
-    ORDER BY what, id LIMIT 100
+    ORDER BY what, id LIMIT 1000
 """
 
 _SELECT_MISUSED = """
@@ -137,5 +138,5 @@ _SELECT_MISUSED = """
         SELECT class_id, 'shared_ids', max(last_at)::date::text, count(*)
         FROM shared_ids WHERE last_at > now() - interval '24 hours' GROUP BY class_id
     ) AS u JOIN classes AS c ON c.id = u.class_id
-    ORDER BY class_id, reason LIMIT 100
+    ORDER BY class_id, reason LIMIT 1000
 """

@@ -9,7 +9,7 @@ import asyncpg
 
 from monitor.database.pool import Database, schema_errors_as_unavailable
 from monitor.database.resource import Invalid
-from monitor.errors import Unavailable
+from monitor.errors import Conflict, Unavailable
 from monitor.health import ComponentHealth, NotificationsHealth
 from monitor.notifications import class_causes, key_causes, outbox, receivers
 from monitor.notifications.health_causes import HealthWatch
@@ -18,13 +18,15 @@ from monitor.notifications.outbox import Delivery
 from monitor.notifications.receivers import Test
 from monitor.notifications.sending import Message, Problem, Sender
 from monitor.notifications.texts import test_message
-from monitor.tasks import Job
+from monitor.tasks import Job, cancel_and_wait, describe
 
 logger = logging.getLogger(__name__)
 
 _INTERVAL = 5.0  # seconds between looks
 _EXPIRE_ROUNDS = 60  # looks between deletions
-_AT_A_TIME = 4  # deliveries
+_KEY_ROUNDS = 4  # looks between looks at credentials
+_AT_A_TIME = {False: 4, True: 2}  # deliveries, by whether the receiver fails
+_TESTS = 4  # at a time; a class has one
 
 Reports = Callable[[], Awaitable[Mapping[str, ComponentHealth]]]
 
@@ -45,6 +47,8 @@ class Notifying:
         self._rounds = 0
         self._problems: dict[str, Problem] = {}  # of operators' receivers, by digest
         self._failing = 0  # receivers of classes
+        self._running: dict[asyncio.Task[None], bool] = {}  # deliveries; to one that fails?
+        self._testing: set[int] = set()  # classes
         self._looking = Job("Looking for what to notify of", self._look, interval=_INTERVAL)
         self._watching = Job("Watching the health", self._watch, interval=_INTERVAL)
         self._sending = Job("Sending notifications", self._send, interval=_INTERVAL)
@@ -63,6 +67,7 @@ class Notifying:
         """What is being sent is cut off; another replica, or the next start, sends it again."""
         for job in (self._watching, self._looking, self._sending):
             await job.stop()
+        await cancel_and_wait(*self._running)
 
     async def health(self) -> NotificationsHealth:
         """`degraded` when a job fails, or a receiver of operators has not taken the latest."""
@@ -81,10 +86,16 @@ class Notifying:
             raise Invalid("url", "No service takes this URL: compare it with the how-to's examples")
 
     async def send_test(self, test: Test) -> Problem | None:
-        """Sends a test to a class's receiver."""
+        """Sends a test to a class's receiver. Raises Conflict while too many are under way."""
+        if test.class_id in self._testing or len(self._testing) >= _TESTS:
+            raise Conflict("Another test is under way: try again in a minute")
         link = self._link(test.class_id)
         message = test_message(test.language, test.class_name, link)
-        return await self._sender.send(test.url, message, by_operator=False)
+        self._testing.add(test.class_id)
+        try:
+            return await self._sender.send(test.url, message, by_operator=False)
+        finally:
+            self._testing.discard(test.class_id)
 
     async def send_operators_test(self) -> dict[str, Problem | None]:
         """Sends a test to each of the operators' receivers; what went wrong, by their digest."""
@@ -106,7 +117,8 @@ class Notifying:
                     await outbox.expire(connection)
                 self._rounds += 1
                 classes = await class_causes.active_classes(connection, is_open=operators.is_open)
-            await key_causes.look(self._database, operators)
+            if self._rounds % _KEY_ROUNDS == 1:
+                await key_causes.look(self._database, operators)
             failure: asyncpg.PostgresError | None = None
             for each in classes:
                 try:
@@ -134,14 +146,28 @@ class Notifying:
                 await self._send_to_operators(message)
             raise
 
-    async def _send(self) -> float:
-        """Sends what is due, several at a time; each in a process that ends in time."""
+    async def _send(self) -> None:
+        """Begins to send what is due, each in a task of its own; the next begins as one ends.
+
+        Receivers that fail have a few of the places, so that the others don't wait for them.
+        """
         with schema_errors_as_unavailable():
             async with self._database.connection() as connection:
-                due = await outbox.claim(connection, self._operators, _AT_A_TIME)
+                for failing, most in _AT_A_TIME.items():
+                    free = most - sum(each is failing for each in self._running.values())
+                    for delivery in await outbox.claim(
+                        connection, self._operators, free, failing=failing
+                    ):
+                        task = asyncio.create_task(self._deliver(delivery), name="Notification")
+                        self._running[task] = failing
+                        task.add_done_callback(self._end)
                 self._failing = await connection.fetchval(_COUNT_FAILING)
-        await asyncio.gather(*(self._deliver(each) for each in due))
-        return 0.0 if due else _INTERVAL
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        if not task.cancelled() and (error := task.exception()):
+            logger.warning("How a notification went could not be noted: %s", describe(error))
+        self._sending.wake()
 
     async def _deliver(self, delivery: Delivery) -> None:
         message = Message(delivery.title, delivery.body)

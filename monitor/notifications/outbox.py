@@ -23,7 +23,7 @@ _LAPSE = {  # after so long without a sign it is another cause
     "health": timedelta(minutes=5),
 }
 _KEPT = timedelta(days=30)
-_CLAIM = timedelta(seconds=90)  # longer than a receiver may take, and a wait for a free process
+_CLAIM = timedelta(seconds=90)  # longer than a receiver may take
 _FIRST_BACKOFF = 15  # seconds; doubled after each further failure
 _MAX_TRIES = 6
 _GIVEN_UP_AFTER = timedelta(minutes=30)
@@ -67,11 +67,16 @@ async def add_for_operators(
     await connection.execute(_ADD_FOR_OPERATORS, kind, *message, list(operators.by_digest))
 
 
-async def claim(connection: Connection, operators: Operators, limit: int) -> list[Delivery]:
-    """Messages that are due, those first that were not tried yet. Not in quiet hours."""
+async def claim(
+    connection: Connection, operators: Operators, limit: int, *, failing: bool
+) -> list[Delivery]:
+    """Messages that are due, those first that were not tried yet. Not in quiet hours.
+
+    With `failing` for receivers of classes that have not taken the latest message, else for others.
+    """
     digests = list(operators.by_digest)
     zone = operators.time_zone, *operators.quiet
-    rows = await connection.fetch(_CLAIM_DUE, digests, *zone, _CLAIM, limit)
+    rows = await connection.fetch(_CLAIM_DUE, digests, *zone, _CLAIM, limit, failing)
     return [Delivery(**row) for row in rows]
 
 
@@ -149,6 +154,7 @@ _CLAIM_DUE = """
             THEN d.operator_digest = ANY ($1::text[])
                 AND NOT is_quiet($2, $3::text::time, $4::text::time)
             ELSE NOT is_quiet(s.time_zone, s.quiet_from, s.quiet_until) END
+            AND (r.problem IS NOT NULL) = $7
         ORDER BY d.tries, d.due_at, d.id LIMIT $6 FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE notification_deliveries AS d SET due_at = now() + $5::interval

@@ -85,11 +85,16 @@ def run(task: Task) -> Outcome:
 
 def main() -> None:
     """Ends itself when the time is over, should the server have been killed."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the URL
+    _limit(resource.RLIMIT_AS, _MAX_MEMORY)
+    _limit(resource.RLIMIT_CORE, 0)  # a dump would hold the URL
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
     signal.alarm(task.seconds + 5)
     sys.stdout.buffer.write(msgspec.json.encode(run(task)))
+
+
+def _limit(what: int, most: int) -> None:
+    _, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from monitor.notifications import process
 from monitor.notifications.process import Outcome, Task
 
 _TIMEOUT = 20  # seconds for a receiver to accept a message
-_PROCESSES = 4  # at a time
+_CHECKS = 2  # processes at a time
 
 # Of the server's environment, which has secrets: what Python and TLS need, and the way out.
 _KEPT_VARIABLES = (
@@ -53,11 +53,12 @@ class Sender:
     def __init__(self, networks: Sequence[str], timeout: int = _TIMEOUT) -> None:
         self._networks = list(networks)
         self._timeout = timeout
-        self._free = asyncio.Semaphore(_PROCESSES)
+        self._checks = asyncio.Semaphore(_CHECKS)
 
     async def check(self, url: str) -> Problem | None:
         """What is wrong with a URL by itself; nothing is sent."""
-        return await self._run(Task(url=url))
+        async with self._checks:
+            return await self._run(Task(url=url))
 
     async def send(self, url: str, message: Message, *, by_operator: bool) -> Problem | None:
         """Sends a message. Receivers of the operator may be anywhere."""
@@ -66,29 +67,28 @@ class Sender:
         return await self._run(task)
 
     async def _run(self, task: Task) -> Problem | None:
-        async with self._free:
-            task.seconds = self._timeout
-            sending = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-P", "-m", process.__name__),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=DEVNULL,
-                env=_environment(),
-            )
-            try:
-                async with asyncio.timeout(self._timeout):
-                    answer, _ = await sending.communicate(msgspec.json.encode(task))
-                return msgspec.json.decode(answer, type=Outcome).problem
-            except TimeoutError:
-                return "timeout"
-            except (msgspec.DecodeError, OSError):
-                return "failed"
-            finally:
-                if sending.returncode is None:
-                    with suppress(ProcessLookupError):
-                        sending.kill()
-                    await sending.wait()
+        task.seconds = self._timeout
+        sending = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-P", "-m", process.__name__),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env=_environment(),
+        )
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer, _ = await sending.communicate(msgspec.json.encode(task))
+            return msgspec.json.decode(answer, type=Outcome).problem
+        except TimeoutError:
+            return "timeout"
+        except (msgspec.DecodeError, OSError):
+            return "failed"
+        finally:
+            if sending.returncode is None:
+                with suppress(ProcessLookupError):
+                    sending.kill()
+                await sending.wait()
 
 
 def _environment() -> dict[str, str]:

@@ -326,7 +326,9 @@ async def test_operators_are_notified_once_by_all_replicas_and_after_a_restart(
                 )
             await fetch(address, _USE_KEY, key["id"])
             assert (await post(second, *sent)).status_code == 202
-            await eventually(lambda: set(receiver.titles()), lambda them: them >= _EXPECTED)
+            await eventually(
+                lambda: set(receiver.titles()), lambda them: them >= _EXPECTED, within=_SENT
+            )
             second.stop()
             second.start()
             await looked(address)
