@@ -39,6 +39,7 @@ from monitor.routes import (
     notebook_copies,
     notebooks,
     notices,
+    notifications,
     page,
     rejected,
     student_tokens,
@@ -103,6 +104,7 @@ def create_app(
         correcting.declare(api, components.withdrawing.wake)
     invites.declare(api, components.keyring.reload)
     demo.declare(api, components.keyring.reload)
+    notifications.declare(api, components.notifying)
     audit.declare(api)
     live.declare(api, components.hub)
     rejected.declare(api, components.replay)

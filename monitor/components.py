@@ -39,6 +39,7 @@ from monitor.live.hub import Hub
 from monitor.live.subscriber import SocketLimits
 from monitor.metrics.exposition import Exposition, Metrics
 from monitor.metrics.sources import Sources
+from monitor.notifier import notifying
 from monitor.pipeline.components import LedgerReport, Postgres, QueueComponent, SpoolFile
 from monitor.pipeline.consumer import Consumers, Limits
 from monitor.pipeline.handler_runner import HandlerRunner
@@ -119,6 +120,7 @@ class Components:
             self.shares.add(people.turns)
         self.counting = Counting(self.database, self._is_busy)
         self.withdrawing = Withdrawing(self.database, influx_target(settings) is not None)
+        self.notifying = notifying(settings, self.database)
         self.workers = Workers()
         self.shares.add(self.workers.turns)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
@@ -196,6 +198,7 @@ class Components:
                 health=lambda: self._lifecycle.health(),
             )
         )
+        self.notifying.watch(lambda: self._lifecycle.health())
         self._replay = Replay(queue, runner, influx, self.database)
         supervision = Supervision(self._embedded) if self._embedded else None
         in_order: list[Component | None] = [
@@ -217,6 +220,7 @@ class Components:
             Housekeeping(pool, ledger, settings.rejected_max_days),
             Clustering(self.database, self._is_busy),
             self.withdrawing,
+            self.notifying,
             self.counting,
             loop_lag,  # late: what the others do at their start is no lag
             drain,

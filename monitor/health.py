@@ -83,6 +83,15 @@ class EventLoopHealth(ComponentHealth, kw_only=True):
     lag: float = 0.0
 
 
+class NotificationsHealth(ComponentHealth, kw_only=True):
+    """`degraded`: operators' notifications are not delivered. `failing` counts classes' receivers.
+
+    These are their teachers' to see to: their last message could not be delivered.
+    """
+
+    failing: int = 0
+
+
 class Counts(msgspec.Struct):
     """received = stored + duplicates + rejected + spooled + pending + withdrawn, each in items.
 
@@ -126,6 +135,7 @@ class Health(msgspec.Struct, kw_only=True):
     ledger: LedgerHealth
     shares: SharesHealth
     event_loop: EventLoopHealth
+    notifications: NotificationsHealth
     jobs: dict[str, ComponentHealth]
 
 

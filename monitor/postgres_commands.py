@@ -8,7 +8,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from monitor.addresses import postgres_address
 from monitor.database.embedded.programs import EmbeddedPostgresError, binaries
 from monitor.database.embedded.upgrade import upgrade
 from monitor.errors import CommandError
@@ -23,6 +25,7 @@ _VARIABLES = {
     "password": "PGPASSWORD",
     "database": "PGDATABASE",
 }
+_TLS = {"sslmode", "sslrootcert", "sslcert", "sslkey"}
 
 
 def declare(subparsers: Any) -> None:
@@ -53,7 +56,7 @@ def declare(subparsers: Any) -> None:
 
 
 def _run_program(arguments: argparse.Namespace, settings: Settings) -> int:
-    program = _find(arguments.program)
+    program = _find(arguments.program, settings)
     with postgres_for_commands(settings) as address:
         done = subprocess.run(  # noqa: S603
             [program, *arguments.arguments], env=os.environ | _variables(address)
@@ -61,16 +64,20 @@ def _run_program(arguments: argparse.Namespace, settings: Settings) -> int:
     return done.returncode
 
 
-def _find(name: str) -> str:
+def _find(name: str, settings: Settings) -> str:
     """The program of the embedded PostgreSQL, else of the PATH; a path names any other.
 
-    The former reads the dumps of all earlier versions, and the machine's own may be older.
+    The former reads the dumps of all earlier versions, and the machine's own may be older. For
+    another PostgreSQL the PATH's is first: the embedded one's have no TLS.
     """
+    own = None
     with contextlib.suppress(EmbeddedPostgresError):  # there may be no embedded PostgreSQL here
         if (program := binaries() / name).exists():
-            return str(program)
-    if installed := shutil.which(name):
-        return installed
+            own = str(program)
+    installed = shutil.which(name)
+    chosen = installed or own if postgres_address(settings) else own or installed
+    if chosen:
+        return chosen
     raise CommandError(
         f"There is no {name}: name one of PostgreSQL's client programs, such as pg_dump, and"
         " install them if they are missing"
@@ -78,6 +85,8 @@ def _find(name: str) -> str:
 
 
 def _variables(address: Mapping[str, Any]) -> dict[str, str]:
+    if "dsn" in address:
+        return variables_of_url(address["dsn"])
     return {
         variable: str(address[name])
         for name, variable in _VARIABLES.items()
@@ -85,11 +94,29 @@ def _variables(address: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def variables_of_url(url: str) -> dict[str, str]:
+    """The environment in which PostgreSQL's programs connect to where a DATABASE_URL says."""
+    parts = urlsplit(url)
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    query = dict(parse_qsl(parts.query))
+    variables = {
+        "PGHOST": parts.hostname,
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": unquote(user),
+        "PGPASSWORD": unquote(password),
+        "PGDATABASE": unquote(parts.path[1:]),
+    }
+    variables |= {f"PG{name.upper()}": query.pop(name) for name in _TLS & query.keys()}
+    settings = [f"-c {name}={value}" for name, value in query.items()]
+    variables["PGOPTIONS"] = " ".join(settings)
+    return {name: value for name, value in variables.items() if value}
+
+
 def _upgrade(arguments: argparse.Namespace, settings: Settings) -> int:
-    if settings.postgres_server:
+    if postgres_address(settings):
         raise CommandError(
-            "POSTGRES_SERVER names a PostgreSQL that is not the server's own: upgrade it as its"
-            " provider says, or unset POSTGRES_SERVER"
+            "The settings name a PostgreSQL that is not the server's own: upgrade it as its"
+            " provider says, or unset DATABASE_URL and POSTGRES_SERVER"
         )
     former = upgrade((settings.data_dir / "postgres").resolve(), arguments.programs.resolve())
     print(f"PostgreSQL is upgraded. Start the server; once all is well, delete {former}")

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -18,6 +19,8 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 Url = Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")]
 
 _OURSELVES = "cell-monitor"
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+_OPERATOR_KINDS = ("health", "quota", "key_abuse")
 
 
 class SettingsError(Exception):
@@ -98,6 +101,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Seconds within which a request must arrive whole, and its answer be read.
     request_timeout: Seconds = 30.0
 
+    # Where operators' notifications go, as URLs of Apprise; a JSON array where one has a comma.
+    notify_urls: list[str] = msgspec.field(default_factory=list)
+    # Which notifications those are.
+    notify_kinds: list[str] = msgspec.field(default_factory=lambda: list(_OPERATOR_KINDS))
+    notify_language: Literal["en", "ja"] = "en"
+    # When none are sent, such as `22:00-07:00` in this time zone; empty: never.
+    notify_quiet_hours: Annotated[str, msgspec.Meta(pattern=f"^({_CLOCK}-{_CLOCK})?$")] = ""
+    notify_time_zone: Text = "UTC"
+    # Seconds that a part of the server has to be degraded or down before operators are notified.
+    notify_health_seconds: Seconds = 60.0
+    # Private networks in which classes' receivers may be.
+    notify_networks: list[str] = msgspec.field(default_factory=list)
+
     # Whether `/test/events` exists; empty: only while no credentials are configured.
     test_events: Literal["on", "off", ""] = ""
     # Events and bytes (after gunzip) of one request.
@@ -131,12 +147,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("QUEUE_MAX_BYTES must be at least MAX_REQUEST_BYTES")
         if self.jwt_jwks_url and self.jwt_issuer == _OURSELVES:
             raise ValueError("JWT_ISSUER must be the issuer of the provider at JWT_JWKS_URL")
+        self._check_notifications()
         if not (self.has_credentials or self.is_exposed or _is_loopback(self.host)):
             raise ValueError(
                 f"HOST {self.host} would let anybody in: set JWT_SECRET, JWT_JWKS_URL or"
                 " JUPYTERHUB_API_URL, so that a credential is needed, or HOST=127.0.0.1; if"
                 " something else keeps strangers out, set ALLOW_UNAUTHENTICATED=yes"
             )
+
+    def _check_notifications(self) -> None:
+        """Raises ValueError, without any part of a URL: it holds a secret."""
+        if not all(re.match(r"[a-z]+://.", url) for url in self.notify_urls):
+            raise ValueError("NOTIFY_URLS must be URLs such as slack://… or mailtos://…")
+        if unknown := set(self.notify_kinds) - set(_OPERATOR_KINDS):
+            kinds = ", ".join(_OPERATOR_KINDS)
+            raise ValueError(f"NOTIFY_KINDS has {min(unknown)}: use some of {kinds}")
+        zones = available_timezones()  # none where the system lacks them
+        if zones and self.notify_time_zone not in zones:
+            raise ValueError("NOTIFY_TIME_ZONE must be a time zone's name, such as Asia/Tokyo")
+        for network in self.notify_networks:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(f"NOTIFY_NETWORKS has {network}, which is no network") from None
 
     @property
     def has_credentials(self) -> bool:

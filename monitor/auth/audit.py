@@ -10,7 +10,7 @@ from monitor.auth.principal import Principal
 from monitor.database.pool import Connection
 from monitor.database.resource import Resource
 
-_CONTENTS = frozenset({"notebook_content", "feedback", "message"})
+_CONTENTS = frozenset({"notebook_content", "feedback", "message", "url"})  # `url` holds a secret
 AuditDetail = Annotated[
     msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"}, title="AuditDetail")
 ]

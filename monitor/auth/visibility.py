@@ -52,6 +52,7 @@ _ROWS = {
         "instructor": "class_id IN ({teaches})",
     },
     "withdrawals": {"instructor": "class_id IN ({teaches})"},
+    "notification_receivers": {"instructor": "class_id IN ({teaches})"},
     "rejected_events": {"instructor": "class_id IN ({teaches})"},
 }
 
@@ -66,6 +67,7 @@ _NAMED = {
     "key_id": ("ingest_keys", "id"),
     "token_id": ("student_tokens", "id"),
     "withdrawal_id": ("withdrawals", "id"),
+    "receiver_id": ("notification_receivers", "id"),
     "letter_id": ("rejected_events", "id"),
     "from_class_id": ("classes", "id"),
 }

@@ -6,6 +6,7 @@ import { HOME_TEXTS } from "./home-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
+import { NOTIFICATION_TEXTS } from "./notification-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
 import { NOTEBOOK_COPIES_TEXTS } from "./notebook-copies-texts.js";
 import { RADAR_TEXTS } from "./radar-texts.js";
@@ -29,6 +30,7 @@ const TEXTS = {
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
   ...NOTEBOOK_COPIES_TEXTS,
+  ...NOTIFICATION_TEXTS,
   ...RADAR_TEXTS,
   ...ROSTER_TEXTS,
   ...RUNNING_TEXTS,

@@ -431,6 +431,32 @@ export interface IngestKey {
   valid_to: string | null;
 }
 
+export type NotificationKind = "help" | "class_error" | "quota" | "key_abuse";
+
+/** Where a class's notifications go; `problem` is why the latest did not arrive. */
+export interface NotificationReceiver {
+  id: number;
+  class_id: number;
+  name: string;
+  service: string;
+  kinds: NotificationKind[];
+  created_by: string;
+  created_at: string;
+  delivered_at: string | null;
+  failed_at: string | null;
+  problem: string | null;
+}
+
+/** When they are sent, and in which language. */
+export interface NotificationRules {
+  language: "en" | "ja";
+  time_zone: string;
+  quiet_from: string | null;
+  quiet_until: string | null;
+  help_minutes: number;
+  error_percent: number;
+}
+
 /** An event that was sent with a key. */
 export interface KeyEvent {
   student_id: number;

@@ -49,6 +49,13 @@ class World:
                 "/submissions", assignment_id=assignment["id"], user_id=student
             )
             key = await create("/ingest-keys", name="x", class_id=class_id)
+            receiver = await create(
+                "/notification-receivers",
+                class_id=class_id,
+                name="x",
+                url="json://127.0.0.1:9",
+                kinds=[],
+            )
             (issued,) = (await api.post(f"/classes/{class_id}/tokens", json={})).json()
             other_class = await create("/classes", name="x", class_code=unique())
             invite = await create(f"/classes/{other_class['id']}/invite")
@@ -60,6 +67,7 @@ class World:
                 "assignment_id": assignment["id"],
                 "submission_id": handed_in["id"],
                 "key_id": key["id"],
+                "receiver_id": receiver["id"],
                 "user_id": student,
                 "code": invite["code"],
             }
@@ -107,6 +115,12 @@ def body_of(call: str, ids: dict[str, Any]) -> Any:
         "POST /submissions": {"assignment_id": ids["assignment_id"], "user_id": ids["user_id"]},
         "POST /notices": {"message": "x", "class_id": ids["class_id"]},
         "POST /ingest-keys": {"name": "x", "class_id": ids["class_id"]},
+        "POST /notification-receivers": {
+            "name": "x",
+            "url": "json://127.0.0.1:9",
+            "kinds": [],
+            "class_id": ids["class_id"],
+        },
         "POST /classes": {"name": "x", "class_code": unique()},
         "POST /students": {"user_id": unique()},
         "POST /notebooks": {"path": unique(), "class_id": ids["class_id"]},
@@ -180,7 +194,8 @@ async def test_roles_are_let_through_as_the_table_says(world: World, call: str) 
     [
         c
         for c in CALLS
-        if ("{" in c and c not in (*PAGE, CLAIM)) or c in ("POST /submissions", "POST /notebooks")
+        if ("{" in c and c not in (*PAGE, CLAIM))
+        or c in ("POST /submissions", "POST /notebooks", "POST /notification-receivers")
     ],
 )
 async def test_of_another_class_nobody_sees_or_changes_anything(world: World, call: str) -> None:
@@ -196,6 +211,7 @@ LISTS = ["/classes", "/students", "/assignments", "/submissions"]
     ("role", "path"),
     [
         ("instructor", "/ingest-keys"),
+        ("instructor", "/notification-receivers"),
         ("instructor", "/student-tokens"),
         ("student", "/student-tokens"),
         ("instructor", "/notebooks"),
@@ -224,6 +240,7 @@ async def test_lists_have_nothing_of_another_class(world: World, role: str, path
         "submissions?user_id={user_id}",
         "submissions?user_id=taro&student_id={student_id}",
         "ingest-keys?class_id={class_id}",
+        "notification-receivers?class_id={class_id}",
         "student-tokens?class_id={class_id}",
         "student-tokens?student_id={student_id}",
     ],
@@ -243,6 +260,7 @@ async def test_who_may_delete_does(world: World, role: str) -> None:
             "/submissions/{submission_id}",
             "/assignments/{assignment_id}",
             "/ingest-keys/{key_id}",
+            "/notification-receivers/{receiver_id}",
             "/student-tokens/{token_id}",
             "/classes/{class_id}/students/{student_id}",
         ):

@@ -3,6 +3,7 @@
 import pytest
 
 from monitor.addresses import influx_target, redis_address, without_password
+from monitor.postgres_commands import variables_of_url
 from monitor.settings import SettingsError, from_environment
 
 URL = "postgres://ann:s%2Fcret@db.school:6432/lessons?sslmode=require"
@@ -67,3 +68,17 @@ def test_what_is_shown_has_no_password() -> None:
     target = influx_target(from_environment({"INFLUXDB_URL": "https://ann:s%2Fcret@influx:8086"}))
     assert target
     assert (target.url, target.user, target.password) == ("https://influx:8086", "ann", "s/cret")
+
+
+def test_postgresqls_programs_connect_where_the_url_says() -> None:
+    url = URL.replace("require", "verify-full&sslrootcert=ca.pem&search_path=lessons")
+    assert variables_of_url(url) == {
+        "PGHOST": "db.school",
+        "PGPORT": "6432",
+        "PGUSER": "ann",
+        "PGPASSWORD": "s/cret",
+        "PGDATABASE": "lessons",
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "ca.pem",
+        "PGOPTIONS": "-c search_path=lessons",
+    }

@@ -1,0 +1,191 @@
+"""What was noticed, and what waits to be sent.
+
+A cause is noted once, in the transaction of its message.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from monitor.database.pool import Connection
+from monitor.notifications.operators import Operators
+from monitor.notifications.sending import Message, Problem
+
+OPERATORS = 0  # in place of a class
+
+_MAX_PER_HOUR = 6  # notifications of a class and kind, whatever students send
+_PAUSE = timedelta(minutes=1)  # between two of them; the next one is about all that is new
+_LAPSE = {  # after so long without a sign it is another cause
+    "help": timedelta(minutes=10),
+    "class_error": timedelta(hours=1),
+    "quota": timedelta(days=2),
+    "key_abuse": timedelta(days=2),
+    "health": timedelta(minutes=5),
+}
+_KEPT = timedelta(days=30)
+_CLAIM = timedelta(seconds=90)  # longer than a receiver may take
+_FIRST_BACKOFF = 15  # seconds; doubled after each further failure
+_MAX_TRIES = 6
+_GIVEN_UP_AFTER = timedelta(minutes=30)
+
+
+class Delivery(NamedTuple):
+    """A message to send, which this replica has claimed. Of operators `url` is None."""
+
+    id: int
+    receiver_id: int | None
+    operator_digest: str | None
+    url: str | None
+    title: str
+    body: str
+    tries: int
+
+
+async def is_capped(connection: Connection, class_id: int, kind: str) -> bool:
+    """Whether the class has had enough of these for now: what still holds is noticed later."""
+    row = await connection.fetchrow(_RECENT, class_id, kind, _PAUSE)
+    return bool(row["recent"] or row["hourly"] >= _MAX_PER_HOUR)
+
+
+async def note_causes(
+    connection: Connection, class_id: int, kind: str, causes: Sequence[str]
+) -> set[str]:
+    """Which of these causes are new. Another replica that notes them waits for this commit."""
+    rows = await connection.fetch(_NOTE_CAUSES, class_id, kind, sorted(set(causes)), _LAPSE[kind])
+    return {row["cause"] for row in rows if row["is_new"]}
+
+
+async def add(connection: Connection, class_id: int, kind: str, message: Message) -> None:
+    """Adds a message for the class's receivers of this kind."""
+    await connection.execute(_ADD, class_id, kind, *message)
+
+
+async def add_for_operators(
+    connection: Connection, operators: Operators, kind: str, message: Message
+) -> None:
+    """Adds a message for each of the operators' receivers."""
+    await connection.execute(_ADD_FOR_OPERATORS, kind, *message, list(operators.by_digest))
+
+
+async def claim(
+    connection: Connection, operators: Operators, limit: int, *, failing: bool
+) -> list[Delivery]:
+    """Messages that are due, those first that were not tried yet. Not in quiet hours.
+
+    With `failing` for receivers of classes that have not taken the latest message, else for others.
+    """
+    digests = list(operators.by_digest)
+    zone = operators.time_zone, *operators.quiet
+    rows = await connection.fetch(_CLAIM_DUE, digests, *zone, _CLAIM, limit, failing)
+    return [Delivery(**row) for row in rows]
+
+
+async def settle(connection: Connection, delivery: Delivery, problem: Problem | None) -> None:
+    """Ends a delivery, or puts it off after a failure. Answers of 4xx other than 429 are final."""
+    is_final = problem in ("invalid", "refused") or (
+        problem is not None and problem.startswith("http_4") and problem != "http_429"
+    )
+    if problem is None or is_final or delivery.tries + 1 >= _MAX_TRIES:
+        await connection.execute(_END, delivery.id)
+    else:
+        backoff = timedelta(seconds=_FIRST_BACKOFF * 2**delivery.tries)
+        await connection.execute(_PUT_OFF, delivery.id, backoff)
+
+
+async def take_round(connection: Connection, interval: timedelta) -> bool:
+    """Whether this replica looks for causes now; for so long no other one does."""
+    return bool(await connection.fetchval(_TAKE_ROUND, interval))
+
+
+async def expire(connection: Connection) -> None:
+    """Deletes what is over."""
+    for kind, lapse in _LAPSE.items():
+        await connection.execute(_EXPIRE_CAUSES, kind, lapse)
+    await connection.execute(_EXPIRE_DELIVERIES, _GIVEN_UP_AFTER)
+    await connection.execute(_EXPIRE, _KEPT)
+
+
+async def is_quiet(connection: Connection, operators: Operators) -> bool:
+    """Whether these are the operators' quiet hours."""
+    quiet: Any = await connection.fetchval(_IS_QUIET, operators.time_zone, *operators.quiet)
+    return bool(quiet)
+
+
+_RECENT = """
+    SELECT count(*) AS hourly, COALESCE(bool_or(created_at > now() - $3::interval), false) AS recent
+    FROM notifications
+    WHERE class_id = $1 AND kind = $2 AND created_at > now() - interval '1 hour'
+"""
+
+_NOTE_CAUSES = """
+    INSERT INTO notification_causes AS c (class_id, kind, cause)
+    SELECT $1, $2, cause FROM unnest($3::text[]) AS t (cause) ORDER BY cause
+    ON CONFLICT (class_id, kind, cause) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at,
+        first_seen_at = CASE WHEN c.last_seen_at < EXCLUDED.last_seen_at - $4::interval
+            THEN EXCLUDED.last_seen_at ELSE c.first_seen_at END
+    RETURNING cause, first_seen_at = now() AS is_new
+"""
+
+_ADD = """
+    WITH added AS (
+        INSERT INTO notifications (class_id, kind, title, body) VALUES ($1, $2, $3, $4)
+        RETURNING id
+    )
+    INSERT INTO notification_deliveries (notification_id, receiver_id)
+    SELECT added.id, r.id FROM added CROSS JOIN notification_receivers AS r
+    WHERE r.class_id = $1 AND $2 = ANY (r.kinds)
+"""
+
+_ADD_FOR_OPERATORS = """
+    WITH added AS (
+        INSERT INTO notifications (class_id, kind, title, body) VALUES (0, $1, $2, $3)
+        RETURNING id
+    )
+    INSERT INTO notification_deliveries (notification_id, operator_digest)
+    SELECT added.id, t.digest FROM added CROSS JOIN unnest($4::text[]) AS t (digest)
+"""
+
+_CLAIM_DUE = """
+    WITH due AS (
+        SELECT d.id FROM notification_deliveries AS d
+        LEFT JOIN notification_receivers AS r ON r.id = d.receiver_id
+        LEFT JOIN notification_rules AS s ON s.class_id = r.class_id
+        WHERE d.due_at <= now() AND CASE WHEN d.receiver_id IS NULL
+            THEN d.operator_digest = ANY ($1::text[])
+                AND NOT is_quiet($2, $3::text::time, $4::text::time)
+            ELSE NOT is_quiet(s.time_zone, s.quiet_from, s.quiet_until) END
+            AND (r.problem IS NOT NULL) = $7
+        ORDER BY d.tries, d.due_at, d.id LIMIT $6 FOR UPDATE OF d SKIP LOCKED
+    )
+    UPDATE notification_deliveries AS d SET due_at = now() + $5::interval
+    FROM due, notifications AS n
+    WHERE d.id = due.id AND n.id = d.notification_id
+    RETURNING d.id, d.receiver_id, d.operator_digest, (
+        SELECT url FROM notification_receivers WHERE id = d.receiver_id
+    ) AS url, n.title, n.body, d.tries
+"""
+
+_END = "DELETE FROM notification_deliveries WHERE id = $1"
+
+_PUT_OFF = """
+    UPDATE notification_deliveries SET tries = tries + 1, due_at = now() + $2::interval
+    WHERE id = $1
+"""
+
+_TAKE_ROUND = """
+    UPDATE notification_round SET due_at = now() + $1::interval WHERE due_at <= now()
+    RETURNING true
+"""
+
+_EXPIRE_CAUSES = """
+    DELETE FROM notification_causes WHERE kind = $1 AND last_seen_at < now() - $2::interval
+"""
+
+_EXPIRE_DELIVERIES = """
+    DELETE FROM notification_deliveries AS d USING notifications AS n
+    WHERE n.id = d.notification_id AND n.created_at < now() - $1::interval AND d.due_at <= now()
+"""
+
+_EXPIRE = "DELETE FROM notifications WHERE created_at < now() - $1::interval"
+
+_IS_QUIET = "SELECT is_quiet($1, $2::text::time, $3::text::time)"

@@ -1,0 +1,112 @@
+"""What notifications may connect to, and what their texts hold."""
+
+import pytest
+
+from monitor.notifications.addresses import Boundary
+from monitor.notifications.operators import digest
+from monitor.notifications.texts import compose, error_name
+from monitor.notifications.urls import SERVICES, RefusedUrl, service_of
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.5.4",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1%eth0",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "localhost",
+        "/run/postgresql/.s.PGSQL.5432",
+        "",
+    ],
+)
+def test_no_address_of_the_own_network_is_allowed(address: str) -> None:
+    assert not Boundary([]).allows(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1"])
+def test_public_addresses_are_allowed(address: str) -> None:
+    assert Boundary([]).allows(address)
+
+
+def test_networks_of_the_operator_are_allowed_and_no_others() -> None:
+    boundary = Boundary(["10.1.0.0/16", "fd00:1::/32"])
+    assert boundary.allows("10.1.2.3")
+    assert boundary.allows("::ffff:10.1.2.3")
+    assert boundary.allows("fd00:1::5")
+    assert not boundary.allows("10.2.0.1")
+
+
+@pytest.mark.parametrize("scheme", SERVICES)
+def test_urls_of_services_are_accepted(scheme: str) -> None:
+    assert service_of(f"{scheme}://host/a?to=x&smtp=y") == SERVICES[scheme]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "JSON://host",
+        "json://",
+        "json:host",
+        "json://host\n",
+        "json://host/?template=/etc/passwd",
+        "json://host/?VERIFY=no",
+        "json://host/?redirect=yes",
+        "json://host/?retry=99",
+        "json://host/?to=x;template=/etc/passwd",
+        "json://host/#a?template=/etc/passwd",
+        "json://host/?to=x#?template=/etc/passwd",
+        "json://host/?%74emplate=/etc/passwd",
+        "json://host/?+X-Header=1",
+        "json://" + 2_048 * "x",
+        "jsön://host",
+    ],
+)
+def test_other_urls_are_refused_without_repeating_them(url: str) -> None:
+    with pytest.raises(RefusedUrl) as refused:
+        service_of(url)
+    assert "host" not in str(refused.value)
+
+
+def test_names_can_not_call_everybody_or_break_a_line() -> None:
+    name = "<!channel> @everyone\n# x `y` " + 200 * "z"
+    message = compose("help", "en", "", name=name, count=1, minutes=5)
+    assert not set("<>@`\n") & set(message.title)
+    assert len(message.title) < 150
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        ("NameError: name 'x'", "NameError"),
+        ("json.decoder.JSONDecodeError: …", "json.decoder.JSONDecodeError"),
+        ("KeyboardInterrupt", "KeyboardInterrupt"),
+        ("see evil.example", "An error"),
+        ("<!channel>", "An error"),
+        ("", "An error"),
+    ],
+)
+def test_of_an_error_only_its_class_is_said(error: str, name: str) -> None:
+    assert error_name(error, "en") == name
+
+
+def test_a_digest_gives_no_url_away() -> None:
+    url = "slack://T1JJ3T3L2/A1BRTD4JD/secret"
+    assert digest(url).startswith("slack-")
+    assert "T1JJ" not in digest(url)
