@@ -39,6 +39,16 @@ SERVICES: Mapping[str, str] = {
     "jsons": "JSON",
 }
 
+# Whose own webhooks begin with https://, by the end of the host.
+_HOSTS: Mapping[str, str] = {
+    "hooks.slack.com": "Slack",
+    "discord.com": "Discord",
+    "discordapp.com": "Discord",
+    "chat.googleapis.com": "Google Chat",
+    "logic.azure.com": "Teams",
+    "api.powerplatform.com": "Teams",
+}
+
 # Left out are those that read files (templates, keys), switch TLS's checks off, keep the sender
 # busy (retries, waits), or send to others than the receiver.
 _OPTIONS = frozenset(
@@ -96,7 +106,13 @@ def service_of(url: str) -> str:
             "An option behind the ? is not supported: leave out all but "
             + ", ".join(sorted(_OPTIONS))
         )
-    return SERVICES[match[1]]
+    return _owner_of(url) or SERVICES[match[1]]
+
+
+def _owner_of(url: str) -> str | None:
+    """The service whose own webhook this is."""
+    host = re.split("[/:?#]", url.partition("://")[2])[0]
+    return next((name for end, name in _HOSTS.items() if f".{host}".endswith(f".{end}")), None)
 
 
 def _option_names(url: str) -> set[str]:

@@ -58,6 +58,19 @@ def test_urls_of_services_are_accepted(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "service"),
+    [
+        ("https://hooks.slack.com/services/T/B/x", "Slack"),
+        ("https://prod-1.westeurope.logic.azure.com:443/workflows/x?api-version=1&sig=x", "Teams"),
+        ("https://notdiscord.com/x", "webhook"),
+        ("mailtos://u:p@example.org?smtp=smtp.example.org", "mail"),
+    ],
+)
+def test_the_service_of_a_webhook_is_named(url: str, service: str) -> None:
+    assert service_of(url) == service
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "file:///etc/passwd",
