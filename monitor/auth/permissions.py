@@ -118,6 +118,8 @@ ROUTES: Mapping[str, Permission] = {
     "GET /classes/{class_id}/help": _STAFF,
     "POST /classes/{class_id}/help/{student_id}/take": _STAFF,
     "POST /classes/{class_id}/help/{student_id}/resolve": _STAFF,
+    "POST /classes/{class_id}/help/{student_id}/return": _STAFF,
+    "POST /classes/{class_id}/help/{student_id}/undo": _STAFF,
     "GET /classes/{class_id}/students": _STAFF,
     "GET /classes/{class_id}/grades": _STAFF,
     "POST /classes/{class_id}/students": Permission(instructor=ENROL, admin=YES),
