@@ -184,7 +184,13 @@ export interface HelpRequestAnswer {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
-  last_error: { at: string; error: string | null; code: string | null } | null;
+  last_error: {
+    at: string;
+    error: string | null;
+    code: string | null;
+    solved_at: string | null;
+  } | null;
+  calls: number; // today
   taken_by: string | null;
   taken_at: string | null;
 }
@@ -608,9 +614,11 @@ export interface ExecutionUpdate {
 export interface HelpChange {
   studentId: number;
   userId: string;
-  status: "taken" | "resolved";
+  status: "waiting" | "taken" | "resolved";
   name: string;
   at: string;
+  takenBy: string | null;
+  takenAt: string | null;
 }
 
 /** As far as both messages say it: of a hand-in, and of a grade. */

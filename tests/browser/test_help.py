@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 from tests.browser.page import serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
-from tests.support.lms import create_assignment, create_class_of
+from tests.support.lms import act_on_help, create_assignment, create_class_of
 from tests.support.replicas import Replica
 
 
@@ -27,7 +27,7 @@ async def test_two_teachers_share_a_request(
         await one.get_by_role("button", name="Take it").click()
         await expect(two.locator(".queue .card")).to_contain_text("Sato is helping")
         await expect(two.get_by_role("button", name="Take it")).to_be_hidden()
-        await one.get_by_role("button", name="Mark resolved").click()
+        await one.get_by_role("button", name="Mark settled").click()
         for page in (one, two):
             await expect(page.locator(".queue .card")).to_have_count(0)
         await post_as(school, user, "help")
@@ -36,6 +36,70 @@ async def test_two_teachers_share_a_request(
         await post_as(school, user, "help")
         for page in (one, two):
             await expect(page.locator(".queue .card")).to_have_count(1)
+
+
+async def test_what_was_done_to_a_call_is_undone(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        await page.get_by_label("Your name").fill("Sato")
+        card = page.locator(".queue .card")
+        take, settle = (
+            page.get_by_role("button", name=name) for name in ("Take it", "Mark settled")
+        )
+        undo = page.locator(".undo").get_by_role("button", name="Undo")
+        await expect(settle).to_be_hidden()
+        await take.click()
+        await expect(take).to_be_hidden()
+        await undo.click()
+        await expect(settle).to_be_hidden()
+        await take.click()
+        await page.get_by_role("button", name="Back into the queue").click()
+        await expect(take).to_be_visible()
+        await undo.click()
+        await expect(card).to_contain_text("You are with them")
+        await settle.click()
+        await expect(card).to_have_count(0)
+        await undo.click()
+        await expect(card).to_contain_text("You are with them")
+
+
+async def test_a_reload_after_it_was_settled_calls_again(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    await post_as(school, user, "help", sessionId=f"{user}-1")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        card = page.locator(".queue .card")
+        await expect(card).to_have_count(1)
+        await act_on_help(api, class_id, student, "resolve", "Sato")
+        await expect(card).to_have_count(0)
+        await post_as(school, user, "help", sessionId=f"{user}-2")
+        await expect(card).to_have_count(1, timeout=20_000)
+
+
+async def test_a_card_stays_open_and_shows_the_error_of_now(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    failed = {"hasError": True, "code": "d[1]"}
+    await post_as(school, user, "cell_executed", **failed, errorMessage="KeyError: 'first'")
+    await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        card = page.locator(".queue .card")
+        await card.locator("summary").click()
+        await expect(card.locator("pre").first).to_have_text("d[1]")
+        await post_as(school, user, "cell_executed", **failed, errorMessage="NameError: 'second'")
+        await expect(card).to_contain_text("NameError: 'second'", timeout=20_000)
+        await expect(card.locator("pre").first).to_be_visible()
+        await post_as(school, user, "cell_executed")
+        await expect(card).to_contain_text("solved since", timeout=20_000)
+        await expect(card.locator("pre").first).to_be_visible()
 
 
 async def test_request_and_assignment_are_handled_by_keyboard(
@@ -49,8 +113,8 @@ async def test_request_and_assignment_are_handled_by_keyboard(
         await page.keyboard.type("Sato")
         await page.get_by_role("button", name="Take it").focus()
         await page.keyboard.press("Enter")
-        await expect(page.locator(".queue")).to_contain_text("Sato is helping")
-        await expect(page.get_by_role("button", name="Mark resolved")).to_be_focused()
+        await expect(page.locator(".queue")).to_contain_text("You are with them")
+        await expect(page.get_by_role("button", name="Mark settled")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.locator(".queue .card")).to_have_count(0)
         await expect(page.locator("#view")).to_be_focused()
