@@ -1,5 +1,5 @@
 -- A call for help has a beginning, computed from its events, and a teacher's answer refers to the
--- heartbeat that it answered. Teachers say which rows of seats are theirs.
+-- heartbeat that it answered.
 
 \set ON_ERROR_STOP on
 

@@ -71,14 +71,17 @@ export class CallCard {
     (this.#take.hidden ? this.#resolve : this.#take).focus({ preventScroll: true });
   }
 
-  /** @param {HelpRequest} request */
-  update(request) {
+  /**
+   * @param {HelpRequest} request
+   * @param {boolean} isOfOthers whether it is for another teacher first
+   */
+  update(request, isOfOthers) {
     const href = this.#store.hrefOf(request.student_id);
     if (this.#title.getAttribute("href") !== href) this.#title.href = href;
     setText(this.#title, request.name ?? request.user_id);
     setText(this.#waiting, t("waiting", duration(serverNow() - Date.parse(request.asked_at))));
     setText(this.#calls, request.calls > 1 ? t("calls_today", request.calls) : "");
-    setText(this.#taken, takenText(request));
+    setText(this.#taken, takenText(request) || (isOfOthers ? t("others_part") : ""));
     const cell = request.cell_id && cellName(request.cell_position);
     setText(this.#place, joinFacts([request.team, request.notebook_path, cell]));
     const isTaken = Boolean(request.taken_by);
@@ -88,6 +91,7 @@ export class CallCard {
     this.#resolve.classList.toggle("quiet", !isMine(request));
     this.element.classList.toggle("is-taken", isTaken);
     this.element.classList.toggle("is-mine", isMine(request));
+    this.element.classList.toggle("is-of-others", isOfOthers && !isTaken);
     this.#showError(request);
   }
 

@@ -5,6 +5,7 @@ import { CallCard, isMine } from "./call-card.js";
 import { UndoLine } from "./call-undo.js";
 import { HELP_SECONDS } from "./config.js";
 import { arrange, byId, el, failure, toast } from "./dom.js";
+import { DutyBar } from "./duty.js";
 import { t } from "./i18n.js";
 import { NameField } from "./teacher-name.js";
 
@@ -31,7 +32,7 @@ export function helpView(root, store, signal) {
  * @param {AbortSignal} signal
  */
 export function callQueue(store, signal) {
-  const queue = new CallQueue(store);
+  const queue = new CallQueue(store, signal);
   store.on(["changed", "loaded", "tick"], () => queue.show(), signal);
   queue.show();
   return queue.element;
@@ -39,30 +40,35 @@ export function callQueue(store, signal) {
 
 class CallQueue {
   #store;
-  #name = new NameField(() => this.show());
+  #duty;
+  #name = new NameField(() => this.#duty.sign());
   #list = el("ol", { className: "queue" });
   #empty = el("p", { textContent: t("queue_empty") });
   #undo = new UndoLine();
   /** @type {Map<string, CallCard>} */
   #cards = new Map(); // by user_id
-  element = el(
-    "div",
-    {},
-    el("div", { className: "bar" }, this.#name.element),
-    this.#list,
-    this.#empty,
-    this.#undo.element,
-  );
 
-  /** @param {ClassStore} store */
-  constructor(store) {
+  /**
+   * @param {ClassStore} store
+   * @param {AbortSignal} signal
+   */
+  constructor(store, signal) {
     this.#store = store;
+    this.#duty = new DutyBar(store, () => this.show(), signal);
+    this.element = el(
+      "div",
+      {},
+      el("div", { className: "bar" }, this.#name.element, this.#duty.element),
+      this.#list,
+      this.#empty,
+      this.#undo.element,
+    );
   }
 
   show() {
     const { help } = this.#store;
     for (const userId of this.#cards.keys()) if (!help.has(userId)) this.#cards.delete(userId);
-    const queue = [...help.values()].sort(inOrder);
+    const queue = [...help.values()].sort((a, b) => this.#compare(a, b));
     arrange(
       this.#list,
       queue.map((request) => this.#card(request).element),
@@ -78,7 +84,7 @@ class CallQueue {
       card = new CallCard(this.#store, (action) => this.#act(userId, action));
       this.#cards.set(userId, card);
     }
-    card.update(request);
+    card.update(request, this.#duty.isOfOthers(request));
     return card;
   }
 
@@ -103,22 +109,23 @@ class CallQueue {
       toast(failure(error));
     }
   }
-}
 
-/**
- * @param {HelpRequest} a
- * @param {HelpRequest} b
- */
-function inOrder(a, b) {
-  return (
-    rank(a) - rank(b) ||
-    Date.parse(a.asked_at) - Date.parse(b.asked_at) ||
-    a.student_id - b.student_id
-  );
-}
+  /**
+   * @param {HelpRequest} a
+   * @param {HelpRequest} b
+   */
+  #compare(a, b) {
+    return (
+      this.#rank(a) - this.#rank(b) ||
+      Date.parse(a.asked_at) - Date.parse(b.asked_at) ||
+      a.student_id - b.student_id
+    );
+  }
 
-/** @param {HelpRequest} request */
-function rank(request) {
-  if (isMine(request)) return 0;
-  return request.taken_by ? 2 : 1;
+  /** @param {HelpRequest} request */
+  #rank(request) {
+    if (isMine(request)) return 0;
+    if (request.taken_by) return 3;
+    return this.#duty.isOfOthers(request) ? 2 : 1;
+  }
 }

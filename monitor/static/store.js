@@ -11,7 +11,7 @@ import { Timers } from "./timers.js";
 
 /**
  * @import {
- *   ChannelMessage, ConnectionState, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
+ *   ChannelMessage, ConnectionState, Duties, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
  *   Notice, Radar, State, Student, StudentNow, SubmissionChange,
  * } from "./types.d.ts"
  */
@@ -35,6 +35,7 @@ const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't 
  * @property {null} connection
  * @property {null} tick every second
  * @property {HelpRequest} asked a student asks for help
+ * @property {Duties} duties the teachers who are in the class
  * @property {SubmissionChange} submission one was handed in or graded
  * @property {Notice} notice
  */
@@ -159,6 +160,7 @@ export class ClassStore extends Emitter {
     if (message.event === "execution_update")
       this.#update(message.data, Date.parse(message.timestamp));
     else if (message.event === "help_request") this.answer(message.data);
+    else if (message.event === "duties") this.emit("duties", message.data);
     else if (message.event === "system_message") this.emit("notice", message.data);
     else if (message.event === "assignment_submitted" || message.event === "assignment_graded")
       this.emit("submission", message.data);

@@ -84,6 +84,7 @@ export interface StudentNow {
   user_id: string;
   name: string | null;
   team: string | null;
+  seat_row?: number | null; // in a class with seats
   state: Exclude<State, "stuck">;
   notebook_id: number | null;
   notebook_path: string | null;
@@ -193,6 +194,17 @@ export interface HelpRequestAnswer {
   calls: number; // today
   taken_by: string | null;
   taken_at: string | null;
+}
+
+/** A teacher who is in the class; no rows and no teams: they look after everybody. */
+export interface Duty {
+  name: string;
+  seat_rows: number[];
+  teams: string[];
+}
+
+export interface Duties {
+  teachers: Duty[];
 }
 
 /** A help request of the store. */
@@ -644,6 +656,7 @@ interface Received<Event extends string, Data> {
 export type ChannelMessage =
   | Received<"execution_update", ExecutionUpdate>
   | Received<"help_request", HelpChange>
+  | Received<"duties", Duties>
   | Received<"assignment_submitted" | "assignment_graded", SubmissionChange>
   | Received<"system_message", Notice>;
 

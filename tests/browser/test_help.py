@@ -102,6 +102,31 @@ async def test_a_card_stays_open_and_shows_the_error_of_now(
         await expect(card.locator("pre").first).to_be_visible()
 
 
+async def test_two_teachers_share_the_teams(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, students = await create_class_of(api, "of_a", "of_b")
+    rows = [{"user_id": user, "team": team} for user, team in zip(users, "AB", strict=True)]
+    await api.post(f"/classes/{class_id}/students", json=rows)
+    await post_as(school, users[0], "help")
+    await post_as(school, users[1], "help")
+    url = view_url(school, class_id, "help")
+    async with open_tab(browser, url) as one, open_tab(browser, url) as two:
+        for page, name, team in ((one, "Sato", "A"), (two, "Suzuki", "B")):
+            await wait_live(page)
+            await page.get_by_label("Your name").fill(name)
+            await page.get_by_label("Your name").press("Enter")
+            await page.get_by_label(team, exact=True).check()
+        await expect(one.locator(".duty")).to_contain_text("Sato (A) · Suzuki (B)")
+        cards = two.locator(".queue .card")
+        await expect(cards.nth(0)).to_contain_text(users[1])
+        await expect(cards.nth(1)).to_contain_text("in another teacher's part")
+        await expect(one.locator(".queue .card").nth(0)).to_contain_text(users[0])
+        assert await serious_violations(one) == []
+        await act_on_help(api, class_id, students[0], "take", "Suzuki")
+        await expect(cards.nth(0)).to_contain_text("You are with them")
+
+
 async def test_request_and_assignment_are_handled_by_keyboard(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
