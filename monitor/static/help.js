@@ -1,15 +1,12 @@
 // The help queue: one's own calls come first, then who has waited longest.
 
-import { send } from "./api.js";
+import { CallActions } from "./call-actions.js";
 import { CallCard, isMine } from "./call-card.js";
-import { UndoLine } from "./call-undo.js";
 import { HELP_SECONDS } from "./config.js";
-import { arrange, byId, el, failure, toast } from "./dom.js";
+import { arrange, byId, el } from "./dom.js";
 import { DutyBar } from "./duty.js";
 import { t } from "./i18n.js";
-import { NameField } from "./teacher-name.js";
 
-/** @import { Action } from "./call-undo.js" */
 /** @import { ClassStore } from "./store.js" */
 /** @import { HelpRequest } from "./types.d.ts" */
 
@@ -41,10 +38,9 @@ export function callQueue(store, signal) {
 class CallQueue {
   #store;
   #duty;
-  #name = new NameField(() => this.#duty.sign());
+  #actions;
   #list = el("ol", { className: "queue" });
   #empty = el("p", { textContent: t("queue_empty") });
-  #undo = new UndoLine();
   /** @type {Map<string, CallCard>} */
   #cards = new Map(); // by user_id
 
@@ -55,13 +51,15 @@ class CallQueue {
   constructor(store, signal) {
     this.#store = store;
     this.#duty = new DutyBar(store, () => this.show(), signal);
+    const changed = (/** @type {string} */ userId) => this.#changed(userId);
+    this.#actions = new CallActions(store, changed, () => this.#duty.sign());
     this.element = el(
       "div",
       {},
-      el("div", { className: "bar" }, this.#name.element, this.#duty.element),
+      el("div", { className: "bar" }, this.#actions.name.element, this.#duty.element),
       this.#list,
       this.#empty,
-      this.#undo.element,
+      this.#actions.undo.element,
     );
   }
 
@@ -81,33 +79,20 @@ class CallQueue {
     const { user_id: userId } = request;
     let card = this.#cards.get(userId);
     if (!card) {
-      card = new CallCard(this.#store, (action) => this.#act(userId, action));
+      card = new CallCard(this.#store, (action) => this.#actions.act(userId, action));
       this.#cards.set(userId, card);
     }
     card.update(request, this.#duty.isOfOthers(request));
     return card;
   }
 
-  /**
-   * @param {string} userId
-   * @param {Action} action
-   */
-  async #act(userId, action) {
-    const request = this.#store.help.get(userId);
-    const name = this.#name.ask();
-    if (!name || !request) return;
-    const path = `classes/${this.#store.id}/help/${request.student_id}`;
-    try {
-      this.#store.answer(await send("POST", `${path}/${action}`, { name }));
-      this.#undo.offer(action, request.name ?? userId, path, name);
-      this.show();
-      // The button that had the focus has disappeared.
-      const card = this.#cards.get(userId);
-      if (card) card.focusNext();
-      else byId("view").focus({ preventScroll: true });
-    } catch (error) {
-      toast(failure(error));
-    }
+  // The button that had the focus has disappeared.
+  /** @param {string} userId */
+  #changed(userId) {
+    this.show();
+    const card = this.#cards.get(userId);
+    if (card) card.focusNext();
+    else byId("view").focus({ preventScroll: true });
   }
 
   /**

@@ -102,6 +102,27 @@ async def test_a_card_stays_open_and_shows_the_error_of_now(
         await expect(card.locator("pre").first).to_be_visible()
 
 
+async def test_a_call_is_answered_beside_the_student_s_code(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    await post_as(school, user, "cell_executed", code="answer = 42")
+    await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        await page.get_by_label("Your name").fill("Sato")
+        await page.locator(".queue .card h2 a").click()
+        await expect(page).to_have_url(view_url(school, class_id, f"student/{student}"))
+        await expect(page.locator(".runs")).to_contain_text("answer = 42")
+        await page.get_by_role("button", name="Take it").click()
+        await page.get_by_role("button", name="Mark settled").click()
+        await expect(page.locator(".queue .card")).to_be_hidden()
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.locator(".queue .card")).to_contain_text("You are with them")
+        await post_as(school, user, "help_stop")
+        await expect(page.locator(".queue .card")).to_be_hidden()
+
+
 async def test_two_teachers_share_the_teams(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:

@@ -259,6 +259,29 @@ async def test_nothing_is_undone_later(school: School) -> None:
         await act(school, "undo")
 
 
+async def test_answers_follow_a_student_into_another_id(school: School) -> None:
+    await call(school, 20, 10)
+    await act(school, "take")
+    await act(school, "put_back", "Suzuki")
+    before = await school.pool.fetchrow("SELECT * FROM help_requests")
+    await school.pool.execute("SELECT merge_students(1, 2)")
+    (after,) = await school.pool.fetch("SELECT * FROM help_requests")
+    assert {**after} == {**before, "student_id": 2}
+
+
+async def test_an_earlier_time_shows_a_call_that_a_reload_began(school: School) -> None:
+    await call(school, 600, 590, 580)
+    await act(school, "resolve")
+    await school.pool.execute("UPDATE help_requests SET resolved_at = now() - interval '575 s'")
+    await call(school, 570, 560)
+    await call(school, 550, 540, session="session-2")
+
+    async def state(seconds: float) -> str:
+        return (await school.then(ago(seconds=seconds)))["hanako"].state
+
+    assert [await state(seconds) for seconds in (578, 565, 545)] == ["help", "active", "help"]
+
+
 async def test_that_the_error_has_been_solved_since_is_said(school: School) -> None:
     async def run(seconds: float, cell: str, **fields: Any) -> datetime:
         at = ago(seconds=seconds)
