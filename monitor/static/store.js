@@ -20,8 +20,8 @@ const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there 
 const RADAR_MAX_AGE = 30_000; // ms; who met an error leaves its group one by one
 const RETRY_DELAY = 2_000; // ms
 const GATHER_DELAY = 100; // ms
-const SETTLED_PAUSE = 3_000; // ms until it is asked whether a heartbeat begins a new call
-const RUN_PAUSE = 1_000; // ms between two fetches of what those who call have run
+const SETTLED_PAUSE = 5_000; // ms until it is asked whether a heartbeat begins a new call
+const RUN_PAUSE = 3_000; // ms between two fetches of what those who call have run
 const STRANGER_PAUSE = 500; // ms between two fetches because somebody new is in the class
 const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't say enough
 

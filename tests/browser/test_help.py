@@ -1,5 +1,7 @@
 """The help queue."""
 
+from datetime import UTC, datetime, timedelta
+
 import httpx
 from playwright.async_api import Browser, expect
 
@@ -146,6 +148,27 @@ async def test_two_teachers_share_the_teams(
         assert await serious_violations(one) == []
         await act_on_help(api, class_id, students[0], "take", "Suzuki")
         await expect(cards.nth(0)).to_contain_text("You are with them")
+
+
+async def test_a_call_that_is_overdue_is_for_all(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    await api.post(f"/classes/{class_id}/students", json=[{"user_id": user, "team": "A"}])
+    await api.put(f"/classes/{class_id}/duties", json={"name": "Sato", "teams": ["A"]})
+    await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        card = page.locator(".queue .card")
+        await expect(card).to_contain_text("in another teacher's part")
+        for minutes in (6, 4, 2):  # out of an offline queue
+            at = datetime.now(UTC) - timedelta(minutes=minutes)
+            await post_as(school, user, "help", eventTime=at.isoformat())
+        await page.reload()
+        await wait_live(page)
+        await expect(page.locator(".duty")).to_contain_text("Sato (A)")
+        await expect(card).to_contain_text("waiting 6:")
+        await expect(card).not_to_contain_text("in another teacher's part")
 
 
 async def test_request_and_assignment_are_handled_by_keyboard(
