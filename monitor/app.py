@@ -21,6 +21,7 @@ from monitor.routes import (
     corrections,
     demo,
     docs,
+    duties,
     e2e_events,
     enrolment,
     events,
@@ -96,6 +97,7 @@ def create_app(
     submissions.declare(api, components.hub.publish, components.workers)
     notices.declare(api, components.hub.publish)
     help_queue.declare(api, components.hub.publish, is_open=is_open)
+    duties.declare(api, components.hub.publish)
     ingest_keys.declare(api, components.keyring.reload)
     student_tokens.declare(api, components.keyring.reload)
     token_revocations.declare(api, components.revocations.refresh)

@@ -25,8 +25,8 @@ def members(*, is_open: str) -> str:
 
     OFFSET 0 keeps states look-ups by their key, however wrong the planner's estimates are.
 
-    `call_class` and `after_stop` identify the latest call for help: where it stands, and the
-    `help_stop` before it. It is open with `is_calling` and a recent `help_at`, until it is settled.
+    `call_class` is where the latest call for help stands, `call_classes` are those whose events it
+    is made of. It is open with `is_calling` and a recent `help_at`, until it is settled.
 
     `started_at` is when the latest run of a cell began, `last_run_at` when the latest ended.
     """
@@ -61,10 +61,8 @@ def members(*, is_open: str) -> str:
                 THEN b.started_cell ELSE a.started_cell END AS started_cell,
             b.class_id AS no_class,
             call.help_at, call.help_stop_at, call.class_id AS call_class,
-            COALESCE(
-                CASE WHEN call.class_id = m.class_id THEN a.help_stop_at ELSE b.help_stop_at END,
-                '-infinity'
-            ) AS after_stop,
+            CASE WHEN {is_open} THEN ARRAY[m.class_id, 0] ELSE ARRAY[m.class_id] END
+                AS call_classes,
             COALESCE(call.help_at > COALESCE(call.help_stop_at, '-infinity'), false) AS is_calling,
             COALESCE((
                 SELECT true FROM verified_students AS v
@@ -102,13 +100,6 @@ def _claimed(field: str) -> str:
         THEN shown(a.{field}) ELSE shown(b.{field}) END AS {field}
     """
 
-
-# Whether nobody has settled the call of a row `m` of `members`.
-IS_UNSETTLED = """NOT EXISTS (
-    SELECT FROM help_requests AS h
-    WHERE h.student_id = m.student_id AND h.class_id = m.call_class
-        AND h.after_stop = m.after_stop AND h.resolved_at IS NOT NULL
-)"""
 
 # Those of one class. `$1` are the classes that its views show: the class, then 0 on an open server.
 CLASS_MEMBERS = members(is_open="0 = ANY ($1::bigint[])") + " WHERE m.class_id = ($1::bigint[])[1]"

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from monitor.database.calls import is_settled
 from monitor.database.members import MAX_ERRORS_IN_A_ROW, class_page
 from monitor.database.paging import Listing
 from monitor.database.pool import Connection
@@ -132,6 +133,15 @@ _STILL_RUNNING = still_running(
 )
 _STOPS = _rows("events", "event_time", "event_type", "event_type = 'help_stop'", since="s.since")
 
+_IS_SETTLED = is_settled(
+    student="s.id",
+    classes="$1",
+    until="call.at",
+    as_of="$2",
+    least="s.least_offset",
+    greatest="s.greatest_offset",
+)
+
 # Reads a few rows per student, by the tables' keys. Executions after `at` are subtracted from the
 # total: those of later days, later hours of its day, later minutes of its hour (packed counts;
 # `div(…, one)` drops the counts up to that hour or minute), and the rest of its minute.
@@ -154,7 +164,8 @@ _SELECT_STATES = f"""
             $2::timestamptz - $5::interval - greatest * interval '1 microsecond' AS since,
             $2 - least * interval '1 microsecond' AS until,
             date_trunc('minute', $2, 'UTC') + interval '1 minute' AS minute_end,
-            least * interval '1 microsecond' AS least
+            least * interval '1 microsecond' AS least,
+            least AS least_offset, greatest AS greatest_offset
         FROM unnest($7::bigint[], $8::bigint[], $9::bigint[]) AS each (id, least, greatest) OFFSET 0
     ) AS s
     CROSS JOIN LATERAL (
@@ -226,10 +237,6 @@ _SELECT_STATES = f"""
     ) AS stop
     CROSS JOIN LATERAL (
         SELECT call.at IS NOT NULL AND (stop.at IS NULL OR call.at > stop.at)
-            AND NOT EXISTS (
-                SELECT FROM help_requests AS h
-                WHERE h.student_id = s.id AND h.class_id = ANY ($1) AND h.resolved_at <= $2
-                    AND (stop.at IS NULL OR h.after_stop >= stop.at)
-            ) AS is_active
+            AND NOT {_IS_SETTLED} AS is_active
     ) AS help
 """  # noqa: S608 - constants

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.database.members import IS_UNSETTLED, class_page
+from monitor.database.calls import IS_SETTLED
+from monitor.database.members import class_page
 from monitor.database.paging import Limit, Listing, Skip
 from monitor.database.pool import Connection
 from monitor.insight.copies import counted_places
@@ -91,7 +92,8 @@ _FIELDS = StudentState.__struct_fields__
 # The state of a row `m` of `members` with its RUNNING as `run`. `$2` is HELP_TIMEOUT, `$3` when a
 # student becomes idle.
 STATE = f"""
-    CASE WHEN m.is_calling AND m.help_at > now() - $2::interval AND {IS_UNSETTLED} THEN 'help'
+    CASE WHEN m.is_calling AND m.help_at > now() - $2::interval AND NOT {IS_SETTLED}
+            THEN 'help'
         WHEN m.last_received_at IS NULL
             OR m.last_received_at < now() - {idle_interval("$3")} THEN 'idle'
         WHEN m.errors_in_a_row > 0 THEN 'error'

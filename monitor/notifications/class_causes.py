@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from monitor.database.paging import Page
 from monitor.database.pool import Connection, Database
 from monitor.errors import NotFound
-from monitor.insight.help_queue import HelpRequest, help_queue
+from monitor.insight.help_queue import HelpQuery, HelpRequest, help_queue
 from monitor.insight.query import shown_classes
 from monitor.insight.radar import ErrorGroup, Radar, RadarQuery, error_radar
 from monitor.notifications import outbox
@@ -52,17 +51,18 @@ async def look(database: Database, watched: WatchedClass, *, is_open: bool, addr
     try:
         async with database.snapshot() as connection:
             if "help" in watched.kinds:
-                page = Page(limit=_MAX_CALLS)
-                requests = (await help_queue(connection, class_ids, page)).items
+                query = HelpQuery(limit=_MAX_CALLS)
+                requests = (await help_queue(connection, class_ids, query)).items
                 now: datetime = await connection.fetchval("SELECT now()")
                 calls = [
                     Found(f"{each.student_id} {each.asked_at.isoformat()}", minutes)
                     for each in requests
-                    if (minutes := _minutes(each, now)) >= watched.help_minutes
+                    if not each.taken_by
+                    and (minutes := _minutes(each, now)) >= watched.help_minutes
                 ]
             if "class_error" in watched.kinds:
-                query = RadarQuery(minutes=_ERROR_MINUTES)
-                errors = _widespread(await error_radar(connection, class_ids, query), watched)
+                recent = RadarQuery(minutes=_ERROR_MINUTES)
+                errors = _widespread(await error_radar(connection, class_ids, recent), watched)
     except NotFound:  # deleted meanwhile
         return
     link = f"{address}/#/class/{watched.id}" if address else ""

@@ -1,30 +1,14 @@
-// The help queue: who has waited longest comes first.
+// The help queue: one's own calls come first, then who has waited longest.
 
-import { send } from "./api.js";
-import { serverNow } from "./clock.js";
+import { CallActions } from "./call-actions.js";
+import { CallCard, isMine } from "./call-card.js";
 import { HELP_SECONDS } from "./config.js";
-import {
-  arrange,
-  button,
-  byId,
-  el,
-  failure,
-  joinFacts,
-  pre,
-  setText,
-  shape,
-  toast,
-} from "./dom.js";
-import { cellName, duration, t } from "./i18n.js";
-import { firstLine, terminal } from "./terminal.js";
+import { arrange, byId, el } from "./dom.js";
+import { DutyBar } from "./duty.js";
+import { t } from "./i18n.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { HelpRequest } from "./types.d.ts" */
-
-const NAME_KEY = "name"; // in the browser's storage
-const MAX_NAME = 200; // characters
-
-/** @typedef {"take" | "resolve"} Action */
 
 /**
  * @param {HTMLElement} root
@@ -32,43 +16,57 @@ const MAX_NAME = 200; // characters
  * @param {AbortSignal} signal
  */
 export function helpView(root, store, signal) {
-  const view = new HelpView(root, store);
-  store.on(["changed", "loaded", "tick"], () => view.show(), signal);
-  view.show();
+  root.append(
+    el("p", { className: "hint", textContent: t("queue_rule", HELP_SECONDS) }),
+    callQueue(store, signal),
+  );
 }
 
-class HelpView {
+/**
+ * The calls of a class with the teacher's name above, to be placed by any view.
+ *
+ * @param {ClassStore} store
+ * @param {AbortSignal} signal
+ */
+export function callQueue(store, signal) {
+  const queue = new CallQueue(store, signal);
+  store.on(["changed", "loaded", "tick"], () => queue.show(), signal);
+  queue.show();
+  return queue.element;
+}
+
+class CallQueue {
   #store;
-  #name = el("input", {
-    type: "text",
-    autocomplete: "name",
-    maxLength: MAX_NAME,
-    value: localStorage.getItem(NAME_KEY) ?? "",
-  });
+  #duty;
+  #actions;
   #list = el("ol", { className: "queue" });
   #empty = el("p", { textContent: t("queue_empty") });
-  /** @type {Map<string, Card>} */
+  /** @type {Map<string, CallCard>} */
   #cards = new Map(); // by user_id
 
   /**
-   * @param {HTMLElement} root
    * @param {ClassStore} store
+   * @param {AbortSignal} signal
    */
-  constructor(root, store) {
+  constructor(store, signal) {
     this.#store = store;
-    this.#name.oninput = () => localStorage.setItem(NAME_KEY, this.#name.value.trim());
-    root.append(
-      el("div", { className: "bar" }, el("label", {}, `${t("your_name")} `, this.#name)),
-      el("p", { className: "hint", textContent: t("queue_rule", HELP_SECONDS) }),
+    this.#duty = new DutyBar(store, () => this.show(), signal);
+    const changed = (/** @type {string} */ userId) => this.#changed(userId);
+    this.#actions = new CallActions(store, changed, () => this.#duty.sign());
+    this.element = el(
+      "div",
+      {},
+      el("div", { className: "bar" }, this.#actions.name.element, this.#duty.element),
       this.#list,
       this.#empty,
+      this.#actions.undo.element,
     );
   }
 
   show() {
     const { help } = this.#store;
-    const queue = [...help.values()].sort(byWait);
     for (const userId of this.#cards.keys()) if (!help.has(userId)) this.#cards.delete(userId);
+    const queue = [...help.values()].sort((a, b) => this.#compare(a, b));
     arrange(
       this.#list,
       queue.map((request) => this.#card(request).element),
@@ -78,112 +76,41 @@ class HelpView {
 
   /** @param {HelpRequest} request */
   #card(request) {
-    const { asked_at: askedAt, name, team } = request;
-    const version = JSON.stringify([askedAt, request.last_error?.at, name, team]);
-    let card = this.#cards.get(request.user_id);
-    if (card?.version !== version) {
-      card = new Card(this.#store, request, version, (action) => this.#act(request, action));
-      this.#cards.set(request.user_id, card);
+    const { user_id: userId } = request;
+    let card = this.#cards.get(userId);
+    if (!card) {
+      card = new CallCard(this.#store, (action) => this.#actions.act(userId, action));
+      this.#cards.set(userId, card);
     }
-    card.update(request);
+    card.update(request, this.#duty.isOfOthers(request));
     return card;
   }
 
-  /**
-   * @param {HelpRequest} request
-   * @param {Action} action
-   */
-  async #act(request, action) {
-    const name = this.#name.value.trim();
-    if (!name) {
-      toast(t("name_first"));
-      this.#name.focus();
-      return;
-    }
-    try {
-      const path = `classes/${this.#store.id}/help/${request.student_id}/${action}`;
-      await send("POST", path, { name });
-      // The button that has the focus disappears once the live message is here.
-      if (action === "take") this.#cards.get(request.user_id)?.resolve.focus();
-      else byId("view").focus({ preventScroll: true });
-    } catch (error) {
-      toast(failure(error));
-    }
+  // The button that had the focus has disappeared.
+  /** @param {string} userId */
+  #changed(userId) {
+    this.show();
+    const card = this.#cards.get(userId);
+    if (card) card.focusNext();
+    else byId("view").focus({ preventScroll: true });
   }
-}
-
-/**
- * @param {HelpRequest} a
- * @param {HelpRequest} b
- */
-function byWait(a, b) {
-  return (
-    Number(Boolean(a.taken_by)) - Number(Boolean(b.taken_by)) ||
-    Date.parse(a.asked_at) - Date.parse(b.asked_at) ||
-    a.student_id - b.student_id
-  );
-}
-
-class Card {
-  #waiting = el("span", { className: "waiting" });
-  #taken = el("span", { className: "taken" });
-  #take;
 
   /**
-   * @param {ClassStore} store
-   * @param {HelpRequest} request
-   * @param {string} version of what the card shows
-   * @param {(action: Action) => void} act
+   * @param {HelpRequest} a
+   * @param {HelpRequest} b
    */
-  constructor(store, request, version, act) {
-    this.version = version;
-    this.#take = button(t("take"), () => act("take"));
-    this.resolve = button(t("resolve"), () => act("resolve"));
-    const title = el("a", {
-      href: store.hrefOf(request.student_id),
-      textContent: request.name ?? request.user_id,
-    });
-    const place = joinFacts([
-      request.team,
-      request.notebook_path,
-      request.cell_id && cellName(request.cell_position),
-    ]);
-    this.element = el(
-      "li",
-      { className: "card" },
-      el(
-        "div",
-        { className: "line" },
-        shape("help"),
-        el("h2", {}, title),
-        this.#waiting,
-        this.#taken,
-        this.#take,
-        this.resolve,
-      ),
-      el("p", { className: "place", textContent: place }),
-      lastError(request),
+  #compare(a, b) {
+    return (
+      this.#rank(a) - this.#rank(b) ||
+      Date.parse(a.asked_at) - Date.parse(b.asked_at) ||
+      a.student_id - b.student_id
     );
   }
 
   /** @param {HelpRequest} request */
-  update(request) {
-    setText(this.#waiting, t("waiting", duration(serverNow() - Date.parse(request.asked_at))));
-    setText(this.#taken, request.taken_by ? t("taken", request.taken_by) : "");
-    this.#take.hidden = Boolean(request.taken_by);
-    this.element.classList.toggle("is-taken", Boolean(request.taken_by));
+  #rank(request) {
+    if (isMine(request)) return 0;
+    if (request.taken_by) return 3;
+    return this.#duty.isOfOthers(request) ? 2 : 1;
   }
-}
-
-/** @param {HelpRequest} request */
-function lastError({ last_error: last }) {
-  if (!last) return el("p", { className: "hint", textContent: t("no_error") });
-  const error = last.error ?? "";
-  return el(
-    "details",
-    {},
-    el("summary", { textContent: t("last_error", firstLine(error)) }),
-    pre(last.code ?? ""),
-    terminal(error, "error"),
-  );
 }

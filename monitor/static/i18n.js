@@ -1,6 +1,7 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
 import { ATTEMPT_TEXTS } from "./attempt-texts.js";
+import { CALL_TEXTS } from "./call-texts.js";
 import { CELL_TEXTS } from "./cell-texts.js";
 import { HOME_TEXTS } from "./home-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
@@ -23,6 +24,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
   ...ATTEMPT_TEXTS,
+  ...CALL_TEXTS,
   ...CELL_TEXTS,
   ...HOME_TEXTS,
   ...JOINING_TEXTS,
@@ -87,20 +89,6 @@ const TEXTS = {
     "Stuck: {0} or more errors in a row. Idle: no activity for {1} minutes, and no cell known to run.",
     "つまずき：エラーが {0} 回以上続いている。操作なし：{1} 分以上操作がなく、実行中のセルもない。",
   ],
-  asked: ["{0} is asking for help", "{0} さんが呼んでいます"],
-  queue_rule: [
-    "Longest wait first; students whom a teacher is helping come last. A request ends when the student cancels it, when it is resolved, or after {0} s without a signal.",
-    "待ち時間の長い順です。対応中の学生は最後に並びます。学生が取り消す、対応済みになる、または通信が {0} 秒途切れると一覧から消えます。",
-  ],
-  queue_empty: ["Nobody is asking for help.", "呼び出しはありません。"],
-  waiting: ["waiting {0}", "待ち時間 {0}"],
-  take: ["Take it", "対応する"],
-  taken: ["{0} is helping", "対応中：{0}"],
-  resolve: ["Mark resolved", "対応済みにする"],
-  your_name: ["Your name", "あなたの名前"],
-  name_first: ["Enter your name first.", "先に名前を入力してください。"],
-  last_error: ["Last error: {0}", "直前のエラー：{0}"],
-  no_error: ["No recent errors", "最近のエラーはありません"],
   example: ["Example: {0}", "例：{0} さん"],
   trend: ["errors over time: {0}", "エラー数の推移：{0}"],
   output: ["Output", "出力"],

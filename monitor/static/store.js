@@ -1,8 +1,8 @@
 // The state of a class: fetched once, then patched by live messages.
 
 import { ApiError, all, call } from "./api.js";
+import { Calls, fetchCalls } from "./calls.js";
 import { serverNow } from "./clock.js";
-import { HELP_SECONDS } from "./config.js";
 import { Emitter } from "./emitter.js";
 import { LiveChannel } from "./live.js";
 import { changesErrors, isIdle, toStudent, update, withStuck } from "./states.js";
@@ -11,7 +11,7 @@ import { Timers } from "./timers.js";
 
 /**
  * @import {
- *   ChannelMessage, ConnectionState, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
+ *   ChannelMessage, ConnectionState, Duties, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
  *   Notice, Radar, State, Student, StudentNow, SubmissionChange,
  * } from "./types.d.ts"
  */
@@ -20,6 +20,8 @@ const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there 
 const RADAR_MAX_AGE = 30_000; // ms; who met an error leaves its group one by one
 const RETRY_DELAY = 2_000; // ms
 const GATHER_DELAY = 100; // ms
+const SETTLED_PAUSE = 5_000; // ms until it is asked whether a heartbeat begins a new call
+const RUN_PAUSE = 3_000; // ms between two fetches of what those who call have run
 const STRANGER_PAUSE = 500; // ms between two fetches because somebody new is in the class
 const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't say enough
 
@@ -33,6 +35,7 @@ const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't 
  * @property {null} connection
  * @property {null} tick every second
  * @property {HelpRequest} asked a student asks for help
+ * @property {Duties} duties the teachers who are in the class
  * @property {SubmissionChange} submission one was handed in or graded
  * @property {Notice} notice
  */
@@ -41,8 +44,6 @@ const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't 
 export class ClassStore extends Emitter {
   /** @type {Map<string, Student>} */
   students = new Map(); // by user_id
-  /** @type {Map<string, HelpRequest>} */
-  help = new Map(); // open requests by user_id, in the order of the queue
   /** @type {Radar | null} */
   radar = null;
   /** @type {ConnectionState} */
@@ -50,7 +51,7 @@ export class ClassStore extends Emitter {
   /** @type {Error | null} */
   error = null; // of the last fetch
   ready = false; // whether it has been fetched
-  #answered = new Set(); // students who still press the button although a teacher has resolved it
+  #calls = new Calls();
   #strangers = new Strangers();
   #fetching = false;
   #fetchAgain = false;
@@ -79,6 +80,11 @@ export class ClassStore extends Emitter {
         this.emit("connection", null);
       },
     });
+  }
+
+  /** The open calls for help by user_id, in the order of the queue. */
+  get help() {
+    return this.#calls.open;
   }
 
   close() {
@@ -134,7 +140,7 @@ export class ClassStore extends Emitter {
       /** @type {[StudentNow[], HelpRequestAnswer[]]} */
       const [now, help] = await Promise.all([
         all(`classes/${this.id}/now`),
-        all(`classes/${this.id}/help`),
+        fetchCalls(this.id),
       ]);
       this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
       const pause = this.#strangers.settle(this.students);
@@ -153,7 +159,8 @@ export class ClassStore extends Emitter {
   #apply(message) {
     if (message.event === "execution_update")
       this.#update(message.data, Date.parse(message.timestamp));
-    else if (message.event === "help_request") this.#answer(message.data);
+    else if (message.event === "help_request") this.answer(message.data);
+    else if (message.event === "duties") this.emit("duties", message.data);
     else if (message.event === "system_message") this.emit("notice", message.data);
     else if (message.event === "assignment_submitted" || message.event === "assignment_graded")
       this.emit("submission", message.data);
@@ -172,10 +179,14 @@ export class ClassStore extends Emitter {
     }
     if (update(student, data, at)) this.#refetch("fetch", REFETCH_PAUSE);
     if (changesErrors(data, this.radar)) this.lookForErrors();
-    if (data.eventType === "help") this.#startHelp(student, at);
-    else if (data.eventType === "help_stop") this.#stopHelp(student, at);
+    if (data.eventType === "help") this.#hear(student.user_id, at);
+    else if (data.eventType === "help_stop") this.#calls.stop(student.user_id, at);
     const { name, team } = student;
-    Object.assign(this.help.get(student.user_id) ?? {}, { name, team });
+    const request = this.help.get(student.user_id);
+    Object.assign(request ?? {}, { name, team });
+    // Their error of now is shown with the call.
+    if (request && (data.status === "error" || data.status === "success"))
+      this.#timers.start("run", RUN_PAUSE, () => this.#fetchHelp());
     this.#touch(student.user_id);
   }
 
@@ -189,61 +200,42 @@ export class ClassStore extends Emitter {
   }
 
   /**
-   * @param {Student} student
+   * @param {string} userId
    * @param {number} at ms
    */
-  #startHelp(student, at) {
-    if (serverNow() - at > 1000 * HELP_SECONDS) return; // the server ignores it too
-    const request = this.help.get(student.user_id);
-    if (request) request.heard = serverNow();
-    else if (!this.#answered.has(student.user_id)) {
-      this.#timers.start("help", GATHER_DELAY, () => this.#fetchHelp());
-    }
+  #hear(userId, at) {
+    const heard = this.#calls.hear(userId, at);
+    if (heard === "unknown") this.#fetchHelpIn(GATHER_DELAY);
+    // It may have begun anew.
+    else if (call === "settled")
+      this.#timers.start("settled", SETTLED_PAUSE, () => this.#fetchHelp());
   }
 
-  /**
-   * @param {Student} student
-   * @param {number} at ms
-   */
-  #stopHelp(student, at) {
-    const request = this.help.get(student.user_id);
-    if (request && at < Date.parse(request.repeated_at)) return; // of an earlier call
-    this.#answered.delete(student.user_id);
-    this.help.delete(student.user_id);
+  /** @param {number} delay ms */
+  #fetchHelpIn(delay) {
+    this.#timers.start("help", delay, () => this.#fetchHelp());
   }
 
-  /** @param {HelpChange} data */
-  #answer(data) {
-    const request = this.help.get(data.userId);
-    if (data.status === "resolved") {
-      this.#answered.add(data.userId);
-      this.help.delete(data.userId);
-    } else if (request) {
-      request.taken_by = data.name;
-      request.taken_at = data.at;
-    }
+  /** @param {HelpChange} data what a teacher did to a call */
+  answer(data) {
+    if (this.#calls.answer(data)) this.#fetchHelpIn(GATHER_DELAY);
     this.#touch(data.userId);
   }
 
   async #fetchHelp() {
     try {
-      this.#setQueue(await all(`classes/${this.id}/help`));
+      this.#setQueue(await fetchCalls(this.id));
     } catch {
-      this.#timers.start("help", RETRY_DELAY, () => this.#fetchHelp());
+      this.#fetchHelpIn(RETRY_DELAY);
     }
   }
 
   /** @param {HelpRequestAnswer[]} answers */
   #setQueue(answers) {
-    const before = this.help;
-    for (const userId of before.keys()) this.#touch(userId);
-    this.help = new Map();
-    for (const answer of answers) {
-      const request = { ...answer, heard: Date.parse(answer.repeated_at) };
-      this.help.set(answer.user_id, request);
-      this.#touch(answer.user_id);
-      if (this.ready && !before.has(answer.user_id)) this.emit("asked", request);
-    }
+    for (const userId of this.help.keys()) this.#touch(userId);
+    const fresh = this.#calls.set(answers);
+    for (const userId of this.help.keys()) this.#touch(userId);
+    if (this.ready) for (const request of fresh) this.emit("asked", request);
   }
 
   /** Fetches the errors soon, with a pause after: a class that fails all at once asks once. */
@@ -262,12 +254,7 @@ export class ClassStore extends Emitter {
   }
 
   #tick() {
-    for (const [userId, request] of this.help) {
-      if (serverNow() - request.heard > 1000 * HELP_SECONDS) {
-        this.help.delete(userId);
-        this.#touch(userId);
-      }
-    }
+    for (const userId of this.#calls.expire()) this.#touch(userId);
     this.#forgetErrors();
     this.emit("tick", null);
     this.#timers.start("tick", 1_000, () => this.#tick());

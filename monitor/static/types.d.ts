@@ -84,6 +84,7 @@ export interface StudentNow {
   user_id: string;
   name: string | null;
   team: string | null;
+  seat_row?: number | null; // in a class with seats
   state: Exclude<State, "stuck">;
   notebook_id: number | null;
   notebook_path: string | null;
@@ -184,9 +185,26 @@ export interface HelpRequestAnswer {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
-  last_error: { at: string; error: string | null; code: string | null } | null;
+  last_error: {
+    at: string;
+    error: string | null;
+    code: string | null;
+    solved_at: string | null;
+  } | null;
+  calls: number; // today
   taken_by: string | null;
   taken_at: string | null;
+}
+
+/** A teacher who is in the class; no rows and no teams: they look after everybody. */
+export interface Duty {
+  name: string;
+  seat_rows: number[];
+  teams: string[];
+}
+
+export interface Duties {
+  teachers: Duty[];
 }
 
 /** A help request of the store. */
@@ -634,9 +652,11 @@ export interface ExecutionUpdate {
 export interface HelpChange {
   studentId: number;
   userId: string;
-  status: "taken" | "resolved";
+  status: "waiting" | "taken" | "resolved";
   name: string;
   at: string;
+  takenBy: string | null;
+  takenAt: string | null;
 }
 
 /** As far as both messages say it: of a hand-in, and of a grade. */
@@ -662,6 +682,7 @@ interface Received<Event extends string, Data> {
 export type ChannelMessage =
   | Received<"execution_update", ExecutionUpdate>
   | Received<"help_request", HelpChange>
+  | Received<"duties", Duties>
   | Received<"assignment_submitted" | "assignment_graded", SubmissionChange>
   | Received<"system_message", Notice>;
 

@@ -1,12 +1,14 @@
 """The help queue."""
 
+from datetime import UTC, datetime, timedelta
+
 import httpx
 from playwright.async_api import Browser, expect
 
 from tests.browser.page import serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
-from tests.support.lms import create_assignment, create_class_of
+from tests.support.lms import act_on_help, create_assignment, create_class_of
 from tests.support.replicas import Replica
 
 
@@ -27,7 +29,7 @@ async def test_two_teachers_share_a_request(
         await one.get_by_role("button", name="Take it").click()
         await expect(two.locator(".queue .card")).to_contain_text("Sato is helping")
         await expect(two.get_by_role("button", name="Take it")).to_be_hidden()
-        await one.get_by_role("button", name="Mark resolved").click()
+        await one.get_by_role("button", name="Mark settled").click()
         for page in (one, two):
             await expect(page.locator(".queue .card")).to_have_count(0)
         await post_as(school, user, "help")
@@ -36,6 +38,137 @@ async def test_two_teachers_share_a_request(
         await post_as(school, user, "help")
         for page in (one, two):
             await expect(page.locator(".queue .card")).to_have_count(1)
+
+
+async def test_what_was_done_to_a_call_is_undone(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        await page.get_by_label("Your name").fill("Sato")
+        card = page.locator(".queue .card")
+        take, settle = (
+            page.get_by_role("button", name=name) for name in ("Take it", "Mark settled")
+        )
+        undo = page.locator(".undo").get_by_role("button", name="Undo")
+        await expect(settle).to_be_hidden()
+        await take.click()
+        await expect(take).to_be_hidden()
+        await undo.click()
+        await expect(settle).to_be_hidden()
+        await take.click()
+        await page.get_by_role("button", name="Back into the queue").click()
+        await expect(take).to_be_visible()
+        await undo.click()
+        await expect(card).to_contain_text("You are with them")
+        await settle.click()
+        await expect(card).to_have_count(0)
+        await undo.click()
+        await expect(card).to_contain_text("You are with them")
+
+
+async def test_a_reload_after_it_was_settled_calls_again(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    await post_as(school, user, "help", sessionId=f"{user}-1")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        card = page.locator(".queue .card")
+        await expect(card).to_have_count(1)
+        await act_on_help(api, class_id, student, "resolve", "Sato")
+        await expect(card).to_have_count(0)
+        await post_as(school, user, "help", sessionId=f"{user}-2")
+        await expect(card).to_have_count(1, timeout=20_000)
+
+
+async def test_a_card_stays_open_and_shows_the_error_of_now(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    failed = {"hasError": True, "code": "d[1]"}
+    await post_as(school, user, "cell_executed", **failed, errorMessage="KeyError: 'first'")
+    await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        card = page.locator(".queue .card")
+        await card.locator("summary").click()
+        await expect(card.locator("pre").first).to_have_text("d[1]")
+        await post_as(school, user, "cell_executed", **failed, errorMessage="NameError: 'second'")
+        await expect(card).to_contain_text("NameError: 'second'", timeout=20_000)
+        await expect(card.locator("pre").first).to_be_visible()
+        await post_as(school, user, "cell_executed")
+        await expect(card).to_contain_text("solved since", timeout=20_000)
+        await expect(card.locator("pre").first).to_be_visible()
+
+
+async def test_a_call_is_answered_beside_the_student_s_code(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    await post_as(school, user, "cell_executed", code="answer = 42")
+    await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        await page.get_by_label("Your name").fill("Sato")
+        await page.locator(".queue .card h2 a").click()
+        await expect(page).to_have_url(view_url(school, class_id, f"student/{student}"))
+        await expect(page.locator(".runs")).to_contain_text("answer = 42")
+        await page.get_by_role("button", name="Take it").click()
+        await page.get_by_role("button", name="Mark settled").click()
+        await expect(page.locator(".queue .card")).to_be_hidden()
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.locator(".queue .card")).to_contain_text("You are with them")
+        await post_as(school, user, "help_stop")
+        await expect(page.locator(".queue .card")).to_be_hidden()
+
+
+async def test_two_teachers_share_the_teams(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, students = await create_class_of(api, "of_a", "of_b")
+    rows = [{"user_id": user, "team": team} for user, team in zip(users, "AB", strict=True)]
+    await api.post(f"/classes/{class_id}/students", json=rows)
+    await post_as(school, users[0], "help")
+    await post_as(school, users[1], "help")
+    url = view_url(school, class_id, "help")
+    async with open_tab(browser, url) as one, open_tab(browser, url) as two:
+        for page, name, team in ((one, "Sato", "A"), (two, "Suzuki", "B")):
+            await wait_live(page)
+            await page.get_by_label("Your name").fill(name)
+            await page.get_by_label("Your name").press("Enter")
+            await page.get_by_label(team, exact=True).check()
+        await expect(one.locator(".duty")).to_contain_text("Sato (A) · Suzuki (B)")
+        cards = two.locator(".queue .card")
+        await expect(cards.nth(0)).to_contain_text(users[1])
+        await expect(cards.nth(1)).to_contain_text("in another teacher's part")
+        await expect(one.locator(".queue .card").nth(0)).to_contain_text(users[0])
+        assert await serious_violations(one) == []
+        await act_on_help(api, class_id, students[0], "take", "Suzuki")
+        await expect(cards.nth(0)).to_contain_text("You are with them")
+
+
+async def test_a_call_that_is_overdue_is_for_all(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    await api.post(f"/classes/{class_id}/students", json=[{"user_id": user, "team": "A"}])
+    await api.put(f"/classes/{class_id}/duties", json={"name": "Sato", "teams": ["A"]})
+    await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        card = page.locator(".queue .card")
+        await expect(card).to_contain_text("in another teacher's part")
+        for minutes in (6, 4, 2):  # out of an offline queue
+            at = datetime.now(UTC) - timedelta(minutes=minutes)
+            await post_as(school, user, "help", eventTime=at.isoformat())
+        await page.reload()
+        await wait_live(page)
+        await expect(page.locator(".duty")).to_contain_text("Sato (A)")
+        await expect(card).to_contain_text("waiting 6:")
+        await expect(card).not_to_contain_text("in another teacher's part")
 
 
 async def test_request_and_assignment_are_handled_by_keyboard(
@@ -49,8 +182,8 @@ async def test_request_and_assignment_are_handled_by_keyboard(
         await page.keyboard.type("Sato")
         await page.get_by_role("button", name="Take it").focus()
         await page.keyboard.press("Enter")
-        await expect(page.locator(".queue")).to_contain_text("Sato is helping")
-        await expect(page.get_by_role("button", name="Mark resolved")).to_be_focused()
+        await expect(page.locator(".queue")).to_contain_text("You are with them")
+        await expect(page.get_by_role("button", name="Mark settled")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.locator(".queue .card")).to_have_count(0)
         await expect(page.locator("#view")).to_be_focused()

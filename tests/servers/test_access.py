@@ -135,6 +135,9 @@ def body_of(call: str, ids: dict[str, Any]) -> Any:
         "POST /classes/{class_id}/notebooks/{notebook_id}/merge": {"into": ids["notebook_id"]},
         "POST /classes/{class_id}/help/{student_id}/take": {"name": "x"},
         "POST /classes/{class_id}/help/{student_id}/resolve": {"name": "x"},
+        "POST /classes/{class_id}/help/{student_id}/return": {"name": "x"},
+        "POST /classes/{class_id}/help/{student_id}/undo": {"name": "x"},
+        "PUT /classes/{class_id}/duties": {"name": "x"},
         "POST /classes/{class_id}/students": {"user_id": ids["user_id"]},
         CLAIM: {"user_id": ids["user_id"]},
     }.get(call, [] if "events" in call or "progress" in call or "monitor" in call else {})

@@ -61,6 +61,19 @@ async def test_it_names_who_joined_with_a_key(guarded_school: Replica) -> None:
     assert entry["path"] == f"/classes/{class_id}"
 
 
+async def test_it_has_a_teacher_s_part_and_not_each_sign(
+    guarded_school: Replica,
+) -> None:
+    teacher = unique("sensei")
+    class_id = await make_class(guarded_school, teacher)
+    async with client(guarded_school.url, token(teacher, "instructor")) as api:
+        for part in ({}, {"teams": ["A"]}, {}):
+            answer = await api.put(f"/classes/{class_id}/duties", json={"name": "Sato", **part})
+            assert answer.status_code == 200
+    logged = [each["operation"] for each in await entries_of(guarded_school, teacher)]
+    assert logged.count("PUT /api/v1/classes/{class_id}/duties") == 1
+
+
 async def refuse(api: httpx.AsyncClient, *paths: str) -> None:
     for path in paths:
         assert (await api.get(path)).status_code == 403

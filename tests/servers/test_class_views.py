@@ -11,7 +11,6 @@ from msgspec import UnsetType
 from monitor.auth.call import Call
 from monitor.auth.permissions import THEIRS, Permission
 from monitor.auth.principal import Principal
-from monitor.database.paging import Page
 from monitor.database.pool import Connection, Database
 from monitor.errors import Conflict, Forbidden, NotFound
 from monitor.events.event import NO_SOURCE, Source
@@ -21,7 +20,7 @@ from monitor.insight.activity import ActivityQuery, class_activity
 from monitor.insight.cells import CellsQuery, notebook_progress
 from monitor.insight.class_state import STUCK_ERRORS, ClassStateQuery, class_state
 from monitor.insight.heatmap import StudentCellsQuery, student_cells
-from monitor.insight.help_queue import help_queue
+from monitor.insight.help_queue import HelpQuery, help_queue
 from monitor.insight.overview import ClassOverview, OverviewQuery, overview
 from monitor.insight.query import PageQuery
 from monitor.insight.radar import RadarQuery, error_radar
@@ -39,7 +38,7 @@ async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]
 
 
 async def callers(school: School, *class_ids: int) -> list[str]:
-    queue = await school.read(help_queue, list(class_ids or [1]), Page())
+    queue = await school.read(help_queue, list(class_ids or [1]), HelpQuery())
     return [each.user_id for each in queue.items]
 
 

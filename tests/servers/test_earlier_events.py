@@ -296,7 +296,7 @@ async def test_requests_for_help_get_the_class_of_the_call(
     await upgrade(postgres)
     requests = await earlier.fetch(
         """SELECT student_id, class_id, taken_by, resolved_by,
-               h.after_stop = COALESCE(s.help_stop_at, '-infinity') AS is_current
+               h.began_at = COALESCE(s.help_stop_at, '-infinity') AS is_current
            FROM help_requests AS h LEFT JOIN student_states AS s USING (student_id, class_id)"""
     )
     assert {tuple(row) for row in requests} == {

@@ -175,8 +175,10 @@ async def test_a_call_that_was_resolved_is_none_from_then_on(school: School) -> 
     calls = [then(ago(minutes=9, seconds=-10 * n), type="help") for n in range(6)]
     await school.write(then(ago(minutes=20), type="help_stop"), *calls)
     await school.pool.execute(
-        "INSERT INTO help_requests (student_id, class_id, after_stop, resolved_by, resolved_at)"
-        " SELECT student_id, class_id, help_stop_at, 'Sato', now() - interval '510 seconds'"
+        "INSERT INTO help_requests"
+        " (student_id, class_id, began_at, heard_at, resolved_by, resolved_at)"
+        " SELECT student_id, class_id, help_at - interval '50 seconds',"
+        " help_at - interval '20 seconds', 'Sato', now() - interval '510 seconds'"
         " FROM student_states"
     )
 

@@ -16,7 +16,7 @@ from monitor.insight.analysis import assignment_analysis
 from monitor.insight.attempts import AttemptsQuery, cell_attempts
 from monitor.insight.cells import CellsQuery, notebook_progress
 from monitor.insight.heatmap import StudentCellsQuery, student_cells
-from monitor.insight.help_queue import help_queue
+from monitor.insight.help_queue import HelpQuery, help_queue
 from monitor.insight.me import me, my_assignments
 from monitor.insight.notebook_copies import NotebookCopies, notebook_copies
 from monitor.insight.query import class_notebook
@@ -262,7 +262,7 @@ async def test_every_view_shows_the_handed_out_notebook(school: School) -> None:
     assert [(group.notebook_id, group.students) for group in radar.groups] == [
         (lesson, ["hanako", "taro"])
     ] * 2
-    (request,) = (await school.read(help_queue, [1], Page())).items
+    (request,) = (await school.read(help_queue, [1], HelpQuery())).items
     assert request.notebook_path == LESSON
     assert (await school.read(me, "taro")).classes[0].notebook_path == LESSON
     page = await school.read(my_assignments, "taro", Page())

@@ -19,7 +19,7 @@ from monitor.insight.cells import CellsQuery, notebook_progress
 from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, class_state
 from monitor.insight.heatmap import StudentCellsQuery, student_cells
-from monitor.insight.help_queue import help_queue
+from monitor.insight.help_queue import HelpQuery, help_queue
 from monitor.insight.me import me, my_assignments
 from monitor.insight.overview import OverviewQuery, overview
 from monitor.insight.radar import RadarQuery, error_radar
@@ -46,7 +46,7 @@ async def attempts(connection: Connection, **wanted: Any) -> Any:
 VIEWS: dict[str, Callable[[Connection], Awaitable[Any]]] = {
     "now": lambda connection: class_state(connection, [1, 0], ClassStateQuery()),
     "then": lambda connection: class_state_at(connection, [1, 0], now(), ClassStateQuery()),
-    "help": lambda connection: help_queue(connection, [1, 0], Page()),
+    "help": lambda connection: help_queue(connection, [1, 0], HelpQuery()),
     "cells": lambda connection: notebook_progress(connection, [1, 0], 1, CellsQuery()),
     "students": lambda connection: student_cells(connection, [1, 0], 1, StudentCellsQuery()),
     "errors": lambda connection: error_radar(connection, [1, 0], RadarQuery()),

@@ -6,7 +6,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
 SELECT pg_advisory_xact_lock(1667591276);
-SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 20) AS wanted \gset
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 22) AS wanted \gset
 \if :wanted
 
 -- When a class's notifications are sent, and how they are written.
@@ -87,6 +87,6 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT (now() AT TIME ZONE time_zone)::time AS clock) AS here
 $$;
 
-INSERT INTO schema_migrations (number, name) VALUES (20, 'notifications');
+INSERT INTO schema_migrations (number, name) VALUES (22, 'notifications');
 \endif
 COMMIT;

@@ -1,0 +1,121 @@
+// A call for help: who calls, how long, where, the error of now, who helps. It stays the same element
+// while all this changes, so that what is open stays open.
+
+import { serverNow } from "./clock.js";
+import { button, el, joinFacts, pre, setText, shape } from "./dom.js";
+import { ago, cellName, duration, t } from "./i18n.js";
+import { teacherName } from "./teacher-name.js";
+import { firstLine, terminal } from "./terminal.js";
+
+/** @import { Action } from "./call-undo.js" */
+/** @import { ClassStore } from "./store.js" */
+/** @import { HelpRequest } from "./types.d.ts" */
+
+const MINUTE = 60_000; // ms
+
+/**
+ * Whether the teacher at this page has taken the call.
+ *
+ * @param {HelpRequest} request
+ */
+export function isMine({ taken_by: takenBy }) {
+  return takenBy !== null && takenBy === teacherName();
+}
+
+export class CallCard {
+  #store;
+  #title = el("a");
+  #waiting = el("span", { className: "waiting" });
+  #calls = el("span", { className: "hint" });
+  #taken = el("span", { className: "taken" });
+  #place = el("p", { className: "place" });
+  #take;
+  #resolve;
+  #return;
+  #noError = el("p", { className: "hint", textContent: t("no_error") });
+  #summary = el("summary");
+  #details = el("details", {}, this.#summary);
+  #error = ""; // which is shown
+
+  /**
+   * @param {ClassStore} store
+   * @param {(action: Action) => void} act
+   */
+  constructor(store, act) {
+    this.#store = store;
+    this.#take = button(t("take"), () => act("take"));
+    this.#resolve = button(t("resolve"), () => act("resolve"));
+    this.#return = button(t("put_back"), () => act("return"));
+    this.#return.className = "quiet";
+    this.element = el(
+      "li",
+      { className: "card call" },
+      el(
+        "div",
+        { className: "line" },
+        shape("help"),
+        el("h2", {}, this.#title),
+        this.#waiting,
+        this.#calls,
+        this.#taken,
+      ),
+      this.#place,
+      this.#noError,
+      this.#details,
+      el("div", { className: "answers" }, this.#take, this.#resolve, this.#return),
+    );
+  }
+
+  /** Moves the focus to what comes next, where its button has disappeared. */
+  focusNext() {
+    (this.#take.hidden ? this.#resolve : this.#take).focus({ preventScroll: true });
+  }
+
+  /**
+   * @param {HelpRequest} request
+   * @param {boolean} isOfOthers whether it is for another teacher first
+   */
+  update(request, isOfOthers) {
+    const href = this.#store.hrefOf(request.student_id);
+    if (this.#title.getAttribute("href") !== href) this.#title.href = href;
+    setText(this.#title, request.name ?? request.user_id);
+    setText(this.#waiting, t("waiting", duration(serverNow() - Date.parse(request.asked_at))));
+    setText(this.#calls, request.calls > 1 ? t("calls_today", request.calls) : "");
+    setText(this.#taken, takenText(request) || (isOfOthers ? t("others_part") : ""));
+    const cell = request.cell_id && cellName(request.cell_position);
+    setText(this.#place, joinFacts([request.team, request.notebook_path, cell]));
+    const isTaken = Boolean(request.taken_by);
+    this.#take.hidden = isTaken;
+    this.#resolve.hidden = !isTaken;
+    this.#return.hidden = !isTaken;
+    this.#resolve.classList.toggle("quiet", !isMine(request));
+    this.element.classList.toggle("is-taken", isTaken);
+    this.element.classList.toggle("is-mine", isMine(request));
+    this.element.classList.toggle("is-of-others", isOfOthers && !isTaken);
+    this.#showError(request);
+  }
+
+  /** @param {HelpRequest} request */
+  #showError({ last_error: last }) {
+    this.#noError.hidden = last !== null;
+    this.#details.hidden = last === null;
+    if (!last) return;
+    const error = last.error ?? "";
+    const solved = last.solved_at && t("solved_since", ago(serverNow() - Date.parse(last.solved_at)));
+    const when = ago(serverNow() - Date.parse(last.at));
+    setText(this.#summary, joinFacts([t("last_error", firstLine(error)), when, solved]));
+    const shown = JSON.stringify([last.at, error, last.code]);
+    if (shown === this.#error) return;
+    this.#error = shown;
+    this.#details.replaceChildren(this.#summary, pre(last.code ?? ""), terminal(error, "error"));
+  }
+}
+
+/** @param {HelpRequest} request */
+function takenText(request) {
+  if (!request.taken_by || !request.taken_at) return "";
+  const minutes = Math.floor((serverNow() - Date.parse(request.taken_at)) / MINUTE);
+  if (isMine(request)) return t("mine_for", Math.max(0, minutes));
+  if (minutes < 1) return t("taken", request.taken_by);
+  return t("taken_for", request.taken_by, minutes);
+}

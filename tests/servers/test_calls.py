@@ -1,0 +1,302 @@
+"""When a call for help begins, lasts and ends, whatever the order in which its events arrive."""
+
+import random
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+
+from monitor.errors import Conflict
+from monitor.events.event import Event
+from monitor.insight.help_queue import HelpQuery, HelpRequest, help_queue
+from monitor.lms import help_requests
+from monitor.lms.help_requests import HelpChange, HelpOutcome
+from tests.support.class_views import School, ago, make_event, open_school
+from tests.support.postgres import Address
+
+GAP = timedelta(minutes=3)
+
+
+@pytest.fixture
+async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]:
+    async with open_school(pool, postgres) as school:
+        yield school
+
+
+class Mark(NamedTuple):
+    """What bears on calls: `kind` is help, help_stop, session_start or settled."""
+
+    at: datetime
+    kind: str
+    session: str = "session-1"
+
+
+class PlainCall(NamedTuple):
+    began_at: datetime
+    is_settled: bool
+
+
+def plain_calls(marks: Iterable[Mark]) -> list[PlainCall]:
+    """The calls of a student, looking at one mark after the other."""
+    calls: list[PlainCall] = []
+    last: Mark | None = None
+    heard: set[str] = set()  # sessions of the calls without a pause in between
+    for mark in sorted(marks):
+        if mark.kind == "session_start":
+            heard.discard(mark.session)
+            continue
+        if mark.kind == "settled" and calls:
+            calls[-1] = PlainCall(calls[-1].began_at, is_settled=True)
+        if mark.kind == "help":
+            is_first = last is None or last.kind == "help_stop" or mark.at - last.at > GAP
+            if is_first:
+                heard.clear()
+            if is_first or not calls or (calls[-1].is_settled and mark.session not in heard):
+                calls.append(PlainCall(mark.at, is_settled=False))
+            heard.add(mark.session)
+        last = mark
+    return calls
+
+
+async def stored_calls(school: School) -> list[PlainCall]:
+    rows = await school.pool.fetch(
+        "SELECT * FROM calls_for_help(1, '{1}', now() - interval '1 day', now(), now(), 0, 0)"
+        " ORDER BY began_at"
+    )
+    return [PlainCall(*row) for row in rows]
+
+
+def sign(mark: Mark) -> Event:
+    return make_event(
+        type=mark.kind, time=mark.at, received_at=mark.at, session=mark.session, cell=None
+    )
+
+
+def lesson(seed: int) -> list[Mark]:
+    """Some hours of a student who presses the button, reloads the page, is settled, stops."""
+    chance = random.Random(seed)
+    at, session, heard_at = ago(hours=6), "session-1", None
+    marks = []
+    for _ in range(60):
+        at += timedelta(seconds=chance.choice([10, 10, 10, 20, 100, 170, 190, 600]))
+        kind = chance.choices(["help", "help_stop", "session_start", "settled"], [8, 1, 1, 2])[0]
+        if kind == "settled":
+            if heard_at is not None:
+                marks.append(Mark(heard_at + timedelta(milliseconds=1), kind))
+            heard_at = None
+            continue
+        if chance.random() < 0.1:
+            session = f"session-{chance.randrange(3)}"
+        marks.append(Mark(at, kind, session))
+        heard_at = at if kind == "help" else None
+    return marks
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_calls_do_not_depend_on_the_order_of_arrival(school: School, seed: int) -> None:
+    marks = lesson(seed)
+    events = [sign(mark) for mark in marks if mark.kind != "settled"]
+    await school.pool.executemany(
+        "INSERT INTO help_requests"
+        " (student_id, class_id, began_at, heard_at, resolved_by, resolved_at)"
+        " VALUES (1, 1, $1, $1, 'Sato', $1)",
+        [(mark.at,) for mark in marks if mark.kind == "settled"],
+    )
+    arriving = [*events, *random.Random(seed).sample(events, 10)]  # some of them twice
+    random.Random(seed + 100).shuffle(arriving)
+    for first in range(0, len(arriving), 7):
+        await school.write(*arriving[first : first + 7])
+    calls = await stored_calls(school)
+    assert calls == plain_calls(marks)
+    assert len(calls) > 3
+    await school.pool.execute("SELECT recount_students('{1}')")
+    assert await stored_calls(school) == calls
+    # Without those that have been withdrawn it is as if they had never been sent.
+    gone = events[::5]
+    await school.pool.execute(
+        "UPDATE events SET excluded = 'withdrawn' WHERE event_id = ANY ($1)",
+        [event.id for event in gone],
+    )
+    times = {event.time for event in gone}
+    assert await stored_calls(school) == plain_calls(mark for mark in marks if mark.at not in times)
+
+
+async def call(school: School, *seconds: float, kind: str = "help", **fields: Any) -> None:
+    """Events so many seconds ago, received at once."""
+    for ago_by in seconds:
+        at = ago(seconds=ago_by)
+        await school.write(make_event(type=kind, time=at, received_at=at, cell=None, **fields))
+
+
+async def queue(school: School, **query: Any) -> list[HelpRequest]:
+    return (await school.read(help_queue, [1], HelpQuery(**query))).items
+
+
+async def act(school: School, what: str, name: str = "Sato") -> HelpChange:
+    async with school.pool.acquire() as connection, connection.transaction():
+        outcome: HelpOutcome = await getattr(help_requests, what)(connection, [1], 1, name)
+        return outcome.change
+
+
+async def waits(school: School) -> float | None:
+    """How many seconds ago the open call began, rounded; None if there is none."""
+    open_calls = await queue(school)
+    if not open_calls:
+        return None
+    return round((ago() - open_calls[0].asked_at).total_seconds(), -1)
+
+
+async def test_heartbeats_after_it_was_settled_show_nothing(school: School) -> None:
+    await call(school, 60, 50, 40, 20)
+    assert await waits(school) == 60
+    await act(school, "resolve")
+    assert await waits(school) is None
+    await call(school, 10, 0)
+    assert await waits(school) is None
+    assert (await school.now())["hanako"].state == "active"
+
+
+async def test_a_reload_after_it_was_settled_begins_a_new_call(school: School) -> None:
+    await call(school, 60, 50, 40)
+    await act(school, "resolve")
+    await call(school, 30)
+    await call(school, 20, 10, 0, session="session-2")
+    assert await waits(school) == 20
+    assert (await school.now())["hanako"].state == "help"
+    await act(school, "take")
+    await act(school, "resolve")
+    await call(school, 0, session="session-2")
+    assert await waits(school) is None
+
+
+async def test_a_session_that_starts_again_begins_a_new_call(school: School) -> None:
+    await call(school, 60, 50)
+    await act(school, "resolve")
+    await call(school, 40, kind="session_start", session="session-9")  # of another tab
+    await call(school, 30)
+    assert await waits(school) is None
+    await call(school, 20, kind="session_start")
+    await call(school, 10, 0)
+    assert await waits(school) == 10
+
+
+async def test_three_minutes_without_a_sign_begin_a_new_call(school: School) -> None:
+    await call(school, 400, 390)
+    await act(school, "resolve")
+    await call(school, 250)
+    assert await waits(school) is None
+    await call(school, 60, 10, 0)
+    assert await waits(school) == 60
+
+
+async def test_a_reload_while_waiting_keeps_the_place_in_the_queue(school: School) -> None:
+    await call(school, 100, 90)
+    await call(school, 20, 10, 0, session="session-2")
+    assert await waits(school) == 100
+
+
+async def test_a_call_that_came_back_after_an_hour_begins_anew(school: School) -> None:
+    await call(school, 4_000, 3_990, 10, 0)
+    assert await waits(school) == 10
+    (request,) = await queue(school)
+    assert request.calls == 2
+    (request,) = await queue(school, since=ago(minutes=5))
+    assert request.calls == 1
+
+
+async def test_heartbeats_that_arrive_late_lengthen_the_wait(school: School) -> None:
+    await call(school, 0)
+    await act(school, "take")
+    await call(school, 300, 200, 100)
+    assert await waits(school) == 300
+    (request,) = await queue(school)
+    assert request.taken_by == "Sato"
+    await act(school, "resolve")
+    assert await waits(school) is None
+    await call(school, 400)
+    assert await waits(school) is None
+
+
+async def test_a_request_goes_back_into_the_queue_at_its_place(school: School) -> None:
+    await call(school, 60, 0)
+    with pytest.raises(Conflict, match="Nobody has taken"):
+        await act(school, "put_back")
+    taken = await act(school, "take")
+    assert (taken.status, taken.taken_by, taken.taken_at) == ("taken", "Sato", taken.at)
+    returned = await act(school, "put_back", "Suzuki")
+    assert (returned.status, returned.name, returned.taken_by) == ("waiting", "Suzuki", None)
+    (request,) = await queue(school)
+    assert request.taken_by is None
+    assert await waits(school) == 60
+    with pytest.raises(Conflict, match="Nobody has taken"):
+        await act(school, "put_back")
+    assert (await act(school, "take", "Tanaka")).taken_by == "Tanaka"
+
+
+async def test_each_change_is_undone_by_who_made_it(school: School) -> None:
+    await call(school, 10, 0)
+    taken = await act(school, "take")
+    await act(school, "resolve")
+    with pytest.raises(Conflict, match="Suzuki has done nothing"):
+        await act(school, "undo", "Suzuki")
+    undone = await act(school, "undo")
+    assert (undone.status, undone.taken_by, undone.taken_at) == ("taken", "Sato", taken.at)
+    await act(school, "put_back")
+    assert (await act(school, "undo")).status == "taken"
+    assert (await act(school, "undo")).status == "waiting"
+    with pytest.raises(Conflict, match="has done nothing"):
+        await act(school, "undo")
+    assert await waits(school) == 10
+
+
+async def test_nothing_is_undone_later(school: School) -> None:
+    await call(school, 10, 0)
+    await act(school, "resolve")
+    await school.pool.execute("UPDATE help_requests SET resolved_at = now() - interval '1 minute'")
+    with pytest.raises(Conflict, match="past 15 s"):
+        await act(school, "undo")
+
+
+async def test_answers_follow_a_student_into_another_id(school: School) -> None:
+    await call(school, 20, 10)
+    await act(school, "take")
+    await act(school, "put_back", "Suzuki")
+    before = await school.pool.fetchrow("SELECT * FROM help_requests")
+    await school.pool.execute("SELECT merge_students(1, 2)")
+    (after,) = await school.pool.fetch("SELECT * FROM help_requests")
+    assert {**after} == {**before, "student_id": 2}
+
+
+async def test_an_earlier_time_shows_a_call_that_a_reload_began(school: School) -> None:
+    await call(school, 600, 590, 580)
+    await act(school, "resolve")
+    await school.pool.execute("UPDATE help_requests SET resolved_at = now() - interval '575 s'")
+    await call(school, 570, 560)
+    await call(school, 550, 540, session="session-2")
+
+    async def state(seconds: float) -> str:
+        return (await school.then(ago(seconds=seconds)))["hanako"].state
+
+    assert [await state(seconds) for seconds in (578, 565, 545)] == ["help", "active", "help"]
+
+
+async def test_that_the_error_has_been_solved_since_is_said(school: School) -> None:
+    async def run(seconds: float, cell: str, **fields: Any) -> datetime:
+        at = ago(seconds=seconds)
+        await school.write(make_event(time=at, received_at=at, cell=cell, **fields))
+        return at
+
+    await run(90, "c1")
+    await run(80, "c1", failed=True, error="KeyError: 1", code="d[1]")
+    await run(70, "c2")
+    await call(school, 60, 0)
+    (request,) = await queue(school)
+    assert request.last_error is not None
+    assert (request.last_error.code, request.last_error.solved_at) == ("d[1]", None)
+    solved_at = await run(20, "c1", code="d[2]")
+    await run(10, "c1", code="d[3]")
+    (request,) = await queue(school)
+    assert request.last_error is not None
+    assert (request.last_error.error, request.last_error.solved_at) == ("KeyError: 1", solved_at)
