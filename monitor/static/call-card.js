@@ -33,6 +33,7 @@ export class CallCard {
   #resolve;
   #return;
   #noError = el("p", { className: "hint", textContent: t("no_error") });
+  #when = el("p", { className: "hint" });
   #summary = el("summary");
   #details = el("details", {}, this.#summary);
   #error = ""; // which is shown
@@ -40,8 +41,9 @@ export class CallCard {
   /**
    * @param {ClassStore} store
    * @param {(action: Action) => void} act
+   * @param {boolean} [showsError] false where the student's runs are shown beside it
    */
-  constructor(store, act) {
+  constructor(store, act, showsError = true) {
     this.#store = store;
     this.#take = button(t("take"), () => act("take"));
     this.#resolve = button(t("resolve"), () => act("resolve"));
@@ -60,8 +62,7 @@ export class CallCard {
         this.#taken,
       ),
       this.#place,
-      this.#noError,
-      this.#details,
+      ...(showsError ? [this.#noError, this.#details, this.#when] : []),
       el("div", { className: "answers" }, this.#take, this.#resolve, this.#return),
     );
   }
@@ -99,11 +100,13 @@ export class CallCard {
   #showError({ last_error: last }) {
     this.#noError.hidden = last !== null;
     this.#details.hidden = last === null;
+    this.#when.hidden = last === null;
     if (!last) return;
     const error = last.error ?? "";
     const solved = last.solved_at && t("solved_since", ago(serverNow() - Date.parse(last.solved_at)));
     const when = ago(serverNow() - Date.parse(last.at));
-    setText(this.#summary, joinFacts([t("last_error", firstLine(error)), when, solved]));
+    setText(this.#when, joinFacts([when, solved]));
+    setText(this.#summary, t("last_error", firstLine(error)));
     const shown = JSON.stringify([last.at, error, last.code]);
     if (shown === this.#error) return;
     this.#error = shown;

@@ -32,7 +32,7 @@ export function studentCall(store, studentId, signal) {
     name.hidden = !request || (Boolean(teacherName()) && !name.matches(":focus-within"));
     if (!request) return;
     if (!card) {
-      card = new CallCard(store, (action) => actions.act(userId, action));
+      card = new CallCard(store, (action) => actions.act(userId, action), false);
       list.append(card.element);
     }
     card.update(request, false);
