@@ -87,7 +87,8 @@ _UPDATE = """
     INSERT INTO duties AS d (class_id, name, seat_rows, teams)
     VALUES ($1, $2, COALESCE($3::integer[], '{}'), COALESCE($4::text[], '{}'))
     ON CONFLICT (class_id, name) DO UPDATE SET
-        seat_rows = COALESCE($3, d.seat_rows), teams = COALESCE($4, d.teams), seen_at = now()
+        seat_rows = COALESCE($3, d.seat_rows), teams = COALESCE($4, d.teams),
+        seen_at = EXCLUDED.seen_at
 """
 
 # A part of the room is for a lesson, or for the day.

@@ -171,7 +171,7 @@ _TAKE = """
     ON CONFLICT (student_id, class_id, began_at) DO UPDATE SET
         taken_by = $5, heard_at = $4, returned_by = NULL, returned_at = NULL,
         taken_at = CASE WHEN h.taken_by = $5 AND h.returned_at IS NULL
-            THEN h.taken_at ELSE now() END
+            THEN h.taken_at ELSE EXCLUDED.taken_at END
     WHERE (h.taken_by IS NULL OR h.taken_by = $5 OR h.returned_at IS NOT NULL)
         AND h.resolved_at IS NULL
     RETURNING h.*, taken_at AS at
@@ -182,7 +182,7 @@ _RESOLVE = """
         (student_id, class_id, began_at, heard_at, resolved_by, resolved_at)
     VALUES ($1, $2, $3, $4, $5, now())
     ON CONFLICT (student_id, class_id, began_at) DO UPDATE SET
-        heard_at = $4, resolved_by = $5, resolved_at = now()
+        heard_at = $4, resolved_by = $5, resolved_at = EXCLUDED.resolved_at
     WHERE h.resolved_at IS NULL
     RETURNING h.*, resolved_at AS at
 """

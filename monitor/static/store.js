@@ -207,7 +207,7 @@ export class ClassStore extends Emitter {
     const heard = this.#calls.hear(userId, at);
     if (heard === "unknown") this.#fetchHelpIn(GATHER_DELAY);
     // It may have begun anew.
-    else if (call === "settled")
+    else if (heard === "settled")
       this.#timers.start("settled", SETTLED_PAUSE, () => this.#fetchHelp());
   }
 
