@@ -123,180 +123,195 @@ async def test_calls_do_not_depend_on_the_order_of_arrival(school: School, seed:
     assert await stored_calls(school) == plain_calls(mark for mark in marks if mark.at not in times)
 
 
-async def call(school: School, *seconds: float, kind: str = "help", **fields: Any) -> None:
-    """Events so many seconds ago, received at once."""
-    for ago_by in seconds:
-        at = ago(seconds=ago_by)
-        await school.write(make_event(type=kind, time=at, received_at=at, cell=None, **fields))
+class Caller(NamedTuple):
+    """The student hanako, by times in seconds before the start of the test."""
 
+    school: School
+    start: datetime
 
-async def queue(school: School, **query: Any) -> list[HelpRequest]:
-    return (await school.read(help_queue, [1], HelpQuery(**query))).items
+    def ago(self, seconds: float) -> datetime:
+        return self.start - timedelta(seconds=seconds)
 
+    async def call(self, *seconds: float, kind: str = "help", **fields: Any) -> None:
+        """Events at these times, received at once."""
+        for each in seconds:
+            at = self.ago(each)
+            event = make_event(type=kind, time=at, received_at=at, cell=None, **fields)
+            await self.school.write(event)
 
-async def act(school: School, what: str, name: str = "Sato") -> HelpChange:
-    async with school.pool.acquire() as connection, connection.transaction():
-        outcome: HelpOutcome = await getattr(help_requests, what)(connection, [1], 1, name)
-        return outcome.change
+    async def queue(self, **query: Any) -> list[HelpRequest]:
+        return (await self.school.read(help_queue, [1], HelpQuery(**query))).items
 
+    async def act(self, what: str, name: str = "Sato") -> HelpChange:
+        async with self.school.pool.acquire() as connection, connection.transaction():
+            outcome: HelpOutcome = await getattr(help_requests, what)(connection, [1], 1, name)
+            return outcome.change
 
-async def waits(school: School) -> float | None:
-    """How many seconds ago the open call began, rounded; None if there is none."""
-    open_calls = await queue(school)
-    if not open_calls:
+    async def waits(self) -> float | None:
+        """When the open call began; None if there is none."""
+        for request in await self.queue():
+            return (self.start - request.asked_at).total_seconds()
         return None
-    return round((ago() - open_calls[0].asked_at).total_seconds(), -1)
 
 
-async def test_heartbeats_after_it_was_settled_show_nothing(school: School) -> None:
-    await call(school, 60, 50, 40, 20)
-    assert await waits(school) == 60
-    await act(school, "resolve")
-    assert await waits(school) is None
-    await call(school, 10, 0)
-    assert await waits(school) is None
-    assert (await school.now())["hanako"].state == "active"
+@pytest.fixture
+def hanako(school: School) -> Caller:
+    return Caller(school, ago())
 
 
-async def test_a_reload_after_it_was_settled_begins_a_new_call(school: School) -> None:
-    await call(school, 60, 50, 40)
-    await act(school, "resolve")
-    await call(school, 30)
-    await call(school, 20, 10, 0, session="session-2")
-    assert await waits(school) == 20
-    assert (await school.now())["hanako"].state == "help"
-    await act(school, "take")
-    await act(school, "resolve")
-    await call(school, 0, session="session-2")
-    assert await waits(school) is None
+async def test_heartbeats_after_it_was_settled_show_nothing(hanako: Caller) -> None:
+    await hanako.call(60, 50, 40, 20)
+    assert await hanako.waits() == 60
+    await hanako.act("resolve")
+    assert await hanako.waits() is None
+    await hanako.call(10, 0)
+    assert await hanako.waits() is None
+    assert (await hanako.school.now())["hanako"].state == "active"
 
 
-async def test_a_session_that_starts_again_begins_a_new_call(school: School) -> None:
-    await call(school, 60, 50)
-    await act(school, "resolve")
-    await call(school, 40, kind="session_start", session="session-9")  # of another tab
-    await call(school, 30)
-    assert await waits(school) is None
-    await call(school, 20, kind="session_start")
-    await call(school, 10, 0)
-    assert await waits(school) == 10
+async def test_a_reload_after_it_was_settled_begins_a_new_call(hanako: Caller) -> None:
+    await hanako.call(60, 50, 40)
+    await hanako.act("resolve")
+    await hanako.call(30)
+    await hanako.call(20, 10, 0, session="session-2")
+    assert await hanako.waits() == 20
+    assert (await hanako.school.now())["hanako"].state == "help"
+    await hanako.act("take")
+    await hanako.act("resolve")
+    await hanako.call(0, session="session-2")
+    assert await hanako.waits() is None
 
 
-async def test_three_minutes_without_a_sign_begin_a_new_call(school: School) -> None:
-    await call(school, 400, 390)
-    await act(school, "resolve")
-    await call(school, 250)
-    assert await waits(school) is None
-    await call(school, 60, 10, 0)
-    assert await waits(school) == 60
+async def test_a_session_that_starts_again_begins_a_new_call(hanako: Caller) -> None:
+    await hanako.call(60, 50)
+    await hanako.act("resolve")
+    await hanako.call(40, kind="session_start", session="session-9")  # of another tab
+    await hanako.call(30)
+    assert await hanako.waits() is None
+    await hanako.call(20, kind="session_start")
+    await hanako.call(10, 0)
+    assert await hanako.waits() == 10
 
 
-async def test_a_reload_while_waiting_keeps_the_place_in_the_queue(school: School) -> None:
-    await call(school, 100, 90)
-    await call(school, 20, 10, 0, session="session-2")
-    assert await waits(school) == 100
+async def test_three_minutes_without_a_sign_begin_a_new_call(hanako: Caller) -> None:
+    await hanako.call(400, 390)
+    await hanako.act("resolve")
+    await hanako.call(250)
+    assert await hanako.waits() is None
+    await hanako.call(60, 10, 0)
+    assert await hanako.waits() == 60
 
 
-async def test_a_call_that_came_back_after_an_hour_begins_anew(school: School) -> None:
-    await call(school, 4_000, 3_990, 10, 0)
-    assert await waits(school) == 10
-    (request,) = await queue(school)
+async def test_a_reload_while_waiting_keeps_the_place_in_the_queue(hanako: Caller) -> None:
+    await hanako.call(100, 90)
+    await hanako.call(20, 10, 0, session="session-2")
+    assert await hanako.waits() == 100
+
+
+async def test_a_call_that_came_back_after_an_hour_begins_anew(hanako: Caller) -> None:
+    await hanako.call(4_000, 3_990, 10, 0)
+    assert await hanako.waits() == 10
+    (request,) = await hanako.queue()
     assert request.calls == 2
-    (request,) = await queue(school, since=ago(minutes=5))
+    (request,) = await hanako.queue(since=hanako.ago(300))
     assert request.calls == 1
 
 
-async def test_heartbeats_that_arrive_late_lengthen_the_wait(school: School) -> None:
-    await call(school, 0)
-    await act(school, "take")
-    await call(school, 300, 200, 100)
-    assert await waits(school) == 300
-    (request,) = await queue(school)
+async def test_heartbeats_that_arrive_late_lengthen_the_wait(hanako: Caller) -> None:
+    await hanako.call(0)
+    await hanako.act("take")
+    await hanako.call(300, 200, 100)
+    assert await hanako.waits() == 300
+    (request,) = await hanako.queue()
     assert request.taken_by == "Sato"
-    await act(school, "resolve")
-    assert await waits(school) is None
-    await call(school, 400)
-    assert await waits(school) is None
+    await hanako.act("resolve")
+    assert await hanako.waits() is None
+    await hanako.call(400)
+    assert await hanako.waits() is None
 
 
-async def test_a_request_goes_back_into_the_queue_at_its_place(school: School) -> None:
-    await call(school, 60, 0)
+async def test_a_request_goes_back_into_the_queue_at_its_place(hanako: Caller) -> None:
+    await hanako.call(60, 0)
     with pytest.raises(Conflict, match="Nobody has taken"):
-        await act(school, "put_back")
-    taken = await act(school, "take")
+        await hanako.act("put_back")
+    taken = await hanako.act("take")
     assert (taken.status, taken.taken_by, taken.taken_at) == ("taken", "Sato", taken.at)
-    returned = await act(school, "put_back", "Suzuki")
+    returned = await hanako.act("put_back", "Suzuki")
     assert (returned.status, returned.name, returned.taken_by) == ("waiting", "Suzuki", None)
-    (request,) = await queue(school)
+    (request,) = await hanako.queue()
     assert request.taken_by is None
-    assert await waits(school) == 60
+    assert await hanako.waits() == 60
     with pytest.raises(Conflict, match="Nobody has taken"):
-        await act(school, "put_back")
-    assert (await act(school, "take", "Tanaka")).taken_by == "Tanaka"
+        await hanako.act("put_back")
+    assert (await hanako.act("take", "Tanaka")).taken_by == "Tanaka"
 
 
-async def test_each_change_is_undone_by_who_made_it(school: School) -> None:
-    await call(school, 10, 0)
-    taken = await act(school, "take")
-    await act(school, "resolve")
+async def test_each_change_is_undone_by_who_made_it(hanako: Caller) -> None:
+    await hanako.call(10, 0)
+    taken = await hanako.act("take")
+    await hanako.act("resolve")
     with pytest.raises(Conflict, match="Suzuki has done nothing"):
-        await act(school, "undo", "Suzuki")
-    undone = await act(school, "undo")
+        await hanako.act("undo", "Suzuki")
+    undone = await hanako.act("undo")
     assert (undone.status, undone.taken_by, undone.taken_at) == ("taken", "Sato", taken.at)
-    await act(school, "put_back")
-    assert (await act(school, "undo")).status == "taken"
-    assert (await act(school, "undo")).status == "waiting"
+    await hanako.act("put_back")
+    assert (await hanako.act("undo")).status == "taken"
+    assert (await hanako.act("undo")).status == "waiting"
     with pytest.raises(Conflict, match="has done nothing"):
-        await act(school, "undo")
-    assert await waits(school) == 10
+        await hanako.act("undo")
+    assert await hanako.waits() == 10
 
 
-async def test_nothing_is_undone_later(school: School) -> None:
-    await call(school, 10, 0)
-    await act(school, "resolve")
-    await school.pool.execute("UPDATE help_requests SET resolved_at = now() - interval '1 minute'")
+async def test_nothing_is_undone_later(hanako: Caller) -> None:
+    await hanako.call(10, 0)
+    await hanako.act("resolve")
+    await hanako.school.pool.execute(
+        "UPDATE help_requests SET resolved_at = now() - interval '1 minute'"
+    )
     with pytest.raises(Conflict, match="past 15 s"):
-        await act(school, "undo")
+        await hanako.act("undo")
 
 
-async def test_answers_follow_a_student_into_another_id(school: School) -> None:
-    await call(school, 20, 10)
-    await act(school, "take")
-    await act(school, "put_back", "Suzuki")
-    before = await school.pool.fetchrow("SELECT * FROM help_requests")
-    await school.pool.execute("SELECT merge_students(1, 2)")
-    (after,) = await school.pool.fetch("SELECT * FROM help_requests")
+async def test_answers_follow_a_student_into_another_id(hanako: Caller) -> None:
+    await hanako.call(20, 10)
+    await hanako.act("take")
+    await hanako.act("put_back", "Suzuki")
+    before = await hanako.school.pool.fetchrow("SELECT * FROM help_requests")
+    await hanako.school.pool.execute("SELECT merge_students(1, 2)")
+    (after,) = await hanako.school.pool.fetch("SELECT * FROM help_requests")
     assert {**after} == {**before, "student_id": 2}
 
 
-async def test_an_earlier_time_shows_a_call_that_a_reload_began(school: School) -> None:
-    await call(school, 600, 590, 580)
-    await act(school, "resolve")
-    await school.pool.execute("UPDATE help_requests SET resolved_at = now() - interval '575 s'")
-    await call(school, 570, 560)
-    await call(school, 550, 540, session="session-2")
+async def test_an_earlier_time_shows_a_call_that_a_reload_began(hanako: Caller) -> None:
+    await hanako.call(600, 590, 580)
+    await hanako.act("resolve")
+    await hanako.school.pool.execute(
+        "UPDATE help_requests SET resolved_at = heard_at + interval '5 s'"
+    )
+    await hanako.call(570, 560)
+    await hanako.call(550, 540, session="session-2")
 
     async def state(seconds: float) -> str:
-        return (await school.then(ago(seconds=seconds)))["hanako"].state
+        return (await hanako.school.then(hanako.ago(seconds)))["hanako"].state
 
     assert [await state(seconds) for seconds in (578, 565, 545)] == ["help", "active", "help"]
 
 
-async def test_that_the_error_has_been_solved_since_is_said(school: School) -> None:
+async def test_that_the_error_has_been_solved_since_is_said(hanako: Caller) -> None:
     async def run(seconds: float, cell: str, **fields: Any) -> datetime:
-        at = ago(seconds=seconds)
-        await school.write(make_event(time=at, received_at=at, cell=cell, **fields))
+        at = hanako.ago(seconds)
+        await hanako.school.write(make_event(time=at, received_at=at, cell=cell, **fields))
         return at
 
     await run(90, "c1")
     await run(80, "c1", failed=True, error="KeyError: 1", code="d[1]")
     await run(70, "c2")
-    await call(school, 60, 0)
-    (request,) = await queue(school)
+    await hanako.call(60, 0)
+    (request,) = await hanako.queue()
     assert request.last_error is not None
     assert (request.last_error.code, request.last_error.solved_at) == ("d[1]", None)
     solved_at = await run(20, "c1", code="d[2]")
     await run(10, "c1", code="d[3]")
-    (request,) = await queue(school)
+    (request,) = await hanako.queue()
     assert request.last_error is not None
     assert (request.last_error.error, request.last_error.solved_at) == ("KeyError: 1", solved_at)
