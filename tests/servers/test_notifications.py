@@ -284,6 +284,33 @@ async def test_in_quiet_hours_nothing_is_sent_and_afterwards_what_still_holds(
     await eventually(lambda: receiver.messages, within=_SENT)
 
 
+@pytest.mark.parametrize(
+    ("zone", "begin", "end", "quiet"),
+    [
+        ("UTC", -60, 60, True),
+        ("UTC", 60, -60, False),
+        ("Asia/Tokyo", 9 * 60 - 60, 9 * 60 + 60, True),
+        ("Asia/Tokyo", -60, 60, False),
+        ("UTC", 0, 0, False),
+        ("Mars/Olympus", -60, 60, False),  # restored where it is not known
+        ("UTC", None, None, False),
+    ],
+)
+async def test_quiet_hours_are_by_the_clock_of_the_zone(
+    notifier: Replica,
+    database: Address,
+    zone: str,
+    begin: int | None,
+    end: int | None,
+    quiet: bool,
+) -> None:
+    query = """
+        SELECT is_quiet($1, clock + make_interval(mins => $2), clock + make_interval(mins => $3))
+        FROM (SELECT (now() AT TIME ZONE 'UTC')::time AS clock) AS utc
+    """
+    assert await fetch(database, query, zone, begin, end) == [{"is_quiet": quiet}]
+
+
 async def test_rules_are_checked(api: httpx.AsyncClient) -> None:
     class_id = (await create_class(api))["id"]
     path = f"/classes/{class_id}/notification-rules"
