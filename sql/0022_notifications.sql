@@ -78,14 +78,23 @@ CREATE TABLE notification_round (
 );
 INSERT INTO notification_round DEFAULT VALUES;
 
--- Whether it is now, by the clock of a time zone, between these times. They may be on two days.
+-- Whether it is now, by the clock of a time zone, between these times. They may be on two days. A zone that
+-- this server does not know, as after a restore elsewhere, is never quiet.
 CREATE FUNCTION is_quiet(time_zone text, quiet_from time, quiet_until time) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(CASE WHEN quiet_from <= quiet_until
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    clock time;
+BEGIN
+    IF quiet_from IS NULL OR quiet_until IS NULL THEN
+        RETURN false;
+    END IF;
+    clock := (now() AT TIME ZONE time_zone)::time;
+    RETURN CASE WHEN quiet_from <= quiet_until
         THEN clock >= quiet_from AND clock < quiet_until
-        ELSE clock >= quiet_from OR clock < quiet_until END, false)
-    FROM (SELECT (now() AT TIME ZONE time_zone)::time AS clock) AS here
-$$;
+        ELSE clock >= quiet_from OR clock < quiet_until END;
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN false;
+END $$;
 
 INSERT INTO schema_migrations (number, name) VALUES (22, 'notifications');
 \endif

@@ -21,7 +21,6 @@ from tests.support.lms import (
     create_class,
     create_class_of,
     error_location,
-    unique,
 )
 from tests.support.postgres import (
     Address,
@@ -79,12 +78,12 @@ async def set_rules(api: httpx.AsyncClient, class_id: int, **rules: Any) -> None
 
 async def call_for_help(replica: Replica, user: str, *, minutes: int) -> None:
     """Calls for so long, up to now."""
-    session, now = unique("session"), datetime.now(UTC)
+    now = datetime.now(UTC)
     calls = [
         event(
             eventType="help",
             userId=user,
-            sessionId=session,
+            sessionId=f"session of {user}",
             eventTime=(now - timedelta(minutes=ago)).isoformat(),
         )
         for ago in range(minutes, -1, -1)
@@ -285,6 +284,33 @@ async def test_in_quiet_hours_nothing_is_sent_and_afterwards_what_still_holds(
     await eventually(lambda: receiver.messages, within=_SENT)
 
 
+@pytest.mark.parametrize(
+    ("zone", "begin", "end", "quiet"),
+    [
+        ("UTC", -60, 60, True),
+        ("UTC", 60, -60, False),
+        ("Asia/Tokyo", 9 * 60 - 60, 9 * 60 + 60, True),
+        ("Asia/Tokyo", -60, 60, False),
+        ("UTC", 0, 0, False),
+        ("Mars/Olympus", -60, 60, False),  # restored where it is not known
+        ("UTC", None, None, False),
+    ],
+)
+async def test_quiet_hours_are_by_the_clock_of_the_zone(
+    notifier: Replica,
+    database: Address,
+    zone: str,
+    begin: int | None,
+    end: int | None,
+    quiet: bool,
+) -> None:
+    query = """
+        SELECT is_quiet($1, clock + make_interval(mins => $2), clock + make_interval(mins => $3))
+        FROM (SELECT (now() AT TIME ZONE 'UTC')::time AS clock) AS utc
+    """
+    assert await fetch(database, query, zone, begin, end) == [{"is_quiet": quiet}]
+
+
 async def test_rules_are_checked(api: httpx.AsyncClient) -> None:
     class_id = (await create_class(api))["id"]
     path = f"/classes/{class_id}/notification-rules"
@@ -353,8 +379,11 @@ async def test_operators_hear_that_postgresql_is_away(tmp_path: Path, receiver: 
 
 
 _IN_AUDIT_LOG = """
-    SELECT count(*) AS entries, count(*) FILTER (WHERE detail::text LIKE '%S3cret%') AS secrets
-    FROM audit_log WHERE path LIKE '%/notification-receivers/' || $1 || '%'
+    SELECT count(*) FILTER (
+            WHERE path ~ ('/notification-receivers/' || $1::text || '(/test)?$')
+        ) AS entries,
+        count(*) FILTER (WHERE detail::text LIKE '%S3cret%') AS secrets
+    FROM audit_log
 """
 _LONG_AGO = """
     UPDATE notifications SET created_at = now() - interval '30 minutes' WHERE class_id = $1
