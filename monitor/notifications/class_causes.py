@@ -57,8 +57,7 @@ async def look(database: Database, watched: WatchedClass, *, is_open: bool, addr
                 calls = [
                     Found(f"{each.student_id} {each.asked_at.isoformat()}", minutes)
                     for each in requests
-                    if not each.taken_by
-                    and (minutes := _minutes(each, now)) >= watched.help_minutes
+                    if (minutes := _minutes(each, now)) >= watched.help_minutes
                 ]
             if "class_error" in watched.kinds:
                 recent = RadarQuery(minutes=_ERROR_MINUTES)

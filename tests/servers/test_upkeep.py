@@ -14,8 +14,10 @@ import httpx
 import pytest
 
 from monitor.database.embedded.privileges import unprivileged_user
+from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.database.embedded.roles import SERVER_ROLE, prepare_server_role
 from monitor.database.embedded.server import EmbeddedPostgres
+from monitor.database.embedded.upgrade import upgrade
 from monitor.events.event import Payload
 from monitor.pipeline.spool.entries import Spool
 from tests.support.embedded import run_query
@@ -31,6 +33,12 @@ from tests.support.servers import free_port
 FORMER = "/usr/lib/postgresql/15/bin"
 ROLE = f"classroom_{os.getpid()}"
 PASSWORD = "a long one"
+DOES_NOT_FIT = (  # into a later version
+    """CREATE FUNCTION fits(int) RETURNS boolean LANGUAGE sql
+        RETURN current_setting('server_version_num')::int < 180000""",
+    "CREATE TABLE former (number int CHECK (fits(number)))",
+    "INSERT INTO former VALUES (1)",
+)
 
 
 class Machine:
@@ -147,6 +155,45 @@ async def test_everything_moves_to_another_postgresql(
         assert post(server, *events, event()) == (1, 2)
 
 
+def run_pg(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*RUN, "pg", *arguments],
+        env={"PATH": os.environ["PATH"], **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_programs_exit_code_is_the_commands(environment: dict[str, str]) -> None:
+    select = ("psql", "--tuples-only", "--no-align", "--command")
+    done = run_pg(environment, *select, "SELECT current_database()")
+    assert (done.returncode, done.stdout.strip()) == (0, environment["POSTGRES_DB"])
+    assert run_pg(environment, *select, "SELECT nothing").returncode == 1
+    assert run_pg(environment, "psql", "--wrong-option").returncode == 1
+
+
+def test_a_program_that_is_missing_is_named(environment: dict[str, str]) -> None:
+    done = run_pg(environment, "pg_dumb")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("There is no pg_dumb: name one of PostgreSQL's client programs")
+
+
+def test_another_postgresql_is_not_upgraded(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [*RUN, "upgrade-postgres", "--programs", "/"],
+        env={"PATH": os.environ["PATH"], **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "upgrade it as its provider says" in done.stderr
+
+
 @pytest.fixture
 def former_programs(tmp_path: Path) -> Path:
     """The programs of an earlier PostgreSQL, with the libraries that lie beside them."""
@@ -195,6 +242,13 @@ async def test_the_embedded_postgresql_is_upgraded(tmp_path: Path, former_progra
         await run_query(former.host, "CREATE ROLE auditor")
         await run_query(former.host, "GRANT SELECT ON students TO auditor")
         await run_query(former.host, "CREATE DATABASE grades")
+        for statement in DOES_NOT_FIT:
+            await run_query(former.host, statement)
+    with pytest.raises(EmbeddedPostgresError, match="could not be copied"):
+        await asyncio.to_thread(upgrade, directory, former_programs)
+    assert not (directory / "data-upgraded").exists()
+    with EmbeddedPostgres(directory, programs=former_programs) as former:
+        await run_query(former.host, "DROP TABLE former")
     said = refusal(machine)
     assert said.startswith(f"{directory / 'data'} was written by PostgreSQL 1")
     assert "run `cell-monitor upgrade-postgres --programs DIRECTORY`" in said

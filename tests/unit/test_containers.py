@@ -11,6 +11,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+import yaml
 
 from monitor.settings import Settings, from_environment
 from tests.support.paths import ROOT
@@ -75,6 +76,34 @@ def test_production_passes_every_setting_through() -> None:
         passed = PASSED.fullmatch(values[name])
         assert passed, name
         assert passed[1] == name
+
+
+def test_production_stores_are_those_that_the_server_is_given() -> None:
+    """Whatever the variables are: each has one default in the whole file."""
+    defaults: dict[str, set[str]] = {}
+    for name, default in re.findall(r"\$\{(\w+)(:-[^}]*|:\?)\}", PRODUCTION):
+        defaults.setdefault(name, set()).add(default)
+    assert {name for name, several in defaults.items() if len(several) > 1} == set()
+    services = yaml.safe_load(PRODUCTION)["services"]
+    server, postgres, influxdb = (
+        services[name]["environment"] for name in ("server", "postgres", "influxdb")
+    )
+    for name in ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"):
+        assert postgres[name] == server[name]
+    for name, setting in (("ADMIN_TOKEN", "TOKEN"), ("ORG", "ORG"), ("BUCKET", "BUCKET")):
+        assert influxdb[f"DOCKER_INFLUXDB_INIT_{name}"] == server[f"INFLUXDB_{setting}"]
+
+
+@pytest.mark.parametrize("text", [DEVELOPMENT, PRODUCTION], ids=["development", "production"])
+def test_compose_files_name_only_what_they_declare(text: str) -> None:
+    compose = yaml.safe_load(text)
+    services = compose["services"]
+    for service in services.values():
+        assert set(service.get("depends_on", ())) <= services.keys()
+        assert set(service.get("networks", ())) <= compose.get("networks", {}).keys()
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or (ROOT / source).exists(), source
 
 
 def test_development_reads_settings_from_a_file() -> None:
