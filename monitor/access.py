@@ -31,4 +31,8 @@ def access(
     authenticator = Authenticator(keyring, revocations, tokens, known_hub)
     is_private = authenticator.is_open and not settings.is_exposed
     limiter = None if is_private else Limiter(rates_for(settings.minute_events))
-    return authenticator, limiter, Origins(settings.backend_cors_origins, is_private)
+    return (
+        authenticator,
+        limiter,
+        Origins(settings.backend_cors_origins, is_private, settings.public_url),
+    )

@@ -13,6 +13,7 @@ from monitor.http.body import BodyReader
 from monitor.http.event_bodies import EventBodies
 from monitor.http.large_answers import unread_answers
 from monitor.http.operations import Api
+from monitor.http.public_url import Address
 from monitor.routes import (
     assignments,
     attempts,
@@ -78,7 +79,8 @@ def create_app(
         refund=gate.refund,
         durations=components.requests.posts,
     )
-    api = Api(prefix, bodies, components.database, components.reads, address=settings.public_url)
+    address = Address(settings.public_url, settings.path_below)
+    api = Api(prefix, bodies, components.database, components.reads, address=address)
     components.shares.add(api.turns)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
@@ -121,12 +123,13 @@ def create_app(
             *(route for route in listed if route.path not in ingest_paths),
             *docs.routes(prefix, gate.guard),
             *page.routes(prefix, gate.guard),
-            *join_page.routes(prefix, gate.guard, components.database, settings.public_url),
+            *join_page.routes(prefix, gate.guard, components.database, address),
             *live.routes(components.hub, gate, components.database),
         ],
         origins=settings.backend_cors_origins,
         expose=[TOTAL],
         unread=unread,
+        root_path=settings.path_below,
         counts=components.requests,
         lifespan=components.lifespan,
         note_refusal=components.refusal_log.note,

@@ -19,7 +19,7 @@ from monitor.http.protocol import HttpProtocol
 from monitor.http.qr_code import qr_text
 from monitor.http.websocket import WebSocketProtocol
 from monitor.postgres_choice import postgres_for_server
-from monitor.settings import Settings
+from monitor.settings import UNIX, Settings
 
 
 class HttpServer(uvicorn.Server):
@@ -60,6 +60,7 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
             create_app(settings, address, embedded),
             host=settings.host,
             port=settings.port,
+            uds=settings.host.removeprefix(UNIX) if settings.host.startswith(UNIX) else None,
             http=HttpProtocol,
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies,
@@ -74,7 +75,7 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
         server = HttpServer(config, text, settings.request_timeout)
-        server.run()
+        server.run([_both_families(settings.port)] if settings.host == "::" else None)
         return server.started
 
 
@@ -90,10 +91,17 @@ def _check_postgres(settings: Settings, address: Mapping[str, Any]) -> None:
             seen.touch()
 
 
+def _both_families(port: int) -> socket.socket:
+    """A socket for IPv6 and IPv4; uvicorn's own for `::` would be for IPv6 only."""
+    return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+
+
 def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
     """What to do next: the page, the first event, where the data is."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
+    if settings.host.startswith(UNIX):
+        url = settings.public_url.rstrip("/") or "http://localhost"
     if embedded:
         psql = shlex.join([str(binaries() / "psql"), "-h", embedded.host, "-U", embedded.user])
         data = f"{embedded.directory}  (an embedded PostgreSQL)\n  psql      {psql}"
@@ -106,7 +114,7 @@ def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
     )
     body = '[{"eventType": "cell_executed", "userId": "hanako", "notebookPath": "lesson.ipynb"}]'
     return f"""
-Cell Monitor listens on {url}
+Cell Monitor listens on {settings.host if settings.host.startswith(UNIX) else url}
   data      {data}
   InfluxDB  {influx}
   Redis     {broker}

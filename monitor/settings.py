@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 import msgspec
@@ -18,6 +19,7 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Url = Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")]
 
+UNIX = "unix:"  # before the path of a socket
 _OURSELVES = "cell-monitor"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _OPERATOR_KINDS = ("health", "quota", "key_abuse")
@@ -65,11 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_host: str = ""
     redis_port: Port = 6379
 
-    # Where to listen.
+    # Where to listen: an address, or `unix:` and the path of a socket.
     host: Text = "127.0.0.1"
     port: Port = 8000
     # The server's address as its users have it, for links; empty: as each request names it.
     public_url: Url = ""
+    # The path below which a proxy serves it, such as `/monitor`; empty: that of `public_url`.
+    root_path: Annotated[str, msgspec.Meta(pattern="^(/[^/]+)*$")] = ""
     # This replica's own directory: the spool, the ingest keys, and the embedded PostgreSQL.
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -177,6 +181,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.jwt_secret or self.jwt_jwks_url or self.jupyterhub_api_url)
 
     @property
+    def path_below(self) -> str:
+        """The path below which the server's own begin, as users have it; empty for none."""
+        return self.root_path or urlsplit(self.public_url).path.rstrip("/")
+
+    @property
     def is_exposed(self) -> bool:
         """Whether callers without a credential are allowed from other machines."""
         return self.allow_unauthenticated == "yes"
@@ -203,6 +212,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def _is_loopback(host: str) -> bool:
+    if host.startswith(UNIX):
+        return True
     try:
         return ip_address(host).is_loopback
     except ValueError:

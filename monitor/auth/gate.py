@@ -48,7 +48,7 @@ class Gate:
         verified now.
         """
         call = scope["call"] = Call(permission, host=_host(scope))
-        if not permission.ingest:
+        if not (permission.ingest or permission.uncounted):  # the page's files are for everybody
             self.origins.check(scope)
         try:
             call.principal = principal = await self._caller(scope)

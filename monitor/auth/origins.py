@@ -1,11 +1,15 @@
 """Which web pages may call: those of this server, and those of the allowed origins."""
 
+import logging
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from monitor.errors import Forbidden
 
+logger = logging.getLogger(__name__)
+
+_MAX_LOGGED = 100  # reasons
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -13,12 +17,15 @@ class Origins:
     """Checks the Origin and Host headers of calls that are not ingest; `*` is for ingest only.
 
     `loopback_only` protects against DNS rebinding: a server without authentication accepts only
-    loopback names as Host.
+    loopback names as Host. `public_url` is the server's own address behind a proxy, or empty.
     """
 
-    def __init__(self, allowed: list[str], loopback_only: bool) -> None:
-        self._allowed = frozenset(origin.rstrip("/") for origin in allowed if origin != "*")
+    def __init__(self, allowed: list[str], loopback_only: bool, public_url: str = "") -> None:
+        own = urlsplit(public_url.lower())
+        origins = [*allowed, f"{own.scheme}://{own.netloc}"]
+        self._allowed = frozenset(origin.rstrip("/") for origin in origins if origin != "*")
         self._loopback_only = loopback_only
+        self._logged: set[str] = set()
 
     def check(self, scope: Scope) -> None:
         """Raises Forbidden."""
@@ -29,9 +36,23 @@ class Origins:
             elif name == b"origin":
                 origin = value.decode("latin-1").lower()
         if self._loopback_only and host and _name(host) not in _LOOPBACK:
-            raise Forbidden(f"The Host {host!r} is not a name of this machine, such as localhost")
+            raise self._refusal(
+                f"The Host {host!r} is not a name of this machine, such as localhost: without"
+                " credentials the server answers to nobody else. Set JWT_SECRET, JWT_JWKS_URL or"
+                " JUPYTERHUB_API_URL, or ALLOW_UNAUTHENTICATED=yes"
+            )
         if origin and origin not in self._allowed and _netloc(origin) != host:
-            raise Forbidden(f"The origin {origin!r} is not among BACKEND_CORS_ORIGINS")
+            raise self._refusal(
+                f"The origin {origin!r} is not among BACKEND_CORS_ORIGINS. If it is this server's"
+                " own behind a proxy, set PUBLIC_URL, or let the proxy pass the Host on"
+            )
+
+    def _refusal(self, reason: str) -> Forbidden:
+        """Logs each reason once: what is refused may come often."""
+        if reason not in self._logged and len(self._logged) < _MAX_LOGGED:
+            self._logged.add(reason)
+            logger.warning("A page was refused. %s", reason)
+        return Forbidden(reason)
 
 
 def _netloc(origin: str) -> str | None:

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
@@ -84,7 +84,8 @@ def _with_plain_reasons(lifespan: _Lifespan) -> _Lifespan:
 class Application:
     """Serves `ingest` routes to pages of all `origins`, including `*`, and `routes` to named ones.
 
-    A path may end in a slash. `expose` are the headers of answers that pages may read, `unread` is
+    A path may end in a slash, and begin with `root_path`, where a proxy serves this and keeps it.
+    `expose` are the headers of answers that pages may read, `unread` is
     what callers hold of large answers; `counts` gets the requests.
     `note_refusal` is called with the scope and the reason of each call that is answered by 403.
     """
@@ -100,7 +101,9 @@ class Application:
         counts: RequestCounts | None = None,
         lifespan: Lifespan[Starlette] | None = None,
         note_refusal: Callable[[Scope, str], None] | None = None,
+        root_path: str = "",
     ) -> None:
+        self._root_path = root_path
         self.routes = [*ingest, *routes]
         self._ingest_paths = frozenset(route.path for route in ingest)
         counts = counts or RequestCounts("")
@@ -119,12 +122,18 @@ class Application:
         )
         # A redirect to a path that ends in a slash would lead back here.
         other.router.redirect_slashes = False
+        if root_path:  # the page's links are relative to the path with a slash
+            slash = RedirectResponse(f"{root_path.rpartition('/')[2]}/")
+            other.router.routes.append(Route(root_path, lambda _: slash))
         with_reasons = _with_plain_reasons(other.router.lifespan)
         other.router.lifespan = with_reasons  # type: ignore[method-assign, assignment]
         self._other: ASGIApp = other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "/")
+        if self._root_path and path.startswith(f"{self._root_path}/"):
+            path = path.removeprefix(self._root_path)
+            scope = {**scope, "path": path}
         if path[-1:] == "/" and path != "/":
             path = path.rstrip("/") or "/"
             scope = {**scope, "path": path}

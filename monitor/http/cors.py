@@ -22,6 +22,7 @@ class Cors(CORSMiddleware):
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=expose,
+            allow_private_network=True,  # Chrome asks before a public page calls a school's server
             max_age=86_400,
         )
         self._without_origin = common

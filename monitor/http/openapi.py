@@ -44,6 +44,8 @@ def document(title: str, version: str, api: Api, is_open: bool) -> dict[str, Any
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
+        # Relative to the document's own address: a proxy may serve all below a path.
+        "servers": [{"url": "/".join([".."] * api.prefix.count("/")) or "."}],
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
     }

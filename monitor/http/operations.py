@@ -21,7 +21,7 @@ from monitor.errors import MonitorError
 from monitor.http.answers import TOTAL, Answer, answer, errors_of
 from monitor.http.arguments import Arguments
 from monitor.http.body import JSON, BodyReader
-from monitor.http.public_url import PublicUrl, public_url
+from monitor.http.public_url import Address, PublicUrl, public_url
 from monitor.http.responses import json_response
 from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import AfterCommit, Transactions
@@ -94,7 +94,7 @@ class Api:
 
     Calls are in turns by caller (`turns`), so that one who makes many delays their own.
 
-    `address` is the server's as its users have it; empty: as each request names it.
+    `address` is the server's as its users have it.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Api:
         database: Database,
         reads: Reads,
         *,
-        address: str = "",
+        address: Address = Address(),  # noqa: B008 - immutable
     ) -> None:
         self.prefix = prefix
         self.operations: list[Operation] = []

@@ -1,5 +1,7 @@
 """The server's address as its users have it, for the links that it makes."""
 
+from typing import NamedTuple
+
 from starlette.types import Scope
 
 
@@ -9,16 +11,19 @@ class PublicUrl(str):
     __slots__ = ()
 
 
-def public_url(address: str, scope: Scope) -> PublicUrl:
-    """The `address` of the settings or, where that is empty, the one that the request names.
+class Address(NamedTuple):
+    """What the settings say: the whole URL, or only the path below which a proxy serves it."""
 
-    A request knows nothing of a path that a proxy puts before its own, so that such a server needs
-    the setting.
-    """
-    if address:
-        return PublicUrl(address.rstrip("/"))
+    url: str = ""
+    root_path: str = ""
+
+
+def public_url(address: Address, scope: Scope) -> PublicUrl:
+    """The URL of the settings or, where that is empty, the one that the request names."""
+    if address.url:
+        return PublicUrl(address.url.rstrip("/"))
     for name, value in scope["headers"]:
         if name == b"host":
-            return PublicUrl(f"{scope['scheme']}://{value.decode('latin-1')}")
+            return PublicUrl(f"{scope['scheme']}://{value.decode('latin-1')}{address.root_path}")
     host, port = scope["server"]
-    return PublicUrl(f"{scope['scheme']}://{host}:{port}")
+    return PublicUrl(f"{scope['scheme']}://{host}:{port}{address.root_path}")

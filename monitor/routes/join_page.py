@@ -12,7 +12,7 @@ from starlette.routing import Route
 from monitor.auth.gate import Guard
 from monitor.database.pool import Database
 from monitor.errors import NotFound, Unavailable
-from monitor.http.public_url import PublicUrl, public_url
+from monitor.http.public_url import Address, PublicUrl, public_url
 from monitor.lms.invites import key_of, open_invitation
 from monitor.routes.page import POLICY, STATIC
 
@@ -38,7 +38,7 @@ def events_url(base: PublicUrl, prefix: str, credential: str) -> str:
     return f"{base}{prefix}/events?key={credential}"
 
 
-def routes(prefix: str, guard: Guard, database: Database, address: str) -> list[Route]:
+def routes(prefix: str, guard: Guard, database: Database, address: Address) -> list[Route]:
     """The page. `prefix` is the API's path; `address` the server's (see `public_url`)."""
 
     async def join(request: Request) -> Response:

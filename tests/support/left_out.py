@@ -14,11 +14,13 @@ import pytest
 
 from tests.support.programs import (
     ProgramError,
+    find_apache,
     find_chromium,
     find_curl,
     find_former_postgres,
     find_haproxy,
     find_influxd,
+    find_nginx,
     find_node,
     find_pgbouncer,
     find_postgres,
@@ -37,6 +39,8 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "pgbouncer": find_pgbouncer,
     "influxdb": find_influxd,
     "haproxy": find_haproxy,
+    "nginx": find_nginx,
+    "apache": find_apache,
     "prometheus": find_prometheus,
     "promtool": find_promtool,
     "chromium": find_chromium,

@@ -74,6 +74,13 @@ NO_PGBOUNCER = (
     "No PgBouncer for the tests: no pgbouncer on the PATH. "
     "Debian and Ubuntu: apt-get install pgbouncer. macOS: brew install pgbouncer."
 )
+NO_NGINX = (
+    "No nginx for the tests: no nginx on the PATH. "
+    "Debian and Ubuntu: apt-get install nginx. macOS: brew install nginx."
+)
+NO_APACHE = (
+    "No Apache for the tests: no apache2 on the PATH. Debian and Ubuntu: apt-get install apache2."
+)
 NO_HAPROXY = (
     "No HAProxy for the tests: no haproxy on the PATH. "
     "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
@@ -160,6 +167,19 @@ def find_influxd() -> str:
 def find_haproxy() -> str:
     """The PATH's haproxy, or Debian's."""
     return _installed("haproxy") or debian("haproxy", "usr/sbin/haproxy", NO_HAPROXY)
+
+
+def find_nginx() -> str:
+    """The PATH's nginx, or Debian's."""
+    return _installed("nginx") or debian("nginx", "usr/sbin/nginx", NO_NGINX)
+
+
+def find_apache() -> tuple[str, Path]:
+    """The PATH's apache2, or Debian's, and the directory of its modules."""
+    if path := _installed("apache2"):
+        return path, Path("/usr/lib/apache2/modules")
+    starter = debian("apache2-bin", "usr/sbin/apache2", NO_APACHE)
+    return starter, Path(starter).parent / "usr/lib/apache2/modules"
 
 
 def find_curl() -> str:

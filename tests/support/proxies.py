@@ -1,0 +1,64 @@
+"""Proxies with the configurations of deploy/, before one replica."""
+
+import os
+from pathlib import Path
+
+from tests.support.paths import ROOT
+from tests.support.programs import find_apache, find_nginx
+from tests.support.servers import LOCALHOST, Server
+
+MODULES = ("mpm_event", "authz_core", "alias", "proxy", "proxy_http", "headers")
+
+
+class _Proxy(Server):
+    """On a port that is known before it starts. Each of `changes` replaces a text of the file."""
+
+    variable = ""
+    question = b"GET /none HTTP/1.0\r\n\r\n"
+    answer = b"HTTP/1.1 404"
+
+    def __init__(
+        self, directory: Path, port: int, replica: int, changes: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(directory)
+        self.port = port
+        self._replica = replica
+        self._changes = changes or {}
+
+    def _deployed(self, name: str) -> str:
+        text = (ROOT / "deploy" / name / "cell-monitor.conf").read_text()
+        for old, new in self._changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        return text.replace(f"{LOCALHOST}:8000", f"{LOCALHOST}:{self._replica}")
+
+
+class NginxProxy(_Proxy):
+    def command(self, port: int) -> list[str]:
+        text = self._deployed("nginx").replace("listen 80;", f"listen {LOCALHOST}:{port};")
+        place = self._directory
+        paths = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        temporary = "".join(f"{name}_temp_path {place}/{name};\n" for name in paths)
+        configuration = place / "nginx.conf"
+        configuration.write_text(
+            f"daemon off;\nworker_processes 1;\npid {place}/nginx.pid;\n"
+            f"error_log {place}/error.log;\nevents {{}}\n"
+            f"http {{\naccess_log off;\n{temporary}{text}}}\n"
+        )
+        if os.geteuid() == 0:  # its workers, too, must enter the tests' directory
+            configuration.write_text(f"user root;\n{configuration.read_text()}")
+        return [find_nginx(), "-p", str(place), "-c", str(configuration), "-e", "stderr"]
+
+
+class ApacheProxy(_Proxy):
+    def command(self, port: int) -> list[str]:
+        program, modules = find_apache()
+        loaded = "".join(f"LoadModule {name}_module {modules}/mod_{name}.so\n" for name in MODULES)
+        configuration = self._directory / "apache.conf"
+        configuration.write_text(
+            f"{loaded}ServerName localhost\nListen {LOCALHOST}:{port}\n"
+            f"PidFile {self._directory}/apache.pid\nErrorLog {self._directory}/error.log\n"
+            f"DefaultRuntimeDir {self._directory}\nDocumentRoot {self._directory}\n"
+            f"{self._deployed('apache')}"
+        )
+        return [program, "-D", "FOREGROUND", "-f", str(configuration)]
