@@ -8,6 +8,10 @@ export const CALL_TEXTS = {
     "自分が対応中のもの、待ち時間の長い順、ほかの担当者の範囲の順に並び、ほかの人が対応中のものは最後です。学生が取り消す、対応済みになる、または通信が {0} 秒途切れると一覧から消えます。",
   ],
   queue_empty: ["Nobody is asking for help.", "呼び出しはありません。"],
+  queue_unknown: [
+    "Whether anybody is asking for help can't be seen now.",
+    "現在、呼び出しを確認できません。",
+  ],
   waiting: ["waiting {0}", "待ち時間 {0}"],
   calls_today: ["call {0} today", "今日 {0} 回目"],
   take: ["Take it", "行きます"],

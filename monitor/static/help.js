@@ -3,7 +3,7 @@
 import { CallActions } from "./call-actions.js";
 import { CallCard, isMine } from "./call-card.js";
 import { HELP_SECONDS } from "./config.js";
-import { arrange, byId, el } from "./dom.js";
+import { arrange, byId, el, setText } from "./dom.js";
 import { DutyBar } from "./duty.js";
 import { t } from "./i18n.js";
 
@@ -30,7 +30,7 @@ export function helpView(root, store, signal) {
  */
 export function callQueue(store, signal) {
   const queue = new CallQueue(store, signal);
-  store.on(["changed", "loaded", "tick"], () => queue.show(), signal);
+  store.on(["changed", "loaded", "tick", "connection"], () => queue.show(), signal);
   queue.show();
   return queue.element;
 }
@@ -40,7 +40,7 @@ class CallQueue {
   #duty;
   #actions;
   #list = el("ol", { className: "queue" });
-  #empty = el("p", { textContent: t("queue_empty") });
+  #empty = el("p");
   /** @type {Map<string, CallCard>} */
   #cards = new Map(); // by user_id
 
@@ -72,6 +72,7 @@ class CallQueue {
       queue.map((request) => this.#card(request).element),
     );
     this.#empty.hidden = queue.length > 0;
+    setText(this.#empty, t(this.#store.isCurrent ? "queue_empty" : "queue_unknown"));
   }
 
   /** @param {HelpRequest} request */

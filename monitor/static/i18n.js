@@ -59,6 +59,7 @@ const TEXTS = {
   connecting: ["Connecting…", "接続しています…"],
   live: ["Live", "接続済み"],
   stale: ["Some updates are delayed", "一部の更新が遅れています"],
+  polling: ["Updated every 5 seconds", "5 秒ごとに更新"],
   lost: ["Connection lost, reconnecting…", "切断されました。再接続しています…"],
   state_help: ["Needs help", "呼び出し中"],
   state_stuck: ["Stuck", "つまずき"],

@@ -1,4 +1,5 @@
-// A WebSocket that reconnects by itself, without a gap: docs/live.md.
+// A WebSocket that reconnects by itself, without a gap: docs/live.md. Where a network lets none
+// through, the whole state is fetched again and again.
 
 import { openSocket } from "./api.js";
 import { learnServerTime } from "./clock.js";
@@ -7,6 +8,9 @@ import { learnServerTime } from "./clock.js";
 
 const PING_AFTER = 15_000; // ms of silence
 const PONG_TIMEOUT = 5_000; // ms
+const FIRST_TIMEOUT = 5_000; // ms until a socket's first message
+const POLL_INTERVAL = 5_000; // ms
+const TRIES = 2; // sockets without a message, after which the state is fetched
 const MIN_RETRY_DELAY = 500; // ms
 const MAX_RETRY_DELAY = 10_000; // ms
 const COALESCE = 100; // ms of messages in one frame
@@ -15,6 +19,7 @@ const COALESCE = 100; // ms of messages in one frame
  * @typedef {object} Handlers
  * @property {(message: ChannelMessage) => void} message for everything that happens on the channel
  * @property {() => void} missed at first, and when messages may be missing: fetch the whole state
+ * @property {() => Promise<boolean>} poll the same without a socket; whether it could be fetched
  * @property {(status: ConnectionState) => void} status
  */
 
@@ -24,6 +29,8 @@ export class LiveChannel {
   #since = ""; // the last message's id
   #retryDelay = MIN_RETRY_DELAY;
   #timer = 0;
+  #silent = 0; // sockets in a row without a message
+  #polling = 0; // a timer, or none
   #closed = false;
   /** @type {WebSocket | null} */
   #socket = null;
@@ -40,6 +47,7 @@ export class LiveChannel {
 
   close() {
     this.#closed = true;
+    this.#stopPolling();
     if (this.#socket) this.#drop(this.#socket);
   }
 
@@ -49,14 +57,14 @@ export class LiveChannel {
     if (this.#since) query.set("since", this.#since);
     const socket = openSocket(query);
     this.#socket = socket;
-    this.#handlers.status("connecting");
-    socket.onopen = () => {
-      if (socket !== this.#socket) return;
-      this.#retryDelay = MIN_RETRY_DELAY;
-      this.#watch(socket);
-    };
+    if (!this.#polling) this.#handlers.status("connecting");
+    // A filter may swallow the handshake, or what follows it.
+    this.#timer = setTimeout(() => this.#drop(socket), FIRST_TIMEOUT);
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
+      this.#retryDelay = MIN_RETRY_DELAY;
+      this.#silent = -1;
+      this.#stopPolling();
       this.#watch(socket);
       for (const message of JSON.parse(data)) this.#receive(message);
     };
@@ -81,9 +89,23 @@ export class LiveChannel {
     this.#socket = null;
     socket.close();
     if (this.#closed) return;
-    this.#handlers.status("lost");
+    this.#silent += 1;
+    if (this.#silent === TRIES) this.#poll();
+    else if (!this.#polling) this.#handlers.status("lost");
     setTimeout(() => this.#open(), this.#retryDelay * (0.5 + Math.random() / 2));
     this.#retryDelay = Math.min(2 * this.#retryDelay, MAX_RETRY_DELAY);
+  }
+
+  async #poll() {
+    this.#polling = setTimeout(() => this.#poll(), POLL_INTERVAL);
+    const current = this.#polling;
+    const fetched = await this.#handlers.poll();
+    if (current === this.#polling) this.#handlers.status(fetched ? "polling" : "lost");
+  }
+
+  #stopPolling() {
+    clearTimeout(this.#polling);
+    this.#polling = 0;
   }
 
   /** @param {ChannelMessage | ControlMessage} message */

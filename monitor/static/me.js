@@ -58,6 +58,7 @@ function follow(view, signal, showConnection) {
       reload();
     },
     missed: reload,
+    poll: () => view.reload(),
     status: showConnection,
   });
   const timer = setInterval(() => view.age(), TICK);
@@ -114,15 +115,17 @@ class MeView {
     await Promise.all([this.#loadAssignments(), this.#history.load()]);
   }
 
+  /** @returns {Promise<boolean>} whether it could be fetched */
   async reload() {
     try {
       this.#me = await call("me");
       this.#showClasses();
     } catch (error) {
       this.#trouble.textContent = failure(error);
-      return;
+      return false;
     }
     await Promise.all([this.#loadAssignments(), this.#history.refresh()]);
+    return true;
   }
 
   age() {

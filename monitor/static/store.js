@@ -75,6 +75,7 @@ export class ClassStore extends Emitter {
         else this.#apply(message);
       },
       missed: () => this.reload(),
+      poll: () => this.reload().then(() => this.error === null),
       status: (status) => {
         this.connection = status;
         this.emit("connection", null);
@@ -85,6 +86,11 @@ export class ClassStore extends Emitter {
   /** The open calls for help by user_id, in the order of the queue. */
   get help() {
     return this.#calls.open;
+  }
+
+  /** Whether what is shown is what the server knows. */
+  get isCurrent() {
+    return this.ready && !this.error && this.connection !== "lost";
   }
 
   close() {

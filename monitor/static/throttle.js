@@ -6,7 +6,7 @@ const GATHER_DELAY = 100; // ms: requests at the same moment become one run
  * Returns a function that requests a run of the task. It runs soon, once for all requests, and
  * again no sooner than `pause` ms after it has ended. While the page is hidden, it waits.
  *
- * @param {() => Promise<void>} task
+ * @param {() => Promise<unknown>} task
  * @param {number} pause ms
  * @param {AbortSignal} signal stops it for good
  * @returns {() => void}
