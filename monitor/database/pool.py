@@ -79,6 +79,7 @@ POOLER = (
     " shares sessions neither durability nor locks are sure"
 )
 
+_HOST = "check the host in DATABASE_URL, or POSTGRES_SERVER"
 _MIGRATE = f"the schema may lack migrations: {RUN_MIGRATE} as its owner"
 _ADVICE = {
     asyncpg.UndefinedTableError: _MIGRATE,
@@ -90,7 +91,8 @@ _ADVICE = {
     asyncpg.InvalidCatalogNameError: (
         "create it with CREATE DATABASE, or name another in DATABASE_URL or POSTGRES_DB"
     ),
-    socket.gaierror: "check the host in DATABASE_URL, or POSTGRES_SERVER",
+    socket.gaierror: _HOST,
+    UnicodeError: _HOST,  # no name of a host
     ssl.SSLError: "check sslmode and sslrootcert in DATABASE_URL",
     asyncpg.ClientConfigurationError: "check the options in DATABASE_URL",
     FileNotFoundError: "check the files and the socket's directory that DATABASE_URL names",

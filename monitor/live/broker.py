@@ -18,7 +18,7 @@ from monitor.live.redis_address import RedisAddress
 from monitor.live.replicas import HEARTBEAT_INTERVAL, ReplicaMessage, Replicas
 from monitor.tasks import Job, describe, is_cancelled, remaining
 
-CHANNEL = "student_progress_notifications"
+CHANNEL = "student_progress_notifications"  # of database 0; of others with the number behind
 _FIRST_BACKOFF = 0.1  # seconds between attempts to connect; doubled after each
 _MAX_BACKOFF = 2.0  # seconds
 _MAX_SEND_BACKOFF = 0.1  # seconds after a message that could not be sent; others wait meanwhile
@@ -44,6 +44,8 @@ class RedisBroker:
             socket_timeout=_READ_TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # no silent reconnect: it would lose messages
         )
+        number = address.database
+        self._channel = f"{CHANNEL}.{number}" if number else CHANNEL
         self._hub = hub
         self._replicas = Replicas(hub, self._queue)
         self._own_prefix = b'["batch","%b",' % hub.replica_id.encode()
@@ -95,7 +97,7 @@ class RedisBroker:
     def _queue(self, message: ReplicaMessage, replica_id: str | None) -> None:
         if self.connected and not self._outgoing.full():
             self._outgoing.put_nowait(
-                (f"{CHANNEL}:{replica_id}" if replica_id else CHANNEL, message)
+                (f"{self._channel}:{replica_id}" if replica_id else self._channel, message)
             )
         elif isinstance(message, MessageBatch):
             self.dropped += message.count
@@ -118,7 +120,9 @@ class RedisBroker:
         try:
             await self._redis.connection_pool.disconnect()  # left from before the outage
             async with self._redis.pubsub() as subscription:
-                await subscription.subscribe(CHANNEL, f"{CHANNEL}:{self._hub.replica_id}")
+                await subscription.subscribe(
+                    self._channel, f"{self._channel}:{self._hub.replica_id}"
+                )
                 self._backoff = _FIRST_BACKOFF
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(_essential(self._receive(subscription)))
@@ -146,7 +150,9 @@ class RedisBroker:
         """Catches up with the other replicas."""
         self.failure = None
         self.connected = True  # from now on backfill requests are answered
-        receivers = await self._redis.publish(CHANNEL, _ENCODER.encode(self._replicas.hello()))
+        receivers = await self._redis.publish(
+            self._channel, _ENCODER.encode(self._replicas.hello())
+        )
         logger.info("Connected to Redis and %d other replicas", receivers - 1)
         complete = await self._replicas.wait_for_greetings(receivers - 1, _GREETING_TIMEOUT)
         self._hub.resume(complete)
@@ -169,7 +175,7 @@ class RedisBroker:
         try:
             self._replicas.receive(_DECODER.decode(data))
         except msgspec.DecodeError as error:
-            logger.warning("Ignored a malformed message on %s: %s", CHANNEL, error)
+            logger.warning("Ignored a malformed message on %s: %s", self._channel, error)
         except Exception:  # keep listening: a backfill fetches what is missing
             logger.exception("A message of another replica could not be delivered")
 

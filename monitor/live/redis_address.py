@@ -20,6 +20,14 @@ class RedisAddress(NamedTuple):
 
     url: str
 
+    @property
+    def database(self) -> int:
+        """The number of the database; Pub/Sub itself knows none."""
+        parts = urlsplit(self.url)
+        scheme = "redis" if parts.scheme in _SCHEMES_OF_MASTERS else parts.scheme
+        place = parts if scheme == "unix" else parts._replace(netloc="localhost")
+        return int(parse_url(place._replace(scheme=scheme).geturl()).get("db", 0))
+
     def client(self, **options: Any) -> Redis:
         """A client, which connects when it is used. `options` are redis-py's."""
         parts = urlsplit(self.url)

@@ -22,10 +22,10 @@ from tests.support.waiting import eventually
 class Side:
     """A hub with its broker, and a subscriber of everything."""
 
-    def __init__(self, server: RedisServer) -> None:
+    def __init__(self, server: RedisServer, database: int = 0) -> None:
         self.hub = Hub(History(1000, 1_000_000), SocketLimits(1000, 1_000_000))
         self.broker = RedisBroker(
-            RedisAddress(f"redis://{server.host}:{server.port}"), self.hub, 1000
+            RedisAddress(f"redis://{server.host}:{server.port}/{database}"), self.hub, 1000
         )
         self.peer = Peer()
 
@@ -47,6 +47,25 @@ async def sides(redis_server: RedisServer) -> AsyncIterator[list[Side]]:
         yield both
     for side in both:
         await side.broker.stop(0.0)
+
+
+async def test_installations_in_two_databases_of_a_redis_hear_nothing_of_each_other(
+    sides: list[Side], redis_server: RedisServer
+) -> None:
+    others = [Side(redis_server, 1) for _ in range(2)]
+    for side in others:
+        await side.broker.start()
+    try:
+        with others[1].hub.join(others[1].peer) as subscriber:
+            others[1].hub.subscribe(subscriber, ["broadcast"])
+            sides[0].publish("ours")
+            others[0].publish("theirs")
+            await eventually(lambda: sides[1].received and others[1].received)
+        assert sides[1].received == ["ours"]
+        assert others[1].received == ["theirs"]
+    finally:
+        for side in others:
+            await side.broker.stop(0.0)
 
 
 class CancelledInside:

@@ -3,6 +3,7 @@
 import pytest
 
 from monitor.addresses import influx_target, redis_address, without_password
+from monitor.live.redis_address import RedisAddress
 from monitor.postgres_commands import variables_of_url
 from monitor.settings import SettingsError, from_environment
 
@@ -82,3 +83,16 @@ def test_postgresqls_programs_connect_where_the_url_says() -> None:
         "PGSSLROOTCERT": "ca.pem",
         "PGOPTIONS": "-c search_path=lessons",
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "number"),
+    [
+        ("redis://:x@r:7000/3?protocol=2", 3),
+        ("rediss://r", 0),
+        ("unix://:x@/run/redis.sock?db=2", 2),
+        ("redis+sentinel://:x@one:1,two:2/4?master=m", 4),
+    ],
+)
+def test_a_url_names_the_database_of_redis(url: str, number: int) -> None:
+    assert RedisAddress(url).database == number
