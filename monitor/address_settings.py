@@ -24,6 +24,8 @@ _URL_OF = {
 
 def check_addresses(settings: "Settings") -> None:
     """Raises ValueError, which names the setting and repeats no password."""
+    if settings.influxdb_url:
+        _split("influxdb_url", settings.influxdb_url)
     for name, url_name in _URL_OF.items():
         if "://" in getattr(settings, name):
             raise ValueError(f"{name.upper()} is a host: a URL belongs in {url_name.upper()}")
@@ -39,10 +41,16 @@ def check_addresses(settings: "Settings") -> None:
 
 
 def _split(name: str, url: str) -> SplitResult:
+    """Raises ValueError where a character of a password ends a part of the URL too early."""
     try:
-        return urlsplit(url)
-    except ValueError as error:
-        raise ValueError(f"{name.upper()} is no URL: {error}") from None
+        parts = urlsplit(url)
+        is_whole = not parts.fragment and "@" not in parts.path + parts.query
+        is_whole = is_whole and ("," in parts.netloc or parts.port != -1)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise ValueError(f"{name.upper()} is no URL: encode characters such as / ? # @ by percent")
+    return parts
 
 
 def _check_agreement(settings: "Settings", name: str, url: SplitResult) -> None:

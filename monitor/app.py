@@ -65,7 +65,10 @@ def create_app(
     prefix, gate = settings.api_v1_str, components.gate
     bodies = BodyReader(settings.max_request_bytes, settings.queue_max_bytes)
     event_bodies = EventBodies(
-        settings.max_request_bytes, settings.queue_max_bytes, settings.backend_cors_origins
+        settings.max_request_bytes,
+        settings.queue_max_bytes,
+        settings.backend_cors_origins,
+        settings.public_url,
     )
     unread = unread_answers()
     components.shares.add(bodies.held, bodies.gunzips, unread)

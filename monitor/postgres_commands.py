@@ -67,15 +67,15 @@ def _run_program(arguments: argparse.Namespace, settings: Settings) -> int:
 def _find(name: str, settings: Settings) -> str:
     """The program of the embedded PostgreSQL, else of the PATH; a path names any other.
 
-    The former reads the dumps of all earlier versions, and the machine's own may be older. For
-    another PostgreSQL the PATH's is first: the embedded one's have no TLS.
+    The former reads the dumps of all earlier versions, and the machine's own may be older. But it
+    has no TLS, for which the PATH's is first.
     """
     own = None
     with contextlib.suppress(EmbeddedPostgresError):  # there may be no embedded PostgreSQL here
         if (program := binaries() / name).exists():
             own = str(program)
     installed = shutil.which(name)
-    chosen = installed or own if postgres_address(settings) else own or installed
+    chosen = installed or own if "sslmode=" in settings.database_url else own or installed
     if chosen:
         return chosen
     raise CommandError(
@@ -97,17 +97,22 @@ def _variables(address: Mapping[str, Any]) -> dict[str, str]:
 def variables_of_url(url: str) -> dict[str, str]:
     """The environment in which PostgreSQL's programs connect to where a DATABASE_URL says."""
     parts = urlsplit(url)
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    login, _, places = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    hosts = [urlsplit(f"//{place}") for place in places.split(",")]
     query = dict(parse_qsl(parts.query))
-    variables = {
-        "PGHOST": parts.hostname,
-        "PGPORT": str(parts.port or 5432),
+    variables: dict[str, str | None] = {
+        "PGHOST": ",".join(unquote(host.hostname or "") for host in hosts),
+        "PGPORT": ",".join(str(host.port or 5432) for host in hosts),
         "PGUSER": unquote(user),
         "PGPASSWORD": unquote(password),
         "PGDATABASE": unquote(parts.path[1:]),
     }
+    named = _VARIABLES | {"dbname": "PGDATABASE"}
+    variables |= {named[name]: query.pop(name) for name in named.keys() & query.keys()}
     variables |= {f"PG{name.upper()}": query.pop(name) for name in _TLS & query.keys()}
-    settings = [f"-c {name}={value}" for name, value in query.items()]
+    settings = [f"-c {name}={value}".replace(" ", r"\ ") for name, value in query.items()]
+    settings = [each.replace(r"-c\ ", "-c ", 1) for each in settings]
     variables["PGOPTIONS"] = " ".join(settings)
     return {name: value for name, value in variables.items() if value}
 

@@ -5,6 +5,8 @@ import shlex
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -60,10 +62,9 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
             create_app(settings, address, embedded),
             host=settings.host,
             port=settings.port,
-            uds=settings.host.removeprefix(UNIX) if settings.host.startswith(UNIX) else None,
             http=HttpProtocol,
             proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=settings.trusted_proxies,
+            forwarded_allow_ips=in_both_families(settings.trusted_proxies),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -75,7 +76,7 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
         )
         server = HttpServer(config, text, settings.request_timeout)
-        server.run([_both_families(settings.port)] if settings.host == "::" else None)
+        server.run(_listeners(settings))
         return server.started
 
 
@@ -91,17 +92,45 @@ def _check_postgres(settings: Settings, address: Mapping[str, Any]) -> None:
             seen.touch()
 
 
-def _both_families(port: int) -> socket.socket:
-    """A socket for IPv6 and IPv4; uvicorn's own for `::` would be for IPv6 only."""
-    return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+def _listeners(settings: Settings) -> list[socket.socket] | None:
+    """The socket to listen at; None where uvicorn makes the right one itself.
+
+    Its own for `::` would be for IPv6 only, and one in the file system for every user.
+    """
+    if settings.host == "::":
+        return [
+            socket.create_server(("::", settings.port), family=socket.AF_INET6, dualstack_ipv6=True)
+        ]
+    if not settings.host.startswith(UNIX):
+        return None
+    path = Path(settings.host.removeprefix(UNIX))
+    if path.is_socket():  # left by a server that was killed
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    path.chmod(0o660)
+    return [listener]
+
+
+def in_both_families(proxies: list[str]) -> list[str]:
+    """These addresses and networks; those of IPv4 also as a socket for both families shows them."""
+    mapped = []
+    for each in proxies:
+        with suppress(ValueError):  # `*`, or a name
+            network = ip_network(each)
+            if isinstance(network, IPv4Network):
+                prefix = 96 + network.prefixlen
+                mapped.append(f"::ffff:{network.network_address}/{prefix}")
+    return [*proxies, *mapped]
 
 
 def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
     """What to do next: the page, the first event, where the data is."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{settings.port}"
+    url, curl = f"http://{host}:{settings.port}", "curl"
     if settings.host.startswith(UNIX):
-        url = settings.public_url.rstrip("/") or "http://localhost"
+        url = "http://localhost"
+        curl = f"curl --unix-socket {shlex.quote(settings.host.removeprefix(UNIX))}"
     if embedded:
         psql = shlex.join([str(binaries() / "psql"), "-h", embedded.host, "-U", embedded.user])
         data = f"{embedded.directory}  (an embedded PostgreSQL)\n  psql      {psql}"
@@ -119,8 +148,8 @@ Cell Monitor listens on {settings.host if settings.host.startswith(UNIX) else ur
   InfluxDB  {influx}
   Redis     {broker}
 Open {url}/ for the teacher's page, or send a first event and check the health:
-  curl {url}{settings.api_v1_str}/events -H 'Content-Type: application/json' -d '{body}'
-  curl {url}/health
+  {curl} {url}{settings.api_v1_str}/events -H 'Content-Type: application/json' -d '{body}'
+  {curl} {url}/health
 """
 
 

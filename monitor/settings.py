@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import available_timezones
 
 import msgspec
@@ -22,6 +22,7 @@ Url = Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")]
 UNIX = "unix:"  # before the path of a socket
 _OURSELVES = "cell-monitor"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+_OWN_PATHS = ("/page", "/docs", "/join", "/health", "/metrics", "/ws")
 _OPERATOR_KINDS = ("health", "quota", "key_abuse")
 
 
@@ -151,6 +152,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("QUEUE_MAX_BYTES must be at least MAX_REQUEST_BYTES")
         if self.jwt_jwks_url and self.jwt_issuer == _OURSELVES:
             raise ValueError("JWT_ISSUER must be the issuer of the provider at JWT_JWKS_URL")
+        if f"{self.api_v1_str}/".startswith(f"{self.path_below}/") and self.path_below:
+            raise ValueError("ROOT_PATH, or the path of PUBLIC_URL, must not begin API_V1_STR")
+        if self.path_below in _OWN_PATHS:
+            raise ValueError(f"ROOT_PATH, or the path of PUBLIC_URL, is one of {_OWN_PATHS}")
         self._check_notifications()
         if not (self.has_credentials or self.is_exposed or _is_loopback(self.host)):
             raise ValueError(
@@ -183,7 +188,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def path_below(self) -> str:
         """The path below which the server's own begin, as users have it; empty for none."""
-        return self.root_path or urlsplit(self.public_url).path.rstrip("/")
+        return self.root_path or unquote(urlsplit(self.public_url).path.rstrip("/"))
 
     @property
     def is_exposed(self) -> bool:

@@ -23,7 +23,7 @@ class Origins:
     def __init__(self, allowed: list[str], loopback_only: bool, public_url: str = "") -> None:
         own = urlsplit(public_url.lower())
         origins = [*allowed, f"{own.scheme}://{own.netloc}"]
-        self._allowed = frozenset(origin.rstrip("/") for origin in origins if origin != "*")
+        self._allowed = frozenset(origin.rstrip("/").lower() for origin in origins if origin != "*")
         self._loopback_only = loopback_only
         self._logged: set[str] = set()
 

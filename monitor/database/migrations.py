@@ -5,6 +5,7 @@ Each file checks itself whether it is applied already, so that psql can run it t
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,11 +92,12 @@ async def check_session(connection: asyncpg.Connection) -> None:
     A connection pooler may drop them. Without synchronous_commit, what is committed may be lost.
     """
     values = await connection.fetchrow(_SELECT_SESSION)
-    if tuple(values) != (SESSION["synchronous_commit"], SESSION["jit"]):
+    if tuple(values) != (SESSION["synchronous_commit"], SESSION[_CHECKED]):
         raise SchemaError(f"The database's sessions lose their settings: {POOLER}")
 
 
-_SELECT_SESSION = "SELECT current_setting('synchronous_commit'), current_setting('jit')"
+_CHECKED = "client_connection_check_interval"  # nobody has our value by default
+_SELECT_SESSION = f"SELECT current_setting('synchronous_commit'), current_setting('{_CHECKED}')"
 
 # Whatever the locale of the server, whose default may not go with UTF-8.
 _CREATE_DATABASE = (
@@ -115,7 +117,7 @@ async def check_before_start(address: Mapping[str, Any], *, is_first: bool) -> b
             **address, timeout=_CHECK_TIMEOUT, server_settings=SESSION
         )
     except (ValueError, *DATABASE_ERRORS) as error:
-        if is_first and isinstance(error, (ValueError, *UNUSABLE_ERRORS)):
+        if is_first and _is_lasting(error, address):
             raise SchemaError(
                 f"The first start needs PostgreSQL. {to_unavailable(error)}"
             ) from error
@@ -131,6 +133,15 @@ async def check_before_start(address: Mapping[str, Any], *, is_first: bool) -> b
     finally:
         connection.terminate()
     return True
+
+
+def _is_lasting(error: Exception, address: Mapping[str, Any]) -> bool:
+    """Whether connecting would fail later, too. A name may not be known yet, nor a socket there."""
+    if isinstance(error, socket.gaierror):
+        return error.errno != socket.EAI_AGAIN
+    if isinstance(error, FileNotFoundError):
+        return "sslrootcert=" in address.get("dsn", "")
+    return isinstance(error, (ValueError, *UNUSABLE_ERRORS))
 
 
 async def _latest_number(connection: asyncpg.Connection) -> int:

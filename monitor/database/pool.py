@@ -65,7 +65,6 @@ UNUSABLE_ERRORS = (
     asyncpg.ProtocolViolationError,
     socket.gaierror,
     ssl.SSLError,
-    FileNotFoundError,
 )
 
 

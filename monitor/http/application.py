@@ -81,6 +81,12 @@ def _with_plain_reasons(lifespan: _Lifespan) -> _Lifespan:
     return run
 
 
+def _add_slash(request: Request) -> Response:
+    """The page's links are relative to its path with a slash."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{request.url.path.rpartition('/')[2]}/{query}")
+
+
 class Application:
     """Serves `ingest` routes to pages of all `origins`, including `*`, and `routes` to named ones.
 
@@ -122,9 +128,8 @@ class Application:
         )
         # A redirect to a path that ends in a slash would lead back here.
         other.router.redirect_slashes = False
-        if root_path:  # the page's links are relative to the path with a slash
-            slash = RedirectResponse(f"{root_path.rpartition('/')[2]}/")
-            other.router.routes.append(Route(root_path, lambda _: slash))
+        if root_path:
+            other.router.routes.append(Route(root_path, _add_slash))
         with_reasons = _with_plain_reasons(other.router.lifespan)
         other.router.lifespan = with_reasons  # type: ignore[method-assign, assignment]
         self._other: ASGIApp = other

@@ -24,15 +24,19 @@ class EventBodies(BodyReader):
 
     The larger ones don't count as `max_held`: few of them are in memory at the same time, and one
     of a caller. `origins` are those whose pages may post; text needs no preflight, so that it is
-    checked here. `*` stands for all.
+    checked here. `*` stands for all; `public_url` is the server's own address.
     """
 
     default_type = _TEXT  # pages may leave the type out, and need no preflight then either
 
-    def __init__(self, max_bytes: int, max_held: int, origins: list[str]) -> None:
+    def __init__(
+        self, max_bytes: int, max_held: int, origins: list[str], public_url: str = ""
+    ) -> None:
         super().__init__(max_bytes, max_held)
         self.max_large_bytes = _LARGE * max_bytes
-        self._origins = None if "*" in origins else Origins(origins, loopback_only=False)
+        self._origins = (
+            None if "*" in origins else Origins(origins, loopback_only=False, public_url=public_url)
+        )
         self.decodings = Turns(
             "large bodies to decode", at_once=_MAX_DECODINGS, each=_MAX_WAITING, each_at_once=1
         )

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ OperationHandler = TypeVar("OperationHandler", bound=Callable[..., Awaitable[Any
 
 # Calls at the same time: of all, and of one caller, whose others wait. A page makes a few at once.
 _AT_ONCE, _OF_CALLER = 64, 4
-_WAITING_OF_CALLER = 200  # or being answered
+_WAITING_OF_CALLER = 100  # or being answered
 
 _CONTEXT = (  # not from the request
     Connection,
@@ -70,6 +71,7 @@ class Declaration:
     Transactions, Snapshots, AfterCommit, Call, Principal or PublicUrl. `raises` are its errors
     beside those that every operation has. `media` are types of answers beside JSON, by media type,
     and `also` those with another status, by status; the handler returns both as a Response.
+    An operation that waits for others, such as a worker, is not `in_turns`.
     """
 
     method: str
@@ -87,6 +89,7 @@ class Declaration:
     body_media: str = JSON
     media: Mapping[str, Any] = field(default_factory=dict)
     also: Mapping[int, Any] = field(default_factory=dict)
+    in_turns: bool = True
 
 
 class Api:
@@ -126,6 +129,7 @@ class Api:
         body_media: str = JSON,
         media: Mapping[str, Any] | None = None,
         also: Mapping[int, Any] | None = None,
+        in_turns: bool = True,
     ) -> Callable[[OperationHandler], OperationHandler]:
         """Declares the decorated function as an operation; its docstring is the description.
 
@@ -166,6 +170,7 @@ class Api:
                     body_media=body_media,
                     media=media or {},
                     also=also or {},
+                    in_turns=in_turns,
                 )
             )
             return handler
@@ -224,7 +229,7 @@ class Api:
                 PublicUrl: public_url(self._address, scope),
             }
             arguments |= {name: context[kind] for kind, name in names.items()}
-            async with self.turns.turn(call.payer):
+            async with self.turns.turn(call.payer) if declared.in_turns else nullcontext():
                 if connection_name:
                     async with transactions.begin() as connection:
                         result = await handler(**arguments, **{connection_name: connection})

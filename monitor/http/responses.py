@@ -59,6 +59,8 @@ async def on_monitor_error(request: Request, error: Exception) -> Response:
     headers = {401: _CHALLENGE, 503: _RETRY_AFTER}.get(status)
     if isinstance(error, OverLimit):
         if error.delay:
+            # Its frames would keep a large answer, which the caller is refused, meanwhile.
+            error.with_traceback(None).__context__ = None
             await asyncio.sleep(error.delay)
         headers = {"Retry-After": str(ceil(max(1.0, error.seconds)))}
         if (call := request.scope.get("call")) and call.ingest:

@@ -27,7 +27,8 @@ class HelpQuery(Page, frozen=True, kw_only=True):
 class LastError(msgspec.Struct):
     """A student's last failed execution. `error` and `code` are cut at 10,000 characters.
 
-    `solved_at` is when the same cell has run without an error since; null if it hasn't.
+    `solved_at` is when the same cell has run without an error since; null if it hasn't, or
+    the cell has no id.
     """
 
     at: datetime
@@ -111,10 +112,11 @@ _SELECT_OPEN = f"""
         {ANSWER}
     ) AS answer ON answer.returned_at IS NULL
     LEFT JOIN LATERAL (
-        SELECT *, min(at) FILTER (WHERE status = 'success') OVER (
-            PARTITION BY alias_id, cell_id ORDER BY at
-            ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
-        ) AS solved_at
+        SELECT *, CASE WHEN cell_id IS NOT NULL THEN
+            min(at) FILTER (WHERE status = 'success') OVER (
+                PARTITION BY alias_id, cell_id ORDER BY at
+                ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+            ) END AS solved_at
         FROM (
             SELECT put_right(e.received_at, e.executed_at, e.clock_offset) AS at, status,
                 alias_id, cell_id, error, code

@@ -61,6 +61,7 @@ async def duties(connection: Connection, class_id: int) -> Duties:
 
 async def update(connection: Connection, class_id: int, body: DutyUpdate) -> DutyOutcome:
     """Raises NotFound."""
+    await connection.execute(_FORGET, class_id)  # the caller's own, too
     before = await duties(connection, class_id)
     await connection.execute(
         _UPDATE,
@@ -69,7 +70,6 @@ async def update(connection: Connection, class_id: int, body: DutyUpdate) -> Dut
         None if body.seat_rows is UNSET else sorted(set(body.seat_rows)),
         None if body.teams is UNSET else sorted(set(body.teams)),
     )
-    await connection.execute(_FORGET, class_id)
     after = await duties(connection, class_id)
     return DutyOutcome(after, after != before)
 

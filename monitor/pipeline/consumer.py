@@ -1,6 +1,7 @@
 """Consumers: take a batch, store it, answer its requests, publish what is new."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -144,7 +145,7 @@ class Consumers:
         deadline = max(batch[0].arrived + self._limits.timeout, began + _MIN_COMMIT_TIMEOUT)
         payloads = [request.payload for request in batch]
         # A large request is stored in parts: between them it is the turn of others.
-        step = LARGE if batch[0].count > LARGE else self._limits.max_events
+        step = LARGE if batch[0].count > LARGE else sys.maxsize
         result = await self._store.put_or_isolate(payloads, deadline, step)
         for request, receipt in zip(batch, result.receipts, strict=True):
             if receipt is not None:

@@ -44,6 +44,7 @@ def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], workers: Worke
         "/classes/{class_id}/notebooks/{notebook_id}/attempts",
         raises=(NotFound, Conflict),
         media=_MEDIA,
+        in_turns=False,
     )
     async def get_cell_attempts(
         snapshots: Snapshots, call: Call, class_id: Id, notebook_id: Id, query: AttemptsQuery
@@ -73,7 +74,9 @@ def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], workers: Worke
 
 
 def _declare_changes(api: Api, workers: Workers, *, is_open: bool) -> None:
-    @api.operation("GET", "/students/{student_id}/changes", raises=(NotFound, Conflict))
+    @api.operation(
+        "GET", "/students/{student_id}/changes", raises=(NotFound, Conflict), in_turns=False
+    )
     async def get_changes(
         snapshots: Snapshots, call: Call, student_id: Id, query: TimelineQuery
     ) -> list[RunChanges]:

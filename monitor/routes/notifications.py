@@ -87,7 +87,7 @@ def _declare_receivers(api: Api, notifying: Notifying) -> None:
 def _declare_tests(api: Api, notifying: Notifying) -> None:
     path = "/notification-receivers/{receiver_id}/test"
 
-    @api.operation("POST", path, raises=(NotFound, Conflict))
+    @api.operation("POST", path, raises=(NotFound, Conflict), in_turns=False)
     async def test_notification_receiver(transactions: Transactions, receiver_id: Id) -> Tested:
         """Sends a test, and answers how it went, after 20 s at the latest."""
         async with transactions.begin() as connection:
@@ -97,7 +97,7 @@ def _declare_tests(api: Api, notifying: Notifying) -> None:
             await receivers.note_outcome(connection, receiver_id, problem)
         return Tested(str(receiver_id), problem)
 
-    @api.operation("POST", "/notifications/test")
+    @api.operation("POST", "/notifications/test", in_turns=False)
     async def test_operators_receivers(transactions: Transactions) -> list[Tested]:
         """Sends a test to each of the operators' receivers (`NOTIFY_URLS`)."""
         async with transactions.begin():

@@ -43,7 +43,7 @@ def declare(api: Api, publish: Publish, workers: Workers) -> None:
 
 
 def _declare_changes(api: Api, publish: Publish, workers: Workers) -> None:
-    @api.operation("POST", "/submissions", status=201)
+    @api.operation("POST", "/submissions", status=201, in_turns=False)
     async def create_submission(
         transactions: Transactions,
         after_commit: AfterCommit,
@@ -58,7 +58,7 @@ def _declare_changes(api: Api, publish: Publish, workers: Workers) -> None:
             outcome = await submissions.create(connection, body, notebook)
         return _announce(outcome, after_commit)
 
-    @api.operation("PUT", "/submissions/{submission_id}", raises=(NotFound,))
+    @api.operation("PUT", "/submissions/{submission_id}", raises=(NotFound,), in_turns=False)
     async def update_submission(
         connection: Connection,
         after_commit: AfterCommit,
@@ -115,7 +115,12 @@ def _declare_reads(api: Api, workers: Workers) -> None:
         """A submission, with its content as it was handed in."""
         return await SUBMISSIONS.get(connection, submission_id)
 
-    @api.operation("GET", "/submissions/{submission_id}/markdown", raises=(NotFound, Conflict))
+    @api.operation(
+        "GET",
+        "/submissions/{submission_id}/markdown",
+        raises=(NotFound, Conflict),
+        in_turns=False,
+    )
     async def get_submission_markdown(
         transactions: Transactions, call: Call, submission_id: Id
     ) -> list[str | None]:

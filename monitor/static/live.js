@@ -10,6 +10,7 @@ const PING_AFTER = 15_000; // ms of silence
 const PONG_TIMEOUT = 5_000; // ms
 const FIRST_TIMEOUT = 5_000; // ms until a socket's first message
 const POLL_INTERVAL = 5_000; // ms
+const POLL_TIMEOUT = 10_000; // ms, after which the network is taken for dead
 const TRIES = 2; // sockets without a message, after which the state is fetched
 const MIN_RETRY_DELAY = 500; // ms
 const MAX_RETRY_DELAY = 10_000; // ms
@@ -30,7 +31,8 @@ export class LiveChannel {
   #retryDelay = MIN_RETRY_DELAY;
   #timer = 0;
   #silent = 0; // sockets in a row without a message
-  #polling = 0; // a timer, or none
+  #polling = 0; // fetches without a socket; 0 while there is one
+  #pollTimer = 0;
   #closed = false;
   /** @type {WebSocket | null} */
   #socket = null;
@@ -97,14 +99,17 @@ export class LiveChannel {
   }
 
   async #poll() {
-    this.#polling = setTimeout(() => this.#poll(), POLL_INTERVAL);
+    this.#polling += 1;
     const current = this.#polling;
-    const fetched = await this.#handlers.poll();
-    if (current === this.#polling) this.#handlers.status(fetched ? "polling" : "lost");
+    const late = new Promise((resolve) => setTimeout(() => resolve(false), POLL_TIMEOUT));
+    const fetched = await Promise.race([this.#handlers.poll(), late]);
+    if (current !== this.#polling) return; // it was stopped meanwhile
+    this.#handlers.status(fetched ? "polling" : "lost");
+    this.#pollTimer = setTimeout(() => this.#poll(), POLL_INTERVAL);
   }
 
   #stopPolling() {
-    clearTimeout(this.#polling);
+    clearTimeout(this.#pollTimer);
     this.#polling = 0;
   }
 

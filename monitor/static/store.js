@@ -53,7 +53,8 @@ export class ClassStore extends Emitter {
   ready = false; // whether it has been fetched
   #calls = new Calls();
   #strangers = new Strangers();
-  #fetching = false;
+  /** @type {Promise<void> | null} */
+  #loading = null;
   #fetchAgain = false;
   /** @type {ChannelMessage[]} */
   #waiting = []; // messages received while fetching
@@ -71,7 +72,7 @@ export class ClassStore extends Emitter {
     this.#timers.start("tick", 1_000, () => this.#tick());
     this.#live = new LiveChannel(`class:${id}`, {
       message: (message) => {
-        if (this.#fetching) this.#waiting.push(message);
+        if (this.#loading) this.#waiting.push(message);
         else this.#apply(message);
       },
       missed: () => this.reload(),
@@ -124,17 +125,18 @@ export class ClassStore extends Emitter {
   }
 
   /** Fetches the class again. Messages received meanwhile are applied afterwards. */
-  async reload() {
-    if (this.#fetching) {
-      this.#fetchAgain = true; // the answer on its way may be from before the gap
-      return;
-    }
-    this.#fetching = true;
+  reload() {
+    if (this.#loading) this.#fetchAgain = true; // the answer on its way may be from before the gap
+    else this.#loading = this.#load();
+    return this.#loading;
+  }
+
+  async #load() {
     do {
       this.#fetchAgain = false;
       await this.#fetch();
     } while (this.#fetchAgain);
-    this.#fetching = false;
+    this.#loading = null;
     for (const message of this.#waiting.splice(0)) this.#apply(message);
     this.emit("loaded", null);
     this.lookForErrors();

@@ -67,7 +67,7 @@ async def test_each_command_says_in_one_line_how_to_make_another(
         assert (done.returncode, done.stdout) == (1, ""), arguments
         (line,) = done.stderr.splitlines()
         assert "The database's encoding is" in line, arguments
-        assert "set POSTGRES_DB=cell_monitor" in line
+        assert "name it in DATABASE_URL or POSTGRES_DB" in line
     assert await tables(other) == []
 
 

@@ -108,8 +108,8 @@ async def test_the_command_says_how_to_connect_and_what_to_grant(
         await fetch(postgres, f"REVOKE SELECT ON schema_migrations FROM {writer['user']}")
         for address, advice in (
             (writer, "grant the server's user SELECT, "),
-            (postgres | {"database": "nobodys"}, "does not exist: create it, or set POSTGRES_DB"),
-            (postgres | {"user": "nobody"}, "check POSTGRES_USER and POSTGRES_PASSWORD"),
+            (postgres | {"database": "nobodys"}, "does not exist: create it with CREATE DATABASE"),
+            (postgres | {"user": "nobody"}, "or POSTGRES_USER and POSTGRES_PASSWORD"),
         ):
             failed = await asyncio.to_thread(run_migrate, address, tmp_path, "--dry-run")
             assert failed.returncode == 1
