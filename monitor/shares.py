@@ -26,12 +26,14 @@ class Refusals:
 class Share:
     """An amount, such as bytes in memory, that callers hold at the same time.
 
-    `each` is the most that one caller may hold, `total` the most of all together. `refused` counts
+    `each` is the most that one caller may hold, `total` the most of all together; a caller's
+    refusal is delayed by `delay` seconds. `refused` counts
     how often a caller was at their bound, and `exhausted` how often all were at theirs.
     """
 
-    def __init__(self, what: str, *, each: int, total: int) -> None:
+    def __init__(self, what: str, *, each: int, total: int, delay: float = 1.0) -> None:
         self.what = what
+        self._delay = delay
         self.refused = 0
         self.exhausted = 0
         self.held = 0
@@ -48,7 +50,8 @@ class Share:
         if self._by_caller[caller] + amount > bound:
             self._forget(caller)
             self.refused += 1
-            raise OverLimit(f"At most {bound} {self.what} at a time", _RETRY_AFTER)
+            message = f"At most {bound} {self.what} at a time"
+            raise OverLimit(message, _RETRY_AFTER, self._delay)
         if self.held + amount > self._total:
             self._forget(caller)
             self.exhausted += 1

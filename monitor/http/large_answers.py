@@ -64,8 +64,10 @@ class LargeAnswers:
 
 
 def unread_answers() -> Share:
-    """The share of each caller."""
-    return Share("bytes of answers that are not read yet", each=_MAX_OF_CALLER, total=_MAX)
+    """The share of each caller. A refusal isn't delayed: it would keep its answer in memory."""
+    return Share(
+        "bytes of answers that are not read yet", each=_MAX_OF_CALLER, total=_MAX, delay=0.0
+    )
 
 
 async def _send(message: Message, body: bytes, send: Send) -> None:
