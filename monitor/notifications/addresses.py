@@ -1,6 +1,6 @@
 """Which addresses a process may connect to: not those of the server's own network.
 
-They are checked when a socket connects, whoever resolved the name or redirected the request.
+They are checked when a socket connects, so neither DNS nor a redirect gets around it.
 """
 
 import sys

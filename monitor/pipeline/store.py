@@ -33,6 +33,7 @@ from monitor.database.pool import MISCONFIGURED_ERRORS, UNAVAILABLE_ERRORS
 from monitor.errors import RowRefused, Unavailable
 from monitor.events.dialects import as_json
 from monitor.events.event import NO_SOURCE, Event, Payload, Rejected
+from monitor.events.types import ACTIONS, EXECUTIONS, FAILURES
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.queue import Receipt
 
@@ -227,7 +228,9 @@ def _repeated(events: Sequence[Event]) -> dict[int, int]:
     first: dict[tuple[object, ...], int] = {}
     repeated = {}
     for position, event in enumerate(events):
-        same = first.setdefault((event.student, event.id, event.time), position)
+        kind = event.type  # an event of the same id is another one in another table
+        table = kind in EXECUTIONS or kind in FAILURES, kind in ACTIONS
+        same = first.setdefault((event.student, event.id, event.time, table), position)
         if same != position:
             repeated[position] = same
     return repeated

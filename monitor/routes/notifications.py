@@ -101,6 +101,6 @@ def _declare_tests(api: Api, notifying: Notifying) -> None:
     async def test_operators_receivers(transactions: Transactions) -> list[Tested]:
         """Sends a test to each of the operators' receivers (`NOTIFY_URLS`)."""
         async with transactions.begin():
-            pass  # for the audit log
+            pass  # it writes the audit entry only
         outcomes = await notifying.send_operators_test()
         return [Tested(name, problem) for name, problem in outcomes.items()]

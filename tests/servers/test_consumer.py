@@ -140,11 +140,13 @@ async def test_each_request_is_told_of_its_own_duplicates(pool: asyncpg.Pool) ->
 async def test_a_large_request_is_stored_in_parts_and_answered_once(pool: asyncpg.Pool) -> None:
     events = [make_event() for _ in range(1_000)]
     poison = make_event(metadata=POISON)
+    call = make_event(type="help", id=events[0].id, time=events[0].time)  # in another table
     async with run_consumers(pool, queue_events=2_000) as server:
-        receipt = await server.put(*events, copy.copy(events[0]), poison, copy.copy(poison))
-        await eventually(lambda: sum(len(each.events) for each in server.published) == 1_000)
+        receipt = await server.put(*events, copy.copy(events[0]), poison, copy.copy(poison), call)
+        await eventually(lambda: sum(len(each.events) for each in server.published) == 1_001)
         assert max(len(each.events) for each in server.published) == 200
-    assert (receipt.stored, receipt.duplicates) == (1_000, 1)
+    assert (receipt.stored, receipt.duplicates) == (1_001, 1)
+    assert await pool.fetchval("SELECT count(*) FROM events") == 1
     assert [each.index for each in receipt.rejected] == [1_001, 1_002]
     assert await stored_ids(pool) == ids_of(*events)
 
