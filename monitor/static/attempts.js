@@ -1,5 +1,6 @@
 // All students' attempts at a cell, newest first: what each changed, and what they got.
 
+import { address } from "./address.js";
 import { AttemptList } from "./attempt-list.js";
 import { call } from "./api.js";
 import { alertLine, button, el, failure, setText } from "./dom.js";
@@ -28,7 +29,7 @@ export function attemptsHref(classId, notebookId, wanted) {
  * @param {HTMLElement} root
  * @param {ClassStore} store
  * @param {AbortSignal} signal
- * @param {string} id of the notebook, and after a `?` the place and the filters
+ * @param {string} id of the notebook
  */
 export function attemptsView(root, store, signal, id) {
   const view = new AttemptsView(root, store, signal, id);
@@ -62,16 +63,15 @@ class AttemptsView {
    * @param {string} id
    */
   constructor(root, store, signal, id) {
-    const [notebookId, query = ""] = id.split("?");
     this.#store = store;
     this.#signal = signal;
-    this.#notebookId = notebookId;
-    this.#query = new URLSearchParams(query);
+    this.#notebookId = id;
+    this.#query = address().filters; // the place, and which attempts
     this.#list = new AttemptList(store);
     this.#more.hidden = true;
     this.#filter.onchange = () => this.#choose(filterOf(this.#filter.value));
     this.#students.onchange = () => this.#choose({ student: this.#students.value });
-    const href = `#/class/${store.id}/notebooks/${notebookId}`;
+    const href = `#/class/${store.id}/notebooks/${id}`;
     root.append(
       el("p", {}, el("a", { href, textContent: `← ${t("notebooks")}` })),
       this.#title,

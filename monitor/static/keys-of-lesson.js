@@ -44,8 +44,8 @@ function openList() {
   const close = button(t("close"), () => dialog.close());
   const dialog = el(
     "dialog",
-    { ariaLabel: t("keys") },
-    el("h2", { textContent: t("keys") }),
+    { ariaLabel: t("lesson_keys") },
+    el("h2", { textContent: t("lesson_keys") }),
     el(
       "dl",
       { className: "keys" },

@@ -100,7 +100,7 @@ export class LessonStrip {
     const ids = this.#ids;
     this.#errors.hidden = !ids.length;
     this.#errors.ariaPressed = "true";
-    setText(this.#errors, t("with_error", ids.length));
+    setText(this.#errors, t("of_error", ids.length));
     this.#all.hidden = !this.#state && !ids.length;
   }
 

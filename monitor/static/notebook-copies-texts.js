@@ -35,6 +35,5 @@ export const NOTEBOOK_COPIES_TEXTS = {
   keep_apart_what: ["Keep {0} apart", "{0} を区別する"],
   merge_here: ["Count as this one", "これに含める"],
   merge_what: ["Count {0} as this one", "{0} をこれに含める"],
-  undo: ["Undo", "元に戻す"],
   undo_what: ["Undo the decision on {0}", "{0} についての判断を元に戻す"],
 };

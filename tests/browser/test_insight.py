@@ -35,7 +35,7 @@ async def test_student_notebook_and_activity_agree(
         await expect(row.filter(has_text=user)).to_contain_text("✓2")
         await expect(row.filter(has_text=other)).to_contain_text("✗1")
         await expect(page.locator(".heatmap thead")).to_contain_text("50 %")
-        await page.get_by_role("link", name="Activity").click()
+        await page.get_by_role("link", name="Look back").click()
         await expect(page.locator(".totals")).to_contain_text("runs 4, errors 2")
         await page.get_by_role("slider", name="Point in time").fill("0")
         await expect(page.locator(".totals")).not_to_contain_text("runs 4")

@@ -38,7 +38,7 @@ async def test_a_new_name_and_team_are_shown_at_once(
         await post_as(school, user, "cell_executed", userName="\u200b \u3000", teamName="\u2060")
         await expect(page.locator(".tile strong")).to_have_text(user)
         await expect(page.locator(".tile .team")).to_have_text("")
-        await page.locator("nav").get_by_role("link", name="Help").click()
+        await page.goto(view_url(school, class_id, "help"))
         await expect(page.locator(".queue h2")).to_have_text(user)
         assert fetches == []
         await page.reload()
@@ -120,7 +120,7 @@ async def test_verified_students_are_marked(guarded_school: Replica, browser: Br
     teacher = token("sensei", "instructor")
     async with client(guarded_school.url, teacher) as api:
         class_id, (one, two), _ = await create_class_of(api, "one", "two")
-    url = f"{guarded_school.url}/#token={teacher}&to=/class/{class_id}"
+    url = f"{guarded_school.url}/#token={teacher}&to=/class/{class_id}/students"
     async with open_tab(browser, url) as page:
         await wait_live(page)
         mark = page.get_by_role("img", name="verified", exact=True)

@@ -41,9 +41,9 @@ async def test_loads_nothing_from_elsewhere(prefix: str) -> None:
 @pytest.mark.parametrize(
     ("context", "query", "words"),
     [
-        ({"locale": "ja-JP"}, "", ["学生", "呼び出し", "エラー", "操作なし"]),
-        ({"locale": "en-US"}, "", ["Students", "Help", "Errors", "Idle"]),
-        ({"locale": "en-US"}, "?lang=ja", ["学生", "呼び出し", "エラー", "操作なし"]),
+        ({"locale": "ja-JP"}, "", ["授業", "呼び出し", "エラー", "操作なし"]),
+        ({"locale": "en-US"}, "", ["Lesson", "Needs help", "Errors", "Idle"]),
+        ({"locale": "en-US"}, "?lang=ja", ["授業", "呼び出し", "エラー", "操作なし"]),
     ],
 )
 async def test_language_follows_browser_and_address(

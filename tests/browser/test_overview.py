@@ -42,7 +42,7 @@ async def test_a_teacher_sees_their_classes(guarded_school: Replica, browser: Br
         assert await serious_violations(page) == []
         await page.get_by_role("link", name="幾何").click()
         await wait_live(page)
-        await expect(page.locator(".tile")).to_have_count(2)
+        await expect(page.locator(".seats .seat a")).to_have_count(2)
         await page.get_by_label("Class", exact=True).select_option("All classes")
         await expect(rows).to_have_count(2)
         await expect(page.locator(".connection")).to_be_hidden()

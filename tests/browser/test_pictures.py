@@ -52,6 +52,8 @@ async def test_a_runs_pictures_are_shown_and_run_nothing(
 
     async with open_tab(browser, view_url(school, class_id, f"student/{student}")) as page:
         shown = page.locator(".pictures img")
+        for run in await page.locator(".runs .card").all():
+            await run.locator(".pictures").scroll_into_view_if_needed()
         await expect(shown).to_have_count(2)
         widths = await shown.evaluate_all("each => each.map((img) => img.naturalWidth)")
         assert widths == [1, 9]

@@ -62,7 +62,7 @@ async def test_broken_connection_recovers_without_a_gap(
 ) -> None:
     class_id, (one, two), _ = await create_class_of(api, "one", "two")
     async with cuttable_link(school.port) as network:
-        url = f"http://127.0.0.1:{network.port}/#/class/{class_id}"
+        url = f"http://127.0.0.1:{network.port}/#/class/{class_id}/students"
         async with open_tab(browser, url) as page:
             await wait_live(page)
             await post_as(school, one, "cell_executed")
@@ -107,7 +107,7 @@ async def test_student_is_found_by_keyboard(
         for _ in range(4):
             await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
-        await expect(page.locator(".view h2").first).to_have_text(user)
+        await expect(page.locator(".rail-student h2")).to_have_text(user)
 
 
 async def test_tiles_are_filtered_sorted_and_grouped(
