@@ -1,6 +1,6 @@
 // The page's header: class, views, connection, language, colours.
 
-import { button, el, setText } from "./dom.js";
+import { button, byId, el, setText } from "./dom.js";
 import { language, otherLanguage, t } from "./i18n.js";
 import { openInvite } from "./invite.js";
 
@@ -40,7 +40,10 @@ export class Header {
     menu.ariaExpanded = "false";
     this.#invite.className = "invite-button";
     for (const each of [other, theme]) each.className = "setting";
-    root.append(home, this.#picker, this.#tabs, this.#invite, this.#connection, menu, other, theme);
+    // Not a link: the part after # is the view's address.
+    const skip = button(t("skip"), () => byId("view").focus());
+    skip.className = "skip";
+    root.append(skip, home, this.#picker, this.#tabs, this.#invite, this.#connection, menu, other, theme);
     measure(root);
     document.documentElement.dataset.theme = localStorage.getItem(THEME_KEY) ?? "";
   }

@@ -116,13 +116,14 @@ async def test_a_call_is_answered_beside_the_student_s_code(
         await page.locator(".queue .card h2 a").click()
         await expect(page).to_have_url(view_url(school, class_id, f"student/{student}"))
         await expect(page.locator(".runs")).to_contain_text("answer = 42")
+        card = page.locator(".rail-student .queue .card")
         await page.get_by_role("button", name="Take it").click()
         await page.get_by_role("button", name="Mark settled").click()
-        await expect(page.locator(".queue .card")).to_be_hidden()
+        await expect(card).to_be_hidden()
         await page.get_by_role("button", name="Undo").click()
-        await expect(page.locator(".queue .card")).to_contain_text("You are with them")
+        await expect(card).to_contain_text("You are with them")
         await post_as(school, user, "help_stop")
-        await expect(page.locator(".queue .card")).to_be_hidden()
+        await expect(card).to_be_hidden()
 
 
 async def test_two_teachers_share_the_teams(

@@ -453,3 +453,17 @@ async def test_shapes_are_there_in_forced_colours(
         }"""
         shape, behind = await page.evaluate(colours)
         assert shape != behind
+
+
+async def test_the_header_can_be_skipped(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        await page.keyboard.press("Tab")
+        skip = page.get_by_role("button", name="Skip to the content")
+        await expect(skip).to_be_focused()
+        await expect(skip).to_be_in_viewport()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#view")).to_be_focused()
