@@ -3,6 +3,7 @@
 import { button, el, setText } from "./dom.js";
 import { language, otherLanguage, t } from "./i18n.js";
 import { openInvite } from "./invite.js";
+import { signedIn } from "./sign-in.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Class, ConnectionState } from "./types.d.ts" */
@@ -32,7 +33,7 @@ export class Header {
     };
     const home = el("h1", {}, el("a", { href: "#/", textContent: t("title") }));
     const theme = button(t("theme"), toggleTheme);
-    root.append(home, this.#picker, this.#tabs, this.#invite, this.#connection, other, theme);
+    root.append(home, this.#picker, this.#tabs, this.#invite, this.#connection, other, theme, signedIn());
     document.documentElement.dataset.theme = localStorage.getItem(THEME_KEY) ?? "";
   }
 

@@ -2,7 +2,7 @@
 // check alone: no script loads this file. Times are ISO 8601 texts.
 
 export type State = "help" | "stuck" | "error" | "active" | "idle";
-export type ConnectionState = "connecting" | "live" | "stale" | "lost" | "polling";
+export type ConnectionState = "connecting" | "live" | "stale" | "lost" | "ended" | "polling";
 export type Role = "student" | "assistant" | "teacher";
 
 export interface Class {
