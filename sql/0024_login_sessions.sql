@@ -22,7 +22,7 @@ CREATE TABLE login_sessions (
     issued_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at   timestamptz NOT NULL,
     due_at       timestamptz NOT NULL,
-    leased_until timestamptz NOT NULL DEFAULT '-infinity'
+    leased_until timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX login_sessions_of_people ON login_sessions (user_id, issued_at);
 CREATE INDEX login_sessions_by_end ON login_sessions (expires_at);

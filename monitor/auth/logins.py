@@ -188,7 +188,7 @@ _INSERT = """
     INSERT INTO login_sessions
         (sha256, provider, user_id, role, name, tokens, expires_at, due_at)
     VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(hours => $7),
-        COALESCE(now() + make_interval(secs => $8::double precision), 'infinity'))
+        now() + COALESCE(make_interval(secs => $8::double precision), make_interval(hours => $7)))
 """
 
 _END_OLDEST = """
@@ -208,8 +208,8 @@ _CLAIM = """
 
 _RENEW = """
     UPDATE login_sessions
-    SET role = $2, name = $3, tokens = $4, leased_until = '-infinity',
-        due_at = COALESCE(now() + make_interval(secs => $5::double precision), 'infinity')
+    SET role = $2, name = $3, tokens = $4, leased_until = now(),
+        due_at = COALESCE(now() + make_interval(secs => $5::double precision), expires_at)
     WHERE sha256 = $1 AND expires_at > now() RETURNING *, now()
 """
 

@@ -28,7 +28,8 @@ class Refused(Exception):
 class OpenIdProvider:
     """Signs `claims` in as soon as it is asked, and remembers what it was asked.
 
-    `lifetime` (s) is that of access tokens. `changed` replaces claims of its ID tokens.
+    `lifetime` (s) is that of access tokens. `changed` replaces claims of its ID tokens, which `key`
+    signs; None takes one away. `issued` are all its tokens.
     """
 
     def __init__(self, *, secret: str = SECRET, refreshes: bool = True) -> None:
@@ -36,7 +37,9 @@ class OpenIdProvider:
         self.refreshes = refreshes
         self.claims: dict[str, Any] = dict(SENSEI)
         self.changed: dict[str, Any] = {}
+        self.key = RSA
         self.lifetime = 3600
+        self.issued: list[str] = []
         self.is_down = self.ends_logins = False
         self.refreshed = 0
         self.signed_out: list[dict[str, str]] = []
@@ -99,15 +102,18 @@ class OpenIdProvider:
         now = int(time.time())
         said = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 60}
         said |= {**self.claims, **claims, **self.changed}
+        said = {name: value for name, value in said.items() if value is not None}
         granted: dict[str, Any] = {
             "access_token": "x",
             "token_type": "Bearer",
             "expires_in": self.lifetime,
-            "id_token": jwt.encode(said, RSA, "RS256", headers={"kid": "r"}),
+            "id_token": jwt.encode(said, self.key, "RS256", headers={"kid": "r"}),
         }
         if self.refreshes:
             granted["refresh_token"] = secrets.token_urlsafe()
             self._refresh_tokens.add(granted["refresh_token"])
+            self.issued.append(granted["refresh_token"])
+        self.issued.append(granted["id_token"])
         return granted
 
 
