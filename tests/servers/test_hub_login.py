@@ -1,12 +1,15 @@
 """As a service of a real JupyterHub, by the configuration in deploy/: people sign in at the Hub."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from functools import partial
+from urllib.parse import urljoin
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.support.jupyterhub import (
     ADMINISTRATOR,
@@ -15,16 +18,24 @@ from tests.support.jupyterhub import (
     SERVICE,
     JupyterHub,
 )
-from tests.support.postgres import Address, environment_of
+from tests.support.postgres import Address, environment_of, fetch, temporary_database
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("JupyterHub's proxy")
 
 PAGE = {"X-Cell-Monitor": "page"}
 
 
-@pytest.fixture
-def hub(postgres: Address, tmp_path: Path) -> Iterator[JupyterHub]:
-    with JupyterHub(tmp_path, environment_of(postgres, tmp_path / "data")) as hub:
+@pytest.fixture(scope="module")
+async def database(postgres_server: Address) -> AsyncIterator[Address]:
+    async with temporary_database(postgres_server) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def hub(database: Address, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterHub]:
+    directory = tmp_path_factory.mktemp("hub")
+    with JupyterHub(directory, environment_of(database, directory / "data")) as hub:
         yield hub
 
 
@@ -62,3 +73,43 @@ async def test_people_sign_in_at_the_hub_and_have_its_roles(hub: JupyterHub) -> 
             assert str(page.url) == f"{hub.url}{SERVICE}/#/classes"
             shown = (await client.get(f"{SERVICE}/login/session")).json()
             assert shown == {"user_id": name, "name": name, "role": role}
+
+
+async def test_a_teacher_works_below_the_hubs_address(hub: JupyterHub) -> None:
+    async with browser(hub) as client:
+        await sign_in(client, "sensei")
+        url = f"{SERVICE}/api/v1/classes"
+        body = {"name": "A", "class_code": "A"}
+        assert (
+            await client.post(url, json=body, headers={"X-Cell-Monitor": ""})
+        ).status_code == 403
+        assert (await client.post(url, json=body)).status_code == 201
+        assert await status(client, "/audit") == 403
+        cookies = "; ".join(f"{each.name}={each.value}" for each in client.cookies.jar)
+        live = f"{hub.url.replace('http', 'ws', 1)}{SERVICE}/ws"
+        headers = {"Cookie": cookies, "Origin": hub.url}
+        async with connect(live, proxy=None, additional_headers=headers) as socket:
+            assert json.loads(await socket.recv())["event"] == "subscribed"
+
+
+async def test_signing_out_signs_out_at_the_hub(hub: JupyterHub) -> None:
+    async with browser(hub) as client:
+        await sign_in(client, "sensei")
+        out = (await client.post(f"{SERVICE}/logout")).json()["url"]
+        assert await status(client, "/classes") == 401
+        assert urljoin(hub.url, out) == f"{hub.url}/hub/logout"
+        await client.get(out)
+        assert "username" in (await client.get(f"{SERVICE}/login")).text  # the Hub's form
+
+
+async def test_who_signs_out_at_the_hub_has_signed_out_here(
+    hub: JupyterHub, database: Address
+) -> None:
+    async with browser(hub) as client:
+        await sign_in(client, "sensei")
+        assert await status(client, "/classes") == 200
+        await fetch(database, "UPDATE login_sessions SET due_at = now()")
+        await client.get("/hub/logout")
+        await eventually(partial(status, client, "/classes"), lambda code: code == 401, within=30)
+        answer = await client.get(f"{SERVICE}/api/v1/classes")
+        assert "login has ended" in answer.json()["detail"]
