@@ -52,11 +52,15 @@ function showDialog() {
   const hint = LOGIN === "jupyterhub" ? "sign_in_jupyterhub" : "sign_in_oidc";
   const dialog = el(
     "dialog",
-    { className: "card", ariaLabel: title },
-    el("h2", { textContent: title }),
-    failure && el("p", { className: "trouble", textContent: t(`login_${failure}`) }),
-    el("p", { textContent: t(wasSignedIn ? "login_ended_hint" : hint) }),
-    link,
+    { ariaLabel: title },
+    el(
+      "div",
+      { className: "card sign-in" },
+      el("h2", { textContent: title }),
+      failure && el("p", { className: "trouble", textContent: t(`login_${failure}`) }),
+      el("p", { textContent: t(wasSignedIn ? "login_ended_hint" : hint) }),
+      link,
+    ),
   );
   dialog.oncancel = (event) => event.preventDefault();
   document.body.append(dialog);
