@@ -36,6 +36,7 @@ from monitor.routes import (
     joining,
     legacy,
     live,
+    login,
     me,
     metrics,
     notebook_copies,
@@ -90,7 +91,7 @@ def create_app(
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.append(metrics.operation(components.scrape))
     api.operations.extend(legacy.operations(prefix, intake))
-    is_open = gate.authenticator.is_open
+    is_open, logins = gate.authenticator.is_open, gate.authenticator.logins
     classes.declare(api, components.keyring.reload)
     for rosters in (enrolment, grades):
         rosters.declare(api, is_open=is_open)
@@ -127,7 +128,8 @@ def create_app(
         [
             *(route for route in listed if route.path not in ingest_paths),
             *docs.routes(prefix, gate.guard),
-            *page.routes(prefix, gate.guard),
+            *page.routes(prefix, gate.guard, logins.provider.kind if logins else ""),
+            *login.routes(gate, address),
             *join_page.routes(prefix, gate.guard, components.database, address),
             *live.routes(components.hub, gate, components.database),
         ],

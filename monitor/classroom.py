@@ -26,7 +26,7 @@ TEACHER = "teacher"  # the user_id that the teacher's link signs in
 
 _SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 _SECRET_BYTES = 48
-_CREDENTIALS = ("JWT_SECRET", "JWT_JWKS_URL", "JUPYTERHUB_API_URL")
+_CREDENTIALS = ("JWT_SECRET", "JWT_JWKS_URL", "JUPYTERHUB_API_URL", "OIDC_ISSUER")
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with
 _TEST_NETWORK = ("192.0.2.1", 9)  # reserved for documentation: nothing is sent there
 _QUARTER = 90 * 86_400  # seconds
@@ -62,8 +62,8 @@ def for_classroom(environment: Mapping[str, str]) -> Mapping[str, str]:
     if _has_any(environment, _CREDENTIALS[1:]) and not _has_any(environment, _CREDENTIALS[:1]):
         raise CommandError(
             "--class signs the teacher's link with JWT_SECRET, and here people sign in at"
-            " JWT_JWKS_URL or JUPYTERHUB_API_URL: start without --class and create the class on"
-            " the page, or set JWT_SECRET as well"
+            " JWT_JWKS_URL, OIDC_ISSUER or JUPYTERHUB_API_URL: start without --class and create"
+            " the class on the page, or set JWT_SECRET as well"
         )
     if not _has_any(environment, _CREDENTIALS):
         _keep_secret(_secret_path(environment))

@@ -109,7 +109,7 @@ class Components:
         self.revocations = Revocations(self.database, revoked)
         self.access_report = AccessReport(self.database)
         self.refusal_log = RefusalLog(self.database)
-        entrance = access(settings, self.keyring, self.revocations)
+        entrance = access(settings, self.database, self.keyring, self.revocations)
         self.gate = Gate(*entrance, self.access_report, self.refusal_log.note)
         self.shares = SharesReport()
         self.shares.add(self.queue, self.keyring.usage.refusals)
@@ -118,6 +118,8 @@ class Components:
             self.shares.add(limiter.refusals, limiter.sockets)
         if people := self.gate.authenticator.hub:
             self.shares.add(people.turns)
+        if logins := self.gate.authenticator.logins:
+            self.shares.add(logins.provider.turns)
         self.counting = Counting(self.database, self._is_busy)
         self.withdrawing = Withdrawing(self.database, influx_target(settings) is not None)
         self.notifying = notifying(settings, self.database)

@@ -12,6 +12,7 @@ import msgspec
 
 from monitor import __version__
 from monitor.address_settings import check_addresses
+from monitor.login_settings import check_login
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -22,7 +23,7 @@ Url = Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")]
 UNIX = "unix:"  # before the path of a socket
 _OURSELVES = "cell-monitor"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
-_OWN_PATHS = ("/page", "/docs", "/join", "/health", "/metrics", "/ws")
+_OWN_PATHS = ("/page", "/docs", "/join", "/health", "/metrics", "/ws", "/login", "/logout")
 _OPERATOR_KINDS = ("health", "quota", "key_abuse")
 
 
@@ -94,6 +95,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # A JupyterHub whose tokens are accepted, and its group of instructors.
     jupyterhub_api_url: Url = ""
     jupyterhub_instructors: Text = "instructors"
+    # An OpenID Connect provider at which the page signs in; without a secret PKCE alone proves who
+    # exchanges a code. The claims are those of `jwt_user_claim` and `jwt_role_claim`.
+    oidc_issuer: Url = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_scopes: Text = "openid profile email"
+    # What a JupyterHub gives its services: the page signs in there, and is served below the prefix.
+    jupyterhub_service_name: str = ""
+    jupyterhub_service_prefix: Annotated[str, msgspec.Meta(pattern="^(/.*/)?$")] = ""
+    jupyterhub_api_token: str = ""
+    jupyterhub_client_id: str = ""
+    jupyterhub_oauth_callback_url: str = ""
+    jupyterhub_base_url: Annotated[str, msgspec.Meta(pattern="^/(.*/)?$")] = "/"
+    jupyterhub_host: Url = ""
     # Addresses or networks of proxies whose X-Forwarded-For is believed.
     trusted_proxies: list[str] = msgspec.field(default_factory=list)
     # Events a minute of one caller and of one address, at this replica; `auth.limits.rates_for`
@@ -152,6 +167,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("QUEUE_MAX_BYTES must be at least MAX_REQUEST_BYTES")
         if self.jwt_jwks_url and self.jwt_issuer == _OURSELVES:
             raise ValueError("JWT_ISSUER must be the issuer of the provider at JWT_JWKS_URL")
+        check_login(self)
         if f"{self.api_v1_str}/".startswith(f"{self.path_below}/") and self.path_below:
             raise ValueError("ROOT_PATH, or the path of PUBLIC_URL, must not begin API_V1_STR")
         if self.path_below in _OWN_PATHS:
@@ -159,9 +175,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         self._check_notifications()
         if not (self.has_credentials or self.is_exposed or _is_loopback(self.host)):
             raise ValueError(
-                f"HOST {self.host} would let anybody in: set JWT_SECRET, JWT_JWKS_URL or"
-                " JUPYTERHUB_API_URL, so that a credential is needed, or HOST=127.0.0.1; if"
-                " something else keeps strangers out, set ALLOW_UNAUTHENTICATED=yes"
+                f"HOST {self.host} would let anybody in: set JWT_SECRET, JWT_JWKS_URL,"
+                " OIDC_ISSUER or JUPYTERHUB_API_URL, so that a credential is needed, or"
+                " HOST=127.0.0.1; if something else keeps strangers out, set"
+                " ALLOW_UNAUTHENTICATED=yes"
             )
 
     def _check_notifications(self) -> None:
@@ -183,12 +200,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_credentials(self) -> bool:
         """Whether a request needs a credential; if not, any caller may do anything."""
-        return bool(self.jwt_secret or self.jwt_jwks_url or self.jupyterhub_api_url)
+        return bool(
+            self.jwt_secret or self.jwt_jwks_url or self.jupyterhub_api_url or self.oidc_issuer
+        )
 
     @property
     def path_below(self) -> str:
         """The path below which the server's own begin, as users have it; empty for none."""
-        return self.root_path or unquote(urlsplit(self.public_url).path.rstrip("/"))
+        of_service = self.jupyterhub_service_prefix if self.jupyterhub_service_name else ""
+        of_url = unquote(urlsplit(self.public_url).path)
+        return self.root_path or (of_url or of_service).rstrip("/")
 
     @property
     def is_exposed(self) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from monitor.auth.credentials import Credential
 from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
+from monitor.auth.logins import Logins
 from monitor.auth.principal import NOBODY, OPEN, Principal
 from monitor.auth.revocations import Revocations
 from monitor.auth.tokens import Tokens
@@ -17,27 +18,33 @@ from monitor.errors import OverLimit, Unauthenticated, Unavailable
 RECHECK_INTERVAL = 20.0  # seconds between checks of a token, and of an open socket's channels
 _GRACE = 60.0  # seconds
 _MAX_CACHED = 10_000  # tokens
+_OUTCOMES = ("accepted", "refused", "unavailable")
 _NO_LOGINS = dict.fromkeys(
-    (("token", "accepted"), ("token", "refused"), ("token", "unavailable"), ("key", "refused")), 0
+    (
+        *((kind, each) for kind in ("token", "login") for each in _OUTCOMES),
+        ("key", "refused"),
+    ),
+    0,
 )
 
 
 class Cached(NamedTuple):
-    """A token's principal, which is verified again after `until` (seconds since 1970)."""
+    """Whose a token or a login is; it is verified again after `until` (seconds since 1970)."""
 
     principal: Principal
     until: float
 
 
 class Authenticator:
-    """Verifies credentials. Without `tokens` and `hub` the server is open to everybody.
+    """Verifies credentials. Without `tokens`, `hub` and `logins` the server is open to everybody.
 
-    A token that was verified is trusted for RECHECK_INTERVAL, unless it is revoked, and where it
-    can't be verified again, because the provider is slow or asked too much, for _GRACE longer.
-    To verify it again is charged to its owner: many new ones at the same address don't prevent it.
+    A token or a login that was verified is trusted for RECHECK_INTERVAL, unless it is revoked, and
+    where it can't be verified again, because the provider is slow or asked too much, for _GRACE
+    longer. To verify it again is charged to its owner: many new ones at the same address don't
+    prevent it.
 
-    `logins` counts tokens that were verified anew, and credentials that were refused, by their kind
-    and outcome.
+    `outcomes` counts tokens and logins that were verified anew, and credentials that were refused,
+    by their kind and outcome.
     """
 
     def __init__(
@@ -46,14 +53,16 @@ class Authenticator:
         revocations: Revocations,
         tokens: Tokens | None,
         hub: JupyterHubClient | None,
+        logins: Logins | None = None,
     ) -> None:
         self.keyring = keyring
         self._revocations = revocations
-        self.is_open = tokens is None and hub is None
+        self.is_open = tokens is None and hub is None and logins is None
         self._tokens = tokens
         self.hub = hub
+        self.logins = logins
         self._cache: OrderedDict[bytes, Cached] = OrderedDict()
-        self.logins: Counter[tuple[str, ...]] = Counter(_NO_LOGINS)
+        self.outcomes: Counter[tuple[str, ...]] = Counter(_NO_LOGINS)
 
     async def principal(self, credential: Credential | None, payer: str) -> Principal:
         """The caller; `payer` is charged for a look-up at a provider.
@@ -69,20 +78,24 @@ class Authenticator:
             elif self.is_open:
                 return OPEN
             else:
-                principal = await self._person(credential.text, payer)
+                principal = await self._person(credential, payer)
         except Unauthenticated:
-            self.logins[credential.kind, "refused"] += 1
+            self.outcomes[credential.kind, "refused"] += 1
             raise
         if principal.expires <= time.time():
-            self.logins[credential.kind, "refused"] += 1
+            self.outcomes[credential.kind, "refused"] += 1
             raise Unauthenticated("This credential has expired")
         return principal
 
-    async def _person(self, token: str, payer: str) -> Principal:
-        hashed, now = sha256(token.encode()).digest(), time.time()
+    def forget(self, credential: Credential) -> None:
+        """Trusts a credential no longer for having been verified: it has ended."""
+        self._cache.pop(_cache_key(credential), None)
+
+    async def _person(self, credential: Credential, payer: str) -> Principal:
+        hashed, now = _cache_key(credential), time.time()
         cached = self._cache.get(hashed)
         if cached is None or cached.until <= now:
-            cached = self._cache[hashed] = await self._renewed(token, payer, cached)
+            cached = self._cache[hashed] = await self._renewed(credential, payer, cached)
             self._cache.move_to_end(hashed)
             if len(self._cache) > _MAX_CACHED:
                 self._cache.popitem(last=False)
@@ -90,21 +103,31 @@ class Authenticator:
             self._revocations.check(cached.principal)
         return cached.principal
 
-    async def _renewed(self, token: str, payer: str, cached: Cached | None) -> Cached:
+    async def _renewed(self, credential: Credential, payer: str, cached: Cached | None) -> Cached:
         try:
-            principal = await self._verify(token, cached.principal.key if cached else payer)
+            principal = await self._verify(credential, cached.principal.key if cached else payer)
         except (Unavailable, OverLimit):
-            self.logins["token", "unavailable"] += 1
+            self.outcomes[credential.kind, "unavailable"] += 1
             if cached is None or time.time() >= cached.until + _GRACE:
                 raise
             return cached
-        self.logins["token", "accepted"] += 1
+        self.outcomes[credential.kind, "accepted"] += 1
         return Cached(principal, time.time() + RECHECK_INTERVAL)
 
-    async def _verify(self, token: str, payer: str) -> Principal:
+    async def _verify(self, credential: Credential, payer: str) -> Principal:
+        token = credential.text
+        if credential.kind == "login":
+            if self.logins is None:
+                raise Unauthenticated("Nobody signs in at this server")
+            return await self.logins.principal(token, payer)
         is_jwt = token.count(".") == 2
         if self._tokens and (is_jwt or not self.hub):
             return await self._tokens.principal(token)
         if self.hub and not (is_jwt and self._tokens):
             return await self.hub.principal(token, payer)
         raise Unauthenticated("Unsupported token type")
+
+
+def _cache_key(credential: Credential) -> bytes:
+    """With the kind: the text of a login is no token."""
+    return sha256(f"{credential.kind} {credential.text}".encode()).digest()

@@ -13,11 +13,11 @@ _BEARER = "bearer."
 _MAX_LENGTH = 8192  # characters
 _MAX_CACHED_QUERY = 256  # bytes; the cache is bounded in memory, too
 
-Kind = Literal["key", "token"]
+Kind = Literal["key", "token", "login"]
 
 
 class Credential(NamedTuple):
-    """An ingest key, or a person's token."""
+    """An ingest key, a person's token, or the login that their cookie names."""
 
     kind: Kind
     text: str

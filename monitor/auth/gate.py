@@ -6,16 +6,19 @@ from contextlib import AbstractContextManager, nullcontext
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.auth import credentials
+from monitor.auth import credentials, login_cookies
 from monitor.auth.access_report import AccessReport
 from monitor.auth.authentication import Authenticator
 from monitor.auth.call import Call
+from monitor.auth.credentials import Credential
 from monitor.auth.limits import Limiter, network_of
 from monitor.auth.origins import Origins
 from monitor.auth.permissions import ROUTES, Permission
 from monitor.auth.principal import NOBODY, Principal
 from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated
 from monitor.events.event import Payload
+
+ENDED = 4401  # the close code of a socket whose credential is not valid, or no longer
 
 Guard = Callable[..., list[Middleware]]  # `Gate.guard`
 
@@ -79,7 +82,31 @@ class Gate:
         """Raises Unauthenticated, and Unavailable when a credential can't be verified now."""
         call: Call = scope["call"]
         credential = credentials.find(scope, tokens_in_url=call.ingest)
+        if credential is None and (login := self._login(scope)):
+            return await self._signed_in(login, call)
         return await self.authenticator.principal(credential, call.payer)
+
+    def _login(self, scope: Scope) -> Credential | None:
+        """The login that a cookie names. Raises Forbidden where another page may have sent it.
+
+        Events are never posted with it: any page may make a browser do that.
+        """
+        permission = scope["call"].permission
+        if not self.authenticator.logins or permission.ingest or permission.uncounted:
+            return None
+        login = login_cookies.find(scope)
+        if login:
+            self.origins.check_own(scope)
+        return login
+
+    async def _signed_in(self, login: Credential, call: Call) -> Principal:
+        """What anybody may do, somebody may whose login has ended."""
+        try:
+            return await self.authenticator.principal(login, call.payer)
+        except Unauthenticated:
+            if call.permission.anyone:
+                return NOBODY
+            raise
 
     def socket(self, call: Call) -> AbstractContextManager[None]:
         """Counts an open socket. Raises OverLimit when the caller has too many."""
@@ -154,7 +181,11 @@ class Guarded:
         except MonitorError as error:  # before the socket is accepted: answered by HTTP's 403
             if isinstance(error, Forbidden):
                 self._gate.note_refusal(scope, str(error))
-            await send({"type": "websocket.close"})
+            if isinstance(error, Unauthenticated) and self._gate.authenticator.logins:
+                await send({"type": "websocket.accept"})  # or a page could not read the code
+                await send({"type": "websocket.close", "code": ENDED, "reason": str(error)})
+            else:
+                await send({"type": "websocket.close"})
 
 
 def _table_method(method: str) -> str:

@@ -61,7 +61,7 @@ class JupyterHubClient:
 
         Raises Unauthenticated, Unavailable if the Hub doesn't answer, and OverLimit.
         """
-        user = await self._ask(token, payer)
+        user = await self.user(token, payer)
         if user.kind != "user":
             raise Unauthenticated("The token is a service's, not a user's")
         if not user.holds_own_token:
@@ -69,14 +69,16 @@ class JupyterHubClient:
                 "The token is another service's: make one of your own at JupyterHub (Token), which"
                 f" may reach your server (access:servers!user={user.name})"
             )
-        return person(self._role(user), user.name)
+        return person(self.role(user), user.name)
 
-    def _role(self, user: HubUser) -> Role:
+    def role(self, user: HubUser) -> Role:
+        """What somebody is here, by what they are at the Hub."""
         if user.admin:
             return "admin"
         return "instructor" if self.instructors in user.groups else "student"
 
-    async def _ask(self, token: str, payer: str) -> HubUser:
+    async def user(self, token: str, payer: str) -> HubUser:
+        """Whom the Hub knows by a token, whatever that may do. Raises like `principal`."""
         headers = {"Authorization": f"token {token}"}
         try:
             async with (

@@ -10,6 +10,8 @@ from monitor.errors import Forbidden
 logger = logging.getLogger(__name__)
 
 _MAX_LOGGED = 100  # reasons
+OWN_PAGE = b"x-cell-monitor"  # the header that only our own pages send
+_READS = ("GET", "HEAD")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -22,7 +24,8 @@ class Origins:
 
     def __init__(self, allowed: list[str], loopback_only: bool, public_url: str = "") -> None:
         own = urlsplit(public_url.lower())
-        origins = [*allowed, f"{own.scheme}://{own.netloc}"]
+        self._own = f"{own.scheme}://{own.netloc}" if public_url else ""
+        origins = [*allowed, self._own]
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in origins if origin != "*")
         self._loopback_only = loopback_only
         self._logged: set[str] = set()
@@ -38,14 +41,30 @@ class Origins:
         if self._loopback_only and host and _name(host) not in _LOOPBACK:
             raise self._refusal(
                 f"The Host {host!r} is not a name of this machine, such as localhost: without"
-                " credentials the server answers to nobody else. Set JWT_SECRET, JWT_JWKS_URL or"
-                " JUPYTERHUB_API_URL, or ALLOW_UNAUTHENTICATED=yes"
+                " credentials the server answers to nobody else. Set JWT_SECRET, JWT_JWKS_URL,"
+                " OIDC_ISSUER or JUPYTERHUB_API_URL, or ALLOW_UNAUTHENTICATED=yes"
             )
         if origin and origin not in self._allowed and _netloc(origin) != host:
             raise self._refusal(
                 f"The origin {origin!r} is not among BACKEND_CORS_ORIGINS. If it is this server's"
                 " own behind a proxy, set PUBLIC_URL, or let the proxy pass the Host on"
             )
+
+    def check_own(self, scope: Scope) -> None:
+        """Raises Forbidden unless this server's own page makes the call, if that could matter.
+
+        Browsers send a cookie whoever makes a call: calls that change something need the header
+        X-Cell-Monitor, which no form can send, and they and sockets an Origin, which is our own.
+        """
+        if scope.get("method") in _READS:
+            return
+        headers = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
+        origin = headers.get(b"origin", "")
+        is_own = origin == self._own or _netloc(origin) == headers.get(b"host", "")
+        if not (origin and is_own):
+            raise Forbidden("A login's cookie counts only for this server's own page")
+        if scope["type"] == "http" and not headers.get(OWN_PAGE):
+            raise Forbidden("Beside a login's cookie, send the header X-Cell-Monitor: page")
 
     def _refusal(self, reason: str) -> Forbidden:
         """Logs each reason once: what is refused may come often."""

@@ -79,6 +79,7 @@ _INGEST = Permission(
     key=YES, student=AS_THEMSELVES, instructor=AS_THEMSELVES, admin=YES, ingest=True
 )
 _PROBE = Permission(anyone=YES, key=YES, student=YES, instructor=YES, admin=YES, uncounted=True)
+_ANYONE = Permission(anyone=YES, key=YES, student=YES, instructor=YES, admin=YES)
 _HEALTH = Permission(anyone=PLAIN, key=PLAIN, student=PLAIN, instructor=PLAIN, admin=YES)
 _PEOPLE = Permission(student=YES, instructor=YES, admin=YES)
 _MEMBERS = Permission(student=THEIRS, instructor=THEIRS, admin=YES)
@@ -223,6 +224,11 @@ ROUTES: Mapping[str, Permission] = {
     "GET /docs/favicon-32x32.png": _PROBE,
     "GET /": _PROBE,
     "GET /page/{path:path}": _PROBE,
+    "GET /login": _ANYONE,
+    "GET /login/callback": _ANYONE,
+    "GET /oauth_callback": _ANYONE,
+    "GET /login/session": _PEOPLE,
+    "POST /logout": _ANYONE,
     "GET /join/{code}": _PROBE,
     "POST /join/{code}/token": Permission(anyone=YES, student=AS_THEMSELVES, admin=YES),
     "WS /ws": _PEOPLE,

@@ -49,8 +49,12 @@ class Tokens:
 
     async def principal(self, token: str) -> Principal:
         """The caller. Raises Unauthenticated, and Unavailable if keys can't be fetched."""
+        return principal_of(await self.claims(token), self._trust)
+
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """What a valid token says. Raises Unauthenticated, and Unavailable like `principal`."""
         try:
-            return _principal(await self._claims(token), self._trust)
+            return await self._claims(token)
         except self._jwt.PyJWKClientConnectionError:
             raise Unavailable("The keys of the identity provider can't be fetched") from None
         except self._jwt.ExpiredSignatureError:
@@ -116,18 +120,22 @@ def mint(
     return jwt.encode(claims, trust.secret, "HS256")
 
 
-def _principal(claims: Mapping[str, Any], trust: Trust) -> Principal:
+class NoRole(Unauthenticated):
+    """Somebody is known at the provider, and not as anybody who has a role here."""
+
+
+def principal_of(claims: Mapping[str, Any], trust: Trust) -> Principal:
+    """Who a valid token names. Raises NoRole."""
     name = claims.get(trust.user_claim)
     if not isinstance(name, str) or not 0 < len(name) <= 512 or "\0" in name:
-        raise Unauthenticated(f"The token's claim {trust.user_claim!r} has no user name")
+        raise NoRole(f"The token's claim {trust.user_claim!r} has no user name")
     roles = claims.get(trust.role_claim, "student")
     roles = roles if isinstance(roles, list) else [roles]
     role = next((role for role in _STRONGEST_FIRST if role in roles), None)
     if role is None:
-        raise Unauthenticated(f"The token's claim {trust.role_claim!r} has no known role")
-    return person(
-        role,
-        name,
-        float(claims["exp"]) + _LEEWAY,
-        issued_at=float(claims.get("iat", "-inf")),
-    )
+        raise NoRole(f"The token's claim {trust.role_claim!r} has no known role")
+    try:
+        issued_at, expires = float(claims.get("iat", "-inf")), float(claims["exp"]) + _LEEWAY
+    except (ValueError, TypeError, OverflowError):
+        raise Unauthenticated("The token's times are no numbers") from None
+    return person(role, name, expires, issued_at=issued_at)

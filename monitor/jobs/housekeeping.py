@@ -5,6 +5,7 @@ import time
 
 import asyncpg
 
+from monitor.auth import logins
 from monitor.database.partitions import PartitionMissing, create_next_partitions
 from monitor.database.pool import DATABASE_ERRORS, to_unavailable
 from monitor.events.event import OLDEST
@@ -66,6 +67,7 @@ class Housekeeping:
         async with self._pool.acquire() as connection, connection.transaction():
             await joining.expire(connection)
             await refusals.expire(connection)
+            await logins.expire(connection)
 
     async def _create_partitions(self) -> None:
         try:

@@ -153,10 +153,10 @@ def _live(sources: Sources) -> Iterator[Metric]:
 def _access(sources: Sources) -> Iterator[Metric]:
     yield counters(
         "logins",
-        "Credentials verified anew, by their outcome; a token counts again each 20 s of use, a"
-        " valid key of a class not at all.",
+        "Credentials verified anew, by their outcome; a token or a login counts again each 20 s of"
+        " use, a valid key of a class not at all.",
         ("kind", "outcome"),
-        sources.authenticator.logins,
+        sources.authenticator.outcomes,
     )
     refused, exhausted = sources.shares.counts()
     yield counters(

@@ -36,6 +36,7 @@ const token = new URLSearchParams(location.hash.slice(1)).get("token")
 if (token) history.replaceState(null, "", location.pathname)
 const requestInterceptor = request => {
   if (token) request.headers.Authorization = `Bearer ${token}`
+  else request.headers["X-Cell-Monitor"] = "page"
   return request
 }
 const url = %s

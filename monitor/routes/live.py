@@ -13,7 +13,7 @@ from monitor.auth.authentication import RECHECK_INTERVAL
 from monitor.auth.call import Call
 from monitor.auth.channels import all_of, carriers, plain, refusal
 from monitor.auth.credentials import SUBPROTOCOL
-from monitor.auth.gate import Gate
+from monitor.auth.gate import ENDED, Gate
 from monitor.database.paging import Id
 from monitor.database.pool import Database
 from monitor.errors import Forbidden, OverLimit, Unauthenticated, Unavailable
@@ -39,7 +39,6 @@ from monitor.tasks import is_cancelled
 
 logger = logging.getLogger(__name__)
 
-ENDED = 4401  # the close code when a socket's credential is no longer valid
 OVER_LIMIT = 4429  # the close code when a replay is larger than the caller's allowance
 _FAILED = 1011  # the close code when the server is at fault
 

@@ -38,9 +38,12 @@ class _Files(StaticFiles):
         return response
 
 
-def routes(prefix: str, guard: Guard) -> list[Route]:
-    """The page and its files. `prefix` is the API's path, as `/api/v1`."""
-    text = _page(prefix)
+def routes(prefix: str, guard: Guard, login: str) -> list[Route]:
+    """The page and its files. `prefix` is the API's path, as `/api/v1`.
+
+    `login` is the kind of provider at which people sign in, or an empty text.
+    """
+    text = _page(prefix, login)
 
     async def page(request: Request) -> Response:
         return HTMLResponse(text, headers=_HEADERS)
@@ -53,10 +56,11 @@ def routes(prefix: str, guard: Guard) -> list[Route]:
     ]
 
 
-def _page(prefix: str) -> str:
+def _page(prefix: str, login: str) -> str:
     template = Template((STATIC / "index.html").read_text())
     return template.substitute(
         api=html.escape(prefix.strip("/")),  # relative: a proxy may serve all below a path
+        login=login,
         idle_seconds=ClassStateQuery().idle_after,
         run_seconds=int(RUN_TIMEOUT.total_seconds()),
         help_seconds=int(HELP_TIMEOUT.total_seconds()),

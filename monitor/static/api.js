@@ -2,7 +2,8 @@
 
 import { learnServerTime } from "./clock.js";
 import { API } from "./config.js";
-import { askToken, token } from "./token.js";
+import { OWN_PAGE, askCredential, noteSignedIn } from "./sign-in.js";
+import { token } from "./token.js";
 
 export const PAGE_SIZE = 500;
 const DATE_AGE = 2_000; // ms: the header Date is rounded down, and made once a second
@@ -23,8 +24,8 @@ export class ApiError extends Error {
 }
 
 /**
- * Resolves to the JSON of the answer, whose shape the caller names. Asks for a token where the
- * server wants one. Rejects with an ApiError, or fetch's TypeError when there is no answer.
+ * Resolves to the JSON of the answer, whose shape the caller names. Has
+ * somebody sign in where the server wants that. Rejects with an ApiError, or fetch's TypeError when there is no answer.
  *
  * @template T
  * @param {string} path below the API's
@@ -32,15 +33,16 @@ export class ApiError extends Error {
  * @returns {Promise<T>}
  */
 export async function call(path, options = {}) {
-  const headers = { ...options.headers, ...credential() };
+  const headers = { ...options.headers, ...OWN_PAGE, ...credential() };
   const sent = performance.now();
   const answer = await fetch(API + path, { ...options, headers });
   const time = Date.parse(answer.headers.get("Date") ?? "");
   if (time) learnServerTime(time, time + DATE_AGE + performance.now() - sent);
   if (answer.status === 401) {
-    await askToken();
+    await askCredential();
     return call(path, options);
   }
+  if (answer.ok) noteSignedIn();
   const body = await answer.json().catch(() => ({})); // a proxy's error page is no JSON
   if (!answer.ok) throw new ApiError(answer.status, body.detail ?? answer.statusText);
   return body;
@@ -100,7 +102,7 @@ export async function all(path) {
 export async function download(path) {
   const answer = await fetch(API + path, { headers: credential() });
   if (answer.status === 401) {
-    await askToken();
+    await askCredential();
     return download(path);
   }
   if (!answer.ok) {

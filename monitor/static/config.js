@@ -1,6 +1,7 @@
 // What the server says in the page's HTML.
 
 export const API = meta("api") && `${meta("api")}/`; // what a path of the API begins with
+export const LOGIN = meta("login"); // where people sign in: "oidc", "jupyterhub", or nowhere
 export const IDLE_SECONDS = Number(meta("idle-seconds")); // without an event: a student is idle
 export const RUN_SECONDS = Number(meta("run-seconds")); // the same for who runs a cell
 export const HELP_SECONDS = Number(meta("help-seconds")); // without a signal: a help request ends

@@ -3,6 +3,7 @@
 import { button, byId, el, setText } from "./dom.js";
 import { language, otherLanguage, t } from "./i18n.js";
 import { openInvite } from "./invite.js";
+import { signedIn } from "./sign-in.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Class, ConnectionState } from "./types.d.ts" */
@@ -39,11 +40,13 @@ export class Header {
     menu.className = "menu";
     menu.ariaExpanded = "false";
     this.#invite.className = "invite-button";
-    for (const each of [other, theme]) each.className = "setting";
+    const account = signedIn();
+    for (const each of [other, theme, account]) each.classList.add("setting");
     // Not a link: the part after # is the view's address.
     const skip = button(t("skip"), () => byId("view").focus());
     skip.className = "skip";
-    root.append(skip, home, this.#picker, this.#tabs, this.#invite, this.#connection, menu, other, theme);
+    root.append(skip, home, this.#picker, this.#tabs, this.#invite, this.#connection, menu);
+    root.append(other, theme, account);
     measure(root);
     document.documentElement.dataset.theme = localStorage.getItem(THEME_KEY) ?? "";
   }

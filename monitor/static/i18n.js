@@ -14,6 +14,7 @@ import { NOTEBOOK_COPIES_TEXTS } from "./notebook-copies-texts.js";
 import { RADAR_TEXTS } from "./radar-texts.js";
 import { ROSTER_TEXTS } from "./roster-texts.js";
 import { RUNNING_TEXTS } from "./running-texts.js";
+import { SIGN_IN_TEXTS } from "./sign-in-texts.js";
 import { TOKEN_TEXTS } from "./token-texts.js";
 import { VIEWER_TEXTS } from "./viewer-texts.js";
 
@@ -38,6 +39,7 @@ const TEXTS = {
   ...RADAR_TEXTS,
   ...ROSTER_TEXTS,
   ...RUNNING_TEXTS,
+  ...SIGN_IN_TEXTS,
   ...TOKEN_TEXTS,
   ...VIEWER_TEXTS,
   title: ["Cell Monitor", "Cell Monitor"],

@@ -58,7 +58,7 @@ function claim(userId) {
   const code = location.pathname.split("/").at(-1);
   return fetch(`../${api ? `${api}/` : ""}join/${code}/token`, {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", "X-Cell-Monitor": "page" },
     body: JSON.stringify({ user_id: userId }),
   });
 }

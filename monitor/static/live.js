@@ -3,6 +3,7 @@
 
 import { openSocket } from "./api.js";
 import { learnServerTime } from "./clock.js";
+import { askCredential, isAskingCredential } from "./sign-in.js";
 
 /** @import { ChannelMessage, ConnectionState, ControlMessage } from "./types.d.ts" */
 
@@ -14,6 +15,7 @@ const POLL_TIMEOUT = 10_000; // ms, after which the network is taken for dead
 const TRIES = 2; // sockets without a message, after which the state is fetched
 const MIN_RETRY_DELAY = 500; // ms
 const MAX_RETRY_DELAY = 10_000; // ms
+const LOGIN_ENDED = 4401; // the close code of a socket whose credential is not valid any more
 const COALESCE = 100; // ms of messages in one frame
 
 /**
@@ -70,7 +72,10 @@ export class LiveChannel {
       this.#watch(socket);
       for (const message of JSON.parse(data)) this.#receive(message);
     };
-    socket.onclose = () => this.#drop(socket);
+    socket.onclose = ({ code }) => {
+      if (code === LOGIN_ENDED) this.#end(socket);
+      else this.#drop(socket);
+    };
   }
 
   // Takes the connection for dead when a ping stays without an answer.
@@ -93,9 +98,26 @@ export class LiveChannel {
     if (this.#closed) return;
     this.#silent += 1;
     if (this.#silent === TRIES) this.#poll();
-    else if (!this.#polling) this.#handlers.status("lost");
+    else if (!this.#polling) this.#lose();
     setTimeout(() => this.#open(), this.#retryDelay * (0.5 + Math.random() / 2));
     this.#retryDelay = Math.min(2 * this.#retryDelay, MAX_RETRY_DELAY);
+  }
+
+  // Another socket would be refused, too, until somebody has signed in.
+  /** @param {WebSocket} socket */
+  async #end(socket) {
+    if (socket !== this.#socket) return;
+    clearTimeout(this.#timer);
+    this.#socket = null;
+    if (this.#closed) return;
+    this.#stopPolling();
+    this.#handlers.status("ended");
+    await askCredential();
+    this.#open();
+  }
+
+  #lose() {
+    this.#handlers.status(isAskingCredential() ? "ended" : "lost");
   }
 
   async #poll() {
@@ -104,7 +126,8 @@ export class LiveChannel {
     const late = new Promise((resolve) => setTimeout(() => resolve(false), POLL_TIMEOUT));
     const fetched = await Promise.race([this.#handlers.poll(), late]);
     if (current !== this.#polling) return; // it was stopped meanwhile
-    this.#handlers.status(fetched ? "polling" : "lost");
+    if (fetched) this.#handlers.status("polling");
+    else this.#lose();
     this.#pollTimer = setTimeout(() => this.#poll(), POLL_INTERVAL);
   }
 

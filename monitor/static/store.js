@@ -95,7 +95,8 @@ export class ClassStore extends Emitter {
 
   /** Whether what is shown is what the server knows. */
   get isCurrent() {
-    return this.ready && !this.error && this.connection !== "lost";
+    const isCut = this.connection === "lost" || this.connection === "ended";
+    return this.ready && !this.error && !isCut;
   }
 
   close() {

@@ -25,9 +25,18 @@ export function takeFromAddress() {
   history.replaceState(null, "", `#${values.get("to") ?? "/"}`);
 }
 
+/** Whether the page waits for a token. */
+export function isAskingToken() {
+  return asking !== null;
+}
+
+export function forgetToken() {
+  sessionStorage.removeItem(KEY);
+}
+
 /** Forgets the token and starts the page again. */
 export function signOut() {
-  sessionStorage.removeItem(KEY);
+  forgetToken();
   location.hash = "#/";
   location.reload();
 }

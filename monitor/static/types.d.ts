@@ -3,7 +3,7 @@
 
 export type State = "help" | "stuck" | "error" | "active" | "idle";
 export type SeatState = State | "reading" | "finished" | "absent";
-export type ConnectionState = "connecting" | "live" | "stale" | "lost" | "polling";
+export type ConnectionState = "connecting" | "live" | "stale" | "lost" | "ended" | "polling";
 export type Role = "student" | "assistant" | "teacher";
 
 export interface Class {

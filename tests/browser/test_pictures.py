@@ -52,10 +52,10 @@ async def test_a_runs_pictures_are_shown_and_run_nothing(
 
     async with open_tab(browser, view_url(school, class_id, f"student/{student}")) as page:
         shown = page.locator(".pictures img")
-        runs = page.locator(".runs .card")
-        await expect(runs).to_have_count(2)
-        for run in await runs.all():
-            await run.locator(".pictures").scroll_into_view_if_needed()
+        cards = page.locator(".runs .card")
+        await expect(cards).to_have_count(2)
+        for card in await cards.all():
+            await card.locator(".pictures").scroll_into_view_if_needed()
         await expect(shown).to_have_count(2)
         widths = await shown.evaluate_all("each => each.map((img) => img.naturalWidth)")
         assert widths == [1, 9]
@@ -63,5 +63,5 @@ async def test_a_runs_pictures_are_shown_and_run_nothing(
         await expect(page.locator(".pictures")).to_contain_text(
             ["", "A picture (image/jpeg, 1500 KB) was too large to be kept."]
         )
-        await expect(runs.first).to_contain_text("The output was longer")
+        await expect(cards.first).to_contain_text("The output was longer")
         assert json.dumps(SVG) not in await page.content()

@@ -171,6 +171,7 @@ async def ask(world: World, call: str, headers: dict[str, str], query: str = "")
 DOCS = [call for call in ROUTES if call.startswith("GET /docs")]  # not the API's description
 PAGE = ("GET /", "GET /page/{path:path}", "GET /join/{code}", *DOCS)
 CLAIM = "POST /join/{code}/token"  # for who has the code, which here hands out no tokens
+LOGIN = ("GET /login", "GET /login/callback", "GET /oauth_callback", "POST /logout")
 CALLS = sorted(call for call in ROUTES if not call.startswith("WS"))
 CHANGES = ("DELETE",)  # only by callers who are refused: the rows are needed later
 
@@ -178,6 +179,8 @@ CHANGES = ("DELETE",)  # only by callers who are refused: the rows are needed la
 def reveals_nothing(call: str, answer: httpx.Response) -> bool:
     if call == CLAIM:
         return answer.status_code == 404 and "one address for all" in answer.json()["detail"]
+    if call in LOGIN:
+        return answer.status_code == 404 and "no provider" in answer.json()["detail"]
     return answer.status_code == 200 and (call in PAGE or bool(answer.json() == {"status": "ok"}))
 
 

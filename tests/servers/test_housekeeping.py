@@ -51,6 +51,23 @@ async def test_a_copy_whose_client_stands_still_lets_go_of_its_locks(
     await spool.close()
 
 
+async def test_logins_that_have_ended_are_deleted(pool: asyncpg.Pool, tmp_path: Path) -> None:
+    insert = """
+        INSERT INTO login_sessions
+            (sha256, provider, user_id, role, name, tokens, expires_at, due_at)
+        VALUES (sha256($1::text::bytea), '', $1, 'student', '', '',
+            now() + $2 * interval '1 minute', now())
+    """
+    await pool.executemany(insert, [("hanako", -1.0), ("taro", 5.0)])
+    spool = Spool.open(tmp_path, 1_000_000)
+    keeper = Housekeeping(pool, Ledger(EventQueue(1, 1), spool), 7)
+    await keeper.start()
+    query = "SELECT array_agg(user_id) FROM login_sessions"
+    await eventually(lambda: pool.fetchval(query), lambda people: people == ["taro"])
+    await keeper.stop(0)
+    await spool.close()
+
+
 async def test_dead_letters_expire_unless_they_are_of_withdrawn_events(
     pool: asyncpg.Pool, tmp_path: Path
 ) -> None:

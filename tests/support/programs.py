@@ -115,6 +115,11 @@ NO_SMALL_DISKS = (
     " outside of a container or in one with the capability SYS_ADMIN."
 )
 
+HUB_PROXY = "configurable-http-proxy@5.3.0"
+NO_HUB_PROXY = (
+    "No proxy of JupyterHub for the tests: neither configurable-http-proxy nor npm on the PATH. "
+    "Debian and Ubuntu: apt-get install npm. macOS: brew install node."
+)
 NO_NODE = (
     "The Node.js that comes with Playwright does not run here: it needs libatomic. "
     "Debian and Ubuntu: apt-get install libatomic1"
@@ -266,6 +271,22 @@ def find_node() -> str:
     if subprocess.run([node, "--version"], capture_output=True).returncode:
         return debian("libatomic1", node, NO_NODE)
     return node
+
+
+def find_hub_proxy() -> list[str]:
+    """JupyterHub's proxy: the PATH's, or npm's, put into the cache once."""
+    if path := shutil.which("configurable-http-proxy"):
+        return [path]
+    directory = CACHE / HUB_PROXY
+    script = directory / "node_modules" / "configurable-http-proxy" / "bin"
+    with _only_one():
+        if not script.exists():
+            npm = shutil.which("npm")
+            if npm is None:
+                raise ProgramError(NO_HUB_PROXY)
+            directory.mkdir(parents=True, exist_ok=True)
+            _fetch([npm, "install", "--no-save", HUB_PROXY], directory, NO_HUB_PROXY)
+    return [find_node(), str(script / "configurable-http-proxy")]
 
 
 def debian(package: str, program: str, missing: str) -> str:

@@ -11,7 +11,14 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from monitor.app import create_app
 from monitor.settings import Settings
 
-UNDESCRIBED = ("/join/", "/docs", "/page")  # pages for people, and their files
+UNDESCRIBED = (
+    "/join/",
+    "/docs",
+    "/page",
+    "/login",
+    "/logout",
+    "/oauth_callback",
+)  # pages for people, and their files
 
 
 @pytest.fixture(scope="module")
