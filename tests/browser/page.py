@@ -7,7 +7,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.support.replicas import Replica
 
-VIEWS = ("students", "help", "errors", "notebooks", "activity", "manage")
+VIEWS = ("lesson", "students", "help", "errors", "notebooks", "activity", "manage")
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>'\"&amp;"
 
 
@@ -17,6 +17,10 @@ def view_url(replica: Replica, class_id: int, view: str = "students", query: str
 
 def tile(page: Page, name: str) -> Locator:
     return page.locator(".tile").filter(has_text=name)
+
+
+def seat(page: Page, name: str) -> Locator:
+    return page.locator(".seats .seat").filter(has_text=name)
 
 
 async def wait_live(page: Page) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import tile, wait_live
+from tests.browser.page import seat, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.jupyterhub import PASSWORD, SERVICE, JupyterHub
@@ -35,6 +35,6 @@ async def test_a_teacher_signs_in_at_the_hub_and_sees_tiles(
             async with client(url, None) as extension:
                 sent = await extension.post("/events", params={"key": key}, json=[event()])
                 assert sent.json()["stored"] == 1
-            await expect(tile(page, event()["userId"])).to_be_visible()
+            await expect(seat(page, event()["userId"])).to_be_visible()
             await page.get_by_role("button", name="Sign out").click()
             await expect(page).to_have_url(f"{hub.url}/hub/login")

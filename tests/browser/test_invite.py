@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from tests.browser.page import serious_violations, view_url, wait_live
+from tests.browser.page import seat, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create, create_class, create_class_of, unique
@@ -51,7 +51,7 @@ async def test_a_first_start_leads_to_the_first_tile_by_the_page_alone(
         async with httpx.AsyncClient(timeout=15) as extension:
             answer = await extension.post(address, json=[event(userName="花子")])
             assert answer.json()["stored"] == 1
-        await expect(teacher.locator(".seat").filter(has_text="花子")).to_be_visible()
+        await expect(seat(teacher, "花子")).to_be_visible()
 
 
 async def test_an_invitation_is_copied_renewed_and_ended(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.page import serious_violations, view_url, wait_live
+from tests.browser.page import seat, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event, post, post_as
 from tests.support.lms import create, create_assignment, create_class_of, unique
@@ -30,10 +30,6 @@ PLACES = """() => Object.fromEntries([...document.querySelectorAll('.seats .seat
   const {left, top} = seat.getBoundingClientRect();
   return [seat.querySelector('strong').textContent, [left, top]];
 }))"""
-
-
-def seat(page: Page, name: str) -> Locator:
-    return page.locator(".seats .seat").filter(has_text=name)
 
 
 async def sit(api: httpx.AsyncClient, class_id: int, ids: list[int], columns: int) -> None:

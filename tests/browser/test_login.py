@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.page import serious_violations, tile, view_url, wait_live
+from tests.browser.page import seat, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.openid import OpenIdProvider, run_openid
@@ -74,7 +74,7 @@ async def test_a_teacher_signs_in_sees_tiles_and_comes_back_after_the_login_has_
         await sign_in(page)
         await expect(page).to_have_url(view_url(replica, class_id, "help"))
         await page.goto(view_url(replica, class_id))
-        await expect(tile(page, "hanako")).to_be_visible()
+        await expect(seat(page, "hanako")).to_be_visible()
         await expect(page.get_by_text("Signed in as 鈴木先生")).to_be_visible()
         await wait_live(page)
         await end_login(page, replica)
@@ -85,7 +85,7 @@ async def test_a_teacher_signs_in_sees_tiles_and_comes_back_after_the_login_has_
         assert "lost" not in await page.evaluate("window.states")
         assert await serious_violations(page) == []
         await sign_in(page)
-        await expect(tile(page, "hanako")).to_be_visible()
+        await expect(seat(page, "hanako")).to_be_visible()
         await expect(page).to_have_url(view_url(replica, class_id))
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
