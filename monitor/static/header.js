@@ -3,6 +3,7 @@
 import { button, el, setText } from "./dom.js";
 import { language, otherLanguage, t } from "./i18n.js";
 import { openInvite } from "./invite.js";
+import { showPlace } from "./page-title.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Class, ConnectionState } from "./types.d.ts" */
@@ -68,7 +69,7 @@ export class Header {
    * @param {string} view the name of the view that is open
    */
   show(current, view) {
-    document.title = current ? `${current.name} — ${t("title")}` : t("title");
+    showPlace(current?.name);
     this.#picker.value = String(current?.id ?? "");
     this.#invite.hidden = !current?.is_active;
     if (current) this.#invite.onclick = () => openInvite(current.id);
@@ -89,7 +90,7 @@ export class Header {
 
   /** A student's own page: no classes to choose from. */
   showOwnPage() {
-    document.title = `${t("my_page")} — ${t("title")}`;
+    showPlace(t("my_page"));
     this.#picker.hidden = true;
     this.#invite.hidden = true;
     this.#tabs.replaceChildren();

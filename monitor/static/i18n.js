@@ -1,5 +1,6 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
+import { ALERT_TEXTS } from "./alert-texts.js";
 import { ATTEMPT_TEXTS } from "./attempt-texts.js";
 import { CALL_TEXTS } from "./call-texts.js";
 import { CELL_TEXTS } from "./cell-texts.js";
@@ -23,6 +24,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 // English and Japanese. {0} is the first argument; "a|b" is singular and plural by that number.
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
+  ...ALERT_TEXTS,
   ...ATTEMPT_TEXTS,
   ...CALL_TEXTS,
   ...CELL_TEXTS,

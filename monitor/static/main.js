@@ -1,6 +1,7 @@
 // Which class and which view the address names.
 
 import { activityView } from "./activity.js";
+import { CallAlerts } from "./alerts.js";
 import { analysisView } from "./analysis.js";
 import { ApiError, all, call } from "./api.js";
 import { attemptsView } from "./attempts.js";
@@ -48,6 +49,8 @@ const VIEWS = {
 const main = byId("view");
 byId("toasts").ariaLabel = t("messages");
 const header = new Header(byId("top"));
+const alerts = new CallAlerts();
+byId("top").append(alerts.element);
 /** @type {Class[]} */
 let classes = [];
 let isStudent = false;
@@ -77,16 +80,14 @@ function openStore(id) {
   store?.close();
   store = id === undefined ? null : new ClassStore(id);
   header.follow(store);
+  alerts.follow(store, classes.find((each) => each.id === id)?.name);
   if (store) announceEvents(store);
 }
 
 /** @param {ClassStore} opened */
 function announceEvents(opened) {
-  const alarm = new RadarAlarm();
-  opened.on(["radar"], () => alarm.look(opened));
-  opened.on(["asked"], ({ name, user_id: userId }) => {
-    toast(t("asked", name ?? userId), `#/class/${opened.id}/help`);
-  });
+  const alarm = new RadarAlarm(opened);
+  opened.on(["radar"], () => alarm.look());
   opened.on(["notice"], ({ message }) => toast(message));
 }
 

@@ -3,6 +3,7 @@
 import { ApiError, all, call } from "./api.js";
 import { Calls, fetchCalls } from "./calls.js";
 import { serverNow } from "./clock.js";
+import { ClassDuties } from "./duties.js";
 import { Emitter } from "./emitter.js";
 import { LiveChannel } from "./live.js";
 import { changesErrors, isIdle, toStudent, update, withStuck } from "./states.js";
@@ -11,7 +12,7 @@ import { Timers } from "./timers.js";
 
 /**
  * @import {
- *   ChannelMessage, ConnectionState, Duties, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
+ *   ChannelMessage, ConnectionState, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
  *   Notice, Radar, State, Student, StudentNow, SubmissionChange,
  * } from "./types.d.ts"
  */
@@ -35,7 +36,7 @@ const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't 
  * @property {null} connection
  * @property {null} tick every second
  * @property {HelpRequest} asked a student asks for help
- * @property {Duties} duties the teachers who are in the class
+ * @property {null} duties of the teachers who are in the class: see `duties`
  * @property {SubmissionChange} submission one was handed in or graded
  * @property {Notice} notice
  */
@@ -51,6 +52,7 @@ export class ClassStore extends Emitter {
   /** @type {Error | null} */
   error = null; // of the last fetch
   ready = false; // whether it has been fetched
+  duties = new ClassDuties(this, () => this.emit("duties", null));
   #calls = new Calls();
   #strangers = new Strangers();
   /** @type {Promise<void> | null} */
@@ -97,6 +99,7 @@ export class ClassStore extends Emitter {
   close() {
     this.#live.close();
     this.#timers.close();
+    this.duties.close();
   }
 
   /** @param {number} id */
@@ -168,7 +171,7 @@ export class ClassStore extends Emitter {
     if (message.event === "execution_update")
       this.#update(message.data, Date.parse(message.timestamp));
     else if (message.event === "help_request") this.answer(message.data);
-    else if (message.event === "duties") this.emit("duties", message.data);
+    else if (message.event === "duties") this.duties.set(message.data);
     else if (message.event === "system_message") this.emit("notice", message.data);
     else if (message.event === "assignment_submitted" || message.event === "assignment_graded")
       this.emit("submission", message.data);
@@ -284,11 +287,14 @@ export class ClassStore extends Emitter {
   /** @param {string} userId */
   #touch(userId) {
     if (!this.#changed.size) {
-      requestAnimationFrame(() => {
+      const tell = () => {
         const changed = this.#changed;
         this.#changed = new Set();
         this.emit("changed", changed);
-      });
+      };
+      // A hidden page has no frames, but a title that counts calls.
+      if (document.hidden) setTimeout(tell);
+      else requestAnimationFrame(tell);
     }
     this.#changed.add(userId);
   }
