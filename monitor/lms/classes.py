@@ -11,6 +11,7 @@ from monitor.database.paging import Page
 from monitor.database.resource import Name, Resource, values
 from monitor.errors import Conflict
 from monitor.events.event import Indexed, Required
+from monitor.lms.learner_word import USUAL, LearnerWord
 
 JoinPolicy = Literal["open", "approve", "roster"]
 NewNames = Annotated[int, msgspec.Meta(ge=0, le=100_000, description="A day, by UTC")]
@@ -28,6 +29,8 @@ class ClassCreate(msgspec.Struct):
     `join_policy` says what happens to a student who posts with the class's key and is not on its
     roster: enrolled (`open`; beyond `max_new_names` a day as with `approve`), waiting until a
     teacher lets them in (`approve`), or refused (`roster`).
+
+    `learner_word` is what Japanese texts call the learners: 学生 (`student`) or 生徒 (`pupil`).
     """
 
     name: Name
@@ -36,6 +39,7 @@ class ClassCreate(msgspec.Struct):
     is_active: bool = True
     join_policy: JoinPolicy = "open"
     max_new_names: NewNames = 500
+    learner_word: LearnerWord = USUAL
 
 
 class ClassUpdate(msgspec.Struct):
@@ -50,6 +54,7 @@ class ClassUpdate(msgspec.Struct):
     is_active: bool | UnsetType = UNSET
     join_policy: JoinPolicy | UnsetType = UNSET
     max_new_names: NewNames | UnsetType = UNSET
+    learner_word: LearnerWord | UnsetType = UNSET
 
 
 class ClassCopy(msgspec.Struct):
@@ -69,6 +74,7 @@ class ClassResponse(msgspec.Struct):
     is_active: bool
     join_policy: JoinPolicy
     max_new_names: int
+    learner_word: LearnerWord
     is_demo: bool
     created_at: datetime
     updated_at: datetime
@@ -87,12 +93,12 @@ async def update(connection: asyncpg.Connection, class_id: int, body: ClassUpdat
 
 
 async def copy(connection: asyncpg.Connection, class_id: int, body: ClassCopy) -> ClassResponse:
-    """A class with the policy, notebooks and assignments of another, the latter without due dates.
+    """A class with the settings, notebooks and assignments of another, these without due dates.
 
     It has no roster. Raises NotFound, InUse.
     """
     original = await CLASSES.get(connection, class_id)
-    kept = ("description", "join_policy", "max_new_names")
+    kept = ("description", "join_policy", "max_new_names", "learner_word")
     created = await CLASSES.insert(
         connection, {**values(body), **{name: getattr(original, name) for name in kept}}
     )

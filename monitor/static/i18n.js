@@ -240,6 +240,16 @@ const TEXTS = {
 };
 
 /** @typedef {keyof typeof TEXTS} TextName */
+/** @import { LearnerWord } from "./types.d.ts" */
+
+/**
+ * What texts in Japanese call learners; they are written with the first.
+ *
+ * @type {Record<LearnerWord, string>}
+ */
+export const LEARNER_WORDS = { student: "学生", pupil: "生徒" };
+/** @type {LearnerWord} */
+let learnerWord = "student";
 
 export const language = chooseLanguage();
 document.documentElement.lang = language;
@@ -250,6 +260,21 @@ function chooseLanguage() {
   const chosen = inAddress ?? localStorage.getItem(LANGUAGE_KEY);
   if (chosen === "en" || chosen === "ja") return chosen;
   return navigator.language.startsWith("ja") ? "ja" : "en";
+}
+
+/**
+ * Has texts in Japanese call learners as these classes do from now on, where they agree.
+ *
+ * @param {{ learner_word: LearnerWord | null }[]} classes
+ */
+export function callLearnersAs(classes) {
+  const isPupils = classes.length > 0 && classes.every((each) => each.learner_word === "pupil");
+  learnerWord = isPupils ? "pupil" : "student";
+}
+
+/** What they are called now. */
+export function currentLearnerWord() {
+  return learnerWord;
 }
 
 /** Keeps the other language in the browser and loads the page again in it. */
@@ -270,7 +295,9 @@ export function otherLanguage() {
 export function t(name, ...parts) {
   const [english, japanese] = TEXTS[name];
   const [singular, plural = singular] = (language === "ja" ? japanese : english).split("|");
-  const text = parts[0] === 1 ? singular : plural;
+  const written = parts[0] === 1 ? singular : plural;
+  // Before what people wrote is put in: a class may have 学生 in its name.
+  const text = written.replaceAll(LEARNER_WORDS.student, LEARNER_WORDS[learnerWord]);
   return text.replace(/\{(\d)\}/g, (_, place) => String(parts[place]));
 }
 

@@ -2,6 +2,9 @@
 
 /** @satisfies {Record<string, [string, string]>} */
 export const JOINING_TEXTS = {
+  learner_word: ["In Japanese, learners are called", "学習者の呼び方"],
+  learner_word_student: ["{0} (universities)", "{0}（大学など）"],
+  learner_word_pupil: ["{0} (schools)", "{0}（高校など）"],
   join_policy: ["Who may join with the link", "リンクから参加できる人"],
   policy_open: ["Anyone", "誰でも"],
   policy_approve: ["Those a teacher lets in", "教員が承認した人"],

@@ -9,7 +9,7 @@ import { CLASSES_CHANGED } from "./classes.js";
 import { byId, el, failure, toast } from "./dom.js";
 import { Header } from "./header.js";
 import { helpView } from "./help.js";
-import { t } from "./i18n.js";
+import { callLearnersAs, t } from "./i18n.js";
 import { manageView } from "./manage.js";
 import { meView } from "./me.js";
 import { notebookView } from "./notebook.js";
@@ -113,6 +113,7 @@ async function route() {
     return;
   }
   const current = kind === "class" ? classes.find((each) => each.id === Number(id)) : undefined;
+  callLearnersAs(current ? [current] : classes);
   openStore(current?.id);
   header.show(current, name);
   if (kind === "class") show(name, last, signal);

@@ -14,7 +14,11 @@ export interface Class {
   is_demo: boolean;
   join_policy: JoinPolicy;
   max_new_names: number;
+  learner_word: LearnerWord;
 }
+
+/** 学生 or 生徒. */
+export type LearnerWord = "student" | "pupil";
 
 export type JoinPolicy = "open" | "approve" | "roster";
 
@@ -147,6 +151,7 @@ export interface MyClass {
   class_id: number | null; // null: none
   class_name: string | null;
   is_active: boolean;
+  learner_word: LearnerWord | null;
   role: Role | "waiting" | null; // null: not on the roster
   name: string | null;
   email: string | null;
