@@ -27,7 +27,7 @@ _TEXTS: Mapping[str, Mapping[Language, Message]] = {
     },
     "class_error": {
         "en": Message(
-            "{name}: many students are stuck at the same error",
+            "{name}: many students have the same error",
             "{error}: {count} of {students} students have not got past it.",
         ),
         "ja": Message(

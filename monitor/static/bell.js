@@ -36,6 +36,10 @@ export class Bell {
     this.#button.className = "bell";
     this.#button.popoverTargetElement = menu;
     this.element = el("div", { hidden: true }, this.#button, menu);
+    this.element.onkeydown = (event) => {
+      const isOpen = menu.matches(":popover-open");
+      if (event.key === "Escape" && isOpen) event.stopPropagation(); // it closes the menu, and that is all
+    };
     for (const way of this.#ways) if (this.#isOn(way)) this.#restore(way);
     this.#show();
   }

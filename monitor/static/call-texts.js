@@ -4,7 +4,7 @@
 export const CALL_TEXTS = {
   queue_rule: [
     "Yours first, then the longest wait, then those in other teachers' parts; students whom somebody else is helping come last. A call leaves the list when the student cancels it, when it is settled, or after {0} s without a signal.",
-    "自分が対応中のもの、待ち時間の長い順、ほかの担当者の範囲の順に並び、ほかの人が対応中のものは最後です。学生が取り消す、対応済みになる、または通信が {0} 秒途切れると一覧から消えます。",
+    "自分が対応中の呼び出しが先頭で、待ち時間の長い順、ほかの担当者の範囲と続き、ほかの人が対応中のものは最後です。学生が取り消す、対応済みになる、または通信が {0} 秒途切れると一覧から消えます。",
   ],
   queue_empty: ["Nobody is asking for help.", "呼び出しはありません。"],
   queue_unknown: [

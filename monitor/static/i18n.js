@@ -121,7 +121,7 @@ const TEXTS = {
   change_what: ["Edit “{0}”", "「{0}」を編集"],
   delete: ["Delete", "削除"],
   deleted: ["“{0}” was deleted.", "「{0}」を削除しました。"],
-  source: ["Source", "原文"],
+  source: ["Source", "ソース"],
   choose_notebook: ["Notebook", "ノートブック"],
   no_notebooks: [
     "No notebooks have been used yet.",
@@ -157,10 +157,10 @@ const TEXTS = {
   as_table: ["Show as a table", "表で見る"],
   first_demo: [
     "Or try a class of 38 simulated students: in a terminal, run",
-    "または、模擬の学生 38 人のクラスを試す（ターミナルで実行）",
+    "または、架空の学生 38 人のクラスで試す（ターミナルで次を実行）",
   ],
   first_student: [
-    "No students yet. Invite them by a link, or enrol them under “Manage”.",
+    "No students yet. Invite them with a link, or enrol them under “Manage”.",
     "学生がまだいません。リンクで招待するか、「管理」で登録してください。",
   ],
   new_class: ["New class", "クラスを作る"],
@@ -216,7 +216,7 @@ const TEXTS = {
   assignments: ["Assignments", "課題"],
   no_assignments: ["No assignments yet.", "課題はまだありません。"],
   new_assignment: ["New assignment", "課題を出す"],
-  assign: ["Assign", "出題"],
+  assign: ["Assign", "課題を出す"],
   assigned: ["“{0}” was assigned.", "課題「{0}」を出しました。"],
   path: ["Notebook path", "ノートブックのパス"],
   assignment_title: ["Title", "課題名"],

@@ -18,7 +18,7 @@ export const TOKEN_TEXTS = {
     "全員の専用アドレスを作り直しますか？今のアドレスは 24 時間後に使えなくなります。",
   ],
   token_state: ["State", "状態"],
-  token_issued: ["Made on", "作成日"],
+  token_issued: ["Created", "作成日"],
   token_used: ["Last used", "最終使用日"],
   token_actions: ["Actions", "操作"],
   token_valid: ["valid", "有効"],
@@ -58,6 +58,6 @@ export const TOKEN_TEXTS = {
 
 // On the strips to cut out, which students of either language get.
 export const STRIP_TEXTS = {
-  ja: "JupyterLab の「設定」→「設定エディター」→「Cell Monitor」で、サーバー URL に貼り付けます。あなた専用です。他の人に渡さないでください。",
+  ja: "JupyterLab の「設定」→「設定エディター」→「Cell Monitor」で、サーバー URL に貼り付けます。あなた専用です。ほかの人に渡さないでください。",
   en: "In JupyterLab, Settings → Settings Editor → Cell Monitor: paste this as the server URL. It is yours alone: don't pass it on.",
 };

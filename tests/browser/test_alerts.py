@@ -93,6 +93,7 @@ async def test_new_calls_sound_in_every_view_once_that_is_chosen(
         await expect_notes(page, CALL)  # a test of it
         assert await serious_violations(page) == []
         await page.keyboard.press("Escape")
+        await expect(page.locator(".alerts")).to_be_hidden()
         await expect(bell(page)).to_have_text("Alerts: on")
         await post_as(school, two, "help")
         await expect(page).to_have_title(f"(2) {NAME}")
@@ -123,7 +124,7 @@ async def test_the_choice_is_kept_and_waits_for_a_click_after_a_reload(
         await expect_notes(page, 2 * CALL)
         await page.reload()
         await wait_live(page)
-        await expect(bell(page)).to_have_text("Alerts: click to hear them")
+        await expect(bell(page)).to_have_text("Alerts: muted until you click")
         await expect(page).to_have_title(f"(1) {NAME}")
         await page.locator("#view").click(position={"x": 2, "y": 2})
         await expect(bell(page)).to_have_text("Alerts: on")
