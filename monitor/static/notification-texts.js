@@ -4,7 +4,7 @@
 export const NOTIFICATION_TEXTS = {
   notifications: ["Notifications", "通知"],
   notifications_rule: [
-    "Get a message in Slack, Teams or Discord, or by mail, when something needs you. Messages name no student. For a test, press “Send a test”.",
+    "Get a message in Slack, Teams or Discord, or by mail, when something needs you. Messages never name a student. To try it, press “Send a test”.",
     "対応が必要なときに、Slack、Teams、Discord、メールなどへ通知します。通知に学生の名前は含まれません。届くかどうかは「テストを送る」で確認できます。",
   ],
   receiver: ["Receiver", "通知先"],

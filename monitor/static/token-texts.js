@@ -22,7 +22,7 @@ export const TOKEN_TEXTS = {
   token_used: ["Last used", "最終使用日"],
   token_actions: ["Actions", "操作"],
   token_valid: ["valid", "有効"],
-  token_claimed: ["picked on the join page, not confirmed", "参加ページで取得（未確認）"],
+  token_claimed: ["taken on the join page, not confirmed", "参加ページで取得（未確認）"],
   token_ends: ["works until {0}", "{0} まで使用可"],
   token_unused: ["not yet", "未使用"],
   token_confirm: ["Confirm", "本人と確認"],
@@ -58,6 +58,6 @@ export const TOKEN_TEXTS = {
 
 // On the strips to cut out, which students of either language get.
 export const STRIP_TEXTS = {
-  ja: "JupyterLab の「設定」→「設定エディター」→「Cell Monitor」で、サーバー URL に貼り付けます。あなた専用です。ほかの人に渡さないでください。",
+  ja: "JupyterLab の「設定」→「設定エディター」→「Cell Monitor」で、サーバー URL に貼り付けます。あなた専用です。他の人に渡さないでください。",
   en: "In JupyterLab, Settings → Settings Editor → Cell Monitor: paste this as the server URL. It is yours alone: don't pass it on.",
 };

@@ -42,6 +42,13 @@ NOTIFICATIONS = """() => {
         constructor(title, options) { window.shown.push(options.body); }
     };
 }"""
+# What Chromium does to a page that has been hidden for minutes: no frames, and few long timers.
+HIDDEN = """
+    Object.defineProperty(document, "hidden", { get: () => true });
+    window.requestAnimationFrame = () => 0;
+    const start = window.setTimeout;
+    window.setTimeout = (task, ms = 0) => start(task, ms < 1_000 ? ms : 60_000);
+"""
 CALL = 2  # notes
 NAME = "数学 — Cell Monitor"
 
@@ -195,9 +202,26 @@ async def test_nothing_is_asked_for_before_it_is_chosen(
         assert await page.evaluate("asked") == ["requestPermission"]
         await expect(bell(page)).to_have_text("Alerts: off")
         await page.get_by_label("Vibrate").click()
-        await page.get_by_label("Keep the screen on").click()
         await expect(bell(page)).to_have_text("Alerts: on")
-        assert await page.evaluate("asked.slice(1)") == ["vibrate", "request"]
+        awake = page.get_by_label("Keep the screen on")
+        await awake.click()
+        await expect(page.get_by_role("alert").last).to_contain_text("denied")
+        await expect(awake).not_to_be_checked()
+        await page.context.grant_permissions(["screen-wake-lock"])
+        await awake.click()
+        await expect(awake).to_be_checked()
+        assert await page.evaluate("asked.slice(1)") == ["vibrate", "request", "request"]
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # back again
+        await page.wait_for_function("() => asked.length === 5")
+        await page.reload()
+        await wait_live(page)
+        await expect(bell(page)).to_have_text("Alerts: on")
+        assert await page.evaluate("asked") == ["request"]  # which asks nobody
+        await bell(page).click()
+        await awake.click()
+        await expect(awake).not_to_be_checked()
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        assert await page.evaluate("asked") == ["request"]
 
 
 async def test_a_notification_names_no_student(
@@ -213,6 +237,21 @@ async def test_a_notification_names_no_student(
         await post_as(school, user, "help")
         await page.wait_for_function("() => shown.length === 2")
         assert await page.evaluate("shown[1]") == "数学: 1 call is waiting"
+
+
+async def test_a_page_that_nobody_sees_counts_calls_in_its_title(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, view_url(school, class_id)) as page:
+        await page.add_init_script(HIDDEN)
+        await page.reload()
+        await wait_live(page)
+        await expect(page).to_have_title(NAME)
+        await post_as(school, user, "help")
+        await expect(page).to_have_title(f"(1) {NAME}")
+        await post_as(school, user, "help_stop")
+        await expect(page).to_have_title(NAME)
 
 
 async def test_what_was_announced_does_not_come_back_at_a_reload(
