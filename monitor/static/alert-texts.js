@@ -12,7 +12,7 @@ export const ALERT_TEXTS = {
   alert_sound: ["Play a sound", "音で知らせる"],
   alert_vibration: ["Vibrate", "振動で知らせる"],
   alert_notification: [
-    "Show a notification while I look at another window",
+    "Notify me while I look at another window",
     "ほかのウィンドウを見ている間は、画面の通知で知らせる",
   ],
   alert_awake: ["Keep the screen on", "画面をスリープさせない"],

@@ -29,7 +29,7 @@ export class Bell {
     const legend = el("legend", { textContent: t("alerts_for") });
     const menu = el(
       "div",
-      { className: "alerts card", popover: "auto", role: "dialog", ariaLabel: t("alerts") },
+      { className: "alerts", popover: "auto", role: "dialog", ariaLabel: t("alerts") },
       el("fieldset", {}, legend, rows),
       this.#blocked,
     );

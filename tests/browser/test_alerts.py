@@ -196,7 +196,7 @@ async def test_nothing_is_asked_for_before_it_is_chosen(
         await post_as(school, user, "help")
         await expect(page).to_have_title(f"(1) {NAME}")
         assert await page.evaluate("asked") == []
-        refused = await turn_on(page, "Show a notification")
+        refused = await turn_on(page, "Notify me")
         await expect(page.get_by_role("alert")).to_contain_text("doesn't allow this page")
         await expect(refused).not_to_be_checked()
         assert await page.evaluate("asked") == ["requestPermission"]
@@ -230,7 +230,7 @@ async def test_a_notification_names_no_student(
     class_id, (user,), _ = await create_class_of(api, "hanako")
     async with open_spied(browser, view_url(school, class_id)) as page:
         await page.evaluate(NOTIFICATIONS)
-        box = await turn_on(page, "Show a notification")
+        box = await turn_on(page, "Notify me")
         await expect(box).to_be_checked()
         await page.wait_for_function("() => shown.length === 1")
         await page.evaluate("document.hasFocus = () => false")  # another window has it
