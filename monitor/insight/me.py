@@ -17,7 +17,7 @@ _MAX_CLASSES = 500
 
 
 class MyClass(msgspec.Struct, kw_only=True):
-    """A student in a class. `class_id` and `class_name` are null for what they did in none.
+    """A student in a class. What is of the class is null for what they did in none.
 
     `role` is null if they are not on the roster. `name`, `email` and `team` are what its teachers
     see of them. `verified` says that their own credential posts into the class. `executions` and
@@ -27,6 +27,7 @@ class MyClass(msgspec.Struct, kw_only=True):
     class_id: int | None
     class_name: str | None
     is_active: bool
+    learner_word: str | None
     role: str | None
     name: str | None
     email: str | None
@@ -113,7 +114,8 @@ _SELECT_RECORD = """
 
 # Classes on whose rosters they are, and those in which they did something.
 _SELECT_CLASSES = f"""
-    SELECT c.id AS class_id, c.name AS class_name, COALESCE(c.is_active, true) AS is_active, m.role,
+    SELECT c.id AS class_id, c.name AS class_name, COALESCE(c.is_active, true) AS is_active,
+        c.learner_word, m.role,
         {names(line="m", record="s", claimed="state")},
         EXISTS (
             SELECT FROM verified_students AS v

@@ -11,6 +11,7 @@ from monitor.database.paging import Page
 from monitor.database.resource import Name, Resource, values
 from monitor.errors import Conflict
 from monitor.events.event import Indexed, Required
+from monitor.lms.learner_word import USUAL, LearnerWord
 
 JoinPolicy = Literal["open", "approve", "roster"]
 NewNames = Annotated[int, msgspec.Meta(ge=0, le=100_000, description="A day, by UTC")]
@@ -33,6 +34,8 @@ class ClassCreate(msgspec.Struct):
 
     A student is stuck after `stuck_errors` errors in a row, or `stuck_minutes` after the first of
     them without a success.
+
+    `learner_word` is what Japanese texts call the learners: 学生 (`student`) or 生徒 (`pupil`).
     """
 
     name: Name
@@ -43,6 +46,7 @@ class ClassCreate(msgspec.Struct):
     max_new_names: NewNames = 500
     stuck_errors: StuckErrors = 3
     stuck_minutes: StuckMinutes = 5
+    learner_word: LearnerWord = USUAL
 
 
 class ClassUpdate(msgspec.Struct):
@@ -59,6 +63,7 @@ class ClassUpdate(msgspec.Struct):
     max_new_names: NewNames | UnsetType = UNSET
     stuck_errors: StuckErrors | UnsetType = UNSET
     stuck_minutes: StuckMinutes | UnsetType = UNSET
+    learner_word: LearnerWord | UnsetType = UNSET
 
 
 class ClassCopy(msgspec.Struct):
@@ -80,6 +85,7 @@ class ClassResponse(msgspec.Struct):
     max_new_names: int
     stuck_errors: int
     stuck_minutes: int
+    learner_word: LearnerWord
     is_demo: bool
     created_at: datetime
     updated_at: datetime
@@ -98,12 +104,15 @@ async def update(connection: asyncpg.Connection, class_id: int, body: ClassUpdat
 
 
 async def copy(connection: asyncpg.Connection, class_id: int, body: ClassCopy) -> ClassResponse:
-    """A class with the policies, room, notebooks and assignments of another, without due dates.
+    """A class with the settings, room, notebooks and assignments of another, without due dates.
 
     It has no roster. Raises NotFound, InUse.
     """
     original = await CLASSES.get(connection, class_id)
-    kept = ("description", "join_policy", "max_new_names", "stuck_errors", "stuck_minutes")
+    kept = (
+        *("description", "join_policy", "max_new_names"),
+        *("stuck_errors", "stuck_minutes", "learner_word"),
+    )
     created = await CLASSES.insert(
         connection, {**values(body), **{name: getattr(original, name) for name in kept}}
     )

@@ -15,6 +15,7 @@ from monitor.auth.keys import IngestKeyCreate
 from monitor.auth.student_tokens import NewStudentToken, StudentTokenIssue
 from monitor.errors import Conflict, NotFound
 from monitor.lms.classes import CLASSES
+from monitor.lms.learner_word import LearnerWord
 
 _CODE_BYTES = 16  # 128 bits: nobody guesses one
 _KEY_NAME = "Invitation"
@@ -42,6 +43,7 @@ class Invitation(msgspec.Struct):
     class_name: str
     own_tokens: bool
     join_policy: str
+    learner_word: LearnerWord
 
 
 def key_of(code: str) -> str:
@@ -168,7 +170,8 @@ _SELECT = """
 """
 
 _SELECT_BY_CODE = """
-    SELECT c.id AS class_id, c.name AS class_name, i.key_id IS NULL AS own_tokens, c.join_policy
+    SELECT c.id AS class_id, c.name AS class_name, i.key_id IS NULL AS own_tokens, c.join_policy,
+        c.learner_word
     FROM class_invites AS i LEFT JOIN ingest_keys AS k ON k.id = i.key_id
         JOIN classes AS c ON c.id = i.class_id
     WHERE i.code = $1 AND i.ended_at IS NULL AND k.valid_to IS NULL AND c.is_active

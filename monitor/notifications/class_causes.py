@@ -9,6 +9,7 @@ from monitor.errors import NotFound
 from monitor.insight.help_queue import HelpQuery, HelpRequest, help_queue
 from monitor.insight.query import shown_classes
 from monitor.insight.radar import ErrorGroup, Radar, RadarQuery, error_radar
+from monitor.lms.learner_word import LearnerWord
 from monitor.notifications import outbox
 from monitor.notifications.texts import Language, compose, error_name
 
@@ -22,6 +23,7 @@ class WatchedClass(NamedTuple):
 
     id: int
     name: str
+    learner_word: LearnerWord
     language: Language
     help_minutes: int
     error_percent: int
@@ -85,6 +87,7 @@ async def _notify_of_calls(
                 "help",
                 watched.language,
                 link,
+                watched.learner_word,
                 name=watched.name,
                 count=len(calls),
                 minutes=max(each.number for each in calls),
@@ -104,6 +107,7 @@ async def _notify_of_error(
                 kind,
                 watched.language,
                 link,
+                watched.learner_word,
                 name=watched.name,
                 error=error_name(error.error, watched.language),
                 count=error.number,
@@ -135,7 +139,7 @@ def _cause(group: ErrorGroup) -> str:
 
 
 _SELECT_ACTIVE = """
-    SELECT c.id, c.name, r.language, r.help_minutes, r.error_percent, (
+    SELECT c.id, c.name, c.learner_word, r.language, r.help_minutes, r.error_percent, (
         SELECT array_agg(DISTINCT kind)
         FROM notification_receivers AS n CROSS JOIN unnest(n.kinds) AS k (kind)
         WHERE n.class_id = c.id

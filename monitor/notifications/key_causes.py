@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from monitor.database.pool import Connection, Database
+from monitor.lms.learner_word import USUAL, LearnerWord, in_japanese
 from monitor.notifications import outbox
 from monitor.notifications.operators import Operators
 from monitor.notifications.sending import Message
@@ -27,6 +28,7 @@ class Finding(NamedTuple):
     text: str
     class_id: int | None
     class_name: str | None
+    learner_word: LearnerWord
     values: Mapping[str, Any]
 
 
@@ -68,6 +70,7 @@ async def _find(connection: Connection, daily_events: int) -> list[Finding]:
             "quota",
             row["class_id"],
             row["class_name"],
+            row["learner_word"] or USUAL,
             {
                 "what": row["what"],
                 "name": row["name"],
@@ -80,7 +83,7 @@ async def _find(connection: Connection, daily_events: int) -> list[Finding]:
     for row in await connection.fetch(_SELECT_MISUSED, _MIN_EVENTS):
         cause = f"{row['class_id']} {row['reason']} {row['day']}"
         values = {"count": row["count"]}
-        where = row["class_id"], row["class_name"]
+        where = row["class_id"], row["class_name"], row["learner_word"]
         findings.append(Finding("key_abuse", cause, row["reason"], *where, values))
     return findings
 
@@ -101,10 +104,12 @@ async def _notify(
 def _message(finding: Finding, language: Language, address: str) -> Message:
     values: dict[str, Any] = defaultdict(str, finding.values)
     if finding.kind == "quota":
-        values["credential"] = _NAMES[values["what"]][language].format(values.pop("name"))
+        named = in_japanese(_NAMES[values["what"]][language], finding.learner_word)
+        values["credential"] = named.format(values.pop("name"))
     link = f"{address}/#/class/{finding.class_id}/manage" if finding.class_id and address else ""
     name = finding.class_name or _NO_CLASS[language]
-    return compose(finding.text, language, link or address, **(values | {"name": name}))
+    values["name"] = name
+    return compose(finding.text, language, link or address, finding.learner_word, **values)
 
 
 _SELECT_READERS = """
@@ -115,7 +120,7 @@ _SELECT_READERS = """
 """
 
 _SELECT_NEAR = """
-    SELECT u.*, c.name AS class_name FROM (
+    SELECT u.*, c.name AS class_name, c.learner_word FROM (
         SELECT 'key' AS what, k.id, k.name, k.class_id, u.day::text, u.events
         FROM ingest_usage AS u JOIN ingest_keys AS k ON k.id = u.key_id
         WHERE u.day = (now() AT TIME ZONE 'UTC')::date AND u.events >= $1
@@ -128,7 +133,7 @@ _SELECT_NEAR = """
 """
 
 _SELECT_MISUSED = """
-    SELECT u.*, c.name AS class_name FROM (
+    SELECT u.*, c.name AS class_name, c.learner_word FROM (
         SELECT class_id, reason, max(last_at)::date::text AS day, sum(events)::bigint AS count
         FROM class_refusals
         WHERE last_at > now() - interval '24 hours'

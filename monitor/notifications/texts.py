@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+from monitor.lms.learner_word import USUAL, LearnerWord, in_japanese
 from monitor.notifications.sending import Message
 
 Language = Literal["en", "ja"]
@@ -26,7 +27,7 @@ _TEXTS: Mapping[str, Mapping[Language, Message]] = {
     },
     "class_error": {
         "en": Message(
-            "{name}: many students are stuck at the same error",
+            "{name}: many students have the same error",
             "{error}: {count} of {students} students have not got past it.",
         ),
         "ja": Message(
@@ -117,9 +118,11 @@ _UNKNOWN_ERROR: Mapping[Language, str] = {"en": "An error", "ja": "エラー"}
 _OPERATORS: Mapping[Language, str] = {"en": "this server", "ja": "このサーバー"}
 
 
-def compose(text: str, language: Language, link: str, **values: object) -> Message:
+def compose(
+    text: str, language: Language, link: str, word: LearnerWord = USUAL, **values: object
+) -> Message:
     """The message of this name with its values put in, and the link on a line of its own."""
-    title, body = _TEXTS[text][language]
+    title, body = (in_japanese(part, word) for part in _TEXTS[text][language])
     plain = {name: _plain(value) for name, value in values.items()}
     body = body.format(**plain)
     return Message(title.format(**plain), f"{body}\n{link}" if link else body)

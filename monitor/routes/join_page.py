@@ -14,6 +14,7 @@ from monitor.database.pool import Database
 from monitor.errors import NotFound, Unavailable
 from monitor.http.public_url import Address, PublicUrl, public_url
 from monitor.lms.invites import key_of, open_invitation
+from monitor.lms.learner_word import IN_JAPANESE
 from monitor.routes.page import POLICY, STATIC
 
 Language = Literal["en", "ja"]
@@ -57,6 +58,7 @@ def routes(prefix: str, guard: Guard, database: Database, address: Address) -> l
             language,
             class_name=invitation.class_name,
             policy=invitation.join_policy,
+            learners=IN_JAPANESE[invitation.learner_word],
             credential="token" if invitation.own_tokens else "key",
             api=prefix.strip("/"),
             server=urlsplit(base).netloc,

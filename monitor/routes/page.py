@@ -18,7 +18,8 @@ from monitor.insight.running import RUN_TIMEOUT
 STATIC = Path(__file__).parent.parent / "static"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-    " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    " img-src 'self' data:; manifest-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "Cache-Control": "no-cache",

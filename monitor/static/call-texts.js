@@ -2,10 +2,9 @@
 
 /** @satisfies {Record<string, [string, string]>} */
 export const CALL_TEXTS = {
-  asked: ["{0} is asking for help", "{0} さんが呼んでいます"],
   queue_rule: [
     "Yours first, then the longest wait, then those in other teachers' parts; students whom somebody else is helping come last. A call leaves the list when the student cancels it, when it is settled, or after {0} s without a signal.",
-    "自分が対応中のもの、待ち時間の長い順、ほかの担当者の範囲の順に並び、ほかの人が対応中のものは最後です。学生が取り消す、対応済みになる、または通信が {0} 秒途切れると一覧から消えます。",
+    "自分が対応中の呼び出しが先頭で、待ち時間の長い順、ほかの担当者の範囲と続き、ほかの人が対応中のものは最後です。学生が取り消す、対応済みになる、または通信が {0} 秒途切れると一覧から消えます。",
   ],
   queue_empty: ["Nobody is asking for help.", "呼び出しはありません。"],
   queue_unknown: [
@@ -16,8 +15,8 @@ export const CALL_TEXTS = {
   calls_today: ["call {0} today", "今日 {0} 回目"],
   take: ["Take it", "行きます"],
   taken: ["{0} is helping", "対応中：{0}"],
-  taken_for: ["{0} is with them for {1} min", "対応中：{0}（{1} 分）"],
-  mine_for: ["You are with them for {0} min", "あなたが対応中（{0} 分）"],
+  taken_for: ["{0} is with them ({1} min)", "対応中：{0}（{1} 分）"],
+  mine_for: ["You are with them ({0} min)", "あなたが対応中（{0} 分）"],
   resolve: ["Mark settled", "対応済みにする"],
   put_back: ["Back into the queue", "未対応に戻す"],
   undo: ["Undo", "元に戻す"],

@@ -4,7 +4,7 @@
 export const CELL_TEXTS = {
   more_cells: [
     "and {0} more cell that few have reached|and {0} more cells that few have reached",
-    "ほかに到達者の少ないセル {0} 個",
+    "ほかに、実行した人の少ないセル {0} 個",
   ],
   placed_cell: [
     "Placed by its index: this notebook has new cell IDs each time it is opened",
@@ -19,10 +19,10 @@ export const CELL_TEXTS = {
     "These students named more cells, notebooks or sessions than anybody needs. Their events count in this class, but not in a cell or session.",
     "通常の範囲を超える数のセル、ノートブック、セッションの名前が送られました。このクラスの件数には含まれますが、セルやセッションごとの集計には含まれません。",
   ],
-  reason_too_many_cells: ["More than 20,000 cells of one student", "1 人で 2 万個を超えるセル"],
+  reason_too_many_cells: ["More than 20,000 cells of one student", "1 人で 20,000 個を超えるセル"],
   reason_too_many_notebooks: [
     "More than 1,000 notebooks of one student",
-    "1 人で千個を超えるノートブック",
+    "1 人で 1,000 個を超えるノートブック",
   ],
   reason_too_many_sessions: ["Too many new sessions in a day", "1 日の新しいセッションが多すぎる"],
 };

@@ -4,11 +4,11 @@ import { call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
 import { button, el, toast } from "./dom.js";
 import { makeForm } from "./forms.js";
-import { t } from "./i18n.js";
+import { LEARNER_WORDS, currentLearnerWord, t } from "./i18n.js";
 import { openInvite } from "./invite.js";
 
 /** @import { Field, Values } from "./forms.js" */
-/** @import { Class, JoinPolicy } from "./types.d.ts" */
+/** @import { Class, JoinPolicy, LearnerWord } from "./types.d.ts" */
 
 /** @type {JoinPolicy[]} */
 const POLICIES = ["open", "approve", "roster"];
@@ -23,7 +23,7 @@ export function newClassForm() {
   const optional = { placeholder: t("code_hint") };
   return makeForm({
     heading: t("new_class"),
-    fields: [name, { ...code, properties: optional }, description],
+    fields: [name, { ...code, properties: optional }, description, wordField()],
     button: t("create"),
     submit: (values) => create({ ...bodyOf(values), class_code: values.class_code || newCode() }),
   });
@@ -62,6 +62,7 @@ export function classForm(current) {
       ...fieldsOf(current),
       ...joiningFields(current),
       ...stuckFields(current),
+      wordField(current.learner_word),
       { name: "is_active", label: t("is_active"), properties: active },
     ],
     button: t("save"),
@@ -190,6 +191,23 @@ function stuckFields({ stuck_errors: errors, stuck_minutes: minutes }) {
 function numberField(name, value, min, max) {
   const properties = { type: "number", min, max, required: true, value };
   return { name, label: t(name), properties };
+}
+
+/**
+ * What Japanese texts call the learners: for both the word itself, whatever is chosen now.
+ *
+ * @param {LearnerWord} value
+ * @returns {Field}
+ */
+function wordField(value = currentLearnerWord()) {
+  /** @type {LearnerWord[]} */
+  const words = ["student", "pupil"];
+  return {
+    name: "learner_word",
+    label: t("learner_word"),
+    options: words.map((word) => [word, t(`learner_word_${word}`, LEARNER_WORDS[word])]),
+    properties: { value },
+  };
 }
 
 /** @param {Values} values */

@@ -168,8 +168,12 @@ function removeLater(box, strip) {
   }, TOAST_STEP);
 }
 
-/** @param {string} text */
-function announce(text) {
+/**
+ * Has screen readers say it, when they have said what they are at.
+ *
+ * @param {string} text
+ */
+export function announce(text) {
   const said = el("p", { textContent: text });
   byId("announcer").append(said);
   setTimeout(() => said.remove(), TOAST_LASTS);

@@ -1,23 +1,14 @@
-// Several teachers in a class: who is here, and which part of the class each looks after.
+// Who is in the class besides oneself, and the part that one looks after, to be chosen.
 
-import { call, send } from "./api.js";
-import { serverNow } from "./clock.js";
 import { el, failure, joinFacts, setText, toast } from "./dom.js";
 import { t } from "./i18n.js";
 import { rowName } from "./seat-plan.js";
-import { teacherName } from "./teacher-name.js";
 
 /** @import { ClassStore } from "./store.js" */
-/** @import { Duties, Duty, HelpRequest, Student } from "./types.d.ts" */
-
-const SIGN_INTERVAL = 30_000; // ms; the server takes a teacher for gone after three of them
-const OVERDUE = 5 * 60_000; // ms; a call that has waited for so long is for all teachers
+/** @import { Duty } from "./types.d.ts" */
 
 export class DutyBar {
   #store;
-  #changed;
-  /** @type {Duty[]} */
-  #teachers = [];
   #here = el("p", { className: "hint" });
   #legend = el("legend", { textContent: t("my_part") });
   #parts = el("fieldset", { className: "parts", hidden: true }, this.#legend);
@@ -26,58 +17,27 @@ export class DutyBar {
 
   /**
    * @param {ClassStore} store
-   * @param {() => void} changed
    * @param {AbortSignal} signal
    */
-  constructor(store, changed, signal) {
+  constructor(store, signal) {
     this.#store = store;
-    this.#changed = changed;
-    store.on(["duties"], (duties) => this.#set(duties), signal);
-    store.on(["loaded"], () => this.sign(), signal);
-    store.on(["room"], () => this.#show(), signal);
-    const timer = setInterval(() => this.sign(), SIGN_INTERVAL);
-    signal.addEventListener("abort", () => clearInterval(timer));
-    this.sign();
+    store.on(["duties", "loaded", "room"], () => this.#show(), signal);
+    this.#show();
   }
 
-  /**
-   * Says that the teacher is here; without a name only looks who is.
-   *
-   * @param {Partial<Duty>} [part] which they look after from now on
-   */
-  async sign(part = {}) {
-    const path = `classes/${this.#store.id}/duties`;
-    const name = teacherName();
+  /** @param {Partial<Duty>} part */
+  async #take(part) {
     try {
-      this.#set(name ? await send("PUT", path, { name, ...part }) : await call(path));
+      await this.#store.duties.take(part);
     } catch (error) {
+      toast(failure(error));
+      this.#shownParts = ""; // the box shows what was not taken
       this.#show();
-      if (Object.keys(part).length) toast(failure(error)); // the next sign is given anyway
     }
   }
 
-  /**
-   * Whether another teacher who is here looks after the student who calls. Nobody does where it is in no
-   * part, and everybody does once it is overdue.
-   *
-   * @param {HelpRequest} request
-   */
-  isOfOthers({ user_id: userId, asked_at: askedAt }) {
-    const student = this.#store.students.get(userId);
-    if (!student || serverNow() - Date.parse(askedAt) > OVERDUE) return false;
-    const theirs = this.#teachers.filter((duty) => isIn(duty, student));
-    return theirs.length > 0 && !theirs.some(({ name }) => name === teacherName());
-  }
-
-  /** @param {Duties} duties */
-  #set({ teachers }) {
-    this.#teachers = teachers;
-    this.#show();
-    this.#changed();
-  }
-
   #show() {
-    const here = this.#teachers.map((duty) => {
+    const here = this.#store.duties.teachers.map((duty) => {
       const part = partText(duty);
       return part ? t("teacher_with_part", duty.name, part) : duty.name;
     });
@@ -89,7 +49,7 @@ export class DutyBar {
     const students = [...this.#store.students.values()];
     const rows = distinct(students.map((student) => student.seat_row)).sort((a, b) => a - b);
     const teams = distinct(students.map((student) => student.team)).sort();
-    const mine = this.#teachers.find(({ name }) => name === teacherName());
+    const { mine } = this.#store.duties;
     const isShared = rows.length > 1 || teams.length > 1;
     this.#parts.hidden = !isShared || !mine;
     const shown = JSON.stringify([rows, teams, mine]);
@@ -102,25 +62,17 @@ export class DutyBar {
       this.#legend,
       ...rows.map((row) =>
         box(t("seat_row", rowName(row)), mine.seat_rows.includes(row), (isOn) =>
-          this.sign({ seat_rows: toggled(mine.seat_rows, row, isOn) }),
+          this.#take({ seat_rows: toggled(mine.seat_rows, row, isOn) }),
         ),
       ),
       ...teams.map((team) =>
         box(team, mine.teams.includes(team), (isOn) =>
-          this.sign({ teams: toggled(mine.teams, team, isOn) }),
+          this.#take({ teams: toggled(mine.teams, team, isOn) }),
         ),
       ),
     );
     this.#parts.querySelectorAll("input")[focused]?.focus();
   }
-}
-
-/**
- * @param {Duty} duty
- * @param {Student} student
- */
-function isIn({ seat_rows: rows, teams }, { seat_row: row, team }) {
-  return (row ? rows.includes(row) : false) || (team ? teams.includes(team) : false);
 }
 
 /** @param {Duty} duty */

@@ -4,6 +4,7 @@ import { button, byId, el, setText } from "./dom.js";
 import { language, otherLanguage, t } from "./i18n.js";
 import { openInvite } from "./invite.js";
 import { signedIn } from "./sign-in.js";
+import { showPlace } from "./page-title.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Class, ConnectionState } from "./types.d.ts" */
@@ -84,7 +85,7 @@ export class Header {
    */
   show(current, view) {
     this.#root.classList.remove("is-open");
-    document.title = current ? `${current.name} — ${t("title")}` : t("title");
+    showPlace(current?.name);
     this.#picker.value = String(current?.id ?? "");
     this.#invite.hidden = !current?.is_active;
     if (current) this.#invite.onclick = () => openInvite(current.id);
@@ -106,7 +107,7 @@ export class Header {
 
   /** A student's own page: no classes to choose from. */
   showOwnPage() {
-    document.title = `${t("my_page")} — ${t("title")}`;
+    showPlace(t("my_page"));
     this.#picker.hidden = true;
     this.#invite.hidden = true;
     this.#tabs.replaceChildren();

@@ -30,7 +30,7 @@ export function helpView(root, store, signal) {
  */
 export function callQueue(store, signal) {
   const queue = new CallQueue(store, signal);
-  store.on(["changed", "loaded", "tick", "connection"], () => queue.show(), signal);
+  store.on(["changed", "loaded", "tick", "connection", "duties"], () => queue.show(), signal);
   queue.show();
   return queue.element;
 }
@@ -50,9 +50,9 @@ class CallQueue {
    */
   constructor(store, signal) {
     this.#store = store;
-    this.#duty = new DutyBar(store, () => this.show(), signal);
+    this.#duty = new DutyBar(store, signal);
     const changed = (/** @type {string} */ userId) => this.#changed(userId);
-    this.#actions = new CallActions(store, changed, () => this.#duty.sign());
+    this.#actions = new CallActions(store, changed, () => store.duties.sign());
     this.element = el(
       "div",
       {},
@@ -83,7 +83,7 @@ class CallQueue {
       card = new CallCard(this.#store, (action) => this.#actions.act(userId, action));
       this.#cards.set(userId, card);
     }
-    card.update(request, this.#duty.isOfOthers(request));
+    card.update(request, this.#store.duties.isOfOthers(request));
     return card;
   }
 
@@ -112,6 +112,6 @@ class CallQueue {
   #rank(request) {
     if (isMine(request)) return 0;
     if (request.taken_by) return 3;
-    return this.#duty.isOfOthers(request) ? 2 : 1;
+    return this.#store.duties.isOfOthers(request) ? 2 : 1;
   }
 }

@@ -1,5 +1,6 @@
 // The page's texts, in English and Japanese, and how it writes times.
 
+import { ALERT_TEXTS } from "./alert-texts.js";
 import { ATTEMPT_TEXTS } from "./attempt-texts.js";
 import { CALL_TEXTS } from "./call-texts.js";
 import { CELL_TEXTS } from "./cell-texts.js";
@@ -25,6 +26,7 @@ const LANGUAGE_KEY = "lang"; // in the address and in the browser's storage
 // English and Japanese. {0} is the first argument; "a|b" is singular and plural by that number.
 /** @satisfies {Record<string, [string, string]>} */
 const TEXTS = {
+  ...ALERT_TEXTS,
   ...ATTEMPT_TEXTS,
   ...CALL_TEXTS,
   ...CELL_TEXTS,
@@ -124,7 +126,7 @@ const TEXTS = {
   change_what: ["Edit “{0}”", "「{0}」を編集"],
   delete: ["Delete", "削除"],
   deleted: ["“{0}” was deleted.", "「{0}」を削除しました。"],
-  source: ["Source", "原文"],
+  source: ["Source", "ソース"],
   choose_notebook: ["Notebook", "ノートブック"],
   no_notebooks: [
     "No notebooks have been used yet.",
@@ -160,10 +162,10 @@ const TEXTS = {
   as_table: ["Show as a table", "表で見る"],
   first_demo: [
     "Or try a class of 38 simulated students: in a terminal, run",
-    "または、模擬の学生 38 人のクラスを試す（ターミナルで実行）",
+    "または、架空の学生 38 人のクラスで試す（ターミナルで次を実行）",
   ],
   first_student: [
-    "No students yet. Invite them by a link, or enrol them under “Manage”.",
+    "No students yet. Invite them with a link, or enrol them under “Manage”.",
     "学生がまだいません。リンクで招待するか、「管理」で登録してください。",
   ],
   new_class: ["New class", "クラスを作る"],
@@ -219,7 +221,7 @@ const TEXTS = {
   assignments: ["Assignments", "課題"],
   no_assignments: ["No assignments yet.", "課題はまだありません。"],
   new_assignment: ["New assignment", "課題を出す"],
-  assign: ["Assign", "出題"],
+  assign: ["Assign", "課題を出す"],
   assigned: ["“{0}” was assigned.", "課題「{0}」を出しました。"],
   path: ["Notebook path", "ノートブックのパス"],
   assignment_title: ["Title", "課題名"],
@@ -243,6 +245,16 @@ const TEXTS = {
 };
 
 /** @typedef {keyof typeof TEXTS} TextName */
+/** @import { LearnerWord } from "./types.d.ts" */
+
+/**
+ * What texts in Japanese call learners; they are written with the first.
+ *
+ * @type {Record<LearnerWord, string>}
+ */
+export const LEARNER_WORDS = { student: "学生", pupil: "生徒" };
+/** @type {LearnerWord} */
+let learnerWord = "student";
 
 export const language = chooseLanguage();
 document.documentElement.lang = language;
@@ -253,6 +265,21 @@ function chooseLanguage() {
   const chosen = inAddress ?? localStorage.getItem(LANGUAGE_KEY);
   if (chosen === "en" || chosen === "ja") return chosen;
   return navigator.language.startsWith("ja") ? "ja" : "en";
+}
+
+/**
+ * Has texts in Japanese call learners as these classes do from now on, where they agree.
+ *
+ * @param {{ learner_word: LearnerWord | null }[]} classes
+ */
+export function callLearnersAs(classes) {
+  const isPupils = classes.length > 0 && classes.every((each) => each.learner_word === "pupil");
+  learnerWord = isPupils ? "pupil" : "student";
+}
+
+/** What they are called now. */
+export function currentLearnerWord() {
+  return learnerWord;
 }
 
 /** Keeps the other language in the browser and loads the page again in it. */
@@ -273,7 +300,9 @@ export function otherLanguage() {
 export function t(name, ...parts) {
   const [english, japanese] = TEXTS[name];
   const [singular, plural = singular] = (language === "ja" ? japanese : english).split("|");
-  const text = parts[0] === 1 ? singular : plural;
+  const written = parts[0] === 1 ? singular : plural;
+  // Before what people wrote is put in: a class may have 学生 in its name.
+  const text = written.replaceAll(LEARNER_WORDS.student, LEARNER_WORDS[learnerWord]);
   return text.replace(/\{(\d)\}/g, (_, place) => String(parts[place]));
 }
 

@@ -30,12 +30,12 @@ export const INVITE_TEXTS = {
     "Make a new link by which each student gets their own address? The old link ends now, and the address for all in 24 hours. You confirm under “Manage” who is who.",
     "学生ごとに専用のアドレスを渡すリンクに作り直しますか？古いリンクはすぐに、共通のアドレスは 24 時間後に使えなくなります。本人の確認は「管理」で行います。",
   ],
-  end_invite: ["End the link", "リンクを終了"],
+  end_invite: ["End the link", "リンクを無効にする"],
   end_invite_sure: [
     "End the link? Nobody can open it any more. Students who have connected stay connected.",
-    "リンクを終了しますか？リンクは開けなくなります。接続済みの学生はそのまま使えます。",
+    "リンクを無効にしますか？以後は誰も開けなくなります。接続済みの学生はそのまま使えます。",
   ],
-  invite_ended: ["The link has ended.", "リンクを終了しました。"],
+  invite_ended: ["The link has ended.", "リンクを無効にしました。"],
   first_class: ["Create your first class", "最初のクラスを作る"],
   first_class_hint: [
     "Then you get a link and a QR code for your students.",
@@ -45,12 +45,12 @@ export const INVITE_TEXTS = {
   remove_demo: ["Remove the demo", "デモを削除"],
   remove_demo_sure: [
     "Remove the demo? Its class, its simulated students and all that they did are deleted for good. What others did stays.",
-    "デモを削除しますか？クラス、模擬の学生、その活動の記録がすべて削除されます。ほかの人の記録は残ります。",
+    "デモを削除しますか？クラス、架空の学生、その活動の記録がすべて削除されます。ほかの人の記録は残ります。",
   ],
   demo_removed: ["The demo was removed.", "デモを削除しました。"],
   demo_class_stays: [
     "The simulated students were removed. The class stays, because others are in it.",
-    "模擬の学生を削除しました。ほかの人が参加しているため、クラスは残ります。",
+    "架空の学生を削除しました。ほかの人が参加しているため、クラスは残ります。",
   ],
-  code_hint: ["empty: one is made", "空欄なら自動で作成"],
+  code_hint: ["made for you if left empty", "空欄なら自動で作成"],
 };

@@ -2,6 +2,9 @@
 
 /** @satisfies {Record<string, [string, string]>} */
 export const JOINING_TEXTS = {
+  learner_word: ["In Japanese, learners are called", "学習者の呼び方"],
+  learner_word_student: ["{0} (universities)", "{0}（大学など）"],
+  learner_word_pupil: ["{0} (schools)", "{0}（高校など）"],
   join_policy: ["Who may join with the link", "リンクから参加できる人"],
   policy_open: ["Anyone", "誰でも"],
   policy_approve: ["Those a teacher lets in", "教員が承認した人"],
@@ -27,25 +30,25 @@ export const JOINING_TEXTS = {
   refuse_who: ["Refuse {0}", "{0} さんを拒否"],
   refuse_sure: [
     "Refuse {0}? What they did in this class is withdrawn, and the link will not let this ID in again.",
-    "{0} さんの参加を拒否しますか？このクラスでの記録は取り下げられ、この学籍番号ではリンクから参加できなくなります。",
+    "{0} さんの参加を拒否しますか？このクラスでの記録は取り消され、この学籍番号ではリンクから参加できなくなります。",
   ],
   refuse_done: ["{0} was refused.", "{0} さんの参加を拒否しました。"],
   show_who: ["Show who", "一覧を表示"],
   waits_since: ["since {0}", "{0} から待機"],
   heard: [
-    "{0} student was heard, in no class|{0} students were heard, in no class",
-    "どのクラスにも登録されていない学生 {0} 人から受信しました",
+    "{0} student in no class is sending events|{0} students in no class are sending events",
+    "どのクラスにも登録されていない学生 {0} 人から記録が届いています",
   ],
   heard_hint: [
-    "They send events but are on no roster. Names are as they entered them.",
-    "イベントは届いていますが、どの名簿にもありません。氏名は本人が入力したものです。",
+    "They are on no roster. Names are as they entered them.",
+    "どの名簿にもない学生です。氏名は本人が入力したものです。",
   ],
   heard_at: ["last heard {0}", "最終受信 {0}"],
   enrol_heard: ["Enrol them in this class", "全員をこのクラスに登録"],
   enrol_who: ["Enrol {0}", "{0} さんを登録"],
   heard_first: [
     "{0} student is already sending. Create a class, and enrol them there.|{0} students are already sending. Create a class, and enrol them there.",
-    "すでに {0} 人の学生から受信しています。クラスを作ると、そこに登録できます。",
+    "すでに {0} 人の学生から記録が届いています。クラスを作ると、そこに登録できます。",
   ],
   kept_out: ["Kept out of this class: {0}", "このクラスに入らなかったデータ：{0}"],
   refused_events: ["{0} event|{0} events", "{0} 件"],
@@ -59,7 +62,7 @@ export const JOINING_TEXTS = {
   reason_too_many_waiting: ["Too many are waiting", "承認待ちが上限に達した"],
   reason_removed: [
     "Removed from the roster, stored in no class",
-    "名簿から外した学生（クラス外として保存）",
+    "名簿から外した学生（クラスなしで保存）",
   ],
   reason_ended_key: [
     "Old address, whose key has ended; send these students the link again",
@@ -68,8 +71,8 @@ export const JOINING_TEXTS = {
   reason_too_many_students: ["More new IDs in a day than a school has", "1 日の新しい学籍番号が多すぎる"],
   reason_over_limit: ["More than the limits allow", "送信量の上限を超えた"],
   silent: [
-    "{0} student on the roster was never heard|{0} students on the roster were never heard",
-    "名簿のうち、まだ受信していない学生：{0} 人",
+    "{0} student on the roster has sent nothing yet|{0} students on the roster have sent nothing yet",
+    "名簿にあり、まだ一度も接続していない学生：{0} 人",
   ],
   shared_ids: [
     "{0} ID seems to be used by two people|{0} IDs seem to be used by two people",

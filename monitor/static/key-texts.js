@@ -9,7 +9,7 @@ export const KEY_TEXTS = {
   ],
   no_keys: ["This class has no key yet.", "このクラスにはまだキーがありません。"],
   key: ["Key", "キー"],
-  key_made: ["Made on", "作成日"],
+  key_made: ["Created", "作成日"],
   key_valid: ["valid", "有効"],
   key_ended: ["ended {0}", "{0} に失効"],
   key_ends: ["ends {0}", "{0} に失効予定"],

@@ -23,7 +23,7 @@ export function lessonKeys(signal, { next, take, back, project }) {
     const { key, target } = event;
     const name = key.length === 1 ? key.toLowerCase() : key;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (!Object.hasOwn(keys, name) || document.querySelector("dialog[open]")) return;
+    if (!Object.hasOwn(keys, name) || document.querySelector("dialog[open], :popover-open")) return;
     if (target instanceof HTMLElement && target.closest("input, textarea, select")) return;
     event.preventDefault();
     keys[name]();

@@ -2,6 +2,7 @@
 
 import { activityView } from "./activity.js";
 import { address } from "./address.js";
+import { CallAlerts } from "./alerts.js";
 import { analysisView } from "./analysis.js";
 import { ApiError, all, call } from "./api.js";
 import { attemptsView } from "./attempts.js";
@@ -9,7 +10,7 @@ import { CLASSES_CHANGED } from "./classes.js";
 import { byId, el, failure, toast } from "./dom.js";
 import { Header } from "./header.js";
 import { helpView } from "./help.js";
-import { t } from "./i18n.js";
+import { callLearnersAs, t } from "./i18n.js";
 import { manageView } from "./manage.js";
 import { meView } from "./me.js";
 import { notebookView } from "./notebook.js";
@@ -48,6 +49,8 @@ const VIEWS = {
 const main = byId("view");
 byId("toasts").ariaLabel = t("messages");
 const header = new Header(byId("top"));
+const alerts = new CallAlerts();
+byId("top").append(alerts.element);
 /** @type {Class[]} */
 let classes = [];
 let isStudent = false;
@@ -82,16 +85,14 @@ function openStore(current) {
   store?.close();
   store = current ? new ClassStore(current) : null;
   header.follow(store);
+  alerts.follow(store, current?.name);
   if (store) announceEvents(store);
 }
 
 /** @param {ClassStore} opened */
 function announceEvents(opened) {
-  const alarm = new RadarAlarm();
-  opened.on(["radar"], () => alarm.look(opened));
-  opened.on(["asked"], ({ name, user_id: userId }) => {
-    toast(t("asked", name ?? userId), `#/class/${opened.id}/help`);
-  });
+  const alarm = new RadarAlarm(opened);
+  opened.on(["radar"], () => alarm.look());
   opened.on(["notice"], ({ message }) => toast(message));
 }
 
@@ -123,6 +124,7 @@ async function route() {
     return;
   }
   const current = kind === "class" ? classes.find((each) => each.id === Number(id)) : undefined;
+  callLearnersAs(current ? [current] : classes);
   openStore(current);
   header.show(current, name);
   if (kind === "class") show(name, last, signal);

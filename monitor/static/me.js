@@ -4,7 +4,7 @@ import { ApiError, all, call } from "./api.js";
 import { serverNow } from "./clock.js";
 import { alertLine, button, el, failure, joinFacts, setText, toast } from "./dom.js";
 import { History, fill } from "./history.js";
-import { ago, cellName, formatTime, t } from "./i18n.js";
+import { ago, callLearnersAs, cellName, formatTime, t } from "./i18n.js";
 import { LiveChannel } from "./live.js";
 import { throttle } from "./throttle.js";
 import { signOut, token } from "./token.js";
@@ -25,6 +25,7 @@ export async function meView(root, signal, showConnection) {
   try {
     /** @type {Me} */
     const me = await call("me");
+    callLearnersAs(me.classes.filter((each) => each.learner_word));
     if (!signal.aborted) follow(new MeView(root, me), signal, showConnection);
   } catch (error) {
     if (signal.aborted) return;

@@ -4,7 +4,7 @@
 export const NOTIFICATION_TEXTS = {
   notifications: ["Notifications", "通知"],
   notifications_rule: [
-    "Get a message in Slack, Teams or Discord, or by mail, when something needs you. Messages name no student. For a test, press “Send a test”.",
+    "Get a message in Slack, Teams or Discord, or by mail, when something needs you. Messages never name a student. To try it, press “Send a test”.",
     "対応が必要なときに、Slack、Teams、Discord、メールなどへ通知します。通知に学生の名前は含まれません。届くかどうかは「テストを送る」で確認できます。",
   ],
   receiver: ["Receiver", "通知先"],
@@ -38,8 +38,8 @@ export const NOTIFICATION_TEXTS = {
   problem_timeout: ["it did not answer in time", "時間内に応答がありませんでした"],
   problem_failed: ["it could not be sent", "送信できませんでした"],
   notify_help: ["A call for help waits too long", "呼び出しへの対応が遅れている"],
-  notify_class_error: ["Many students are at the same error", "多くの学生が同じエラーで止まっている"],
-  notify_quota: ["A key is close to its daily limit", "キーが1日の上限に近づいている"],
+  notify_class_error: ["Many students have the same error", "多くの学生が同じエラーで止まっている"],
+  notify_quota: ["A key is close to its daily limit", "キーが 1 日の上限に近づいている"],
   notify_key_abuse: ["A key may be misused", "キーが悪用された可能性がある"],
   notify_rules: ["When to notify", "通知の設定"],
   notify_language: ["Language of the messages", "通知の言語"],
@@ -47,7 +47,7 @@ export const NOTIFICATION_TEXTS = {
   notify_quiet_from: ["Quiet from (empty: never)", "通知しない時間（開始、空欄はなし）"],
   notify_quiet_until: ["Quiet until", "通知しない時間（終了）"],
   notify_minutes: ["Minutes that a call for help may wait", "呼び出しから通知までの時間（分）"],
-  notify_percent: ["Percent of students at the same error", "同じエラーで止まっている学生の割合（%）"],
+  notify_percent: ["Percent of students with the same error", "同じエラーで止まっている学生の割合（%）"],
   notify_save: ["Save", "保存する"],
   notify_saved: ["Saved", "保存しました"],
 };

@@ -4,17 +4,17 @@
 export const RADAR_TEXTS = {
   messages: ["Messages", "お知らせ"],
   radar_rule: [
-    "Errors of the last {0} minutes that somebody is still at, by cell and kind. Students who have since run the cell without an error are past it. You are alerted once when {1} students are still at the same one.",
+    "Errors from the last {0} minutes that somebody still has, by cell and kind. Students who have since run the cell without an error are past it. You are alerted once when {1} students have the same one.",
     "過去 {0} 分間のエラーのうち、まだ解決していない学生がいるものを、セルと種類ごとにまとめています。その後そのセルを正常に実行した学生は解決済みです。未解決の学生が {1} 人以上になると一度だけ通知します。",
   ],
   radar_empty: [
-    "Nobody is still at an error of the last {0} minutes.",
+    "Nobody still has an error from the last {0} minutes.",
     "過去 {0} 分間のエラーで、未解決のものはありません。",
   ],
-  radar_group: ["{0} of {1} students: {2} in {3}", "{3}：{1} 人中 {0} 人が未解決（{2}）"],
+  radar_group: ["{0} of {1} students: {2} in {3}", "{3} で {1} 人中 {0} 人が {2}"],
   radar_met: [
-    "{1} met it, {0} is still at it|{1} met it, {0} are still at it",
-    "遭遇した学生 {1} 人、うち未解決 {0} 人",
+    "{1} had it, {0} still has it|{1} had it, {0} still have it",
+    "エラーが出た学生 {1} 人、うち未解決 {0} 人",
   ],
   radar_past: ["Past it: {0}", "解決済み：{0} 人"],
   radar_more: ["And {0} more.", "ほか {0} 件"],

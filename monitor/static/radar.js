@@ -31,13 +31,25 @@ export function headline(radar, group) {
   return t("radar_group", group.still.length, radar.students, group.error, place);
 }
 
-/** Announces each group that has passed the threshold once, until it has left the radar. */
+/**
+ * Announces each group that has passed the threshold once, until it has left the radar; also where the
+ * page is loaded again meanwhile.
+ */
 export class RadarAlarm {
-  /** @type {Set<string>} */
-  #announced = new Set();
+  #store;
+  #key;
+  #announced;
 
   /** @param {ClassStore} store */
-  look({ id, radar }) {
+  constructor(store) {
+    this.#store = store;
+    this.#key = `announced-${store.id}`;
+    /** @type {Set<string>} */
+    this.#announced = new Set(JSON.parse(sessionStorage.getItem(this.#key) ?? "[]"));
+  }
+
+  look() {
+    const { id, radar } = this.#store;
     if (!radar) return;
     const keys = new Set(radar.groups.map(keyOf));
     for (const key of this.#announced) if (!keys.has(key)) this.#announced.delete(key);
@@ -47,6 +59,7 @@ export class RadarAlarm {
       this.#announced.add(keyOf(group));
       toast(headline(radar, group), `#/class/${id}/errors`);
     }
+    sessionStorage.setItem(this.#key, JSON.stringify([...this.#announced]));
   }
 }
 

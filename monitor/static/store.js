@@ -3,6 +3,7 @@
 import { ApiError, all, call } from "./api.js";
 import { Calls, fetchCalls } from "./calls.js";
 import { serverNow } from "./clock.js";
+import { ClassDuties } from "./duties.js";
 import { Emitter } from "./emitter.js";
 import { LiveChannel } from "./live.js";
 import { changesErrors, isIdle, toStudent, update, withStuck } from "./states.js";
@@ -11,7 +12,7 @@ import { Timers } from "./timers.js";
 
 /**
  * @import {
- *   ChannelMessage, Class, ConnectionState, Duties, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
+ *   ChannelMessage, Class, ConnectionState, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
  *   Notice, Radar, Room, State, Student, StudentNow, SubmissionChange,
  * } from "./types.d.ts"
  */
@@ -36,8 +37,8 @@ const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't 
  * @property {null} connection
  * @property {null} tick every second
  * @property {HelpRequest} asked a student asks for help
- * @property {Duties} duties the teachers who are in the class
  * @property {Room} room the class has another room, or other seats
+ * @property {null} duties of the teachers who are in the class: see `duties`
  * @property {SubmissionChange} submission one was handed in or graded
  * @property {Notice} notice
  */
@@ -53,6 +54,7 @@ export class ClassStore extends Emitter {
   /** @type {Error | null} */
   error = null; // of the last fetch
   ready = false; // whether it has been fetched
+  duties = new ClassDuties(this, () => this.emit("duties", null));
   #calls = new Calls();
   #strangers = new Strangers();
   /** @type {Promise<void> | null} */
@@ -102,6 +104,7 @@ export class ClassStore extends Emitter {
   close() {
     this.#live.close();
     this.#timers.close();
+    this.duties.close();
   }
 
   /** @param {number} id */
@@ -173,8 +176,8 @@ export class ClassStore extends Emitter {
     if (message.event === "execution_update")
       this.#update(message.data, Date.parse(message.timestamp));
     else if (message.event === "help_request") this.answer(message.data);
-    else if (message.event === "duties") this.emit("duties", message.data);
     else if (message.event === "room") this.#sit(message.data);
+    else if (message.event === "duties") this.duties.set(message.data);
     else if (message.event === "system_message") this.emit("notice", message.data);
     else if (message.event === "assignment_submitted" || message.event === "assignment_graded")
       this.emit("submission", message.data);
@@ -302,11 +305,14 @@ export class ClassStore extends Emitter {
   /** @param {string} userId */
   #touch(userId) {
     if (!this.#changed.size) {
-      requestAnimationFrame(() => {
+      const tell = () => {
         const changed = this.#changed;
         this.#changed = new Set();
         this.emit("changed", changed);
-      });
+      };
+      // A hidden page has no frames, but a title that counts calls.
+      if (document.hidden) setTimeout(tell);
+      else requestAnimationFrame(tell);
     }
     this.#changed.add(userId);
   }

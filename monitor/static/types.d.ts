@@ -17,10 +17,14 @@ export interface Class {
   max_new_names: number;
   stuck_errors: number;
   stuck_minutes: number;
+  learner_word: LearnerWord;
 }
 
 /** When a student of a class is stuck. */
 export type StuckRule = Pick<Class, "stuck_errors" | "stuck_minutes">;
+
+/** 学生 or 生徒. */
+export type LearnerWord = "student" | "pupil";
 
 export type JoinPolicy = "open" | "approve" | "roster";
 
@@ -183,6 +187,7 @@ export interface MyClass {
   class_id: number | null; // null: none
   class_name: string | null;
   is_active: boolean;
+  learner_word: LearnerWord | null;
   role: Role | "waiting" | null; // null: not on the roster
   name: string | null;
   email: string | null;

@@ -50,14 +50,14 @@ async def test_who_got_past_an_error_is_told_apart_until_nobody_is_at_it(
         await wait_live(page)
         card = page.locator(".radar .card")
         await expect(card.locator("h2")).to_contain_text("2 of 4 students: KeyError")
-        await expect(card).to_contain_text("4 met it, 2 are still at it")
+        await expect(card).to_contain_text("4 had it, 2 still have it")
         assert len(await card.locator(".names").first.locator("li").all()) == 2
         await expect(page.locator(".toast")).to_have_count(0)  # 4 met it, but it takes 3 now
         await post_as(school, users[2], "cell_executed", cellIndex=6)
-        await expect(card).to_contain_text("4 met it, 1 is still at it")
+        await expect(card).to_contain_text("4 had it, 1 still has it")
         await post_as(school, users[3], "cell_executed", cellIndex=6)
         await expect(card).to_have_count(0)
-        await expect(page.locator(".view .hint").first).to_contain_text("Nobody is still at")
+        await expect(page.locator(".view .hint").first).to_contain_text("Nobody still has")
 
 
 async def test_focus_survives_new_errors(

@@ -70,10 +70,10 @@ async def test_who_was_heard_in_no_class_is_enrolled(replica: Replica, browser: 
         class_id = (await create_class(api))["id"]
     async with open_tab(browser, view_url(replica, class_id)) as page:
         group = page.locator(".newcomers").filter(has_text="in no class")
-        await expect(group).to_contain_text("2 students were heard, in no class")
+        await expect(group).to_contain_text("2 students in no class are sending events")
         await group.get_by_text("Show who").click()
         await group.get_by_role("button", name="Enrol 太郎 (taro)").click()
-        await expect(group).to_contain_text("1 student was heard, in no class")
+        await expect(group).to_contain_text("1 student in no class is sending events")
         await group.get_by_role("button", name="Enrol them in this class").click()
         await expect(group).to_be_hidden()
     assert await roles(replica, class_id) == {"hanako": "student", "taro": "student"}
@@ -92,7 +92,7 @@ async def test_what_was_turned_away_is_folded_below(
         fold = page.locator(".refusals")
         summary = fold.locator("summary")
         await expect(summary).to_contain_text("Kept out of this class: 2 events")
-        await expect(summary).to_contain_text("1 student on the roster was never heard")
+        await expect(summary).to_contain_text("1 student on the roster has sent nothing yet")
         await expect(fold.get_by_text(stranger)).to_be_hidden()
         await summary.click()
         line = fold.get_by_role("listitem").filter(has_text=stranger)

@@ -130,7 +130,7 @@ async def test_who_looks_like_somebody_can_be_taken_for_them(
         await page.get_by_role("button", name="Check the list").click()
         shown = preview(page)
         await expect(shown).to_contain_text(f"looks like {user} (upper and lower case)")
-        await page.get_by_label("Enrol them as").select_option("the person who is known")
+        await page.get_by_label("Enrol them as").select_option("the person already known")
         await expect(shown).to_contain_text("New: 0 · changed: 1")
         await page.get_by_role("button", name="Enrol 1 person").click()
         await expect(page.locator(".toast").last).to_contain_text("1 enrolled.")

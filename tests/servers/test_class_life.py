@@ -39,7 +39,12 @@ async def test_a_class_that_is_put_away_ends_its_keys(guarded_school: Replica) -
 async def test_a_copy_has_the_assignments_and_no_students(guarded_school: Replica) -> None:
     sensei = unique("sensei")
     async with client(guarded_school.url, token(sensei, "instructor")) as api:
-        settings = {"description": "x", "join_policy": "approve", "max_new_names": 7}
+        settings = {
+            "description": "x",
+            "join_policy": "approve",
+            "max_new_names": 7,
+            "learner_word": "pupil",
+        }
         class_id = (await create_class(api, **settings))["id"]
         await create(api, f"/classes/{class_id}/students", user_id=unique())
         given = {"description": "y", "points": 10.0}

@@ -25,9 +25,10 @@ async def test_a_class_is_made_found_changed_and_deleted(api: httpx.AsyncClient)
     assert created["description"] is None
     assert created["is_active"] is True
     assert (created["join_policy"], created["max_new_names"]) == ("open", 500)
+    assert created["learner_word"] == "student"
     assert set(created) == {
         "id", "name", "class_code", "description", "is_active", "is_demo", "join_policy",
-        "max_new_names", "created_at", "updated_at",
+        "max_new_names", "learner_word", "created_at", "updated_at",
     }  # fmt: skip
     path = f"/classes/{created['id']}"
     assert (await api.get(path)).json() == created
@@ -107,6 +108,7 @@ async def test_what_is_no_id_is_invalid(api: httpx.AsyncClient, resource: str) -
         ("classes", {"name": "x", "class_code": "y", "is_active": None}, "is_active"),
         ("classes", {"name": "x", "class_code": "y", "join_policy": "closed"}, "join_policy"),
         ("classes", {"name": "x", "class_code": "y", "max_new_names": -1}, "max_new_names"),
+        ("classes", {"name": "x", "class_code": "y", "learner_word": "生徒"}, "learner_word"),
         ("assignments", {"class_id": 1, "notebook_id": 1}, "title"),
         ("assignments", {"class_id": "1", "notebook_id": 1, "title": "x"}, "class_id"),
         ("assignments", {"class_id": 2**63, "notebook_id": 1, "title": "x"}, "class_id"),
@@ -122,7 +124,9 @@ async def test_a_field_that_is_missing_or_wrong_is_named(
     assert error_location(await api.post(f"/{resource}", json=body)) == ["body", field]
 
 
-@pytest.mark.parametrize("field", ["name", "class_code", "is_active", "join_policy"])
+@pytest.mark.parametrize(
+    "field", ["name", "class_code", "is_active", "join_policy", "learner_word"]
+)
 async def test_null_is_refused_where_there_must_be_a_value(
     api: httpx.AsyncClient, field: str
 ) -> None:

@@ -122,6 +122,15 @@ async def test_only_the_staff_of_the_class_invites(
                 assert answer.status_code == 403, (role, method, path)
 
 
+@pytest.mark.parametrize(("word", "others"), [("student", "学生"), ("pupil", "生徒")])
+async def test_the_page_has_the_class_s_word_for_learners(
+    teacher: httpx.AsyncClient, word: str, others: str
+) -> None:
+    class_id = (await create_class(teacher, learner_word=word))["id"]
+    page = await visit((await invite(teacher, class_id))["url"] + "?lang=ja")
+    assert f"ほかの{others}には見えません" in page.text
+
+
 async def test_the_page_shows_the_class_and_the_address_to_paste(
     teacher: httpx.AsyncClient, guarded_school: Replica
 ) -> None:

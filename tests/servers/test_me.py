@@ -30,7 +30,7 @@ async def test_my_classes_have_my_totals_and_place(guarded_school: Replica) -> N
         await post_own(guarded_school, user, classCode=two["class_code"], cellIndex=4)
         await post_own(guarded_school, user)
         await admin.delete(f"/classes/{one_id}/students/{student}")
-        await admin.put(f"/classes/{two['id']}", json={"is_active": False})
+        await admin.put(f"/classes/{two['id']}", json={"is_active": False, "learner_word": "pupil"})
         async with client(guarded_school.url, token(user)) as api:
             me = (await api.get("/me")).json()
     assert (me["student_id"], me["user_id"]) == (student, user)
@@ -43,6 +43,7 @@ async def test_my_classes_have_my_totals_and_place(guarded_school: Replica) -> N
     physics = rows[two["id"]]
     assert (physics["class_name"], physics["team"], physics["is_active"]) == ("物理", "班A", False)
     assert (physics["notebook_path"], physics["cell_position"]) == ("lesson.ipynb", 4)
+    assert [each["learner_word"] for each in me["classes"]] == [None, "student", "pupil"]
     assert physics["verified"] is True
     assert physics["last_heard_at"] is not None
 

@@ -140,7 +140,7 @@ async def test_an_error_of_many_students_is_sent_without_what_they_wrote(
     ]
     assert (await post(notifier, *errors)).status_code == 202
     (message,) = await eventually(lambda: receiver.messages, within=_SENT)
-    assert message["title"] == "数学: many students are stuck at the same error"
+    assert message["title"] == "数学: many students have the same error"
     assert message["message"].startswith("NameError: 3 of 5 students")
     assert "channel" not in str(message)
     assert "evil" not in str(message)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.lms.learner_word import LearnerWord
 from monitor.notifications.addresses import Boundary
 from monitor.notifications.operators import digest
 from monitor.notifications.texts import compose, error_name
@@ -102,6 +103,15 @@ def test_names_can_not_call_everybody_or_break_a_line() -> None:
     message = compose("help", "en", "", name=name, count=1, minutes=5)
     assert not set("<>@`\n") & set(message.title)
     assert len(message.title) < 150
+
+
+@pytest.mark.parametrize(
+    ("word", "title"),
+    [("student", "学生：呼び出し中の学生がいます"), ("pupil", "学生：呼び出し中の生徒がいます")],
+)
+def test_a_class_has_its_own_word_for_learners(word: LearnerWord, title: str) -> None:
+    message = compose("help", "ja", "", word, name="学生", count=1, minutes=5)
+    assert message.title == title
 
 
 @pytest.mark.parametrize(
