@@ -37,7 +37,7 @@ export function isAskingCredential() {
 
 /** Who is signed in, and how to sign out; filled once that is known. */
 export function signedIn() {
-  const line = el("span", { className: "who", hidden: true });
+  const line = el("span", { className: "signed-in", hidden: true });
   if (LOGIN) showWho(line);
   return line;
 }
