@@ -43,6 +43,7 @@ async def measure_size() -> Figure:
         await asyncio.sleep(SETTLE)
         before = process.memory_info().rss
         with crowd(server.port, "/ws", SOCKETS, timed=True) as clients:
+            poster = Poster(server.port)  # the other one was idle while they connected
             for number in range(ROUNDS):
                 await _round(poster, clients, number)
             await asyncio.sleep(SETTLE)

@@ -44,6 +44,7 @@ from monitor.routes import (
     notifications,
     page,
     rejected,
+    rooms,
     student_tokens,
     students,
     submissions,
@@ -103,6 +104,7 @@ def create_app(
     notices.declare(api, components.hub.publish)
     help_queue.declare(api, components.hub.publish, is_open=is_open)
     duties.declare(api, components.hub.publish)
+    rooms.declare(api, components.hub.publish)
     ingest_keys.declare(api, components.keyring.reload)
     student_tokens.declare(api, components.keyring.reload)
     token_revocations.declare(api, components.revocations.refresh)

@@ -122,6 +122,8 @@ ROUTES: Mapping[str, Permission] = {
     "POST /classes/{class_id}/help/{student_id}/undo": _STAFF,
     "GET /classes/{class_id}/duties": _STAFF,
     "PUT /classes/{class_id}/duties": _STAFF,
+    "GET /classes/{class_id}/room": _STAFF,
+    "PUT /classes/{class_id}/room": _STAFF,
     "GET /classes/{class_id}/students": _STAFF,
     "GET /classes/{class_id}/grades": _STAFF,
     "POST /classes/{class_id}/students": Permission(instructor=ENROL, admin=YES),

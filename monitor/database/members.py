@@ -28,20 +28,20 @@ def members(*, is_open: str) -> str:
     `call_class` is where the latest call for help stands, `call_classes` are those whose events it
     is made of. It is open with `is_calling` and a recent `help_at`, until it is settled.
 
+    `failing_since` is the first of the errors in a row that are counted.
+
     `started_at` is when the latest run of a cell began, `last_run_at` when the latest ended.
     """
     return f"""
         SELECT m.class_id, m.student_id, s.user_id, m.role, m.joined_at, m.joined_by,
+            m.number, m.kana, m.seat_row, m.seat_column,
             {names(line="m", record="s", claimed="claimed")},
             COALESCE(a.executions, 0) + COALESCE(b.executions, 0) AS executions,
             COALESCE(a.errors, 0) + COALESCE(b.errors, 0) AS errors,
             COALESCE(b.executions, 0) AS executions_in_no_class,
             COALESCE(b.errors, 0) AS errors_in_no_class,
-            CASE WHEN b.student_id IS NULL THEN COALESCE(cardinality(a.error_times), 0)
-                ELSE cardinality(errors_since(
-                    GREATEST(a.last_success_at, b.last_success_at),
-                    COALESCE(a.error_times, '{{}}'), b.error_times
-                )) END AS errors_in_a_row,
+            cardinality(failing.error_times) AS errors_in_a_row,
+            failing.error_times[1] AS failing_since,
             GREATEST(a.last_received_at, b.last_received_at) AS last_received_at,
             CASE WHEN a.alias_at IS NULL OR b.alias_at > a.alias_at
                 THEN b.alias_id ELSE a.alias_id END AS alias_id,
@@ -80,6 +80,13 @@ def members(*, is_open: str) -> str:
             SELECT * FROM student_states
             WHERE student_id = m.student_id AND class_id = 0 AND {is_open} OFFSET 0
         ) AS b ON true
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN b.student_id IS NULL THEN COALESCE(a.error_times, '{{}}')
+                ELSE errors_since(
+                    GREATEST(a.last_success_at, b.last_success_at),
+                    COALESCE(a.error_times, '{{}}'), b.error_times
+                ) END AS error_times
+        ) AS failing
         CROSS JOIN LATERAL (
             SELECT {", ".join(map(_claimed, ("name", "email", "team")))}
         ) AS claimed

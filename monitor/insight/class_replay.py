@@ -72,6 +72,7 @@ def _state(row: dict[str, Any]) -> StudentState:
 
 _SELECT_STUDENTS = f"""
     SELECT student_id, user_id, name, team, executions, errors, verified,
+        number, kana, seat_row, seat_column,
         least_offset, greatest_offset, total
     FROM ({class_page(skip="$2", limit="$3")}) AS m ORDER BY user_id
 """  # noqa: S608 - constants
@@ -156,7 +157,7 @@ _SELECT_STATES = f"""
         rest_of_minute.executions AS executions_in_minute,
         rest_of_minute.errors AS errors_in_minute,
         later.executions AS later_executions, later.errors AS later_errors,
-        failures.in_a_row AS errors_in_a_row,
+        failures.in_a_row AS errors_in_a_row, failures.since AS failing_since,
         run.running_since, run.running_cell_id,
         heard.at AS last_heard_at
     FROM (
@@ -196,8 +197,8 @@ _SELECT_STATES = f"""
         WHERE {_STILL_RUNNING} OFFSET 0
     ) AS run ON true
     CROSS JOIN LATERAL (
-        SELECT count(*)::integer AS in_a_row FROM (
-            SELECT FROM ({_ERRORS}) AS e
+        SELECT count(*)::integer AS in_a_row, min(at) AS since FROM (
+            SELECT at FROM ({_ERRORS}) AS e
             WHERE success.at IS NULL OR e.at > success.at LIMIT $6
         ) AS e
     ) AS failures

@@ -7,7 +7,7 @@ import msgspec
 from monitor.database.members import members
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
-from monitor.insight.class_state import HELP_TIMEOUT, STATE, STUCK_ERRORS, IdleAfter
+from monitor.insight.class_state import HELP_TIMEOUT, STATE, IdleAfter
 from monitor.insight.running import RUNNING
 
 
@@ -20,9 +20,9 @@ class OverviewQuery(Page, frozen=True, kw_only=True):
 class ClassOverview(msgspec.Struct):
     """A class now.
 
-    `students` is their number, `active` how many of them are not idle, `stuck` how many failed in
-    their last three executions, `calls` how many ask for help. `last_heard_at` is the receipt of
-    the latest event of any of them.
+    `students` is their number, `active` how many of them are not idle, `stuck` how many have failed
+    for as often or as long as the class's `stuck_errors` and `stuck_minutes` say, `calls` how many
+    ask for help. `last_heard_at` is the receipt of the latest event of any of them.
     """
 
     class_id: int
@@ -67,12 +67,18 @@ _COUNT = """
 
 _SELECT_COUNTS = f"""
     SELECT class_id, count(*) AS students, count(*) FILTER (WHERE state <> 'idle') AS active,
-        count(*) FILTER (WHERE state = 'error' AND errors_in_a_row >= {STUCK_ERRORS}) AS stuck,
+        count(*) FILTER (WHERE state = 'error' AND (
+            errors_in_a_row >= stuck_errors
+            OR failing_since <= now() - stuck_minutes * interval '1 minute'
+        )) AS stuck,
         count(*) FILTER (WHERE state = 'help') AS calls,
         max(last_received_at) AS last_heard_at
     FROM (
-        SELECT m.class_id, m.last_received_at, m.errors_in_a_row, {STATE} AS state
-        FROM ({members(is_open="$4::boolean")}) AS m LEFT JOIN {RUNNING} AS run ON true
+        SELECT m.class_id, m.last_received_at, m.errors_in_a_row, m.failing_since,
+            c.stuck_errors, c.stuck_minutes, {STATE} AS state
+        FROM ({members(is_open="$4::boolean")}) AS m
+        CROSS JOIN LATERAL (SELECT * FROM classes WHERE id = m.class_id OFFSET 0) AS c
+        LEFT JOIN {RUNNING} AS run ON true
         WHERE m.role = 'student' AND m.class_id = ANY ($1::bigint[])
     ) AS students
     GROUP BY class_id

@@ -14,6 +14,8 @@ from monitor.events.event import Indexed, Required
 
 JoinPolicy = Literal["open", "approve", "roster"]
 NewNames = Annotated[int, msgspec.Meta(ge=0, le=100_000, description="A day, by UTC")]
+StuckErrors = Annotated[int, msgspec.Meta(ge=2, le=100, description="Errors in a row")]
+StuckMinutes = Annotated[int, msgspec.Meta(ge=1, le=120, description="Without a success")]
 
 
 class ClassFilter(Page, frozen=True, kw_only=True):
@@ -28,6 +30,9 @@ class ClassCreate(msgspec.Struct):
     `join_policy` says what happens to a student who posts with the class's key and is not on its
     roster: enrolled (`open`; beyond `max_new_names` a day as with `approve`), waiting until a
     teacher lets them in (`approve`), or refused (`roster`).
+
+    A student is stuck after `stuck_errors` errors in a row, or `stuck_minutes` after the first of
+    them without a success.
     """
 
     name: Name
@@ -36,6 +41,8 @@ class ClassCreate(msgspec.Struct):
     is_active: bool = True
     join_policy: JoinPolicy = "open"
     max_new_names: NewNames = 500
+    stuck_errors: StuckErrors = 3
+    stuck_minutes: StuckMinutes = 5
 
 
 class ClassUpdate(msgspec.Struct):
@@ -50,6 +57,8 @@ class ClassUpdate(msgspec.Struct):
     is_active: bool | UnsetType = UNSET
     join_policy: JoinPolicy | UnsetType = UNSET
     max_new_names: NewNames | UnsetType = UNSET
+    stuck_errors: StuckErrors | UnsetType = UNSET
+    stuck_minutes: StuckMinutes | UnsetType = UNSET
 
 
 class ClassCopy(msgspec.Struct):
@@ -69,6 +78,8 @@ class ClassResponse(msgspec.Struct):
     is_active: bool
     join_policy: JoinPolicy
     max_new_names: int
+    stuck_errors: int
+    stuck_minutes: int
     is_demo: bool
     created_at: datetime
     updated_at: datetime
@@ -87,15 +98,16 @@ async def update(connection: asyncpg.Connection, class_id: int, body: ClassUpdat
 
 
 async def copy(connection: asyncpg.Connection, class_id: int, body: ClassCopy) -> ClassResponse:
-    """A class with the policy, notebooks and assignments of another, the latter without due dates.
+    """A class with the policies, room, notebooks and assignments of another, without due dates.
 
     It has no roster. Raises NotFound, InUse.
     """
     original = await CLASSES.get(connection, class_id)
-    kept = ("description", "join_policy", "max_new_names")
+    kept = ("description", "join_policy", "max_new_names", "stuck_errors", "stuck_minutes")
     created = await CLASSES.insert(
         connection, {**values(body), **{name: getattr(original, name) for name in kept}}
     )
+    await connection.execute(_COPY_ROOM, class_id, created.id)
     await connection.execute(_COPY_NOTEBOOKS, class_id, created.id)
     await connection.execute(_COPY_ASSIGNMENTS, class_id, created.id)
     return created
@@ -117,6 +129,11 @@ async def delete(connection: asyncpg.Connection, class_id: int) -> ClassResponse
 _END_KEYS = """
     UPDATE ingest_keys SET valid_to = now()
     WHERE class_id = $1 AND (valid_to IS NULL OR valid_to > now())
+"""
+
+_COPY_ROOM = """
+    INSERT INTO rooms (class_id, seat_rows, seat_columns, aisles)
+    SELECT $2, seat_rows, seat_columns, aisles FROM rooms WHERE class_id = $1
 """
 
 _COPY_NOTEBOOKS = """

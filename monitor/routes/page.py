@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from monitor.auth.gate import Guard
-from monitor.insight.class_state import HELP_TIMEOUT, STUCK_ERRORS, ClassStateQuery
+from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery
 from monitor.insight.running import RUN_TIMEOUT
 
 STATIC = Path(__file__).parent.parent / "static"
@@ -60,5 +60,4 @@ def _page(prefix: str) -> str:
         idle_seconds=ClassStateQuery().idle_after,
         run_seconds=int(RUN_TIMEOUT.total_seconds()),
         help_seconds=int(HELP_TIMEOUT.total_seconds()),
-        stuck_errors=STUCK_ERRORS,
     )

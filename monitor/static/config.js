@@ -4,7 +4,6 @@ export const API = meta("api") && `${meta("api")}/`; // what a path of the API b
 export const IDLE_SECONDS = Number(meta("idle-seconds")); // without an event: a student is idle
 export const RUN_SECONDS = Number(meta("run-seconds")); // the same for who runs a cell
 export const HELP_SECONDS = Number(meta("help-seconds")); // without a signal: a help request ends
-export const STUCK_ERRORS = Number(meta("stuck-errors")); // in a row
 
 /** @param {string} name */
 function meta(name) {

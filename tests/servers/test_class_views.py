@@ -18,7 +18,7 @@ from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import Transactions
 from monitor.insight.activity import ActivityQuery, class_activity
 from monitor.insight.cells import CellsQuery, notebook_progress
-from monitor.insight.class_state import STUCK_ERRORS, ClassStateQuery, class_state
+from monitor.insight.class_state import ClassStateQuery, class_state
 from monitor.insight.heatmap import StudentCellsQuery, student_cells
 from monitor.insight.help_queue import HelpQuery, help_queue
 from monitor.insight.overview import ClassOverview, OverviewQuery, overview
@@ -281,11 +281,11 @@ async def test_a_stop_in_the_class_ends_a_call_in_none(school: School) -> None:
 
 async def test_classes_at_a_glance(school: School) -> None:
     await school.write(
-        *(make_event(failed=True) for _ in range(STUCK_ERRORS)),
+        *(make_event(failed=True) for _ in range(3)),
         make_event(student="taro", type="help"),
         make_event(student="sensei", type="help"),
         make_event(source=KEYS[2], time=ago(seconds=5), received_at=ago(seconds=5)),
-        *(make_event(source=NO_SOURCE, failed=True) for _ in range(STUCK_ERRORS)),
+        *(make_event(source=NO_SOURCE, failed=True) for _ in range(3)),
     )
     await school.pool.execute(
         "INSERT INTO classes (class_code, name, is_active) VALUES ('o','o',false)"
