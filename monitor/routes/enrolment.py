@@ -65,10 +65,10 @@ def _declare_enrolments(api: Api, *, is_open: bool) -> None:
         async with transactions.begin(audited=False) as connection:
             if query.look_alikes == "known":
                 rows = (await plan(connection)).enrolments
-            by_id = await enrolment.ensure_students(connection, class_id, rows)
+            ids = await enrolment.ensure_students(connection, class_id, rows)
         async with transactions.begin() as connection:
-            await enrolment.enrol(connection, class_id, by_id)
-            entries = await enrolment.entries(connection, class_id, by_id, is_open=is_open)
+            await enrolment.enrol(connection, class_id, rows, ids)
+            entries = await enrolment.entries(connection, class_id, ids.values(), is_open=is_open)
             transactions.add_detail(enrolled={each.user_id: each.role for each in entries})
         return entries if isinstance(body, list) else entries[0]
 
@@ -94,10 +94,11 @@ def _declare_upload(api: Api, *, is_open: bool) -> None:
     ) -> EnrolmentReport | Response:
         """Enrols the students of a CSV file, or of cells copied from a spreadsheet.
 
-        All of them or nobody. Headings say what the columns are (`user_id` or 学籍番号, `name`,
-        `email`, `team`, `role`, and those of the exports of Moodle, Canvas, Google Classroom and
-        nbgrader); without headings they are guessed by content. In UTF-8, UTF-16, Shift_JIS, EUC-JP
-        or ISO-2022-JP. With `dry_run` it changes nothing, and answers 200 with what would change.
+        All of them or nobody. Headings say what the columns are (`user_id` or 学籍番号, `number`,
+        `name`, `kana`, `email`, `team`, `seat`, `role`, and those of the exports of Moodle, Canvas,
+        Google Classroom and nbgrader); without headings they are guessed by content. In UTF-8,
+        UTF-16, Shift_JIS, EUC-JP or ISO-2022-JP. The room of the class grows to have all seats.
+        With `dry_run` it changes nothing, and answers 200 with what would change.
         """
         async with turn:
             parsed = await run_in_threadpool(
@@ -111,11 +112,10 @@ def _declare_upload(api: Api, *, is_open: bool) -> None:
             return json_response((await snapshots.read(plan, current=True)).report)
         async with transactions.begin(audited=False) as connection:
             report, rows = await plan(connection)
-            by_id = await enrolment.ensure_students(connection, class_id, rows)
+            ids = await enrolment.ensure_students(connection, class_id, rows)
         async with transactions.begin() as connection:
-            await enrolment.enrol(connection, class_id, by_id)
+            await enrolment.enrol(connection, class_id, rows, ids)
             transactions.add_detail(enrolled={line.user_id: line.role for line in report.lines})
-        ids = dict(zip(rows.rows, by_id, strict=True))
         for line in report.lines:
             line.student_id = ids[line.line]
         return report
@@ -151,7 +151,7 @@ def _declare_lines(api: Api, *, is_open: bool) -> None:
     async def update_class_student(
         connection: Connection, class_id: Id, student_id: Id, body: RosterLineUpdate
     ) -> RosterEntry:
-        """Changes a line of the roster: name, email and team in this class, and the role."""
+        """Changes a line of the roster: names, email, team, number and seat there, and the role."""
         return await enrolment.update(connection, class_id, student_id, body, is_open=is_open)
 
     @api.operation("DELETE", "/classes/{class_id}/students/{student_id}", raises=(NotFound,))
