@@ -150,7 +150,8 @@ def test_a_reading_is_normalised_and_a_name_with_its_reading_stays_a_name() -> N
     [
         ("A3", "A3"), ("a3", "A3"), ("Ａ３", "A3"), ("A-3", "A3"), ("A－3", "A3"), ("A−3", "A3"),
         ("Aー3", "A3"), ("A 3", "A3"), ("A03", "A3"), ("1-3", "A3"), ("１－３", "A3"),
-        ("27-12", "AA12"), ("aa12", "AA12"), ("A列3番", "A3"), ("2行3列", "B3"), ("", None), ("'A3", "A3"),
+        ("27-12", "AA12"), ("aa12", "AA12"), ("A列3番", "A3"), ("2行3列", "B3"), ("", None),
+        ("'A3", "A3"),
     ],
 )  # fmt: skip
 def test_a_seat_is_a_row_and_a_column(heading: str, cell: str, seat: str | None) -> None:
