@@ -166,6 +166,7 @@ ROUTES: Mapping[str, Permission] = {
     "GET /assignments/{assignment_id}/cells": _STAFF,
     "GET /assignments/{assignment_id}/grades": _STAFF,
     "GET /assignments/{assignment_id}/analysis": _STAFF,
+    "GET /assignments/{assignment_id}/progress": _STAFF,
     "PUT /assignments/{assignment_id}": _STAFF,
     "DELETE /assignments/{assignment_id}": _TEACHER,
     "POST /submissions": Permission(student=HAND_IN, instructor=THEIRS, admin=YES),

@@ -158,6 +158,7 @@ _SELECT_STATES = f"""
         rest_of_minute.errors AS errors_in_minute,
         later.executions AS later_executions, later.errors AS later_errors,
         failures.in_a_row AS errors_in_a_row, failures.since AS failing_since,
+        GREATEST(success.at, failures.until) AS last_run_at,
         run.running_since, run.running_cell_id,
         heard.at AS last_heard_at
     FROM (
@@ -197,7 +198,8 @@ _SELECT_STATES = f"""
         WHERE {_STILL_RUNNING} OFFSET 0
     ) AS run ON true
     CROSS JOIN LATERAL (
-        SELECT count(*)::integer AS in_a_row, min(at) AS since FROM (
+        SELECT count(*)::integer AS in_a_row, min(at) AS since, max(at) AS until
+        FROM (
             SELECT at FROM ({_ERRORS}) AS e
             WHERE success.at IS NULL OR e.at > success.at LIMIT $6
         ) AS e

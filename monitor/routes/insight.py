@@ -27,6 +27,7 @@ from monitor.insight.class_state import ClassStateQuery, StudentState, class_sta
 from monitor.insight.heatmap import StudentCell, StudentCellsQuery, student_cells
 from monitor.insight.overview import ClassOverview, OverviewQuery, overview
 from monitor.insight.pictures import Picture, PicturesQuery, pictures
+from monitor.insight.progress import AssignmentProgress, assignment_students
 from monitor.insight.query import ClassIds, CursorPage, PageQuery, Query, shown_classes
 from monitor.insight.radar import ErrorGroup, Radar, RadarQuery, error_radar
 from monitor.insight.student import StudentSession, StudentSubmission, sessions, submissions
@@ -148,6 +149,14 @@ def _declare_cells(api: Api, shown: Callable[[int], ClassIds], *, is_open: bool)
             assignment_progress, assignment_id=assignment_id, query=query, is_open=is_open
         )
         return _notebook(query, await snapshots.read(read, counted=True))
+
+    @api.operation("GET", "/assignments/{assignment_id}/progress", raises=(NotFound,))
+    async def get_assignment_progress(
+        snapshots: Snapshots, assignment_id: Id
+    ) -> AssignmentProgress:
+        """How far each student has got in an assignment, and who has handed it in."""
+        read = partial(assignment_students, assignment_id=assignment_id, is_open=is_open)
+        return await snapshots.read(read, counted=True)
 
 
 def _declare_timelines(api: Api, *, is_open: bool) -> None:
