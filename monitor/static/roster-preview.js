@@ -130,8 +130,15 @@ function rowOf(line) {
 }
 
 /** @param {EnrolmentLine} line */
-function factsOf({ email, team, role }) {
-  return joinFacts([email, team, t(role)]);
+function factsOf({ number, kana, email, team, seat, role }) {
+  return joinFacts([
+    number === null ? null : t("number_is", number),
+    kana,
+    email,
+    team,
+    seat && t("seat_is", seat),
+    t(role),
+  ]);
 }
 
 /** @param {EnrolmentLine} line */
@@ -145,10 +152,11 @@ function changesOf({ changes }) {
 
 /**
  * @param {string} field
- * @param {string | null} value
+ * @param {string | number | null} value
  */
 function shown(field, value) {
   if (value === null) return t("empty_value");
+  if (typeof value === "number") return String(value);
   if (field !== "role") return value;
   const roles = /** @type {const} */ (["student", "assistant", "teacher"]);
   const role = roles.find((each) => each === value);

@@ -5,20 +5,24 @@ import { askBefore } from "./dialog.js";
 import { button, el, failure, toast } from "./dom.js";
 import { makeForm, makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
+import { inOrder, ORDERS } from "./roster-order.js";
 import { RosterUpload } from "./roster-upload.js";
 
+/** @import { RosterOrder } from "./roster-order.js" */
 /** @import { ClassStore } from "./store.js" */
 /** @import { Role, RosterEntry } from "./types.d.ts" */
 
 /** @type {Role[]} */
 const ROLES = ["student", "assistant", "teacher"];
-/** @type {("name" | "email" | "team")[]} */
-const TEXTS = ["name", "email", "team"];
+/** @type {("number" | "name" | "kana" | "email" | "team" | "seat")[]} */
+const FIELDS = ["number", "name", "kana", "email", "team", "seat"];
 const MAX_LENGTH = 512;
 
 export class Roster {
   element = el("section");
   #store;
+  /** @type {RosterOrder} */
+  #order = "number";
 
   /** @param {ClassStore} store */
   constructor(store) {
@@ -42,21 +46,31 @@ export class Roster {
 
   /** @param {RosterEntry[]} people */
   #table(people) {
-    /** @param {"name" | "user_id" | "team" | "role"} name */
-    const heading = (name) => el("th", { scope: "col", textContent: t(name) });
-    const headings = [heading("name"), heading("user_id"), heading("team"), heading("role")];
+    const body = el("tbody");
+    /** @type {HTMLTableCellElement[]} */
+    const headings = [];
+    /** @param {RosterOrder} order */
+    const show = (order) => {
+      this.#order = order;
+      for (const [place, heading] of headings.entries())
+        heading.ariaSort = ORDERS[place] === order ? "ascending" : "none";
+      body.replaceChildren(...inOrder(people, order).map((person) => this.#row(person)));
+    };
+    for (const order of ORDERS) {
+      const sort = button(t(order), () => show(order));
+      headings.push(el("th", { scope: "col", className: "sortable" }, sort));
+    }
+    show(this.#order);
+    /** @param {"team" | "role"} name */
+    const plain = (name) => el("th", { scope: "col", textContent: t(name) });
     return el(
       "div",
       { className: "scroll card", tabIndex: 0, role: "region", ariaLabel: t("people") },
       el(
         "table",
         { className: "people" },
-        el("thead", {}, el("tr", {}, headings, el("td"))),
-        el(
-          "tbody",
-          {},
-          people.map((person) => this.#row(person)),
-        ),
+        el("thead", {}, el("tr", {}, headings, plain("team"), plain("role"), el("td"))),
+        body,
       ),
     );
   }
@@ -66,11 +80,14 @@ export class Roster {
     const name = person.name ?? person.user_id;
     const href = this.#store.hrefOf(person.student_id);
     const shown = person.role === "student" ? el("a", { href, textContent: name }) : name;
+    const kana = person.kana ? el("small", { className: "kana", textContent: person.kana }) : null;
     return el(
       "tr",
       {},
-      el("th", { scope: "row" }, shown),
+      el("td", { textContent: person.number ?? "" }),
+      el("th", { scope: "row" }, shown, kana),
       el("td", { textContent: person.user_id }),
+      el("td", { textContent: person.seat ?? "" }),
       el("td", { textContent: person.team ?? "" }),
       el("td", {}, this.#rolePicker(person, name)),
       el("td", {}, this.#editButton(person, name), " ", this.#removeButton(person, name)),
@@ -112,16 +129,14 @@ export class Roster {
     const edit = button(t("change"), () => {
       const form = makeForm({
         heading: t("edit_who", name),
-        fields: TEXTS.map((field) => ({
+        fields: FIELDS.map((field) => ({
           name: field,
           label: t(field),
           properties: { value: person[field] ?? "", maxLength: MAX_LENGTH },
         })),
         button: t("save"),
         submit: async (values) => {
-          const changed = TEXTS.filter((field) => values[field] !== (person[field] ?? ""));
-          const body = Object.fromEntries(changed.map((field) => [field, values[field] || null]));
-          await send("PUT", this.#pathOf(person), body);
+          await send("PUT", this.#pathOf(person), changesOf(person, values));
           dialog.close();
           await this.#changed();
         },
@@ -156,6 +171,24 @@ export class Roster {
     remove.ariaLabel = t("remove_who", name);
     return remove;
   }
+}
+
+/**
+ * What was edited, null where nothing is left.
+ *
+ * @param {RosterEntry} person
+ * @param {Record<string, string>} values
+ */
+function changesOf(person, values) {
+  const changed = FIELDS.filter((field) => values[field] !== String(person[field] ?? ""));
+  return Object.fromEntries(
+    changed.map((field) => {
+      const text = values[field] ?? "";
+      const narrow = text.normalize("NFKC");
+      const isNumber = field === "number" && /^\d+$/.test(narrow);
+      return [field, isNumber ? Number(narrow) : text || null];
+    }),
+  );
 }
 
 /** @param {string} textContent */

@@ -85,6 +85,48 @@ async def test_a_file_is_dropped_and_a_clipboard_pasted(
     }
 
 
+async def test_numbers_readings_and_seats_are_shown_sorted_and_edited(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    a, b, c = sorted(unique("s") for _ in range(3))
+    class_id = (await create_class(api))["id"]
+    text = (
+        "出席番号,学籍番号,氏名,ふりがな,座席\n"
+        f"2,{a},山田 花子,やまだ はなこ,A10\n10,{b},佐藤 太郎,さとう たろう,A2\n,{c},鈴木,,\n"
+    )
+    async with open_tab(browser, view_url(school, class_id, "manage")) as page:
+        await page.get_by_label("Or paste a list").fill(text)
+        await page.get_by_role("button", name="Check the list").click()
+        await expect(preview(page)).to_contain_text("座席 = Seat")
+        await expect(preview(page)).to_contain_text("no. 2 · やまだ はなこ · seat A10")
+        await page.get_by_role("button", name="Enrol 3 people").click()
+        rows = page.locator("table.people tbody tr")
+        await expect(rows).to_contain_text([a, b, c])
+        await expect(rows.nth(0)).to_contain_text("やまだ はなこ")
+        for heading, order in (("Name", [b, a, c]), ("Seat", [b, a, c]), ("No.", [a, b, c])):
+            sort = page.get_by_role("columnheader", name=heading).get_by_role("button")
+            await sort.press("Enter")
+            await expect(sort).to_be_focused()
+            await expect(page.locator("[aria-sort=ascending]")).to_have_text(heading)
+            await expect(rows).to_contain_text(order)
+        assert await serious_violations(page) == []
+        await page.get_by_role("button", name="Edit 鈴木").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Seat").fill("ａ２")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(page.locator(".toast").last).to_contain_text(
+            f"佐藤 太郎 ({b}) has the seat A2"
+        )
+        await dialog.get_by_label("Seat").fill("Ｂ－１")
+        await dialog.get_by_label("No.").fill("１")
+        await dialog.get_by_label("Reading").fill("すずき")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(rows).to_contain_text([c, a, b])
+        await expect(rows.nth(0)).to_contain_text("B1")
+    line = (await roster(api, class_id))[c]
+    assert (line["number"], line["kana"], line["seat"]) == (1, "すずき", "B1")
+
+
 @pytest.mark.parametrize(
     ("language", "label", "check", "lead"),
     [
