@@ -61,16 +61,17 @@ def main() -> None:
     if not has_japanese_font():
         sys.exit(NO_FONT)
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as data, Replica({"DATA_DIR": data}) as replica:
-        Path(data).chmod(0o711)
-        url = f"{replica.url}/api/v1"
-        demo = subprocess.Popen([sys.executable, ROOT / "scripts" / "demo.py", "--url", url])
-        try:
-            time.sleep(DEMO_TIME)
-            asyncio.run(take(replica))
-        finally:
-            demo.terminate()
-            demo.wait()
+    with tempfile.TemporaryDirectory() as data:
+        Path(data).chmod(0o711)  # root runs PostgreSQL as another user
+        with Replica({"DATA_DIR": data}) as replica:
+            url = f"{replica.url}/api/v1"
+            demo = subprocess.Popen([sys.executable, ROOT / "scripts" / "demo.py", "--url", url])
+            try:
+                time.sleep(DEMO_TIME)
+                asyncio.run(take(replica))
+            finally:
+                demo.terminate()
+                demo.wait()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ export class CallCard {
   constructor(store, act, showsError = true) {
     this.#store = store;
     this.#take = button(t("take"), () => act("take"));
+    this.#take.className = "take";
     this.#resolve = button(t("resolve"), () => act("resolve"));
     this.#return = button(t("put_back"), () => act("return"));
     this.#return.className = "quiet";

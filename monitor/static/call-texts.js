@@ -27,7 +27,7 @@ export const CALL_TEXTS = {
   teachers_here: ["Here: {0}", "担当者：{0}"],
   teacher_with_part: ["{0} ({1})", "{0}（{1}）"],
   my_part: ["I look after", "自分の担当"],
-  seat_row: ["row {0}", "{0} 列目"],
+  seat_row: ["row {0}", "{0} 列"],
   list_separator: [", ", "、"],
   others_part: ["in another teacher's part", "ほかの担当者の範囲"],
   your_name: ["Your name", "あなたの名前"],

@@ -55,7 +55,7 @@ export class ClassReplay {
       const student = toStudent(answer);
       const tile = this.#tiles.get(student.user_id) ?? new Tile(this.#store, student);
       this.#tiles.set(student.user_id, tile);
-      tile.show(student, withStuck(answer.state, answer.errors_in_a_row), undefined, at);
+      tile.show(student, withStuck(answer.state, student, this.#store.current, at), undefined, at);
       return tile;
     });
     this.#counts.show(tiles);

@@ -13,6 +13,7 @@ import { openInvite } from "./invite.js";
 /** @type {JoinPolicy[]} */
 const POLICIES = ["open", "approve", "roster"];
 const MAX_NEW_NAMES = 100_000; // a day
+const NUMBERS = ["max_new_names", "stuck_errors", "stuck_minutes"];
 
 /** The window's event that asks for the list of classes to be fetched again. */
 export const CLASSES_CHANGED = "classes-changed";
@@ -60,12 +61,13 @@ export function classForm(current) {
     fields: [
       ...fieldsOf(current),
       ...joiningFields(current),
+      ...stuckFields(current),
       { name: "is_active", label: t("is_active"), properties: active },
     ],
     button: t("save"),
-    submit: async ({ is_active: isActive, max_new_names: newNames, ...values }) => {
-      const numbers = { is_active: Boolean(isActive), max_new_names: Number(newNames) };
-      const body = { ...bodyOf(values), ...numbers };
+    submit: async ({ is_active: isActive, ...values }) => {
+      const numbers = Object.fromEntries(NUMBERS.map((name) => [name, Number(values[name])]));
+      const body = { ...bodyOf(values), ...numbers, is_active: Boolean(isActive) };
       await send("PUT", `classes/${current.id}`, body);
       toast(t("saved"));
       dispatchEvent(new Event(CLASSES_CHANGED));
@@ -154,13 +156,6 @@ function fieldsOf(current = {}) {
  * @returns {Field[]}
  */
 function joiningFields(current) {
-  const newNames = {
-    type: "number",
-    min: 0,
-    max: MAX_NEW_NAMES,
-    required: true,
-    value: current.max_new_names,
-  };
   return [
     {
       name: "join_policy",
@@ -168,8 +163,33 @@ function joiningFields(current) {
       options: POLICIES.map((policy) => [policy, t(`policy_${policy}`)]),
       properties: { value: current.join_policy },
     },
-    { name: "max_new_names", label: t("max_new_names"), properties: newNames },
+    numberField("max_new_names", current.max_new_names, 0, MAX_NEW_NAMES),
   ];
+}
+
+/**
+ * When a student is stuck.
+ *
+ * @param {Class} current
+ * @returns {Field[]}
+ */
+function stuckFields({ stuck_errors: errors, stuck_minutes: minutes }) {
+  return [
+    numberField("stuck_errors", errors, 2, 100),
+    numberField("stuck_minutes", minutes, 1, 120),
+  ];
+}
+
+/**
+ * @param {"max_new_names" | "stuck_errors" | "stuck_minutes"} name
+ * @param {number} value
+ * @param {number} min
+ * @param {number} max
+ * @returns {Field}
+ */
+function numberField(name, value, min, max) {
+  const properties = { type: "number", min, max, required: true, value };
+  return { name, label: t(name), properties };
 }
 
 /** @param {Values} values */

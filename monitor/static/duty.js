@@ -4,6 +4,7 @@ import { call, send } from "./api.js";
 import { serverNow } from "./clock.js";
 import { el, failure, joinFacts, setText, toast } from "./dom.js";
 import { t } from "./i18n.js";
+import { rowName } from "./seat-plan.js";
 import { teacherName } from "./teacher-name.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -33,6 +34,7 @@ export class DutyBar {
     this.#changed = changed;
     store.on(["duties"], (duties) => this.#set(duties), signal);
     store.on(["loaded"], () => this.sign(), signal);
+    store.on(["room"], () => this.#show(), signal);
     const timer = setInterval(() => this.sign(), SIGN_INTERVAL);
     signal.addEventListener("abort", () => clearInterval(timer));
     this.sign();
@@ -99,7 +101,7 @@ export class DutyBar {
     this.#parts.replaceChildren(
       this.#legend,
       ...rows.map((row) =>
-        box(t("seat_row", row), mine.seat_rows.includes(row), (isOn) =>
+        box(t("seat_row", rowName(row)), mine.seat_rows.includes(row), (isOn) =>
           this.sign({ seat_rows: toggled(mine.seat_rows, row, isOn) }),
         ),
       ),
@@ -123,7 +125,7 @@ function isIn({ seat_rows: rows, teams }, { seat_row: row, team }) {
 
 /** @param {Duty} duty */
 function partText({ seat_rows: rows, teams }) {
-  return [...rows.map((row) => t("seat_row", row)), ...teams].join(t("list_separator"));
+  return [...rows.map((row) => t("seat_row", rowName(row))), ...teams].join(t("list_separator"));
 }
 
 /**

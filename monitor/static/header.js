@@ -10,20 +10,23 @@ import { openInvite } from "./invite.js";
 const THEME_KEY = "theme"; // in the browser's storage
 const ALL_CLASSES = "#/classes";
 
-/** @type {("students" | "help" | "errors" | "notebooks" | "activity" | "manage")[]} */
-const TABS = ["students", "help", "errors", "notebooks", "activity", "manage"];
+/** @type {("lesson" | "errors" | "notebooks" | "activity" | "manage")[]} */
+const TABS = ["lesson", "errors", "notebooks", "activity", "manage"];
+const OF_LESSON = new Set(["lesson", "student", "students", "help"]);
 
 export class Header {
   #picker = el("select", { ariaLabel: t("class") });
   #tabs = el("nav", { ariaLabel: t("views") });
   #invite = button(t("invite"));
   #badge = el("span", { className: "badge", hidden: true });
+  #root;
   #connection = el("span", { className: "connection", role: "status", hidden: true });
   /** @type {ClassStore | null} */
   #store = null;
 
   /** @param {HTMLElement} root */
   constructor(root) {
+    this.#root = root;
     const other = button(t("language"), otherLanguage);
     other.lang = language === "ja" ? "en" : "ja";
     this.#picker.onchange = () => {
@@ -32,7 +35,13 @@ export class Header {
     };
     const home = el("h1", {}, el("a", { href: "#/", textContent: t("title") }));
     const theme = button(t("theme"), toggleTheme);
-    root.append(home, this.#picker, this.#tabs, this.#invite, this.#connection, other, theme);
+    const menu = button(t("menu"), () => toggleMenu(root, menu));
+    menu.className = "menu";
+    menu.ariaExpanded = "false";
+    this.#invite.className = "invite-button";
+    for (const each of [other, theme]) each.className = "setting";
+    root.append(home, this.#picker, this.#tabs, this.#invite, this.#connection, menu, other, theme);
+    measure(root);
     document.documentElement.dataset.theme = localStorage.getItem(THEME_KEY) ?? "";
   }
 
@@ -68,19 +77,21 @@ export class Header {
    * @param {string} view the name of the view that is open
    */
   show(current, view) {
+    this.#root.classList.remove("is-open");
     document.title = current ? `${current.name} — ${t("title")}` : t("title");
     this.#picker.value = String(current?.id ?? "");
     this.#invite.hidden = !current?.is_active;
     if (current) this.#invite.onclick = () => openInvite(current.id);
+    const open = OF_LESSON.has(view) ? "lesson" : view;
     const links = TABS.map((tab) =>
       el(
         "a",
         {
           href: `#/class/${current?.id}/${tab}`,
-          "aria-current": tab === view ? "page" : null,
+          "aria-current": tab === open ? "page" : null,
         },
         t(tab),
-        tab === "help" ? this.#badge : null,
+        tab === "lesson" ? this.#badge : null,
       ),
     );
     this.#tabs.replaceChildren(...(current ? links : []));
@@ -115,6 +126,23 @@ export class Header {
 function labelOf({ name, is_active: isActive, is_demo: isDemo }) {
   const label = isDemo ? t("demo_name", name) : name;
   return isActive ? label : t("archived", label);
+}
+
+// On a phone, most of the header is behind a button.
+/**
+ * @param {HTMLElement} root
+ * @param {HTMLButtonElement} menu
+ */
+function toggleMenu(root, menu) {
+  menu.ariaExpanded = String(root.classList.toggle("is-open"));
+}
+
+// What fills the rest of the screen has to know how high the header is.
+/** @param {HTMLElement} root */
+function measure(root) {
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--top", `${root.offsetHeight}px`);
+  }).observe(root);
 }
 
 function toggleTheme() {

@@ -7,8 +7,8 @@ export const HOME_TEXTS = {
   open_calls: ["Asking for help", "呼び出し中"],
   last_heard: ["Last active", "最終操作"],
   overview_rule: [
-    "Stuck: {0} or more errors in a row. Active: heard from in the last {1} minutes.",
-    "つまずき：エラーが {0} 回以上続いている学生。操作あり：{1} 分以内に操作があった学生。",
+    "Stuck: errors in a row, or for long, as the class is set. Active: heard from in the last {0} minutes.",
+    "つまずき：エラーの回数や時間がクラスの設定を超えた学生。操作あり：{0} 分以内に操作があった学生。",
   ],
   no_open_classes: ["All your classes have ended.", "進行中のクラスはありません。"],
   ended_classes: ["Ended classes ({0})", "終了したクラス（{0}）"],

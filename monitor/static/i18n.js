@@ -7,6 +7,7 @@ import { HOME_TEXTS } from "./home-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
+import { LESSON_TEXTS } from "./lesson-texts.js";
 import { NOTIFICATION_TEXTS } from "./notification-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
 import { NOTEBOOK_COPIES_TEXTS } from "./notebook-copies-texts.js";
@@ -31,6 +32,7 @@ const TEXTS = {
   ...PICTURE_TEXTS,
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
+  ...LESSON_TEXTS,
   ...NOTEBOOK_COPIES_TEXTS,
   ...NOTIFICATION_TEXTS,
   ...RADAR_TEXTS,
@@ -45,7 +47,7 @@ const TEXTS = {
   help: ["Help", "呼び出し"],
   errors: ["Errors", "エラー"],
   notebooks: ["Notebooks", "ノートブック"],
-  activity: ["Activity", "活動状況"],
+  activity: ["Look back", "ふりかえり"],
   manage: ["Manage", "管理"],
   token: ["Your token", "トークン"],
   token_hint: [
@@ -56,6 +58,7 @@ const TEXTS = {
   language: ["日本語", "English"],
   theme: ["Light / dark", "ライト／ダーク"],
   close: ["Close", "閉じる"],
+  menu: ["Menu", "メニュー"],
   connecting: ["Connecting…", "接続しています…"],
   live: ["Live", "接続済み"],
   stale: ["Some updates are delayed", "一部の更新が遅れています"],
@@ -87,8 +90,8 @@ const TEXTS = {
   minutes: ["{0} min ago", "{0} 分前"],
   hours: ["{0} h ago", "{0} 時間前"],
   legend: [
-    "Stuck: {0} or more errors in a row. Idle: no activity for {1} minutes, and no cell known to run.",
-    "つまずき：エラーが {0} 回以上続いている。操作なし：{1} 分以上操作がなく、実行中のセルもない。",
+    "Stuck: {0} errors in a row, or {1} min of errors without a success. Idle: no activity for {2} minutes, and no cell known to run.",
+    "つまずき：エラーが {0} 回以上続いている、または {1} 分以上成功していない。操作なし：{2} 分以上操作がなく、実行中のセルもない。",
   ],
   example: ["Example: {0}", "例：{0} さん"],
   trend: ["errors over time: {0}", "エラー数の推移：{0}"],

@@ -1,6 +1,7 @@
 // Which class and which view the address names.
 
 import { activityView } from "./activity.js";
+import { address } from "./address.js";
 import { analysisView } from "./analysis.js";
 import { ApiError, all, call } from "./api.js";
 import { attemptsView } from "./attempts.js";
@@ -15,8 +16,8 @@ import { notebookView } from "./notebook.js";
 import { overviewView } from "./overview.js";
 import { RadarAlarm, radarView } from "./radar.js";
 import { ClassStore } from "./store.js";
-import { studentView } from "./student.js";
 import { submissionView } from "./submission.js";
+import { LessonView } from "./lesson-view.js";
 import { tilesView } from "./tiles.js";
 import { takeFromAddress } from "./token.js";
 import { welcomeView } from "./welcome.js";
@@ -39,7 +40,6 @@ const VIEWS = {
   notebooks: notebookView,
   activity: activityView,
   manage: manageView,
-  student: studentView,
   submission: submissionView,
   attempts: attemptsView,
   analysis: analysisView,
@@ -54,6 +54,8 @@ let isStudent = false;
 /** @type {ClassStore | null} */
 let store = null;
 let leaving = new AbortController();
+/** @type {LessonView | null} */
+let lesson = null;
 
 async function loadClasses() {
   [classes, isStudent] = await Promise.all([all("classes"), asksAsStudent()]);
@@ -71,11 +73,14 @@ async function asksAsStudent() {
   }
 }
 
-/** @param {number | undefined} id */
-function openStore(id) {
-  if (store?.id === id) return;
+/** @param {Class | undefined} current */
+function openStore(current) {
+  if (store && store.id === current?.id) {
+    store.current = current;
+    return;
+  }
   store?.close();
-  store = id === undefined ? null : new ClassStore(id);
+  store = current ? new ClassStore(current) : null;
   header.follow(store);
   if (store) announceEvents(store);
 }
@@ -92,10 +97,16 @@ function announceEvents(opened) {
 
 async function route() {
   takeFromAddress();
+  const { kind, id, view: name, last } = address();
+  if (lesson && store?.id === Number(id) && LessonView.shows()) {
+    header.show(store.current, name);
+    lesson.select(Number(last));
+    return;
+  }
   leaving.abort();
   leaving = new AbortController();
+  lesson = null;
   const { signal } = leaving;
-  const [kind, id, name = "students", last = ""] = location.hash.replace(/^#\/?/, "").split("/");
   try {
     if (!classes.length || kind !== "class") await loadClasses();
   } catch (error) {
@@ -112,7 +123,7 @@ async function route() {
     return;
   }
   const current = kind === "class" ? classes.find((each) => each.id === Number(id)) : undefined;
-  openStore(current?.id);
+  openStore(current);
   header.show(current, name);
   if (kind === "class") show(name, last, signal);
   else showAllClasses(signal);
@@ -154,18 +165,22 @@ function show(name, id, signal) {
   const root = el("div", { className: "view" });
   main.replaceChildren(root);
   if (!classes.length) welcomeView(root);
+  else if (store && LessonView.shows()) lesson = new LessonView(root, store, signal, Number(id));
   else if (store && Object.hasOwn(VIEWS, name)) VIEWS[name](root, store, signal, id);
   else root.append(el("p", { textContent: t("not_found") }));
 }
 
 addEventListener("hashchange", () => {
+  const stays = lesson;
   route();
+  if (stays && stays === lesson) return; // a student is shown beside the seats
   scrollTo(0, 0);
   main.focus({ preventScroll: true });
 });
 document.addEventListener("visibilitychange", () => store?.lookForErrors());
 addEventListener(CLASSES_CHANGED, async () => {
   classes = [];
+  lesson = null;
   route();
 });
 route();

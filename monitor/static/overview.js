@@ -2,7 +2,7 @@
 
 import { all } from "./api.js";
 import { serverNow } from "./clock.js";
-import { IDLE_SECONDS, STUCK_ERRORS } from "./config.js";
+import { IDLE_SECONDS } from "./config.js";
 import { alertLine, el, failure, setText } from "./dom.js";
 import { ago, t } from "./i18n.js";
 import { throttle } from "./throttle.js";
@@ -110,7 +110,7 @@ function tableOf(rows) {
     ),
     el("p", {
       className: "hint",
-      textContent: t("overview_rule", STUCK_ERRORS, Math.round(IDLE_SECONDS / 60)),
+      textContent: t("overview_rule", Math.round(IDLE_SECONDS / 60)),
     }),
   );
 }

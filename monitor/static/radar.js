@@ -16,7 +16,7 @@ function threshold(students) {
 }
 
 /** @param {ErrorGroup} group */
-function keyOf(group) {
+export function keyOf(group) {
   return JSON.stringify([group.notebook_id, group.place, group.error]);
 }
 
@@ -24,7 +24,7 @@ function keyOf(group) {
  * @param {Radar} radar
  * @param {ErrorGroup} group
  */
-function headline(radar, group) {
+export function headline(radar, group) {
   const file = group.notebook_path?.split("/").pop() ?? "";
   const cell = cellName(group.cell_position);
   const place = file ? t("place", file, cell) : cell;

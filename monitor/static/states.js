@@ -1,10 +1,10 @@
 // The states of a student, and how an event changes them.
 
 import { serverNow } from "./clock.js";
-import { IDLE_SECONDS, RUN_SECONDS, STUCK_ERRORS } from "./config.js";
+import { IDLE_SECONDS, RUN_SECONDS } from "./config.js";
 import { followRun, toRun } from "./running.js";
 
-/** @import { Counts, ExecutionUpdate, Radar, State, Student, StudentNow } from "./types.d.ts" */
+/** @import { Counts, ExecutionUpdate, Radar, State, StuckRule, Student, StudentNow } from "./types.d.ts" */
 
 /** @type {State[]} */
 export const STATES = ["help", "stuck", "error", "active", "idle"]; // most urgent first
@@ -12,14 +12,19 @@ export const STATES = ["help", "stuck", "error", "active", "idle"]; // most urge
 const LAG = 10_000; // ms between what the server heard last and the time of that event, at most
 
 /**
- * The server's state, and whether the student is stuck.
+ * The server's state, and whether the student is stuck: after so many errors in a row, or so long after
+ * the first of them.
  *
  * @param {Exclude<State, "stuck">} state
- * @param {number} errorsInARow
+ * @param {Student} student
+ * @param {StuckRule} rule
+ * @param {number} [now] ms
  * @returns {State}
  */
-export function withStuck(state, errorsInARow) {
-  return state === "error" && errorsInARow >= STUCK_ERRORS ? "stuck" : state;
+export function withStuck(state, { errors_in_a_row: errors, failing }, rule, now = serverNow()) {
+  if (state !== "error") return state;
+  const isLong = failing > 0 && now - failing >= rule.stuck_minutes * 60_000;
+  return isLong || errors >= rule.stuck_errors ? "stuck" : state;
 }
 
 /**
@@ -37,11 +42,19 @@ export function isIdle(student) {
  * @returns {Student}
  */
 export function toStudent(student) {
-  const heard = student.last_heard_at ? Date.parse(student.last_heard_at) : 0;
+  const heard = time(student.last_heard_at);
   const { executions_in_no_class: executions, errors_in_no_class: errors } = student;
   const ofClass = counts(student.executions - executions, student.errors - errors);
   const ofNone = counts(executions, errors);
-  return { ...student, heard, latest: heard - LAG, ofClass, ofNone, run: toRun(student) };
+  const failing = time(student.failing_since);
+  const ran = time(student.last_run_at);
+  const run = toRun(student);
+  return { ...student, heard, latest: heard - LAG, failing, ran, ofClass, ofNone, run };
+}
+
+/** @param {string | null} text */
+function time(text) {
+  return text === null ? 0 : Date.parse(text);
 }
 
 /**
@@ -76,11 +89,23 @@ export function update(student, data, at) {
   if (!isLate) {
     student.latest = at;
     move(student, data);
-    if (hasRun) student.errors_in_a_row = data.status === "error" ? student.errors_in_a_row + 1 : 0;
+    if (hasRun) count(student, data.status === "error", at);
   }
   const isDoubtful = followRun(student, data, at, isLate);
   const hasNewName = rename(student, data, isOfClass);
   return (isLate && hasRun) || isDoubtful || (hasNewName && !isOfClass);
+}
+
+/**
+ * @param {Student} student
+ * @param {boolean} hasFailed their latest run
+ * @param {number} at ms
+ */
+function count(student, hasFailed, at) {
+  student.ran = at;
+  if (!hasFailed) student.failing = 0;
+  else if (!student.errors_in_a_row) student.failing = at;
+  student.errors_in_a_row = hasFailed ? student.errors_in_a_row + 1 : 0;
 }
 
 // A Markdown cell is `rendered`, a start `running`: neither is a run.

@@ -11,8 +11,8 @@ import { Timers } from "./timers.js";
 
 /**
  * @import {
- *   ChannelMessage, ConnectionState, Duties, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
- *   Notice, Radar, State, Student, StudentNow, SubmissionChange,
+ *   ChannelMessage, Class, ConnectionState, Duties, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
+ *   Notice, Radar, Room, State, Student, StudentNow, SubmissionChange,
  * } from "./types.d.ts"
  */
 
@@ -31,11 +31,13 @@ const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't 
  * @typedef {object} StoreEvents
  * @property {Set<string>} changed user_ids of students, gathered until the next frame
  * @property {null} loaded the class was fetched, or that failed: see `error`
+ * @property {null} ran somebody has run something
  * @property {null} radar
  * @property {null} connection
  * @property {null} tick every second
  * @property {HelpRequest} asked a student asks for help
  * @property {Duties} duties the teachers who are in the class
+ * @property {Room} room the class has another room, or other seats
  * @property {SubmissionChange} submission one was handed in or graded
  * @property {Notice} notice
  */
@@ -65,10 +67,12 @@ export class ClassStore extends Emitter {
   #fetchedAt = -Infinity; // ms of performance.now(): when the class was fetched
   #live;
 
-  /** @param {number} id of the class */
-  constructor(id) {
+  /** @param {Class} current */
+  constructor(current) {
     super();
+    const { id } = current;
     this.id = id;
+    this.current = current;
     this.#timers.start("tick", 1_000, () => this.#tick());
     this.#live = new LiveChannel(`class:${id}`, {
       message: (message) => {
@@ -121,7 +125,7 @@ export class ClassStore extends Emitter {
   state(student) {
     if (this.help.has(student.user_id)) return "help";
     if (isIdle(student)) return "idle";
-    return withStuck(student.errors_in_a_row ? "error" : "active", student.errors_in_a_row);
+    return withStuck(student.errors_in_a_row ? "error" : "active", student, this.current);
   }
 
   /** Fetches the class again. Messages received meanwhile are applied afterwards. */
@@ -169,9 +173,21 @@ export class ClassStore extends Emitter {
       this.#update(message.data, Date.parse(message.timestamp));
     else if (message.event === "help_request") this.answer(message.data);
     else if (message.event === "duties") this.emit("duties", message.data);
+    else if (message.event === "room") this.#sit(message.data);
     else if (message.event === "system_message") this.emit("notice", message.data);
     else if (message.event === "assignment_submitted" || message.event === "assignment_graded")
       this.emit("submission", message.data);
+  }
+
+  /** @param {Room} room */
+  #sit(room) {
+    const seats = new Map(room.seats.map((seat) => [seat.student_id, seat]));
+    for (const student of this.students.values()) {
+      const seat = seats.get(student.student_id);
+      student.seat_row = seat?.row ?? null;
+      student.seat_column = seat?.column ?? null;
+    }
+    this.emit("room", room);
   }
 
   /**
@@ -186,6 +202,7 @@ export class ClassStore extends Emitter {
       return;
     }
     if (update(student, data, at)) this.#refetch("fetch", REFETCH_PAUSE);
+    if (data.status === "success" || data.status === "error") this.emit("ran", null);
     if (changesErrors(data, this.radar)) this.lookForErrors();
     if (data.eventType === "help") this.#hear(student.user_id, at);
     else if (data.eventType === "help_stop") this.#calls.stop(student.user_id, at);

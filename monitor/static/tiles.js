@@ -1,6 +1,6 @@
 // The class, live: one tile for each student.
 
-import { IDLE_SECONDS, STUCK_ERRORS } from "./config.js";
+import { IDLE_SECONDS } from "./config.js";
 import { arrange, button, el, failure } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
@@ -83,7 +83,8 @@ class TilesView {
    */
   constructor(root, store) {
     this.#store = store;
-    const legend = t("legend", STUCK_ERRORS, Math.round(IDLE_SECONDS / 60));
+    const { stuck_errors: errors, stuck_minutes: minutes } = store.current;
+    const legend = t("legend", errors, minutes, Math.round(IDLE_SECONDS / 60));
     root.append(
       this.#bar.element,
       this.#counts.element,

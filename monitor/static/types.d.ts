@@ -2,6 +2,7 @@
 // check alone: no script loads this file. Times are ISO 8601 texts.
 
 export type State = "help" | "stuck" | "error" | "active" | "idle";
+export type SeatState = State | "reading" | "finished" | "absent";
 export type ConnectionState = "connecting" | "live" | "stale" | "lost" | "polling";
 export type Role = "student" | "assistant" | "teacher";
 
@@ -14,7 +15,12 @@ export interface Class {
   is_demo: boolean;
   join_policy: JoinPolicy;
   max_new_names: number;
+  stuck_errors: number;
+  stuck_minutes: number;
 }
+
+/** When a student of a class is stuck. */
+export type StuckRule = Pick<Class, "stuck_errors" | "stuck_minutes">;
 
 export type JoinPolicy = "open" | "approve" | "roster";
 
@@ -84,7 +90,10 @@ export interface StudentNow {
   user_id: string;
   name: string | null;
   team: string | null;
-  seat_row?: number | null; // in a class with seats
+  number: number | null; // on the class's list
+  kana: string | null;
+  seat_row: number | null; // from 1 at the front
+  seat_column: number | null; // from 1 at the left
   state: Exclude<State, "stuck">;
   notebook_id: number | null;
   notebook_path: string | null;
@@ -93,6 +102,8 @@ export interface StudentNow {
   executions: number;
   errors: number;
   errors_in_a_row: number;
+  failing_since: string | null;
+  last_run_at: string | null;
   last_heard_at: string | null;
   verified: boolean; // the student's own credential posts into the class
   running_since: string | null;
@@ -105,6 +116,8 @@ export interface StudentNow {
 export interface Student extends StudentNow {
   heard: number; // ms of the server's clock, 0: never
   latest: number; // ms of the server's clock: when the latest known event happened
+  failing: number; // ms of the server's clock: the first of the errors in a row, 0: none
+  ran: number; // ms of the server's clock: when a run ended last, 0: never
   ofClass: Counts;
   ofNone: Counts; // on an open server: what was done in no class
   run: Run | null;
@@ -114,6 +127,29 @@ export interface Student extends StudentNow {
 export interface Run {
   since: number; // ms of the server's clock
   cellId: string | null;
+}
+
+/** The room of a class; without one of its own it has no rows. */
+export interface Room {
+  rows: number;
+  columns: number;
+  aisles: number[]; // columns behind which there is one
+  seats: { student_id: number; row: number; column: number }[];
+}
+
+/** How far the students are in an assignment; who has done nothing is left out. */
+export interface AssignmentProgress {
+  assignment_id: number;
+  notebook_id: number;
+  title: string;
+  cells: number;
+  students: StudentProgress[];
+}
+
+export interface StudentProgress {
+  student_id: number;
+  succeeded: number;
+  handed_in: boolean;
 }
 
 export interface Counts {
@@ -692,6 +728,7 @@ export type ChannelMessage =
   | Received<"execution_update", ExecutionUpdate>
   | Received<"help_request", HelpChange>
   | Received<"duties", Duties>
+  | Received<"room", Room>
   | Received<"assignment_submitted" | "assignment_graded", SubmissionChange>
   | Received<"system_message", Notice>;
 

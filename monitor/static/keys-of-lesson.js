@@ -1,0 +1,62 @@
+// The keys of a lesson, where nobody is writing.
+
+import { button, el } from "./dom.js";
+import { t } from "./i18n.js";
+
+/**
+ * @typedef {object} LessonKeys
+ * @property {() => void} next call
+ * @property {() => void} take it
+ * @property {() => void} back
+ * @property {() => void} project
+ */
+
+/**
+ * @param {AbortSignal} signal
+ * @param {LessonKeys} actions
+ */
+export function lessonKeys(signal, { next, take, back, project }) {
+  /** @type {Record<string, () => void>} */
+  const keys = { n: next, t: take, p: project, Escape: back, "?": openList };
+  /** @param {KeyboardEvent} event */
+  const press = (event) => {
+    const { key, target } = event;
+    const name = key.length === 1 ? key.toLowerCase() : key;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (!Object.hasOwn(keys, name) || document.querySelector("dialog[open]")) return;
+    if (target instanceof HTMLElement && target.closest("input, textarea, select")) return;
+    event.preventDefault();
+    keys[name]();
+  };
+  document.addEventListener("keydown", press, { signal });
+}
+
+function openList() {
+  /** @type {[string, string][]} */
+  const keys = [
+    ["N", t("keys_next")],
+    ["T", t("keys_take")],
+    ["← → ↑ ↓", t("keys_seats")],
+    ["Esc", t("keys_back")],
+    ["P", t("keys_projector")],
+    ["?", t("keys_list")],
+  ];
+  const close = button(t("close"), () => dialog.close());
+  const dialog = el(
+    "dialog",
+    { ariaLabel: t("keys") },
+    el("h2", { textContent: t("keys") }),
+    el(
+      "dl",
+      { className: "keys" },
+      keys.flatMap(([key, what]) => [
+        el("dt", {}, el("kbd", { textContent: key })),
+        el("dd", { textContent: what }),
+      ]),
+    ),
+    close,
+  );
+  dialog.onclose = () => dialog.remove();
+  document.body.append(dialog);
+  dialog.showModal();
+}

@@ -1,0 +1,213 @@
+// The lesson on one screen: the seats, and beside them the calls or a student.
+
+import { address } from "./address.js";
+import { IDLE_SECONDS } from "./config.js";
+import { button, el, failure, setText } from "./dom.js";
+import { t } from "./i18n.js";
+import { openInvite } from "./invite.js";
+import { lessonKeys } from "./keys-of-lesson.js";
+import { LessonStrip } from "./lesson-strip.js";
+import { Lesson } from "./lesson.js";
+import { showNewcomers } from "./newcomers.js";
+import { Projector, isProjected } from "./projector.js";
+import { Rail } from "./rail.js";
+import { showRefusals } from "./refusals.js";
+import { RoomEditor } from "./room-editor.js";
+import { SeatGrid } from "./seat-grid.js";
+import { ABSENT_HOURS, READING_MINUTES } from "./seat-states.js";
+
+/** @import { ClassStore } from "./store.js" */
+
+/** @typedef {"calls" | "seats" | "progress"} Pane of a phone, which shows one at a time */
+
+/** @type {Pane[]} */
+const PANES = ["calls", "seats", "progress"];
+const NARROW = matchMedia("(max-width: 48rem)");
+
+/** How many steps back the page itself has made. */
+let steps = 0;
+addEventListener("hashchange", () => (steps += 1));
+
+export class LessonView {
+  #store;
+  #signal;
+  #lesson;
+  #grid;
+  #strip;
+  #rail;
+  #projector;
+  #trouble = el("p", { className: "trouble", role: "alert" });
+  #nobody;
+  #turn = button(t("from_desk"), () => this.#turnRound());
+  /** @type {Map<Pane, HTMLButtonElement>} */
+  #tabs = new Map();
+  element;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {ClassStore} store
+   * @param {AbortSignal} signal
+   * @param {number} studentId who is shown beside the seats, 0: nobody
+   */
+  constructor(root, store, signal, studentId) {
+    this.#store = store;
+    this.#signal = signal;
+    this.#lesson = new Lesson(store, signal);
+    this.#grid = new SeatGrid(store, this.#lesson);
+    this.#strip = new LessonStrip(store, this.#lesson, () => this.#filter());
+    this.#rail = new Rail(store, signal, (id) => this.#go(id), () => this.back());
+    this.#projector = new Projector(store, this.#lesson, signal);
+    const invite = button(t("invite_first"), () => openInvite(store.id));
+    this.#nobody = el("p", { className: "line", hidden: true }, t("first_student"), invite);
+    const notes = el("div", { className: "notes" });
+    this.element = el(
+      "div",
+      { className: "lesson" },
+      el("div", { className: "lesson-head" }, this.#strip.element, this.#tools()),
+      el("div", { className: "pane-seats" }, this.#trouble, this.#nobody, this.#grid.element),
+      this.#rail.element,
+      this.#panes(),
+    );
+    showNewcomers(root, store, signal);
+    root.append(this.element, notes);
+    showRefusals(notes, store, signal);
+    notes.append(el("p", { className: "hint", textContent: this.#rule() }));
+    this.#follow();
+    this.#pane(studentId ? "seats" : "calls");
+    this.select(studentId);
+    this.#load();
+    if (isProjected()) this.#projector.show();
+  }
+
+  #tools() {
+    const { id } = this.#store;
+    const edit = button(t("edit_seats"), () => this.#edit());
+    const project = button(t("projector"), () => this.#projector.show());
+    const list = el("a", { href: `#/class/${id}/students`, textContent: t("list_view") });
+    this.#turn.ariaPressed = String(this.#grid.isTurned);
+    return el("div", { className: "lesson-tools" }, this.#turn, edit, project, list);
+  }
+
+  #rule() {
+    const { stuck_errors: errors, stuck_minutes: minutes } = this.#store.current;
+    const idle = Math.round(IDLE_SECONDS / 60);
+    return t("seat_rule", errors, minutes, READING_MINUTES, idle, ABSENT_HOURS);
+  }
+
+  // The tabs of a phone.
+  #panes() {
+    const tabs = PANES.map((name) => {
+      const tab = button(t(name), () => this.#pane(name));
+      this.#tabs.set(name, tab);
+      return tab;
+    });
+    return el("nav", { className: "panes", ariaLabel: t("lesson") }, tabs);
+  }
+
+  /** @param {Pane} name */
+  #pane(name) {
+    this.element.dataset.pane = name;
+    for (const [each, tab] of this.#tabs) {
+      if (each === name) tab.setAttribute("aria-current", "true");
+      else tab.removeAttribute("aria-current");
+    }
+    if (name !== "seats" && this.#rail.studentId && NARROW.matches) this.back();
+  }
+
+  #follow() {
+    const signal = this.#signal;
+    this.#store.on(["changed"], (userIds) => this.#update(userIds), signal);
+    this.#store.on(["loaded"], () => this.#load(), signal);
+    this.#store.on(["tick"], () => this.#age(), signal);
+    this.#lesson.on(["room"], () => this.#load(), signal);
+    this.#lesson.on(["assignments"], () => this.#strip.showAssignments(), signal);
+    this.#lesson.on(["progress"], () => this.#load(), signal);
+    lessonKeys(signal, {
+      next: () => this.#rail.openNext(),
+      take: () => this.#rail.take(),
+      back: () => this.back(),
+      project: () => this.#projector.show(),
+    });
+  }
+
+
+  #load() {
+    const { error, students } = this.#store;
+    setText(this.#trouble, error ? failure(error) : "");
+    this.#nobody.hidden = students.size > 0 || !this.#store.ready;
+    this.#grid.load();
+    this.#turn.hidden = !this.#grid.isRoom;
+    this.#filter();
+    this.#strip.showProgress();
+  }
+
+  /** @param {Set<string>} userIds */
+  #update(userIds) {
+    // A rank changes with the calls of others.
+    const calling = [...this.#store.help.keys()];
+    this.#grid.update(new Set([...userIds, ...calling]));
+    this.#showCounts();
+  }
+
+  #age() {
+    this.#grid.age();
+    this.#showCounts();
+  }
+
+  #showCounts() {
+    this.#strip.showCounts(this.#grid.seats);
+    const waiting = [...this.#store.help.values()].filter((each) => !each.taken_by).length;
+    const tab = this.#tabs.get("calls");
+    if (tab) setText(tab, waiting ? `${t("calls")} ${waiting}` : t("calls"));
+  }
+
+  #filter() {
+    this.#strip.showFilters();
+    this.#grid.filter((seat) => this.#strip.matches(seat));
+    this.#showCounts();
+  }
+
+  #turnRound() {
+    this.#grid.turn();
+    this.#turn.ariaPressed = String(this.#grid.isTurned);
+  }
+
+  #edit() {
+    new RoomEditor(this.#store, this.#lesson.room).open();
+  }
+
+  /**
+   * Shows a student beside the seats, or the calls again.
+   *
+   * @param {number} id of a student, 0: nobody
+   */
+  select(id) {
+    const before = this.#rail.studentId;
+    this.#rail.show(id);
+    this.element.classList.toggle("has-student", id > 0);
+    this.#grid.choose(id);
+    this.#filter();
+    if (before && !id) this.#grid.focus(before);
+  }
+
+  /** @param {number} id of a student */
+  #go(id) {
+    const href = this.#store.hrefOf(id);
+    // From one student to another is no step: back leads to where one was.
+    if (this.#rail.studentId) location.replace(href);
+    else location.hash = href;
+  }
+
+  /** Goes back to where one was before the student. */
+  back() {
+    if (!this.#rail.studentId) return;
+    if (steps) history.back();
+    else location.replace(`#/class/${this.#store.id}`);
+  }
+
+  /** Whether the view shows this address, without being made anew. */
+  static shows() {
+    const { kind, view } = address();
+    return kind === "class" && (view === "lesson" || view === "student");
+  }
+}

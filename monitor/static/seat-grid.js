@@ -1,0 +1,268 @@
+// The room: every seat in its place. Nothing moves by itself; one tab stop, arrows inside.
+
+import { arrange, el } from "./dom.js";
+import { t } from "./i18n.js";
+import { planOf, trackOf, tracksOf } from "./seat-plan.js";
+import { seatState } from "./seat-states.js";
+import { Seat } from "./seat.js";
+
+/** @import { Lesson } from "./lesson.js" */
+/** @import { Place, Plan } from "./seat-plan.js" */
+/** @import { ClassStore } from "./store.js" */
+
+const TURNED_KEY = "from_desk"; // in the browser's storage
+const DIMMED = "is-dimmed";
+
+/** @type {Record<string, [number, number]>} rows and columns */
+const ARROWS = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};
+
+export class SeatGrid {
+  #store;
+  #lesson;
+  #grid = el("div", { className: "seats", role: "grid", ariaLabel: t("seats") });
+  #desk = el("p", { className: "desk", textContent: t("desk") });
+  element = el("div", { className: "room" }, this.#desk, this.#grid);
+  /** @type {Plan | null} */
+  #plan = null;
+  #planned = ""; // what the grid was built of
+  /** @type {Map<number, Seat>} */
+  #seats = new Map(); // by student_id
+  /** @type {(seat: Seat) => boolean} */
+  #filter = () => true;
+  #current = 0; // the student whose seat has the tab stop
+  #chosen = 0; // the student who is shown beside the seats
+
+  /**
+   * @param {ClassStore} store
+   * @param {Lesson} lesson
+   */
+  constructor(store, lesson) {
+    this.#store = store;
+    this.#lesson = lesson;
+    this.#grid.addEventListener("keydown", (event) => this.#move(event));
+    this.#grid.addEventListener("focusin", ({ target }) => this.#reach(target));
+  }
+
+  get seats() {
+    return [...this.#seats.values()];
+  }
+
+  /** Whether the room is seen from the teacher's desk; kept in the browser. */
+  get isTurned() {
+    return this.isRoom && localStorage.getItem(TURNED_KEY) === "1";
+  }
+
+  get isRoom() {
+    return Boolean(this.#plan?.isRoom);
+  }
+
+  turn() {
+    localStorage.setItem(TURNED_KEY, this.isTurned ? "" : "1");
+    this.#build();
+  }
+
+  /** @param {(seat: Seat) => boolean} filter those of whom it is false are dimmed */
+  filter(filter) {
+    this.#filter = filter;
+    for (const seat of this.#seats.values()) this.#dim(seat);
+  }
+
+  /** @param {number} studentId 0: nobody */
+  choose(studentId) {
+    const before = this.#seats.get(this.#chosen)?.link;
+    before?.removeAttribute("aria-current");
+    this.#chosen = studentId;
+    const link = this.#seats.get(studentId)?.link;
+    link?.setAttribute("aria-current", "true");
+    if (link) this.#reach(link);
+  }
+
+  /** Gives the focus to the student's seat, or to the first. */
+  focus(studentId = this.#current) {
+    const seat = this.#seats.get(studentId) ?? this.seats.at(0);
+    seat?.link.focus({ preventScroll: true });
+  }
+
+  /** The class or the room has changed. */
+  load() {
+    const plan = planOf([...this.#store.students.values()], this.#lesson.room);
+    const { places, ...room } = plan;
+    const planned = JSON.stringify([room, [...places]]);
+    if (planned !== this.#planned) {
+      this.#planned = planned;
+      this.#plan = plan;
+      this.#build();
+    }
+    this.update(this.#store.students.keys());
+  }
+
+  /** @param {Iterable<string>} userIds */
+  update(userIds) {
+    const ranks = this.#ranks();
+    for (const userId of userIds) {
+      const student = this.#store.students.get(userId);
+      const seat = student && this.#seats.get(student.student_id);
+      if (!seat) continue;
+      const progress = this.#lesson.progressOf(student.student_id);
+      seat.show(student, {
+        state: seatState(this.#store, student, progress),
+        progress,
+        cells: this.#lesson.progress?.cells ?? 0,
+        request: this.#store.help.get(userId),
+        rank: ranks.get(userId) ?? 0,
+      });
+      this.#dim(seat);
+    }
+  }
+
+  /** Shows that time has passed. */
+  age() {
+    const changed = [];
+    for (const seat of this.#seats.values()) {
+      const { student } = seat;
+      if (!student) continue;
+      const progress = this.#lesson.progressOf(student.student_id);
+      if (seatState(this.#store, student, progress) !== seat.state) changed.push(student.user_id);
+      else seat.age();
+    }
+    if (changed.length) this.update(changed);
+  }
+
+  // The places of the calls in the queue, of those that nobody has taken.
+  #ranks() {
+    const waiting = [...this.#store.help.values()].filter((request) => !request.taken_by);
+    waiting.sort((a, b) => Date.parse(a.asked_at) - Date.parse(b.asked_at));
+    return new Map(waiting.map(({ user_id: userId }, index) => [userId, index + 1]));
+  }
+
+  /** @param {Seat} seat */
+  #dim(seat) {
+    seat.element.classList.toggle(DIMMED, !this.#filter(seat));
+  }
+
+  #build() {
+    if (!this.#plan) return;
+    const { columns, rows, extra, isRoom } = this.#plan;
+    this.element.classList.toggle("is-turned", this.isTurned);
+    this.#grid.style.setProperty("--columns", String(columns));
+    this.#grid.style.setProperty("--rows", String(rows + extra));
+    this.#grid.style.gridTemplateColumns = tracksOf(this.#plan, this.isTurned);
+    this.#desk.hidden = !isRoom;
+    const ids = new Set(this.#plan.places.keys());
+    for (const id of this.#seats.keys()) if (!ids.has(id)) this.#seats.delete(id);
+    arrange(this.#grid, this.#rowElements(this.#plan));
+    if (!this.#seats.has(this.#current)) this.#current = 0;
+    const stop = this.#seats.get(this.#current) ?? this.seats.at(0);
+    if (stop) this.#reach(stop.link);
+    this.choose(this.#chosen);
+  }
+
+  /** @param {Plan} plan */
+  #rowElements(plan) {
+    /** @type {Map<string, number>} */
+    const taken = new Map();
+    for (const [id, { row, column }] of plan.places) taken.set(`${row} ${column}`, id);
+    const room = Array.from({ length: plan.rows }, (_, index) => index + 1);
+    const extra = Array.from({ length: plan.extra }, (_, index) => plan.rows + index + 1);
+    return [...(this.isTurned ? room.toReversed() : room), ...extra].map((row) => {
+      const cells = Array.from({ length: plan.columns }, (_, index) => {
+        const place = { row, column: index + 1 };
+        return this.#cell(plan, place, taken.get(`${row} ${place.column}`));
+      });
+      const label = row === plan.rows + 1 && plan.isRoom ? t("no_seat") : null;
+      return el("div", { role: "row", className: "seat-row", "data-label": label }, cells);
+    });
+  }
+
+  /**
+   * @param {Plan} plan
+   * @param {Place} place
+   * @param {number | undefined} id of a student
+   */
+  #cell(plan, place, id) {
+    const element = id === undefined ? freePlace(plan, place) : this.#seatOf(id, place, plan).element;
+    element.style.gridColumn = String(trackOf(plan, place.column, this.isTurned));
+    element.style.gridRow = String(this.#line(plan, place.row));
+    element.dataset.place = `${place.row} ${place.column}`;
+    return element;
+  }
+
+  /**
+   * @param {number} id of a student
+   * @param {Place} place
+   * @param {Plan} plan
+   */
+  #seatOf(id, place, { rows, isRoom }) {
+    const seat = this.#seats.get(id) ?? new Seat(this.#store, id);
+    this.#seats.set(id, seat);
+    seat.put(place, isRoom && place.row <= rows);
+    return seat;
+  }
+
+  /**
+   * @param {Plan} plan
+   * @param {number} row
+   */
+  #line({ rows }, row) {
+    return this.isTurned && row <= rows ? rows - row + 1 : row;
+  }
+
+  /** @param {EventTarget | null} target that has the focus */
+  #reach(target) {
+    if (!(target instanceof HTMLElement)) return;
+    for (const [id, seat] of this.#seats) {
+      const isIt = seat.link === target;
+      seat.link.tabIndex = isIt ? 0 : -1;
+      if (isIt) this.#current = id;
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #move(event) {
+    const step = ARROWS[event.key];
+    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+    const { activeElement: active } = document;
+    const from = active?.closest(".seat");
+    if (!(from instanceof HTMLElement)) return;
+    event.preventDefault();
+    this.#next(from, step)?.focus();
+  }
+
+  // The nearest seat that somebody has, in this direction on the screen.
+  /**
+   * @param {HTMLElement} from
+   * @param {[number, number]} step rows and columns
+   */
+  #next(from, [down, right]) {
+    const here = positionOf(from);
+    let best = null;
+    let least = Infinity;
+    for (const { element, link } of this.#seats.values()) {
+      const there = positionOf(element);
+      const along = down ? (there.row - here.row) * down : (there.column - here.column) * right;
+      const aside = Math.abs(down ? there.column - here.column : there.row - here.row);
+      const distance = along + 100 * aside;
+      if (along > 0 && distance < least) [best, least] = [link, distance];
+    }
+    return best;
+  }
+}
+
+/**
+ * @param {Plan} plan
+ * @param {Place} place
+ */
+function freePlace({ rows }, { row }) {
+  const isSeat = row <= rows;
+  return el("div", { role: "gridcell", className: isSeat ? "seat is-free" : "seat is-nothing" });
+}
+
+/** @param {HTMLElement} element */
+function positionOf({ style }) {
+  return { row: Number.parseInt(style.gridRow, 10), column: Number.parseInt(style.gridColumn, 10) };
+}

@@ -1,0 +1,135 @@
+// A student's seat: who sits there, and whether they can go on.
+
+import { serverNow } from "./clock.js";
+import { el, joinFacts, setText, shape } from "./dom.js";
+import { duration, t } from "./i18n.js";
+import { seatName } from "./seat-plan.js";
+
+/** @import { Place } from "./seat-plan.js" */
+/** @import { ClassStore } from "./store.js" */
+/** @import { HelpRequest, SeatState, Student, StudentProgress } from "./types.d.ts" */
+
+const MINUTE = 60_000; // ms
+
+/**
+ * @typedef {object} Shown
+ * @property {SeatState} state
+ * @property {StudentProgress | undefined} progress
+ * @property {number} cells of the assignment
+ * @property {HelpRequest | undefined} request
+ * @property {number} rank of the call in the queue, from 1; 0: none, or it is taken
+ */
+
+export class Seat {
+  #shape = shape();
+  #name = el("strong");
+  #what = el("span", { className: "what" });
+  #done = el("span", { className: "done" });
+  #bar = el("span", { className: "bar-done" });
+  /** @type {Student | undefined} */
+  student;
+  /** @type {SeatState} */
+  state = "absent";
+  /** @type {HelpRequest | undefined} */
+  #request;
+  #rank = 0;
+  #place = ""; // the seat's name
+  #isRoom = false;
+
+  /**
+   * @param {ClassStore} store
+   * @param {number} studentId
+   */
+  constructor(store, studentId) {
+    const href = store.hrefOf(studentId);
+    const parts = [this.#shape, this.#name, this.#what, this.#done, this.#bar];
+    this.link = el("a", { href, tabIndex: -1 }, parts);
+    this.element = el("div", { role: "gridcell", className: "seat" }, this.link);
+  }
+
+  /**
+   * @param {Place} place
+   * @param {boolean} isRoom whether the place has a name
+   */
+  put(place, isRoom) {
+    this.#place = seatName(place);
+    this.#isRoom = isRoom;
+  }
+
+  /**
+   * @param {Student} student
+   * @param {Shown} shown
+   */
+  show(student, { state, progress, cells, request, rank }) {
+    this.student = student;
+    this.state = state;
+    this.#request = request;
+    this.#rank = rank;
+    const name = student.name ?? student.user_id;
+    const isTaken = Boolean(request?.taken_by);
+    this.element.dataset.state = state;
+    this.element.classList.toggle("is-taken", isTaken);
+    this.#shape.dataset.state = state;
+    setText(this.#name, name);
+    const number = student.number === null ? "" : String(student.number);
+    const title = joinFacts([name, student.kana, this.#isRoom && this.#place, number]);
+    if (this.link.title !== title) this.link.title = title;
+    const succeeded = progress?.succeeded ?? 0;
+    const done = cells ? t("done_of", succeeded, cells) : "";
+    setText(this.#done, done);
+    this.#bar.style.inlineSize = cells ? `${Math.round((100 * succeeded) / cells)}%` : "0";
+    this.#label(joinFacts([name, this.#isRoom && this.#place, this.#word(isTaken), done]));
+    this.age();
+  }
+
+  // Screen readers hear it when the seat has the focus, so no seconds run in it.
+  /** @param {string} text */
+  #label(text) {
+    if (this.link.ariaLabel !== text) this.link.ariaLabel = text;
+  }
+
+  /** @param {boolean} isTaken */
+  #word(isTaken) {
+    if (this.state !== "help") return t(`seat_${this.state}`);
+    return isTaken ? t("seat_taken") : joinFacts([t("seat_help"), t("rank", this.#rank)]);
+  }
+
+  /** Shows that time has passed. */
+  age() {
+    setText(this.#what, this.#since(serverNow()));
+  }
+
+  /** @param {number} now ms */
+  #since(now) {
+    const { student } = this;
+    if (!student) return "";
+    if (this.#request) {
+      const waiting = duration(now - Date.parse(this.#request.asked_at));
+      return this.#rank ? `${circled(this.#rank)} ${waiting}` : t("seat_taken");
+    }
+    if (this.state === "stuck") return stuckText(student, now);
+    if (this.state === "idle") return minutes(now - student.heard);
+    if (this.state === "reading") return t("seat_reading");
+    return this.state === "absent" ? t("seat_absent") : "";
+  }
+}
+
+/**
+ * @param {Student} student
+ * @param {number} now ms
+ */
+function stuckText({ errors_in_a_row: errors, failing }, now) {
+  const isLong = failing > 0 && now - failing >= MINUTE;
+  return joinFacts([t("times", errors), isLong && minutes(now - failing)]);
+}
+
+/** @param {number} ms */
+function minutes(ms) {
+  return t("for_min", Math.max(0, Math.floor(ms / MINUTE)));
+}
+
+// ① to ⑳, which have a sign of their own.
+/** @param {number} rank from 1 */
+function circled(rank) {
+  return rank <= 20 ? String.fromCharCode(0x245f + rank) : String(rank);
+}
