@@ -77,6 +77,10 @@ class EnrolmentRows(NamedTuple):
         reason = f"{self.noun} {first} and {other} are both of the student {who}: remove one"
         return Detail(("body", other), reason, "value_error")
 
+    def have_seats(self) -> bool:
+        """Whether they give anybody a seat."""
+        return any(row.seat for row in self.rows.values())
+
     def check(self, ids: Mapping[int, int | None]) -> None:
         """Raises InvalidBody if two rows are of one student, who may not exist yet."""
         first: dict[int | str, int] = {}

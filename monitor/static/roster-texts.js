@@ -69,6 +69,10 @@ export const ROSTER_TEXTS = {
   format_canvas: ["export of Canvas", "Canvas の書き出し"],
   format_google_classroom: ["export of Google Classroom", "Google Classroom の書き出し"],
   format_nbgrader: ["export of nbgrader", "nbgrader の書き出し"],
+  edit_hint: [
+    "For this class only. A name, email or team left empty shows what the student's own events say. A seat is the letter of the row, counted from the front, and the number in it, as A3.",
+    "このクラスだけの情報です。氏名、メール、チームを空欄にすると、学生側から届いた情報が表示されます。座席は、前から数えた列の英字と、左からの番号で入力します（例：A3）。",
+  ],
   number: ["No.", "番号"],
   kana: ["Reading", "ふりがな"],
   seat: ["Seat", "座席"],

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.support.lms import create, create_class, create_student, error_location, unique
+from tests.support.replicas import Replica
 
 CSV = {"Content-Type": "text/csv"}
 ROOM = {"rows": 2, "columns": 4, "aisles": [2], "seats": []}
@@ -147,6 +148,24 @@ async def test_an_enrolment_that_says_nothing_keeps_a_line(api: httpx.AsyncClien
     assert removed.json()["seat"] == "A1"
     other = await create(api, path, user_id=unique(), seat="A1")  # it is free again
     assert other["seat"] == "A1"
+
+
+async def test_the_class_is_told_of_other_seats(api: httpx.AsyncClient, school: Replica) -> None:
+    class_id, user_id = (await create_class(api))["id"], unique()
+    path = f"/classes/{class_id}/students"
+    async with school.listen(f"?channels=class:{class_id}") as page:
+        entry = await create(api, path, user_id=user_id, seat="A1")
+        line = f"{path}/{entry['student_id']}"
+        await upload(api, class_id, f"user_id,seat\n{user_id},B3\n")
+        await upload(api, class_id, f"user_id,name\n{user_id},花子\n")  # no other seat
+        await api.put(line, json={"seat": "C1"})
+        await api.delete(line)
+        heard = [await page.next() for _ in range(4)]
+    assert [each["event"] for each in heard] == ["room"] * 4
+    rooms = [each["data"] for each in heard]
+    assert [(each["rows"], each["columns"]) for each in rooms] == [(1, 1), (2, 3), (3, 3), (3, 3)]
+    seats = [[(seat["row"], seat["column"]) for seat in each["seats"]] for each in rooms]
+    assert seats == [[(1, 1)], [(2, 3)], [(3, 1)], []]
 
 
 async def test_two_who_give_one_seat_at_once_do_not_both(api: httpx.AsyncClient) -> None:
