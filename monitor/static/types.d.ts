@@ -187,6 +187,10 @@ export interface MyClass {
   name: string | null;
   email: string | null;
   team: string | null;
+  number: number | null; // on the class's list
+  kana: string | null;
+  seat_row: number | null; // from 1 at the front
+  seat_column: number | null; // from 1 at the left
   verified: boolean;
   executions: number;
   errors: number;
