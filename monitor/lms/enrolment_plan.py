@@ -19,12 +19,13 @@ from monitor.lms.enrolment_report import (
     EnrolQuery,
     FieldChange,
     LookAlike,
+    RoomSize,
     RosterFile,
     RosterRemark,
 )
 from monitor.lms.enrolment_rows import LINE_FIELDS, Enrolment, EnrolmentRows, key_of
 from monitor.lms.look_alikes import Person, alike_in_file, find_look_alikes
-from monitor.lms.seating import SeatHolder, check_seats
+from monitor.lms.seating import SeatHolder, check_seats, grown_room
 
 _MAX_ABSENT = 1_000
 _LEFT_OUT = frozenset({"title", "headings", "totals", "note", "test_student", "repeated"})
@@ -86,6 +87,8 @@ async def plan_enrolment(
         for line, row in rows.items()
     ]
     report = _report(lines, _absent(roster, ids), query, file, list(remarks))
+    if size := await grown_room(connection, class_id, enrolments):
+        report.room = RoomSize(*size)
     return EnrolmentPlan(report, enrolments)
 
 
@@ -201,4 +204,5 @@ def _report(
         lines=lines,
         absent=absent[:_MAX_ABSENT],
         remarks=remarks,
+        room=None,
     )

@@ -143,11 +143,19 @@ class EnrolmentCounts(msgspec.Struct):
     left_out: int
 
 
+class RoomSize(msgspec.Struct):
+    """Rows and columns of seats."""
+
+    rows: int
+    columns: int
+
+
 class EnrolmentReport(msgspec.Struct):
     """What an enrolment changes (`dry_run`), or what it has changed.
 
     `lines` are in the order of the file; `absent` are in that of user_id, 1,000 at most, while
-    `counts` counts all. `file` is null for an array.
+    `counts` counts all. `file` is null for an array. `room` is the size that the class's room gets
+    to hold the seats, null if it stays as it is.
     """
 
     dry_run: bool
@@ -156,3 +164,4 @@ class EnrolmentReport(msgspec.Struct):
     lines: list[EnrolmentLine]
     absent: list[AbsentStudent]
     remarks: list[RosterRemark]
+    room: RoomSize | None

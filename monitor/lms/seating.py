@@ -74,10 +74,26 @@ async def take_seats(
     Until the end of the transaction nobody else gives seats of the class. `ids` are the students'
     by row. Raises what `check_seats` does.
     """
-    places = [place for row in enrolments.rows.values() if (place := place_of(row.seat))]
-    if places:
+    if places := _places(enrolments):
         await _make_room(connection, class_id, places)
         check_seats(enrolments, ids, await _holders(connection, class_id))
+
+
+async def grown_room(
+    connection: Connection, class_id: int, enrolments: EnrolmentRows
+) -> tuple[int, int] | None:
+    """Rows and columns that the room gets to hold the seats of these rows; None if it stays."""
+    places = _places(enrolments)
+    if not places:
+        return None
+    row = await connection.fetchrow(_SELECT_SIZE, class_id)
+    before = (row["seat_rows"], row["seat_columns"]) if row else (0, 0)
+    rows, columns = (max(numbers) for numbers in zip(before, *places, strict=True))
+    return None if (rows, columns) == before else (rows, columns)
+
+
+def _places(enrolments: EnrolmentRows) -> list[Place]:
+    return [place for row in enrolments.rows.values() if (place := place_of(row.seat))]
 
 
 async def take_seat(connection: Connection, class_id: int, student_id: int, seat: str) -> Place:
@@ -121,6 +137,8 @@ _MAKE_ROOM = """
         seat_rows = GREATEST(r.seat_rows, EXCLUDED.seat_rows),
         seat_columns = GREATEST(r.seat_columns, EXCLUDED.seat_columns)
 """
+
+_SELECT_SIZE = "SELECT seat_rows, seat_columns FROM rooms WHERE class_id = $1"
 
 _SELECT_HOLDERS = """
     SELECT m.student_id, s.user_id, COALESCE(shown(m.name), shown(s.name)) AS name,

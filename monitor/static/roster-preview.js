@@ -10,7 +10,7 @@ import { t } from "./i18n.js";
  *
  * @param {EnrolmentReport} report
  */
-export function previewOf({ counts, file, lines, absent, remarks }) {
+export function previewOf({ counts, file, lines, absent, remarks, room }) {
   const affected = lines.filter((line) => line.outcome !== "unchanged" || line.looks_like.length);
   const rest = lines.filter((line) => !affected.includes(line));
   const more = counts.absent - absent.length;
@@ -20,6 +20,7 @@ export function previewOf({ counts, file, lines, absent, remarks }) {
       textContent: t("enrol_counts", counts.new, counts.changed, counts.unchanged),
     }),
     el("p", { className: "hint", textContent: t("enrol_read_as", readingOf(file)) }),
+    room ? el("p", { textContent: t("room_gets", room.rows, room.columns) }) : null,
     affected.length ? tableOf(affected) : null,
     folded(
       t("left_out", remarks.length),

@@ -18,6 +18,10 @@ export const ROSTER_TEXTS = {
   enrol_unwritten: ["Nothing has been saved yet.", "まだ何も保存されていません。"],
   enrol_counts: ["New: {0} · changed: {1} · unchanged: {2}", "新規 {0} 人・変更 {1} 人・変更なし {2} 人"],
   enrol_read_as: ["Read as: {0}", "読み取り方：{0}"],
+  room_gets: [
+    "To hold these seats, the room gets {0} row of {1}.|To hold these seats, the room gets {0} rows of {1}.",
+    "一覧の座席に合わせて、座席表は縦 {0} 列・横 {1} 席になります。",
+  ],
   enrol_fix: [
     "The list can't be enrolled as it is. Correct these lines and check again:",
     "このままでは登録できません。次の行を直して、もう一度確認してください。",

@@ -422,6 +422,7 @@ export interface EnrolmentReport {
   lines: EnrolmentLine[];
   absent: Person[];
   remarks: { line: number; remark: Remark; message: string }[];
+  room: { rows: number; columns: number } | null; // if it gets larger
 }
 
 export type Remark =

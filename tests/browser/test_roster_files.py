@@ -98,6 +98,7 @@ async def test_numbers_readings_and_seats_are_shown_sorted_and_edited(
         await page.get_by_label("Or paste a list").fill(text)
         await page.get_by_role("button", name="Check the list").click()
         await expect(preview(page)).to_contain_text("座席 = Seat")
+        await expect(preview(page)).to_contain_text("the room gets 1 row of 10.")
         await expect(preview(page)).to_contain_text("no. 2 · やまだ はなこ · seat A10")
         await page.get_by_role("button", name="Enrol 3 people").click()
         rows = page.locator("table.people tbody tr")

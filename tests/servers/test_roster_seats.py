@@ -45,6 +45,7 @@ async def test_a_list_of_a_school_gives_numbers_readings_and_seats(api: httpx.As
         (1, "やまだ はなこ", "A1"),
         (2, "サトウ タロウ", "B3"),
     ]
+    assert preview.json()["room"] == {"rows": 2, "columns": 3}
     assert await room(api, class_id) == (0, 0, [])
     assert (await upload(api, class_id, text)).status_code == 201
     assert await lines(api, class_id) == {
@@ -73,7 +74,10 @@ async def test_a_room_grows_and_keeps_its_aisles(api: httpx.AsyncClient) -> None
     assert (await api.put(f"/classes/{class_id}/room", json=ROOM)).status_code == 200
     await upload(api, class_id, f"user_id,seat\n{user_id},B2\n")
     assert await room(api, class_id) == (2, 4, [2])
-    await upload(api, class_id, f"user_id,seat\n{user_id},AA3\n")
+    same = await upload(api, class_id, f"user_id,seat\n{user_id},A4\n", dry_run=True)
+    assert same.json()["room"] is None
+    grown = await upload(api, class_id, f"user_id,seat\n{user_id},AA3\n")
+    assert grown.json()["room"] == {"rows": 27, "columns": 4}
     assert await room(api, class_id) == (27, 4, [2])
 
 
