@@ -72,6 +72,7 @@ export class LessonView {
     root.append(this.element, notes);
     showRefusals(notes, store, signal);
     notes.append(el("p", { className: "hint", textContent: this.#rule() }));
+    this.element.addEventListener("click", (event) => this.#replace(event));
     this.#follow();
     this.#pane(studentId ? "seats" : "calls");
     this.select(studentId);
@@ -193,9 +194,19 @@ export class LessonView {
   /** @param {number} id of a student */
   #go(id) {
     const href = this.#store.hrefOf(id);
-    // From one student to another is no step: back leads to where one was.
     if (this.#rail.studentId) location.replace(href);
     else location.hash = href;
+  }
+
+  // From one student to another is no step: back leads to where one was.
+  /** @param {MouseEvent} event */
+  #replace(event) {
+    const { target } = event;
+    const link = target instanceof Element && target.closest(".seat a");
+    const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+    if (!(link instanceof HTMLAnchorElement) || !this.#rail.studentId || !isPlain) return;
+    event.preventDefault();
+    location.replace(link.href);
   }
 
   /** Goes back to where one was before the student. */

@@ -66,7 +66,7 @@ export function tracksOf({ columns, aisles }, isTurned = false) {
   const tracks = Array.from({ length: columns }, (_, index) =>
     aisles.includes(index + 1) ? [SEAT_TRACK, AISLE_TRACK] : [SEAT_TRACK],
   ).flat();
-  return (isTurned ? tracks.reverse() : tracks).join(" ");
+  return (isTurned ? tracks.toReversed() : tracks).join(" ");
 }
 
 /**
