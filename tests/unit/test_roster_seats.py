@@ -92,10 +92,25 @@ def test_a_column_just_called_no_may_hold_something_else() -> None:
 def test_without_other_ids_numbers_are_ids_only_if_they_are_no_numbers_of_a_list() -> None:
     parsed = read("番号,氏名,かな\ns001,山田花子,やまだ\ns002,佐藤太郎,さとう\n")
     assert seated(parsed) == [("s001", None, "やまだ", None), ("s002", None, "さとう", None)]
-    for heading in ("出席番号", "番号"):
+    for heading in ("出席番号", "番号", "No", "Ｎｏ．"):
         text = f"{heading},氏名,座席\n1,山田花子,A1\n2,佐藤太郎,A2\n"
         assert "no column has the ids" in refusal(text)[0]
         assert seated(read(text, id_column=1))[1] == ("2", None, None, "A2")
+        assert "no column has the ids" in refusal(f"{heading},氏名\n1,山田花子\n2,佐藤太郎\n")[0]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "s001\t佐藤\tかな\tstudent",
+        "s001\tSato\tstudent\tNo",
+        "s001\tNo\tMinsu\tstudent",
+        "No\tMinsu\ts001\ts001@x.jp\tstudent",
+    ],
+)
+def test_a_student_is_not_taken_for_headings(row: str) -> None:
+    (entry,) = read(row).enrolments.rows.values()
+    assert (entry.user_id, entry.role) == ("s001", "student")
 
 
 @pytest.mark.parametrize(

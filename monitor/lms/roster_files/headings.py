@@ -126,10 +126,19 @@ def heading_score(cells: Sequence[str]) -> int:
 def names_only(cells: Sequence[str]) -> bool:
     """Whether cells are headings of a list that has no ids.
 
-    Readings don't count: かな is a name, too.
+    In a row of a student かな may be a name, and `No` a surname or an answer: neither counts,
+    except `No` on the left, where numbers are.
     """
-    readings = set(_READINGS.values())
-    known = [each for each in map(meaning_of, cells) if each and each not in readings]
+    if any("@" in cell for cell in cells):
+        return False
+    unsure = set(_READINGS.values())
+    known = [
+        meaning
+        for position, cell in enumerate(cells)
+        if (meaning := meaning_of(cell))
+        and meaning not in unsure
+        and (position == 0 or _folded(cell).strip() != "no")
+    ]
     return len(known) > 1 and not any(each in _IDS for each in known)
 
 
