@@ -77,6 +77,18 @@ export const ROSTER_TEXTS = {
     "For this class only. A name, email or team left empty shows what the student's own events say. A seat is the letter of the row, counted from the front, and the number in it, as A3.",
     "このクラスだけの情報です。氏名、メール、チームを空欄にすると、学生側から届いた情報が表示されます。座席は、前から数えた列の英字と、左からの番号で入力します（例：A3）。",
   ],
+  number_is_none: [
+    "A number is one of 1 to 9999. Leave it empty if there is none.",
+    "番号は 1～9999 の数字で入力してください。ない場合は空欄にします。",
+  ],
+  seat_is_none: [
+    "“{0}” is no seat. Write the letter of the row and the number in it, as A3: a room has up to 50 rows of 50.",
+    "「{0}」は座席として読み取れません。列の英字と番号で入力してください（例：A3。縦 50 列・横 50 席まで）。",
+  ],
+  seat_held: [
+    "{0} has the seat {1}. Give them another one first.",
+    "座席 {1} は {0} さんの席です。先に {0} さんの座席を変えてください。",
+  ],
   number: ["No.", "番号"],
   kana: ["Reading", "ふりがな"],
   seat: ["Seat", "座席"],

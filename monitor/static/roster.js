@@ -3,8 +3,9 @@
 import { all, call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
 import { button, el, failure, toast } from "./dom.js";
-import { makeForm, makeSelect } from "./forms.js";
+import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
+import { editPerson } from "./roster-edit.js";
 import { inOrder, ORDERS } from "./roster-order.js";
 import { RosterUpload } from "./roster-upload.js";
 
@@ -14,15 +15,15 @@ import { RosterUpload } from "./roster-upload.js";
 
 /** @type {Role[]} */
 const ROLES = ["student", "assistant", "teacher"];
-/** @type {("number" | "name" | "kana" | "email" | "team" | "seat")[]} */
-const FIELDS = ["number", "name", "kana", "email", "team", "seat"];
-const MAX_LENGTH = 512;
+const CONTROLS = "a, select, button";
 
 export class Roster {
   element = el("section");
   #store;
   /** @type {RosterOrder} */
   #order = "number";
+  /** @type {RosterEntry[]} */
+  #people = [];
 
   /** @param {ClassStore} store */
   constructor(store) {
@@ -32,6 +33,7 @@ export class Roster {
   async load() {
     /** @type {RosterEntry[]} */
     const people = await all(`classes/${this.#store.id}/students`);
+    this.#people = people;
     this.element.replaceChildren(
       el("h2", { textContent: t("roster", people.length) }),
       people.length ? this.#table(people) : hint(t("nobody_enrolled")),
@@ -39,9 +41,18 @@ export class Roster {
     );
   }
 
+  // Shows the roster anew, where it was scrolled to, and with the focus on the same control.
   async #changed() {
+    const focused = document.activeElement;
+    const row = focused?.closest("tr");
+    const control = [...(row?.querySelectorAll(CONTROLS) ?? [])].findIndex((it) => it === focused);
+    const top = this.element.querySelector(".scroll")?.scrollTop ?? 0;
     this.#store.reload();
     await this.load();
+    this.element.querySelector(".scroll")?.scrollTo({ top });
+    if (!row?.id) return;
+    const shown = document.getElementById(row.id)?.querySelectorAll(CONTROLS)[control];
+    if (shown instanceof HTMLElement) shown.focus();
   }
 
   /** @param {RosterEntry[]} people */
@@ -83,7 +94,7 @@ export class Roster {
     const kana = person.kana ? el("small", { className: "kana", textContent: person.kana }) : null;
     return el(
       "tr",
-      {},
+      { id: `on-roster-${person.student_id}` },
       el("td", { textContent: person.number ?? "" }),
       el("th", { scope: "row" }, shown, kana),
       el("td", { textContent: person.user_id }),
@@ -126,30 +137,13 @@ export class Roster {
    * @param {string} name
    */
   #editButton(person, name) {
-    const edit = button(t("change"), () => {
-      const form = makeForm({
-        heading: t("edit_who", name),
-        fields: FIELDS.map((field) => ({
-          name: field,
-          label: t(field),
-          properties: { value: person[field] ?? "", maxLength: MAX_LENGTH },
-        })),
-        button: t("save"),
-        submit: async (values) => {
-          await send("PUT", this.#pathOf(person), changesOf(person, values));
-          dialog.close();
-          await this.#changed();
-        },
-      });
-      form.className = "";
-      form.append(" ", button(t("cancel"), () => dialog.close()));
-      const hinted = hint(t("edit_hint"));
-      const dialog = el("dialog", { className: "card", ariaLabel: edit.ariaLabel }, form, hinted);
-      dialog.onclose = () => dialog.remove();
-      document.body.append(dialog);
-      dialog.showModal();
-    });
-    edit.ariaLabel = t("edit_who", name);
+    const label = t("edit_who", name);
+    const path = this.#pathOf(person);
+    const saved = () => this.#changed();
+    const edit = button(t("change"), () =>
+      editPerson({ person, people: this.#people, label, path, saved }),
+    );
+    edit.ariaLabel = label;
     return edit;
   }
 
@@ -171,24 +165,6 @@ export class Roster {
     remove.ariaLabel = t("remove_who", name);
     return remove;
   }
-}
-
-/**
- * What was edited, null where nothing is left.
- *
- * @param {RosterEntry} person
- * @param {Record<string, string>} values
- */
-function changesOf(person, values) {
-  const changed = FIELDS.filter((field) => values[field] !== String(person[field] ?? ""));
-  return Object.fromEntries(
-    changed.map((field) => {
-      const text = values[field] ?? "";
-      const narrow = text.normalize("NFKC");
-      const isNumber = field === "number" && /^\d+$/.test(narrow);
-      return [field, isNumber ? Number(narrow) : text || null];
-    }),
-  );
 }
 
 /** @param {string} textContent */
