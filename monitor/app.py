@@ -93,8 +93,8 @@ def create_app(
     api.operations.extend(legacy.operations(prefix, intake))
     is_open, logins = gate.authenticator.is_open, gate.authenticator.logins
     classes.declare(api, components.keyring.reload)
-    for rosters in (enrolment, grades):
-        rosters.declare(api, is_open=is_open)
+    enrolment.declare(api, components.hub.publish, is_open=is_open)
+    grades.declare(api, is_open=is_open)
     for routes in (students, notebooks, assignments):
         routes.declare(api)
     for analytics in (insight, notebook_copies):

@@ -11,18 +11,32 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from string import ascii_uppercase
 from typing import Any
 
-NAMES = (
-    "山田 花子", "佐藤 太郎", "鈴木 一郎", "高橋 美咲", "田中 健太",
-    "伊藤 さくら", "渡辺 翔", "中村 葵", "小林 蓮", "加藤 結衣",
-    "吉田 大輝", "山本 凛", "佐々木 陽菜", "松本 颯太", "井上 七海",
-    "木村 悠斗", "林 美月", "斎藤 湊", "清水 莉子", "山口 樹",
-    "森 彩花", "池田 拓海", "橋本 真央", "阿部 航", "石川 千尋",
-    "前田 涼", "藤田 愛", "後藤 駿", "Emma Wilson", "Liam Chen",
-    "Olivia Garcia", "Noah Kim", "Ava Müller", "Lucas Silva", "Mia Rossi",
-    "Ethan Brown", "Sofia Novák", "Oliver Smith",
+STUDENTS = (  # and how their names are read
+    ("山田 花子", "やまだ はなこ"), ("佐藤 太郎", "さとう たろう"),
+    ("鈴木 一郎", "すずき いちろう"), ("高橋 美咲", "たかはし みさき"),
+    ("田中 健太", "たなか けんた"), ("伊藤 さくら", "いとう さくら"),
+    ("渡辺 翔", "わたなべ しょう"), ("中村 葵", "なかむら あおい"),
+    ("小林 蓮", "こばやし れん"), ("加藤 結衣", "かとう ゆい"),
+    ("吉田 大輝", "よしだ だいき"), ("山本 凛", "やまもと りん"),
+    ("佐々木 陽菜", "ささき ひな"), ("松本 颯太", "まつもと そうた"),
+    ("井上 七海", "いのうえ ななみ"), ("木村 悠斗", "きむら ゆうと"),
+    ("林 美月", "はやし みづき"), ("斎藤 湊", "さいとう みなと"),
+    ("清水 莉子", "しみず りこ"), ("山口 樹", "やまぐち いつき"),
+    ("森 彩花", "もり あやか"), ("池田 拓海", "いけだ たくみ"),
+    ("橋本 真央", "はしもと まお"), ("阿部 航", "あべ わたる"),
+    ("石川 千尋", "いしかわ ちひろ"), ("前田 涼", "まえだ りょう"),
+    ("藤田 愛", "ふじた あい"), ("後藤 駿", "ごとう しゅん"),
+    ("Emma Wilson", "ウィルソン エマ"), ("Liam Chen", "チェン リアム"),
+    ("Olivia Garcia", "ガルシア オリビア"), ("Noah Kim", "キム ノア"),
+    ("Ava Müller", "ミュラー エイバ"), ("Lucas Silva", "シルバ ルーカス"),
+    ("Mia Rossi", "ロッシ ミア"), ("Ethan Brown", "ブラウン イーサン"),
+    ("Sofia Novák", "ノバーク ソフィア"), ("Oliver Smith", "スミス オリバー"),
 )  # fmt: skip
+ROOM_COLUMNS = 8
+ROOM = {"rows": 5, "columns": ROOM_COLUMNS, "aisles": [4]}
 TEAMS = ("チームA", "チームB", "チームC", "Team D", "Team E")
 NOTEBOOK = "lesson05/辞書.ipynb"
 CELLS = (
@@ -57,6 +71,8 @@ class Student:
     user_id: str
     name: str
     team: str
+    number: int  # on the class's list, which is in the order of kana
+    kana: str
     pace: float
     next_at: datetime
     cell: int = 0
@@ -65,6 +81,12 @@ class Student:
     calls_since: datetime | None = None
     called_at: datetime | None = None
     session: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def seat(self) -> str:
+        """Row by row in the order of numbers, the first row in front."""
+        row, column = divmod(self.number - 1, ROOM_COLUMNS)
+        return f"{ascii_uppercase[row]}{column + 1}"
 
     def event(self, kind: str, at: datetime, **fields: Any) -> dict[str, Any]:
         return {
@@ -151,8 +173,9 @@ class Server:
 
 def create_demo(server: Server, students: list[Student]) -> int:
     """Creates a class of these students, marked as a demo; returns its id."""
-    rows = [{"user_id": s.user_id, "name": s.name, "team": s.team} for s in students]
-    demo = {"name": "情報基礎 / Intro to Python", "students": rows}
+    fields = ("user_id", "name", "team", "number", "kana", "seat")
+    rows = [{name: getattr(student, name) for name in fields} for student in students]
+    demo = {"name": "情報基礎 / Intro to Python", "students": rows, "room": ROOM}
     created = server.call("POST", "demos", demo)
     server.key = created["key"]
     class_id: int = created["class_id"]
@@ -199,15 +222,18 @@ def code_cell(code: str, place: int) -> dict[str, Any]:
 
 def create_students(chance: random.Random, start: datetime) -> list[Student]:
     tag = uuid.uuid4().hex[:4]
+    by_kana = sorted(kana for _, kana in STUDENTS)
     return [
         Student(
-            f"s{tag}{number:03}",
+            f"s{tag}{place:03}",
             name,
-            TEAMS[number % len(TEAMS)],
+            TEAMS[place % len(TEAMS)],
+            1 + by_kana.index(kana),
+            kana,
             chance.choice((0.6, 0.8, 1.0, 1.2, 1.6)),
             start + timedelta(seconds=chance.uniform(0, 240)),
         )
-        for number, name in enumerate(NAMES, 1)
+        for place, (name, kana) in enumerate(STUDENTS, 1)
     ]
 
 

@@ -20,8 +20,9 @@ class MyClass(msgspec.Struct, kw_only=True):
     """A student in a class. What is of the class is null for what they did in none.
 
     `role` is null if they are not on the roster. `name`, `email` and `team` are what its teachers
-    see of them. `verified` says that their own credential posts into the class. `executions` and
-    `errors` are totals; notebook and cell are where they were last.
+    see of them; `number` (on the class's list), `kana` (how the name is read) and the seat, by row
+    and column from 1, are the roster's. `verified` says that their own credential posts into the
+    class. `executions` and `errors` are totals; notebook and cell are where they were last.
     """
 
     class_id: int | None
@@ -32,6 +33,10 @@ class MyClass(msgspec.Struct, kw_only=True):
     name: str | None
     email: str | None
     team: str | None
+    number: int | None
+    kana: str | None
+    seat_row: int | None
+    seat_column: int | None
     verified: bool
     executions: int
     errors: int
@@ -117,6 +122,7 @@ _SELECT_CLASSES = f"""
     SELECT c.id AS class_id, c.name AS class_name, COALESCE(c.is_active, true) AS is_active,
         c.learner_word, m.role,
         {names(line="m", record="s", claimed="state")},
+        m.number, m.kana, m.seat_row, m.seat_column,
         EXISTS (
             SELECT FROM verified_students AS v
             WHERE v.student_id = s.id AND v.class_id = mine.class_id

@@ -1,6 +1,6 @@
 """Enrolment: the students, assistants and teachers of a class."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import asyncpg
@@ -13,7 +13,17 @@ from monitor.database.resource import Unknown, values
 from monitor.errors import NotFound
 from monitor.events.event import Indexed
 from monitor.lms.classes import CLASSES
-from monitor.lms.enrolment_rows import ClassRole, Enrolment, EnrolmentRows, RosterRole, key_of
+from monitor.lms.enrolment_rows import (
+    ClassRole,
+    Enrolment,
+    EnrolmentRows,
+    LineNumber,
+    RosterRole,
+    SeatName,
+    key_of,
+)
+from monitor.lms.rooms import Place
+from monitor.lms.seating import place_of, take_seat, take_seats
 from monitor.lms.students import ensure
 
 
@@ -24,14 +34,19 @@ class RosterLineUpdate(msgspec.Struct):
     email: Indexed | UnsetType | None = UNSET
     team: Indexed | UnsetType | None = UNSET
     role: ClassRole | UnsetType = UNSET
+    number: LineNumber | UnsetType | None = UNSET
+    kana: Indexed | UnsetType | None = UNSET
+    seat: SeatName | UnsetType | None = UNSET
 
 
 class RosterEntry(msgspec.Struct):
     """A person on a class's roster.
 
     Name, email and team are as the class sees them: the roster's, else the record's or those that
-    the person's events in the class claim. Who is `waiting` has posted with the class's key and is
-    not let in yet: the class sees nothing else of theirs.
+    the person's events in the class claim. `number` is that on the class's list, `kana` how the
+    name is read, `seat` the letters of the row and the number of the column (`A3`). Who is
+    `waiting` has posted with the class's key and is not let in yet: the class sees nothing else of
+    theirs.
     """
 
     class_id: int
@@ -42,6 +57,9 @@ class RosterEntry(msgspec.Struct):
     team: str | None
     role: RosterRole
     joined_at: datetime
+    number: int | None
+    kana: str | None
+    seat: str | None
 
 
 async def list_roster(
@@ -51,7 +69,13 @@ async def list_roster(
     await CLASSES.get(connection, class_id)
     total = await connection.fetchval(_COUNT, class_id)
     rows = await connection.fetch(_SELECT_PAGE, class_id, is_open, page.skip, page.limit)
-    return Listing([RosterEntry(**row) for row in rows], total)
+    return Listing([_shown(row) for row in rows], total)
+
+
+def _shown(row: asyncpg.Record) -> RosterEntry:
+    fields = dict(row)
+    place = fields.pop("seat_row"), fields.pop("seat_column")
+    return RosterEntry(**fields, seat=str(Place(*place)) if place[0] else None)
 
 
 async def current_ids(
@@ -72,8 +96,8 @@ async def current_ids(
 
 async def ensure_students(
     connection: asyncpg.Connection, class_id: int, enrolments: EnrolmentRows
-) -> dict[int, Enrolment]:
-    """The enrolments by student id, of a merged one the id that stays; creates unknown user_ids.
+) -> dict[int, int]:
+    """The students' ids by row, of a merged one the id that stays; creates unknown user_ids.
 
     Commit before `enrol`, because the pipeline creates students in another order. Raises NotFound,
     Unknown for an unknown student_id, and InvalidBody if two rows are of one student.
@@ -82,7 +106,9 @@ async def ensure_students(
     rows = enrolments.rows
     await ensure(connection, [each.user_id for each in rows.values() if each.user_id is not None])
     ids = await current_ids(connection, rows.values())
-    return enrolments.by_student({line: ids[key_of(each)] for line, each in rows.items()})
+    by_row = {line: ids[key_of(each)] for line, each in rows.items()}
+    enrolments.check(by_row)
+    return by_row
 
 
 async def user_ids_of(connection: asyncpg.Connection, ids: Iterable[int]) -> dict[int, str]:
@@ -90,19 +116,30 @@ async def user_ids_of(connection: asyncpg.Connection, ids: Iterable[int]) -> dic
     return dict(await connection.fetch(_SELECT_USER_IDS, list(ids)))
 
 
-async def enrol(connection: asyncpg.Connection, class_id: int, by_id: dict[int, Enrolment]) -> None:
-    """Enrols students by their ids: all of them or, if one does not exist, nobody. Raises NotFound.
+async def enrol(
+    connection: asyncpg.Connection, class_id: int, enrolments: EnrolmentRows, ids: Mapping[int, int]
+) -> None:
+    """Enrols students, whose ids are given by row: all or, if one does not exist, nobody.
 
-    It opens nothing that they did elsewhere, so nobody's consent is needed.
+    It opens nothing that they did elsewhere, so nobody's consent is needed. The room of the class
+    grows to have their seats. Raises NotFound, and InvalidBody if a seat is somebody else's.
     """
-    ids = sorted(by_id)
-    lines = [by_id[student_id] for student_id in ids]
-    columns = [[getattr(line, name) for line in lines] for name in ("role", *_TEXTS)]
+    if not enrolments.rows:
+        return
+    by_id = sorted((ids[line], line) for line in enrolments.rows)
+    lines = [_line(student_id, enrolments.rows[line]) for student_id, line in by_id]
+    columns = list(zip(*lines, strict=True))
     try:
-        await connection.execute(_ENROL, class_id, ids, *columns)
+        await take_seats(connection, class_id, enrolments, ids)
+        await connection.execute(_ENROL, class_id, *columns)
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"The class {class_id} or one of the students does not exist") from None
-    await connection.execute(_FORGET_REMOVALS, class_id, ids)
+    await connection.execute(_FORGET_REMOVALS, class_id, list(ids.values()))
+
+
+def _line(student_id: int, row: Enrolment) -> tuple[int | str | None, ...]:
+    place = place_of(row.seat) or (None, None)
+    return student_id, row.role, row.name, row.email, row.team, row.number, row.kana, *place
 
 
 async def all_entries(
@@ -110,7 +147,7 @@ async def all_entries(
 ) -> list[RosterEntry]:
     """The whole roster, in the order of user_id."""
     rows = await connection.fetch(_SELECT_ROSTER + " ORDER BY user_id", class_id, is_open)
-    return [RosterEntry(**row) for row in rows]
+    return [_shown(row) for row in rows]
 
 
 async def entries(
@@ -118,13 +155,14 @@ async def entries(
 ) -> list[RosterEntry]:
     """Those of these students who are on the roster, in the order of user_id."""
     rows = await connection.fetch(_SELECT, class_id, is_open, list(student_ids))
-    return [RosterEntry(**row) for row in rows]
+    return [_shown(row) for row in rows]
 
 
 async def appoint(connection: asyncpg.Connection, class_id: int, user_id: str) -> None:
     """Enrols somebody as the teacher of a class; creates them if unknown."""
     (student_id,) = (await ensure(connection, [user_id])).values()
-    await enrol(connection, class_id, {student_id: Enrolment(user_id=user_id, role="teacher")})
+    rows = EnrolmentRows({0: Enrolment(user_id=user_id, role="teacher")})
+    await enrol(connection, class_id, rows, {0: student_id})
 
 
 async def update(
@@ -135,8 +173,16 @@ async def update(
     *,
     is_open: bool,
 ) -> RosterEntry:
-    """Changes a line of the roster. Raises NotFound."""
+    """Changes a line of the roster.
+
+    Raises NotFound, and Invalid if the seat is none, or somebody else's.
+    """
     changes = values(body)
+    if "seat" in changes:
+        await CLASSES.get(connection, class_id)
+        seat = changes.pop("seat")
+        place = await take_seat(connection, class_id, student_id, seat) if seat else (None, None)
+        changes["seat_row"], changes["seat_column"] = place
     if changes:
         columns = [f"{name} = ${number}" for number, name in enumerate(changes, 3)]
         columns += [_LET_IN] if "role" in changes else []
@@ -165,8 +211,6 @@ async def _entry(
     raise NotFound(f"The student {student_id} is not in the class {class_id}")
 
 
-_TEXTS = ("name", "email", "team")
-
 _SELECT_CURRENT_IDS = """
     SELECT id, user_id, COALESCE(merged_into, id) AS current FROM students
     WHERE id = ANY ($1::bigint[]) OR user_id = ANY ($2::text[])
@@ -176,11 +220,14 @@ _SELECT_USER_IDS = "SELECT id, user_id FROM students WHERE id = ANY ($1::bigint[
 
 # In the order of ids, as class keys write rosters, to avoid deadlocks.
 _ENROL = """
-    INSERT INTO student_classes AS line (class_id, student_id, role, name, email, team)
+    INSERT INTO student_classes AS line (
+        class_id, student_id, role, name, email, team, number, kana, seat_row, seat_column)
     SELECT $1, t.student_id, COALESCE(t.role, NULLIF(m.role, 'waiting'), 'student'),
-        t.name, t.email, t.team
-    FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
-        AS t (student_id, role, name, email, team)
+        t.name, t.email, t.team, t.number, t.kana, t.seat_row, t.seat_column
+    FROM unnest(
+        $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[],
+        $9::integer[], $10::integer[]
+    ) AS t (student_id, role, name, email, team, number, kana, seat_row, seat_column)
     LEFT JOIN student_classes AS m ON m.student_id = t.student_id AND m.class_id = $1
     ORDER BY t.student_id
     ON CONFLICT (student_id, class_id) DO UPDATE SET
@@ -188,6 +235,10 @@ _ENROL = """
         name = COALESCE(EXCLUDED.name, line.name),
         email = COALESCE(EXCLUDED.email, line.email),
         team = COALESCE(EXCLUDED.team, line.team),
+        number = COALESCE(EXCLUDED.number, line.number),
+        kana = COALESCE(EXCLUDED.kana, line.kana),
+        seat_row = COALESCE(EXCLUDED.seat_row, line.seat_row),
+        seat_column = COALESCE(EXCLUDED.seat_column, line.seat_column),
         joined_at = CASE line.role WHEN 'waiting' THEN EXCLUDED.joined_at ELSE line.joined_at END,
         joined_by = NULL
 """
@@ -207,7 +258,8 @@ _UPDATE = "UPDATE student_classes SET {changes} WHERE class_id = $1 AND student_
 _COUNT = "SELECT count(*) FROM student_classes WHERE class_id = $1"
 
 _LINES = """
-    SELECT class_id, student_id, user_id, name, email, team, role, joined_at
+    SELECT class_id, student_id, user_id, name, email, team, role, joined_at,
+        number, kana, seat_row, seat_column
     FROM ({members}) AS m WHERE class_id = $1
 """
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -19,14 +19,14 @@ from monitor.lms.enrolment_report import (
     EnrolQuery,
     FieldChange,
     LookAlike,
+    RoomSize,
     RosterFile,
     RosterRemark,
 )
-from monitor.lms.enrolment_rows import Enrolment, EnrolmentRows, key_of
+from monitor.lms.enrolment_rows import LINE_FIELDS, Enrolment, EnrolmentRows, key_of
 from monitor.lms.look_alikes import Person, alike_in_file, find_look_alikes
+from monitor.lms.seating import SeatHolder, check_seats, grown_room
 
-_Field = Literal["name", "email", "team", "role"]
-_TEXTS: tuple[_Field, ...] = ("name", "email", "team")
 _MAX_ABSENT = 1_000
 _LEFT_OUT = frozenset({"title", "headings", "totals", "note", "test_student", "repeated"})
 
@@ -52,7 +52,8 @@ async def plan_enrolment(
     """Compares the rows with the roster and with the students whom the caller can see.
 
     It only reads. Raises NotFound, Unknown for an unknown student_id, and InvalidBody if two rows
-    are of one student, or where look-alikes are to be taken for known and there are several.
+    are of one student or of one seat, if a seat is that of somebody who keeps it, or where
+    look-alikes are to be taken for known and there are several.
     """
     await CLASSES.get(connection, class_id)
     roster = {
@@ -73,6 +74,7 @@ async def plan_enrolment(
         enrolments = EnrolmentRows(rows, enrolments.noun)
         known = {}
     enrolments.check(ids)
+    check_seats(enrolments, ids, _holders(roster.values()))
     in_file = await asyncio.to_thread(alike_in_file, new, rows, ids)
     lines = [
         _line(
@@ -85,7 +87,15 @@ async def plan_enrolment(
         for line, row in rows.items()
     ]
     report = _report(lines, _absent(roster, ids), query, file, list(remarks))
+    if size := await grown_room(connection, class_id, enrolments):
+        report.room = RoomSize(*size)
     return EnrolmentPlan(report, enrolments)
+
+
+def _holders(roster: Iterable[RosterEntry]) -> Iterator[SeatHolder]:
+    for each in roster:
+        if each.seat is not None:
+            yield SeatHolder(each.student_id, each.user_id, each.name, each.seat)
 
 
 async def _student_ids(
@@ -108,7 +118,7 @@ def _as_known(
     changed = dict(rows)
     for line, (similar,) in known.items():
         ids[line] = similar.student_id
-        fields = {name: getattr(rows[line], name) for name in ("name", "email", "team", "role")}
+        fields = {name: getattr(rows[line], name) for name in LINE_FIELDS}
         changed[line] = Enrolment(user_id=similar.user_id, **fields)
     return changed
 
@@ -139,25 +149,24 @@ def _line(
     looks_like: list[LookAlike],
 ) -> EnrolmentLine:
     role = row.role or (entry.role if entry and entry.role != "waiting" else "student")
-    after: dict[_Field, str | None] = {"role": role}
-    for name in _TEXTS:
-        after[name] = getattr(row, name) or (getattr(entry, name) if entry else None)
+    after: dict[str, Any] = {
+        name: getattr(row, name) or (getattr(entry, name) if entry else None)
+        for name in LINE_FIELDS
+    }
+    after["role"] = role
     changes = [
-        FieldChange(name, getattr(entry, name), value)
-        for name, value in after.items()
-        if entry and getattr(entry, name) != value
+        FieldChange(name, getattr(entry, name), after[name])
+        for name in LINE_FIELDS
+        if entry and getattr(entry, name) != after[name]
     ]
     return EnrolmentLine(
         line=line,
         outcome="new" if entry is None else "changed" if changes else "unchanged",
         user_id=user_id,
         student_id=entry.student_id if entry else None,
-        name=after["name"],
-        email=after["email"],
-        team=after["team"],
-        role=role,
         changes=changes,
         looks_like=looks_like,
+        **after,
     )
 
 
@@ -195,4 +204,5 @@ def _report(
         lines=lines,
         absent=absent[:_MAX_ABSENT],
         remarks=remarks,
+        room=None,
     )

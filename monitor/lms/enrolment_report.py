@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from monitor.lms.enrolment_rows import RosterRole
+from monitor.lms.enrolment_rows import LineField, RosterRole
 
-RosterField = Literal["user_id", "name", "last_name", "first_name", "email", "team", "role"]
+RosterField = Literal["user_id", "last_name", "first_name", "last_kana", "first_kana", LineField]
 RosterFormat = Literal[
     "headings", "no_headings", "moodle", "canvas", "google_classroom", "nbgrader"
 ]
@@ -81,9 +81,9 @@ class RosterRemark(msgspec.Struct):
 class FieldChange(msgspec.Struct):
     """A field of a line of the roster that changes, as the class sees it."""
 
-    field: Literal["name", "email", "team", "role"]
-    old: str | None
-    new: str | None
+    field: LineField
+    old: int | str | None
+    new: int | str | None
 
 
 class LookAlike(msgspec.Struct):
@@ -101,20 +101,23 @@ class LookAlike(msgspec.Struct):
     likenesses: list[Likeness]
 
 
-class EnrolmentLine(msgspec.Struct):
+class EnrolmentLine(msgspec.Struct, kw_only=True):
     """A line of the file, or an item of the array by its index from 0, and what it does.
 
     `outcome` is `new` for somebody who is not on the roster yet. `student_id` is null for who is
-    new, before the enrolment. Name, email, team and role are as they will be.
+    new, before the enrolment. What else the roster has of them is as it will be.
     """
 
     line: int
     outcome: Literal["new", "changed", "unchanged"]
     user_id: str
     student_id: int | None
+    number: int | None
     name: str | None
+    kana: str | None
     email: str | None
     team: str | None
+    seat: str | None
     role: RosterRole
     changes: list[FieldChange]
     looks_like: list[LookAlike]
@@ -140,11 +143,19 @@ class EnrolmentCounts(msgspec.Struct):
     left_out: int
 
 
+class RoomSize(msgspec.Struct):
+    """Rows and columns of seats."""
+
+    rows: int
+    columns: int
+
+
 class EnrolmentReport(msgspec.Struct):
     """What an enrolment changes (`dry_run`), or what it has changed.
 
     `lines` are in the order of the file; `absent` are in that of user_id, 1,000 at most, while
-    `counts` counts all. `file` is null for an array.
+    `counts` counts all. `file` is null for an array. `room` is the size that the class's room gets
+    to hold the seats, null if it stays as it is.
     """
 
     dry_run: bool
@@ -153,3 +164,4 @@ class EnrolmentReport(msgspec.Struct):
     lines: list[EnrolmentLine]
     absent: list[AbsentStudent]
     remarks: list[RosterRemark]
+    room: RoomSize | None

@@ -2,23 +2,41 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 
 from monitor.database.paging import Id
 from monitor.errors import Detail, InvalidBody
 from monitor.events.event import Indexed, Required
+from monitor.lms.rooms import parse_place
 
 ClassRole = Literal["student", "assistant", "teacher"]
 RosterRole = Literal["student", "assistant", "teacher", "waiting"]
+LineNumber = Annotated[
+    int, msgspec.Meta(ge=1, le=9_999, description="The number on the class's list")
+]
+SeatName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=20,
+        description="The letters of the row and the number of the column, as A3",
+    ),
+]
+HOW_TO_WRITE_SEATS = "write the letters of the row and the number of the column, as A3"
+
+# What an enrolment says of a line of the roster, beside whose it is.
+LineField = Literal["number", "name", "kana", "email", "team", "seat", "role"]
+LINE_FIELDS: tuple[LineField, ...] = get_args(LineField)
 
 
 class Enrolment(msgspec.Struct, kw_only=True):
     """Enrols a student by `student_id` or by `user_id`; the latter is created if unknown.
 
-    Name, email and team replace those of the class's roster if given. So does the role: without one
-    a new member is a student, and who is on the roster keeps theirs. Enrolling lets in who is
+    What is given replaces that of the class's roster: the number on its list, the name, how it is
+    read (`kana`), email, team, and the seat, which nobody else may have. So does the role: without
+    one a new member is a student, and who is on the roster keeps theirs. Enrolling lets in who is
     waiting.
     """
 
@@ -28,10 +46,18 @@ class Enrolment(msgspec.Struct, kw_only=True):
     email: Indexed | None = None
     team: Indexed | None = None
     role: ClassRole | None = None
+    number: LineNumber | None = None
+    kana: Indexed | None = None
+    seat: SeatName | None = None
 
     def __post_init__(self) -> None:
         if (self.student_id is None) == (self.user_id is None):
             raise ValueError("One of student_id and user_id is required, and not both")
+        if self.seat is not None:
+            place = parse_place(self.seat)
+            if place is None:
+                raise ValueError(f"{self.seat!r} is no seat: {HOW_TO_WRITE_SEATS}")
+            self.seat = str(place)
 
 
 MAX_LINES = 10_000
@@ -51,10 +77,9 @@ class EnrolmentRows(NamedTuple):
         reason = f"{self.noun} {first} and {other} are both of the student {who}: remove one"
         return Detail(("body", other), reason, "value_error")
 
-    def by_student(self, ids: Mapping[int, int]) -> dict[int, Enrolment]:
-        """The enrolments by student id; `ids` are these by row. Raises what `check` does."""
-        self.check(ids)
-        return {ids[line]: row for line, row in self.rows.items()}
+    def have_seats(self) -> bool:
+        """Whether they give anybody a seat."""
+        return any(row.seat for row in self.rows.values())
 
     def check(self, ids: Mapping[int, int | None]) -> None:
         """Raises InvalidBody if two rows are of one student, who may not exist yet."""

@@ -206,10 +206,6 @@ const TEXTS = {
   teacher: ["Teacher", "教員"],
   email: ["Email", "メール"],
   edit_who: ["Edit {0}", "{0} さんを編集"],
-  edit_hint: [
-    "For this class only. A field left empty shows what the student's own events say.",
-    "このクラスだけの表示です。空欄にすると、学生側から届いた情報が表示されます。",
-  ],
   remove: ["Remove", "外す"],
   remove_who: ["Remove {0}", "{0} さんを外す"],
   remove_sure: [

@@ -6,6 +6,7 @@ import { alertLine, button, el, failure, joinFacts, setText, toast } from "./dom
 import { History, fill } from "./history.js";
 import { ago, callLearnersAs, cellName, formatTime, t } from "./i18n.js";
 import { LiveChannel } from "./live.js";
+import { seatName } from "./seat-plan.js";
 import { throttle } from "./throttle.js";
 import { signOut, token } from "./token.js";
 
@@ -190,7 +191,15 @@ class ClassCard {
     const { last_heard_at: heardAt, class_name: name, notebook_path: path } = shown;
     this.#heardAt = heardAt ? Date.parse(heardAt) : 0;
     const label = name ?? t("no_class");
-    const seen = [shown.name, shown.email, shown.team];
+    const { number, seat_row: row, seat_column: column } = shown;
+    const seen = [
+      number === null ? null : t("number_is", number),
+      shown.name,
+      shown.kana,
+      shown.email,
+      shown.team,
+      row && column ? t("seat_is", seatName({ row, column })) : null,
+    ];
     this.element = el(
       "li",
       { className: "card" },

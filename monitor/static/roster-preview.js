@@ -10,7 +10,7 @@ import { t } from "./i18n.js";
  *
  * @param {EnrolmentReport} report
  */
-export function previewOf({ counts, file, lines, absent, remarks }) {
+export function previewOf({ counts, file, lines, absent, remarks, room }) {
   const affected = lines.filter((line) => line.outcome !== "unchanged" || line.looks_like.length);
   const rest = lines.filter((line) => !affected.includes(line));
   const more = counts.absent - absent.length;
@@ -20,6 +20,7 @@ export function previewOf({ counts, file, lines, absent, remarks }) {
       textContent: t("enrol_counts", counts.new, counts.changed, counts.unchanged),
     }),
     el("p", { className: "hint", textContent: t("enrol_read_as", readingOf(file)) }),
+    room ? el("p", { textContent: t("room_gets", room.rows, room.columns) }) : null,
     affected.length ? tableOf(affected) : null,
     folded(
       t("left_out", remarks.length),
@@ -130,8 +131,15 @@ function rowOf(line) {
 }
 
 /** @param {EnrolmentLine} line */
-function factsOf({ email, team, role }) {
-  return joinFacts([email, team, t(role)]);
+function factsOf({ number, kana, email, team, seat, role }) {
+  return joinFacts([
+    number === null ? null : t("number_is", number),
+    kana,
+    email,
+    team,
+    seat && t("seat_is", seat),
+    t(role),
+  ]);
 }
 
 /** @param {EnrolmentLine} line */
@@ -145,10 +153,11 @@ function changesOf({ changes }) {
 
 /**
  * @param {string} field
- * @param {string | null} value
+ * @param {string | number | null} value
  */
 function shown(field, value) {
   if (value === null) return t("empty_value");
+  if (typeof value === "number") return String(value);
   if (field !== "role") return value;
   const roles = /** @type {const} */ (["student", "assistant", "teacher"]);
   const role = roles.find((each) => each === value);

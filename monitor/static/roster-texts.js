@@ -18,6 +18,10 @@ export const ROSTER_TEXTS = {
   enrol_unwritten: ["Nothing has been saved yet.", "まだ何も保存されていません。"],
   enrol_counts: ["New: {0} · changed: {1} · unchanged: {2}", "新規 {0} 人・変更 {1} 人・変更なし {2} 人"],
   enrol_read_as: ["Read as: {0}", "読み取り方：{0}"],
+  room_gets: [
+    "To hold these seats, the room gets {0} row of {1}.|To hold these seats, the room gets {0} rows of {1}.",
+    "一覧の座席に合わせて、座席表は縦 {0} 列・横 {1} 席になります。",
+  ],
   enrol_fix: [
     "The list can't be enrolled as it is. Correct these lines and check again:",
     "このままでは登録できません。次の行を直して、もう一度確認してください。",
@@ -69,6 +73,29 @@ export const ROSTER_TEXTS = {
   format_canvas: ["export of Canvas", "Canvas の書き出し"],
   format_google_classroom: ["export of Google Classroom", "Google Classroom の書き出し"],
   format_nbgrader: ["export of nbgrader", "nbgrader の書き出し"],
+  edit_hint: [
+    "For this class only. A name, email or team left empty shows what the student's own events say. A seat is the letter of the row, counted from the front, and the number in it, as A3.",
+    "このクラスだけの情報です。氏名、メール、チームを空欄にすると、学生側から届いた情報が表示されます。座席は、前から数えた列の英字と、左からの番号で入力します（例：A3）。",
+  ],
+  number_is_none: [
+    "A number is one of 1 to 9999. Leave it empty if there is none.",
+    "番号は 1～9999 の数字で入力してください。ない場合は空欄にします。",
+  ],
+  seat_is_none: [
+    "“{0}” is no seat. Write the letter of the row and the number in it, as A3: a room has up to 50 rows of 50.",
+    "「{0}」は座席として読み取れません。列の英字と番号で入力してください（例：A3。縦 50 列・横 50 席まで）。",
+  ],
+  seat_held: [
+    "{0} has the seat {1}. Give them another one first.",
+    "座席 {1} は {0} さんの席です。先に {0} さんの座席を変えてください。",
+  ],
+  number: ["No.", "番号"],
+  kana: ["Reading", "ふりがな"],
+  seat: ["Seat", "座席"],
+  number_is: ["no. {0}", "{0} 番"],
+  seat_is: ["seat {0}", "座席 {0}"],
+  last_kana: ["Reading of the last name", "姓のふりがな"],
+  first_kana: ["Reading of the first name", "名のふりがな"],
   last_name: ["Last name", "姓"],
   first_name: ["First name", "名"],
   column_is: ["{0} = {1}", "{0} ＝ {1}"],

@@ -146,6 +146,7 @@ export class RosterUpload {
     setText(this.#trouble, isOfList ? t("enrol_fix") : failure(error));
     const messages = isOfList ? error.messages : [];
     this.#mistakes.replaceChildren(...messages.map((textContent) => el("li", { textContent })));
+    this.#trouble.scrollIntoView({ block: "center" });
   }
 
   /** @param {EnrolmentReport} report */

@@ -3,22 +3,27 @@
 import { all, call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
 import { button, el, failure, toast } from "./dom.js";
-import { makeForm, makeSelect } from "./forms.js";
+import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
+import { editPerson } from "./roster-edit.js";
+import { inOrder, ORDERS } from "./roster-order.js";
 import { RosterUpload } from "./roster-upload.js";
 
+/** @import { RosterOrder } from "./roster-order.js" */
 /** @import { ClassStore } from "./store.js" */
 /** @import { Role, RosterEntry } from "./types.d.ts" */
 
 /** @type {Role[]} */
 const ROLES = ["student", "assistant", "teacher"];
-/** @type {("name" | "email" | "team")[]} */
-const TEXTS = ["name", "email", "team"];
-const MAX_LENGTH = 512;
+const CONTROLS = "a, select, button";
 
 export class Roster {
   element = el("section");
   #store;
+  /** @type {RosterOrder} */
+  #order = "number";
+  /** @type {RosterEntry[]} */
+  #people = [];
 
   /** @param {ClassStore} store */
   constructor(store) {
@@ -28,6 +33,7 @@ export class Roster {
   async load() {
     /** @type {RosterEntry[]} */
     const people = await all(`classes/${this.#store.id}/students`);
+    this.#people = people;
     this.element.replaceChildren(
       el("h2", { textContent: t("roster", people.length) }),
       people.length ? this.#table(people) : hint(t("nobody_enrolled")),
@@ -35,28 +41,47 @@ export class Roster {
     );
   }
 
+  // Shows the roster anew, where it was scrolled to, and with the focus on the same control.
   async #changed() {
+    const focused = document.activeElement;
+    const row = focused?.closest("tr");
+    const control = [...(row?.querySelectorAll(CONTROLS) ?? [])].findIndex((it) => it === focused);
+    const top = this.element.querySelector(".scroll")?.scrollTop ?? 0;
     this.#store.reload();
     await this.load();
+    this.element.querySelector(".scroll")?.scrollTo({ top });
+    if (!row?.id) return;
+    const shown = document.getElementById(row.id)?.querySelectorAll(CONTROLS)[control];
+    if (shown instanceof HTMLElement) shown.focus();
   }
 
   /** @param {RosterEntry[]} people */
   #table(people) {
-    /** @param {"name" | "user_id" | "team" | "role"} name */
-    const heading = (name) => el("th", { scope: "col", textContent: t(name) });
-    const headings = [heading("name"), heading("user_id"), heading("team"), heading("role")];
+    const body = el("tbody");
+    /** @type {HTMLTableCellElement[]} */
+    const headings = [];
+    /** @param {RosterOrder} order */
+    const show = (order) => {
+      this.#order = order;
+      for (const [place, heading] of headings.entries())
+        heading.ariaSort = ORDERS[place] === order ? "ascending" : "none";
+      body.replaceChildren(...inOrder(people, order).map((person) => this.#row(person)));
+    };
+    for (const order of ORDERS) {
+      const sort = button(t(order), () => show(order));
+      headings.push(el("th", { scope: "col", className: "sortable" }, sort));
+    }
+    show(this.#order);
+    /** @param {"team" | "role"} name */
+    const plain = (name) => el("th", { scope: "col", textContent: t(name) });
     return el(
       "div",
       { className: "scroll card", tabIndex: 0, role: "region", ariaLabel: t("people") },
       el(
         "table",
         { className: "people" },
-        el("thead", {}, el("tr", {}, headings, el("td"))),
-        el(
-          "tbody",
-          {},
-          people.map((person) => this.#row(person)),
-        ),
+        el("thead", {}, el("tr", {}, headings, plain("team"), plain("role"), el("td"))),
+        body,
       ),
     );
   }
@@ -66,11 +91,14 @@ export class Roster {
     const name = person.name ?? person.user_id;
     const href = this.#store.hrefOf(person.student_id);
     const shown = person.role === "student" ? el("a", { href, textContent: name }) : name;
+    const kana = person.kana ? el("small", { className: "kana", textContent: person.kana }) : null;
     return el(
       "tr",
-      {},
-      el("th", { scope: "row" }, shown),
+      { id: `on-roster-${person.student_id}` },
+      el("td", { textContent: person.number ?? "" }),
+      el("th", { scope: "row" }, shown, kana),
       el("td", { textContent: person.user_id }),
+      el("td", { textContent: person.seat ?? "" }),
       el("td", { textContent: person.team ?? "" }),
       el("td", {}, this.#rolePicker(person, name)),
       el("td", {}, this.#editButton(person, name), " ", this.#removeButton(person, name)),
@@ -109,32 +137,13 @@ export class Roster {
    * @param {string} name
    */
   #editButton(person, name) {
-    const edit = button(t("change"), () => {
-      const form = makeForm({
-        heading: t("edit_who", name),
-        fields: TEXTS.map((field) => ({
-          name: field,
-          label: t(field),
-          properties: { value: person[field] ?? "", maxLength: MAX_LENGTH },
-        })),
-        button: t("save"),
-        submit: async (values) => {
-          const changed = TEXTS.filter((field) => values[field] !== (person[field] ?? ""));
-          const body = Object.fromEntries(changed.map((field) => [field, values[field] || null]));
-          await send("PUT", this.#pathOf(person), body);
-          dialog.close();
-          await this.#changed();
-        },
-      });
-      form.className = "";
-      form.append(" ", button(t("cancel"), () => dialog.close()));
-      const hinted = hint(t("edit_hint"));
-      const dialog = el("dialog", { className: "card", ariaLabel: edit.ariaLabel }, form, hinted);
-      dialog.onclose = () => dialog.remove();
-      document.body.append(dialog);
-      dialog.showModal();
-    });
-    edit.ariaLabel = t("edit_who", name);
+    const label = t("edit_who", name);
+    const path = this.#pathOf(person);
+    const saved = () => this.#changed();
+    const edit = button(t("change"), () =>
+      editPerson({ person, people: this.#people, label, path, saved }),
+    );
+    edit.ariaLabel = label;
     return edit;
   }
 

@@ -192,6 +192,10 @@ export interface MyClass {
   name: string | null;
   email: string | null;
   team: string | null;
+  number: number | null; // on the class's list
+  kana: string | null;
+  seat_row: number | null; // from 1 at the front
+  seat_column: number | null; // from 1 at the left
   verified: boolean;
   executions: number;
   errors: number;
@@ -401,7 +405,13 @@ export interface RosterEntry {
   email: string | null;
   team: string | null;
   role: Role | "waiting";
+  number: number | null; // on the class's list
+  kana: string | null;
+  seat: string | null; // letters of the row, number of the column: A3
 }
+
+/** What an enrolment says of a line of the roster. */
+export type LineField = "number" | "name" | "kana" | "email" | "team" | "seat" | "role";
 
 /** What an enrolment changes, or has changed. */
 export interface EnrolmentReport {
@@ -417,6 +427,7 @@ export interface EnrolmentReport {
   lines: EnrolmentLine[];
   absent: Person[];
   remarks: { line: number; remark: Remark; message: string }[];
+  room: { rows: number; columns: number } | null; // if it gets larger
 }
 
 export type Remark =
@@ -438,21 +449,24 @@ export interface RosterFile {
 export interface RosterColumn {
   number: number; // from 1
   heading: string | null;
-  field: "user_id" | "name" | "last_name" | "first_name" | "email" | "team" | "role" | null;
+  field: LineField | "user_id" | "last_name" | "first_name" | "last_kana" | "first_kana" | null;
 }
 
 export interface EnrolmentLine {
   line: number;
   outcome: "new" | "changed" | "unchanged";
   user_id: string;
+  number: number | null;
   name: string | null;
+  kana: string | null;
   email: string | null;
   team: string | null;
+  seat: string | null;
   role: Role;
   changes: {
-    field: "name" | "email" | "team" | "role";
-    old: string | null;
-    new: string | null;
+    field: LineField;
+    old: string | number | null;
+    new: string | number | null;
   }[];
   looks_like: {
     user_id: string;

@@ -114,6 +114,7 @@ async def test_colours_follow_the_system_until_they_are_chosen(
     async with open_tab(browser, view_url(school, class_id), color_scheme=scheme) as page:
         body = page.locator("body")
         await expect(body).to_have_css("background-color", colours[scheme])
+        await page.get_by_role("button", name="Menu").click()
         await page.get_by_role("button", name="Light / dark").click()
         await expect(body).to_have_css("background-color", colours[other])
         await page.reload()

@@ -35,6 +35,8 @@ async def test_a_student_sees_what_is_stored_of_them(
         notebook = await create(admin, "/notebooks", class_id=class_id, path=path)
         handed_out = {"class_id": class_id, "notebook_id": notebook["id"], "points": 10}
         assignment = await create_assignment(admin, title="第1回", **handed_out)
+        line = {"number": 7, "name": "花子", "kana": "はなこ", "seat": "B3"}
+        await admin.put(f"/classes/{class_id}/students/{student}", json=line)
         for who in (user, other):
             await post_own(guarded_school, who, notebookPath=path, code=f"print('{who}')")
         async with open_tab(browser, guarded_school.url) as page:
@@ -46,6 +48,7 @@ async def test_a_student_sees_what_is_stored_of_them(
             await expect(page.locator(".runs .card")).to_have_count(1)
             studied = page.locator(".card").filter(has_text="Student · sent with your own token")
             await expect(studied).to_contain_text("1 run")
+            await expect(studied).to_contain_text("no. 7 · 花子 · はなこ · seat B3")
             await post_own(guarded_school, user, notebookPath=path, cellId="b", classCode=code)
             await expect(page.locator(".runs .card")).to_have_count(2)
             await expect(studied).to_contain_text("2 runs")

@@ -85,6 +85,78 @@ async def test_a_file_is_dropped_and_a_clipboard_pasted(
     }
 
 
+async def test_numbers_readings_and_seats_are_shown_sorted_and_edited(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    a, b, c = sorted(unique("s") for _ in range(3))
+    class_id = (await create_class(api))["id"]
+    text = (
+        "出席番号,学籍番号,氏名,ふりがな,座席\n"
+        f"2,{a},山田 花子,やまだ はなこ,A10\n10,{b},佐藤 太郎,さとう たろう,A2\n,{c},鈴木,,\n"
+    )
+    async with open_tab(browser, view_url(school, class_id, "manage")) as page:
+        await page.get_by_label("Or paste a list").fill(text)
+        await page.get_by_role("button", name="Check the list").click()
+        await expect(preview(page)).to_contain_text("座席 = Seat")
+        await expect(preview(page)).to_contain_text("the room gets 1 row of 10.")
+        await expect(preview(page)).to_contain_text("no. 2 · やまだ はなこ · seat A10")
+        await page.get_by_role("button", name="Enrol 3 people").click()
+        rows = page.locator("table.people tbody tr")
+        await expect(rows).to_contain_text([a, b, c])
+        await expect(rows.nth(0)).to_contain_text("やまだ はなこ")
+        for heading, order in (("Name", [b, a, c]), ("Seat", [b, a, c]), ("No.", [a, b, c])):
+            sort = page.get_by_role("columnheader", name=heading).get_by_role("button")
+            await sort.press("Enter")
+            await expect(sort).to_be_focused()
+            await expect(page.locator("[aria-sort=ascending]")).to_have_text(heading)
+            await expect(rows).to_contain_text(order)
+        assert await serious_violations(page) == []
+        await page.get_by_role("button", name="Edit 鈴木").click()
+        dialog = page.get_by_role("dialog")
+        save = dialog.get_by_role("button", name="Save")
+        trouble = dialog.get_by_role("alert")
+        for label, wrong, reason in (
+            ("No.", "七", "A number is one of 1 to 9999"),
+            ("Seat", "窓側", "“窓側” is no seat"),
+            ("Seat", "ａ２", "佐藤 太郎 has the seat A2"),
+            ("Seat", "A51", "“A51” is no seat"),
+            ("Seat", "51-1", "“51-1” is no seat"),
+        ):
+            await dialog.get_by_label(label).fill(wrong)
+            await save.click()
+            await expect(trouble).to_contain_text(reason)
+            await dialog.get_by_label(label).fill("")
+        await dialog.get_by_label("Seat").fill("Ｂ－１")
+        await dialog.get_by_label("No.").fill("１")
+        await dialog.get_by_label("Reading").fill("すずき")
+        await save.click()
+        await expect(rows).to_contain_text([c, a, b])
+        await expect(page.get_by_role("button", name="Edit 鈴木")).to_be_focused()
+        await expect(rows.nth(0)).to_contain_text("B1")
+    line = (await roster(api, class_id))[c]
+    assert (line["number"], line["kana"], line["seat"]) == (1, "すずき", "B1")
+
+
+async def test_an_edited_roster_stays_where_it_was_scrolled_to(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, *(f"s{number}" for number in range(10, 50)))
+    async with open_tab(browser, view_url(school, class_id, "manage")) as page:
+        await page.get_by_role("button", name=f"Edit {users[30]}").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Seat").fill("A1")
+        await dialog.get_by_role("button", name="Save").click()
+        row = page.locator("table.people tbody tr").nth(30)
+        await expect(row).to_contain_text("A1")
+        await expect(row.get_by_role("button", name="Edit")).to_be_focused()
+        await expect(row).to_be_in_viewport(ratio=1)
+        role = row.get_by_role("combobox")
+        await role.select_option("assistant")
+        await expect(role).to_have_value("assistant")
+        await expect(row.get_by_role("link")).to_have_count(0)
+        await expect(row).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize(
     ("language", "label", "check", "lead"),
     [
@@ -112,6 +184,7 @@ async def test_mistakes_are_shown_by_line(
         await text.fill(f"user_id,name\n{user},花子\n1.23E+05,次郎\n{user},三郎")
         await page.get_by_role("button", name=check).click()
         await expect(form.get_by_role("alert")).to_contain_text(lead)
+        await expect(form.get_by_role("alert")).to_be_in_viewport(ratio=1)
         await expect(form.locator("li").filter(has_text="Line 3:")).to_be_visible()
         assert await serious_violations(page) == []
         await text.fill(f"user_id,name\n{user},花子")

@@ -132,6 +132,7 @@ def body_of(call: str, ids: dict[str, Any]) -> Any:
             "from_class_id": ids["class_id"],
         },
         "POST /classes/{class_id}/copy": {"name": "x", "class_code": unique()},
+        "PUT /classes/{class_id}/room": {"rows": 1, "columns": 1},
         "POST /classes/{class_id}/notebooks/{notebook_id}/merge": {"into": ids["notebook_id"]},
         "POST /classes/{class_id}/help/{student_id}/take": {"name": "x"},
         "POST /classes/{class_id}/help/{student_id}/resolve": {"name": "x"},

@@ -20,6 +20,14 @@ def test_the_demo_fills_every_view(replica: Replica) -> None:
         now = api.get("/classes/1/now").json()
         assert len(now) == 38
         assert {"active", "error", "help"} <= {each["state"] for each in now}
+        roster = api.get("/classes/1/students").json()
+        by_number = sorted(roster, key=lambda each: each["number"])
+        assert [each["number"] for each in by_number] == list(range(1, 39))
+        assert [each["kana"] for each in by_number] == sorted(each["kana"] for each in roster)
+        assert [by_number[place]["seat"] for place in (0, 7, 8, 37)] == ["A1", "A8", "B1", "E6"]
+        room = api.get("/classes/1/room").json()
+        assert (room["rows"], room["columns"], room["aisles"]) == (5, 8, [4])
+        assert len(room["seats"]) == 38
         assert api.get("/classes/1/help").json()
         assert api.get("/classes/1/errors").json()["groups"]
         (assignment,) = api.get("/assignments").json()

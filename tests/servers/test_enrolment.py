@@ -39,6 +39,9 @@ async def test_one_is_enrolled_and_taken_off(api: httpx.AsyncClient) -> None:
         "team": None,
         "role": "student",
         "joined_at": 0,
+        "number": None,
+        "kana": None,
+        "seat": None,
     }
     again = await api.post(path, json={"user_id": student["user_id"], "role": "assistant"})
     assert again.json() == entry | {"role": "assistant"}

@@ -21,7 +21,8 @@ async def test_my_classes_have_my_totals_and_place(guarded_school: Replica) -> N
         one = (await admin.get(f"/classes/{one_id}")).json()
         two = await create_class(admin, name="物理")
         line = {"user_id": user, "name": "山田 花子", "team": "班A"}
-        await admin.post(f"/classes/{two['id']}/students", json=line)
+        on_list = {"number": 7, "kana": "やまだ はなこ", "seat": "B3"}
+        await admin.post(f"/classes/{two['id']}/students", json=line | on_list)
         await post_own(guarded_school, other, classCode=one["class_code"])
         for failed in (True, False, False):
             await post_own(
@@ -44,6 +45,8 @@ async def test_my_classes_have_my_totals_and_place(guarded_school: Replica) -> N
     assert (physics["class_name"], physics["team"], physics["is_active"]) == ("物理", "班A", False)
     assert (physics["notebook_path"], physics["cell_position"]) == ("lesson.ipynb", 4)
     assert [each["learner_word"] for each in me["classes"]] == [None, "student", "pupil"]
+    assert (physics["number"], physics["kana"]) == (7, "やまだ はなこ")
+    assert (physics["seat_row"], physics["seat_column"]) == (2, 3)
     assert physics["verified"] is True
     assert physics["last_heard_at"] is not None
 

@@ -38,8 +38,12 @@ class Site:
 
     async def demo(self, *users: str) -> tuple[int, str]:
         """A demo of these students, who have done something of each kind: its class and key."""
-        students = [{"user_id": user, "name": user, "team": "A"} for user in users]
-        demo = await create(self.api, "/demos", name="demo", students=students)
+        students = [
+            {"user_id": user, "name": user, "team": "A", "number": number, "seat": f"A{number}"}
+            for number, user in enumerate(users, 1)
+        ]
+        room = {"rows": 2, "columns": 3, "aisles": [1]}
+        demo = await create(self.api, "/demos", name="demo", students=students, room=room)
         await self.work(demo["key"], *users)
         return demo["class_id"], demo["key"]
 
@@ -184,5 +188,8 @@ async def test_a_demo_takes_no_student_who_exists(site: Site) -> None:
     answer = await site.api.post("/demos", json=body)
     assert answer.status_code == 409
     assert "exists already" in answer.json()["detail"]
+    for seats in (("A1", "a-1"), ("A1", "12")):
+        body["students"] = [{"user_id": unique(), "seat": seat} for seat in seats]
+        assert (await site.api.post("/demos", json=body)).status_code == 422
     class_id, _ = await school_class(site)
     assert (await site.api.delete(f"/demos/{class_id}")).status_code == 404

@@ -335,7 +335,23 @@ def test_a_file_is_bounded() -> None:
     assert lines == list(range(2, 12))
 
 
-WORDS = ["学籍番号", "氏名", "user_id", "email", "s001", "合計", "山田花子", "=1", '="0"', "a@b.c"]
+WORDS = [
+    "学籍番号",
+    "氏名",
+    "番号",
+    "カナ",
+    "座席",
+    "A3",
+    "1-3",
+    "user_id",
+    "email",
+    "s001",
+    "合計",
+    "山田花子",
+    "=1",
+    '="0"',
+    "a@b.c",
+]
 MARKS = [",", ",", ";", '"', "sep=;", "\n", "\r\n", "\t", "\x00", "\x1b$B", "\ufeff", "1.2E+05"]
 PIECES = st.lists(
     st.one_of(
@@ -375,6 +391,7 @@ def check(body: bytes) -> None:
     for line, row in parsed.enrolments.rows.items():
         assert line >= 1
         assert row.user_id == (row.user_id or "").strip()
-        for text in (row.user_id, row.name, row.email, row.team):
+        assert row.number is None or 1 <= row.number <= 9_999
+        for text in (row.user_id, row.name, row.email, row.team, row.kana, row.seat):
             assert text is None or 1 <= len(text) <= MAX_LENGTH
             assert not re.search("[\x00-\x1f\x7f-\x9f\ufffd]", text or "")

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from monitor.lms.enrolment_report import Remark
+from monitor.lms.rooms import parse_place
 
 MAX_LENGTH = 512
 
@@ -29,6 +30,15 @@ _SPOILT = (
 _AS_TEXT = 'format the column as text and enter the ids again, or write ="…"'
 
 
+_NUMBER = re.compile(r"([0-9]{1,4})(?:\.0+)?番?")  # 7.0 is how a spreadsheet may write 7
+_DASHES = re.compile("[‐‑‒–—―−ーｰ]")
+_LETTERED_SEAT = re.compile(r"([A-Z]{1,2})列([0-9]+)番?", re.IGNORECASE)  # as in a theatre
+_NUMBERED_SEAT = re.compile(r"([0-9]+)行([0-9]+)列")
+_DATE = re.compile(
+    r"\d{1,4}([/年]\d{1,2})?[/月]\d{1,2}日?|[0-9]{1,2}-[A-Z][a-z]{2}|[A-Z][a-z]{2}-[0-9]{1,4}"
+)
+
+
 class UnusableCell(Exception):
     """What is wrong with a cell, and what to do."""
 
@@ -40,6 +50,49 @@ def clean_text(cell: str) -> str:
         text = text[1:]
     text = "".join(each for each in text if unicodedata.category(each) != "Cf" or each in _JOINERS)
     return _checked(unicodedata.normalize("NFC", _BLANKS.sub(" ", text).strip(f" {_JOINERS}")))
+
+
+def clean_number(cell: str) -> int | None:
+    """The number on the class's list; None for an empty cell. Raises UnusableCell."""
+    text = _narrow_text(cell)
+    if not text:
+        return None
+    match = _NUMBER.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise UnusableCell(f"number: {text!r} is none: write one of 1 to 9999, or leave it empty")
+    return int(match[1])
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number on a class's list, as `clean_number` reads it."""
+    match = _NUMBER.fullmatch(unicodedata.normalize("NFKC", cell).strip("='\" \u3000"))
+    return match is not None and int(match[1]) > 0
+
+
+def _narrow_text(cell: str) -> str:
+    """The text of a cell that has a number, without what keeps it as text. Raises UnusableCell."""
+    return re.sub("^['\u2019]", "", unicodedata.normalize("NFKC", clean_text(cell)).strip())
+
+
+def clean_kana(cell: str) -> str:
+    """How a name is read, with katakana of half width made full. Raises UnusableCell."""
+    return _checked(unicodedata.normalize("NFKC", clean_text(cell)).strip())
+
+
+def clean_seat(cell: str) -> str | None:
+    """A seat as `A3`; None for an empty cell. Raises UnusableCell."""
+    written = _narrow_text(cell)
+    if not written:
+        return None
+    text = _DASHES.sub("-", "".join(written.split()))
+    text = _NUMBERED_SEAT.sub(r"\1-\2", _LETTERED_SEAT.sub(r"\1\2", text))
+    place = parse_place(text)
+    if place is None:
+        form = "write the letters of the row and the number of the column, as A3, or 1-3"
+        if _DATE.fullmatch(written):
+            form = f"Excel has made a date of it: format the column as text and {form}"
+        raise UnusableCell(f"seat: {written!r} is none: {form}")
+    return str(place)
 
 
 def clean_id(cell: str) -> tuple[str, list[Remark]]:

@@ -13,7 +13,14 @@ from monitor.lms.enrolment_report import (
     RosterRemark,
 )
 from monitor.lms.enrolment_rows import MAX_LINES, Enrolment, EnrolmentRows
-from monitor.lms.roster_files.cells import UnusableCell, clean_id, clean_text
+from monitor.lms.roster_files.cells import (
+    UnusableCell,
+    clean_id,
+    clean_kana,
+    clean_number,
+    clean_seat,
+    clean_text,
+)
 from monitor.lms.roster_files.encodings import decode
 from monitor.lms.roster_files.layout import Layout, lay_out
 from monitor.lms.roster_files.left_out import MESSAGES
@@ -24,6 +31,7 @@ from monitor.lms.roster_files.table import Row, read_table
 MAX_BYTES = 4 * 1024 * 1024
 
 _EAST_ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uff66-\uff9f]")
+_KANA: tuple[RosterField, ...] = ("kana", "last_kana", "first_kana")  # the family name first
 
 
 class ParsedRoster(NamedTuple):
@@ -105,6 +113,8 @@ def _enrolment(layout: Layout, row: Row) -> tuple[Enrolment, list[Remark]]:
     if not user_id:
         raise UnusableCell(f"there is no id in the column {_column(layout)}: write it")
     email = clean_id(cells.pop("email"))[0] if "email" in cells else None
+    number, seat = clean_number(cells.pop("number", "")), clean_seat(cells.pop("seat", ""))
+    kana, *parts = (clean_kana(cells.pop(field, "")) for field in _KANA)
     texts = {field: clean_text(text) for field, text in cells.items()}
     role = texts.get("role")
     if role and not role_of(role):
@@ -113,9 +123,12 @@ def _enrolment(layout: Layout, row: Row) -> tuple[Enrolment, list[Remark]]:
         )
     enrolment = Enrolment(
         user_id=user_id,
+        number=number,
         name=_name(texts, layout) or None,
+        kana=kana or " ".join(filter(None, parts)) or None,
         email=email or (user_id if "@" in user_id else None),
         team=texts.get("team") or None,
+        seat=seat,
         role=role_of(role) if role else None,
     )
     return enrolment, corrections

@@ -14,6 +14,7 @@ _TEAM = re.compile(
     r"(チーム|グループ|班|team|group)\s*\S{0,10}|\S{0,10}(班|組|チーム|グループ)|[A-Za-z]|\d{1,2}",
     re.IGNORECASE,
 )
+_SEAT = re.compile(r"[A-Za-z]{1,2}-?[1-9]\d?")
 _EAST_ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _KANJI = re.compile(r"[\u3400-\u9fff々]")
 _KANA_ONLY = re.compile(r"[ぁ-ゖァ-ヺー\s\uff61-\uff9f]+")
@@ -23,8 +24,9 @@ _MOST = 0.8  # of a column's cells
 def guess_columns(rows: Sequence[Sequence[str]]) -> dict[int, RosterField]:
     """The fields by position of the column; without `user_id` where none can be the ids.
 
-    By content first: an address has an @, ids differ and have digits, teams repeat. What is left
-    are names, a family name before a given one.
+    By content first: an address has an @, ids differ and have digits, seats are A1, A2 …, teams
+    repeat, 1, 2, 3 … are numbers on the class's list. What is left are names, a family name before
+    a given one, and how they are read.
     """
     columns = {
         number: cells
@@ -35,6 +37,9 @@ def guess_columns(rows: Sequence[Sequence[str]]) -> dict[int, RosterField]:
     _take(fields, "email", [n for n, cells in columns.items() if _mostly(_EMAIL, cells)])
     _take(fields, "role", [n for n in _left(columns, fields) if _are_roles(columns[n])])
     _take(fields, "user_id", _ids(columns, fields))
+    if "user_id" in fields.values():
+        _take(fields, "number", [n for n in _left(columns, fields) if _is_numbering(columns[n])])
+    _take(fields, "seat", [n for n in _left(columns, fields) if _are_seats(columns[n])])
     left = [n for n in _left(columns, fields) if not _is_numbering(columns[n])]
     names = [n for n in left if _are_names(columns[n])]
     if not names:
@@ -82,7 +87,7 @@ def _ids(columns: Mapping[int, list[str]], fields: Mapping[int, RosterField]) ->
     if not able and "email" not in fields.values():
         words = [n for n in left if _are_words(columns[n]) and not _are_teams(columns[n])]
         able = words if len(words) == 1 else []
-    return sorted(able, key=lambda n: (_mostly(_TEAM, columns[n]), n))
+    return sorted(able, key=lambda n: (_mostly(_TEAM, columns[n]) or _are_seats(columns[n]), n))
 
 
 def _repeats(cells: Sequence[str]) -> bool:
@@ -100,6 +105,12 @@ def _is_numbering(cells: Sequence[str]) -> bool:
     return filled == [str(number) for number in range(1, len(filled) + 1)]
 
 
+def _are_seats(cells: Sequence[str]) -> bool:
+    """A1, A2 … all different: teams repeat."""
+    filled = [cell for cell in cells if cell]
+    return len(filled) > 2 and len({*filled}) == len(filled) and _mostly(_SEAT, filled)
+
+
 def _are_names(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell]
     lettered = [cell for cell in filled if not re.search(r"\d", cell) and len(cell) > 1]
@@ -113,9 +124,13 @@ def _are_teams(cells: Sequence[str]) -> bool:
 def _name(
     fields: dict[int, RosterField], columns: Mapping[int, list[str]], numbers: list[int]
 ) -> None:
-    """One column of names or two; one in kana beside kanji only says how they are read."""
+    """One column of names or two; those in kana beside kanji say how they are read."""
     kanji = [n for n in numbers if any(_KANJI.search(cell) for cell in columns[n])]
-    names = [n for n in numbers if not (kanji and _mostly(_KANA_ONLY, columns[n]))]
+    kana = [n for n in numbers if kanji and _mostly(_KANA_ONLY, columns[n])]
+    names = [n for n in numbers if n not in kana]
+    _take(fields, "kana", kana if len(kana) == 1 else [])
+    if len(kana) == 2 and kana[1] == kana[0] + 1:
+        fields[kana[0]], fields[kana[1]] = "last_kana", "first_kana"
     if not names:
         return
     if len(names) > 1 and names[1] == names[0] + 1 and _are_parts(columns, names[:2]):

@@ -1,17 +1,20 @@
 """Finds the headings of a roster's table, and which column holds what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
 from monitor.lms.enrolment_report import Remark, RosterColumn, RosterField, RosterFormat
+from monitor.lms.roster_files.cells import is_number
 from monitor.lms.roster_files.guessing import guess_columns
 from monitor.lms.roster_files.headings import (
     Meaning,
     format_of,
     heading_score,
     id_order,
+    is_any_number,
     meaning_of,
+    meanings_of,
     names_only,
     plain,
 )
@@ -21,6 +24,7 @@ from monitor.lms.roster_files.table import Row
 
 _ABOVE = 20  # rows in which the headings are looked for
 _FIELDS: tuple[Meaning, ...] = ("name", "last_name", "first_name", "email", "team", "role")
+_OF_CLASSES: tuple[Meaning, ...] = ("number", "kana", "last_kana", "first_kana", "seat")
 _NO_IDS = (
     "no column has the ids: give one the heading user_id (学籍番号), or an e-mail address (メール)"
 )
@@ -37,7 +41,7 @@ class Layout(NamedTuple):
 
     def position(self, field: RosterField) -> int | None:
         """The position of the column that holds a field."""
-        return next((number for number, each in self.fields.items() if each == field), None)
+        return _position(self.fields, field)
 
     def columns(self) -> list[RosterColumn]:
         """All columns up to the last one that has a heading or is used, counted from 1."""
@@ -57,9 +61,12 @@ def lay_out(rows: Sequence[Row], id_column: int | None) -> Layout:
     scores = [heading_score(row.cells) for row in rows[:_ABOVE]]
     if max(scores):
         return _headed(rows, scores.index(max(scores)), id_column)
-    for row in rows[:_ABOVE]:
+    for index, row in enumerate(rows[:_ABOVE]):
         if names_only(row.cells):
-            raise refused(row.line, _NO_IDS)
+            id_column = id_column or _numbered_by_ids(row, rows[index + 1 :])
+            if id_column is None:
+                raise refused(row.line, _NO_IDS)
+            return _headed(rows, index, id_column)
     return _guessed(rows, id_column)
 
 
@@ -73,7 +80,9 @@ def _headed(rows: Sequence[Row], index: int, id_column: int | None) -> Layout:
         ids = [_checked(id_column, body, heading.line)]
     filled = (n for n in ids if any(_cell(row, n) and _is_student(row, ids) for row in body))
     user_id = next(filled, ids[0])
-    fields = _fields(heading, user_id)
+    fields = _fields(heading, user_id, form)
+    if (number := _position(fields, "number")) is not None and _is_no_number(heading, body, number):
+        del fields[number]
     students: list[Row] = []
     for row in body:
         remark = (
@@ -92,11 +101,31 @@ def _is_student(row: Row, ids: Sequence[int]) -> bool:
     return why_left_out(row.cells, next(filter(None, values), ""), "?", "headings") is None
 
 
-def _fields(heading: Row, user_id: int) -> dict[int, RosterField]:
-    meanings = [meaning_of(cell) for cell in heading.cells]
+def _position(fields: Mapping[int, RosterField], field: RosterField) -> int | None:
+    return next((number for number, each in fields.items() if each == field), None)
+
+
+def _numbered_by_ids(heading: Row, body: Sequence[Row]) -> int | None:
+    """The column, from 1, of a list without ids whose numbers are ids all the same."""
+    for position, cell in enumerate(heading.cells):
+        if meaning_of(cell) == "number" and _is_no_number(heading, body, position):
+            return position + 1
+    return None
+
+
+def _is_no_number(heading: Row, body: Sequence[Row], position: int) -> bool:
+    """Whether a column that is just called `No.` or 番号 has something else than numbers."""
+    filled = [cell for row in body if (cell := _cell(row, position))]
+    numbers = sum(is_number(cell) for cell in filled)
+    return is_any_number(heading.cells[position]) and bool(filled) and numbers < len(filled) / 2
+
+
+def _fields(heading: Row, user_id: int, form: RosterFormat) -> dict[int, RosterField]:
+    meanings = meanings_of(heading.cells)
     _refuse_twins(heading, user_id)
     fields: dict[int, RosterField] = {}
-    for field in _FIELDS:
+    # A gradebook of Canvas has columns with titles of assignments.
+    for field in _FIELDS if form == "canvas" else _FIELDS + _OF_CLASSES:
         places = [n for n, each in enumerate(meanings) if each == field and n != user_id]
         if places:
             fields[places[0]] = field  # type: ignore[assignment]
