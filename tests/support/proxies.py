@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.support.paths import ROOT
-from tests.support.programs import find_apache, find_nginx
+from tests.support.programs import find_apache, find_haproxy, find_nginx
 from tests.support.servers import LOCALHOST, Server
 
 MODULES = ("mpm_event", "authz_core", "alias", "proxy", "proxy_http", "headers")
@@ -62,3 +62,27 @@ class ApacheProxy(_Proxy):
             f"{self._deployed('apache')}"
         )
         return [program, "-D", "FOREGROUND", "-f", str(configuration)]
+
+
+class TlsFront(Server):
+    """What a host has in front: it speaks TLS, and PROXY protocol (version 2) to what is behind."""
+
+    variable = ""
+    question = answer = b""
+    address = "127.0.0.5"  # from which it connects
+
+    def __init__(self, directory: Path, certificate: Path, behind: int) -> None:
+        super().__init__(directory)
+        self._certificate = certificate
+        self._behind = behind
+
+    def command(self, port: int) -> list[str]:
+        configuration = self._directory / "front.cfg"
+        configuration.write_text(
+            "global\n    maxconn 1000\n"
+            "defaults\n    mode tcp\n    timeout connect 3s\n"
+            "    timeout client 30s\n    timeout server 30s\n"
+            f"listen tls\n    bind {LOCALHOST}:{port} ssl crt {self._certificate}\n"
+            f"    server behind {LOCALHOST}:{self._behind} send-proxy-v2 source {self.address}\n"
+        )
+        return [find_haproxy(), "-db", "-f", str(configuration)]
