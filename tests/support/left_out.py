@@ -15,6 +15,7 @@ import pytest
 from tests.support.programs import (
     ProgramError,
     find_apache,
+    find_caddy,
     find_chromium,
     find_curl,
     find_former_postgres,
@@ -41,6 +42,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "haproxy": find_haproxy,
     "nginx": find_nginx,
     "apache": find_apache,
+    "caddy": find_caddy,
     "prometheus": find_prometheus,
     "promtool": find_promtool,
     "chromium": find_chromium,

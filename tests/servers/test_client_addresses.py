@@ -1,4 +1,4 @@
-"""The addresses of clients survive what speaks TLS: HAProxy itself, or something before it."""
+"""The addresses of clients survive proxies: HAProxy with TLS, what is before it, and others."""
 
 import asyncio
 import ssl
@@ -11,14 +11,14 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.support.postgres import Address, environment_of
-from tests.support.proxies import NginxProxy, TlsFront
+from tests.support.proxies import AnyProxy, ApacheProxy, CaddyProxy, NginxProxy, TlsFront
 from tests.support.replicas import Replica
 from tests.support.secured import Certificates
 from tests.support.servers import HaproxyServer, free_port
 from tests.support.tokens import SECRET, bearer, subprotocols, token
 
 SCHOOL, OTHER_SCHOOL, LIAR = "127.0.0.2", "127.0.0.3", "127.0.0.4"
-pytestmark = pytest.mark.needs("haproxy", "nginx")
+pytestmark = pytest.mark.needs("haproxy", "nginx", "apache", "caddy")
 
 
 class Site:
@@ -42,8 +42,10 @@ class Site:
         front = TlsFront(self.directory, self.pem, balancer.port)
         return self._enter.enter_context(front)
 
-    def nginx_front(self, balancer: HaproxyServer) -> NginxProxy:
-        return self._enter.enter_context(NginxProxy(self.directory, free_port(), balancer.port))
+    def below_a_path(self, kind: type[AnyProxy], behind: int) -> str:
+        """The URL at a proxy of this kind."""
+        proxy = self._enter.enter_context(kind(self.directory, free_port(), behind))
+        return f"http://127.0.0.1:{proxy.port}/monitor"
 
     async def ask(self, url: str, address: str, **headers: str) -> int:
         """The status of a call without a credential, from this address."""
@@ -51,13 +53,12 @@ class Site:
         async with httpx.AsyncClient(transport=transport, headers=headers) as client:
             return (await client.get(f"{url}/api/v1/classes")).status_code
 
-    async def is_limited_by_address(self, url: str) -> bool:
-        """Whether a school at its limit leaves another one alone, whatever it says of itself."""
-        of_school = [await self.ask(url, SCHOOL) for _ in range(3)]
+    async def ask_from_all(self, url: str) -> list[int]:
+        """The statuses of calls from a school at its limit, from a liar, and from another school."""
         lie = {"X-Forwarded-For": "127.0.0.99"}
+        of_school = [await self.ask(url, SCHOOL) for _ in range(3)]
         lies = [await self.ask(url, SCHOOL, **lie), await self.ask(url, LIAR, **lie)]
-        of_other = await self.ask(url, OTHER_SCHOOL)
-        return (of_school, lies, of_other) == ([401, 401, 429], [429, 401], 401)
+        return [*of_school, *lies, await self.ask(url, OTHER_SCHOOL)]
 
 
 @pytest.fixture
@@ -83,16 +84,30 @@ def a_load_balancer(site: Site) -> str:
 
 def another_proxy(site: Site) -> str:
     balancer = site.balancer(FORWARDED_FROM="127.0.0.1 10.0.0.0/8")
-    return f"http://127.0.0.1:{site.nginx_front(balancer).port}/monitor"
+    return site.below_a_path(NginxProxy, balancer.port)
 
 
-@pytest.mark.parametrize("front", [plain, its_own_tls, a_load_balancer, another_proxy])
+def nginx(site: Site) -> str:
+    return site.below_a_path(NginxProxy, site.replica.port)
+
+
+def apache(site: Site) -> str:
+    return site.below_a_path(ApacheProxy, site.replica.port)
+
+
+def caddy(site: Site) -> str:
+    return site.below_a_path(CaddyProxy, site.replica.port)
+
+
+@pytest.mark.parametrize(
+    "front", [plain, its_own_tls, a_load_balancer, another_proxy, nginx, apache, caddy]
+)
 async def test_each_school_has_its_own_limit(site: Site, front: Callable[[Site], str]) -> None:
-    assert await site.is_limited_by_address(front(site))
+    assert await site.ask_from_all(front(site)) == [401, 401, 429, 429, 401, 401]
 
 
 async def test_without_the_setting_a_proxys_clients_share_its_limit(site: Site) -> None:
-    url = f"http://127.0.0.1:{site.nginx_front(site.balancer()).port}/monitor"
+    url = site.below_a_path(NginxProxy, site.balancer().port)
     assert [await site.ask(url, SCHOOL) for _ in range(2)] == [401, 401]
     assert await site.ask(url, OTHER_SCHOOL) == 429
 
