@@ -54,7 +54,7 @@ class Site:
             return (await client.get(f"{url}/api/v1/classes")).status_code
 
     async def ask_from_all(self, url: str) -> list[int]:
-        """The statuses of calls from a school at its limit, from a liar, and from another school."""
+        """The statuses of calls of a school at its limit, of a liar, and of another school."""
         lie = {"X-Forwarded-For": "127.0.0.99"}
         of_school = [await self.ask(url, SCHOOL) for _ in range(3)]
         lies = [await self.ask(url, SCHOOL, **lie), await self.ask(url, LIAR, **lie)]
