@@ -7,6 +7,7 @@ import { HOME_TEXTS } from "./home-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
+import { LABEL_TEXTS } from "./label-texts.js";
 import { NOTIFICATION_TEXTS } from "./notification-texts.js";
 import { PICTURE_TEXTS } from "./picture-texts.js";
 import { NOTEBOOK_COPIES_TEXTS } from "./notebook-copies-texts.js";
@@ -31,6 +32,7 @@ const TEXTS = {
   ...PICTURE_TEXTS,
   ...INVITE_TEXTS,
   ...KEY_TEXTS,
+  ...LABEL_TEXTS,
   ...NOTEBOOK_COPIES_TEXTS,
   ...NOTIFICATION_TEXTS,
   ...RADAR_TEXTS,
