@@ -16,6 +16,7 @@ SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 OTHER_VARIABLES = {
     "OUTAGE_SECONDS",
     "HTTP_PORT",
+    "HTTPS_PORT",
     "HTTPS_PROXY",
     "PROXY_PROTOCOL_FROM",
 }  # no setting
