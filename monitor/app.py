@@ -140,4 +140,5 @@ def create_app(
         counts=components.requests,
         lifespan=components.lifespan,
         note_refusal=components.refusal_log.note,
+        open_calls=api.calls_from_extension(),
     )

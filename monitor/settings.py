@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     project_name: Text = "Student Progress Tracker API"
     project_version: Text = __version__
     api_v1_str: Annotated[str, msgspec.Meta(pattern="^(/[^/]+)*$")] = "/api/v1"
-    # Web origins whose pages may post events; any other call needs one of those, without `*`.
+    # Web origins whose pages may make every call; `*` is all, for what the extension calls.
     backend_cors_origins: list[str] = msgspec.field(default_factory=lambda: ["*"])
 
     # PostgreSQL as a URL, or by its parts: a host or the directory of its socket. Without either it

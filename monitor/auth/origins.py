@@ -1,4 +1,4 @@
-"""Which web pages may call: those of this server, and those of the allowed origins."""
+"""Which web pages may call: this server's, those of allowed origins, the extension's of any."""
 
 import logging
 from urllib.parse import urlsplit
@@ -16,7 +16,9 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Origins:
-    """Checks the Origin and Host headers of calls that are not ingest; `*` is for ingest only.
+    """Checks the Origin and Host headers of calls that are not ingest.
+
+    `*` in `allowed` opens what the JupyterLab extension calls to pages of any origin, no more.
 
     `loopback_only` protects against DNS rebinding: a server without authentication accepts only
     loopback names as Host. `public_url` is the server's own address behind a proxy, or empty.
@@ -27,11 +29,16 @@ class Origins:
         self._own = f"{own.scheme}://{own.netloc}" if public_url else ""
         origins = [*allowed, self._own]
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in origins if origin != "*")
+        self._any_origin = "*" in allowed
         self._loopback_only = loopback_only
         self._logged: set[str] = set()
 
-    def check(self, scope: Scope) -> None:
-        """Raises Forbidden."""
+    def check(self, scope: Scope, from_extension: bool = False) -> None:
+        """Raises Forbidden, unless the call is one that comes `from_extension` and `*` is allowed.
+
+        Such a call loses its cookies: of a page elsewhere they would be no credential that its user
+        meant to give.
+        """
         host = origin = ""
         for name, value in scope["headers"]:
             if name == b"host":
@@ -44,11 +51,14 @@ class Origins:
                 " credentials the server answers to nobody else. Set JWT_SECRET, JWT_JWKS_URL,"
                 " OIDC_ISSUER or JUPYTERHUB_API_URL, or ALLOW_UNAUTHENTICATED=yes"
             )
-        if origin and origin not in self._allowed and _netloc(origin) != host:
+        if not origin or origin in self._allowed or _netloc(origin) == host:
+            return
+        if not (from_extension and self._any_origin):
             raise self._refusal(
                 f"The origin {origin!r} is not among BACKEND_CORS_ORIGINS. If it is this server's"
                 " own behind a proxy, set PUBLIC_URL, or let the proxy pass the Host on"
             )
+        scope["headers"] = [header for header in scope["headers"] if header[0] != b"cookie"]
 
     def check_own(self, scope: Scope) -> None:
         """Raises Forbidden unless this server's own page makes the call, if that could matter.

@@ -28,9 +28,10 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Permission(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may make a call. On `ingest` routes any origin may, and limits are answered by 503.
+    """Who may make a call. On `ingest` routes limits are answered by 503.
 
     Calls that are `uncounted` have no limit: to refuse them would cost as much as to answer them.
+    What the JupyterLab extension calls comes `from_extension`: from pages of any origin.
     """
 
     anyone: Rule | None = None
@@ -40,6 +41,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     admin: Rule | None = None
     ingest: bool = False
     uncounted: bool = False
+    from_extension: bool = False
 
     def rule(self, role: Role) -> Rule | None:
         """The rule of a role; None where it may not make the call."""
@@ -76,13 +78,22 @@ ASSIGN = Rule(
 )
 
 _INGEST = Permission(
-    key=YES, student=AS_THEMSELVES, instructor=AS_THEMSELVES, admin=YES, ingest=True
+    key=YES,
+    student=AS_THEMSELVES,
+    instructor=AS_THEMSELVES,
+    admin=YES,
+    ingest=True,
+    from_extension=True,
 )
 _PROBE = Permission(anyone=YES, key=YES, student=YES, instructor=YES, admin=YES, uncounted=True)
 _ANYONE = Permission(anyone=YES, key=YES, student=YES, instructor=YES, admin=YES)
-_HEALTH = Permission(anyone=PLAIN, key=PLAIN, student=PLAIN, instructor=PLAIN, admin=YES)
+_HEALTH = Permission(
+    anyone=PLAIN, key=PLAIN, student=PLAIN, instructor=PLAIN, admin=YES, from_extension=True
+)
 _PEOPLE = Permission(student=YES, instructor=YES, admin=YES)
+_SOCKETS = Permission(student=YES, instructor=YES, admin=YES, from_extension=True)
 _MEMBERS = Permission(student=THEIRS, instructor=THEIRS, admin=YES)
+_WORK = Permission(student=THEIRS, instructor=THEIRS, admin=YES, from_extension=True)
 _OWN = Permission(student=THEIRS, admin=YES)
 _STAFF = Permission(instructor=THEIRS, admin=YES)
 _TEACHER = Permission(instructor=AS_TEACHER, admin=YES)
@@ -162,7 +173,7 @@ ROUTES: Mapping[str, Permission] = {
     "PUT /notebooks/{notebook_id}": _ADMIN,
     "DELETE /notebooks/{notebook_id}": _ADMIN,
     "POST /assignments": _STAFF,
-    "GET /assignments": _MEMBERS,
+    "GET /assignments": _WORK,
     "GET /assignments/{assignment_id}": _MEMBERS,
     "GET /assignments/{assignment_id}/cells": _STAFF,
     "GET /assignments/{assignment_id}/grades": _STAFF,
@@ -170,8 +181,10 @@ ROUTES: Mapping[str, Permission] = {
     "GET /assignments/{assignment_id}/progress": _STAFF,
     "PUT /assignments/{assignment_id}": _STAFF,
     "DELETE /assignments/{assignment_id}": _TEACHER,
-    "POST /submissions": Permission(student=HAND_IN, instructor=THEIRS, admin=YES),
-    "GET /submissions": _MEMBERS,
+    "POST /submissions": Permission(
+        student=HAND_IN, instructor=THEIRS, admin=YES, from_extension=True
+    ),
+    "GET /submissions": _WORK,
     "GET /submissions/{submission_id}": _MEMBERS,
     "GET /submissions/{submission_id}/markdown": _MEMBERS,
     "PUT /submissions/{submission_id}": _STAFF,
@@ -231,7 +244,7 @@ ROUTES: Mapping[str, Permission] = {
     "POST /logout": _ANYONE,
     "GET /join/{code}": _PROBE,
     "POST /join/{code}/token": Permission(anyone=YES, student=AS_THEMSELVES, admin=YES),
-    "WS /ws": _PEOPLE,
+    "WS /ws": _SOCKETS,
 }
 
 CHANNELS: Mapping[str, Permission] = {
@@ -253,6 +266,11 @@ def table() -> str:
         for name, row in (*ROUTES.items(), *CHANNELS.items())
     ]
     return "\n".join([*head, *lines])
+
+
+def extension_calls() -> str:
+    """What pages of any origin may call, as a list in Markdown."""
+    return "\n".join(f"- `{name}`" for name, row in ROUTES.items() if row.from_extension)
 
 
 def _cell(rule: Rule | None) -> str:

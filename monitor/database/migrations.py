@@ -15,13 +15,12 @@ import asyncpg
 from monitor.database import psql
 from monitor.database.pool import (
     DATABASE_ERRORS,
-    POOLER,
     RUN_MIGRATE,
-    SESSION,
     UNAVAILABLE_ERRORS,
     UNUSABLE_ERRORS,
     to_unavailable,
 )
+from monitor.database.session import SESSION, check_session
 from monitor.errors import MonitorError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -86,19 +85,6 @@ async def check_encoding(connection: asyncpg.Connection) -> None:
         )
 
 
-async def check_session(connection: asyncpg.Connection) -> None:
-    """Raises SchemaError unless the session has the settings that it was opened with.
-
-    A connection pooler may drop them. Without synchronous_commit, what is committed may be lost.
-    """
-    values = await connection.fetchrow(_SELECT_SESSION)
-    if tuple(values) != (SESSION["synchronous_commit"], SESSION[_CHECKED]):
-        raise SchemaError(f"The database's sessions lose their settings: {POOLER}")
-
-
-_CHECKED = "client_connection_check_interval"  # nobody has our value by default
-_SELECT_SESSION = f"SELECT current_setting('synchronous_commit'), current_setting('{_CHECKED}')"
-
 # Whatever the locale of the server, whose default may not go with UTF-8.
 _CREATE_DATABASE = (
     "CREATE DATABASE cell_monitor ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'"
@@ -127,6 +113,8 @@ async def check_before_start(address: Mapping[str, Any], *, is_first: bool) -> b
         async with asyncio.timeout(_CHECK_TIMEOUT):
             await check_session(connection)
             await missing_migrations(connection)
+    except asyncpg.ProtocolViolationError as error:
+        raise SchemaError(str(to_unavailable(error))) from error
     except (Unavailable, *DATABASE_ERRORS) as error:
         logger.warning("The database could not be checked: %s", error)
         return False
@@ -209,7 +197,6 @@ class Schema:
             raise to_unavailable(error) from error
 
     async def _ensure(self, connection: asyncpg.Connection) -> None:
-        await check_session(connection)
         missing = await missing_migrations(connection)
         if missing and self._has_tried:
             reason = "the database was exchanged while this server was running"

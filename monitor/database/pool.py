@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from monitor.database.session import SESSION, check_session
 from monitor.errors import Unavailable
 
 Connection: TypeAlias = asyncpg.Connection
@@ -123,24 +124,6 @@ def schema_errors_as_unavailable() -> Iterator[None]:
         raise to_unavailable(error) from error
 
 
-# The settings of each session, which the driver asks for when it connects.
-SESSION = {
-    "application_name": "cell-monitor",
-    "timezone": "UTC",
-    # No JIT: the planner overestimates queries of many partitions, and compiling takes longer than
-    # running them.
-    "jit": "off",
-    "synchronous_commit": "on",  # whatever the database's default: a committed batch is on disk
-    # Free the locks of a session whose client vanished: they would block writers.
-    "idle_in_transaction_session_timeout": "30s",
-    # End a statement whose connection was cut, too: others may wait for the rows it has inserted.
-    "client_connection_check_interval": "100ms",
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-}
-
-
 # For statements that join a few rows to tables by their keys, whatever the planner believes of the
 # tables' sizes. Rows are then locked in the order of the few.
 BY_KEYS = {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
@@ -162,6 +145,7 @@ async def open_pool(
         max_size=size,
         timeout=timeout,
         command_timeout=timeout,
+        init=check_session,
         reset=_skip_reset,
         server_settings={**SESSION, **settings},
     )
@@ -182,6 +166,7 @@ async def open_single_use_pool(
         max_queries=1,  # BEGIN is one already
         timeout=timeout,
         command_timeout=timeout,
+        init=check_session,
         server_settings=SESSION,
     )
 

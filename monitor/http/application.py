@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from monitor.errors import Forbidden, MonitorError
-from monitor.http.cors import Cors
+from monitor.http.cors import Calls, Cors, CorsByCall
 from monitor.http.headers import SECURITY_HEADERS
 from monitor.http.large_answers import LargeAnswers
 from monitor.http.request_counts import Counted, RequestCounts
@@ -90,6 +90,7 @@ def _add_slash(request: Request) -> Response:
 class Application:
     """Serves `ingest` routes to pages of all `origins`, including `*`, and `routes` to named ones.
 
+    If there is a `*`, those of `routes` that are `open_calls` are for pages of any origin, too.
     A path may end in a slash, and begin with `root_path`, where a proxy serves this and keeps it.
     `expose` are the headers of answers that pages may read, `unread` is
     what callers hold of large answers; `counts` gets the requests.
@@ -108,6 +109,7 @@ class Application:
         lifespan: Lifespan[Starlette] | None = None,
         note_refusal: Callable[[Scope, str], None] | None = None,
         root_path: str = "",
+        open_calls: Calls = frozenset(),
     ) -> None:
         self._root_path = root_path
         self.routes = [*ingest, *routes]
@@ -116,11 +118,12 @@ class Application:
         cors = Cors(Ingest(ingest, counts), origins, expose, SECURITY_HEADERS)
         self._ingest: ASGIApp = ServerErrorMiddleware(cors, handler=on_error)
         named = [origin for origin in origins if origin != "*"]
+        open_calls = open_calls if "*" in origins else frozenset()
         other = Starlette(
             routes=routes,
             middleware=[
                 Middleware(Counted, counts),
-                Middleware(Cors, named, expose, SECURITY_HEADERS),
+                Middleware(CorsByCall, named, expose, SECURITY_HEADERS, open_calls),
                 Middleware(LargeAnswers, unread),
             ],
             exception_handlers={**EXCEPTION_HANDLERS, **_noting(note_refusal)},

@@ -5,6 +5,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.http.headers import NOT_CACHED, RawHeaders
 
+Calls = frozenset[tuple[str, str]]  # methods and paths
+
 
 class Cors(CORSMiddleware):
     """Starlette's CORS with header lists that are built once, and `common` on every answer.
@@ -56,3 +58,40 @@ class Cors(CORSMiddleware):
         if origin and self.is_allowed_origin(origin.decode("latin-1")):
             return [*self._allowed, (b"access-control-allow-origin", origin), (b"vary", b"Origin")]
         return self._refused
+
+
+class CorsByCall:
+    """CORS for pages of `origins`, and for pages of any origin where it is one of `open_calls`.
+
+    An answer to any origin is not for calls with cookies: browsers keep it from the page.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: list[str],
+        expose: list[str],
+        common: RawHeaders,
+        open_calls: Calls,
+    ) -> None:
+        self._app = app
+        self._for_named = Cors(app, origins, expose, common)
+        self._for_any = Cors(app, ["*"], expose, common)
+        self._open_calls = open_calls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_open = (_method(scope), scope["path"]) in self._open_calls
+        await (self._for_any if is_open else self._for_named)(scope, receive, send)
+
+
+def _method(scope: Scope) -> str:
+    """The call's method, of a preflight that of the call to come; HEAD is a GET."""
+    method: str = scope["method"]
+    if method == "OPTIONS":
+        for name, value in scope["headers"]:
+            if name == b"access-control-request-method":
+                method = value.decode("latin-1")
+    return "GET" if method == "HEAD" else method

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from monitor.auth.call import Call
 from monitor.auth.gate import Guard
+from monitor.auth.permissions import ROUTES
 from monitor.auth.principal import Principal
 from monitor.database.paging import Listing
 from monitor.database.pool import Connection, Database
@@ -22,6 +23,7 @@ from monitor.errors import MonitorError
 from monitor.http.answers import TOTAL, Answer, answer, errors_of
 from monitor.http.arguments import Arguments
 from monitor.http.body import JSON, BodyReader
+from monitor.http.cors import Calls
 from monitor.http.public_url import Address, PublicUrl, public_url
 from monitor.http.responses import json_response
 from monitor.http.snapshots import Snapshots
@@ -248,6 +250,14 @@ class Api:
         for each in self.operations:
             paths.setdefault(each.path, {})[each.method] = each.endpoint
         return [self._route(guard, path, endpoints) for path, endpoints in paths.items()]
+
+    def calls_from_extension(self) -> Calls:
+        """Those that pages of any origin may make."""
+        return frozenset(
+            (each.method, each.path)
+            for each in self.operations
+            if ROUTES[f"{each.method} {each.path.removeprefix(self.prefix)}"].from_extension
+        )
 
     def _route(self, guard: Guard, path: str, endpoints: Mapping[str, Any]) -> Route:
         async def dispatch(request: Request) -> Response:

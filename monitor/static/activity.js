@@ -45,7 +45,12 @@ class ActivityView {
   #slider = el("input", { type: "range", min: 0, ariaLabel: t("moment") });
   #play = button(t("replay"));
   #totals = el("p", { className: "totals" });
-  #table = el("div", { className: "scroll", tabIndex: 0 });
+  #table = el("div", {
+    className: "scroll",
+    tabIndex: 0,
+    role: "region",
+    ariaLabel: t("activity"),
+  });
   #trouble = alertLine();
   #replay;
   /** @type {ActivityChart | null} */

@@ -1,6 +1,7 @@
 // A code in colours, and what changed in it, from the lines that the server has made of it.
 
 import { el } from "./dom.js";
+import { t } from "./i18n.js";
 
 /** @import { CodeLine, CodeSpan } from "./types.d.ts" */
 
@@ -15,7 +16,7 @@ const TAGS = { same: "span", added: "ins", removed: "del" };
 export function codeView(lines) {
   return el(
     "pre",
-    { tabIndex: 0, className: "code" },
+    { tabIndex: 0, className: "code", role: "group", ariaLabel: t("source_code") },
     lines.map(({ change, spans }) => el(TAGS[change], { className: "line-of" }, spans.map(piece))),
   );
 }

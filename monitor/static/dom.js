@@ -57,13 +57,15 @@ export function alertLine() {
 }
 
 /**
- * Code or output; it takes the focus, so that a keyboard can scroll it.
+ * Code or output; it takes the focus, so that a keyboard can scroll it, and has a name, so that a
+ * screen reader says what it is.
  *
  * @param {string} textContent
  * @param {string} [className]
+ * @param {"source_code" | "source" | "command" | "output" | "error"} [label]
  */
-export function pre(textContent, className = "") {
-  return el("pre", { tabIndex: 0, className, textContent });
+export function pre(textContent, className = "", label = "source_code") {
+  return el("pre", { tabIndex: 0, className, textContent, role: "group", ariaLabel: t(label) });
 }
 
 /**

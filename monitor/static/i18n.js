@@ -5,6 +5,7 @@ import { ATTEMPT_TEXTS } from "./attempt-texts.js";
 import { CALL_TEXTS } from "./call-texts.js";
 import { CELL_TEXTS } from "./cell-texts.js";
 import { HOME_TEXTS } from "./home-texts.js";
+import { LABEL_TEXTS } from "./label-texts.js";
 import { JOINING_TEXTS } from "./joining-texts.js";
 import { INVITE_TEXTS } from "./invite-texts.js";
 import { KEY_TEXTS } from "./key-texts.js";
@@ -31,6 +32,7 @@ const TEXTS = {
   ...CALL_TEXTS,
   ...CELL_TEXTS,
   ...HOME_TEXTS,
+  ...LABEL_TEXTS,
   ...JOINING_TEXTS,
   ...PICTURE_TEXTS,
   ...INVITE_TEXTS,

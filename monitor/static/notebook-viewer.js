@@ -43,13 +43,13 @@ function codeCell({ source, count, outputs }) {
  * @param {string | null | undefined} html
  */
 function textCell(cell, html) {
-  if (html === null || html === undefined)
-    return el("div", { className: "cell text" }, pre(cell.source));
+  const source = pre(cell.source, "", "source");
+  if (html === null || html === undefined) return el("div", { className: "cell text" }, source);
   const rendered = el("div", { className: "markdown" });
   rendered.innerHTML = html;
   fillPictures(rendered, cell);
   const summary = el("summary", { textContent: t("source") });
-  return el("div", { className: "cell" }, rendered, el("details", {}, summary, pre(cell.source)));
+  return el("div", { className: "cell" }, rendered, el("details", {}, summary, source));
 }
 
 /**

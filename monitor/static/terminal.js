@@ -22,7 +22,7 @@ const WRITTEN_COLOUR = /(?:\\x1b|\\u001b|\\033|\\e|\^\[|\u241b)?\[\d{1,3}(?:;\d{
  * @param {"output" | "error"} className
  */
 export function terminal(text, className) {
-  return pre(terminalText(text), className);
+  return pre(terminalText(text), className, className);
 }
 
 /**

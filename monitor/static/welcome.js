@@ -20,7 +20,7 @@ export function welcomeView(root) {
       heard,
       firstClassForm(),
       el("p", { textContent: t("first_demo") }),
-      pre("make demo"),
+      pre("make demo", "", "command"),
     ),
   );
 }

@@ -45,6 +45,11 @@ class Network:
         for task in self._tasks:
             task.cancel()
 
+    def lead_to(self, socket: str) -> None:
+        """Closes all connections; new ones lead to this Unix socket."""
+        self.target = socket
+        self.cut()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusing:
             writer.close()

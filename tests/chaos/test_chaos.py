@@ -8,7 +8,7 @@ from tests.chaos.faults import FAULTS, possible
 from tests.chaos.reckoning import Reckoning
 from tests.chaos.rounds import Game, Hand, side_by_side
 
-pytestmark = pytest.mark.needs("redis", "influxdb")
+pytestmark = pytest.mark.needs("redis", "influxdb", "pgbouncer")
 
 OUTAGE = 1.0  # seconds
 JOBS = 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from monitor.database.pool import SESSION
+from monitor.database.session import SESSION
 from tests.support.events import event, post
 from tests.support.postgres import Address, environment_of
 from tests.support.replicas import RUN, Replica
@@ -139,7 +139,8 @@ def test_a_pooler_that_loses_the_settings_of_sessions_is_refused(
 ) -> None:
     (tmp_path / "pgbouncer").mkdir()
     settings = {"pool_mode": pool_mode, "ignore_startup_parameters": ignored}
-    with PgBouncer(tmp_path / "pgbouncer", managed, **settings) as pooler:
+    address = managed.address("monitor", "school")
+    with PgBouncer(tmp_path / "pgbouncer", address, **settings) as pooler:
         url = f"postgres://monitor@127.0.0.1:{pooler.port}/school"
         environment = {"DATABASE_URL": url, "DATA_DIR": str(tmp_path / "data")}
         assert "connect to PostgreSQL itself" in refusal(environment)

@@ -1,4 +1,4 @@
-"""Behind nginx and Apache, below a path that they keep or take away, at other addresses."""
+"""Behind nginx, Apache and Caddy, below a path that they keep or take away, at other addresses."""
 
 import asyncio
 import json
@@ -12,12 +12,13 @@ from websockets.asyncio.client import connect
 
 from tests.support.events import event
 from tests.support.postgres import Address, environment_of
-from tests.support.proxies import ApacheProxy, NginxProxy
+from tests.support.proxies import ApacheProxy, CaddyProxy, NginxProxy
 from tests.support.replicas import Replica
 from tests.support.servers import free_port
 from tests.support.tokens import SECRET, bearer, subprotocols, token
 from tests.support.waiting import eventually
 
+CADDY = "reverse_proxy /monitor/* 127.0.0.1:8000"
 PROXIES = {
     "nginx": (NginxProxy, {}),
     "nginx that takes the path away": (NginxProxy, {":8000;": ":8000/;"}),
@@ -25,10 +26,19 @@ PROXIES = {
     "apache": (ApacheProxy, {}),
     "apache that takes the path away": (ApacheProxy, {":8000/monitor/": ":8000/"}),
     "apache with its own Host": (ApacheProxy, {"ProxyPreserveHost On": ""}),
+    "caddy": (CaddyProxy, {}),
+    "caddy that takes the path away": (
+        CaddyProxy,
+        {CADDY: "handle_path /monitor/* {\n\t\treverse_proxy 127.0.0.1:8000\n\t}"},
+    ),
+    "caddy with its own Host": (
+        CaddyProxy,
+        {CADDY: f"{CADDY} {{\n\t\theader_up Host {{upstream_hostport}}\n\t}}"},
+    ),
 }
 
 
-@pytest.mark.needs("nginx", "apache")
+@pytest.mark.needs("nginx", "apache", "caddy")
 @pytest.mark.parametrize("name", PROXIES)
 async def test_all_is_there_below_a_path(postgres: Address, tmp_path: Path, name: str) -> None:
     kind, changes = PROXIES[name]

@@ -15,6 +15,7 @@ import pytest
 from tests.support.programs import (
     ProgramError,
     find_apache,
+    find_caddy,
     find_chromium,
     find_curl,
     find_former_postgres,
@@ -43,6 +44,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "JupyterHub's proxy": find_hub_proxy,
     "nginx": find_nginx,
     "apache": find_apache,
+    "caddy": find_caddy,
     "prometheus": find_prometheus,
     "promtool": find_promtool,
     "chromium": find_chromium,

@@ -81,6 +81,10 @@ NO_NGINX = (
 NO_APACHE = (
     "No Apache for the tests: no apache2 on the PATH. Debian and Ubuntu: apt-get install apache2."
 )
+NO_CADDY = (
+    "No Caddy for the tests: no caddy on the PATH. "
+    "Debian and Ubuntu: apt-get install caddy. macOS: brew install caddy."
+)
 NO_HAPROXY = (
     "No HAProxy for the tests: no haproxy on the PATH. "
     "Debian and Ubuntu: apt-get install haproxy. macOS: brew install haproxy."
@@ -185,6 +189,11 @@ def find_apache() -> tuple[str, Path]:
         return path, Path("/usr/lib/apache2/modules")
     starter = debian("apache2-bin", "usr/sbin/apache2", NO_APACHE)
     return starter, Path(starter).parent / "usr/lib/apache2/modules"
+
+
+def find_caddy() -> str:
+    """The PATH's caddy, or Debian's."""
+    return _installed("caddy") or debian("caddy", "usr/bin/caddy", NO_CADDY)
 
 
 def find_curl() -> str:

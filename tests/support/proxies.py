@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 from tests.support.paths import ROOT
-from tests.support.programs import find_apache, find_nginx
+from tests.support.programs import find_apache, find_caddy, find_haproxy, find_nginx
 from tests.support.servers import LOCALHOST, Server
 
 MODULES = ("mpm_event", "authz_core", "alias", "proxy", "proxy_http", "headers")
 
 
-class _Proxy(Server):
+class AnyProxy(Server):
     """On a port that is known before it starts. Each of `changes` replaces a text of the file."""
 
     variable = ""
@@ -25,15 +25,15 @@ class _Proxy(Server):
         self._replica = replica
         self._changes = changes or {}
 
-    def _deployed(self, name: str) -> str:
-        text = (ROOT / "deploy" / name / "cell-monitor.conf").read_text()
+    def _deployed(self, name: str, file: str = "cell-monitor.conf") -> str:
+        text = (ROOT / "deploy" / name / file).read_text()
         for old, new in self._changes.items():
             assert old in text
             text = text.replace(old, new)
         return text.replace(f"{LOCALHOST}:8000", f"{LOCALHOST}:{self._replica}")
 
 
-class NginxProxy(_Proxy):
+class NginxProxy(AnyProxy):
     def command(self, port: int) -> list[str]:
         text = self._deployed("nginx").replace("listen 80;", f"listen {LOCALHOST}:{port};")
         place = self._directory
@@ -50,7 +50,7 @@ class NginxProxy(_Proxy):
         return [find_nginx(), "-p", str(place), "-c", str(configuration), "-e", "stderr"]
 
 
-class ApacheProxy(_Proxy):
+class ApacheProxy(AnyProxy):
     def command(self, port: int) -> list[str]:
         program, modules = find_apache()
         loaded = "".join(f"LoadModule {name}_module {modules}/mod_{name}.so\n" for name in MODULES)
@@ -62,3 +62,41 @@ class ApacheProxy(_Proxy):
             f"{self._deployed('apache')}"
         )
         return [program, "-D", "FOREGROUND", "-f", str(configuration)]
+
+
+class CaddyProxy(AnyProxy):
+    answer = b"HTTP/1.0 200"  # of another host's
+
+    def command(self, port: int) -> list[str]:
+        text = self._deployed("caddy", "Caddyfile")
+        text = text.replace("school.example {", f"http://{LOCALHOST}:{port} {{")
+        configuration = self._directory / "Caddyfile"
+        configuration.write_text(
+            f"{{\n\tadmin off\n\tstorage file_system {self._directory}/storage\n}}\n{text}"
+        )
+        options = ["--config", str(configuration), "--adapter", "caddyfile"]
+        return ["env", f"XDG_CONFIG_HOME={self._directory}", find_caddy(), "run", *options]
+
+
+class TlsFront(Server):
+    """What a host has in front: it speaks TLS, and PROXY protocol (version 2) to what is behind."""
+
+    variable = ""
+    question = answer = b""
+    address = "127.0.0.5"  # from which it connects
+
+    def __init__(self, directory: Path, certificate: Path, behind: int) -> None:
+        super().__init__(directory)
+        self._certificate = certificate
+        self._behind = behind
+
+    def command(self, port: int) -> list[str]:
+        configuration = self._directory / "front.cfg"
+        configuration.write_text(
+            "global\n    maxconn 1000\n"
+            "defaults\n    mode tcp\n    timeout connect 3s\n"
+            "    timeout client 30s\n    timeout server 30s\n"
+            f"listen tls\n    bind {LOCALHOST}:{port} ssl crt {self._certificate}\n"
+            f"    server behind {LOCALHOST}:{self._behind} send-proxy-v2 source {self.address}\n"
+        )
+        return [find_haproxy(), "-db", "-f", str(configuration)]

@@ -13,6 +13,7 @@ from subprocess import PIPE, STDOUT
 import trustme
 
 from monitor.database.embedded.privileges import unprivileged_user
+from tests.support.postgres import Address
 from tests.support.programs import find_pgbouncer, find_postgres, find_strict_redis
 from tests.support.servers import LOCALHOST, InfluxServer, Server
 
@@ -168,6 +169,22 @@ class TlsPostgres(_Reachable):
         options = [f"--{name}={value}" for name, value in ssl.items()]
         return [*self._as_user("postgres"), "-D", str(self._data), "-p", str(port), *options]
 
+    def _answers(self, port: int) -> bool:
+        """Its port answers before it has started up."""
+        ask = ["-h", str(self._directory), "-p", str(port), "-q"]
+        asked = [*self._as_user("pg_isready"), *ask]
+        return super()._answers(port) and subprocess.run(asked, cwd="/").returncode == 0
+
+    def address(self, user: str, database: str) -> Address:
+        """At the Unix socket, without a password."""
+        host = str(self.directory)
+        return {"host": host, "port": self.port, "user": user, "database": database}
+
+    @property
+    def socket(self) -> str:
+        """The path of its Unix socket."""
+        return f"{self.directory}/.s.PGSQL.{self.port}"
+
     def execute(self, statements: str, database: str = "postgres") -> None:
         """Runs them as the superuser, each in a transaction of its own."""
         address = ["-h", str(self._directory), "-p", str(self.port), "-U", "postgres"]
@@ -184,28 +201,38 @@ def tls_postgres(certificates: Certificates) -> Iterator[TlsPostgres]:
 
 
 class PgBouncer(_Reachable):
-    """A pooler before that PostgreSQL, which shares sessions by transactions."""
+    """A pooler before a PostgreSQL, at the Unix socket in its directory `host`.
 
-    def __init__(self, directory: Path, database: TlsPostgres, **settings: str) -> None:
+    It shares sessions by transactions, and listens there, too. `address` are asyncpg's arguments.
+    """
+
+    def __init__(self, directory: Path, address: Address, **settings: str) -> None:
         super().__init__(directory)
-        self._database = database
+        self._behind = address
         self._settings = settings
 
+    @property
+    def socket(self) -> str:
+        """The path of its Unix socket."""
+        return f"{self._behind['host']}/.s.PGSQL.{self.port}"
+
     def command(self, port: int) -> list[str]:
+        address, place = self._behind, Path(self._behind["host"])
         settings = {
             "listen_addr": LOCALHOST,
             "listen_port": str(port),
-            "unix_socket_dir": "",
+            "unix_socket_dir": str(place),
             "auth_type": "any",
             "pool_mode": "transaction",
             **self._settings,
         }
-        where = f"host={self._database.directory} port={self._database.port} user=monitor"
+        where = f"host={place} port={address['port']} user={address['user']}"
         lines = [f"{name} = {value}" for name, value in settings.items()]
-        configuration = self._database.directory / f"pgbouncer-{port}.ini"
+        configuration = place / f"pgbouncer-{port}.ini"
         configuration.write_text(
-            "\n".join(["[databases]", f"school = {where}", "[pgbouncer]", *lines, ""])
+            "\n".join(
+                ["[databases]", f"{address['database']} = {where}", "[pgbouncer]", *lines, ""]
+            )
         )
         configuration.chmod(0o644)
-        place = self._database.directory
         return [*_unprivileged(place), find_pgbouncer(), str(configuration)]

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Self
@@ -199,21 +199,29 @@ class InfluxServer(Server):
 
 
 class HaproxyServer(Server):
-    """HAProxy with the configuration of deploy/, for replicas on these ports."""
+    """HAProxy with the configuration of deploy/, for replicas on these ports.
+
+    `variables` are those of its environment; with a certificate among them it has a `tls_port`.
+    """
 
     variable = ""  # none: a running one would not know the replicas
     question = b"GET /balancer HTTP/1.0\r\n\r\n"
     answer = b"HTTP/1.1 200"
 
-    def __init__(self, directory: Path, replicas: Sequence[int]) -> None:
+    def __init__(
+        self, directory: Path, replicas: Sequence[int], variables: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(directory)
         self._replicas = replicas
+        self._variables = variables or {}
+        self.tls_port = free_port()
 
     def command(self, port: int) -> list[str]:
         """The server in the foreground."""
         configuration = self._directory / "haproxy.cfg"
         configuration.write_text(self._configuration(port))
-        return [find_haproxy(), "-db", "-f", str(configuration)]
+        variables = (f"{name}={value}" for name, value in self._variables.items())
+        return ["env", *variables, find_haproxy(), "-db", "-f", str(configuration)]
 
     def _configuration(self, port: int) -> str:
         text = (ROOT / "deploy" / "haproxy.cfg").read_text()
@@ -224,6 +232,7 @@ class HaproxyServer(Server):
         text = re.sub(r"    server-template .*\n", replicas, text)
         text = re.sub(r" resolvers docker .*", "", text)
         text = text.replace("maxconn 10000", "maxconn 1000")  # for which limits need not be raised
+        text = text.replace("bind :8443", f"bind {LOCALHOST}:{self.tls_port}")
         return text.replace("bind :8080", f"bind {LOCALHOST}:{port}")
 
 

@@ -265,6 +265,19 @@ def test_load_balancer_finds_every_replica() -> None:
     assert "container_name" not in PRODUCTION
 
 
+def test_load_balancer_is_given_what_its_configuration_reads() -> None:
+    text = (ROOT / "deploy" / "haproxy.cfg").read_text()
+    read = set(re.findall(r"\$\{?([A-Z_]+)", text))
+    tls = yaml.safe_load((ROOT / "deploy" / "compose-tls.yml").read_text())["services"]["balancer"]
+    passed = yaml.safe_load(PRODUCTION)["services"]["balancer"]["environment"]
+    assert passed == {name: f"${{{name}:-}}" for name in passed}
+    assert read == passed.keys() | tls["environment"].keys()
+    (certificate,) = tls["volumes"]
+    assert f":{tls['environment']['TLS_CERTIFICATE']}:ro" in certificate
+    (port,) = tls["ports"]
+    assert f"bind :{port.rpartition(':')[2]} ssl" in text
+
+
 def test_image_is_not_roots() -> None:
     user = instructions("USER")[-1]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)

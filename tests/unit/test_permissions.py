@@ -8,7 +8,7 @@ import httpx
 from starlette.routing import Route
 
 from monitor.app import create_app
-from monitor.auth.permissions import ROUTES, table
+from monitor.auth.permissions import ROUTES, extension_calls, table
 from monitor.auth.principal import ROLES
 from monitor.auth.visibility import NAMES
 from monitor.http.application import Application
@@ -61,3 +61,7 @@ def test_rules_check_every_row_that_a_path_names() -> None:
 
 def test_the_docs_show_the_table() -> None:
     assert table() in DOCS.read_text()
+
+
+def test_the_docs_list_what_pages_of_any_origin_may_call() -> None:
+    assert f"\n\n{extension_calls()}\n\n" in DOCS.read_text()

@@ -38,6 +38,7 @@ FAULTS = {
     "PostgreSQL hangs": Fault(database.hang_postgres),
     "the network to PostgreSQL drops all": Fault(database.network_drops, slow=True),
     "SIGTERM while PostgreSQL hangs": Fault(servers.stop_server_while_postgres_hangs, slow=True),
+    "PgBouncer is in the way": Fault(database.pooler_in_the_way),
     "PostgreSQL has no connections": Fault(database.no_connections),
     "PostgreSQL is read-only": Fault(database.read_only),
     "PostgreSQL's disk is full": Fault(database.database_disk_full),

@@ -12,8 +12,11 @@ import asyncpg
 import psutil
 
 from monitor.database.partitions import month_of
+from monitor.database.session import SESSION
 from tests.chaos.faults.disks import fill
-from tests.chaos.site import Site, mount, unmount
+from tests.chaos.site import Site, mount, socket_of, unmount
+from tests.support.postgres import address_of
+from tests.support.secured import PgBouncer
 
 LEAST_TIMEOUT = 0.02  # seconds
 ARCHIVED = timedelta(days=70)  # ago
@@ -46,6 +49,26 @@ async def network_drops(site: Site, outage: float) -> None:
     site.network.drop()
     await asyncio.sleep(random.uniform(1, max(5, outage)))
     site.network.dropping = False
+
+
+async def pooler_in_the_way(site: Site, outage: float) -> None:
+    """PgBouncer comes in between for a while, where commits don't wait for the disk by default."""
+    settings = {
+        "pool_mode": random.choice(("transaction", "session")),
+        "ignore_startup_parameters": random.choice(("", ",".join(SESSION))),
+    }
+    await site.execute("ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()")
+    pooler = PgBouncer(site.new_directory("pgbouncer"), address_of(site.postgres), **settings)
+    await asyncio.to_thread(pooler.start)
+    try:
+        site.network.lead_to(pooler.socket)
+        await asyncio.sleep(random.uniform(1, max(3, outage)))
+    finally:
+        site.network.lead_to(socket_of(site.postgres))
+        await asyncio.to_thread(pooler.stop)
+    await site.kill_postgres()  # which loses what was not on disk
+    await site.start_postgres()
+    await site.execute("ALTER SYSTEM RESET synchronous_commit", "SELECT pg_reload_conf()")
 
 
 async def no_connections(site: Site, outage: float) -> None:

@@ -6,13 +6,13 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
 SELECT pg_advisory_xact_lock(1667591276);
-SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 25) AS wanted \gset
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 27) AS wanted \gset
 \if :wanted
 
 ALTER TABLE classes
     ADD COLUMN learner_word text NOT NULL DEFAULT 'student'
         CHECK (learner_word IN ('student', 'pupil'));
 
-INSERT INTO schema_migrations (number, name) VALUES (25, 'learner_word');
+INSERT INTO schema_migrations (number, name) VALUES (27, 'learner_word');
 \endif
 COMMIT;
