@@ -1,5 +1,6 @@
 """When a call for help begins, lasts and ends, whatever the order in which its events arrive."""
 
+import json
 import random
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
@@ -167,6 +168,68 @@ async def test_heartbeats_after_it_was_settled_show_nothing(hanako: Caller) -> N
     await hanako.call(10, 0)
     assert await hanako.waits() is None
     assert (await hanako.school.now())["hanako"].state == "active"
+
+
+async def test_a_call_that_lasts_for_days_is_the_same_call(hanako: Caller) -> None:
+    beginning = 30 * 3_600
+    await beat(hanako, beginning, 0)
+    assert await hanako.waits() == beginning
+    (request,) = await hanako.queue()
+    assert request.calls == 1
+    await hanako.act("resolve")
+    await hanako.school.pool.execute(
+        "UPDATE help_requests SET heard_at = $1, resolved_at = $1",
+        hanako.ago(beginning - 3_600),
+    )
+    assert await hanako.waits() is None
+    assert (await hanako.school.now())["hanako"].state == "active"
+
+
+async def test_a_pause_before_the_last_half_day_begins_a_new_call(hanako: Caller) -> None:
+    await beat(hanako, 30 * 3_600, 20 * 3_600)
+    await beat(hanako, 20 * 3_600 - 200, 0)
+    assert await hanako.waits() == 20 * 3_600 - 200
+
+
+async def beat(caller: Caller, first: int, last: int) -> None:
+    """Heartbeats each 100 s, by times in seconds before the start of the test."""
+    times = [caller.ago(seconds) for seconds in range(first, last - 1, -100)]
+    events = [make_event(type="help", time=at, received_at=at, cell=None) for at in times]
+    await caller.school.write(*events)
+
+
+@pytest.mark.parametrize("months", [-3, 3])
+async def test_a_clock_that_was_months_off_makes_nobody_read_far_back(
+    hanako: Caller, months: int
+) -> None:
+    pool = hanako.school.pool
+    await pool.execute("SELECT ensure_partitions(now() - interval '4 months', now())")
+    await beat(hanako, 90 * 86_400, 85 * 86_400)  # of another time
+    await beat(hanako, 300, 0)
+
+    async def buffers() -> int:
+        await hanako.queue()
+        plan = await pool.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {_CALLS_NOW}")
+        (explained,) = json.loads(plan)
+        read: int = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
+        return read
+
+    before = await buffers()
+    offset = "greatest_offset" if months > 0 else "least_offset"
+    await pool.execute(
+        f"UPDATE student_states SET {offset} = $1",
+        int(timedelta(days=30 * months) / timedelta(microseconds=1)),
+    )
+    assert await hanako.waits() == 300
+    assert await buffers() < before + 20  # of what 4,000 heartbeats take
+
+
+_CALLS_NOW = """
+    SELECT c.* FROM student_states AS s CROSS JOIN LATERAL calls_for_help(
+        s.student_id, '{1}', s.help_at - interval '12 hours', s.help_at, now(),
+        LEAST(s.least_offset, 0), GREATEST(s.greatest_offset, 0)
+    ) AS c
+"""
 
 
 async def test_a_reload_after_it_was_settled_begins_a_new_call(hanako: Caller) -> None:
