@@ -90,9 +90,7 @@ async def _find(connection: Connection, daily_events: int) -> list[Finding]:
 async def _notify(
     connection: Connection, finding: Finding, reader: Reader, operators: Operators
 ) -> None:
-    if await outbox.is_capped(connection, reader.class_id, finding.kind):
-        return
-    if await outbox.note_causes(connection, reader.class_id, finding.kind, [finding.cause]):
+    if await outbox.note_capped(connection, reader.class_id, finding.kind, [finding.cause]):
         message = _message(finding, reader.language, operators.address)
         if reader.class_id == outbox.OPERATORS:
             await outbox.add_for_operators(connection, operators, finding.kind, message)

@@ -107,13 +107,47 @@ _TEXTS: Mapping[str, Mapping[Language, Message]] = {
     },
     "health": {
         "en": Message("Cell Monitor: {component} is {state}", "{error}"),
-        "ja": Message("Cell Monitor：{component} に異常があります（{state}）", "{error}"),
+        "ja": Message("Cell Monitor：{component}に異常があります（{state}）", "{error}"),
+    },
+    "recovered": {
+        "en": Message("Cell Monitor: {component} works again", "It has been well for 5 minutes."),
+        "ja": Message(
+            "Cell Monitor：{component}は復旧しました", "5分間、異常は見つかっていません。"
+        ),
     },
     "test": {
         "en": Message("A test of Cell Monitor", "Notifications of {name} will arrive here."),
         "ja": Message("Cell Monitor のテスト通知", "{name}の通知はここに届きます。"),
     },
 }
+# Parts of the server, as `/health` calls them, which is what they are called in English.
+_COMPONENTS: Mapping[str, str] = {
+    "access_report": "拒否の集計",
+    "clustering": "過去データの整理",
+    "consumers": "イベントの保存処理",
+    "counting": "集計処理",
+    "embedded_postgres": "内蔵の PostgreSQL",
+    "event_loop": "サーバーの応答",
+    "handlers": "カスタムハンドラー",
+    "housekeeping": "定期メンテナンス",
+    "influxdb": "InfluxDB",
+    "ingest_keys": "キーの確認",
+    "ledger": "保存の台帳",
+    "notifications": "通知",
+    "point_deletions": "InfluxDB からの削除",
+    "postgres": "PostgreSQL",
+    "queue": "受信キュー",
+    "redis": "Redis",
+    "refusal_log": "拒否の記録",
+    "shares": "利用者ごとの制限",
+    "spool": "一時保管（スプール）",
+    "spool_drain": "一時保管からの書き戻し",
+    "standby": "参照用の PostgreSQL",
+    "token_revocations": "トークンの失効",
+    "withdrawing": "取り消しの処理",
+    "workers": "ワーカー",
+}
+_STATES: Mapping[str, str] = {"degraded": "一部に不具合", "down": "停止"}
 _UNKNOWN_ERROR: Mapping[Language, str] = {"en": "An error", "ja": "エラー"}
 _OPERATORS: Mapping[Language, str] = {"en": "this server", "ja": "このサーバー"}
 
@@ -130,6 +164,16 @@ def error_name(error: str, language: Language) -> str:
     """The error's class, such as NameError: the rest of its text is of students."""
     match = _ERROR.match(error)
     return match[0] if match else _UNKNOWN_ERROR[language]
+
+
+def component_name(name: str, language: Language) -> str:
+    """What a part of the server is called."""
+    return name if language == "en" else _COMPONENTS.get(name, name)
+
+
+def state_name(state: str, language: Language) -> str:
+    """What the state of a part that is not well is called."""
+    return state if language == "en" else _STATES.get(state, state)
 
 
 def test_message(language: Language, class_name: str, link: str) -> Message:

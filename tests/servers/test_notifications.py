@@ -391,7 +391,7 @@ _LONG_AGO = """
 _USE_KEY = "INSERT INTO ingest_usage VALUES ($1, (now() AT TIME ZONE 'UTC')::date, 9)"
 _EXPECTED = {
     "Cell Monitor のテスト通知",
-    "Cell Monitor：redis に異常があります（degraded）",
+    "Cell Monitor：Redisに異常があります（一部に不具合）",
     "数学：1日の受信上限に近づいています",
     "数学：失効したキーが使われています",
 }

@@ -1,11 +1,17 @@
 """What notifications may connect to, and what their texts hold."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import monitor
 from monitor.notifications.addresses import Boundary
 from monitor.notifications.operators import digest
-from monitor.notifications.texts import compose, error_name
+from monitor.notifications.texts import component_name, compose, error_name
 from monitor.notifications.urls import SERVICES, RefusedUrl, service_of
+
+MONITOR = Path(monitor.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -123,3 +129,11 @@ def test_a_digest_gives_no_url_away() -> None:
     url = "slack://T1JJ3T3L2/A1BRTD4JD/secret"
     assert digest(url).startswith("slack-")
     assert "T1JJ" not in digest(url)
+
+
+def test_the_parts_of_the_server_have_japanese_names() -> None:
+    declared = re.compile(r'^    name = "([a-z_]+)"$', re.MULTILINE)
+    names = {name for path in MONITOR.rglob("*.py") for name in declared.findall(path.read_text())}
+    assert {"postgres", "spool_drain"} <= names
+    assert [name for name in sorted(names) if component_name(name, "ja") == name] == []
+    assert component_name("redis", "en") == "redis"
