@@ -32,7 +32,7 @@ export class DutyBar {
     this.#store = store;
     this.#changed = changed;
     store.on(["duties"], (duties) => this.#set(duties), signal);
-    store.on(["loaded"], () => this.sign(), signal);
+    store.on(["loaded"], () => this.#show(), signal); // the parts of the class
     const timer = setInterval(() => this.sign(), SIGN_INTERVAL);
     signal.addEventListener("abort", () => clearInterval(timer));
     this.sign();
