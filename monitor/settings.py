@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 import msgspec
 
 from monitor import __version__
-from monitor.address_settings import check_addresses
+from monitor.address_settings import check_addresses, check_agreement
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -211,9 +211,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         if text := environment.get(field.name.upper(), "").strip():
             values[field.name] = _list(text) if field.type == list[str] else text
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+        check_agreement(settings, values.keys())
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error))) from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return settings
 
 
 def _is_loopback(host: str) -> bool:
