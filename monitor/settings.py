@@ -118,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notify_health_seconds: Seconds = 60.0
     # Private networks in which classes' receivers may be.
     notify_networks: list[str] = msgspec.field(default_factory=list)
+    # Networks in which they may not be, though they are public or among those.
+    notify_refused_networks: list[str] = msgspec.field(default_factory=list)
 
     # Whether `/test/events` exists; empty: only while no credentials are configured.
     test_events: Literal["on", "off", ""] = ""
@@ -174,11 +176,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         zones = available_timezones()  # none where the system lacks them
         if zones and self.notify_time_zone not in zones:
             raise ValueError("NOTIFY_TIME_ZONE must be a time zone's name, such as Asia/Tokyo")
-        for network in self.notify_networks:
-            try:
-                ip_network(network)
-            except ValueError:
-                raise ValueError(f"NOTIFY_NETWORKS has {network}, which is no network") from None
+        for name in ("notify_networks", "notify_refused_networks"):
+            for network in getattr(self, name):
+                try:
+                    ip_network(network)
+                except ValueError:
+                    raise ValueError(f"{name.upper()} has {network}, which is no network") from None
 
     @property
     def has_credentials(self) -> bool:
