@@ -1,9 +1,11 @@
 """Requests that wait for no answer, and bodies in tiny pieces: what one connection may cost."""
 
 import asyncio
+import json
 
 import psutil
 
+from tests.support.events import event, post
 from tests.support.fixtures import replica_fixture
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, token
@@ -61,3 +63,21 @@ async def test_a_body_of_plain_chunks_is_taken(guarded: Replica) -> None:
     answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
     writer.close()
     assert answer.startswith(b"HTTP/1.1 202 "), answer
+
+
+async def test_a_client_that_closes_its_side_early_leaves_no_traceback(school: Replica) -> None:
+    body = json.dumps([event()]).encode()
+    head = (
+        "POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    page = b"GET /page/no HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for sent in (head + body, head + body[:-5], page, head[:40], b"", 5 * (head + body)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", school.port)
+        writer.write(sent)
+        writer.write_eof()
+        await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    await asyncio.sleep(0.5)  # what it still does for the last one
+    assert (await post(school, event())).status_code == 202
+    assert "Traceback" not in school.output()
