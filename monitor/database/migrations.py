@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from monitor.database import psql
-from monitor.database.pool import (
+from monitor.database.errors import (
     DATABASE_ERRORS,
     POOLER,
     RUN_MIGRATE,
-    SESSION,
     UNAVAILABLE_ERRORS,
     UNUSABLE_ERRORS,
     to_unavailable,
 )
+from monitor.database.pool import SESSION
 from monitor.errors import MonitorError, Unavailable
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import asyncpg
 
-from monitor.database.pool import Database, schema_errors_as_unavailable
+from monitor.database.errors import schema_errors_as_unavailable
+from monitor.database.pool import Database
 from monitor.database.resource import Invalid
 from monitor.errors import Conflict, Unavailable
 from monitor.health import ComponentHealth, NotificationsHealth

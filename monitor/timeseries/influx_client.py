@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from monitor.database.pool import DATABASE_ERRORS
+from monitor.database.errors import DATABASE_ERRORS
 from monitor.errors import Unavailable
 from monitor.timeseries.delete_requests import body, statement
 from monitor.timeseries.line_protocol import PointKey

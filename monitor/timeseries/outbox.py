@@ -7,8 +7,8 @@ from itertools import chain
 
 import asyncpg
 
+from monitor.database.errors import DATABASE_ERRORS
 from monitor.database.outbox import POINTS
-from monitor.database.pool import DATABASE_ERRORS
 from monitor.events.types import CELL_EXECUTIONS, EVENTS_TABLE, NOTEBOOK_ACCESSES
 from monitor.tasks import Job
 from monitor.timeseries.backfill import Spans, lines_of
