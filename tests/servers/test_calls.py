@@ -13,7 +13,7 @@ from monitor.errors import Conflict
 from monitor.events.event import Event
 from monitor.insight.help_queue import HelpQuery, HelpRequest, help_queue
 from monitor.lms import help_requests
-from monitor.lms.help_requests import HelpChange, HelpOutcome
+from monitor.lms.help_requests import HelpChange
 from tests.support.class_views import School, ago, make_event, open_school
 from tests.support.postgres import Address
 
@@ -143,10 +143,13 @@ class Caller(NamedTuple):
     async def queue(self, **query: Any) -> list[HelpRequest]:
         return (await self.school.read(help_queue, [1], HelpQuery(**query))).items
 
-    async def act(self, what: str, name: str = "Sato") -> HelpChange:
+    async def act(self, action: help_requests.Action, name: str = "Sato") -> HelpChange:
         async with self.school.pool.acquire() as connection, connection.transaction():
-            outcome: HelpOutcome = await getattr(help_requests, what)(connection, [1], 1, name)
-            return outcome.change
+            return (await help_requests.act(connection, [1], 1, action, name)).change
+
+    async def undo(self, name: str = "Sato") -> HelpChange:
+        async with self.school.pool.acquire() as connection, connection.transaction():
+            return (await help_requests.undo(connection, [1], 1, name)).change
 
     async def waits(self) -> float | None:
         """When the open call began; None if there is none."""
@@ -296,16 +299,16 @@ async def test_heartbeats_that_arrive_late_lengthen_the_wait(hanako: Caller) -> 
 async def test_a_request_goes_back_into_the_queue_at_its_place(hanako: Caller) -> None:
     await hanako.call(60, 0)
     with pytest.raises(Conflict, match="Nobody has taken"):
-        await hanako.act("put_back")
+        await hanako.act("return")
     taken = await hanako.act("take")
     assert (taken.status, taken.taken_by, taken.taken_at) == ("taken", "Sato", taken.at)
-    returned = await hanako.act("put_back", "Suzuki")
+    returned = await hanako.act("return", "Suzuki")
     assert (returned.status, returned.name, returned.taken_by) == ("waiting", "Suzuki", None)
     (request,) = await hanako.queue()
     assert request.taken_by is None
     assert await hanako.waits() == 60
     with pytest.raises(Conflict, match="Nobody has taken"):
-        await hanako.act("put_back")
+        await hanako.act("return")
     assert (await hanako.act("take", "Tanaka")).taken_by == "Tanaka"
 
 
@@ -314,14 +317,14 @@ async def test_each_change_is_undone_by_who_made_it(hanako: Caller) -> None:
     taken = await hanako.act("take")
     await hanako.act("resolve")
     with pytest.raises(Conflict, match="Suzuki has done nothing"):
-        await hanako.act("undo", "Suzuki")
-    undone = await hanako.act("undo")
+        await hanako.undo("Suzuki")
+    undone = await hanako.undo()
     assert (undone.status, undone.taken_by, undone.taken_at) == ("taken", "Sato", taken.at)
-    await hanako.act("put_back")
-    assert (await hanako.act("undo")).status == "taken"
-    assert (await hanako.act("undo")).status == "waiting"
+    await hanako.act("return")
+    assert (await hanako.undo()).status == "taken"
+    assert (await hanako.undo()).status == "waiting"
     with pytest.raises(Conflict, match="has done nothing"):
-        await hanako.act("undo")
+        await hanako.undo()
     assert await hanako.waits() == 10
 
 
@@ -332,13 +335,13 @@ async def test_nothing_is_undone_later(hanako: Caller) -> None:
         "UPDATE help_requests SET resolved_at = now() - interval '1 minute'"
     )
     with pytest.raises(Conflict, match="past 15 s"):
-        await hanako.act("undo")
+        await hanako.undo()
 
 
 async def test_answers_follow_a_student_into_another_id(hanako: Caller) -> None:
     await hanako.call(20, 10)
     await hanako.act("take")
-    await hanako.act("put_back", "Suzuki")
+    await hanako.act("return", "Suzuki")
     before = await hanako.school.pool.fetchrow("SELECT * FROM help_requests")
     await hanako.school.pool.execute("SELECT merge_students(1, 2)")
     (after,) = await hanako.school.pool.fetch("SELECT * FROM help_requests")
