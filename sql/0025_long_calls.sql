@@ -7,7 +7,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL client_encoding = 'UTF8';
 SET LOCAL lock_timeout = '5s';
 SELECT pg_advisory_xact_lock(1667591276);
-SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 23) AS wanted \gset
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 25) AS wanted \gset
 \if :wanted
 
 -- The same as put_right, in terms that an index accepts: no time zone of a session bears on it.
@@ -139,6 +139,6 @@ $$;
 CREATE INDEX ingest_usage_day ON ingest_usage (day);
 CREATE INDEX student_token_usage_day ON student_token_usage (day);
 
-INSERT INTO schema_migrations (number, name) VALUES (23, 'long_calls');
+INSERT INTO schema_migrations (number, name) VALUES (25, 'long_calls');
 \endif
 COMMIT;
