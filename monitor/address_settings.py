@@ -1,9 +1,8 @@
 """Checks the settings that say where servers are: URLs, and the same by their parts."""
 
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
-
-import msgspec
 
 if TYPE_CHECKING:
     from monitor.settings import Settings
@@ -37,7 +36,14 @@ def check_addresses(settings: "Settings") -> None:
                 raise ValueError(f"{name.upper()} must begin with {expected}")
             if parts.scheme in _SENTINEL and not dict(parse_qsl(parts.query)).get("master"):
                 raise ValueError(f"{name.upper()} must name the Sentinels' master: …?master=…")
-            _check_agreement(settings, name, parts)
+
+
+def check_agreement(settings: "Settings", given: AbstractSet[str]) -> None:
+    """Raises ValueError where a URL and a part of it are both `given`, by name, and differ."""
+    for name in sorted(given & _SCHEMES.keys()):
+        for part, value in _parts(name, _split(name, getattr(settings, name))).items():
+            if part in given and getattr(settings, part) != value:
+                raise ValueError(f"{part.upper()} and {name.upper()} differ: set one of them")
 
 
 def _split(name: str, url: str) -> SplitResult:
@@ -51,13 +57,6 @@ def _split(name: str, url: str) -> SplitResult:
     if not is_whole:
         raise ValueError(f"{name.upper()} is no URL: encode characters such as / ? # @ by percent")
     return parts
-
-
-def _check_agreement(settings: "Settings", name: str, url: SplitResult) -> None:
-    defaults = {field.name: field.default for field in msgspec.structs.fields(settings)}
-    for part, value in _parts(name, url).items():
-        if getattr(settings, part) not in (defaults[part], value):
-            raise ValueError(f"{part.upper()} and {name.upper()} differ: set one of them")
 
 
 def _parts(name: str, url: SplitResult) -> dict[str, Any]:

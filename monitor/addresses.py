@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from monitor.live.redis_address import RedisAddress
 from monitor.settings import Settings
-from monitor.timeseries.influx import Target
+from monitor.timeseries.influx_client import Target
 
 
 def postgres_address(settings: Settings) -> Mapping[str, Any] | None:

@@ -86,7 +86,7 @@ def create_app(
     )
     address = Address(settings.public_url, settings.path_below)
     api = Api(prefix, bodies, components.database, components.reads, address=address)
-    components.shares.add(api.turns)
+    components.shares.add(api.turns, bodies.waiting)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))
     api.operations.append(metrics.operation(components.scrape))

@@ -20,4 +20,5 @@ def notifying(settings: Settings, database: Database) -> Notifying:
         daily_events=settings.daily_events,
         is_open=not settings.has_credentials,
     )
-    return Notifying(database, operators, Sender(settings.notify_networks))
+    sender = Sender(settings.notify_networks, settings.notify_refused_networks)
+    return Notifying(database, operators, sender)

@@ -10,7 +10,7 @@ from monitor.addresses import postgres_address
 from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.database.embedded.roles import SERVER_ROLE, prepare_server_role
 from monitor.database.embedded.server import EmbeddedPostgres
-from monitor.database.pool import RUN_MIGRATE
+from monitor.database.errors import RUN_MIGRATE
 from monitor.errors import CommandError
 from monitor.settings import Settings
 

@@ -12,7 +12,8 @@ from monitor.database.pool import close_pool, open_pool
 from monitor.errors import Unavailable
 from monitor.settings import Settings, SettingsError
 from monitor.timeseries.backfill import lines_between
-from monitor.timeseries.influx import WRITE_ERRORS, InfluxSink
+from monitor.timeseries.influx import InfluxSink
+from monitor.timeseries.influx_client import WRITE_ERRORS
 from monitor.timeseries.outbox import PointsOutbox
 
 _STATEMENT_TIMEOUT = 3600.0  # seconds

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 import msgspec
 
 from monitor import __version__
-from monitor.address_settings import check_addresses
+from monitor.address_settings import check_addresses, check_agreement
 from monitor.login_settings import check_login
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -133,6 +133,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notify_health_seconds: Seconds = 60.0
     # Private networks in which classes' receivers may be.
     notify_networks: list[str] = msgspec.field(default_factory=list)
+    # Networks in which they may not be, though they are public or among those.
+    notify_refused_networks: list[str] = msgspec.field(default_factory=list)
 
     # Whether `/test/events` exists; empty: only while no credentials are configured.
     test_events: Literal["on", "off", ""] = ""
@@ -191,11 +193,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         zones = available_timezones()  # none where the system lacks them
         if zones and self.notify_time_zone not in zones:
             raise ValueError("NOTIFY_TIME_ZONE must be a time zone's name, such as Asia/Tokyo")
-        for network in self.notify_networks:
-            try:
-                ip_network(network)
-            except ValueError:
-                raise ValueError(f"NOTIFY_NETWORKS has {network}, which is no network") from None
+        for name in ("notify_networks", "notify_refused_networks"):
+            for network in getattr(self, name):
+                try:
+                    ip_network(network)
+                except ValueError:
+                    raise ValueError(f"{name.upper()} has {network}, which is no network") from None
 
     @property
     def has_credentials(self) -> bool:
@@ -232,9 +235,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         if text := environment.get(field.name.upper(), "").strip():
             values[field.name] = _list(text) if field.type == list[str] else text
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+        check_agreement(settings, values.keys())
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error))) from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return settings
 
 
 def _is_loopback(host: str) -> bool:

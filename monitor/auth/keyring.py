@@ -12,7 +12,8 @@ import msgspec
 from monitor.auth.keys import digest
 from monitor.auth.principal import Principal
 from monitor.auth.usage import Usage
-from monitor.database.pool import Database, schema_errors_as_unavailable
+from monitor.database.errors import schema_errors_as_unavailable
+from monitor.database.pool import Database
 from monitor.errors import Unauthenticated, Unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job

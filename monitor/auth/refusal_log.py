@@ -9,7 +9,8 @@ from starlette.types import Scope
 from monitor.auth import audit
 from monitor.auth.call import Call
 from monitor.auth.principal import NOBODY, Principal
-from monitor.database.pool import Database, schema_errors_as_unavailable
+from monitor.database.errors import schema_errors_as_unavailable
+from monitor.database.pool import Database
 from monitor.errors import Unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from monitor.auth.principal import Principal
-from monitor.database.pool import Connection, Database, schema_errors_as_unavailable
+from monitor.database.errors import schema_errors_as_unavailable
+from monitor.database.pool import Connection, Database
 from monitor.database.resource import Resource
 from monitor.errors import Unauthenticated, Unavailable
 from monitor.events.event import Required

@@ -1,14 +1,15 @@
 """Calls for help: SQL of when the latest one began, and of whether a teacher has settled it.
 
-`calls_for_help` in sql/0020_calls_for_help.sql defines what a call is. It reads a student's
-events: late, repeated and withdrawn ones need no care, and storing an event costs nothing.
+`calls_for_help` in sql/0025_long_calls.sql defines what a call is. It reads a student's events,
+by an index of those that bear on calls: late, repeated and withdrawn ones need no care.
 """
 
-_LOOK_BACK = "interval '12 hours'"  # a call that lasts longer begins anew
+_LOOK_BACK = "interval '12 hours'"  # and further to the beginning of a call that lasts then
+_LONGEST = "interval '3 days 12 hours'"  # a call that lasts longer begins anew
 
 
 def calls(*, student: str, classes: str, until: str, as_of: str, least: str, greatest: str) -> str:
-    """The calls of a student in the half day before `until`: rows of began_at and is_settled.
+    """The calls of a student that last in the half day before `until`: began_at and is_settled.
 
     `as_of` is until when answers count; `least` and `greatest` are the offsets (µs) of the clocks.
     """
@@ -33,7 +34,7 @@ def is_settled(
         EXISTS (
             SELECT FROM help_requests AS h
             WHERE h.student_id = {student} AND h.class_id = ANY ({classes})
-                AND h.resolved_at <= {as_of} AND h.heard_at > {until} - {_LOOK_BACK}
+                AND h.resolved_at <= {as_of} AND h.heard_at > {until} - {_LONGEST}
         ) AND COALESCE((SELECT is_settled FROM {rows} ORDER BY began_at DESC LIMIT 1), false)
     )"""  # noqa: S608 - constants
 

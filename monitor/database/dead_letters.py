@@ -9,8 +9,9 @@ from typing import Annotated, Literal, NamedTuple
 import asyncpg
 import msgspec
 
+from monitor.database.errors import DATABASE_ERRORS, to_unavailable
 from monitor.database.paging import Id, Limit, Listing
-from monitor.database.pool import DATABASE_ERRORS, cut_at, to_unavailable
+from monitor.database.pool import cut_at
 from monitor.database.resource import Condition
 from monitor.errors import NotFound
 from monitor.events.event import NO_SOURCE, Rejected, Source

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from monitor.database import psql
-from monitor.database.pool import (
+from monitor.database.errors import (
     DATABASE_ERRORS,
     RUN_MIGRATE,
     UNAVAILABLE_ERRORS,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from monitor.database.pool import RUN_MIGRATE
+from monitor.database.errors import RUN_MIGRATE
 from monitor.errors import Unavailable
 from monitor.events.event import OLDEST
 

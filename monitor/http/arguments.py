@@ -41,8 +41,12 @@ class Arguments:
         self._body_media = body_media
         self._bodies = bodies
 
-    async def of(self, request: Request) -> dict[str, Any]:
-        """The arguments by name. Raises InvalidBody, and what `BodyReader.read` raises."""
+    async def of(self, request: Request) -> tuple[dict[str, Any], int]:
+        """The arguments by name, and the length of the body in bytes.
+
+        Raises InvalidBody, and what `BodyReader.read` raises.
+        """
+        size = 0
         arguments = {
             name: _convert(_text(request.path_params[name]), kind, "path", name)
             for name, kind in self._parameters.items()
@@ -52,12 +56,13 @@ class Arguments:
             arguments["query"] = _convert(parameters, self._query, "query")
             _check_times(arguments["query"], self._query_times, "query")
         if self._has_body:
-            arguments["body"] = await self._read(request)
+            body = await self._bodies.read(request.scope, request.receive, self._body_media)
+            size = len(body)
+            arguments["body"] = await self._decoded(body)
             _check_times(arguments["body"], self._body_times, "body")
-        return arguments
+        return arguments, size
 
-    async def _read(self, request: Request) -> Any:
-        body = await self._bodies.read(request.scope, request.receive, self._body_media)
+    async def _decoded(self, body: bytes) -> Any:
         if self._body is None:
             return body
         if len(body) > THREAD_THRESHOLD_BYTES:

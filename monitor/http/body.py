@@ -1,6 +1,8 @@
 """Reads a request's body: checks its type, limits its size, decompresses gzip."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope
@@ -33,6 +35,8 @@ class BodyReader:
         self.max_bytes = max_bytes
         self._max_held = max_held
         self.held = Share("bytes of requests", each=max_held, total=max_held)
+        # A refusal isn't delayed: it would keep its body in memory.
+        self.waiting = Share("bytes of calls", each=max_held, total=max_held, delay=0.0)
         self.gunzips = Turns("gzip bodies", at_once=_MAX_GUNZIPS, each=_MAX_GUNZIPS_OF_CALLER)
 
     async def read(self, scope: Scope, receive: Receive, media_type: str = JSON) -> bytes:
@@ -85,6 +89,15 @@ class BodyReader:
         finally:
             if held:
                 self.held.give_back(payer, held)
+
+    @contextmanager
+    def hold(self, call: Call, size: int) -> Iterator[None]:
+        """Counts a body that was read, as long as the block keeps it while it waits for its turn.
+
+        Raises OverLimit and Unavailable when such bodies, of the caller or of all, take too much.
+        """
+        with self.waiting.hold(call.payer, size, each=self._each(call)):
+            yield
 
     def _each(self, call: Call) -> int:
         """The most bytes that the call's payer may hold."""

@@ -36,12 +36,13 @@ class CorkedTransport:
         self.write(b"".join(parts))
 
     def flush(self) -> None:
-        """Writes what is buffered."""
+        """Writes what is buffered, unless the client has gone."""
         if self._buffer:
             parts, self._buffer = self._buffer, []
             self.written += self._size
             self._size = 0
-            self._transport.write(b"".join(parts))
+            if not self._transport.is_closing():
+                self._transport.write(b"".join(parts))
 
     def write_eof(self) -> None:
         self.flush()

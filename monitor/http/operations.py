@@ -1,8 +1,8 @@
 """An operation is declared once: its route and its description in OpenAPI are made from it."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -217,7 +217,7 @@ class Api:
         connection_name = names.pop(Connection, None)
 
         async def endpoint(request: Request) -> Response:
-            arguments = await decoder.of(request)
+            arguments, size = await decoder.of(request)
             scope, after_commit = request.scope, AfterCommit()
             operation = f"{scope['method']} {path}"
             call: Call = scope["call"]
@@ -231,7 +231,7 @@ class Api:
                 PublicUrl: public_url(self._address, scope),
             }
             arguments |= {name: context[kind] for kind, name in names.items()}
-            async with self.turns.turn(call.payer) if declared.in_turns else nullcontext():
+            async with self._turn(call, size) if declared.in_turns else nullcontext():
                 if connection_name:
                     async with transactions.begin() as connection:
                         result = await handler(**arguments, **{connection_name: connection})
@@ -243,6 +243,13 @@ class Api:
                 return _respond(result, declared.status)
 
         return endpoint
+
+    @asynccontextmanager
+    async def _turn(self, call: Call, size: int) -> AsyncIterator[None]:
+        """Waits for the caller's turn; the body's `size` (bytes) is bounded meanwhile, too."""
+        with self._bodies.hold(call, size):
+            async with self.turns.turn(call.payer):
+                yield
 
     def routes(self, guard: Guard) -> list[Route]:
         """One route per path, so that a 405 lists all methods of the path."""

@@ -8,6 +8,7 @@ import termios
 from contextlib import suppress
 
 import httptools
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from monitor.http.corked import CorkedTransport
 from monitor.http.pipelining import PipeliningProtocol
@@ -64,6 +65,21 @@ class HttpProtocol(PipeliningProtocol):
     def data_received(self, data: bytes) -> None:
         self._parts = 0
         super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether answers are due to a client that sends no more: it may still read them.
+
+        A request that it has not sent to its end is dropped. Who has gone altogether looks the same
+        until something is written.
+        """
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            transport: CorkedTransport = self.transport  # type: ignore[assignment]
+            transport.flush()  # an answer may have been ready just now
+            return False
+        cycle.keep_alive = False  # it closes the connection after the last answer
+        self._request_since = None  # what may have begun after it
+        return True
 
     def parse(self, data: bytes) -> None:
         self._chunk, self._has_ended = len(data), False

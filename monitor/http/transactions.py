@@ -74,8 +74,15 @@ class Transactions:
         Unavailable.
         """
         if self._names or self.is_export:
-            async with self.begin(audited=self.is_export):
-                pass
+            await self.enter(audited=self.is_export)
+
+    async def enter(self, *, audited: bool = True) -> None:
+        """Authorises the call, and writes its audit entry, in a transaction for nothing else.
+
+        Raises as `begin` does.
+        """
+        async with self.begin(audited=audited):
+            pass
 
     @property
     def is_export(self) -> bool:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from monitor.database.pool import Database, schema_errors_as_unavailable
+from monitor.database.errors import schema_errors_as_unavailable
+from monitor.database.pool import Database
 from monitor.health import ComponentHealth
 from monitor.tasks import Job
 

@@ -6,8 +6,8 @@ import time
 import asyncpg
 
 from monitor.auth import logins
+from monitor.database.errors import DATABASE_ERRORS, to_unavailable
 from monitor.database.partitions import PartitionMissing, create_next_partitions
-from monitor.database.pool import DATABASE_ERRORS, to_unavailable
 from monitor.events.event import OLDEST
 from monitor.health import ComponentHealth
 from monitor.lms import joining, refusals

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import asyncpg
 
-from monitor.database.pool import Database, schema_errors_as_unavailable
+from monitor.database.errors import schema_errors_as_unavailable
+from monitor.database.pool import Database
 from monitor.errors import Unavailable
 from monitor.health import ComponentHealth
 from monitor.tasks import Job, describe

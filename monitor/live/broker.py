@@ -15,7 +15,8 @@ from monitor.health import ComponentHealth, RedisHealth
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
 from monitor.live.redis_address import RedisAddress
-from monitor.live.replicas import HEARTBEAT_INTERVAL, ReplicaMessage, Replicas
+from monitor.live.replica_messages import ReplicaMessage
+from monitor.live.replicas import HEARTBEAT_INTERVAL, Replicas
 from monitor.tasks import Job, describe, is_cancelled, remaining
 
 CHANNEL = "student_progress_notifications"  # of database 0; of others with the number behind

@@ -30,11 +30,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import msgspec
-
 from monitor.live.history import MessageBatch, now
 from monitor.live.hub import Hub
-from monitor.live.presence import Present
+from monitor.live.replica_messages import (
+    BackfillRequest,
+    BackfillResponse,
+    Heartbeat,
+    ReplicaMessage,
+)
 
 HEARTBEAT_INTERVAL = 1.0  # seconds
 _LOST_AFTER = 3.5  # seconds without a heartbeat
@@ -45,44 +48,6 @@ _PRESENCE_EVERY = 5  # heartbeats, even if nobody has come or gone
 _REPLICA_TTL = 600_000  # ms for which the numbers of an ended replica are kept
 _MAX_CLOCK_SKEW = 60_000  # ms between the clocks of two replicas
 logger = logging.getLogger(__name__)
-
-
-class Heartbeat(msgspec.Struct, array_like=True, tag="heartbeat"):
-    """A replica lives, and has the messages up to `high_water`.
-
-    `hello`: it has just connected and wants an answer. `farewell`: it is about to stop.
-    """
-
-    replica_id: str
-    high_water: dict[str, int]
-    known_since: int
-    lost_at: int
-    present: Present | None = None
-    hello: bool = False
-    farewell: bool = False
-
-
-class BackfillRequest(msgspec.Struct, array_like=True, tag="backfill_request"):
-    """Asks for all messages beyond `high_water`."""
-
-    replica_id: str
-    high_water: dict[str, int]
-
-
-class BackfillResponse(msgspec.Struct, array_like=True, tag="backfill_response"):
-    """The first batches of those asked for, and whether there are more.
-
-    Those numbered up to `low_water` no longer exist.
-    """
-
-    replica_id: str
-    low_water: dict[str, int]
-    known_since: int
-    batches: list[MessageBatch]
-    more: bool = False
-
-
-ReplicaMessage = MessageBatch | Heartbeat | BackfillRequest | BackfillResponse
 
 
 class Replicas:

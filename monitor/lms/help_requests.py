@@ -6,6 +6,7 @@ student's classes. An answer refers to the heartbeat that was the latest then: e
 late may change when the call began, but this heartbeat remains a part of it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from monitor.database.pool import Connection
 from monitor.errors import Conflict, NotFound
 
 HelpStatus = Literal["waiting", "taken", "resolved"]
+Action = Literal["take", "resolve", "return"]
 
 _UNDO_TIME = timedelta(seconds=15)  # pages offer it for 10 s
 
@@ -50,33 +52,17 @@ class HelpOutcome(NamedTuple):
     class_ids: list[int]
 
 
-async def take(
-    connection: Connection, class_ids: list[int], student_id: int, name: str
+async def act(
+    connection: Connection, class_ids: list[int], student_id: int, action: Action, name: str
 ) -> HelpOutcome:
-    """`class_ids` are the class, and 0 after it on an open server.
+    """What a teacher called `name` does to a request.
 
-    Raises NotFound, and Conflict if somebody else has taken it or it is resolved.
+    `class_ids` are the class, and 0 after it on an open server. What somebody else has taken may be
+    resolved and returned, too. Raises NotFound, and Conflict if the request doesn't ask for help
+    any more, is resolved, is taken by somebody else, or, to be returned, by nobody.
     """
     call = await _call(connection, class_ids, student_id)
-    answer = await connection.fetchrow(_TAKE, *_key(call), name)
-    return await _outcome(connection, call, name, answer)
-
-
-async def resolve(
-    connection: Connection, class_ids: list[int], student_id: int, name: str
-) -> HelpOutcome:
-    """Also a request that somebody else has taken; otherwise as `take`."""
-    call = await _call(connection, class_ids, student_id)
-    answer = await connection.fetchrow(_RESOLVE, *_key(call), name)
-    return await _outcome(connection, call, name, answer)
-
-
-async def put_back(
-    connection: Connection, class_ids: list[int], student_id: int, name: str
-) -> HelpOutcome:
-    """Also a request that somebody else has taken. Raises NotFound, and Conflict if nobody has."""
-    call = await _call(connection, class_ids, student_id)
-    answer = await connection.fetchrow(_PUT_BACK, *_key(call), name)
+    answer = await connection.fetchrow(_ACTIONS[action], *_key(call), name)
     return await _outcome(connection, call, name, answer)
 
 
@@ -187,12 +173,14 @@ _RESOLVE = """
     RETURNING h.*, resolved_at AS at
 """
 
-_PUT_BACK = """
+_RETURN = """
     UPDATE help_requests AS h SET returned_by = $5, returned_at = now(), heard_at = $4
     WHERE student_id = $1 AND class_id = $2 AND began_at = $3
         AND taken_at IS NOT NULL AND returned_at IS NULL AND resolved_at IS NULL
     RETURNING h.*, returned_at AS at
 """
+
+_ACTIONS: Mapping[Action, str] = {"take": _TAKE, "resolve": _RESOLVE, "return": _RETURN}
 
 _UNDO = """
     UPDATE help_requests AS h SET

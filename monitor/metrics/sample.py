@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from monitor.database.pool import DATABASE_ERRORS
+from monitor.database.errors import DATABASE_ERRORS
 from monitor.errors import Unavailable
 from monitor.tasks import describe
 

@@ -77,9 +77,7 @@ async def _notify_of_calls(
     database: Database, watched: WatchedClass, calls: list[Found], link: str
 ) -> None:
     async with database.transaction() as connection:
-        if await outbox.is_capped(connection, watched.id, "help"):
-            return
-        new = await outbox.note_causes(
+        new = await outbox.note_capped(
             connection, watched.id, "help", [each.cause for each in calls]
         )
         if new:
@@ -100,9 +98,7 @@ async def _notify_of_error(
 ) -> None:
     async with database.transaction() as connection:
         kind = "class_error"
-        if await outbox.is_capped(connection, watched.id, kind):
-            return
-        if await outbox.note_causes(connection, watched.id, kind, [error.cause]):
+        if await outbox.note_capped(connection, watched.id, kind, [error.cause]):
             message = compose(
                 kind,
                 watched.language,

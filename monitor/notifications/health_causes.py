@@ -3,12 +3,12 @@
 import time
 from collections.abc import Mapping
 
-from monitor.database.pool import Database
+from monitor.database.pool import Connection, Database
 from monitor.health import ComponentHealth
 from monitor.notifications import outbox
 from monitor.notifications.operators import Operators
 from monitor.notifications.sending import Message
-from monitor.notifications.texts import compose
+from monitor.notifications.texts import component_name, compose, state_name
 
 _DATABASE = frozenset({"postgres", "embedded_postgres"})
 
@@ -20,7 +20,12 @@ class HealthWatch:
         self._operators = operators
         self._own = own
         self._since: dict[str, float] = {}
-        self._said = False  # that PostgreSQL is away: there is no place to note it but here
+        self._said = ""  # the part that was said to be away while there was no place to note it
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether operators want to hear of it."""
+        return bool(self._operators.urls) and "health" in self._operators.kinds
 
     def lasting(self, reports: Mapping[str, ComponentHealth]) -> dict[str, ComponentHealth]:
         """What is not well for at least HEALTH_SECONDS."""
@@ -39,32 +44,56 @@ class HealthWatch:
 
     async def note(self, database: Database, lasting: Mapping[str, ComponentHealth]) -> None:
         """Notes what is new, with the messages about it. Raises Unavailable."""
-        self._said = False
-        if not lasting:
+        if not (lasting or self._said):
             return
+        async with database.transaction() as connection:
+            if self._said:
+                await outbox.note_causes(connection, outbox.OPERATORS, "health", [self._said])
+            if await outbox.is_quiet(connection, self._operators):
+                await outbox.note_known(connection, outbox.OPERATORS, "health", list(lasting))
+                new = set()
+            else:
+                new = await outbox.note_causes(
+                    connection, outbox.OPERATORS, "health", list(lasting)
+                )
+            for name in sorted(new - {self._said}):
+                await self._add(connection, self.message(name, lasting[name]))
+        self._said = ""
+
+    async def note_recovered(self, database: Database) -> None:
+        """Notes what is well again, with the messages about it. Raises Unavailable."""
         async with database.transaction() as connection:
             if await outbox.is_quiet(connection, self._operators):
                 return
-            new = await outbox.note_causes(connection, outbox.OPERATORS, "health", list(lasting))
-            for name in sorted(new):
-                message = self.message(name, lasting[name])
-                await outbox.add_for_operators(connection, self._operators, "health", message)
+            for name in await outbox.take_recovered(connection):
+                await self._add(connection, self._recovery(name))
 
     def message_without_database(self, lasting: Mapping[str, ComponentHealth]) -> Message | None:
         """What to send at once while PostgreSQL is away: once, from this replica."""
         names = sorted(_DATABASE & lasting.keys())
         if not names or self._said:
             return None
-        self._said = True
+        self._said = names[0]
         return self.message(names[0], lasting[names[0]])
+
+    async def _add(self, connection: Connection, message: Message) -> None:
+        if self.is_asked:
+            await outbox.add_for_operators(connection, self._operators, "health", message)
 
     def message(self, name: str, report: ComponentHealth) -> Message:
         """The message about a part."""
+        language = self._operators.language
+        state = state_name(report.state, language)
         return compose(
             "health",
-            self._operators.language,
+            language,
             self._operators.address,
-            component=name,
-            state=report.state,
-            error=report.error or report.state,
+            component=component_name(name, language),
+            state=state,
+            error=report.error or state,
         )
+
+    def _recovery(self, name: str) -> Message:
+        language = self._operators.language
+        component = component_name(name, language)
+        return compose("recovered", language, self._operators.address, component=component)

@@ -12,7 +12,9 @@ from monitor.notifications.sending import Message
 from monitor.notifications.texts import Language, compose
 
 _NEAR_PERCENT = 80  # of a credential's events a day
-_MIN_EVENTS = 100  # refused in a day for one reason: fewer are of a student with an old address
+_MIN_EVENTS = (
+    100  # refused on a day (UTC) for one reason: fewer are of a student with an old address
+)
 _NAMES: Mapping[str, Mapping[Language, str]] = {
     "key": {"en": "The key “{}”", "ja": "キー「{}」"},
     "token": {"en": "A student's own address", "ja": "学生の専用アドレス"},
@@ -91,9 +93,7 @@ async def _find(connection: Connection, daily_events: int) -> list[Finding]:
 async def _notify(
     connection: Connection, finding: Finding, reader: Reader, operators: Operators
 ) -> None:
-    if await outbox.is_capped(connection, reader.class_id, finding.kind):
-        return
-    if await outbox.note_causes(connection, reader.class_id, finding.kind, [finding.cause]):
+    if await outbox.note_capped(connection, reader.class_id, finding.kind, [finding.cause]):
         message = _message(finding, reader.language, operators.address)
         if reader.class_id == outbox.OPERATORS:
             await outbox.add_for_operators(connection, operators, finding.kind, message)
@@ -133,15 +133,16 @@ _SELECT_NEAR = """
 """
 
 _SELECT_MISUSED = """
-    SELECT u.*, c.name AS class_name, c.learner_word FROM (
-        SELECT class_id, reason, max(last_at)::date::text AS day, sum(events)::bigint AS count
+    SELECT u.*, (now() AT TIME ZONE 'UTC')::date::text AS day,
+        c.name AS class_name, c.learner_word FROM (
+        SELECT class_id, reason, sum(day_events)::bigint AS count
         FROM class_refusals
-        WHERE last_at > now() - interval '24 hours'
+        WHERE last_at >= date_trunc('day', now(), 'UTC')
             AND reason IN ('ended_key', 'over_limit', 'too_many_students', 'too_many_waiting')
-        GROUP BY class_id, reason HAVING sum(events) >= $1
+        GROUP BY class_id, reason HAVING sum(day_events) >= $1
         UNION ALL
-        SELECT class_id, 'shared_ids', max(last_at)::date::text, count(*)
-        FROM shared_ids WHERE last_at > now() - interval '24 hours' GROUP BY class_id
+        SELECT class_id, 'shared_ids', count(*)
+        FROM shared_ids WHERE last_at >= date_trunc('day', now(), 'UTC') GROUP BY class_id
     ) AS u JOIN classes AS c ON c.id = u.class_id
     ORDER BY class_id, reason LIMIT 1000
 """

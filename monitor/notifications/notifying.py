@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import asyncpg
 
-from monitor.database.pool import Database, schema_errors_as_unavailable
+from monitor.database.errors import schema_errors_as_unavailable
+from monitor.database.pool import Database
 from monitor.database.resource import Invalid
 from monitor.errors import Conflict, Unavailable
 from monitor.health import ComponentHealth, NotificationsHealth
@@ -60,7 +61,7 @@ class Notifying:
     async def start(self) -> None:
         self._looking.start()
         self._sending.start()
-        if self._operators.urls and "health" in self._operators.kinds:
+        if self._health.is_asked:
             self._watching.start()
 
     async def stop(self, deadline: float) -> None:
@@ -117,6 +118,7 @@ class Notifying:
                     await outbox.expire(connection)
                 self._rounds += 1
                 classes = await class_causes.active_classes(connection, is_open=operators.is_open)
+            await self._health.note_recovered(self._database)
             if self._rounds % _KEY_ROUNDS == 1:
                 await key_causes.look(self._database, operators)
             failure: asyncpg.PostgresError | None = None

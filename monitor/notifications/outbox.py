@@ -41,18 +41,36 @@ class Delivery(NamedTuple):
     tries: int
 
 
-async def is_capped(connection: Connection, class_id: int, kind: str) -> bool:
-    """Whether the class has had enough of these for now: what still holds is noticed later."""
-    row = await connection.fetchrow(_RECENT, class_id, kind, _PAUSE)
-    return bool(row["recent"] or row["hourly"] >= _MAX_PER_HOUR)
-
-
 async def note_causes(
     connection: Connection, class_id: int, kind: str, causes: Sequence[str]
 ) -> set[str]:
     """Which of these causes are new. Another replica that notes them waits for this commit."""
     rows = await connection.fetch(_NOTE_CAUSES, class_id, kind, sorted(set(causes)), _LAPSE[kind])
     return {row["cause"] for row in rows if row["is_new"]}
+
+
+async def note_known(
+    connection: Connection, class_id: int, kind: str, causes: Sequence[str]
+) -> None:
+    """Notes that those of these causes which were notified hold on. The others stay new."""
+    await connection.execute(_NOTE_KNOWN, class_id, kind, causes, _LAPSE[kind])
+
+
+async def note_capped(
+    connection: Connection, class_id: int, kind: str, causes: Sequence[str]
+) -> set[str]:
+    """As `note_causes`; none are new while the class has had enough of these for now."""
+    row = await connection.fetchrow(_RECENT, class_id, kind, _PAUSE)
+    if row["recent"] or row["hourly"] >= _MAX_PER_HOUR:
+        await note_known(connection, class_id, kind, causes)
+        return set()
+    return await note_causes(connection, class_id, kind, causes)
+
+
+async def take_recovered(connection: Connection) -> list[str]:
+    """The parts of the server that are well again, for the lapse of such a cause; each once."""
+    rows = await connection.fetch(_TAKE_RECOVERED, _LAPSE["health"])
+    return sorted(row["cause"] for row in rows)
 
 
 async def add(connection: Connection, class_id: int, kind: str, message: Message) -> None:
@@ -98,7 +116,7 @@ async def take_round(connection: Connection, interval: timedelta) -> bool:
 
 
 async def expire(connection: Connection) -> None:
-    """Deletes what is over."""
+    """Deletes what is over, except what `take_recovered` returns."""
     for kind, lapse in _LAPSE.items():
         await connection.execute(_EXPIRE_CAUSES, kind, lapse)
     await connection.execute(_EXPIRE_DELIVERIES, _GIVEN_UP_AFTER)
@@ -124,6 +142,17 @@ _NOTE_CAUSES = """
         first_seen_at = CASE WHEN c.last_seen_at < EXCLUDED.last_seen_at - $4::interval
             THEN EXCLUDED.last_seen_at ELSE c.first_seen_at END
     RETURNING cause, first_seen_at = now() AS is_new
+"""
+
+_NOTE_KNOWN = """
+    UPDATE notification_causes SET last_seen_at = now()
+    WHERE class_id = $1 AND kind = $2 AND cause = ANY ($3::text[])
+        AND last_seen_at >= now() - $4::interval
+"""
+
+_TAKE_RECOVERED = """
+    DELETE FROM notification_causes
+    WHERE kind = 'health' AND last_seen_at < now() - $1::interval RETURNING cause
 """
 
 _ADD = """
@@ -178,7 +207,8 @@ _TAKE_ROUND = """
 """
 
 _EXPIRE_CAUSES = """
-    DELETE FROM notification_causes WHERE kind = $1 AND last_seen_at < now() - $2::interval
+    DELETE FROM notification_causes
+    WHERE kind = $1 AND kind <> 'health' AND last_seen_at < now() - $2::interval
 """
 
 _EXPIRE_DELIVERIES = """

@@ -46,13 +46,15 @@ _CLASSES = frozenset(
 class Task(msgspec.Struct, kw_only=True):
     """What to send where, within `seconds`. Without a `title` the URL is only checked.
 
-    `networks` may be reached beside public addresses; None: any address may.
+    `networks` may be reached beside public addresses, `refused_networks` not even then; without
+    `networks` any address may.
     """
 
     url: str
     title: str = ""
     body: str = ""
     networks: list[str] | None = None
+    refused_networks: list[str] = []
     seconds: int = 20
 
 
@@ -70,7 +72,7 @@ def run(task: Task) -> Outcome:
         return Outcome("invalid")
     if not task.title:
         return Outcome(None)
-    boundary = Boundary(task.networks or [])
+    boundary = Boundary(task.networks or [], task.refused_networks)
     if task.networks is not None:
         boundary.close()
     log = io.StringIO()

@@ -47,11 +47,19 @@ class Message(NamedTuple):
 class Sender:
     """Sends to receivers. Those of classes may be in public networks and in `networks`.
 
-    A receiver has `timeout` seconds to accept a message, whatever it does meanwhile.
+    None of these is in `refused_networks` or is this machine. A receiver has `timeout` seconds to
+    accept a message, whatever it does meanwhile.
     """
 
-    def __init__(self, networks: Sequence[str], timeout: int = _TIMEOUT) -> None:
+    def __init__(
+        self,
+        networks: Sequence[str],
+        refused_networks: Sequence[str] = (),
+        *,
+        timeout: int = _TIMEOUT,
+    ) -> None:
         self._networks = list(networks)
+        self._refused_networks = list(refused_networks)
         self._timeout = timeout
         self._checks = asyncio.Semaphore(_CHECKS)
 
@@ -63,7 +71,13 @@ class Sender:
     async def send(self, url: str, message: Message, *, by_operator: bool) -> Problem | None:
         """Sends a message. Receivers of the operator may be anywhere."""
         networks = None if by_operator else self._networks
-        task = Task(url=url, title=message.title, body=message.body, networks=networks)
+        task = Task(
+            url=url,
+            title=message.title,
+            body=message.body,
+            networks=networks,
+            refused_networks=self._refused_networks,
+        )
         return await self._run(task)
 
     async def _run(self, task: Task) -> Problem | None:

@@ -50,70 +50,105 @@ _TEXTS: Mapping[str, Mapping[Language, Message]] = {
     "ended_key": {
         "en": Message(
             "{name}: an ended key is still in use",
-            "In the last 24 hours {count} events were refused because their key has ended. Somebody"
+            "{count} events have been refused since 00:00 UTC because their key has ended. Somebody"
             " may not have the new address yet, or may be using the key without permission.",
         ),
         "ja": Message(
             "{name}：失効したキーが使われています",
-            "過去24時間に、失効したキーで送られた{count}件のイベントを拒否しました。"
+            "本日（UTCの0時以降）、失効したキーで送られた{count}件のイベントを拒否しました。"
             "新しいアドレスが伝わっていないか、キーが不正に使われている可能性があります。",
         ),
     },
     "over_limit": {
         "en": Message(
             "{name}: events are refused because of a limit",
-            "In the last 24 hours {count} events were refused because a sender was at a limit. If"
+            "{count} events have been refused since 00:00 UTC because a sender was at a limit. If"
             " the class is not that busy, somebody may be misusing its key.",
         ),
         "ja": Message(
             "{name}：上限を超えたイベントを拒否しました",
-            "過去24時間に、上限を超えて送られた{count}件のイベントを拒否しました。"
+            "本日（UTCの0時以降）、上限を超えて送られた{count}件のイベントを拒否しました。"
             "授業の規模に見合わない場合は、キーが悪用されている可能性があります。",
         ),
     },
     "too_many_students": {
         "en": Message(
             "{name}: too many new names",
-            "In the last 24 hours {count} events were refused because more new students were named"
+            "{count} events have been refused since 00:00 UTC because more new students were named"
             " than may be in a day. Somebody may be making up names with the class's key.",
         ),
         "ja": Message(
             "{name}：新しい学生の数が上限を超えました",
-            "過去24時間に、1日に登録できる人数を超えた学生名のイベントを{count}件拒否しました。"
+            "本日（UTCの0時以降）、1日に登録できる人数を超えた学生名のイベントを{count}件拒否しました。"
             "クラスのキーで架空の名前が使われている可能性があります。",
         ),
     },
     "too_many_waiting": {
         "en": Message(
             "{name}: too many students are waiting to be let in",
-            "In the last 24 hours {count} events were refused because too many names wait to be let"
+            "{count} events have been refused since 00:00 UTC because too many names wait to be let"
             " in. Somebody may be making up names with the class's key.",
         ),
         "ja": Message(
             "{name}：参加の承認待ちが多すぎます",
-            "過去24時間に、承認待ちの人数が上限を超えたため、{count}件のイベントを拒否しました。"
+            "本日（UTCの0時以降）、承認待ちの人数が上限を超えたため、{count}件のイベントを拒否しました。"
             "クラスのキーで架空の名前が使われている可能性があります。",
         ),
     },
     "shared_ids": {
         "en": Message(
             "{name}: two people may be using one ID",
-            "Students whose ID was used from two places at the same time today: {count}.",
+            "Students whose ID has been used from two places at the same time since 00:00 UTC:"
+            " {count}.",
         ),
         "ja": Message(
             "{name}：同じIDを2人が使っている可能性があります",
-            "本日、同時に2か所から使われた学生のIDが{count}件あります。",
+            "本日（UTCの0時以降）、同時に2か所から使われた学生のIDが{count}件あります。",
         ),
     },
     "health": {
         "en": Message("Cell Monitor: {component} is {state}", "{error}"),
-        "ja": Message("Cell Monitor：{component} に異常があります（{state}）", "{error}"),
+        "ja": Message("Cell Monitor：{component}に異常があります（{state}）", "{error}"),
+    },
+    "recovered": {
+        "en": Message("Cell Monitor: {component} works again", "It has been well for 5 minutes."),
+        "ja": Message(
+            "Cell Monitor：{component}は復旧しました", "5分間、異常は見つかっていません。"
+        ),
     },
     "test": {
         "en": Message("A test of Cell Monitor", "Notifications of {name} will arrive here."),
         "ja": Message("Cell Monitor のテスト通知", "{name}の通知はここに届きます。"),
     },
 }
+# Parts of the server, as `/health` calls them, which is what they are called in English.
+_COMPONENTS: Mapping[str, str] = {
+    "access_report": "拒否の集計",
+    "clustering": "過去データの整理",
+    "consumers": "イベントの保存処理",
+    "counting": "集計処理",
+    "embedded_postgres": "内蔵の PostgreSQL",
+    "event_loop": "サーバーの応答",
+    "handlers": "カスタムハンドラー",
+    "housekeeping": "定期メンテナンス",
+    "influxdb": "InfluxDB",
+    "ingest_keys": "キーの確認",
+    "ledger": "保存の台帳",
+    "notifications": "通知",
+    "point_deletions": "InfluxDB からの削除",
+    "postgres": "PostgreSQL",
+    "queue": "受信キュー",
+    "redis": "Redis",
+    "refusal_log": "拒否の記録",
+    "shares": "利用者ごとの制限",
+    "spool": "一時保管（スプール）",
+    "spool_drain": "一時保管からの書き戻し",
+    "standby": "参照用の PostgreSQL",
+    "token_revocations": "トークンの失効",
+    "withdrawing": "取り消しの処理",
+    "workers": "ワーカー",
+}
+_STATES: Mapping[str, str] = {"degraded": "一部に不具合", "down": "停止"}
 _UNKNOWN_ERROR: Mapping[Language, str] = {"en": "An error", "ja": "エラー"}
 _OPERATORS: Mapping[Language, str] = {"en": "this server", "ja": "このサーバー"}
 
@@ -132,6 +167,16 @@ def error_name(error: str, language: Language) -> str:
     """The error's class, such as NameError: the rest of its text is of students."""
     match = _ERROR.match(error)
     return match[0] if match else _UNKNOWN_ERROR[language]
+
+
+def component_name(name: str, language: Language) -> str:
+    """What a part of the server is called."""
+    return name if language == "en" else _COMPONENTS.get(name, name)
+
+
+def state_name(state: str, language: Language) -> str:
+    """What the state of a part that is not well is called."""
+    return state if language == "en" else _STATES.get(state, state)
 
 
 def test_message(language: Language, class_name: str, link: str) -> Message:

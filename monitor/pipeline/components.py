@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import asyncpg
 
 from monitor.database.clock import clock_warning
+from monitor.database.errors import DATABASE_ERRORS
 from monitor.database.migrations import Schema
 from monitor.database.partitions import partition_warning
-from monitor.database.pool import DATABASE_ERRORS, Database, close_pool
+from monitor.database.pool import Database, close_pool
 from monitor.errors import Unavailable
 from monitor.health import (
     LedgerHealth,

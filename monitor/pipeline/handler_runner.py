@@ -10,8 +10,9 @@ import tenacity
 
 from monitor.database import dead_letters
 from monitor.database.dead_letters import DeadLetters
+from monitor.database.errors import DATABASE_ERRORS, UNAVAILABLE_ERRORS, to_unavailable
 from monitor.database.outbox import HANDLERS
-from monitor.database.pool import DATABASE_ERRORS, UNAVAILABLE_ERRORS, cut_at, to_unavailable
+from monitor.database.pool import cut_at
 from monitor.errors import HandlersError, Unavailable
 from monitor.events.decoding import decode
 from monitor.events.dialects import as_json

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import asyncpg
 
+from monitor.database.errors import DATABASE_ERRORS, to_unavailable
 from monitor.database.partitions import ensure_partitions, month_of
-from monitor.database.pool import DATABASE_ERRORS, check_stores, cut_at, to_unavailable
+from monitor.database.pool import check_stores, cut_at
 from monitor.errors import RowRefused, Unavailable
 from monitor.events.event import Event
 from monitor.pipeline import credential_log

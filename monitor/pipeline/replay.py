@@ -9,7 +9,8 @@ from monitor.lms import withdrawals
 from monitor.pipeline.handler_runner import HandlerRunner
 from monitor.pipeline.queue import EventQueue
 from monitor.tasks import describe
-from monitor.timeseries.influx import WRITE_ERRORS, InfluxError, InfluxSink
+from monitor.timeseries.influx import InfluxSink
+from monitor.timeseries.influx_client import WRITE_ERRORS, InfluxError
 
 REMOVED_BY_REPLAY = ("handler", "withdrawn")  # sources of letters that the replay itself removes
 

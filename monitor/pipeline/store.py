@@ -29,7 +29,7 @@ from typing import NamedTuple
 import tenacity
 
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.pool import MISCONFIGURED_ERRORS, UNAVAILABLE_ERRORS
+from monitor.database.errors import MISCONFIGURED_ERRORS, UNAVAILABLE_ERRORS
 from monitor.errors import RowRefused, Unavailable
 from monitor.events.dialects import as_json
 from monitor.events.event import NO_SOURCE, Event, Payload, Rejected

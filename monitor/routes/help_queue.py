@@ -12,8 +12,7 @@ from monitor.http.transactions import AfterCommit
 from monitor.insight.help_queue import HelpQuery, HelpRequest, help_queue
 from monitor.insight.query import shown_classes
 from monitor.live.history import Publication
-from monitor.lms import help_requests
-from monitor.lms.help_requests import HelpAction, HelpChange, HelpOutcome
+from monitor.lms.help_requests import HelpAction, HelpChange, HelpOutcome, act, undo
 
 
 def declare(api: Api, publish: Callable[[Iterable[Publication]], None], *, is_open: bool) -> None:
@@ -40,7 +39,7 @@ def declare(api: Api, publish: Callable[[Iterable[Publication]], None], *, is_op
         body: HelpAction,
     ) -> HelpChange:
         """Takes a student's request; the class is notified (`help_request`)."""
-        outcome = await help_requests.take(connection, shown(class_id), student_id, body.name)
+        outcome = await act(connection, shown(class_id), student_id, "take", body.name)
         return _announce(outcome, after_commit)
 
     @api.operation("POST", f"{path}/resolve", raises=(NotFound, Conflict))
@@ -52,7 +51,7 @@ def declare(api: Api, publish: Callable[[Iterable[Publication]], None], *, is_op
         body: HelpAction,
     ) -> HelpChange:
         """Resolves a student's request. Heartbeats that go on are no new one."""
-        outcome = await help_requests.resolve(connection, shown(class_id), student_id, body.name)
+        outcome = await act(connection, shown(class_id), student_id, "resolve", body.name)
         return _announce(outcome, after_commit)
 
     @api.operation("POST", f"{path}/return", raises=(NotFound, Conflict))
@@ -64,7 +63,7 @@ def declare(api: Api, publish: Callable[[Iterable[Publication]], None], *, is_op
         body: HelpAction,
     ) -> HelpChange:
         """Puts a request that is taken back into the queue, at its place by the wait."""
-        outcome = await help_requests.put_back(connection, shown(class_id), student_id, body.name)
+        outcome = await act(connection, shown(class_id), student_id, "return", body.name)
         return _announce(outcome, after_commit)
 
     @api.operation("POST", f"{path}/undo", raises=(NotFound, Conflict))
@@ -76,7 +75,7 @@ def declare(api: Api, publish: Callable[[Iterable[Publication]], None], *, is_op
         body: HelpAction,
     ) -> HelpChange:
         """Undoes what this teacher did last to a student's request, in the past 15 seconds."""
-        outcome = await help_requests.undo(connection, shown(class_id), student_id, body.name)
+        outcome = await undo(connection, shown(class_id), student_id, body.name)
         return _announce(outcome, after_commit)
 
     def _announce(outcome: HelpOutcome, after_commit: AfterCommit) -> HelpChange:

@@ -100,7 +100,6 @@ def _declare_tests(api: Api, notifying: Notifying) -> None:
     @api.operation("POST", "/notifications/test", in_turns=False)
     async def test_operators_receivers(transactions: Transactions) -> list[Tested]:
         """Sends a test to each of the operators' receivers (`NOTIFY_URLS`)."""
-        async with transactions.begin():
-            pass  # it writes the audit entry only
+        await transactions.enter()
         outcomes = await notifying.send_operators_test()
         return [Tested(name, problem) for name, problem in outcomes.items()]

@@ -3,10 +3,12 @@
 import { send } from "./api.js";
 import { UndoLine } from "./call-undo.js";
 import { failure, toast } from "./dom.js";
+import { t } from "./i18n.js";
 import { NameField } from "./teacher-name.js";
 
-/** @import { Action } from "./call-undo.js" */
 /** @import { ClassStore } from "./store.js" */
+
+/** @typedef {"take" | "resolve" | "return"} Action */
 
 export class CallActions {
   #store;
@@ -38,7 +40,9 @@ export class CallActions {
     const path = `classes/${this.#store.id}/help/${request.student_id}`;
     try {
       this.#store.answer(await send("POST", `${path}/${action}`, { name }));
-      this.undo.offer(action, request.name ?? userId, path, name);
+      this.undo.offer(t(`done_${action}`, request.name ?? userId), () =>
+        send("POST", `${path}/undo`, { name }),
+      );
       this.#done(userId);
     } catch (error) {
       toast(failure(error));

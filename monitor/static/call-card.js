@@ -7,7 +7,7 @@ import { ago, cellName, duration, t } from "./i18n.js";
 import { teacherName } from "./teacher-name.js";
 import { firstLine, terminal } from "./terminal.js";
 
-/** @import { Action } from "./call-undo.js" */
+/** @import { Action } from "./call-actions.js" */
 /** @import { ClassStore } from "./store.js" */
 /** @import { HelpRequest } from "./types.d.ts" */
 

@@ -9,7 +9,6 @@ import { teacherName } from "./teacher-name.js";
 /** @import { Duties, Duty, HelpRequest, Student } from "./types.d.ts" */
 
 const SIGN_INTERVAL = 30_000; // ms; the server takes a teacher for gone after three of them
-const SIGN_PAUSE = 5_000; // ms between two signs because the class was fetched
 const OVERDUE = 5 * 60_000; // ms; a call that has waited for so long is for all teachers
 
 export class ClassDuties {
@@ -19,7 +18,6 @@ export class ClassDuties {
   #store;
   #changed;
   #timer;
-  #signedAt = -Infinity; // ms of performance.now()
 
   /**
    * @param {ClassStore} store
@@ -28,9 +26,7 @@ export class ClassDuties {
   constructor(store, changed) {
     this.#store = store;
     this.#changed = changed;
-    store.on(["loaded"], () => {
-      if (performance.now() > this.#signedAt + SIGN_PAUSE) this.sign();
-    });
+    this.sign();
     this.#timer = setInterval(() => this.sign(), SIGN_INTERVAL);
   }
 
@@ -59,7 +55,6 @@ export class ClassDuties {
    * @param {Partial<Duty>} part
    */
   async take(part) {
-    this.#signedAt = performance.now();
     const path = `classes/${this.#store.id}/duties`;
     const name = teacherName();
     this.set(name ? await send("PUT", path, { name, ...part }) : await call(path));

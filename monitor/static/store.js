@@ -21,7 +21,6 @@ const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there 
 const RADAR_MAX_AGE = 30_000; // ms; who met an error leaves its group one by one
 const RETRY_DELAY = 2_000; // ms
 const GATHER_DELAY = 100; // ms
-const SETTLED_PAUSE = 5_000; // ms until it is asked whether a heartbeat begins a new call
 const RUN_PAUSE = 3_000; // ms between two fetches of what those who call have run
 const STRANGER_PAUSE = 500; // ms between two fetches because somebody new is in the class
 const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't say enough
@@ -210,6 +209,7 @@ export class ClassStore extends Emitter {
     if (changesErrors(data, this.radar)) this.lookForErrors();
     if (data.eventType === "help") this.#hear(student.user_id, at);
     else if (data.eventType === "help_stop") this.#calls.stop(student.user_id, at);
+    else if (data.eventType === "session_start") this.#calls.startSession(student.user_id);
     const { name, team } = student;
     const request = this.help.get(student.user_id);
     Object.assign(request ?? {}, { name, team });
@@ -233,11 +233,8 @@ export class ClassStore extends Emitter {
    * @param {number} at ms
    */
   #hear(userId, at) {
-    const heard = this.#calls.hear(userId, at);
-    if (heard === "unknown") this.#fetchHelpIn(GATHER_DELAY);
-    // It may have begun anew.
-    else if (heard === "settled")
-      this.#timers.start("settled", SETTLED_PAUSE, () => this.#fetchHelp());
+    const pause = this.#calls.hear(userId, at);
+    if (pause !== null) this.#timers.start(`help in ${pause}`, pause, () => this.#fetchHelp());
   }
 
   /** @param {number} delay ms */

@@ -106,8 +106,16 @@ _PAGE = """
 _SELECT = """
     SELECT e.student_id, e.event_id, e.event_type, e.{time} AS time, students.user_id AS student,
         sessions.session_id AS session,
-        COALESCE(notebook_aliases.path, e.metadata->>'notebookPath') AS notebook,
-        COALESCE(cells.cell_id, e.metadata->>'cellId') AS cell, e.cell_type, {run}
+        COALESCE(
+            notebook_aliases.path,
+            CASE WHEN jsonb_typeof(e.metadata->'notebookPath') = 'string'
+                THEN e.metadata->>'notebookPath' END
+        ) AS notebook,
+        COALESCE(
+            cells.cell_id,
+            CASE WHEN jsonb_typeof(e.metadata->'cellId') = 'string' THEN e.metadata->>'cellId' END
+        ) AS cell,
+        e.cell_type, {run}
     FROM {source}
     JOIN students ON students.id = e.student_id
     LEFT JOIN sessions ON sessions.id = e.session_id

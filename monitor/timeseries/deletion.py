@@ -4,7 +4,8 @@ import asyncpg
 
 from monitor.health import ComponentHealth
 from monitor.tasks import Job
-from monitor.timeseries.influx import WRITE_ERRORS, InfluxSink
+from monitor.timeseries.influx import InfluxSink
+from monitor.timeseries.influx_client import WRITE_ERRORS
 from monitor.timeseries.line_protocol import PointKey, point_time
 
 _INTERVAL = 5.0  # seconds between looks for work

@@ -3,125 +3,27 @@
 import asyncio
 import logging
 import time
-import warnings
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-import aiohttp
 import tenacity
 
 from monitor.database.dead_letters import DeadLetters
-from monitor.database.pool import DATABASE_ERRORS
-from monitor.errors import Unavailable
-from monitor.events.event import Rejected
+from monitor.events.event import Rejected, Source
 from monitor.health import InfluxHealth
 from monitor.tasks import Job, remaining
-from monitor.timeseries.delete_requests import body, statement
+from monitor.timeseries.influx_client import WRITE_ERRORS, Client, InfluxError, Target
 from monitor.timeseries.line_protocol import PointKey
 from monitor.timeseries.outbox import PointsOutbox
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it warns that pandas is missing, which is not needed
-    import aioinflux
 
 logger = logging.getLogger(__name__)
 
 _MAX_LINES = 5000  # in one request
-_MAX_STATEMENTS = 100  # in one request
-_REQUEST_TIMEOUT = 10.0  # seconds
 _RETRY_INTERVAL = 2.0  # seconds, at most, between attempts while InfluxDB is unavailable
 _SWEEP_INTERVAL = 20.0  # seconds between looks for what other replicas have left
 _ABANDONED_AGE = 60.0  # seconds after which another replica may claim a row of the outbox
-
-
-class Target(NamedTuple):
-    """Where points go. With an organisation it is a 2.x server, else a 1.x one.
-
-    `user` and `password` are for 1.x.
-    """
-
-    url: str
-    bucket: str
-    token: str
-    org: str
-    user: str = ""
-    password: str = ""
-
-    def headers(self) -> dict[str, str]:
-        """Those of each request."""
-        if self.token:
-            return {"Authorization": f"Token {self.token}"}
-        if self.user:  # aioinflux's own would be in Latin-1
-            login = aiohttp.BasicAuth(self.user, self.password, "utf-8")
-            return {"Authorization": login.encode()}
-        return {}
-
-
-class InfluxError(Exception):
-    """InfluxDB's answer to a write that it did not take."""
-
-    def __init__(self, status: int, body: str) -> None:
-        super().__init__(f"InfluxDB answered {status}: {body.strip()[:1000]}")
-        self.is_points_fault = status in (400, 413, 422)
-        self.lacks_database = status == 404
-
-
-class _Client(aioinflux.InfluxDBClient):  # type: ignore[misc]
-    """aioinflux with the write endpoint of 2.x beside that of 1.x, and InfluxDB's own errors."""
-
-    def __init__(self, target: Target) -> None:
-        url = urlsplit(target.url)
-        super().__init__(
-            host=url.hostname,
-            port=url.port or (443 if url.scheme == "https" else 8086),
-            path=url.path.rstrip("/") + "/",
-            ssl=url.scheme == "https",
-            db=target.bucket,
-            timeout=_REQUEST_TIMEOUT,
-            headers=target.headers(),
-        )
-        self._org = target.org
-        self._endpoint, self._params = "write", {"db": target.bucket}
-        if target.org:
-            self._endpoint = "api/v2/write"
-            self._params = {"org": target.org, "bucket": target.bucket, "precision": "ns"}
-
-    async def write(self, lines: bytes) -> None:
-        if not self._session:
-            await self.create_session()
-        url = self.url.format(endpoint=self._endpoint)
-        async with self._session.post(url, params=self._params, data=lines) as response:
-            if response.status != 204:
-                raise InfluxError(response.status, await response.text())
-
-    async def delete(self, points: Sequence[PointKey]) -> None:
-        if self._org:
-            await self._delete_one_by_one(points)
-            return
-        for first in range(0, len(points), _MAX_STATEMENTS):
-            await self.query("; ".join(map(statement, points[first : first + _MAX_STATEMENTS])))
-
-    async def _delete_one_by_one(self, points: Sequence[PointKey]) -> None:
-        if not self._session:
-            await self.create_session()
-        url = self.url.format(endpoint="api/v2/delete")
-        params = {"org": self._org, "bucket": self._params["bucket"]}
-        for point in points:
-            async with self._session.post(url, params=params, json=body(point)) as response:
-                if response.status != 204:
-                    raise InfluxError(response.status, await response.text())
-
-
-WRITE_ERRORS = (
-    InfluxError,
-    aioinflux.InfluxDBError,
-    aiohttp.ClientError,
-    Unavailable,
-    *DATABASE_ERRORS,
-)
 
 
 class PointBatch(NamedTuple):
@@ -162,7 +64,7 @@ class InfluxSink:
             max_backoff=_RETRY_INTERVAL,
             expected=WRITE_ERRORS,
         )
-        self._client = _Client(target)
+        self._client = Client(target)
         self._swept_at = 0.0
         self.behind = True  # an earlier run may have left rows in the outbox
         self.written = self.refused = self.pending = 0
@@ -228,7 +130,8 @@ class InfluxSink:
             return
         self.refused += 1
         logger.error("A point was refused: %s", error)
-        letter = Rejected(0, "", str(error), lines[0])
+        source = Source(class_id=await self._outbox.class_of(lines[0]))
+        letter = Rejected(0, "", str(error), lines[0], source=source)
         await self._dead_letters.add("influxdb", [letter], asyncio.get_running_loop().time() + 10)
 
     def _fall_behind(self) -> None:

@@ -1,8 +1,11 @@
 """InfluxDB's line protocol: the point of an event."""
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+
+import msgspec
 
 from monitor.events.event import Event
 from monitor.events.types import status
@@ -11,6 +14,7 @@ MEASUREMENT = "student_progress"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _TAG_ESCAPES = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ ", "\n": r"\n", "\r": r"\r"})
+_USER = re.compile(r",userId=((?:\\[,= ]|[^,= ])+) ")  # the last of the tags
 _STRING_ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
 
 
@@ -31,13 +35,24 @@ def line(event: Event) -> str:
         time=event.time,
         student=event.student,
         session=event.session,
-        notebook=event.notebook,
-        cell=event.cell,
+        notebook=event.notebook or _in_metadata(event, "notebookPath"),
+        cell=event.cell or _in_metadata(event, "cellId"),
         cell_type=event.cell_type,
         execution_count=event.execution_count if ran else None,
         outcome=status(event) if ran else None,
         duration_ms=event.duration_ms if ran else None,
     )
+
+
+def _in_metadata(event: Event, name: str) -> str | None:
+    """A text of the metadata, which may stand in for a field: a row may have the field only there.
+
+    Whether the client put it there does not show in the row.
+    """
+    if f'"{name}"' not in event.metadata:
+        return None
+    value = msgspec.json.decode(event.metadata).get(name)
+    return value if isinstance(value, str) else None
 
 
 def point(
@@ -85,6 +100,12 @@ def point_time(time: datetime, event_id: uuid.UUID) -> int:
     of one millisecond stay two points, and rewriting a point overwrites it.
     """
     return (time - _EPOCH) // _MILLISECOND * 1_000_000 + event_id.int % 1_000_000
+
+
+def key_of(line: str) -> tuple[str, int]:
+    """The student of a point, by the tag `userId`, and its time in ns."""
+    user = _USER.search(line)
+    return re.sub(r"\\([,= ])", r"\1", user[1]) if user else "", int(line.rpartition(" ")[2])
 
 
 def stored_tag(value: str) -> str:

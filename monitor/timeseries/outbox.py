@@ -2,17 +2,22 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import asyncpg
 
+from monitor.database.errors import DATABASE_ERRORS
 from monitor.database.outbox import POINTS
-from monitor.database.pool import DATABASE_ERRORS
+from monitor.events.types import CELL_EXECUTIONS, EVENTS_TABLE, NOTEBOOK_ACCESSES
 from monitor.tasks import Job
 from monitor.timeseries.backfill import Spans, lines_of
+from monitor.timeseries.line_protocol import key_of, point_time
 
 _MAX_BATCHES = 100  # claimed at once
 _MAX_AT_ONCE = 10  # batches whose points are in memory at once; of up to some thousand each
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _LEASE = 30.0  # seconds after which another replica takes over what one that died has claimed
 
 Write = Callable[[Sequence[str]], Awaitable[None]]
@@ -33,6 +38,14 @@ class PointsOutbox:
     async def delete(self, ids: Sequence[int]) -> None:
         """Deletes batches whose points are written."""
         await POINTS.delete(self._pool, ids)
+
+    async def class_of(self, line: str) -> int | None:
+        """The class of a point's event; None if it is in none, or not found any more."""
+        student, time = key_of(line)
+        first = _EPOCH + timedelta(milliseconds=time // 1_000_000)
+        rows = await self._pool.fetch(_SELECT_CLASSES, student, first, first + _MILLISECOND)
+        found = (row["class_id"] for row in rows if point_time(first, row["event_id"]) == time)
+        return next(found, None) or None
 
     async def catch_up(self, write: Write, min_age: float) -> bool:
         """Writes the points of the oldest batches; false if there is none of `min_age` seconds.
@@ -83,6 +96,14 @@ class PointsOutbox:
         self._at_once = min(2 * self._at_once, _MAX_AT_ONCE)
         return lines
 
+
+_SELECT_CLASSES = " UNION ALL ".join(
+    f"""
+    SELECT e.event_id, e.class_id FROM students AS s JOIN {table.name} AS e ON e.student_id = s.id
+    WHERE s.user_id = $1 AND e.{table.key[1]} >= $2 AND e.{table.key[1]} < $3
+    """  # noqa: S608 - constants
+    for table in (CELL_EXECUTIONS, NOTEBOOK_ACCESSES, EVENTS_TABLE)
+)
 
 _CLAIM = """
     UPDATE outbox_points SET claimed_at = now() WHERE id = ANY (ARRAY(

@@ -23,6 +23,15 @@ def seat(page: Page, name: str) -> Locator:
     return page.locator(".seats .seat").filter(has_text=name)
 
 
+def requests_of(page: Page, path: str) -> list[str]:
+    """The methods of the page's requests from now on whose URLs have this in them; it grows."""
+    methods: list[str] = []
+    page.on(
+        "request", lambda request: methods.append(request.method) if path in request.url else None
+    )
+    return methods
+
+
 async def wait_live(page: Page) -> None:
     """Until the page receives messages."""
     await expect(page.locator(".connection")).to_have_attribute("data-state", "live")

@@ -1,11 +1,12 @@
 """The help queue."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import httpx
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import serious_violations, view_url, wait_live
+from tests.browser.page import requests_of, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import act_on_help, create_assignment, create_class_of
@@ -82,6 +83,27 @@ async def test_a_reload_after_it_was_settled_calls_again(
         await expect(card).to_have_count(0)
         await post_as(school, user, "help", sessionId=f"{user}-2")
         await expect(card).to_have_count(1, timeout=20_000)
+
+
+async def test_heartbeats_of_a_settled_call_are_asked_about_once(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    await post_as(school, user, "help")
+    await act_on_help(api, class_id, student, "resolve", "Sato")
+    async with open_tab(browser, "about:blank") as page:
+        asked = requests_of(page, f"/classes/{class_id}/help?")
+        await page.goto(view_url(school, class_id, "help"))
+        await wait_live(page)
+        await asyncio.sleep(1)
+        before = len(asked)
+        for _ in range(5):
+            await post_as(school, user, "help")
+            await asyncio.sleep(0.4)
+        assert len(asked) == before + 1
+        await post_as(school, user, "session_start")
+        await post_as(school, user, "help")
+        await expect(page.locator(".queue .card")).to_have_count(1, timeout=20_000)
 
 
 async def test_a_card_stays_open_and_shows_the_error_of_now(

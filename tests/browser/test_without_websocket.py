@@ -3,11 +3,12 @@
 import httpx
 from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
-from tests.browser.page import view_url
+from tests.browser.page import requests_of, view_url
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create_class_of
 from tests.support.replicas import Replica
+from tests.support.waiting import eventually
 
 SLOW = 30_000  # ms
 
@@ -60,3 +61,17 @@ async def test_live_updates_take_over_when_they_are_possible(
         await expect(status).to_have_text("Updated every 5 seconds", timeout=SLOW)
         network.lifted = True
         await expect(status).to_have_text("Live", timeout=SLOW)
+
+
+async def test_a_teacher_who_polls_says_at_intervals_that_they_are_here(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, "about:blank") as page:
+        await Filter().apply(page)
+        signs, fetches = (
+            requests_of(page, f"/classes/{class_id}/{what}") for what in ("duties", "now")
+        )
+        await page.goto(view_url(school, class_id, "help"))
+        await eventually(lambda: len(fetches) >= 4, within=60)
+        assert len(signs) <= 2

@@ -1,5 +1,6 @@
 """When a call for help begins, lasts and ends, whatever the order in which its events arrive."""
 
+import json
 import random
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from monitor.errors import Conflict
 from monitor.events.event import Event
 from monitor.insight.help_queue import HelpQuery, HelpRequest, help_queue
 from monitor.lms import help_requests
-from monitor.lms.help_requests import HelpChange, HelpOutcome
+from monitor.lms.help_requests import HelpChange
 from tests.support.class_views import School, ago, make_event, open_school
 from tests.support.postgres import Address
 
@@ -142,10 +143,13 @@ class Caller(NamedTuple):
     async def queue(self, **query: Any) -> list[HelpRequest]:
         return (await self.school.read(help_queue, [1], HelpQuery(**query))).items
 
-    async def act(self, what: str, name: str = "Sato") -> HelpChange:
+    async def act(self, action: help_requests.Action, name: str = "Sato") -> HelpChange:
         async with self.school.pool.acquire() as connection, connection.transaction():
-            outcome: HelpOutcome = await getattr(help_requests, what)(connection, [1], 1, name)
-            return outcome.change
+            return (await help_requests.act(connection, [1], 1, action, name)).change
+
+    async def undo(self, name: str = "Sato") -> HelpChange:
+        async with self.school.pool.acquire() as connection, connection.transaction():
+            return (await help_requests.undo(connection, [1], 1, name)).change
 
     async def waits(self) -> float | None:
         """When the open call began; None if there is none."""
@@ -167,6 +171,68 @@ async def test_heartbeats_after_it_was_settled_show_nothing(hanako: Caller) -> N
     await hanako.call(10, 0)
     assert await hanako.waits() is None
     assert (await hanako.school.now())["hanako"].state == "active"
+
+
+async def test_a_call_that_lasts_for_days_is_the_same_call(hanako: Caller) -> None:
+    beginning = 30 * 3_600
+    await beat(hanako, beginning, 0)
+    assert await hanako.waits() == beginning
+    (request,) = await hanako.queue()
+    assert request.calls == 1
+    await hanako.act("resolve")
+    await hanako.school.pool.execute(
+        "UPDATE help_requests SET heard_at = $1, resolved_at = $1",
+        hanako.ago(beginning - 3_600),
+    )
+    assert await hanako.waits() is None
+    assert (await hanako.school.now())["hanako"].state == "active"
+
+
+async def test_a_pause_before_the_last_half_day_begins_a_new_call(hanako: Caller) -> None:
+    await beat(hanako, 30 * 3_600, 20 * 3_600)
+    await beat(hanako, 20 * 3_600 - 200, 0)
+    assert await hanako.waits() == 20 * 3_600 - 200
+
+
+async def beat(caller: Caller, first: int, last: int) -> None:
+    """Heartbeats each 100 s, by times in seconds before the start of the test."""
+    times = [caller.ago(seconds) for seconds in range(first, last - 1, -100)]
+    events = [make_event(type="help", time=at, received_at=at, cell=None) for at in times]
+    await caller.school.write(*events)
+
+
+@pytest.mark.parametrize("months", [-3, 3])
+async def test_a_clock_that_was_months_off_makes_nobody_read_far_back(
+    hanako: Caller, months: int
+) -> None:
+    pool = hanako.school.pool
+    await pool.execute("SELECT ensure_partitions(now() - interval '4 months', now())")
+    await beat(hanako, 90 * 86_400, 85 * 86_400)  # of another time
+    await beat(hanako, 300, 0)
+
+    async def buffers() -> int:
+        await hanako.queue()
+        plan = await pool.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {_CALLS_NOW}")
+        (explained,) = json.loads(plan)
+        read: int = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
+        return read
+
+    before = await buffers()
+    offset = "greatest_offset" if months > 0 else "least_offset"
+    await pool.execute(
+        f"UPDATE student_states SET {offset} = $1",
+        int(timedelta(days=30 * months) / timedelta(microseconds=1)),
+    )
+    assert await hanako.waits() == 300
+    assert await buffers() < before + 20  # of what 4,000 heartbeats take
+
+
+_CALLS_NOW = """
+    SELECT c.* FROM student_states AS s CROSS JOIN LATERAL calls_for_help(
+        s.student_id, '{1}', s.help_at - interval '12 hours', s.help_at, now(),
+        LEAST(s.least_offset, 0), GREATEST(s.greatest_offset, 0)
+    ) AS c
+"""
 
 
 async def test_a_reload_after_it_was_settled_begins_a_new_call(hanako: Caller) -> None:
@@ -233,16 +299,16 @@ async def test_heartbeats_that_arrive_late_lengthen_the_wait(hanako: Caller) -> 
 async def test_a_request_goes_back_into_the_queue_at_its_place(hanako: Caller) -> None:
     await hanako.call(60, 0)
     with pytest.raises(Conflict, match="Nobody has taken"):
-        await hanako.act("put_back")
+        await hanako.act("return")
     taken = await hanako.act("take")
     assert (taken.status, taken.taken_by, taken.taken_at) == ("taken", "Sato", taken.at)
-    returned = await hanako.act("put_back", "Suzuki")
+    returned = await hanako.act("return", "Suzuki")
     assert (returned.status, returned.name, returned.taken_by) == ("waiting", "Suzuki", None)
     (request,) = await hanako.queue()
     assert request.taken_by is None
     assert await hanako.waits() == 60
     with pytest.raises(Conflict, match="Nobody has taken"):
-        await hanako.act("put_back")
+        await hanako.act("return")
     assert (await hanako.act("take", "Tanaka")).taken_by == "Tanaka"
 
 
@@ -251,14 +317,14 @@ async def test_each_change_is_undone_by_who_made_it(hanako: Caller) -> None:
     taken = await hanako.act("take")
     await hanako.act("resolve")
     with pytest.raises(Conflict, match="Suzuki has done nothing"):
-        await hanako.act("undo", "Suzuki")
-    undone = await hanako.act("undo")
+        await hanako.undo("Suzuki")
+    undone = await hanako.undo()
     assert (undone.status, undone.taken_by, undone.taken_at) == ("taken", "Sato", taken.at)
-    await hanako.act("put_back")
-    assert (await hanako.act("undo")).status == "taken"
-    assert (await hanako.act("undo")).status == "waiting"
+    await hanako.act("return")
+    assert (await hanako.undo()).status == "taken"
+    assert (await hanako.undo()).status == "waiting"
     with pytest.raises(Conflict, match="has done nothing"):
-        await hanako.act("undo")
+        await hanako.undo()
     assert await hanako.waits() == 10
 
 
@@ -269,13 +335,13 @@ async def test_nothing_is_undone_later(hanako: Caller) -> None:
         "UPDATE help_requests SET resolved_at = now() - interval '1 minute'"
     )
     with pytest.raises(Conflict, match="past 15 s"):
-        await hanako.act("undo")
+        await hanako.undo()
 
 
 async def test_answers_follow_a_student_into_another_id(hanako: Caller) -> None:
     await hanako.call(20, 10)
     await hanako.act("take")
-    await hanako.act("put_back", "Suzuki")
+    await hanako.act("return", "Suzuki")
     before = await hanako.school.pool.fetchrow("SELECT * FROM help_requests")
     await hanako.school.pool.execute("SELECT merge_students(1, 2)")
     (after,) = await hanako.school.pool.fetch("SELECT * FROM help_requests")

@@ -239,7 +239,7 @@ async def test_a_class_without_a_notebook_of_its_own_shows_that_of_none(school: 
 
 async def settle(school: School, class_ids: list[int], student: int = 1) -> list[int]:
     async with school.pool.acquire() as connection, connection.transaction():
-        outcome = await help_requests.resolve(connection, class_ids, student, "Sato")
+        outcome = await help_requests.act(connection, class_ids, student, "resolve", "Sato")
         return outcome.class_ids
 
 

@@ -14,11 +14,12 @@ from aiohttp import web
 from monitor import Handlers
 from monitor.database.dead_letters import DeadLetters
 from monitor.database.pool import close_pool, open_pool
-from monitor.events.event import Event
+from monitor.events.event import Event, Source
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 from monitor.timeseries.backfill import lines_between
-from monitor.timeseries.influx import InfluxSink, PointBatch, Target
+from monitor.timeseries.influx import InfluxSink, PointBatch
+from monitor.timeseries.influx_client import Target
 from monitor.timeseries.line_protocol import line
 from monitor.timeseries.outbox import PointsOutbox
 from tests.support.factories import deadline_soon, make_event, now
@@ -127,6 +128,8 @@ async def test_points_are_backfilled_after_outage(
         make_event(time=old, duration_ms=3.5),
         make_event(type="notebook_opened", cell_type="markdown"),
         make_event(type="help", session=None, notebook=None),
+        make_event(type="help", notebook=None, cell=None, metadata='{"cellId": "花 1"}'),
+        make_event(cell=None, metadata='{"cellId": 7, "notebookPath": "x"}'),
         make_event(failed=True, cell_type=None, execution_count=None, notebook="別/花 1.ipynb"),
     ]
     expected = {line(event) for event in events}
@@ -158,7 +161,11 @@ async def test_points_of_a_dead_replica_are_written_by_another(
 
 
 async def test_refused_points_become_dead_letters(pool: asyncpg.Pool) -> None:
-    events = [make_event() for _ in range(3)]
+    class_id = await pool.fetchval(
+        "INSERT INTO classes (class_code, name) VALUES ('A', 'A') RETURNING id"
+    )
+    source = Source(credential="key 1", class_id=class_id)
+    events = [make_event(source=source, student="a, b=c") for _ in range(3)]
     guilty = line(events[1])
     async with (
         endpoint([], refused=guilty) as (url, _, bodies),
@@ -168,8 +175,9 @@ async def test_refused_points_become_dead_letters(pool: asyncpg.Pool) -> None:
         sink.put(batch)
     assert {batch.lines[0], batch.lines[2]} <= set(b"\n".join(bodies).decode().split("\n"))
     assert sink.refused == 1
-    (letter,) = await pool.fetch("SELECT source, reason, raw FROM rejected_events")
+    (letter,) = await pool.fetch("SELECT source, reason, raw, class_id FROM rejected_events")
     assert (letter["source"], letter["raw"]) == ("influxdb", guilty)
+    assert letter["class_id"] == class_id
     assert "because" in letter["reason"]
     assert await outbox_size(pool) == 0
 

@@ -34,7 +34,11 @@ from tests.support.replicas import Replica
 from tests.support.waiting import eventually
 
 LINK = "https://school.example/monitor"
-SETTINGS = {"PUBLIC_URL": LINK, "NOTIFY_NETWORKS": "127.0.0.0/8"}
+SETTINGS = {
+    "PUBLIC_URL": LINK,
+    "NOTIFY_NETWORKS": "127.0.0.0/8",
+    "NOTIFY_REFUSED_NETWORKS": "127.9.0.0/16",
+}
 _SENT = 60.0  # seconds within which a loaded machine sends what is due
 
 
@@ -204,7 +208,8 @@ async def test_addresses_that_the_operator_does_not_allow_are_not_connected_to(
 
     async with await asyncio.start_server(note, "::1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        for url in (f"json://[::1]:{port}/", "json://169.254.169.254/", "json://10.1.2.3/"):
+        for host in (f"[::1]:{port}", "169.254.169.254", "10.1.2.3", "127.9.0.1"):
+            url = f"json://{host}/"
             receiver_id = await add_receiver(api, class_id, url, "help")
             answer = await api.post(f"/notification-receivers/{receiver_id}/test")
             assert answer.json() == {"receiver": str(receiver_id), "problem": "refused"}
@@ -391,7 +396,7 @@ _LONG_AGO = """
 _USE_KEY = "INSERT INTO ingest_usage VALUES ($1, (now() AT TIME ZONE 'UTC')::date, 9)"
 _EXPECTED = {
     "Cell Monitor のテスト通知",
-    "Cell Monitor：redis に異常があります（degraded）",
+    "Cell Monitor：Redisに異常があります（一部に不具合）",
     "数学：1日の受信上限に近づいています",
     "数学：失効したキーが使われています",
 }

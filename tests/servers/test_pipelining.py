@@ -1,9 +1,12 @@
 """Requests that wait for no answer, and bodies in tiny pieces: what one connection may cost."""
 
 import asyncio
+import json
+import re
 
 import psutil
 
+from tests.support.events import event, post
 from tests.support.fixtures import replica_fixture
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, token
@@ -61,3 +64,40 @@ async def test_a_body_of_plain_chunks_is_taken(guarded: Replica) -> None:
     answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
     writer.close()
     assert answer.startswith(b"HTTP/1.1 202 "), answer
+
+
+async def test_a_client_that_closes_its_side_early_gets_its_answers(school: Replica) -> None:
+    body = json.dumps([event()]).encode()
+    head = (
+        "POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    page = b"GET /page/no HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for sent, statuses in (
+        (head + body, [b"202"]),
+        (head + body[:-5], []),
+        (page, [b"404"]),
+        (page + page[:-5], [b"404"]),
+        (page + head + body[:-5], [b"404"]),
+        (head[:40], []),
+        (b"", []),
+        (5 * (head + body), 5 * [b"202"]),
+        (2_000 * page, 2_000 * [b"404"]),  # more than is parsed at once
+    ):
+        for delay in (None, 0, 0.002):  # the end is read with the request, or while it is answered
+            assert await answers_before_the_end(school, sent, delay) == statuses
+    await asyncio.sleep(0.5)  # what it still does for the last one
+    assert (await post(school, event())).status_code == 202
+    assert "Traceback" not in school.output()
+
+
+async def answers_before_the_end(server: Replica, sent: bytes, delay: float | None) -> list[bytes]:
+    """The statuses of all answers to a client that says `delay` s later that it sends no more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(sent)
+    if delay is not None:
+        await asyncio.sleep(delay)
+    writer.write_eof()
+    answers = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return re.findall(rb"HTTP/1\.1 (\d+)", answers)

@@ -11,7 +11,8 @@ import asyncpg
 
 from monitor.database.dead_letters import DeadLetters
 from monitor.timeseries.deletion import PointDeletions
-from monitor.timeseries.influx import InfluxSink, Target
+from monitor.timeseries.influx import InfluxSink
+from monitor.timeseries.influx_client import Target
 from monitor.timeseries.outbox import PointsOutbox
 from tests.servers.test_influx import endpoint
 from tests.support.factories import deadline_soon

@@ -7,8 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from monitor.database.errors import ConnectionCut
 from monitor.database.migrations import SchemaError, migrate
-from monitor.database.pool import BY_KEYS, ConnectionCut, close_pool, cut_at, open_pool
+from monitor.database.pool import BY_KEYS, close_pool, cut_at, open_pool
 from monitor.errors import Unavailable
 from monitor.events.event import Event, Payload, Source
 from monitor.pipeline import postgres as sink_module

@@ -31,6 +31,18 @@ PARTS = {
         ({"REDIS_URL": "redis+sentinel://:secret@one,two/0"}, "^REDIS_URL must name .* master"),
         ({"REDIS_URL": "redis://one", "REDIS_HOST": "two"}, "^REDIS_HOST and REDIS_URL differ"),
         ({"REDIS_URL": "redis://one", "REDIS_PORT": "7000"}, "^REDIS_PORT and REDIS_URL differ"),
+        (
+            {"REDIS_URL": "redis://one:6380", "REDIS_PORT": "6379"},
+            "^REDIS_PORT and REDIS_URL differ",
+        ),
+        (
+            {"DATABASE_URL": URL, "POSTGRES_PORT": "5432"},
+            "^POSTGRES_PORT and DATABASE_URL differ",
+        ),
+        (
+            {"DATABASE_URL": URL, "POSTGRES_USER": "postgres"},
+            "^POSTGRES_USER and DATABASE_URL differ",
+        ),
         *(
             ({"DATABASE_URL": URL, **PARTS, name: "4"}, f"^{name} and DATABASE_URL differ")
             for name in PARTS

@@ -1,12 +1,20 @@
 """What notifications may connect to, and what their texts hold."""
 
+import re
+from ipaddress import ip_address
+from pathlib import Path
+
 import pytest
 
+import monitor
 from monitor.lms.learner_word import LearnerWord
+from monitor.notifications import addresses
 from monitor.notifications.addresses import Boundary
 from monitor.notifications.operators import digest
-from monitor.notifications.texts import compose, error_name
+from monitor.notifications.texts import component_name, compose, error_name
 from monitor.notifications.urls import SERVICES, RefusedUrl, service_of
+
+MONITOR = Path(monitor.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,9 @@ from monitor.notifications.urls import SERVICES, RefusedUrl, service_of
         "64:ff9b::7f00:1",
         "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::",
+        "::7f00:1",
+        "::ffff:0:7f00:1",
+        "64:ff9b:1::101:101",
         "localhost",
         "/run/postgresql/.s.PGSQL.5432",
         "",
@@ -51,6 +62,34 @@ def test_networks_of_the_operator_are_allowed_and_no_others() -> None:
     assert boundary.allows("::ffff:10.1.2.3")
     assert boundary.allows("fd00:1::5")
     assert not boundary.allows("10.2.0.1")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "203.0.114.7",
+        "::ffff:203.0.114.7",
+        "64:ff9b::cb00:7207",
+        "2002:cb00:7207::1",
+        "2a00:1::5",
+        "10.1.2.3",
+    ],
+)
+def test_networks_that_the_operator_refuses_are_refused_in_any_form(address: str) -> None:
+    refused = ["203.0.114.0/24", "2a00:1::/32", "10.1.2.0/24"]
+    assert Boundary(["10.0.0.0/8"]).allows(address)
+    assert not Boundary(["10.0.0.0/8"], refused).allows(address)
+    assert Boundary(["10.0.0.0/8"], refused).allows("10.1.3.3")
+
+
+def test_public_addresses_of_the_own_machine_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert addresses.is_own(ip_address("127.0.0.1"))
+    assert not addresses.is_own(ip_address("1.1.1.1"))
+    monkeypatch.setattr(addresses, "is_own", lambda address: str(address) == "1.1.1.1")
+    assert not Boundary([]).allows("1.1.1.1")
+    assert not Boundary([]).allows("64:ff9b::101:101")
+    assert Boundary([]).allows("1.1.1.2")
+    assert Boundary(["1.1.1.1/32"]).allows("1.1.1.1")
 
 
 @pytest.mark.parametrize("scheme", SERVICES)
@@ -133,3 +172,11 @@ def test_a_digest_gives_no_url_away() -> None:
     url = "slack://T1JJ3T3L2/A1BRTD4JD/secret"
     assert digest(url).startswith("slack-")
     assert "T1JJ" not in digest(url)
+
+
+def test_the_parts_of_the_server_have_japanese_names() -> None:
+    declared = re.compile(r'^    name = "([a-z_]+)"$', re.MULTILINE)
+    names = {name for path in MONITOR.rglob("*.py") for name in declared.findall(path.read_text())}
+    assert {"postgres", "spool_drain"} <= names
+    assert [name for name in sorted(names) if component_name(name, "ja") == name] == []
+    assert component_name("redis", "en") == "redis"

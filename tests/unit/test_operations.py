@@ -130,6 +130,36 @@ async def test_callers_take_turns() -> None:
     assert {call.result().status_code for call in calls} == {200}
 
 
+async def test_bodies_that_wait_for_their_turn_are_bounded() -> None:
+    api = create_api()
+    going_on = asyncio.Event()
+
+    @api.operation("POST", "/slow")
+    async def keep(body: Thing) -> None:
+        """Waits."""
+        await going_on.wait()
+
+    app = Application(
+        [],
+        api.routes(lambda *_: [Middleware(Open)]),
+        origins=[],
+        expose=[],
+        unread=unread_answers(),
+    )
+    transport = httpx.ASGITransport(app)
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://server/api") as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+        calls = [tasks.create_task(http.post("/slow", json={"name": "x" * 900})) for _ in range(30)]
+        await eventually(lambda: [each for each in calls if each.done()])
+        going_on.set()
+        await asyncio.wait(calls)
+        assert (await http.post("/slow", json={"name": "x" * 9_000})).status_code == 200
+    refused = [each.result() for each in calls if each.result().status_code == 429]
+    assert len(refused) == 30 - 10_000 // len(refused[0].request.content)
+
+
 async def test_a_listing_says_the_total(client: httpx.AsyncClient) -> None:
     answer = await client.get("/things?skip=3&limit=500&text=null&owner=9&other=x")
     assert answer.json() == ["9", "null", "3/500"]

@@ -10,7 +10,8 @@ from monitor.live import replicas
 from monitor.live.cursor import StreamPosition
 from monitor.live.history import History, MessageBatch, Publication
 from monitor.live.hub import Hub
-from monitor.live.replicas import ReplicaMessage, Replicas
+from monitor.live.replica_messages import ReplicaMessage
+from monitor.live.replicas import Replicas
 from monitor.live.subscriber import SocketLimits
 from tests.support.subscribers import Message, Peer
 

@@ -64,6 +64,7 @@ def test_an_empty_variable_is_unset(name: str, value: str) -> None:
         ("NOTIFY_TIME_ZONE", "Mars/Olympus"),
         ("NOTIFY_HEALTH_SECONDS", "0"),
         ("NOTIFY_NETWORKS", "10.0.0.0/99"),
+        ("NOTIFY_REFUSED_NETWORKS", "school"),
         ("BATCH_MAX_EVENTS", "0"),
         ("BATCH_LINGER", "0"),
         ("STORE_TIMEOUT", "-1"),

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from monitor.database.pool import MISCONFIGURED_ERRORS
+from monitor.database.errors import MISCONFIGURED_ERRORS
 from monitor.errors import SpoolFull, Unavailable
 from monitor.events.event import Payload
 from monitor.health import ComponentHealth
