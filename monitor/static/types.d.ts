@@ -85,6 +85,7 @@ export interface StudentNow {
   name: string | null;
   team: string | null;
   seat_row?: number | null; // in a class with seats
+  seat_column?: number | null;
   state: Exclude<State, "stuck">;
   notebook_id: number | null;
   notebook_path: string | null;

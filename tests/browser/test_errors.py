@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.page import serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
@@ -50,7 +50,7 @@ async def test_who_got_past_an_error_is_told_apart_until_nobody_is_at_it(
         await wait_live(page)
         card = page.locator(".radar .card")
         await expect(card.locator("h2")).to_contain_text("2 of 4 students: KeyError")
-        await expect(card).to_contain_text("4 met it, 2 are still at it")
+        await expect(card).to_contain_text("4 met it, 2 are still at it, 2 got past it")
         assert len(await card.locator(".names").first.locator("li").all()) == 2
         await expect(page.locator(".toast")).to_have_count(0)  # 4 met it, but it takes 3 now
         await post_as(school, users[2], "cell_executed", cellIndex=6)
@@ -60,18 +60,84 @@ async def test_who_got_past_an_error_is_told_apart_until_nobody_is_at_it(
         await expect(page.locator(".view .hint").first).to_contain_text("Nobody is still at")
 
 
-async def test_focus_survives_new_errors(
+async def test_the_code_is_open_and_names_are_folded_and_focus_survives_new_errors(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "one", "two", "three")
+    await post_as(school, users[0], "cell_executed", **FAILED, code="ages['x']")
+    async with open_tab(browser, view_url(school, class_id, "errors")) as page:
+        card = page.locator(".radar .card")
+        await expect(card.locator("pre").first).to_have_text("ages['x']")
+        await expect(card.locator("pre").last).to_contain_text("KeyError: 'x'")
+        await expect(card.locator("summary").first).to_have_text("1 of 3")
+        await expect(card.get_by_text(users[0], exact=True)).to_be_hidden()
+        await card.locator("summary").first.focus()
+        await page.keyboard.press("Enter")
+        await expect(card.get_by_role("link", name=users[0], exact=True)).to_be_visible()
+        await post_as(school, users[1], "cell_executed", **FAILED, code="ages.pop('x')")
+        await expect(page.locator(".radar h2")).to_contain_text("2 of 3")
+        await expect(card.locator("pre").first).to_have_text("ages.pop('x')")
+        await expect(card.locator("summary").first).to_be_focused()
+        await expect(card.get_by_role("link", name=users[1], exact=True)).to_be_visible()
+        await card.get_by_role("link", name=users[0], exact=True).focus()
+        await post_as(school, users[2], "cell_executed", **FAILED)
+        await expect(card.locator("summary").first).to_have_text("3 of 3")
+        await expect(card.get_by_role("link", name=users[0], exact=True)).to_be_focused()
+        seats = card.get_by_role("link", name="Show on seats")
+        wanted = ",".join(str(student_id) for _, student_id in sorted(zip(users, ids, strict=True)))
+        address = f"#/class/{class_id}/students?errors={wanted}"
+        await expect(seats).to_have_attribute("href", address)
+
+
+async def test_everybody_in_the_class_is_told_from_an_error(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
     class_id, users, _ = await create_class_of(api, "one", "two")
     await post_as(school, users[0], "cell_executed", **FAILED)
-    async with open_tab(browser, view_url(school, class_id, "errors")) as page:
-        await page.locator(".radar summary").focus()
-        await page.keyboard.press("Enter")
-        await post_as(school, users[1], "cell_executed", **FAILED)
-        await expect(page.locator(".radar h2")).to_contain_text("2 of 2")
-        await expect(page.locator(".radar summary")).to_be_focused()
-        await expect(page.locator(".radar pre").last).to_be_visible()
+    url = view_url(school, class_id, "errors")
+    async with (
+        open_tab(browser, url) as page,
+        open_tab(browser, view_url(school, class_id)) as other,
+    ):
+        await wait_live(page)
+        await wait_live(other)
+        await page.get_by_role("button", name="Tell all").click()
+        words = page.get_by_label("Notice to everyone in the class")
+        await expect(words).to_be_focused()
+        await expect(words).to_have_value("lesson.ipynb, cell 7: ")
+        assert await serious_violations(page) == []
+        await page.keyboard.type("look at the key once more")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Tell all")).to_be_focused()
+        told = "lesson.ipynb, cell 7: look at the key once more"
+        await expect(other.locator(".toast")).to_contain_text(told)
+        await expect(page.locator(".toast")).to_contain_text(told)
+        await page.context.set_offline(True)
+        await page.get_by_role("button", name="Tell all").click()
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Failed")
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_those_at_an_error_are_named_by_their_seats(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, *"abc")
+    await post(school, *(event(userId=user, **FAILED) for user in users))
+
+    async def seat(route: Route) -> None:
+        answer = await route.fetch()
+        students = await answer.json()
+        for number, student in enumerate(students[:2]):
+            student |= {"seat_row": 28 - 26 * number, "seat_column": 3}
+        await route.fulfill(response=answer, json=students)
+
+    async with open_tab(browser, school.url) as page:
+        await page.route("**/now*", seat)
+        await page.goto(view_url(school, class_id, "errors"))
+        await expect(page.locator(".radar summary").first).to_have_text("3 of 3: B3, AB3 …")
 
 
 async def toasts(page: Page, *texts: str) -> None:
