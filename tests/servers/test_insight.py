@@ -340,6 +340,8 @@ async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> 
         "notebook_path": "units/lesson.ipynb",
         "cell_id": "cell-1",
         "cell_position": 0,
+        "cell_title": "1 + 1",
+        "cell_heading": None,
         "execution_count": 1,
         "status": "success",
         "duration_ms": 1.5,
