@@ -2,8 +2,9 @@
 
 import { call } from "./api.js";
 import { attemptsHref } from "./attempts.js";
+import { cellLabel } from "./cell-label.js";
 import { alertLine, el, failure, joinFacts, setText } from "./dom.js";
-import { cellName, duration, t } from "./i18n.js";
+import { duration, t } from "./i18n.js";
 import { throttle } from "./throttle.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -118,7 +119,6 @@ class AnalysisView {
    */
   #row(analysis, cell) {
     const href = attemptsHref(this.#store.id, analysis.notebook_id, { place: cell.place });
-    const name = cellName(cell.position);
     const share = el("meter", {
       max: Math.max(1, cell.tried),
       value: cell.solved,
@@ -129,7 +129,7 @@ class AnalysisView {
     return el(
       "tr",
       {},
-      el("th", { scope: "row", title: cell.cell_id }, el("a", { href, textContent: name })),
+      el("th", { scope: "row", title: cell.heading }, el("a", { href }, cellLabel(cell.position, cell.title))),
       el("td", {}, t("solved_of", cell.solved, cell.tried), share),
       el("td", { textContent: analysis.students - cell.tried }),
       el("td", {

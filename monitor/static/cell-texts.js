@@ -2,9 +2,11 @@
 
 /** @satisfies {Record<string, [string, string]>} */
 export const CELL_TEXTS = {
+  cell_titled: ["“{0}”", "「{0}」"],
+  cell_below: ["{0} ({1})", "{0}（{1}）"],
   more_cells: [
     "and {0} more cell that few have reached|and {0} more cells that few have reached",
-    "ほかに到達者の少ないセル {0} 個",
+    "ほかに着手者の少ないセル {0} 個",
   ],
   placed_cell: [
     "Placed by its index: this notebook has new cell IDs each time it is opened",

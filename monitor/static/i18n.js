@@ -295,6 +295,17 @@ export function duration(ms) {
 }
 
 /**
+ * How long a run took; empty where the client doesn't measure it, and says nothing or 0. The server counts
+ * what is shorter than 1 ms as 1.
+ *
+ * @param {number | null} ms
+ */
+export function runTime(ms) {
+  if (ms === null || Math.round(ms) <= 1) return "";
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/**
  * @param {string | number} time of the API, or ms
  * @param {"short" | "medium"} [timeStyle] without or with seconds
  */
@@ -307,7 +318,27 @@ export function formatDate(day) {
   return new Date(day).toLocaleDateString(language, { dateStyle: "short" });
 }
 
-/** @param {number | null | undefined} position from 0 */
-export function cellName(position) {
-  return position === null || position === undefined ? t("a_cell") : t("cell", position + 1);
+/**
+ * What a cell is called, as far as it is known: by its first line of code and the heading above it. Its
+ * number, which Jupyter doesn't show, stands in for the code.
+ *
+ * @param {number | null | undefined} position from 0
+ * @param {string | null} [title] the first line of code
+ * @param {string | null} [heading]
+ */
+export function cellName(position, title, heading) {
+  const isNumbered = position !== null && position !== undefined;
+  const number = isNumbered ? t("cell", position + 1) : t("a_cell");
+  const name = title ? t("cell_titled", title) : number;
+  return heading ? t("cell_below", name, heading) : name;
+}
+
+/**
+ * The number of a cell that is called by its code.
+ *
+ * @param {number | null | undefined} position from 0
+ * @param {string | null} title
+ */
+export function cellHint(position, title) {
+  return title && position !== null ? cellName(position) : "";
 }

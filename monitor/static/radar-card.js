@@ -19,7 +19,7 @@ export function keyOf(group) {
 /** @param {ErrorGroup} group */
 function placeOf(group) {
   const file = group.notebook_path?.split("/").pop() ?? "";
-  const cell = cellName(group.cell_position);
+  const cell = cellName(group.cell_position, group.cell_title, group.cell_heading);
   return file ? t("place", file, cell) : cell;
 }
 

@@ -91,6 +91,8 @@ export interface StudentNow {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   executions: number;
   errors: number;
   errors_in_a_row: number;
@@ -158,6 +160,8 @@ export interface MyClass {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   last_heard_at: string | null;
 }
 
@@ -186,6 +190,8 @@ export interface HelpRequestAnswer {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   last_error: {
     at: string;
     error: string | null;
@@ -218,6 +224,8 @@ export interface ErrorGroup {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   place: string | null;
   error: string;
   count: number;
@@ -248,6 +256,8 @@ export interface CellProgress {
   place: string; // `id:…`, `index:…` or `added:…`
   cell_id: string | null; // null: placed by index
   position: number | null;
+  title: string | null; // its first line of code
+  heading: string | null; // the nearest above it
   ran: number;
   succeeded: number;
   attempts_median: number | null;
@@ -520,6 +530,8 @@ export interface Execution {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   status: "success" | "error" | "rendered";
   duration_ms: number | null;
   code: string | null;
@@ -574,6 +586,8 @@ export interface CellAttempts {
   place: string;
   notebook_path: string;
   position: number | null;
+  title: string | null; // its first line of code
+  heading: string | null; // the nearest above it
   students: number;
   tried: number;
   solved: number;
@@ -587,6 +601,8 @@ export interface CellAnalysis {
   place: string;
   cell_id: string | null;
   position: number | null;
+  title: string | null; // its first line of code
+  heading: string | null; // the nearest above it
   tried: number;
   solved: number;
   attempts_mean: number | null;

@@ -50,7 +50,8 @@ async def test_a_cell_of_the_heat_map_leads_to_its_attempts_live(
         await expect(cards.first.locator("[data-kind=builtin]").first).to_have_text("sum")
         await page.get_by_label("Student").select_option("All students")
         await expect(cards).to_have_count(3)
-        await expect(page.locator("h2")).to_have_text("Attempts at cell 3")
+        await expect(page.locator("h2")).to_contain_text("Attempts at “")
+        await expect(page.locator(".place").first).to_contain_text(f"{path} · cell 3")
         await expect(page.locator("#view")).to_contain_text("<script>alert(2)</script>")
         await page.get_by_label("Show").select_option("KeyError: … (1)")
         await expect(cards).to_have_count(1)
@@ -87,10 +88,11 @@ async def test_the_heat_map_can_be_read_with_the_keyboard(
         await page.keyboard.press("ArrowLeft")  # a name, no mark: the focus stays
         await expect(marks.nth(3)).to_be_focused()
         await page.keyboard.press("Enter")
-        await expect(page.locator("h2")).to_have_text("Attempts at cell 1")
+        await expect(page.locator("h2")).to_have_text("Attempts at “1”")
         await page.go_back()
-        await page.get_by_role("link", name="cell 2", exact=True).press("Enter")
-        await expect(page.locator("h2")).to_have_text("Attempts at cell 2")
+        await page.get_by_role("link", name="1 cell 2", exact=True).press("Enter")
+        await expect(page.locator("h2")).to_have_text("Attempts at “1”")
+        await expect(page.locator(".place").first).to_contain_text("cell 2")
         await expect(page.locator(".attempts .card")).to_have_count(2)
 
 

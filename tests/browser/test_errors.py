@@ -31,7 +31,7 @@ async def test_common_error_is_announced_once(
     async with open_tab(browser, view_url(school, class_id, "errors")) as page:
         await wait_live(page)
         await post(school, *(event(userId=user, **FAILED) for user in users[:3]))
-        headline = "3 of 4 students: KeyError: … in lesson.ipynb, cell 7"
+        headline = "3 of 4 students: KeyError: … in lesson.ipynb, “1 + 1”"
         await expect(page.locator(".toast")).to_contain_text(headline)
         await expect(page.locator(".radar .card h2")).to_have_text(headline)
         await page.locator(".toast").get_by_role("button", name="Close").click()
@@ -104,13 +104,13 @@ async def test_everybody_in_the_class_is_told_from_an_error(
         await page.get_by_role("button", name="Tell all").click()
         words = page.get_by_label("Notice to everyone in the class")
         await expect(words).to_be_focused()
-        await expect(words).to_have_value("lesson.ipynb, cell 7: ")
+        await expect(words).to_have_value("lesson.ipynb, “1 + 1”: ")
         assert await serious_violations(page) == []
         await page.keyboard.type("look at the key once more")
         await page.get_by_role("button", name="Send").click()
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await expect(page.get_by_role("button", name="Tell all")).to_be_focused()
-        told = "lesson.ipynb, cell 7: look at the key once more"
+        told = "lesson.ipynb, “1 + 1”: look at the key once more"
         await expect(other.locator(".toast")).to_contain_text(told)
         await expect(page.locator(".toast")).to_contain_text(told)
         await page.context.set_offline(True)
