@@ -31,6 +31,7 @@ export function analysisView(root, store, signal, id) {
   };
   const reload = throttle(load, RELOAD_PAUSE, signal);
   store.on(["changed"], reload, signal);
+  store.on(["loaded"], () => view.nameStudents(), signal);
   reload();
 }
 
@@ -41,6 +42,8 @@ class AnalysisView {
   #trouble = alertLine();
   #table = el("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: t("analysis") });
   #version = "";
+  /** @type {AssignmentAnalysis | null} */
+  #analysis = null;
 
   /**
    * @param {HTMLElement} root
@@ -63,10 +66,16 @@ class AnalysisView {
     this.#trouble.textContent = failure(error);
   }
 
+  /** Who the students are may be known only after what they did. */
+  nameStudents() {
+    if (this.#analysis) this.show(this.#analysis);
+  }
+
   /** @param {AssignmentAnalysis} analysis */
   show(analysis) {
+    this.#analysis = analysis;
     this.#trouble.textContent = "";
-    const version = JSON.stringify(analysis);
+    const version = JSON.stringify([analysis, this.#store.ready]);
     if (version === this.#version) return;
     this.#version = version;
     setText(this.#title, t("analysis_of", analysis.title));
