@@ -97,7 +97,7 @@ export class RadarCard {
     this.#who.show(seats ? t("radar_seats", ...count, seats) : t("radar_who", ...count), still);
     const past = students.filter((userId) => !still.includes(userId));
     this.#past.show(t("radar_met", still.length, students.length, past.length), past);
-    this.#seats.href = `#/class/${this.#store.id}/students?errors=${this.#idsOf(still).join(",")}`;
+    this.#seats.href = `#/class/${this.#store.id}/lesson?errors=${this.#idsOf(still).join(",")}`;
   }
 
   /** @param {string[]} userIds */

@@ -85,7 +85,7 @@ async def test_the_code_is_open_and_names_are_folded_and_focus_survives_new_erro
         await expect(card.get_by_role("link", name=users[0], exact=True)).to_be_focused()
         seats = card.get_by_role("link", name="Show on seats")
         wanted = ",".join(str(student_id) for _, student_id in sorted(zip(users, ids, strict=True)))
-        address = f"#/class/{class_id}/students?errors={wanted}"
+        address = f"#/class/{class_id}/lesson?errors={wanted}"
         await expect(seats).to_have_attribute("href", address)
 
 
