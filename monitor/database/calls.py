@@ -4,7 +4,7 @@
 events: late, repeated and withdrawn ones need no care, and storing an event costs nothing.
 """
 
-_LOOK_BACK = "interval '12 hours'"  # a call that lasts longer begins anew
+LOOK_BACK = "interval '12 hours'"  # a call that lasts longer begins anew
 
 
 def calls(*, student: str, classes: str, until: str, as_of: str, least: str, greatest: str) -> str:
@@ -13,7 +13,7 @@ def calls(*, student: str, classes: str, until: str, as_of: str, least: str, gre
     `as_of` is until when answers count; `least` and `greatest` are the offsets (µs) of the clocks.
     """
     return f"""calls_for_help(
-        {student}, {classes}, {until} - {_LOOK_BACK}, {until}, {as_of}, {least}, {greatest}
+        {student}, {classes}, {until} - {LOOK_BACK}, {until}, {as_of}, {least}, {greatest}
     )"""
 
 
@@ -33,7 +33,7 @@ def is_settled(
         EXISTS (
             SELECT FROM help_requests AS h
             WHERE h.student_id = {student} AND h.class_id = ANY ({classes})
-                AND h.resolved_at <= {as_of} AND h.heard_at > {until} - {_LOOK_BACK}
+                AND h.resolved_at <= {as_of} AND h.heard_at > {until} - {LOOK_BACK}
         ) AND COALESCE((SELECT is_settled FROM {rows} ORDER BY began_at DESC LIMIT 1), false)
     )"""  # noqa: S608 - constants
 

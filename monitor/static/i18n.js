@@ -134,10 +134,10 @@ const TEXTS = {
   time: ["Run time (median)", "実行時間（中央値）"],
   top_errors: ["Most common errors", "多いエラー"],
   executions: ["Runs", "実行"],
-  helps: ["Help signals", "呼び出し信号"],
-  helps_rule: [
-    "A student's help button repeats its signal while it is on.",
-    "呼び出し信号は、学生がボタンをオンにしている間くり返し送られます。",
+  students_waiting: ["Students waiting", "呼び出し中の学生"],
+  waiting_rule: [
+    "Students waiting: those with an open call for help in the interval. By the hour, those who had the button on.",
+    "呼び出し中の学生：その時間帯に講師を呼んでいた人数です（対応済みの呼び出しは除く）。1 時間間隔では、ボタンをオンにしていた人数です。",
   ],
   every_minute: ["1 minute", "1 分"],
   every_5: ["5 minutes", "5 分"],
@@ -149,8 +149,8 @@ const TEXTS = {
   lesson_end: ["Lesson ends at (empty: now)", "授業の終了時刻（空欄なら現在）"],
   class_then: ["The class at that time", "この時点のクラス"],
   until: [
-    "Up to {0}: runs {1}, errors {2}, help signals {3}",
-    "{0} まで：実行 {1} 回、エラー {2} 回、呼び出し信号 {3} 回",
+    "Up to {0}: runs {1}, errors {2}, most students waiting in one interval {3}",
+    "{0} まで：実行 {1} 回、エラー {2} 回、呼び出し中の学生 最大 {3} 人",
   ],
   as_table: ["Show as a table", "表で見る"],
   first_demo: [

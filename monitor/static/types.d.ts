@@ -250,6 +250,7 @@ export interface Interval {
   executions: number;
   errors: number;
   helps: number;
+  waiting: number; // students
 }
 
 export interface CellProgress {

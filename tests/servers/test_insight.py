@@ -272,7 +272,7 @@ async def test_activity_is_told_interval_by_interval(school: School) -> None:
     end = start + timedelta(minutes=4)
     assert await asked(interval=60, until=end) == [
         ActivityInterval(start, 2, 1, 0),
-        ActivityInterval(start + timedelta(minutes=1), 0, 0, 1),
+        ActivityInterval(start + timedelta(minutes=1), 0, 0, 1, 1),
         ActivityInterval(start + timedelta(minutes=2), 1, 0, 0),
         ActivityInterval(start + timedelta(minutes=3), 0, 0, 0),
     ]
