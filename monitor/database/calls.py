@@ -4,8 +4,8 @@
 by an index of those that bear on calls: late, repeated and withdrawn ones need no care.
 """
 
-_LOOK_BACK = "interval '12 hours'"  # and further to the beginning of a call that lasts then
-_LONGEST = "interval '3 days 12 hours'"  # a call that lasts longer begins anew
+LOOK_BACK = "interval '12 hours'"  # and further to the beginning of a call that lasts then
+LONGEST = "interval '3 days 12 hours'"  # a call that lasts longer begins anew
 
 
 def calls(*, student: str, classes: str, until: str, as_of: str, least: str, greatest: str) -> str:
@@ -14,7 +14,7 @@ def calls(*, student: str, classes: str, until: str, as_of: str, least: str, gre
     `as_of` is until when answers count; `least` and `greatest` are the offsets (µs) of the clocks.
     """
     return f"""calls_for_help(
-        {student}, {classes}, {until} - {_LOOK_BACK}, {until}, {as_of}, {least}, {greatest}
+        {student}, {classes}, {until} - {LOOK_BACK}, {until}, {as_of}, {least}, {greatest}
     )"""
 
 
@@ -34,7 +34,7 @@ def is_settled(
         EXISTS (
             SELECT FROM help_requests AS h
             WHERE h.student_id = {student} AND h.class_id = ANY ({classes})
-                AND h.resolved_at <= {as_of} AND h.heard_at > {until} - {_LONGEST}
+                AND h.resolved_at <= {as_of} AND h.heard_at > {until} - {LONGEST}
         ) AND COALESCE((SELECT is_settled FROM {rows} ORDER BY began_at DESC LIMIT 1), false)
     )"""  # noqa: S608 - constants
 

@@ -11,6 +11,7 @@ from monitor.errors import Detail, InvalidBody
 from monitor.events.event import in_utc
 from monitor.insight.packed_counts import unpack
 from monitor.insight.query import ClassIds, Query, class_students
+from monitor.insight.waiting import Intervals, students_waiting
 
 MAX_INTERVALS = 500
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # seconds
@@ -32,12 +33,18 @@ class ActivityQuery(Query, frozen=True, kw_only=True):
 
 
 class ActivityInterval(msgspec.Struct):
-    """A class in one interval. `helps` counts all `help` events: the button repeats every 10 s."""
+    """A class in one interval.
+
+    `helps` counts all `help` events: the button repeats every 10 s. `waiting` is how many students
+    had an open call in it; in intervals of an hour or more, and from `since` to `until` more than
+    a day, how many had the button on.
+    """
 
     start: datetime
     executions: int = 0
     errors: int = 0
     helps: int = 0
+    waiting: int = 0
 
 
 async def class_activity(
@@ -59,6 +66,10 @@ async def class_activity(
                 if count_at and since <= at < until:
                     interval = intervals[(at - since) // width]
                     setattr(interval, name, getattr(interval, name) + count_at)
+    asked = Intervals(since, width, count, step, first)
+    waiting = await students_waiting(connection, class_ids, list(students), asked)
+    for interval, number in zip(intervals, waiting, strict=True):
+        interval.waiting = number
     return intervals
 
 

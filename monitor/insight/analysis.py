@@ -8,13 +8,15 @@ import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
+from monitor.insight.cell_names import NAMED_BEST, most_run, taken_name
 from monitor.insight.notebook_rows import MAX_CELLS, MOST_REACHED, PLACE_TEXT, PLACED, by_student
 from monitor.insight.query import class_notebook, class_students, shown_classes
 
 
 class CellAnalysis(msgspec.Struct, kw_only=True):
-    """How a class got through a cell of code that a student ran; `place` as in a notebook's cells.
+    """How a class got through a cell of code that a student ran.
 
+    `place`, `title` and `heading` are as in a notebook's cells.
     `tried` and `solved` are numbers of students; each of the others who tried is in `stuck`.
     Students are user_ids. Attempts are a student's executions up to the first success, included;
     the time, in seconds, is that from the first attempt to the first success. Both are of those who
@@ -24,6 +26,8 @@ class CellAnalysis(msgspec.Struct, kw_only=True):
     place: str
     cell_id: str | None
     position: int | None
+    title: str | None
+    heading: str | None
     tried: int
     solved: int
     attempts_mean: float | None
@@ -91,10 +95,13 @@ def _cell(row: asyncpg.Record, students: dict[int, str], owners: set[int]) -> Ce
         return sorted(students[student_id] for student_id in ids)
 
     attempts, times = row["attempts"], row["times"]
+    title, heading = taken_name(dict(row))
     return CellAnalysis(
         place=row["place"],
         cell_id=row["cell_id"],
         position=row["position"],
+        title=title,
+        heading=heading,
         tried=len(row["solved_by"]) + len(row["stuck"]),
         solved=len(row["solved_by"]),
         attempts_mean=round(mean(attempts), 2) if attempts else None,
@@ -128,11 +135,14 @@ _SELECT_CELLS = f"""
                 FILTER (WHERE first_success_at IS NOT NULL) AS times
         FROM ({by_student("placed")}) AS by_student FULL JOIN begun USING (student_id, kind, key)
         GROUP BY kind, key ORDER BY {MOST_REACHED} LIMIT $4
-    )
+    ), best AS ({most_run("placed")})
     SELECT {PLACE_TEXT} AS place, name AS cell_id, position,
-        COALESCE(solved_by, '{{}}') AS solved_by, COALESCE(stuck, '{{}}') AS stuck, attempts, times
-    FROM counted AS c
+        COALESCE(solved_by, '{{}}') AS solved_by, COALESCE(stuck, '{{}}') AS stuck, attempts, times,
+        called.*
+    FROM (SELECT * FROM counted FULL JOIN best USING (kind, key) OFFSET 0) AS c
     LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
+    CROSS JOIN {NAMED_BEST} AS called
+    WHERE solved_by IS NOT NULL OR stuck IS NOT NULL
     ORDER BY position, kind, key
 """  # noqa: S608 - constants
 

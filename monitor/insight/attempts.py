@@ -83,7 +83,8 @@ class CellAttempts(msgspec.Struct, kw_only=True):
     """A page of the attempts at a cell, newest first; `next` is the cursor of the next one.
 
     `students` is how many the class has, `tried` and `solved` how many of them ran the cell, and
-    did so without an error; `attempts` is how often they ran it, whatever the filter.
+    did so without an error; `attempts` is how often they ran it, whatever the filter. `title` and
+    `heading` are as in the notebook's cells.
     """
 
     class_id: int
@@ -92,6 +93,8 @@ class CellAttempts(msgspec.Struct, kw_only=True):
     place: str
     cell_id: str | None
     position: int | None
+    title: str | None
+    heading: str | None
     students: int
     tried: int
     solved: int
@@ -154,6 +157,8 @@ async def cell_attempts(
         place=query.place,
         cell_id=cell.cell_id,
         position=cell.position,
+        title=cell.name.title,
+        heading=cell.name.heading,
         students=len(students),
         tried=len(spans),
         solved=sum(span.is_solved for span in spans),

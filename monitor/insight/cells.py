@@ -7,6 +7,7 @@ import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
+from monitor.insight.cell_names import NAMED_BEST, most_run, taken_name
 from monitor.insight.notebook_rows import MAX_CELLS, MOST_REACHED, PLACE_TEXT, PLACED, by_student
 from monitor.insight.packed_counts import percentile, unpack
 from monitor.insight.query import (
@@ -43,13 +44,17 @@ class CellProgress(msgspec.Struct):
 
     `place` is `id:` and the cell's id; `index:3` where the ids are random and the cell is at that
     index; `added:3` for cells that students put before it. Only the first has a `cell_id`.
-    `position` is the index that most students have, from 0; null if none is known.
+    `position` is the index that most students have, from 0; null if none is known. `title` is the
+    first line of the code that most have there, `heading` the nearest one that a student with that
+    code rendered above.
     """
 
     place: str
     cell_id: str | None
     type: str | None
     position: int | None
+    title: str | None
+    heading: str | None
     reached: int
     ran: int
     failed: int
@@ -120,8 +125,11 @@ def _progress(row: dict[str, Any], students: dict[int, str]) -> CellProgress:
     buckets = unpack(row.pop("durations"))
     attempts = row.pop("attempts")
     errors = msgspec.json.decode(row.pop("frequent_errors") or "[]", type=list[_Error])
+    title, heading = taken_name(row)
     return CellProgress(
         **row,
+        title=title,
+        heading=heading,
         attempts_median=float(median(attempts)) if attempts else None,
         duration_median_ms=percentile(buckets, 0.5),
         duration_p90_ms=percentile(buckets, 0.9),
@@ -175,10 +183,14 @@ _SELECT_CELLS = f"""
             count(*) OVER () AS total
         FROM ({by_student("placed")}) AS by_student GROUP BY kind, key
         ORDER BY {MOST_REACHED} LIMIT $5
-    )
+    ), best AS ({most_run("placed")})
     SELECT {PLACE_TEXT} AS place, name AS cell_id, type, position, reached, ran, failed, succeeded,
-        executions, errors, attempts_mean, attempts, durations, total, frequent_errors
-    FROM (SELECT * FROM counted FULL JOIN frequent USING (kind, key) OFFSET 0) AS c
+        executions, errors, attempts_mean, attempts, durations, total, frequent_errors, called.*
+    FROM (
+        SELECT * FROM counted FULL JOIN frequent USING (kind, key)
+        FULL JOIN best USING (kind, key) OFFSET 0
+    ) AS c
     LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
+    CROSS JOIN {NAMED_BEST} AS called
     WHERE reached IS NOT NULL ORDER BY position, kind, key
 """  # noqa: S608 - constants

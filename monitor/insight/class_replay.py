@@ -8,6 +8,7 @@ from monitor.database.members import MAX_ERRORS_IN_A_ROW, class_page
 from monitor.database.paging import Listing
 from monitor.database.pool import Connection
 from monitor.events.event import in_utc
+from monitor.insight.cell_names import named, taken_name
 from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery, StudentState
 from monitor.insight.copies import counted_places
 from monitor.insight.packed_counts import unpack
@@ -67,7 +68,8 @@ def _state(row: dict[str, Any]) -> StudentState:
         row[name] -= row.pop(f"{name}_in_minute") + sum(unpack(row.pop(f"later_{name}")))
     for name in ("least_offset", "greatest_offset", "total"):
         del row[name]
-    return StudentState(**row)
+    title, heading = taken_name(row)
+    return StudentState(**row, cell_title=title, cell_heading=heading)
 
 
 _SELECT_STUDENTS = f"""
@@ -153,7 +155,7 @@ _SELECT_STATES = f"""
                 OR heard.at < $2::timestamptz - {idle_interval("$4")} THEN 'idle'
             WHEN failures.in_a_row > 0 THEN 'error'
             ELSE 'active' END AS state,
-        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
+        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position, named.*,
         rest_of_minute.executions AS executions_in_minute,
         rest_of_minute.errors AS errors_in_minute,
         later.executions AS later_executions, later.errors AS later_errors,
@@ -187,6 +189,15 @@ _SELECT_STATES = f"""
         class_id="($1)[1]",
     )
 } AS place ON true
+    LEFT JOIN {
+    named(
+        student="s.id",
+        alias="heard.alias_id",
+        cell="heard.cell_id",
+        index="place.cell_position",
+        classes="$1",
+    )
+} AS named ON true
     LEFT JOIN LATERAL {_SUCCESS} AS success ON true
     LEFT JOIN LATERAL (
         SELECT started_at AS running_since, cells.cell_id AS running_cell_id

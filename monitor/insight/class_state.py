@@ -10,7 +10,8 @@ from monitor.database.calls import IS_SETTLED
 from monitor.database.members import class_page
 from monitor.database.paging import Limit, Listing, Skip
 from monitor.database.pool import Connection
-from monitor.insight.copies import counted_places
+from monitor.insight.cell_names import named, taken_name
+from monitor.insight.copies import Row, counted_places
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, Query, class_students
 from monitor.insight.running import RUNNING, idle_interval
@@ -43,14 +44,15 @@ class StudentState(msgspec.Struct):
     seconds, while a cell runs for an hour, `error` if the last execution failed, and `active` in
     all other cases. `running_since` is when the cell `running_cell_id` began to run, if its client
     says when a run starts; null where none runs, or its client doesn't say which. Notebook and
-    cell are where the student was last; `cell_position` is the cell's index, from 0. `executions`
-    and `errors` are totals. Errors in a row are counted up to 100. `verified` says that the
-    student's own credential posts into the class. `executions_in_no_class` and `errors_in_no_class`
-    say how much of the totals was done in no class (open servers), but are 0 for an earlier time.
-    `failing_since` is the first of the errors in a row; null where the last run succeeded.
-    `last_run_at` is when a run ended last. `number` (on the class's list), `kana` (how the name is
-    read) and the seat are the roster's of now: rows from 1 at the front, columns from 1 at the
-    left. Times are the server's.
+    cell are where the student was last; `cell_position` is the cell's index, from 0, `cell_title`
+    the first line of their code there, `cell_heading` the nearest heading that they rendered above.
+    `executions` and `errors` are totals. Errors in a row are counted up to 100. `verified` says
+    that the student's own credential posts into the class. `executions_in_no_class` and
+    `errors_in_no_class` say how much of the totals was done in no class (open servers), but are 0
+    for an earlier time. `failing_since` is the first of the errors in a row; null where the last
+    run succeeded. `last_run_at` is when a run ended last. `number` (on the class's list), `kana`
+    (how the name is read) and the seat are the roster's of now: rows from 1 at the front, columns
+    from 1 at the left. Times are the server's.
     """
 
     student_id: int
@@ -62,6 +64,8 @@ class StudentState(msgspec.Struct):
     notebook_path: str | None
     cell_id: str | None
     cell_position: int | None
+    cell_title: str | None
+    cell_heading: str | None
     executions: int
     errors: int
     errors_in_a_row: int
@@ -90,11 +94,14 @@ async def class_state(
     if not rows:
         return Listing([], len(await class_students(connection, class_ids)))
     places = await counted_places(connection, class_ids, rows)
-    items = [StudentState(**{name: place[name] for name in _FIELDS}) for place in places]
+    items = [_state(place) for place in places]
     return Listing(items, rows[0]["total"])
 
 
-_FIELDS = StudentState.__struct_fields__
+def _state(row: Row) -> StudentState:
+    del row["total"]
+    title, heading = taken_name(row)
+    return StudentState(**row, cell_title=title, cell_heading=heading)
 
 
 # The state of a row `m` of `members` with its RUNNING as `run`. `$2` is HELP_TIMEOUT, `$3` when a
@@ -111,13 +118,23 @@ STATE = f"""
 _SELECT_STATES = f"""
     SELECT m.total, m.student_id, m.user_id, m.name, m.team, {STATE} AS state,
         place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
-        m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at, m.verified,
-        run.running_since, run.running_cell_id, m.executions_in_no_class, m.errors_in_no_class,
+        named.*, m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at,
+        m.verified, run.running_since, run.running_cell_id,
+        m.executions_in_no_class, m.errors_in_no_class,
         m.failing_since, m.last_run_at, m.number, m.kana, m.seat_row, m.seat_column
     FROM ({class_page(skip="$4", limit="$5")}) AS m
     LEFT JOIN {RUNNING} AS run ON true
     LEFT JOIN {
     place(alias="m.alias_id", cell="m.cell_id", index="m.cell_index", class_id="m.class_id")
 } AS place ON true
+    LEFT JOIN {
+    named(
+        student="m.student_id",
+        alias="m.alias_id",
+        cell="m.cell_id",
+        index="place.cell_position",
+        classes="$1",
+    )
+} AS named ON true
     ORDER BY m.user_id
 """  # noqa: S608 - constants

@@ -10,6 +10,7 @@ from monitor.database.members import CLASS_MEMBERS
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
 from monitor.events.event import in_utc
+from monitor.insight.cell_names import named, taken_name
 from monitor.insight.class_state import HELP_TIMEOUT
 from monitor.insight.copies import Row, counted_places
 from monitor.insight.places import place
@@ -40,7 +41,7 @@ class LastError(msgspec.Struct):
 class HelpRequest(msgspec.Struct, kw_only=True):
     """An open call for help that began at `asked_at` and was last confirmed at `repeated_at`.
 
-    Notebook and cell are where the student was last; `cell_position` is the cell's index, from 0.
+    Notebook and cell are where the student was last, as in the class's state.
     `last_error` is the last of the past 12 hours. `calls` is how often the student has called
     since the time asked for, this call included. `taken_by` is null while nobody has taken it.
     """
@@ -54,6 +55,8 @@ class HelpRequest(msgspec.Struct, kw_only=True):
     notebook_path: str | None
     cell_id: str | None
     cell_position: int | None
+    cell_title: str | None
+    cell_heading: str | None
     last_error: LastError | None
     calls: int
     taken_by: str | None
@@ -81,7 +84,8 @@ def _request(fields: Row) -> HelpRequest:
     names = ("error_at", "error", "error_code", "solved_at")
     at, error, code, solved_at = (fields.pop(name) for name in names)
     last_error = None if at is None else LastError(at, error, code, solved_at)
-    return HelpRequest(**fields, last_error=last_error)
+    title, heading = taken_name(fields)
+    return HelpRequest(**fields, cell_title=title, cell_heading=heading, last_error=last_error)
 
 
 # Calls of a class that are open.
@@ -96,7 +100,7 @@ _COUNT_OPEN = f"SELECT count(*) {_OPEN}"
 _SELECT_OPEN = f"""
     SELECT m.total, m.student_id, m.user_id, m.name, m.team,
         COALESCE(request.asked_at, m.help_at) AS asked_at, m.help_at AS repeated_at,
-        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
+        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position, named.*,
         failure.at AS error_at, left(failure.error, 10000) AS error,
         left(failure.code, 10000) AS error_code, failure.solved_at,
         COALESCE(request.calls, 1) AS calls,
@@ -131,5 +135,14 @@ _SELECT_OPEN = f"""
     LEFT JOIN {
     place(alias="m.alias_id", cell="m.cell_id", index="m.cell_index", class_id="m.class_id")
 } AS place ON true
+    LEFT JOIN {
+    named(
+        student="m.student_id",
+        alias="m.alias_id",
+        cell="m.cell_id",
+        index="place.cell_position",
+        classes="$1",
+    )
+} AS named ON true
     ORDER BY answer.taken_at IS NOT NULL, asked_at, m.student_id OFFSET $4 LIMIT $5
 """  # noqa: S608 - constants

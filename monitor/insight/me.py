@@ -10,6 +10,7 @@ from monitor.database.members import names
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
+from monitor.insight.cell_names import named, taken_name
 from monitor.insight.copies import Row, counted_places_by_class
 from monitor.insight.places import place
 
@@ -43,6 +44,8 @@ class MyClass(msgspec.Struct, kw_only=True):
     notebook_path: str | None
     cell_id: str | None
     cell_position: int | None
+    cell_title: str | None
+    cell_heading: str | None
     last_heard_at: datetime | None
 
 
@@ -101,7 +104,8 @@ async def me(connection: Connection, user_id: str) -> Me:
 
 def _class(place: Row) -> MyClass:
     del place["notebook_id"]
-    return MyClass(**place)
+    title, heading = taken_name(place)
+    return MyClass(**place, cell_title=title, cell_heading=heading)
 
 
 async def my_assignments(connection: Connection, user_id: str, page: Page) -> Listing[MyAssignment]:
@@ -128,7 +132,7 @@ _SELECT_CLASSES = f"""
             WHERE v.student_id = s.id AND v.class_id = mine.class_id
         ) AS verified,
         COALESCE(state.executions, 0) AS executions, COALESCE(state.errors, 0) AS errors,
-        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position,
+        place.notebook_id, place.notebook_path, place.cell_id, place.cell_position, named.*,
         state.last_received_at AS last_heard_at
     FROM students AS s
     CROSS JOIN LATERAL (
@@ -146,6 +150,15 @@ _SELECT_CLASSES = f"""
         class_id="mine.class_id",
     )
 } AS place ON true
+    LEFT JOIN {
+    named(
+        student="s.id",
+        alias="state.alias_id",
+        cell="state.cell_id",
+        index="place.cell_position",
+        classes="ARRAY[mine.class_id]",
+    )
+} AS named ON true
     WHERE s.id = $1
     ORDER BY is_active DESC, state.last_received_at DESC NULLS LAST, mine.class_id LIMIT $2
 """  # noqa: S608 - constants

@@ -17,7 +17,8 @@ _ONE_MORE, _LOW = 2**31, 2**32 - 1  # than the greatest index; the bits below 2*
 _STEP = f"index::bigint << 32 | (target - index + {_ONE_MORE})"
 _COLUMNS = """
     student_id, is_student, id, alias_id, executions, errors, first_error_at,
-    last_error_at, first_success_at, errors_before_success, durations, type, index, name_hash
+    last_error_at, first_success_at, errors_before_success, durations, type, index, name_hash,
+    code_hash, code_at
 """
 
 
@@ -42,7 +43,7 @@ def placed(*, people: str, aliases: str, notebook: str | None = None) -> str:
         CROSS JOIN LATERAL (
             SELECT student_id, alias_id, cell_id AS id, executions, errors, first_error_at,
                 last_error_at, first_success_at, errors_before_success, durations,
-                type, position AS index, name_hash, code_hash, last_at
+                type, position AS index, name_hash, code_hash, code_at, last_at
             FROM cell_progress
             WHERE student_id = person.id AND alias_id = ANY ({aliases})
             ORDER BY cell_id DESC LIMIT {MAX_CELLS_OF_STUDENT}

@@ -1,11 +1,14 @@
 """A place in a class's notebook, as the views of its cells name it: whose cells are there."""
 
+from collections import Counter
 from typing import Annotated, NamedTuple
 
+import asyncpg
 import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
+from monitor.insight.cell_names import CellName, name_of_student_cell
 from monitor.insight.notebook_rows import ADDED, INDEX, NAMED, PLACED
 from monitor.insight.query import ClassIds, Notebook
 
@@ -24,6 +27,7 @@ class PlaceCells(NamedTuple):
     """The cells of students at a place, a list each of student ids, aliases and ids of `cells`.
 
     `cell_id` is null unless the place has the id of a cell; `position` is the index that most have.
+    `name` is that of the place.
     """
 
     students: list[int]
@@ -31,6 +35,7 @@ class PlaceCells(NamedTuple):
     ids: list[int]
     cell_id: str | None
     position: int | None
+    name: CellName
 
 
 async def place_cells(
@@ -63,11 +68,29 @@ async def place_cells(
         [row["id"] for row in theirs],
         name if kind == "id" else None,
         min((row["at"] for row in rows if row["at"] is not None), default=None),
+        await _name(connection, class_ids, rows),
     )
 
 
+async def _name(
+    connection: Connection, class_ids: ClassIds, rows: list[asyncpg.Record]
+) -> CellName:
+    """As `most_run` finds it: by the code that most have there, in its latest form."""
+    coded = [row for row in rows if row["code_hash"] is not None]
+    if not coded:
+        return CellName(None, None)
+    votes = Counter(row["code_hash"] for row in coded)
+    best = max(coded, key=lambda row: (votes[row["code_hash"]], *(row[name] for name in _ORDER)))
+    keys = (best[name] for name in ("student_id", "alias_id", "id", "index"))
+    return await name_of_student_cell(connection, class_ids, *keys)
+
+
+_ORDER = ("code_hash", "code_at", "student_id", "alias_id", "id")
+
+
 _SELECT = f"""
-    SELECT student_id, is_student, alias_id, id, at FROM ({PLACED}) AS placed
+    SELECT student_id, is_student, alias_id, id, at, index, code_hash, code_at
+    FROM ({PLACED}) AS placed
     WHERE kind = $4::integer
         AND key = CASE WHEN $5::bigint IS NULL THEN hashtextextended($6::text, 0) ELSE $5 END
 """  # noqa: S608 - constants

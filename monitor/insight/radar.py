@@ -3,10 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 
+import asyncpg
 import msgspec
 
 from monitor.database.members import CLASS_MEMBERS
 from monitor.database.pool import Connection
+from monitor.insight.cell_names import cell_name, named
 from monitor.insight.notebook_rows import NAMED, PLACE_TEXT, placed
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, Query, class_students
@@ -29,13 +31,16 @@ class ErrorGroup(msgspec.Struct, kw_only=True):
     has their number in each tenth of the time, the oldest first. `example` is the text of the
     latest error of those who are still at it, `code` the code that raised it (up to 2,000
     characters each), `example_of` the user_id. `place`, `cell_id` (null at an index) and
-    `cell_position` are as in the notebook's cells.
+    `cell_position` are as in the notebook's cells; `cell_title` is the first line of that code,
+    `cell_heading` the nearest heading that `example_of` rendered above it.
     """
 
     notebook_id: int | None
     notebook_path: str | None
     cell_id: str | None
     cell_position: int | None
+    cell_title: str | None
+    cell_heading: str | None
     place: str | None
     error: str
     count: int
@@ -66,17 +71,21 @@ async def error_radar(connection: Connection, class_ids: ClassIds, query: RadarQ
     window = timedelta(minutes=query.minutes)
     step = window / _TREND_STEPS
     rows = await connection.fetch(_SELECT, class_ids, window, step, _TREND_STEPS, _MAX_GROUPS)
-    groups = [
-        ErrorGroup(
-            **{name: row[name] for name in _COPIED_COLUMNS},
-            students=sorted(row["students"]),
-            still=sorted(row["still"]),
-            trend=[row["steps"].count(number) for number in range(_TREND_STEPS)],
-        )
-        for row in rows
-    ]
+    groups = [_group(row) for row in rows]
     more = rows[0]["groups"] - len(groups) if rows else 0
     return Radar(len(students), query.minutes, groups, more)
+
+
+def _group(row: asyncpg.Record) -> ErrorGroup:
+    title, heading = cell_name(row["code"], None, row["named_text"])
+    return ErrorGroup(
+        **{name: row[name] for name in _COPIED_COLUMNS},
+        cell_title=title,
+        cell_heading=heading,
+        students=sorted(row["students"]),
+        still=sorted(row["still"]),
+        trend=[row["steps"].count(number) for number in range(_TREND_STEPS)],
+    )
 
 
 _COPIED_COLUMNS = (
@@ -205,9 +214,10 @@ _SELECT = f"""
         CASE WHEN c.kind IS NOT NULL THEN {
     PLACE_TEXT
 } END AS place, g.error, g.count, g.last_at, g.students, g.still, g.steps, g.groups,
-        g.example_of, e.example, e.code
+        g.example_of, e.example, e.code, called.named_text
     FROM shown AS g CROSS JOIN LATERAL (
-        SELECT left(e.error, 2000) AS example, left(e.code, 2000) AS code
+        SELECT left(e.error, 2000) AS example, left(e.code, 2000) AS code, e.alias_id, e.cell_id,
+            e.cell_index
         FROM cell_executions AS e
         WHERE e.student_id = g.student_id AND e.executed_at = g.executed_at
             AND e.event_id = g.event_id OFFSET 0
@@ -216,5 +226,14 @@ _SELECT = f"""
     LEFT JOIN LATERAL (
         SELECT cell_id AS name FROM cells WHERE id = g.named OFFSET 0
     ) AS n ON true
+    CROSS JOIN {
+    named(
+        student="g.student_id",
+        alias="e.alias_id",
+        cell="e.cell_id",
+        index="e.cell_index",
+        classes="$1",
+    )
+} AS called
     ORDER BY cardinality(g.still) DESC, cardinality(g.students) DESC, g.count DESC, g.error
 """  # noqa: S608 - constants

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import asyncpg
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from monitor.database.paging import Id
 from monitor.database.pool import Connection
 from monitor.events.event import NO_CLASS
+from monitor.insight.cell_names import cell_name, named
 from monitor.insight.query import (
     CursorPage,
     PageCursor,
@@ -36,7 +37,8 @@ class Execution(msgspec.Struct, kw_only=True):
     was done in no class. `verified` says that the student's own credential sent it. `excluded` is
     why it counts nowhere, `disputed` or `withdrawn`; else null. Markdown and raw cells have the
     status `rendered`. `pictures` counts those that it showed; `/students/{id}/pictures` has them.
-    `output_cut` says that the output was longer, here or when it was sent.
+    `output_cut` says that the output was longer, here or when it was sent. `cell_title` is the
+    first line of the code, `cell_heading` the nearest heading that the student rendered above it.
     """
 
     event_id: uuid.UUID
@@ -49,6 +51,8 @@ class Execution(msgspec.Struct, kw_only=True):
     notebook_path: str | None
     cell_id: str | None
     cell_position: int | None
+    cell_title: str | None
+    cell_heading: str | None
     execution_count: int | None
     status: str
     duration_ms: float | None
@@ -117,7 +121,13 @@ async def _executions(
         return []
     times, event_ids = ([key[name] for key in keys] for name in ("executed_at", "event_id"))
     rows = await connection.fetch(_SELECT_EXECUTIONS, student_id, times, event_ids)
-    return [Execution(**row) for row in rows]
+    return [_execution(dict(row)) for row in rows]
+
+
+def _execution(row: dict[str, Any]) -> Execution:
+    cell_type = "markdown" if row["status"] == "rendered" else "code"
+    title, heading = cell_name(row["code"], cell_type, row.pop("named_text"))
+    return Execution(**row, cell_title=title, cell_heading=heading)
 
 
 async def accesses(
@@ -167,7 +177,7 @@ _SELECT_KEYS = """
     ORDER BY executed_at DESC, event_id DESC LIMIT $9
 """
 
-_SELECT_EXECUTIONS = """
+_SELECT_EXECUTIONS = f"""
     SELECT e.event_id, NULLIF(e.class_id, 0) AS class_id, e.executed_at, e.received_at,
         put_right(e.received_at, e.executed_at, e.clock_offset) AS at,
         NULLIF(s.session_id, '') AS session_id,
@@ -182,7 +192,7 @@ _SELECT_EXECUTIONS = """
         END AS pictures,
         length(e.output) > 10000 IS TRUE OR (jsonb_typeof(e.metadata -> 'cut') = 'object'
             AND e.metadata -> 'cut' ?| ARRAY['result', 'output', 'outputs']) IS TRUE AS output_cut,
-        e.verified, e.excluded
+        e.verified, e.excluded, called.named_text
     FROM executions_at($1, $2) AS e
     JOIN unnest($2::timestamptz[], $3::uuid[]) AS page (executed_at, event_id)
         USING (executed_at, event_id)
@@ -190,8 +200,17 @@ _SELECT_EXECUTIONS = """
     LEFT JOIN notebooks AS n ON n.id = a.notebook_id
     LEFT JOIN cells AS c ON c.id = e.cell_id
     LEFT JOIN sessions AS s ON s.id = e.session_id
+    CROSS JOIN {
+    named(
+        student="$1",
+        alias="e.alias_id",
+        cell="e.cell_id",
+        index="e.cell_index",
+        classes="ARRAY[e.class_id]",
+    )
+} AS called
     ORDER BY e.executed_at DESC, e.event_id DESC
-"""
+"""  # noqa: S608 - constants
 
 _SELECT_LAST_EXECUTION = """
     SELECT executed_at, event_id FROM cell_executions

@@ -83,7 +83,7 @@ class ActivityView {
       el("div", { className: "chart" }, this.#canvas),
       el("div", { className: "bar" }, this.#play, this.#slider),
       this.#totals,
-      el("p", { className: "hint", textContent: t("helps_rule") }),
+      el("p", { className: "hint", textContent: t("waiting_rule") }),
       this.#replay.element,
       el("details", {}, el("summary", { textContent: t("as_table") }), this.#table),
     );

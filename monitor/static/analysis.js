@@ -2,8 +2,9 @@
 
 import { call } from "./api.js";
 import { attemptsHref } from "./attempts.js";
+import { cellLabel } from "./cell-label.js";
 import { alertLine, el, failure, joinFacts, setText } from "./dom.js";
-import { cellName, duration, t } from "./i18n.js";
+import { duration, t } from "./i18n.js";
 import { throttle } from "./throttle.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -30,6 +31,7 @@ export function analysisView(root, store, signal, id) {
   };
   const reload = throttle(load, RELOAD_PAUSE, signal);
   store.on(["changed"], reload, signal);
+  store.on(["loaded"], () => view.nameStudents(), signal);
   reload();
 }
 
@@ -40,6 +42,8 @@ class AnalysisView {
   #trouble = alertLine();
   #table = el("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: t("analysis") });
   #version = "";
+  /** @type {AssignmentAnalysis | null} */
+  #analysis = null;
 
   /**
    * @param {HTMLElement} root
@@ -62,10 +66,16 @@ class AnalysisView {
     this.#trouble.textContent = failure(error);
   }
 
+  /** Who the students are may be known only after what they did. */
+  nameStudents() {
+    if (this.#analysis) this.show(this.#analysis);
+  }
+
   /** @param {AssignmentAnalysis} analysis */
   show(analysis) {
+    this.#analysis = analysis;
     this.#trouble.textContent = "";
-    const version = JSON.stringify(analysis);
+    const version = JSON.stringify([analysis, this.#store.ready]);
     if (version === this.#version) return;
     this.#version = version;
     setText(this.#title, t("analysis_of", analysis.title));
@@ -118,7 +128,6 @@ class AnalysisView {
    */
   #row(analysis, cell) {
     const href = attemptsHref(this.#store.id, analysis.notebook_id, { place: cell.place });
-    const name = cellName(cell.position);
     const share = el("meter", {
       max: Math.max(1, cell.tried),
       value: cell.solved,
@@ -129,7 +138,7 @@ class AnalysisView {
     return el(
       "tr",
       {},
-      el("th", { scope: "row", title: cell.cell_id }, el("a", { href, textContent: name })),
+      el("th", { scope: "row", title: cell.heading }, el("a", { href }, cellLabel(cell.position, cell.title))),
       el("td", {}, t("solved_of", cell.solved, cell.tried), share),
       el("td", { textContent: analysis.students - cell.tried }),
       el("td", {

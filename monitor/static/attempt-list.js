@@ -2,7 +2,7 @@
 
 import { changesIn, codeView } from "./code.js";
 import { arrange, el, joinFacts, shape } from "./dom.js";
-import { formatTime, t } from "./i18n.js";
+import { formatTime, runTime, t } from "./i18n.js";
 import { terminal } from "./terminal.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -78,7 +78,7 @@ function attemptCard(store, item) {
   const facts = joinFacts([
     t("attempt_n", item.number),
     formatTime(item.at),
-    item.duration_ms !== null && `${Math.round(item.duration_ms)} ms`,
+    runTime(item.duration_ms),
     t(failed ? "error" : "success"),
     item.number > 1 && changeFact(item),
   ]);

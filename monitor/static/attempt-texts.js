@@ -28,8 +28,8 @@ export const ATTEMPT_TEXTS = {
   other_attempts: ["All students’ attempts", "全員の実行を見る"],
   mark_of: ["{0}, {1}: {2}", "{0}、{1}：{2}"],
   heat_map_hint: [
-    "Select a mark or a cell’s number to read the attempts. The arrow keys move between marks.",
-    "記号またはセル番号を選ぶと、実行されたコードを確認できます。記号の間は矢印キーで移動できます。",
+    "Select a mark or a cell’s name to read the attempts. The arrow keys move between marks.",
+    "記号またはセル名を選ぶと、実行されたコードを確認できます。記号の間は矢印キーで移動できます。",
   ],
   analysis: ["Item analysis", "セルごとの分析"],
   analysis_of: ["Item analysis: {0}", "セルごとの分析：{0}"],

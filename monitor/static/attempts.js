@@ -3,8 +3,8 @@
 import { address } from "./address.js";
 import { AttemptList } from "./attempt-list.js";
 import { call } from "./api.js";
-import { alertLine, button, el, failure, setText } from "./dom.js";
-import { cellName, t } from "./i18n.js";
+import { alertLine, button, el, failure, joinFacts, setText } from "./dom.js";
+import { cellHint, cellName, t } from "./i18n.js";
 import { throttle } from "./throttle.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -142,10 +142,10 @@ class AttemptsView {
   }
 
   /** @param {CellAttempts} page */
-  #show({ position, notebook_path: path, tried, students, solved, attempts, kinds }) {
-    setText(this.#title, t("attempts_at", cellName(position)));
+  #show({ position, title, heading, notebook_path: path, tried, students, solved, attempts, kinds }) {
+    setText(this.#title, t("attempts_at", cellName(position, title, heading)));
     const facts = t("attempts_facts", tried, students, solved, attempts);
-    setText(this.#facts, `${path} · ${facts}`);
+    setText(this.#facts, joinFacts([path, cellHint(position, title), facts]));
     const chosen = this.#query.get("error");
     const errors = kinds.map((kind) => kind.error);
     const missing = chosen && !errors.includes(chosen) ? [{ error: chosen, students: 0 }] : [];

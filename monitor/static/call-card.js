@@ -84,7 +84,8 @@ export class CallCard {
     setText(this.#waiting, t("waiting", duration(serverNow() - Date.parse(request.asked_at))));
     setText(this.#calls, request.calls > 1 ? t("calls_today", request.calls) : "");
     setText(this.#taken, takenText(request) || (isOfOthers ? t("others_part") : ""));
-    const cell = request.cell_id && cellName(request.cell_position);
+    const { cell_title: title, cell_heading: heading } = request;
+    const cell = request.cell_id && cellName(request.cell_position, title, heading);
     setText(this.#place, joinFacts([request.team, request.notebook_path, cell]));
     const isTaken = Boolean(request.taken_by);
     this.#take.hidden = isTaken;

@@ -2,6 +2,8 @@
 
 /** @satisfies {Record<string, [string, string]>} */
 export const CELL_TEXTS = {
+  cell_titled: ["“{0}”", "「{0}」"],
+  cell_below: ["{0} ({1})", "{0}（{1}）"],
   more_cells: [
     "and {0} more cell that few have reached|and {0} more cells that few have reached",
     "ほかに、実行した人の少ないセル {0} 個",

@@ -5,13 +5,13 @@ import { formatTime, language, t } from "./i18n.js";
 
 /** @import { ChartConstructor, Interval } from "./types.d.ts" */
 
-/** @typedef {"executions" | "errors" | "helps"} Series */
+/** @typedef {"executions" | "errors" | "waiting"} Series */
 
-/** @type {{ name: Series, colour: string, point: string }[]} */
+/** @type {{ name: Series, text: "executions" | "errors" | "students_waiting", colour: string, point: string }[]} */
 const SERIES = [
-  { name: "executions", colour: "--active", point: "rect" },
-  { name: "errors", colour: "--error", point: "triangle" },
-  { name: "helps", colour: "--help", point: "rectRot" },
+  { name: "executions", text: "executions", colour: "--active", point: "rect" },
+  { name: "errors", text: "errors", colour: "--error", point: "triangle" },
+  { name: "waiting", text: "students_waiting", colour: "--help", point: "rectRot" },
 ];
 
 /** @type {Promise<ChartConstructor> | null} */
@@ -30,7 +30,7 @@ export function loadCharts() {
 
 /** @param {Interval} interval */
 export function isActive(interval) {
-  return interval.executions + interval.helps > 0;
+  return interval.executions + interval.waiting > 0;
 }
 
 export class ActivityChart {
@@ -72,14 +72,16 @@ export class ActivityChart {
 }
 
 /**
- * The sums in words.
+ * In words: all runs and errors, and the most students who waited in an interval.
  *
  * @param {Interval[]} intervals
  * @param {number} until ms
  */
 export function totals(intervals, until) {
-  const sums = SERIES.map(({ name }) => intervals.reduce((sum, each) => sum + each[name], 0));
-  return t("until", formatTime(until), ...sums);
+  const sum = (/** @type {Series} */ name) =>
+    intervals.reduce((total, each) => total + each[name], 0);
+  const most = Math.max(0, ...intervals.map((each) => each.waiting));
+  return t("until", formatTime(until), sum("executions"), sum("errors"), most);
 }
 
 // A colour of the style sheet in a form that a canvas takes.
@@ -96,8 +98,8 @@ function colourOf(property) {
 function configuration() {
   const text = colourOf("--text");
   const grid = { color: colourOf("--line") };
-  const datasets = SERIES.map(({ name, colour, point }, place) => ({
-    label: t(name),
+  const datasets = SERIES.map(({ text: label, colour, point }, place) => ({
+    label: t(label),
     data: [],
     backgroundColor: colourOf(colour),
     borderColor: colourOf(colour),
@@ -127,7 +129,7 @@ function configuration() {
  * @param {Interval[]} intervals
  */
 export function activityTable(intervals) {
-  const headings = SERIES.map(({ name }) => el("th", { scope: "col", textContent: t(name) }));
+  const headings = SERIES.map(({ text }) => el("th", { scope: "col", textContent: t(text) }));
   const rows = intervals.filter(isActive).map((interval) =>
     el(
       "tr",

@@ -1,9 +1,10 @@
 // A notebook's cells by students. Built once, then only what has changed is touched.
 
 import { attemptsHref } from "./attempts.js";
+import { cellLabel } from "./cell-label.js";
 import { el, joinFacts, setText } from "./dom.js";
 import { moveByArrows } from "./heatmap-keys.js";
-import { cellName, t } from "./i18n.js";
+import { cellHint, cellName, runTime, t } from "./i18n.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { CellProgress, NotebookProgress, Student, StudentCell } from "./types.d.ts" */
@@ -46,7 +47,8 @@ export class HeatMap {
     const students = [...this.#store.students.values()];
     const version = JSON.stringify([
       notebook.notebook_path,
-      notebook.cells.map((cell) => [cell.place, cell.position]),
+      notebook.cells.map(({ place, position, title, heading }) => [place, position, title, heading]),
+      hasTimes(notebook),
       notebook.more_cells,
       students.map((student) => [student.student_id, student.name]),
     ]);
@@ -66,21 +68,22 @@ export class HeatMap {
    * @param {NotebookProgress} notebook
    * @param {Student[]} students
    */
-  #build({ notebook_id: notebookId, notebook_path: path, cells, more_cells: more }, students) {
+  #build(notebook, students) {
+    const { notebook_id: notebookId, notebook_path: path, cells, more_cells: more } = notebook;
     this.#marks.clear();
     this.#summaries.clear();
     const columns = cells.map((cell) => {
       const href = attemptsHref(this.#store.id, notebookId, { place: cell.place });
-      const link = el("a", { href, textContent: nameOf(cell) });
-      return el("th", { scope: "col", title: titleOf(cell) }, link);
+      return el("th", { scope: "col", title: titleOf(cell) }, el("a", { href }, labelOf(cell)));
     });
-    const summaries = SUMMARIES.map(([name]) => this.#summaryRow(name, cells));
+    const shown = SUMMARIES.filter(([name]) => name !== "time" || hasTimes(notebook));
+    const summaries = shown.map(([name]) => this.#summaryRow(name, cells));
     const rows = students.map((student) => this.#studentRow(student, notebookId, cells));
     const table = el(
       "table",
       { className: "heatmap" },
       el("caption", { textContent: joinFacts([path, more ? t("more_cells", more) : null]) }),
-      el("thead", {}, el("tr", {}, el("td"), columns), summaries),
+      el("thead", {}, headingsRow(cells), el("tr", { className: "cells" }, el("td"), columns), summaries),
       el("tbody", {}, rows),
     );
     moveByArrows(table);
@@ -132,19 +135,46 @@ function keyOf(row, cell) {
 
 // Added by students before the cell at that position: it has no number of its own.
 /** @param {CellProgress} cell */
-function nameOf({ place, position }) {
-  return place.startsWith("added:") ? "+" : cellName(position);
+function labelOf({ place, position, title }) {
+  return place.startsWith("added:") ? "+" : cellLabel(position, title);
 }
 
 /** @param {CellProgress} cell */
-function wordsOf({ place, position }) {
-  return place.startsWith("added:") ? t("added_cells", cellName(position)) : cellName(position);
-}
-
-/** @param {CellProgress} cell */
-function titleOf({ place, cell_id: id, position }) {
+function wordsOf({ place, position, title, heading }) {
   if (place.startsWith("added:")) return t("added_cells", cellName(position));
-  return id ?? t("placed_cell");
+  return cellName(position, title, heading);
+}
+
+/** @param {CellProgress} cell */
+function titleOf(cell) {
+  const { place, cell_id: id, position, title } = cell;
+  const isPlaced = id === null && !place.startsWith("added:");
+  return joinFacts([wordsOf(cell), cellHint(position, title), isPlaced && t("placed_cell")]);
+}
+
+// Whether the client measures how long a cell runs: some say 0 of each.
+/** @param {NotebookProgress} notebook */
+function hasTimes({ cells }) {
+  return cells.some((cell) => runTime(cell.duration_median_ms));
+}
+
+// A heading above the cells that stand below it; no row where none is known.
+/** @param {CellProgress[]} cells */
+function headingsRow(cells) {
+  if (!cells.some((cell) => cell.heading)) return null;
+  /** @type {{ heading: string | null, cells: number }[]} */
+  const groups = [];
+  for (const { heading } of cells) {
+    const last = groups.at(-1);
+    if (last && last.heading === heading) last.cells += 1;
+    else groups.push({ heading, cells: 1 });
+  }
+  const shown = groups.map(({ heading, cells: colSpan }) =>
+    heading
+      ? el("th", { scope: "colgroup", colSpan, title: heading }, el("span", { textContent: heading }))
+      : el("td", { colSpan }),
+  );
+  return el("tr", { className: "headings" }, el("td"), shown);
 }
 
 /** A cell of the map: a sign for the eye, the words for screen readers; it leads to the attempts. */
@@ -205,12 +235,6 @@ function failed(errors) {
 /** @param {CellProgress} cell */
 function successRate({ ran, succeeded: successes }) {
   return ran ? `${Math.round((100 * successes) / ran)} %` : "";
-}
-
-/** @param {number | null} ms */
-function runTime(ms) {
-  if (ms === null) return "";
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 /** What the signs mean. */

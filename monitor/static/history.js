@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { codeView } from "./code.js";
 import { button, el, failure, joinFacts, pre, shape } from "./dom.js";
-import { cellName, formatTime, t } from "./i18n.js";
+import { cellName, formatTime, runTime, t } from "./i18n.js";
 import { pictures } from "./pictures.js";
 import { terminal } from "./terminal.js";
 
@@ -140,8 +140,8 @@ function runCard(studentId, run, labelOf) {
     formatTime(run.at),
     labelOf(run.class_id),
     run.notebook_path?.split("/").pop(),
-    run.cell_id && cellName(run.cell_position),
-    run.duration_ms !== null && !rendered && `${Math.round(run.duration_ms)} ms`,
+    run.cell_id && cellName(run.cell_position, null, run.cell_heading), // its code follows
+    !rendered && runTime(run.duration_ms),
     failed && t("error"),
     rendered && t("rendered"),
     run.excluded && t(run.excluded),

@@ -143,10 +143,10 @@ const TEXTS = {
   time: ["Run time (median)", "実行時間（中央値）"],
   top_errors: ["Most common errors", "多いエラー"],
   executions: ["Runs", "実行"],
-  helps: ["Help signals", "呼び出し信号"],
-  helps_rule: [
-    "A student's help button repeats its signal while it is on.",
-    "呼び出し信号は、学生がボタンをオンにしている間くり返し送られます。",
+  students_waiting: ["Students waiting", "呼び出し中の学生"],
+  waiting_rule: [
+    "Students waiting: those with an open call for help in the interval. By the hour, those who had the button on.",
+    "呼び出し中の学生：その時間帯に講師を呼んでいた人数です（対応済みの呼び出しは除く）。1 時間間隔では、ボタンをオンにしていた人数です。",
   ],
   every_minute: ["1 minute", "1 分"],
   every_5: ["5 minutes", "5 分"],
@@ -158,8 +158,8 @@ const TEXTS = {
   lesson_end: ["Lesson ends at (empty: now)", "授業の終了時刻（空欄なら現在）"],
   class_then: ["The class at that time", "この時点のクラス"],
   until: [
-    "Up to {0}: runs {1}, errors {2}, help signals {3}",
-    "{0} まで：実行 {1} 回、エラー {2} 回、呼び出し信号 {3} 回",
+    "Up to {0}: runs {1}, errors {2}, most students waiting in one interval {3}",
+    "{0} まで：実行 {1} 回、エラー {2} 回、呼び出し中の学生 最大 {3} 人",
   ],
   as_table: ["Show as a table", "表で見る"],
   first_demo: [
@@ -327,6 +327,17 @@ export function duration(ms) {
 }
 
 /**
+ * How long a run took; empty where the client doesn't measure it, and says nothing or 0. The server counts
+ * what is shorter than 1 ms as 1.
+ *
+ * @param {number | null} ms
+ */
+export function runTime(ms) {
+  if (ms === null || Math.round(ms) <= 1) return "";
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/**
  * @param {string | number} time of the API, or ms
  * @param {"short" | "medium"} [timeStyle] without or with seconds
  */
@@ -339,7 +350,27 @@ export function formatDate(day) {
   return new Date(day).toLocaleDateString(language, { dateStyle: "short" });
 }
 
-/** @param {number | null | undefined} position from 0 */
-export function cellName(position) {
-  return position === null || position === undefined ? t("a_cell") : t("cell", position + 1);
+/**
+ * What a cell is called, as far as it is known: by its first line of code and the heading above it. Its
+ * number, which Jupyter doesn't show, stands in for the code.
+ *
+ * @param {number | null | undefined} position from 0
+ * @param {string | null} [title] the first line of code
+ * @param {string | null} [heading]
+ */
+export function cellName(position, title, heading) {
+  const isNumbered = position !== null && position !== undefined;
+  const number = isNumbered ? t("cell", position + 1) : t("a_cell");
+  const name = title ? t("cell_titled", title) : number;
+  return heading ? t("cell_below", name, heading) : name;
+}
+
+/**
+ * The number of a cell that is called by its code.
+ *
+ * @param {number | null | undefined} position from 0
+ * @param {string | null} title
+ */
+export function cellHint(position, title) {
+  return title && position !== null ? cellName(position) : "";
 }

@@ -215,7 +215,7 @@ class ClassCard {
       path
         ? el("p", {
             className: "place",
-            textContent: joinFacts([path, shown.cell_id && cellName(shown.cell_position)]),
+            textContent: joinFacts([path, shown.cell_id && placeOf(shown)]),
           })
         : null,
       seen.some(Boolean)
@@ -229,6 +229,11 @@ class ClassCard {
     const text = this.#heardAt ? t("last_at", ago(serverNow() - this.#heardAt)) : t("never");
     setText(this.#heard, text);
   }
+}
+
+/** @param {MyClass} shown */
+function placeOf({ cell_position: position, cell_title: title, cell_heading: heading }) {
+  return cellName(position, title, heading);
 }
 
 /** @param {MyClass} shown */

@@ -13,9 +13,14 @@ export const RADAR_TEXTS = {
   ],
   radar_group: ["{0} of {1} students: {2} in {3}", "{3} で {1} 人中 {0} 人が {2}"],
   radar_met: [
-    "{1} had it, {0} still has it|{1} had it, {0} still have it",
-    "エラーが出た学生 {1} 人、うち未解決 {0} 人",
+    "{1} had it, {0} still has it, {2} got past it|{1} had it, {0} still have it, {2} got past it",
+    "エラーが出た学生 {1} 人（未解決 {0} 人、解決済み {2} 人）",
   ],
-  radar_past: ["Past it: {0}", "解決済み：{0} 人"],
+  radar_who: ["{0} of {1}", "{1} 人中 {0} 人"],
+  radar_seats: ["{0} of {1}: {2}", "{1} 人中 {0} 人：{2}"],
+  tell_all: ["Tell all", "全員に知らせる"],
+  notice_of_place: ["{0}: ", "{0}："],
   radar_more: ["And {0} more.", "ほか {0} 件"],
+  notice_to_all: ["Notice to everyone in the class", "クラス全員へのお知らせ"],
+  send_notice: ["Send", "送信"],
 };

@@ -123,6 +123,8 @@ function move(student, data) {
   if (path && path !== student.notebook_path)
     Object.assign(student, { notebook_path: path, notebook_id: null, cell_id: null });
   if (data.cellId) {
+    if (data.cellId !== student.cell_id)
+      Object.assign(student, { cell_title: null, cell_heading: null });
     student.cell_id = data.cellId;
     student.cell_position = data.cellIndex;
   }

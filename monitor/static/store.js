@@ -2,6 +2,7 @@
 
 import { ApiError, all, call } from "./api.js";
 import { Calls, fetchCalls } from "./calls.js";
+import { CellNames } from "./cell-names.js";
 import { serverNow } from "./clock.js";
 import { ClassDuties } from "./duties.js";
 import { Emitter } from "./emitter.js";
@@ -24,6 +25,7 @@ const GATHER_DELAY = 100; // ms
 const RUN_PAUSE = 3_000; // ms between two fetches of what those who call have run
 const STRANGER_PAUSE = 500; // ms between two fetches because somebody new is in the class
 const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't say enough
+const NAMES_PAUSE = 15_000; // ms between two fetches because nobody has been seen in a cell before
 
 /**
  * What a store emits, with the detail of each.
@@ -55,6 +57,7 @@ export class ClassStore extends Emitter {
   ready = false; // whether it has been fetched
   duties = new ClassDuties(this, () => this.emit("duties", null));
   #calls = new Calls();
+  #cellNames = new CellNames();
   #strangers = new Strangers();
   /** @type {Promise<void> | null} */
   #loading = null;
@@ -157,6 +160,7 @@ export class ClassStore extends Emitter {
         all(`classes/${this.id}/now`),
         fetchCalls(this.id),
       ]);
+      this.#cellNames.learn(now);
       this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
       const pause = this.#strangers.settle(this.students);
       if (pause !== null) this.#timers.start("stranger", pause, () => this.reload());
@@ -206,6 +210,8 @@ export class ClassStore extends Emitter {
     }
     if (update(student, data, at)) this.#refetch("fetch", REFETCH_PAUSE);
     if (data.status === "success" || data.status === "error") this.emit("ran", null);
+    if (!this.#cellNames.give(student) && data.cellId && data.status)
+      this.#refetch("names", NAMES_PAUSE);
     if (changesErrors(data, this.radar)) this.lookForErrors();
     if (data.eventType === "help") this.#hear(student.user_id, at);
     else if (data.eventType === "help_stop") this.#calls.stop(student.user_id, at);

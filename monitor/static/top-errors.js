@@ -2,7 +2,7 @@
 
 import { arrange, el, setText } from "./dom.js";
 import { t } from "./i18n.js";
-import { headline, keyOf } from "./radar.js";
+import { headline, keyOf } from "./radar-card.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { ErrorGroup, Radar } from "./types.d.ts" */

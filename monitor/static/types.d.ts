@@ -103,6 +103,8 @@ export interface StudentNow {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   executions: number;
   errors: number;
   errors_in_a_row: number;
@@ -202,6 +204,8 @@ export interface MyClass {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   last_heard_at: string | null;
 }
 
@@ -230,6 +234,8 @@ export interface HelpRequestAnswer {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   last_error: {
     at: string;
     error: string | null;
@@ -262,6 +268,8 @@ export interface ErrorGroup {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   place: string | null;
   error: string;
   count: number;
@@ -286,12 +294,15 @@ export interface Interval {
   executions: number;
   errors: number;
   helps: number;
+  waiting: number; // students
 }
 
 export interface CellProgress {
   place: string; // `id:…`, `index:…` or `added:…`
   cell_id: string | null; // null: placed by index
   position: number | null;
+  title: string | null; // its first line of code
+  heading: string | null; // the nearest above it
   ran: number;
   succeeded: number;
   attempts_median: number | null;
@@ -574,6 +585,8 @@ export interface Execution {
   notebook_path: string | null;
   cell_id: string | null;
   cell_position: number | null;
+  cell_title: string | null; // its first line of code
+  cell_heading: string | null; // the nearest above it
   status: "success" | "error" | "rendered";
   duration_ms: number | null;
   code: string | null;
@@ -628,6 +641,8 @@ export interface CellAttempts {
   place: string;
   notebook_path: string;
   position: number | null;
+  title: string | null; // its first line of code
+  heading: string | null; // the nearest above it
   students: number;
   tried: number;
   solved: number;
@@ -641,6 +656,8 @@ export interface CellAnalysis {
   place: string;
   cell_id: string | null;
   position: number | null;
+  title: string | null; // its first line of code
+  heading: string | null; // the nearest above it
   tried: number;
   solved: number;
   attempts_mean: number | null;

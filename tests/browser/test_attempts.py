@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.page import HOSTILE, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
@@ -50,7 +50,8 @@ async def test_a_cell_of_the_heat_map_leads_to_its_attempts_live(
         await expect(cards.first.locator("[data-kind=builtin]").first).to_have_text("sum")
         await page.get_by_label("Student").select_option("All students")
         await expect(cards).to_have_count(3)
-        await expect(page.locator("h2")).to_have_text("Attempts at cell 3")
+        await expect(page.locator("h2")).to_contain_text("Attempts at “")
+        await expect(page.locator(".place").first).to_contain_text(f"{path} · cell 3")
         await expect(page.locator("#view")).to_contain_text("<script>alert(2)</script>")
         await page.get_by_label("Show").select_option("KeyError: … (1)")
         await expect(cards).to_have_count(1)
@@ -87,10 +88,11 @@ async def test_the_heat_map_can_be_read_with_the_keyboard(
         await page.keyboard.press("ArrowLeft")  # a name, no mark: the focus stays
         await expect(marks.nth(3)).to_be_focused()
         await page.keyboard.press("Enter")
-        await expect(page.locator("h2")).to_have_text("Attempts at cell 1")
+        await expect(page.locator("h2")).to_have_text("Attempts at “1”")
         await page.go_back()
-        await page.get_by_role("link", name="cell 2", exact=True).press("Enter")
-        await expect(page.locator("h2")).to_have_text("Attempts at cell 2")
+        await page.get_by_role("link", name="1 cell 2", exact=True).press("Enter")
+        await expect(page.locator("h2")).to_have_text("Attempts at “1”")
+        await expect(page.locator(".place").first).to_contain_text("cell 2")
         await expect(page.locator(".attempts .card")).to_have_count(2)
 
 
@@ -162,6 +164,30 @@ async def test_a_students_page_shows_what_changed_between_two_runs(
         await run(school, user, path, "total = sum(y)\nprint(2 * total)")
         await expect(cards).to_have_count(3)
         await expect(cards.first.locator("ins mark")).to_have_text(["2", " * "])
+
+
+async def test_item_analysis_names_students_who_are_known_later(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    path = unique("lesson") + ".ipynb"
+    await run(school, user, path, "x", hasError=True, errorMessage="NameError: x")
+    (notebook,) = (await api.get("/notebooks", params={"path": path})).json()
+    task = {"class_id": class_id, "notebook_id": notebook["id"], "title": "Lesson 1"}
+    assignment = await create(api, "/assignments", **task)
+
+    async with open_tab(browser, school.url) as page:
+        shown = page.locator(".analysis tbody tr")
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            await expect(shown).to_have_count(1)
+            await route.fulfill(response=answer)
+
+        await page.route("**/now*", late)
+        await page.goto(view_url(school, class_id, f"analysis/{assignment['id']}"))
+        await shown.locator("summary").click()
+        await expect(shown.get_by_role("link", name=user)).to_be_visible()
 
 
 async def test_item_analysis_leads_to_attempts_and_students(

@@ -31,7 +31,7 @@ async def test_common_error_is_announced_once(
     async with open_tab(browser, view_url(school, class_id, "errors")) as page:
         await wait_live(page)
         await post(school, *(event(userId=user, **FAILED) for user in users[:3]))
-        headline = "3 of 4 students: KeyError: … in lesson.ipynb, cell 7"
+        headline = "3 of 4 students: KeyError: … in lesson.ipynb, “1 + 1”"
         await expect(page.locator(".toast")).to_contain_text(headline)
         await expect(page.locator(".radar .card h2")).to_have_text(headline)
         await page.locator(".toast").get_by_role("button", name="Close").click()
@@ -50,28 +50,90 @@ async def test_who_got_past_an_error_is_told_apart_until_nobody_is_at_it(
         await wait_live(page)
         card = page.locator(".radar .card")
         await expect(card.locator("h2")).to_contain_text("2 of 4 students: KeyError")
-        await expect(card).to_contain_text("4 had it, 2 still have it")
+        await expect(card).to_contain_text("4 had it, 2 still have it, 2 got past it")
         assert len(await card.locator(".names").first.locator("li").all()) == 2
         await expect(page.locator(".toast")).to_have_count(0)  # 4 met it, but it takes 3 now
         await post_as(school, users[2], "cell_executed", cellIndex=6)
-        await expect(card).to_contain_text("4 had it, 1 still has it")
+        await expect(card).to_contain_text("4 had it, 1 still has it, 3 got past it")
         await post_as(school, users[3], "cell_executed", cellIndex=6)
         await expect(card).to_have_count(0)
         await expect(page.locator(".view .hint").first).to_contain_text("Nobody still has")
 
 
-async def test_focus_survives_new_errors(
+async def test_the_code_is_open_and_names_are_folded_and_focus_survives_new_errors(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "one", "two", "three")
+    await post_as(school, users[0], "cell_executed", **FAILED, code="ages['x']")
+    async with open_tab(browser, view_url(school, class_id, "errors")) as page:
+        card = page.locator(".radar .card")
+        await expect(card.locator("pre").first).to_have_text("ages['x']")
+        await expect(card.locator("pre").last).to_contain_text("KeyError: 'x'")
+        await expect(card.locator("summary").first).to_have_text("1 of 3")
+        await expect(card.get_by_text(users[0], exact=True)).to_be_hidden()
+        await card.locator("summary").first.focus()
+        await page.keyboard.press("Enter")
+        await expect(card.get_by_role("link", name=users[0], exact=True)).to_be_visible()
+        await post_as(school, users[1], "cell_executed", **FAILED, code="ages.pop('x')")
+        await expect(page.locator(".radar h2")).to_contain_text("2 of 3")
+        await expect(card.locator("pre").first).to_have_text("ages.pop('x')")
+        await expect(card.locator("summary").first).to_be_focused()
+        await expect(card.get_by_role("link", name=users[1], exact=True)).to_be_visible()
+        await card.get_by_role("link", name=users[0], exact=True).focus()
+        await post_as(school, users[2], "cell_executed", **FAILED)
+        await expect(card.locator("summary").first).to_have_text("3 of 3")
+        await expect(card.get_by_role("link", name=users[0], exact=True)).to_be_focused()
+        seats = card.get_by_role("link", name="Show on seats")
+        wanted = ",".join(str(student_id) for _, student_id in sorted(zip(users, ids, strict=True)))
+        address = f"#/class/{class_id}/lesson?errors={wanted}"
+        await expect(seats).to_have_attribute("href", address)
+
+
+async def test_everybody_in_the_class_is_told_from_an_error(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
     class_id, users, _ = await create_class_of(api, "one", "two")
     await post_as(school, users[0], "cell_executed", **FAILED)
+    url = view_url(school, class_id, "errors")
+    async with (
+        open_tab(browser, url) as page,
+        open_tab(browser, view_url(school, class_id)) as other,
+    ):
+        await wait_live(page)
+        await wait_live(other)
+        await page.get_by_role("button", name="Tell all").click()
+        words = page.get_by_label("Notice to everyone in the class")
+        await expect(words).to_be_focused()
+        await expect(words).to_have_value("lesson.ipynb, “1 + 1”: ")
+        assert await serious_violations(page) == []
+        await page.keyboard.type("look at the key once more")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Tell all")).to_be_focused()
+        told = "lesson.ipynb, “1 + 1”: look at the key once more"
+        await expect(other.locator(".toast")).to_contain_text(told)
+        await expect(page.locator(".toast")).to_contain_text(told)
+        await page.context.set_offline(True)
+        await page.get_by_role("button", name="Tell all").click()
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Failed")
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_those_at_an_error_are_named_by_their_seats(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, *"abc")
+    await post(school, *(event(userId=user, **FAILED) for user in users))
+    seats = [
+        {"student_id": student, "row": row, "column": 3}
+        for student, row in zip(ids[:2], (28, 2), strict=True)
+    ]
+    room = {"rows": 28, "columns": 4, "aisles": [], "seats": seats}
+    (await api.put(f"/classes/{class_id}/room", json=room)).raise_for_status()
     async with open_tab(browser, view_url(school, class_id, "errors")) as page:
-        await page.locator(".radar summary").focus()
-        await page.keyboard.press("Enter")
-        await post_as(school, users[1], "cell_executed", **FAILED)
-        await expect(page.locator(".radar h2")).to_contain_text("2 of 2")
-        await expect(page.locator(".radar summary")).to_be_focused()
-        await expect(page.locator(".radar pre").last).to_be_visible()
+        await expect(page.locator(".radar summary").first).to_have_text("3 of 3: B3, AB3 …")
 
 
 async def toasts(page: Page, *texts: str) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import view_url, wait_live
+from tests.browser.page import serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create_class_of
@@ -74,6 +74,31 @@ async def test_replay_shows_the_class_as_it_was(
         await page.get_by_label("Lesson ends at").fill("2020-01-01T12:00")
         await expect(page.locator(".totals")).to_contain_text("runs 0")
         await expect(hanako).to_have_attribute("data-state", "idle")
+
+
+async def test_activity_shows_how_many_students_wait(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, other), (student, _) = await create_class_of(api, "hanako", "taro")
+    await post_as(school, user, "cell_executed")
+    for _ in range(3):  # the button repeats its signal
+        await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "activity")) as page:
+        totals = page.locator(".totals")
+        await expect(totals).to_contain_text("most students waiting in one interval 1")
+        answer = await api.post(
+            f"/classes/{class_id}/help/{student}/resolve", json={"name": "Sato"}
+        )
+        assert answer.status_code == 200, answer.text
+        await post_as(school, user, "help")  # the same call: the button is still on
+        await post_as(school, other, "help")
+        await expect(totals).to_contain_text("most students waiting in one interval 2")
+        await page.get_by_text("Show as a table").click()
+        table = page.get_by_role("table")
+        headings = ["Runs", "Errors", "Students waiting"]
+        await expect(table.locator("thead th")).to_have_text(headings)
+        await expect(table.locator("tbody td").last).to_have_text("2")
+        assert await serious_violations(page) == []
 
 
 async def test_heat_map_and_activity_fetch_only_after_events(

@@ -11,6 +11,7 @@ import pytest
 
 from monitor.errors import Conflict
 from monitor.events.event import Event
+from monitor.insight.activity import ActivityQuery, class_activity
 from monitor.insight.help_queue import HelpQuery, HelpRequest, help_queue
 from monitor.lms import help_requests
 from monitor.lms.help_requests import HelpChange
@@ -381,3 +382,33 @@ async def test_that_the_error_has_been_solved_since_is_said(hanako: Caller) -> N
     (request,) = await hanako.queue()
     assert request.last_error is not None
     assert (request.last_error.error, request.last_error.solved_at) == ("KeyError: 1", solved_at)
+
+
+async def test_activity_counts_who_waits_and_not_the_signals(hanako: Caller) -> None:
+    start = (hanako.start - timedelta(minutes=20)).replace(second=0, microsecond=0)
+
+    def second(minute: float) -> float:
+        return (hanako.start - start).total_seconds() - 60 * minute
+
+    await hanako.call(*(second(minute / 6) for minute in range(6, 6 * 8)))  # minutes 1 to 7
+    await hanako.call(second(3.1), second(3.3), student="taro")
+    await hanako.act("resolve")
+    settled = [start + timedelta(minutes=3.5), start + timedelta(minutes=3.4)]
+    await hanako.school.pool.execute(
+        "UPDATE help_requests SET resolved_at = $1, heard_at = $2", *settled
+    )
+    await hanako.call(second(8.2), kind="help_stop")
+    await hanako.call(second(9.5))  # another call, within three minutes
+
+    async def waiting(before: timedelta = timedelta(0), **query: Any) -> list[int]:
+        until = start + timedelta(minutes=12)
+        asked = ActivityQuery(since=start - before, until=until, **query)
+        return [each.waiting for each in await hanako.school.read(class_activity, [1], asked)]
+
+    assert await waiting(interval=60) == [0, 1, 1, 2, 0, 0, 0, 0, 0, 1, 0, 0]
+    assert await waiting(interval=240) == [2, 0, 1]
+    # Longer ones read no events: how many had the button on.
+    assert max(await waiting(interval=3_600)) == 2
+    assert (await waiting(timedelta(hours=32), interval=240))[-4:] == [0, 2, 1, 1]
+    await hanako.school.pool.execute("UPDATE help_requests SET resolved_at = NULL")
+    assert await waiting(interval=60) == [0, 1, 1, 2, 1, 1, 1, 1, 0, 1, 0, 0]

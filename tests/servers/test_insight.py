@@ -272,7 +272,7 @@ async def test_activity_is_told_interval_by_interval(school: School) -> None:
     end = start + timedelta(minutes=4)
     assert await asked(interval=60, until=end) == [
         ActivityInterval(start, 2, 1, 0),
-        ActivityInterval(start + timedelta(minutes=1), 0, 0, 1),
+        ActivityInterval(start + timedelta(minutes=1), 0, 0, 1, 1),
         ActivityInterval(start + timedelta(minutes=2), 1, 0, 0),
         ActivityInterval(start + timedelta(minutes=3), 0, 0, 0),
     ]
@@ -340,6 +340,8 @@ async def test_a_time_line_is_read_page_by_page_newest_first(school: School) -> 
         "notebook_path": "units/lesson.ipynb",
         "cell_id": "cell-1",
         "cell_position": 0,
+        "cell_title": "1 + 1",
+        "cell_heading": None,
         "execution_count": 1,
         "status": "success",
         "duration_ms": 1.5,

@@ -64,6 +64,11 @@ TABLES = (
     "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 )
 ASSIGN = "INSERT INTO class_assignments (class_id, notebook_id, title) VALUES (1, 1, 'x')"
+SETTLE = """
+    INSERT INTO help_requests (student_id, class_id, began_at, heard_at, resolved_by, resolved_at)
+    SELECT student_id, 1, event_time, event_time, 'Sato', event_time + interval '1 ms' FROM events
+    WHERE event_type = 'help' AND student_id % 2 = 0
+"""
 # A prepared statement keeps its plan, so that of a nearly empty table may be used for a full one.
 USED_BEFORE = 7  # calls, after five of which PostgreSQL takes a plan that it keeps
 
@@ -112,6 +117,7 @@ async def filled(
     else:
         await fill_class(pool, students, 60)
         await pool.execute(ASSIGN)
+    await pool.execute(SETTLE)
     yield database
     await database.close(5.0)
 

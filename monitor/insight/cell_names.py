@@ -1,0 +1,182 @@
+"""What a cell is called: its first line of code, and the nearest heading above it.
+
+Neither is stored: both are found when they are read, in the code that somebody ran there last and
+in the Markdown cells that the same student rendered above. `cell_progress` says when that was, so
+each takes a few look-ups by keys.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+from monitor.database.pool import Connection
+from monitor.insight.query import ClassIds
+
+MAX_LENGTH = 60  # of a title and a heading
+_READ = 2_000  # characters of a code
+_MAX_TEXTS = 8  # Markdown cells above, among which a heading is looked for
+
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t#]*")
+_FENCES = ("```", "~~~")
+_COMMENTS = ("#", "//", "--")
+
+
+class CellName(NamedTuple):
+    """Null where it is not known."""
+
+    title: str | None
+    heading: str | None
+
+
+def cell_name(code: str | None, cell_type: str | None, text: str | None) -> CellName:
+    """Of a cell's code, and of a Markdown cell above it with a heading."""
+    return CellName(cell_title(code, cell_type), _last_heading(text))
+
+
+def taken_name(row: dict[str, Any]) -> CellName:
+    """That of the columns of `named`, which are removed from the row."""
+    return cell_name(*(row.pop(name) for name in NAME_COLUMNS))
+
+
+def cell_title(code: str | None, cell_type: str | None = None) -> str | None:
+    """The first line of code, without comments and magics if there is more; at most 60 characters.
+
+    Of a Markdown cell it is the first line of its text.
+    """
+    lines = [line for line in map(_one_line, (code or "").splitlines()) if line]
+    if cell_type not in ("markdown", "raw"):
+        statements = [line for line in lines if not line.startswith((*_COMMENTS, "%%"))]
+        lines = statements or lines
+    titles = (line.lstrip("#/- ") if line.startswith(_COMMENTS) else line for line in lines)
+    return next((_cut(title) for title in titles if title), None)
+
+
+def _last_heading(text: str | None) -> str | None:
+    """The last heading of a Markdown text, the one nearest to the cells below."""
+    heading, fence = None, ""
+    for line in (text or "").splitlines():
+        mark = line.lstrip()[:3]
+        if mark in _FENCES and fence in ("", mark):
+            fence = "" if fence else mark
+        elif not fence and (found := _HEADING.fullmatch(line)) and found[1]:
+            heading = _cut(_one_line(found[1]))
+    return heading
+
+
+def _one_line(line: str) -> str:
+    return " ".join(line.split())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1].rstrip() + "…"
+
+
+NAME_COLUMNS = ("named_code", "named_type", "named_text")
+
+
+def _code(progress: str, clock: str) -> str:
+    """The code of this row of cell_progress, a scalar subquery; `clock` has the student's offsets.
+
+    An event is put right to its receipt at the latest, so that a clock that is a little ahead, and
+    not yet known to be, claims a later time.
+    """
+    return f"""(
+        SELECT left(code, {_READ}) FROM cell_executions
+        WHERE student_id = {progress}.student_id
+            AND executed_at BETWEEN {progress}.code_at - {clock}.greatest
+                AND {progress}.code_at - {clock}.least + interval '1 minute'
+            AND cell_id = {progress}.cell_id AND excluded IS NULL AND code IS NOT NULL
+            AND put_right(received_at, executed_at, clock_offset) = {progress}.code_at
+        LIMIT 1
+    )"""  # noqa: S608 - constants
+
+
+def named(*, student: str, alias: str, cell: str, index: str, classes: str) -> str:
+    """A lateral subquery of one row, NAME_COLUMNS: what a student ran in a cell, and read above it.
+
+    All are SQL expressions: ids, the cell's index in the student's notebook, and the classes whose
+    events are shown. OFFSET 0 and LIMIT keep each part a look-up by a key.
+    """
+    return f"""LATERAL (
+        SELECT {_code("own", "clock")} AS named_code, own.type AS named_type,
+            heading.text AS named_text
+        FROM (
+            SELECT LEAST(min(least_offset), 0) * interval '1 microsecond' AS least,
+                GREATEST(max(greatest_offset), 0) * interval '1 microsecond' AS greatest
+            FROM student_states WHERE student_id = {student} AND class_id = ANY ({classes})
+        ) AS clock
+        LEFT JOIN LATERAL (
+            SELECT student_id, cell_id, type, code_at FROM cell_progress
+            WHERE student_id = {student} AND alias_id = {alias} AND cell_id = {cell} OFFSET 0
+        ) AS own ON true
+        LEFT JOIN LATERAL (
+            SELECT text FROM (
+                SELECT above.position, above.code_at, {_code("above", "clock")} AS text
+                FROM (
+                    SELECT student_id, cell_id, position, code_at FROM cell_progress
+                    WHERE student_id = {student} AND alias_id = {alias} AND type = 'markdown'
+                        AND position < {index}
+                    ORDER BY position DESC, code_at DESC NULLS LAST LIMIT {_MAX_TEXTS}
+                ) AS above OFFSET 0
+            ) AS texts
+            WHERE text ~ '(^|\\n) {{0,3}}#{{1,6}}[ \\t]+[^ \\t\\n#]'
+            ORDER BY position DESC, code_at DESC LIMIT 1
+        ) AS heading ON true
+    )"""  # noqa: S608 - constants
+
+
+def most_run(rows: str) -> str:
+    """SELECT: for each place of these rows of `placed` somebody's cell with the code of most there.
+
+    It has kind, key, named_student, named_alias, named_cell, named_index. `rows` is the name of a
+    CTE. All is put into arrays, so that nothing has to be sorted: the greatest is that of most
+    votes and, of these, of the latest.
+    """
+    return f"""
+        SELECT kind, key, best[4] AS named_student, best[5] AS named_alias, best[6] AS named_cell,
+            best[7]::integer AS named_index
+        FROM (
+            SELECT kind, key, max(ARRAY[votes, code_hash] || latest) AS best FROM (
+                SELECT kind, key, code_hash, count(*) AS votes, max(ARRAY[
+                    (extract(epoch FROM code_at) * 1000000)::bigint, student_id, alias_id, id, index
+                ]) AS latest
+                FROM {rows} WHERE code_hash IS NOT NULL GROUP BY kind, key, code_hash
+            ) AS codes GROUP BY kind, key
+        ) AS best
+    """  # noqa: S608 - constants
+
+
+# A place's name by `most_run`: columns of a row `c`. `$3` is the class; what was done in none has
+# clocks of its own, which are looked at everywhere.
+NAMED_BEST = named(
+    student="c.named_student",
+    alias="c.named_alias",
+    cell="c.named_cell",
+    index="c.named_index",
+    classes="ARRAY[$3::bigint, 0]",
+)
+
+
+async def name_of_student_cell(
+    connection: Connection,
+    class_ids: ClassIds,
+    student_id: int,
+    alias_id: int,
+    cell_id: int,
+    index: int | None,
+) -> CellName:
+    """The name that a student's own code gives a cell, by the ids of its row of cell_progress."""
+    row = await connection.fetchrow(_SELECT_NAME, student_id, alias_id, cell_id, index, class_ids)
+    return CellName(None, None) if row is None else taken_name(dict(row))
+
+
+_SELECT_NAME = f"""
+    SELECT * FROM {
+    named(
+        student="$1::bigint",
+        alias="$2::bigint",
+        cell="$3::bigint",
+        index="$4::integer",
+        classes="$5::bigint[]",
+    )
+} AS called
+"""  # noqa: S608 - constants
