@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser().parse_args(arguments)
     try:
         settings = from_environment(_environment(parsed))
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.place, __version__)
         with ended_in_order():
             code: int = parsed.run(parsed, settings)
     except SettingsError as error:

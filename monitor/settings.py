@@ -15,6 +15,7 @@ from monitor.address_settings import check_addresses
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Url = Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")]
@@ -78,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # This replica's own directory: the spool, the ingest keys, and the embedded PostgreSQL.
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # The share of requests that are logged, beside those that are refused or slow.
+    log_requests: Share = 0.01
     # Python modules, each with a `monitor.Handlers` named `handlers`.
     handlers: list[str] = msgspec.field(default_factory=list)
 
@@ -189,6 +192,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def path_below(self) -> str:
         """The path below which the server's own begin, as users have it; empty for none."""
         return self.root_path or unquote(urlsplit(self.public_url).path.rstrip("/"))
+
+    @property
+    def place(self) -> str:
+        """Where it listens, which tells replicas of one host apart: a port, or a socket's path."""
+        return self.host.removeprefix(UNIX) if self.host.startswith(UNIX) else str(self.port)
 
     @property
     def is_exposed(self) -> bool:

@@ -16,6 +16,7 @@ from monitor.auth.permissions import ROUTES, Permission
 from monitor.auth.principal import NOBODY, Principal
 from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated
 from monitor.events.event import Payload
+from monitor.logs import keep_error
 
 Guard = Callable[..., list[Middleware]]  # `Gate.guard`
 
@@ -152,6 +153,7 @@ class Guarded:
             with self._gate.socket(scope["call"]):
                 await self._app(scope, receive, send)
         except MonitorError as error:  # before the socket is accepted: answered by HTTP's 403
+            keep_error(scope, error)
             if isinstance(error, Forbidden):
                 self._gate.note_refusal(scope, str(error))
             await send({"type": "websocket.close"})
