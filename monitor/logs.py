@@ -14,7 +14,7 @@ from monitor.errors import OverLimit, TooLarge, Unauthenticated, Unavailable, Un
 
 REQUESTS = "monitor.requests"  # the logger of the lines about requests
 
-request_id: ContextVar[str] = ContextVar("request_id")  # of the request that is served
+request_id: ContextVar[bytes] = ContextVar("request_id")  # of the request that is served
 
 _MAX_LINES = 50  # of the logger REQUESTS in a second
 _ROW = re.compile(r"\nDETAIL: .*", re.DOTALL)  # where an error of PostgreSQL quotes a row
@@ -38,8 +38,8 @@ class EcsFormatter(StdlibFormatter):
         self._trace_fields = trace_fields
 
     def format(self, record: logging.LogRecord) -> str:
-        if current := request_id.get(""):
-            record.__dict__["http.request.id"] = current
+        if current := request_id.get(b""):
+            record.__dict__["http.request.id"] = current.decode()
         if self._trace_fields:
             record.__dict__.update(self._trace_fields())
         return super().format(record)

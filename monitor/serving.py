@@ -1,6 +1,7 @@
 """Runs the HTTP server, and prints how to use it."""
 
 import asyncio
+import logging
 import shlex
 import socket
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from monitor.http.qr_code import qr_text
 from monitor.http.websocket import WebSocketProtocol
 from monitor.postgres_choice import postgres_for_server
 from monitor.settings import UNIX, Settings
+
+logger = logging.getLogger(__name__)
 
 
 class HttpServer(uvicorn.Server):
@@ -52,6 +55,7 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
     Raises EmbeddedPostgresError if the embedded PostgreSQL is needed and can't be run, SchemaError
     if the database can't be used, and Unavailable if the class can't be made now.
     """
+    logger.debug("Settings that differ from their defaults: %s", ", ".join(settings.changed))
     with postgres_for_server(settings) as (embedded, address):
         _check_postgres(settings, address)
         if class_name is None:

@@ -184,6 +184,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"NOTIFY_NETWORKS has {network}, which is no network") from None
 
     @property
+    def changed(self) -> list[str]:
+        """The names of the settings that differ from their defaults: values may be secrets."""
+        defaults = Settings()
+        names = self.__struct_fields__
+        return [name.upper() for name in names if getattr(self, name) != getattr(defaults, name)]
+
+    @property
     def has_credentials(self) -> bool:
         """Whether a request needs a credential; if not, any caller may do anything."""
         return bool(self.jwt_secret or self.jwt_jwks_url or self.jupyterhub_api_url)

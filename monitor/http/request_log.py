@@ -22,7 +22,6 @@ _NAME = ID.lower().encode()
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _OURS = f"{token_hex(8)}-".encode()  # of this process
 _numbers = count(1)
-_STARTS = frozenset({"http.response.start", "websocket.accept"})
 _ORDINARY = frozenset({404, 409})  # what is asked for in vain is no refusal
 _DENIED = frozenset({401, 403, 429})
 
@@ -50,19 +49,16 @@ class RequestLog:
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Calls `app`, with the request's id in the context, in the scope and on the answer."""
         own = scope["request_id"] = id_of(scope["headers"])
-        request_id.set(own.decode())
+        request_id.set(own)
         header = (_NAME, own)
         status = 0  # of a client that left before its answer
         began = perf_counter()
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
-            kind = message["type"]
-            if kind in _STARTS:
+            if not status:
+                status = _status_of(message)
                 message["headers"] = [*message.get("headers", ()), header]
-                status = message.get("status", 101)
-            elif kind == "websocket.close" and not status:
-                status = 403  # before it was accepted
             await send(message)
 
         try:
@@ -71,24 +67,20 @@ class RequestLog:
             status = status or 500  # uvicorn logs why, and answers
             raise
         finally:
-            self._note(scope, status, perf_counter() - began)
+            seconds = perf_counter() - began
+            is_slow = seconds >= SLOW and status != 101
+            if is_slow or (status >= 400 and _is_refusal(scope, status)):
+                self._note(scope, status, seconds, logging.WARNING)
+            elif random.random() < self._share:  # noqa: S311 - a sample is no secret
+                self._note(scope, status, seconds, logging.INFO)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        if status == 101:
-            logger.debug("A WebSocket was closed", extra=_fields(scope, status, seconds))
+    def _note(self, scope: Scope, status: int, seconds: float, level: int) -> None:
+        level = logging.ERROR if status == 500 else level
+        if not logger.isEnabledFor(level):
             return
-        if status >= 400 and status not in _ORDINARY and not _has_left(scope):
-            level = logging.ERROR if status == 500 else logging.WARNING
-        elif seconds >= SLOW:
-            level = logging.WARNING
-        elif random.random() < self._share:  # noqa: S311 - a sample is no secret
-            level = logging.INFO
-        else:
-            return
-        if logger.isEnabledFor(level):
-            fields = _fields(scope, status, seconds)
-            asked = f"{scope.get('method', 'WS')} {fields.get('url.path', '(unknown path)')}"
-            logger.log(level, "%s: %s", asked, status or "the client left", extra=fields)
+        fields = _fields(scope, status, seconds)
+        asked = f"{scope.get('method', 'WS')} {fields.get('url.path', '(unknown path)')}"
+        logger.log(level, "%s: %s", asked, status or "the client left", extra=fields)
 
 
 def note_refusal(scope: Mapping[str, Any] | None, status: int) -> bytes:
@@ -122,8 +114,15 @@ def _fields(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
     return fields
 
 
-def _has_left(scope: Scope) -> bool:
-    return "error" in scope and scope["error"][0] is ClientGone
+def _status_of(first: Message) -> int:
+    """Of the first message of an answer, or to a socket: 403 where that is not accepted."""
+    status: int = first.get("status", 0)
+    return status or (101 if first["type"] == "websocket.accept" else 403)
+
+
+def _is_refusal(scope: Scope, status: int) -> bool:
+    has_left = "error" in scope and scope["error"][0] is ClientGone
+    return status not in _ORDINARY and not has_left
 
 
 def _outcome(status: int) -> dict[str, Any]:

@@ -9,23 +9,26 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.support.ecs import FIELDS, lines_of, requests_of
 from tests.support.events import event
 from tests.support.fixtures import replica_fixture
+from tests.support.lms import create, create_class
 from tests.support.paths import ROOT
 from tests.support.postgres import Address
 from tests.support.replicas import Replica
+from tests.support.servers import InfluxServer, RedisServer
 from tests.support.tokens import SECRET, bearer, token
 from tests.support.waiting import eventually
 
 PAGE = ROOT / "docs" / "logs.md"
+UNLIKELY = "gnufzel"
 ADMIN = token("root-of-the-tests", "admin")
 
 # Logs only what is always logged.
 quiet = replica_fixture("module", JWT_SECRET=SECRET, LOG_REQUESTS="0")
 thorough = replica_fixture("module", JWT_SECRET=SECRET, LOG_REQUESTS="1")
-debugging = replica_fixture("module", JWT_SECRET=SECRET, LOG_LEVEL="DEBUG", LOG_REQUESTS="0")
 
 
 async def line_of(replica: Replica, request_id: str) -> dict[str, Any]:
@@ -222,3 +225,59 @@ async def test_a_flood_is_not_logged_whole(environment: dict[str, str]) -> None:
     assert len(logged) <= 50 * (seconds + 1)
     (left_out,) = [line for line in lines if "left out" in line["message"]][-1:]
     assert re.fullmatch(r"\d+ lines about requests were left out", left_out["message"])
+
+
+async def test_debug_says_what_happens_and_nothing_of_people(
+    redis_server: RedisServer, influx_server: InfluxServer, environment: dict[str, str]
+) -> None:
+    """Names of people, their work and credentials are all made of one unlikely word."""
+    settings = {
+        "JWT_SECRET": SECRET,
+        "LOG_LEVEL": "DEBUG",
+        "TEST_EVENTS": "on",
+        "METRICS_TOKEN": f"{UNLIKELY} token of a scraper of the tests",
+        "REDIS_HOST": redis_server.host,
+        "REDIS_PORT": str(redis_server.port),
+        "INFLUXDB_URL": influx_server.url,
+    }
+    admin = bearer(token(f"{UNLIKELY}-admin", "admin"))
+    with Replica({**environment, **settings}) as replica:
+        async with httpx.AsyncClient(base_url=f"{replica.url}/api/v1", timeout=15) as client:
+            client.headers.update(admin)
+            lesson = await create_class(client, name=f"{UNLIKELY} class")
+            key = await create(client, "ingest-keys", name=UNLIKELY, class_id=lesson["id"])
+            secret = key["key"]
+            code = {"code": f"print('{UNLIKELY}')", "userId": f"{UNLIKELY}-student"}
+            await client.post("/events", params={"key": secret}, json=[event(**code)])
+            await client.post(
+                "/events", params={"key": secret}, json=[event(**code), {"userId": 1}]
+            )
+            await client.post("/events", params={"key": f"cm_{UNLIKELY}"}, json=[event(**code)])
+            await client.get(f"/classes/{lesson['id']}/now", params={"team": UNLIKELY})
+            await client.get(f"/test/events/{UNLIKELY}")
+            await client.get(f"/{UNLIKELY}")
+            wrong = bearer(token(f"{UNLIKELY}-thief", "admin", exp=1))
+            await client.get("/classes", headers=wrong)
+            student = bearer(token(f"{UNLIKELY}-student", "student"))
+            await client.delete(f"/classes/{lesson['id']}", headers=student)
+            await client.post("/students", json={"user_id": f"{UNLIKELY}-student"})
+            await client.post("/students", json={"user_id": f"{UNLIKELY}-student"})
+            page = f"https://{UNLIKELY}.example"
+            await client.get("/classes", headers={"Referer": page})
+        url = f"{replica.url.replace('http', 'ws')}/ws?channels=progress:{UNLIKELY}-student"
+        async with connect(url, proxy=None, additional_headers=admin) as websocket:
+            await websocket.recv()
+            await websocket.send(f'{{"action": "subscribe", "channels": ["{UNLIKELY}"]}}')
+            await websocket.recv()
+        replica.stop()
+        output = replica.output()
+    lines = lines_of(output)
+    debug = [line["message"] for line in lines if line["log.level"] == "debug"]
+    for said in ("Settings that differ", "Stored 1 requests", "subscribed to 1 channels"):
+        assert [message for message in debug if said in message], said
+    assert UNLIKELY not in output
+    assert secret not in output
+    for header in (admin, wrong, student):
+        assert header["Authorization"].split(" ")[1] not in output
+    paths = {line["url.path"] for line in requests_of(output) if "url.path" in line}
+    assert {f"/api/v1/classes/{lesson['id']}/now", "/api/v1/test/events/{test_id}"} <= paths
