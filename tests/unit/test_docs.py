@@ -13,7 +13,12 @@ PAGES += sorted((ROOT / "docs").glob("*.md"))
 PATH = re.compile(r"`((?:monitor|sql|tests|bench|scripts|deploy|docs)/[^`\s<*]*)`")
 SETTING = re.compile(r"`([A-Z]+(?:_[A-Z0-9]+)+)`")
 SETTINGS = {name.upper() for name in Settings.__struct_fields__}
-OTHER_VARIABLES = {"OUTAGE_SECONDS", "HTTP_PORT", "HTTPS_PROXY"}  # of no setting
+OTHER_VARIABLES = {
+    "ELASTICSEARCH_URL",
+    "OUTAGE_SECONDS",
+    "HTTP_PORT",
+    "HTTPS_PROXY",
+}  # of no setting
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
