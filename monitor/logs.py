@@ -84,6 +84,11 @@ def keep_error(scope: MutableMapping[str, Any], error: Exception) -> None:
     scope["error"] = type(error), str(error) if is_plain else ""
 
 
+def node(place: str) -> str:
+    """The name of a replica: its host, and its place there."""
+    return f"{socket.gethostname()}:{place}"
+
+
 def configure(
     level: str,
     place: str,
@@ -100,7 +105,7 @@ def configure(
     fields = {
         "service.name": service,
         "service.version": version,
-        "service.node.name": f"{socket.gethostname()}:{place}",
+        "service.node.name": node(place),
     }
     bounds = [] if level == "DEBUG" else ["bounded"]
     logging.config.dictConfig(

@@ -146,10 +146,8 @@ class Application:
             return
         path = scope["path"]
         if self._root_path and path.startswith(f"{self._root_path}/"):
-            path = path.removeprefix(self._root_path)
-            scope = {**scope, "path": path}
+            scope["path"] = path = path.removeprefix(self._root_path)
         if path[-1:] == "/" and path != "/":
-            path = path.rstrip("/") or "/"
-            scope = {**scope, "path": path}
+            scope["path"] = path = path.rstrip("/") or "/"
         is_ingest = path in self._ingest_paths and scope["type"] == "http"
         await self._log.serve(self._ingest if is_ingest else self._other, scope, receive, send)

@@ -65,7 +65,7 @@ def raw_answer(replica: Replica, request: bytes) -> str:
 
 
 def test_the_docs_list_each_field_and_have_a_line() -> None:
-    text = PAGE.read_text()
+    text = PAGE.read_text().partition("\n## Traces\n")[0]
     rows = re.findall(r"^\| (`.+?) \|.*\| ([^|]+) \|$", text, re.MULTILINE)
     listed = {name for names, _ in rows for name in re.findall(r"`([@\w.]+)`", names)}
     assert listed == FIELDS.keys()
