@@ -17,7 +17,11 @@ REQUESTS = "monitor.requests"  # the logger of the lines about requests
 request_id: ContextVar[bytes] = ContextVar("request_id")  # of the request that is served
 
 _MAX_LINES = 50  # of the logger REQUESTS in a second
-_ROW = re.compile(r"\nDETAIL: .*", re.DOTALL)  # where an error of PostgreSQL quotes a row
+# Where errors of PostgreSQL and its driver quote what was to be stored.
+_QUOTED = re.compile(
+    r"\nDETAIL: .*|(?<=invalid input syntax for type )[^\"]*\".*|(?<=for query argument \$)\d+: .*",
+    re.DOTALL,
+)
 _LEFT_OUT = ["process", "log.original", "log.origin"]
 # Whose messages name no user; of their subclasses only Unavailable's do neither.
 _PLAIN = frozenset({OverLimit, TooLarge, Unauthenticated, Unsupported})
@@ -48,7 +52,7 @@ class EcsFormatter(StdlibFormatter):
         fields = super().format_to_ecs(record)
         for part, name in ((fields, "message"), (fields.get("error", {}), "message")):
             if text := part.get(name):
-                part[name] = _ROW.sub("", text)
+                part[name] = _QUOTED.sub("…", text)
         return fields
 
 

@@ -22,6 +22,7 @@ _NAME = ID.lower().encode()
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _OURS = f"{token_hex(8)}-".encode()  # of this process
 _numbers = count(1)
+_REFUSAL = "websocket.http.response"  # the extension of ASGI by which a socket is refused
 _ORDINARY = frozenset({404, 409})  # what is asked for in vain is no refusal
 _DENIED = frozenset({401, 403, 429})
 
@@ -56,8 +57,16 @@ class RequestLog:
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
-            if not status:
-                status = _status_of(message)
+            if status:
+                await send(message)
+                return
+            status = _status_of(message)
+            if message["type"] == "websocket.close" and _REFUSAL in scope["extensions"]:
+                # uvicorn's own 403 would have no headers.
+                start = {"type": f"{_REFUSAL}.start", "status": status, "headers": [header]}
+                await send(start)
+                message = {"type": f"{_REFUSAL}.body", "body": b""}
+            else:
                 message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 

@@ -175,7 +175,9 @@ async def test_a_refused_socket_is_logged(quiet: Replica) -> None:
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         "X-Request-ID: socket-1\r\n\r\n"
     )
-    assert raw_answer(quiet, handshake.encode()).startswith("HTTP/1.1 403 ")
+    answer = raw_answer(quiet, handshake.encode())
+    assert answer.startswith("HTTP/1.1 403 ")
+    assert "x-request-id: socket-1\r\n" in answer.lower()
     line = await line_of(quiet, "socket-1")
     assert (line["url.path"], line["http.response.status_code"]) == ("/ws", 403)
     assert line["error.type"] == "Unauthenticated"
@@ -266,6 +268,8 @@ async def test_debug_says_what_happens_and_nothing_of_people(
             await client.get("/classes", headers={"Referer": page})
         url = f"{replica.url.replace('http', 'ws')}/ws?channels=progress:{UNLIKELY}-student"
         async with connect(url, proxy=None, additional_headers=admin) as websocket:
+            assert websocket.response
+            assert "X-Request-ID" in websocket.response.headers
             await websocket.recv()
             await websocket.send(f'{{"action": "subscribe", "channels": ["{UNLIKELY}"]}}')
             await websocket.recv()
