@@ -164,7 +164,7 @@ class Components:
         self.shares.add(ids.new.students, ids.new.sessions)
         sink = PostgresSink(pool, ids, spool.replica, influx is not None, self._handlers)
         store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
-        trace_pipeline(queue, store)
+        trace_pipeline(queue, store, sink)
         schema = Schema(pool)
         drain = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)

@@ -19,6 +19,8 @@ SERVICE = "cell-monitor"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _SPOKEN = "http/protobuf"
+_EXPORTER = "OTEL_TRACES_EXPORTER"
+_SCHEMES = ("http://", "https://")
 _FLUSH_SECONDS = 3.0  # at the end, for what was not sent yet
 
 _tracer: "Tracer | None" = None
@@ -92,6 +94,12 @@ def span(
             raise
 
 
+def start_span(name: str) -> "Span":
+    """A span within the present one, which who calls this ends. Only while tracing is on."""
+    assert _tracer is not None  # noqa: S101 - what the docstring says
+    return _tracer.start_span(name)
+
+
 def is_in_span() -> bool:
     """Whether what runs is part of a trace: background work is of none."""
     if not is_on():
@@ -116,7 +124,7 @@ def trace_fields() -> dict[str, str]:
 
 def _is_wanted(environment: Mapping[str, str]) -> bool:
     is_disabled = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    exporter = environment.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower()
+    exporter = environment.get(_EXPORTER, "otlp").strip().lower()
     return any(environment.get(name) for name in _ENDPOINTS) and not (
         is_disabled or exporter == "none"
     )
@@ -124,16 +132,37 @@ def _is_wanted(environment: Mapping[str, str]) -> bool:
 
 def _provider(environment: Mapping[str, str], place: str, version: str) -> "TracerProvider":
     """Raises TracingError."""
+    _check(environment)
+    try:
+        return _provider_of_sdk(place, version)
+    except ValueError as error:  # some wrong variables the SDK replaces, and warns of them
+        raise TracingError(f"Traces can't be sent as the OTEL_ variables ask: {error}") from error
+
+
+def _check(environment: Mapping[str, str]) -> None:
+    """Raises TracingError where the SDK would only log an error for each attempt, or nothing."""
     for name in _PROTOCOLS:
         if environment.get(name, _SPOKEN).strip() != _SPOKEN:
             raise TracingError(f"{name} must be {_SPOKEN}: the server speaks no other protocol")
-    from opentelemetry import trace
+    if environment.get(_EXPORTER, "otlp").strip().lower() != "otlp":
+        raise TracingError(f"{_EXPORTER} must be otlp or none: the server has no other exporter")
+    for name in _ENDPOINTS:
+        if name in environment and not environment[name].strip().lower().startswith(_SCHEMES):
+            raise TracingError(f"{name} must begin with http:// or https://")
+
+
+def _provider_of_sdk(place: str, version: str) -> "TracerProvider":
+    """Raises ValueError for a variable that the SDK does not accept."""
+    from opentelemetry import (
+        propagate,  # noqa: F401 - its import reads OTEL_PROPAGATORS: now, not in a request
+        trace,
+    )
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    ours = Resource(
+    ours = Resource.create(
         {"service.name": SERVICE, "service.version": version, "service.instance.id": place}
     )
     provider = TracerProvider(

@@ -5,15 +5,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from monitor.database.embedded.server import EmbeddedPostgres
 from tests.support.ecs import lines_of, requests_of
-from tests.support.events import event
+from tests.support.events import event, post
 from tests.support.lms import create_class
 from tests.support.otlp import Receiver, attributes_of, receiver
 from tests.support.paths import ROOT
+from tests.support.postgres import address_of, environment_of, row_counts
 from tests.support.replicas import RUN, Replica
 from tests.support.servers import free_port
 from tests.support.tokens import SECRET, bearer, token
@@ -52,14 +56,14 @@ async def test_a_request_is_part_of_its_clients_trace(traced: Replica, collector
     async with httpx.AsyncClient(base_url=f"{traced.url}/api/v1") as api:
         answer = await api.post("/events?user=unlikely-student", json=[event()], headers=headers)
     assert answer.status_code == 202
-    name = "POST /api/v1/events"
-    ((request,), (waiting,), batches) = await eventually(
-        lambda: [collector.named(each) for each in (name, "wait for storage", "store a batch")],
-        all,
+    names = ("POST /api/v1/events", "wait for storage", "wait in the queue", "store a batch")
+    ((request,), (waiting,), (queued,), batches) = await eventually(
+        lambda: [collector.named(each) for each in names], all
     )
     assert request.trace_id.hex() == waiting.trace_id.hex() == TRACE
     assert request.parent_span_id.hex() == PARENT
     assert waiting.parent_span_id == request.span_id
+    assert queued.parent_span_id == waiting.span_id
     assert attributes_of(request) == {
         "http.request.method": "POST",
         "http.response.status_code": 202,
@@ -70,13 +74,64 @@ async def test_a_request_is_part_of_its_clients_trace(traced: Replica, collector
     (batch,) = [each for each in batches if each.links]
     assert batch.trace_id != request.trace_id
     assert [link.span_id for link in batch.links] == [waiting.span_id]
+    assert [link.span_id for link in waiting.links] == [batch.span_id]
     assert attributes_of(batch) == {"cell_monitor.requests": 1, "cell_monitor.events": 1}
+    (written,) = await eventually(
+        lambda: [
+            each
+            for each in collector.named("COPY to PostgreSQL")
+            if each.parent_span_id == batch.span_id
+        ]
+    )
+    assert attributes_of(written) == {"cell_monitor.events": 1}
+    assert in_order(request, queued, batch, written)
     assert collector.paths == {"/v1/traces"}
     assert collector.headers["x-tenant"] == "seven"
     resource = collector.resource
     assert resource["service.name"] == "school-7"
+    assert resource["telemetry.sdk.language"] == "python"
     assert resource["service.instance.id"] == f"{socket.gethostname()}:{traced.port}"
     assert resource["deployment.environment.name"] == "tests"
+
+
+def in_order(request: Any, queued: Any, batch: Any, written: Any) -> bool:
+    """Whether events left the queue for a batch, were written, and were answered then."""
+    times = (
+        request.start_time_unix_nano,
+        queued.start_time_unix_nano,
+        queued.end_time_unix_nano,
+        written.start_time_unix_nano,
+        written.end_time_unix_nano,
+        batch.end_time_unix_nano,
+        request.end_time_unix_nano,
+    )
+    return list(times) == sorted(times) and batch.start_time_unix_nano <= times[2]
+
+
+async def test_what_is_spooled_says_so(tmp_path: Path, collector: Receiver) -> None:
+    with EmbeddedPostgres(tmp_path / "postgres") as postgres:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+        }
+        address = address_of(postgres)
+        with Replica({**environment_of(address, tmp_path / "data"), **settings}) as replica:
+            postgres.stop()
+            assert (await post(replica, event())).json()["spooled"] == 1
+            (waiting,) = await eventually(lambda: collector.named("wait for storage"))
+            assert attributes_of(waiting) == {"cell_monitor.spooled": 1}
+            (batch,) = await eventually(lambda: collector.named("store a batch"))
+            assert attributes_of(batch)["error.type"] == "StoreInterrupted"
+            postgres.start()
+
+            async def stored() -> bool:
+                return (await row_counts(address))["executions"] == 1
+
+            await eventually(stored)
+    # What drains is no request's: each try was of the batch.
+    tries = collector.named("COPY to PostgreSQL")
+    assert {each.parent_span_id for each in tries} == {batch.span_id}
+    assert {attributes_of(each)["error.type"] for each in tries} == {"Unavailable"}
 
 
 async def test_a_line_of_the_log_names_the_trace(traced: Replica, collector: Receiver) -> None:
@@ -157,14 +212,23 @@ def test_without_an_endpoint_nothing_is_imported_or_wrapped() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_another_protocol_is_refused(environment: dict[str, str]) -> None:
-    settings = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-    }
+@pytest.mark.parametrize(
+    ("name", "text", "advice"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "must be http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must begin with http:// or https://"),
+        ("OTEL_TRACES_EXPORTER", "console", "must be otlp or none"),
+        ("OTEL_PROPAGATORS", "pigeon", "Propagator pigeon not found"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0", "must be a positive integer"),
+    ],
+)
+def test_what_can_not_be_is_refused(
+    environment: dict[str, str], name: str, text: str, advice: str
+) -> None:
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", name: text}
     done = subprocess.run(
         RUN, env={**environment, **settings}, cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf" in done.stderr
+    assert advice in done.stderr
     assert "Traceback" not in done.stderr

@@ -80,6 +80,13 @@ def test_production_passes_every_setting_through() -> None:
         assert passed[1] == name
 
 
+def test_production_passes_on_the_variables_of_traces_that_the_docs_name() -> None:
+    variables = block(block(PRODUCTION, "  server"), "    environment")
+    passed = set(re.findall(r"^ +(OTEL_\w+):", variables, re.MULTILINE))
+    rows = re.findall(r"^\| (`OTEL_.+?) \|", (ROOT / "docs/logs.md").read_text(), re.MULTILINE)
+    assert passed == set(re.findall(r"`(OTEL_\w+)`", " ".join(rows)))
+
+
 def test_production_stores_are_those_that_the_server_is_given() -> None:
     """Whatever the variables are: each has one default in the whole file."""
     defaults: dict[str, set[str]] = {}
