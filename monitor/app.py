@@ -14,6 +14,7 @@ from monitor.http.event_bodies import EventBodies
 from monitor.http.large_answers import unread_answers
 from monitor.http.operations import Api
 from monitor.http.public_url import Address
+from monitor.http.request_log import RequestLog
 from monitor.routes import (
     assignments,
     attempts,
@@ -141,4 +142,5 @@ def create_app(
         lifespan=components.lifespan,
         note_refusal=components.refusal_log.note,
         open_calls=api.calls_from_extension(),
+        log=RequestLog(settings.log_requests),
     )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from monitor import __version__, classroom, commands, logs, serving
+from monitor import __version__, classroom, commands, logs, serving, tracing
 from monitor.database.embedded.programs import EmbeddedPostgresError
 from monitor.database.embedded.signals import ended_in_order
 from monitor.errors import MonitorError
@@ -29,7 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser().parse_args(arguments)
     try:
         settings = from_environment(_environment(parsed))
-        logs.configure(settings.log_level)
+        logs.configure(
+            settings.log_level,
+            settings.place,
+            __version__,
+            service=os.environ.get("OTEL_SERVICE_NAME", "").strip() or tracing.SERVICE,
+            trace_fields=tracing.trace_fields,
+        )
         with ended_in_order():
             code: int = parsed.run(parsed, settings)
     except SettingsError as error:

@@ -23,6 +23,7 @@ from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import Schema, SchemaError
 from monitor.database.pool import BY_KEYS, Database, open_pool, open_single_use_pool
 from monitor.database.reads import Reads
+from monitor.database.tracing import trace_database
 from monitor.errors import Unavailable
 from monitor.health import Health, summarise
 from monitor.http.request_counts import RequestCounts
@@ -54,6 +55,7 @@ from monitor.pipeline.replay import Replay
 from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.spool.entries import Spool
 from monitor.pipeline.store import Store
+from monitor.pipeline.tracing import trace_pipeline
 from monitor.settings import Settings
 from monitor.shares import SharesReport
 from monitor.timeseries.deletion import PointDeletions
@@ -126,6 +128,7 @@ class Components:
         self.workers = Workers()
         self.shares.add(self.workers.turns)
         self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
+        trace_database(self.database, self.reads)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -163,6 +166,7 @@ class Components:
         self.shares.add(ids.new.students, ids.new.sessions)
         sink = PostgresSink(pool, ids, spool.replica, influx is not None, self._handlers)
         store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
+        trace_pipeline(queue, store, sink)
         schema = Schema(pool)
         drain = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)

@@ -1,29 +1,132 @@
-"""Structured logs: one JSON object a line, on standard error."""
+"""Logs in the form of ECS (Elastic Common Schema): one JSON object a line, on standard error."""
 
 import logging.config
+import re
+import socket
+import time
+from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
+from typing import Any
 
-from pythonjsonlogger.core import RESERVED_ATTRS
+from ecs_logging import StdlibFormatter
+
+from monitor.errors import OverLimit, TooLarge, Unauthenticated, Unavailable, Unsupported
+
+REQUESTS = "monitor.requests"  # the logger of the lines about requests
+
+request_id: ContextVar[bytes] = ContextVar("request_id")  # of the request that is served
+
+_MAX_LINES = 50  # of the logger REQUESTS in a second
+# Where errors of PostgreSQL and its driver quote what was to be stored.
+_QUOTED = re.compile(
+    r"\nDETAIL: .*|(?<=invalid input syntax for type )[^\"]*\".*|(?<=for query argument \$)\d+: .*",
+    re.DOTALL,
+)
+_LEFT_OUT = ["process", "log.original", "log.origin"]
+# Whose messages name no user; of their subclasses only Unavailable's do neither.
+_PLAIN = frozenset({OverLimit, TooLarge, Unauthenticated, Unsupported})
+
+logger = logging.getLogger(__name__)
 
 
-def configure(level: str) -> None:
-    """Logs messages of `level` (such as `INFO`) and above, of all packages."""
+class EcsFormatter(StdlibFormatter):
+    """Adds the request's id, and the fields that `trace_fields` returns, to each line.
+
+    What PostgreSQL quotes of rows is left out: it has students' names and code.
+    """
+
+    def __init__(
+        self, fields: dict[str, str], trace_fields: Callable[[], dict[str, str]] | None
+    ) -> None:
+        super().__init__(exclude_fields=_LEFT_OUT, extra=fields, ensure_ascii=False)
+        self._trace_fields = trace_fields
+
+    def format(self, record: logging.LogRecord) -> str:
+        if current := request_id.get(b""):
+            record.__dict__["http.request.id"] = current.decode()
+        if self._trace_fields:
+            record.__dict__.update(self._trace_fields())
+        return super().format(record)
+
+    def format_to_ecs(self, record: logging.LogRecord) -> dict[str, Any]:
+        fields = super().format_to_ecs(record)
+        for part, name in ((fields, "message"), (fields.get("error", {}), "message")):
+            if text := part.get(name):
+                part[name] = _QUOTED.sub("…", text)
+        return fields
+
+
+class Bounded(logging.Filter):
+    """Lets `most` lines a second through: whoever floods the server can't fill a disk with them."""
+
+    def __init__(self, most: int = _MAX_LINES) -> None:
+        super().__init__()
+        self._most = most
+        self._since = 0.0
+        self._lines = self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now - self._since >= 1.0:
+            left_out, self._left_out = self._left_out, 0
+            self._since, self._lines = now, 0
+            if left_out:
+                logger.warning("%d lines about requests were left out", left_out)
+        self._lines += 1
+        if self._lines > self._most:
+            self._left_out += 1
+            return False
+        return True
+
+
+def keep_error(scope: MutableMapping[str, Any], error: Exception) -> None:
+    """Keeps what answers a request for its line: the class, and the message if it names nobody.
+
+    Not the error itself: its frames hold the request.
+    """
+    is_plain = type(error) in _PLAIN or isinstance(error, Unavailable)
+    scope["error"] = type(error), str(error) if is_plain else ""
+
+
+def node(place: str) -> str:
+    """The name of a replica: its host, and its place there."""
+    return f"{socket.gethostname()}:{place}"
+
+
+def configure(
+    level: str,
+    place: str,
+    version: str,
+    *,
+    service: str = "cell-monitor",
+    trace_fields: Callable[[], dict[str, str]] | None = None,
+) -> None:
+    """Logs messages of `level` (such as `INFO`) and above; of other packages no DEBUG.
+
+    Theirs would have what is sent and received, credentials among it. The replica is named by its
+    host and its `place` there: a port, or the path of a socket.
+    """
+    fields = {
+        "service.name": service,
+        "service.version": version,
+        "service.node.name": node(place),
+    }
+    bounds = [] if level == "DEBUG" else ["bounded"]
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "json": {
-                    "()": "pythonjsonlogger.json.JsonFormatter",
-                    "format": "{levelname}{name}{message}",
-                    "style": "{",
-                    "timestamp": True,
-                    "json_ensure_ascii": False,
-                    "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
-                }
+                "ecs": {"()": EcsFormatter, "fields": fields, "trace_fields": trace_fields}
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-            "root": {"level": level, "handlers": ["stderr"]},
-            # We log start and stop ourselves, and do not want a line per WebSocket.
-            "loggers": {"uvicorn": {"level": "WARNING"}},
+            "filters": {"bounded": {"()": Bounded}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ecs"}},
+            "root": {"level": "INFO" if level == "DEBUG" else level, "handlers": ["stderr"]},
+            "loggers": {
+                "monitor": {"level": level},
+                REQUESTS: {"filters": bounds},
+                # We log start and stop ourselves, and do not want a line per WebSocket.
+                "uvicorn": {"level": "ERROR" if level == "ERROR" else "WARNING"},
+            },
         }
     )

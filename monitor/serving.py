@@ -1,6 +1,8 @@
 """Runs the HTTP server, and prints how to use it."""
 
 import asyncio
+import logging
+import os
 import shlex
 import socket
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from monitor import logs
 from monitor.addresses import postgres_place, redis_address, without_password
 from monitor.app import create_app
 from monitor.classroom import Classroom, is_local, open_classroom
@@ -19,9 +22,13 @@ from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import check_before_start
 from monitor.http.protocol import HttpProtocol
 from monitor.http.qr_code import qr_text
+from monitor.http.traced import with_traces
 from monitor.http.websocket import WebSocketProtocol
 from monitor.postgres_choice import postgres_for_server
 from monitor.settings import UNIX, Settings
+from monitor.tracing import tracing
+
+logger = logging.getLogger(__name__)
 
 
 class HttpServer(uvicorn.Server):
@@ -50,16 +57,22 @@ def serve(settings: Settings, class_name: str | None = None) -> bool:
 
     With a `class_name` it first makes the class of that name, or finds it, and prints its links.
     Raises EmbeddedPostgresError if the embedded PostgreSQL is needed and can't be run, SchemaError
-    if the database can't be used, and Unavailable if the class can't be made now.
+    if the database can't be used, TracingError if traces can't be sent as the environment asks,
+    and Unavailable if the class can't be made now.
     """
-    with postgres_for_server(settings) as (embedded, address):
+    logger.debug("Settings that differ from their defaults: %s", ", ".join(settings.changed))
+    node = logs.node(settings.place)
+    with (
+        postgres_for_server(settings) as (embedded, address),
+        tracing(os.environ, node, settings.project_version),
+    ):
         _check_postgres(settings, address)
         if class_name is None:
             text = greeting(settings, embedded)
         else:
             text = class_greeting(asyncio.run(open_classroom(settings, address, class_name)))
         config = uvicorn.Config(
-            create_app(settings, address, embedded),
+            with_traces(create_app(settings, address, embedded)),
             host=settings.host,
             port=settings.port,
             http=HttpProtocol,

@@ -16,6 +16,7 @@ from monitor.login_settings import check_login
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Url = Annotated[str, msgspec.Meta(pattern="^(https?://.+)?$")]
@@ -79,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # This replica's own directory: the spool, the ingest keys, and the embedded PostgreSQL.
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # The share of requests that are logged, beside those that are refused or slow.
+    log_requests: Share = 0.01
     # Python modules, each with a `monitor.Handlers` named `handlers`.
     handlers: list[str] = msgspec.field(default_factory=list)
 
@@ -201,6 +204,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     raise ValueError(f"{name.upper()} has {network}, which is no network") from None
 
     @property
+    def changed(self) -> list[str]:
+        """The names of the settings that differ from their defaults: values may be secrets."""
+        defaults = Settings()
+        names = self.__struct_fields__
+        return [name.upper() for name in names if getattr(self, name) != getattr(defaults, name)]
+
+    @property
     def has_credentials(self) -> bool:
         """Whether a request needs a credential; if not, any caller may do anything."""
         return bool(
@@ -213,6 +223,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         of_service = self.jupyterhub_service_prefix if self.jupyterhub_service_name else ""
         of_url = unquote(urlsplit(self.public_url).path)
         return self.root_path or (of_url or of_service).rstrip("/")
+
+    @property
+    def place(self) -> str:
+        """Where it listens, which tells replicas of one host apart: a port, or a socket's path."""
+        return self.host.removeprefix(UNIX) if self.host.startswith(UNIX) else str(self.port)
 
     @property
     def is_exposed(self) -> bool:

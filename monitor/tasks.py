@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from monitor.health import ComponentHealth
 logger = logging.getLogger(__name__)
 
 _RECANCEL_INTERVAL = 1.0  # seconds after which a task that is still there is cancelled again
+_NOTABLE = 0.01  # seconds that a run takes which DEBUG tells of
 _FIRST_BACKOFF = 0.05  # seconds; doubled after each further failure
 
 Work = Callable[[], Awaitable[float | None]]
@@ -84,6 +86,7 @@ class Job:
     async def _run(self) -> None:
         while not self.stopping:
             self._wanted.clear()
+            began = time.perf_counter()
             try:
                 delay = await self._work()
             except self._expected as error:
@@ -96,6 +99,8 @@ class Job:
                 await self._fail(error)
             else:
                 self._succeed()
+                if delay != 0 and (seconds := time.perf_counter() - began) >= _NOTABLE:
+                    logger.debug("%s ran for %d ms", self.name, seconds * 1000)
                 await _wait(self._wanted, self._interval if delay is None else delay)
 
     async def _fail(self, error: BaseException) -> None:
@@ -105,6 +110,8 @@ class Job:
             self._unexpected_logged = True
         elif self.failure is None:
             logger.warning("%s waits: %s", self.name, describe(error))
+        else:
+            logger.debug("%s failed again: %s", self.name, describe(error))
         self.failure = describe(error)
         backoff, self._backoff = self._backoff, min(2 * self._backoff, self._max_backoff)
         await _wait(self._ending, backoff)

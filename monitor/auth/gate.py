@@ -17,6 +17,7 @@ from monitor.auth.permissions import ROUTES, Permission
 from monitor.auth.principal import NOBODY, Principal
 from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated
 from monitor.events.event import Payload
+from monitor.logs import keep_error
 
 ENDED = 4401  # the close code of a socket whose credential is not valid, or no longer
 
@@ -184,6 +185,7 @@ class Guarded:
             with self._gate.socket(scope["call"]):
                 await self._app(scope, receive, send)
         except MonitorError as error:  # before the socket is accepted: answered by HTTP's 403
+            keep_error(scope, error)
             if isinstance(error, Forbidden):
                 self._gate.note_refusal(scope, str(error))
             if isinstance(error, Unauthenticated) and self._gate.authenticator.logins:

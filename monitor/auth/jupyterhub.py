@@ -16,6 +16,10 @@ _MAX_REQUESTS_OF_CALLER = 4  # at a time: the other callers' needn't wait for on
 _MAX_WAITING_OF_CALLER = 64  # or at work: a class may sign in at once, at one address
 
 
+class OthersToken(Unauthenticated):
+    """The token is not for acting as its owner; the message names them, and is in no log."""
+
+
 class HubUser(msgspec.Struct):
     """The owner of a token, as the Hub's API describes them, and what the token may do."""
 
@@ -65,7 +69,7 @@ class JupyterHubClient:
         if user.kind != "user":
             raise Unauthenticated("The token is a service's, not a user's")
         if not user.holds_own_token:
-            raise Unauthenticated(
+            raise OthersToken(
                 "The token is another service's: make one of your own at JupyterHub (Token), which"
                 f" may reach your server (access:servers!user={user.name})"
             )

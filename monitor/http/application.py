@@ -17,6 +17,7 @@ from monitor.http.cors import Calls, Cors, CorsByCall
 from monitor.http.headers import SECURITY_HEADERS
 from monitor.http.large_answers import LargeAnswers
 from monitor.http.request_counts import Counted, RequestCounts
+from monitor.http.request_log import ID, RequestLog
 from monitor.http.responses import (
     EXCEPTION_HANDLERS,
     json_response,
@@ -36,15 +37,16 @@ class Ingest:
 
     def __init__(self, routes: Sequence[Route], counts: RequestCounts) -> None:
         self._refused = counts.refused
-        self._apps = {route.path: route.app for route in routes}
+        self._routes = {route.path: route for route in routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             refusal = json_response({"detail": "Method Not Allowed"}, 405, {"Allow": "POST"})
             await refusal(scope, receive, send)
             return
+        route = scope["route"] = self._routes[scope["path"]]
         try:
-            await self._apps[scope["path"]](scope, receive, send)
+            await route.app(scope, receive, send)
         except MonitorError as error:
             self._refused[type(error)] += 1
             response = await on_monitor_error(Request(scope), error)
@@ -95,6 +97,7 @@ class Application:
     `expose` are the headers of answers that pages may read, `unread` is
     what callers hold of large answers; `counts` gets the requests.
     `note_refusal` is called with the scope and the reason of each call that is answered by 403.
+    Each answer has the request's id, by which `log` names it.
     """
 
     def __init__(
@@ -110,11 +113,14 @@ class Application:
         note_refusal: Callable[[Scope, str], None] | None = None,
         root_path: str = "",
         open_calls: Calls = frozenset(),
+        log: RequestLog | None = None,
     ) -> None:
         self._root_path = root_path
+        self._log = log or RequestLog(0.0)
         self.routes = [*ingest, *routes]
         self._ingest_paths = frozenset(route.path for route in ingest)
         counts = counts or RequestCounts("")
+        expose = [*expose, ID]
         cors = Cors(Ingest(ingest, counts), origins, expose, SECURITY_HEADERS)
         self._ingest: ASGIApp = ServerErrorMiddleware(cors, handler=on_error)
         named = [origin for origin in origins if origin != "*"]
@@ -138,12 +144,13 @@ class Application:
         self._other: ASGIApp = other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "/")
+        if scope["type"] == "lifespan":
+            await self._other(scope, receive, send)
+            return
+        path = scope["path"]
         if self._root_path and path.startswith(f"{self._root_path}/"):
-            path = path.removeprefix(self._root_path)
-            scope = {**scope, "path": path}
+            scope["path"] = path = path.removeprefix(self._root_path)
         if path[-1:] == "/" and path != "/":
-            path = path.rstrip("/") or "/"
-            scope = {**scope, "path": path}
+            scope["path"] = path = path.rstrip("/") or "/"
         is_ingest = path in self._ingest_paths and scope["type"] == "http"
-        await (self._ingest if is_ingest else self._other)(scope, receive, send)
+        await self._log.serve(self._ingest if is_ingest else self._other, scope, receive, send)

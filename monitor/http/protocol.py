@@ -12,8 +12,11 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from monitor.http.corked import CorkedTransport
 from monitor.http.pipelining import PipeliningProtocol
+from monitor.http.request_log import note_refusal
 
 _LEAST_READ = 512 * 1024  # bytes; slower readers would hold an answer for half an hour
+_TOO_LARGE = b"431 Request Header Fields Too Large"
+_HEADERS = [(b"connection", b"close"), (b"content-type", b"text/plain; charset=utf-8")]
 _MAX_PARTS = 1_000  # of bodies, in one read of some 256 KiB: each costs as much as a call
 
 
@@ -87,14 +90,13 @@ class HttpProtocol(PipeliningProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("Invalid HTTP request received.")
             return
         if self._in_head:
             # How much of a chunk that also ends another request is head is not known.
             self._head += 0 if self._has_ended else len(data)
             if self._head > self.max_head_bytes:
-                self._end(b"431 Request Header Fields Too Large")
+                self._end(_TOO_LARGE)
 
     def _parse(self, data: bytes) -> None:
         """Raises httptools.HttpParserError."""
@@ -132,7 +134,7 @@ class HttpProtocol(PipeliningProtocol):
         if self._head + self._chunk > self.max_head_bytes:  # unless the rest is a long body
             head = sum(len(name) + len(value) for name, value in self.headers)
             if len(self.url) + head > self.max_head_bytes:
-                self._end(b"431 Request Header Fields Too Large")
+                self._end(_TOO_LARGE)
                 raise ValueError("the head is too large")
         is_offer = self.parser.should_upgrade()
         if is_offer and not self._should_upgrade():
@@ -166,8 +168,7 @@ class HttpProtocol(PipeliningProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Does nothing if the connection has been answered and is closing already."""
-        if not self.transport.is_closing():
-            super().send_400_response(msg)
+        self._end(b"400 Bad Request", msg.encode())
 
     def expire(self, timeout: float) -> None:
         """Closes the connection if a request took `timeout` (s) to arrive, or nobody reads.
@@ -196,8 +197,11 @@ class HttpProtocol(PipeliningProtocol):
         transport: CorkedTransport = self.transport  # type: ignore[assignment]
         return transport.written - unread - _in_kernel(transport.get_extra_info("socket"))
 
-    def _end(self, status: bytes) -> None:
+    def _end(self, status: bytes, body: bytes = b"") -> None:
         if not self.transport.is_closing():
-            head = b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-            self.transport.write(head % status)
+            headers = [*self.server_state.default_headers, *_HEADERS]
+            headers.append((b"x-request-id", note_refusal(self.scope, int(status[:3]))))
+            headers.append((b"content-length", b"%d" % len(body)))
+            fields = b"".join(b"%s: %s\r\n" % header for header in headers)
+            self.transport.write(b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, fields, body))
             self.transport.close()

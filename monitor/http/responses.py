@@ -21,6 +21,7 @@ from monitor.errors import (
     Unavailable,
     Unsupported,
 )
+from monitor.logs import keep_error
 
 _RETRY_AFTER = {"Retry-After": "1"}
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -55,6 +56,7 @@ async def on_monitor_error(request: Request, error: Exception) -> Response:
     401 has a challenge, 429 and 503 a Retry-After in seconds. It comes after the error's delay.
     """
     assert isinstance(error, MonitorError)  # noqa: S101 - what it is registered for
+    keep_error(request.scope, error)
     status = status_of(type(error))
     headers = {401: _CHALLENGE, 503: _RETRY_AFTER}.get(status)
     if isinstance(error, OverLimit):
@@ -77,6 +79,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_error(request: Request, error: Exception) -> Response:
     """The answer to an unexpected error, which reveals nothing about it."""
+    keep_error(request.scope, error)
     return json_response({"detail": "Internal Server Error"}, 500)
 
 

@@ -1,6 +1,7 @@
 """Consumers: take a batch, store it, answer its requests, publish what is new."""
 
 import asyncio
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from monitor.pipeline.queue import EventQueue, PendingRequest, Receipt
 from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.store import Store, StoreInterrupted, source_of
 from monitor.tasks import Job
+
+logger = logging.getLogger(__name__)
 
 # A batch that waited long in the queue gets this long to commit: slow is not unavailable.
 _MIN_COMMIT_TIMEOUT = 1.0  # seconds
@@ -153,6 +156,7 @@ class Consumers:
                 self._ledger.add(receipt)
         elapsed = loop.time() - began
         self.commits.observe(elapsed)
+        logger.debug("Stored %d requests in %.1f ms", len(batch), elapsed * 1000)
         if elapsed > _SLOW_BATCH and elapsed > _SLOW_BATCH + _SLOW_EVENT * sum(map(len, batch)):
             self._apart.isolate(_heaviest(batch))
         if result.left:
@@ -171,6 +175,7 @@ class Consumers:
     async def _spool(self, batch: list[PendingRequest], reason: str) -> None:
         """Raises SpoolFull."""
         await self._drain.take([request.payload for request in batch])
+        logger.debug("Spooled %d requests: PostgreSQL is %s", len(batch), reason)
         for request in batch:
             payload = request.payload
             request.answer(Receipt(spooled=len(payload.events), rejected=payload.rejected))

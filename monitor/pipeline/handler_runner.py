@@ -137,6 +137,7 @@ class HandlerRunner:
             (event,) = decode(f"[{text}]".encode(), run["received_at"], 1).events
             event.class_id = run["class_id"] or 0
             await with_retry(self._attempt, run["id"], handler, event)
+            logger.debug("The handler %s ran", run["handler"])
         except (Unavailable, *UNAVAILABLE_ERRORS):
             raise  # not the handler's fault: its row stays until PostgreSQL is back
         except Exception as error:

@@ -141,6 +141,7 @@ class LiveSocket:
                 await asyncio.sleep(1.0)
 
     def _drop(self, code: int, reason: str) -> None:
+        logger.debug("A socket is closed with %d", code)
         self._socket.scope["extensions"]["websocket.frames"].drop(code, reason)
 
     async def _review(self) -> None:
@@ -237,6 +238,7 @@ class LiveSocket:
         recovered = since is None or (cursor is not None and history.covers(cursor))
         # Its own position again, until it has received what it missed.
         self._reply("subscribed", Subscribed(names, recovered), place=since if recovered else None)
+        logger.debug("A socket subscribed to %d channels, recovered: %s", len(names), recovered)
         if cursor is None or not recovered:
             subscriptions.put(wanted)
             return None

@@ -129,7 +129,7 @@ class InfluxSink:
             await self.write(lines[len(lines) // 2 :])
             return
         self.refused += 1
-        logger.error("A point was refused: %s", error)
+        logger.error("A point was refused: see what GET /rejected-events lists of `influxdb`")
         source = Source(class_id=await self._outbox.class_of(lines[0]))
         letter = Rejected(0, "", str(error), lines[0], source=source)
         await self._dead_letters.add("influxdb", [letter], asyncio.get_running_loop().time() + 10)

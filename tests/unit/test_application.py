@@ -56,7 +56,7 @@ async def test_any_origin_may_read_answers_of_ingest(
 ) -> None:
     answer = await open_to_all.post(path, headers={"Origin": STRANGER})
     assert answer.headers["access-control-allow-origin"] == "*"
-    assert answer.headers["access-control-expose-headers"] == "X-Total-Count"
+    assert answer.headers["access-control-expose-headers"] == "X-Total-Count, X-Request-ID"
 
 
 async def test_any_origin_is_for_ingest_alone(open_to_all: httpx.AsyncClient) -> None:
