@@ -58,6 +58,7 @@ class ActivityView {
   /** @type {Interval[]} */
   #intervals = [];
   #playing = false;
+  #shown = 0; // the interval that is shown
 
   /**
    * @param {HTMLElement} root
@@ -69,7 +70,7 @@ class ActivityView {
     this.#signal = signal;
     this.#replay = new ClassReplay(store);
     this.#play.onclick = () => this.#togglePlay();
-    this.#slider.oninput = () => this.#show();
+    this.#slider.oninput = () => this.#snap();
     this.#interval.onchange = () => this.load();
     this.#end.onchange = () => this.load();
     root.append(
@@ -122,11 +123,18 @@ class ActivityView {
   async #show() {
     if (!this.#intervals.length) return;
     const shown = this.#intervals.slice(0, this.#place + 1);
+    this.#shown = this.#place;
     const moment = this.#moment;
     this.#slider.ariaValueText = formatTime(moment);
     setText(this.#totals, totals(shown, moment));
-    this.#chart?.show(this.#intervals, this.#place);
+    this.#chart?.show(this.#intervals, this.#place, this.#isRunning);
     await this.#attempt(() => this.#replay.show(moment));
+  }
+
+  // To the next interval, in the direction of the reader, in which something happened.
+  #snap() {
+    this.#place = nearestActive(this.#intervals, this.#shown, this.#place);
+    return this.#show();
   }
 
   async #togglePlay() {
@@ -165,11 +173,33 @@ class ActivityView {
     return this.#slider.value === this.#slider.max;
   }
 
+  // Whether the last interval goes on.
+  get #isRunning() {
+    const { start } = this.#intervals[this.#intervals.length - 1];
+    return Date.parse(start) + 1000 * Number(this.#interval.value) > serverNow();
+  }
+
   // The end of that interval, in ms.
   get #moment() {
     const start = Date.parse(this.#intervals[this.#place].start);
     return Math.min(start + 1000 * Number(this.#interval.value), serverNow());
   }
+}
+
+/**
+ * @param {Interval[]} intervals
+ * @param {number} from the place where the slider was
+ * @param {number} to where it is
+ */
+function nearestActive(intervals, from, to) {
+  if (to >= from) {
+    const next = intervals.findIndex((each, place) => place >= to && isActive(each));
+    return next < 0 ? intervals.length - 1 : next;
+  }
+  return Math.max(
+    0,
+    intervals.findLastIndex((each, place) => place <= to && isActive(each)),
+  );
 }
 
 // Without the quiet time before the lesson.

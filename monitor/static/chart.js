@@ -56,13 +56,17 @@ export class ActivityChart {
   /**
    * @param {Interval[]} intervals
    * @param {number} last place of the last one to show
+   * @param {boolean} isRunning whether the last of all goes on: it is hatched
    */
-  show(intervals, last) {
+  show(intervals, last, isRunning) {
+    const { datasets } = this.#chart.data;
     SERIES.forEach(({ name }, place) => {
-      this.#chart.data.datasets[place].data = intervals.map((each, index) =>
-        index <= last ? each[name] : null,
-      );
+      datasets[place].data = intervals.map((each, index) => (index <= last ? each[name] : null));
     });
+    const running = isRunning ? intervals.length - 1 : -1;
+    const [{ colour }] = SERIES;
+    const [full, hatched] = [colourOf(colour), hatch(colourOf(colour))];
+    datasets[0].backgroundColor = intervals.map((_, place) => (place === running ? hatched : full));
     this.#chart.update("none");
   }
 
@@ -93,6 +97,22 @@ function colourOf(property) {
   const { color } = getComputedStyle(probe);
   probe.remove();
   return color;
+}
+
+const HATCH = 8; // pixels
+
+/** @param {string} colour */
+function hatch(colour) {
+  const tile = el("canvas", { width: HATCH, height: HATCH });
+  const context = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
+  context.strokeStyle = colour;
+  context.lineWidth = 2;
+  for (const start of [-HATCH / 2, HATCH / 2]) {
+    context.moveTo(start, HATCH);
+    context.lineTo(start + HATCH, 0);
+  }
+  context.stroke();
+  return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
 }
 
 function configuration() {

@@ -145,8 +145,8 @@ const TEXTS = {
   executions: ["Runs", "実行"],
   students_waiting: ["Students waiting", "呼び出し中の学生"],
   waiting_rule: [
-    "Students waiting: those with an open call for help in the interval. By the hour, those who had the button on.",
-    "呼び出し中の学生：その時間帯に講師を呼んでいた人数です（対応済みの呼び出しは除く）。1 時間間隔では、ボタンをオンにしていた人数です。",
+    "Students waiting: those with an open call for help in the interval. By the hour, those who had the button on. A hatched bar isn't over yet.",
+    "呼び出し中の学生：その時間帯に講師を呼んでいた人数です（対応済みの呼び出しは除く）。1 時間間隔では、ボタンをオンにしていた人数です。斜線の棒は集計途中です。",
   ],
   every_minute: ["1 minute", "1 分"],
   every_5: ["5 minutes", "5 分"],

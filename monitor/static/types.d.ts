@@ -764,8 +764,13 @@ export type ControlMessage =
   | Received<"subscribed" | "resumed", { recovered?: boolean }>;
 
 // Chart.js, as far as it is used
+export interface Dataset {
+  data: (number | null)[];
+  backgroundColor: (string | CanvasPattern)[];
+}
+
 export interface Chart {
-  data: { labels: string[]; datasets: { data: (number | null)[] }[] };
+  data: { labels: string[]; datasets: Dataset[] };
   options: { scales: { y: { suggestedMax?: number } } };
   update(mode: "none"): void;
   destroy(): void;

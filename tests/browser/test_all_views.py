@@ -34,9 +34,13 @@ async def test_names_code_and_output_stay_text(
             assert await page.locator("img, main script").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "colours",
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}],
+    ids=lambda colours: "-".join(colours.values()),
+)
 async def test_axe_finds_nothing_serious(
-    school: Replica, api: httpx.AsyncClient, browser: Browser, scheme: str
+    school: Replica, api: httpx.AsyncClient, browser: Browser, colours: dict[str, str]
 ) -> None:
     class_id, (user, other), (student, _) = await create_class_of(api, "hanako", "taro")
     await post_as(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
@@ -46,7 +50,7 @@ async def test_axe_finds_nothing_serious(
     submission = await create(api, "/submissions", assignment_id=assignment, student_id=student)
     places = (*VIEWS, f"student/{student}", f"submission/{submission['id']}")
     url = view_url(school, class_id)
-    async with open_tab(browser, url, color_scheme=scheme) as page:
+    async with open_tab(browser, url, **colours) as page:
         for view in places:
             await page.goto(view_url(school, class_id, view))
             await wait_live(page)

@@ -168,3 +168,25 @@ async def test_heat_map_is_no_wider_or_longer_than_its_box(
         )
         assert overflow[0] <= 0
         assert overflow[1] < 100  # px
+
+
+async def test_the_running_minute_is_hatched_and_the_slider_skips_quiet_ones(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    await post_as(school, user, "cell_executed")
+    async with open_tab(browser, view_url(school, class_id, "activity")) as page:
+        await page.get_by_label("Interval").select_option("1 minute")
+        await expect(page.locator(".totals")).to_contain_text("runs 1")
+        hatched = await page.evaluate(
+            """() => Chart.getChart(document.querySelector('.chart canvas')).data.datasets[0]
+                .backgroundColor.map((each) => each instanceof CanvasPattern)"""
+        )
+        assert hatched == [False] * (len(hatched) - 1) + [True]
+        slider = page.get_by_role("slider", name="Point in time")
+        last = await slider.get_attribute("max")
+        await slider.focus()
+        await page.keyboard.press("ArrowLeft")  # nothing happened before
+        await expect(slider).to_have_value("0")
+        await page.keyboard.press("ArrowRight")
+        await expect(slider).to_have_value(last or "")
