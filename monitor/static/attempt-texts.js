@@ -3,7 +3,6 @@
 /** @satisfies {Record<string, [string, string]>} */
 export const ATTEMPT_TEXTS = {
   attempts_at: ["Attempts at {0}", "{0}の実行履歴"],
-  attempts_in: ["in {0}", "{0}"],
   attempts_facts: [
     "{0} of {1} students tried it, {2} solved it, {3} attempts in all",
     "{1} 人中 {0} 人が実行、{2} 人が成功、実行回数は合計 {3} 回",
@@ -25,7 +24,6 @@ export const ATTEMPT_TEXTS = {
   attempts_of: ["Student", "学生"],
   all_students: ["All students", "全員"],
   show_output: ["Output", "出力"],
-  other_attempts: ["All students’ attempts", "全員の実行を見る"],
   mark_of: ["{0}, {1}: {2}", "{0}、{1}：{2}"],
   heat_map_hint: [
     "Select a mark or a cell’s name to read the attempts. The arrow keys move between marks.",

@@ -5,6 +5,8 @@
 export class CellNames {
   /** @type {Map<string, { cell_title: string | null, cell_heading: string | null }>} */
   #known = new Map(); // by notebook and cell
+  /** @type {Set<string>} */
+  #sought = new Set(); // cells without a known name that an answer may have
 
   /** @param {Iterable<StudentNow>} students as the server answers */
   learn(students) {
@@ -17,13 +19,17 @@ export class CellNames {
   }
 
   /**
-   * Names the cell where a student is after a live message, as far as that is known. Returns whether it is.
+   * Names the cell where a student is after a live message, as far as that is known. Returns whether the
+   * server should be asked for it: once, for a cell may have no name.
    *
    * @param {StudentNow} student
    */
   give(student) {
-    if (!student.cell_title) Object.assign(student, this.#known.get(keyOf(student)));
-    return student.cell_title !== null;
+    const key = keyOf(student);
+    if (!student.cell_title) Object.assign(student, this.#known.get(key));
+    if (student.cell_title !== null || this.#sought.has(key)) return false;
+    this.#sought.add(key);
+    return true;
   }
 }
 

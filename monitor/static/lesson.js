@@ -4,6 +4,7 @@ import { all, call } from "./api.js";
 import { Emitter } from "./emitter.js";
 import { NO_ROOM } from "./seat-plan.js";
 import { throttle } from "./throttle.js";
+import { Timers } from "./timers.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Assignment, AssignmentProgress, Room, StudentProgress } from "./types.d.ts" */
@@ -29,7 +30,8 @@ export class Lesson extends Emitter {
   /** @type {Map<number, StudentProgress>} */
   #of = new Map(); // by student_id
   #store;
-  #signal;
+  #timers = new Timers();
+  #rooms = 0; // how many have been told of by messages
   #chosen = 0; // an assignment's id, 0: the one that most are at
   #ask;
 
@@ -40,11 +42,15 @@ export class Lesson extends Emitter {
   constructor(store, signal) {
     super();
     this.#store = store;
-    this.#signal = signal;
     this.#ask = throttle(() => this.#fetchProgress(), PROGRESS_PAUSE, signal);
-    store.on(["room"], (room) => this.#sit(room), signal);
-    store.on(["loaded"], () => this.#load(), signal);
+    const take = (/** @type {Room} */ room) => {
+      this.#rooms += 1;
+      this.#sit(room);
+    };
+    store.on(["room"], take, signal);
+    store.on(["loaded"], () => store.error || this.#load(), signal);
     store.on(["ran", "submission"], () => this.#ask(), signal);
+    signal.addEventListener("abort", () => this.#timers.close());
     this.#load();
   }
 
@@ -69,7 +75,8 @@ export class Lesson extends Emitter {
   /** @param {number} id of an assignment, 0: the one that most are at */
   choose(id) {
     this.#chosen = id;
-    this.#ask();
+    this.#show(null);
+    this.#fetchProgress();
   }
 
   /** @param {Room} room */
@@ -79,26 +86,31 @@ export class Lesson extends Emitter {
   }
 
   async #load() {
+    const rooms = this.#rooms;
     try {
       /** @type {[Room, Assignment[]]} */
       const [room, assignments] = await Promise.all([
         call(`classes/${this.#store.id}/room`),
         all(`assignments?class_id=${this.#store.id}`),
       ]);
-      this.assignments = assignments;
-      this.#sit(room);
-      this.emit("assignments", null);
+      if (rooms === this.#rooms) this.#sit(room); // else a message has a later one
+      if (JSON.stringify(assignments) !== JSON.stringify(this.assignments)) {
+        this.assignments = assignments;
+        this.emit("assignments", null);
+      }
       this.#ask();
     } catch {
-      // The class itself shows the failure, and is fetched again.
-      setTimeout(() => this.#signal.aborted || this.#load(), ROOM_RETRY);
+      // The class itself shows the failure.
+      this.#timers.start("load", ROOM_RETRY, () => this.#load());
     }
   }
 
   async #fetchProgress() {
     const { assignment } = this;
     try {
-      this.#show(assignment ? await call(`assignments/${assignment.id}/progress`) : null);
+      const progress = assignment ? await call(`assignments/${assignment.id}/progress`) : null;
+      if (assignment?.id === this.assignment?.id) this.#show(progress);
+      else this.#ask(); // another was chosen meanwhile
     } catch {
       this.#ask(); // after the pause
     }

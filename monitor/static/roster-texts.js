@@ -12,7 +12,6 @@ export const ROSTER_TEXTS = {
     "または、名簿を貼り付け（1 行に 1 人。Excel のセルをコピーしたものでも可）",
   ],
   enrol_check: ["Check the list", "内容を確認"],
-  enrol_checking: ["Reading the list…", "読み込んでいます…"],
   enrol_nothing: ["Choose a file or paste a list first.", "先にファイルを選択するか、名簿を貼り付けてください。"],
   enrol_preview: ["Check before enrolling", "登録前の確認"],
   enrol_unwritten: ["Nothing has been saved yet.", "まだ何も保存されていません。"],

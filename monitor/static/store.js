@@ -210,7 +210,7 @@ export class ClassStore extends Emitter {
     }
     if (update(student, data, at)) this.#refetch("fetch", REFETCH_PAUSE);
     if (data.status === "success" || data.status === "error") this.emit("ran", null);
-    if (!this.#cellNames.give(student) && data.cellId && data.status)
+    if (data.cellId && data.status && this.#cellNames.give(student))
       this.#refetch("names", NAMES_PAUSE);
     if (changesErrors(data, this.radar)) this.lookForErrors();
     if (data.eventType === "help") this.#hear(student.user_id, at);

@@ -22,7 +22,8 @@ export function studentView(root, store, signal, id) {
   root.append(studentCall(store, Number(id), signal));
   const view = new StudentView(root, store, Number(id));
   store.on(["changed"], (userIds) => view.changed(userIds), signal);
-  store.on(["loaded", "tick"], () => view.show(), signal);
+  store.on(["loaded"], () => view.loaded(), signal);
+  store.on(["tick"], () => view.show(), signal);
   store.on(["submission"], ({ userId }) => view.submitted(userId), signal);
   signal.addEventListener("abort", () => view.stop());
   view.show();
@@ -90,7 +91,11 @@ class StudentView {
   /** @param {Set<string>} userIds */
   changed(userIds) {
     const student = this.#store.byId(this.#id);
-    if (!student || !userIds.has(student.user_id)) return;
+    if (student && userIds.has(student.user_id)) this.loaded();
+  }
+
+  /** Something may have happened: while the page polls, no message says it. */
+  loaded() {
     this.show();
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;

@@ -117,7 +117,9 @@ export class Tile {
 function placeOf(student) {
   if (!student.notebook_path) return "";
   const file = student.notebook_path.split("/").pop() ?? "";
-  return student.cell_id ? `${file} · ${cellName(student.cell_position)}` : file;
+  if (!student.cell_id) return file;
+  const { cell_position: position, cell_title: title, cell_heading: heading } = student;
+  return `${file} · ${cellName(position, title, heading)}`;
 }
 
 /** How many students are in each state. */
