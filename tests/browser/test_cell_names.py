@@ -1,16 +1,14 @@
 """Cells are named by what one can find in Jupyter: their code and the heading above."""
 
-from typing import Any
 
 import httpx
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import serious_violations, view_url, wait_live
+from tests.browser.page import serious_violations, tile, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create, create_class_of, unique
 from tests.support.replicas import Replica
-from tests.support.waiting import eventually
 
 LOOK_UP = "# a comment\nages['taro']"
 
@@ -71,22 +69,12 @@ async def test_a_cell_that_somebody_was_in_before_has_its_name_at_once(
     await post_as(school, user, "cell_executed", **place, code="x = 1")
     async with open_tab(browser, view_url(school, class_id)) as page:
         await wait_live(page)
-        await page.evaluate(
-            f"""import('/page/store.js').then(({{ ClassStore }}) => {{
-                globalThis.opened = new ClassStore({class_id});
-            }})"""
-        )
-
-        async def title_of(who: str) -> Any:
-            students = "globalThis.opened.students"
-            return await page.evaluate(f"{students}.get('{who}')?.cell_title ?? null")
-
-        await eventually(lambda: title_of(user), lambda title: title == "x = 1")
+        await expect(tile(page, user)).to_contain_text("“x = 1”")
         await post_as(school, other, "cell_executed", **place, code="x = 2")
-        await eventually(lambda: title_of(other), lambda title: title == "x = 1")
+        await expect(tile(page, other)).to_contain_text("“x = 1”")
         await post_as(school, user, "cell_executed", **place | {"cellId": "c2"}, code="y = 1")
-        await eventually(lambda: title_of(user), lambda title: title is None)
-        await eventually(lambda: title_of(user), lambda title: title == "y = 1", within=20.0)
+        await expect(tile(page, user)).to_contain_text("cell 2")
+        await expect(tile(page, user)).to_contain_text("“y = 1”", timeout=20_000)
 
 
 async def test_times_are_shown_where_the_client_measures_them(
