@@ -2,6 +2,8 @@
 
 /** @import { StudentNow } from "./types.d.ts" */
 
+/** @typedef {Pick<StudentNow, "notebook_path" | "cell_id" | "cell_title" | "cell_heading">} InCell */
+
 export class CellNames {
   /** @type {Map<string, { cell_title: string | null, cell_heading: string | null }>} */
   #known = new Map(); // by notebook and cell
@@ -19,21 +21,21 @@ export class CellNames {
   }
 
   /**
-   * Names the cell where a student is after a live message, as far as that is known. Returns whether the
-   * server should be asked for it: once, for a cell may have no name.
+   * Names the cell where a student is, as far as that is known. Returns whether the server should be asked
+   * for it: once, for a cell may have no name.
    *
-   * @param {StudentNow} student
+   * @param {InCell} place
    */
-  give(student) {
-    const key = keyOf(student);
-    if (!student.cell_title) Object.assign(student, this.#known.get(key));
-    if (student.cell_title !== null || this.#sought.has(key)) return false;
+  give(place) {
+    const key = keyOf(place);
+    if (!place.cell_title) Object.assign(place, this.#known.get(key));
+    if (place.cell_title !== null || this.#sought.has(key)) return false;
     this.#sought.add(key);
     return true;
   }
 }
 
-/** @param {StudentNow} student */
+/** @param {InCell} place */
 function keyOf({ notebook_path: path, cell_id: cell }) {
   return JSON.stringify([path, cell]);
 }

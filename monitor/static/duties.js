@@ -26,7 +26,6 @@ export class ClassDuties {
   constructor(store, changed) {
     this.#store = store;
     this.#changed = changed;
-    this.sign();
     this.#timer = setInterval(() => this.sign(), SIGN_INTERVAL);
   }
 

@@ -78,6 +78,7 @@ export class ClassStore extends Emitter {
     this.id = id;
     this.current = current;
     this.#timers.start("tick", 1_000, () => this.#tick());
+    this.duties.sign();
     this.#live = new LiveChannel(`class:${id}`, {
       message: (message) => {
         if (this.#loading) this.#waiting.push(message);
@@ -267,6 +268,8 @@ export class ClassStore extends Emitter {
     for (const userId of this.help.keys()) this.#touch(userId);
     const fresh = this.#calls.set(answers);
     for (const userId of this.help.keys()) this.#touch(userId);
+    const unnamed = answers.filter((each) => each.cell_id && this.#cellNames.give(each));
+    if (unnamed.length) this.#refetch("names", NAMES_PAUSE);
     if (this.ready) for (const request of fresh) this.emit("asked", request);
   }
 

@@ -1,6 +1,5 @@
 """Cells are named by what one can find in Jupyter: their code and the heading above."""
 
-
 import httpx
 from playwright.async_api import Browser, expect
 
@@ -37,7 +36,8 @@ async def test_every_view_names_a_cell_by_its_code_and_the_heading(
         headline = f"1 of 2 students: KeyError: … in {path}, {called}"
         await expect(page.locator(".radar h2")).to_have_text(headline)
         await page.goto(view_url(school, class_id, "help"))
-        await expect(page.locator(".call .place")).to_contain_text(f"{path} · {called}")
+        place = page.locator(".call .place")
+        await expect(place).to_contain_text(f"{path} · {called}", timeout=20_000)
         await page.goto(view_url(school, class_id, f"notebooks/{notebook['id']}"))
         table = page.locator(".heatmap")
         await expect(table.locator(".headings th")).to_have_text(["Dictionaries", "Looking up"])

@@ -30,6 +30,7 @@ async def test_a_teacher_signs_in_at_the_hub_and_sees_tiles(
             await page.get_by_label("Password").fill(PASSWORD)
             await page.get_by_role("button", name="Sign in").click()
             await expect(page).to_have_url(f"{url}/#/class/{made['id']}")
+            await page.get_by_role("button", name="Menu").click()
             await expect(page.get_by_text("Signed in as sensei")).to_be_visible()
             await wait_live(page)
             async with client(url, None) as extension:

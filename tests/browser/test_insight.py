@@ -57,7 +57,7 @@ async def test_replay_shows_the_class_as_it_was(
         then = page.locator(".replay .tile")
         hanako, taro = then.filter(has_text=user), then.filter(has_text=other)
         await expect(hanako).to_have_attribute("data-state", "active")
-        await expect(hanako).to_contain_text("cell 7")
+        await expect(hanako).to_contain_text("“1 + 1”")
         await expect(taro).to_have_attribute("data-state", "error")
         slider = page.get_by_role("slider", name="Point in time")
         await page.get_by_label("Interval").select_option("1 minute")

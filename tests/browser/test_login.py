@@ -73,8 +73,9 @@ async def test_a_teacher_signs_in_sees_tiles_and_comes_back_after_the_login_has_
         assert await serious_violations(page) == []
         await sign_in(page)
         await expect(page).to_have_url(view_url(replica, class_id, "help"))
-        await page.goto(view_url(replica, class_id))
+        await page.goto(view_url(replica, class_id, "lesson"))
         await expect(seat(page, "hanako")).to_be_visible()
+        await page.get_by_role("button", name="Menu").click()
         await expect(page.get_by_text("Signed in as 鈴木先生")).to_be_visible()
         await wait_live(page)
         await end_login(page, replica)
@@ -86,7 +87,8 @@ async def test_a_teacher_signs_in_sees_tiles_and_comes_back_after_the_login_has_
         assert await serious_violations(page) == []
         await sign_in(page)
         await expect(seat(page, "hanako")).to_be_visible()
-        await expect(page).to_have_url(view_url(replica, class_id))
+        await expect(page).to_have_url(view_url(replica, class_id, "lesson"))
+        await page.get_by_role("button", name="Menu").click()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
 
@@ -121,4 +123,5 @@ async def test_why_a_sign_in_failed_is_said(
         await expect(page).to_have_url(f"{replica.url}/")
         provider.claims |= {"role": "instructor"}
         await page.get_by_role("dialog").get_by_role("link", name="ログイン").click()
+        await page.get_by_role("button", name="メニュー").click()
         await expect(page.get_by_text("鈴木先生（ログイン中）")).to_be_visible()

@@ -65,7 +65,7 @@ class Lesson:
     def views(self) -> dict[str, str]:
         """Each view of a teacher, with what it shows when it is loaded."""
         return {
-            "lesson": ".seats .seat",
+            "lesson": ".rail .queue .card",
             "students": ".tile",
             "help": ".queue .card",
             f"student/{self.student}": ".runs > li",

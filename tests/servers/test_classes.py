@@ -28,7 +28,8 @@ async def test_a_class_is_made_found_changed_and_deleted(api: httpx.AsyncClient)
     assert created["learner_word"] == "student"
     assert set(created) == {
         "id", "name", "class_code", "description", "is_active", "is_demo", "join_policy",
-        "max_new_names", "learner_word", "created_at", "updated_at",
+        "max_new_names", "stuck_errors", "stuck_minutes", "learner_word",
+        "created_at", "updated_at",
     }  # fmt: skip
     path = f"/classes/{created['id']}"
     assert (await api.get(path)).json() == created

@@ -25,7 +25,10 @@ from tests.support.waiting import eventually
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-ADMIN = bearer(token("unlikely-admin", "admin"))
+
+
+def admin() -> dict[str, str]:
+    return bearer(token("unlikely-admin", "admin"))
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def traced(environment: dict[str, str], collector: Receiver) -> Iterator[Replica
 
 
 async def test_a_request_is_part_of_its_clients_trace(traced: Replica, collector: Receiver) -> None:
-    headers = {**ADMIN, **TRACEPARENT, "X-Request-ID": "traced-1"}
+    headers = {**admin(), **TRACEPARENT, "X-Request-ID": "traced-1"}
     async with httpx.AsyncClient(base_url=f"{traced.url}/api/v1") as api:
         answer = await api.post("/events?user=unlikely-student", json=[event()], headers=headers)
     assert answer.status_code == 202
@@ -151,7 +154,7 @@ async def test_a_line_of_the_log_names_the_trace(traced: Replica, collector: Rec
 
 
 async def test_a_call_shows_what_it_waits_for(traced: Replica, collector: Receiver) -> None:
-    async with httpx.AsyncClient(base_url=f"{traced.url}/api/v1", headers=ADMIN) as api:
+    async with httpx.AsyncClient(base_url=f"{traced.url}/api/v1", headers=admin()) as api:
         lesson = await create_class(api)
         await api.get(f"/classes/{lesson['id']}/errors/")  # with a slash at the end
         await api.get("/students", params={"search": "unlikely-student"})
