@@ -2,6 +2,7 @@
 // Nothing here asks for permission but `turnOn`.
 
 import { t } from "./i18n.js";
+import { isProjected } from "./projected.js";
 import { Tone } from "./tone.js";
 
 /** @import { TextName } from "./i18n.js" */
@@ -105,8 +106,10 @@ export class NotificationWay {
 
   turnOff() {}
 
+  // Not while this screen is shown to a class.
   /** @param {Ring} ring */
   ring(ring) {
+    if (isProjected()) return;
     if (document.hidden || !document.hasFocus()) show(ring);
   }
 }

@@ -2,6 +2,7 @@
 
 import { button, el } from "./dom.js";
 import { t } from "./i18n.js";
+import { isProjected } from "./projected.js";
 
 /**
  * @typedef {object} LessonKeys
@@ -22,6 +23,7 @@ export function lessonKeys(signal, { next, take, back, project }) {
   const press = (event) => {
     const { key, target } = event;
     const name = key.length === 1 ? key.toLowerCase() : key;
+    if (isProjected() && name !== "?") return; // what they do would not be seen
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (!Object.hasOwn(keys, name) || document.querySelector("dialog[open], :popover-open")) return;
     if (target instanceof HTMLElement && target.closest("input, textarea, select")) return;

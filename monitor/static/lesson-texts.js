@@ -65,6 +65,8 @@ export const LESSON_TEXTS = {
     "Names, code and calls will be visible on this screen.",
     "この画面に氏名・コード・呼び出しが表示されます。よろしいですか？",
   ],
+  projector_seats: ["Show the seats", "座席を表示する"],
+  clear_notice: ["Clear the notice", "お知らせを消す"],
   projector_line: ["{1} of {2} have done all {0} cells", "全 {0} セル完了：{1}/{2} 人"],
   projector_empty: ["No assignment yet", "課題はまだありません"],
   lesson_keys: ["Keys", "キーボード操作"],

@@ -9,7 +9,7 @@ import { lessonKeys } from "./keys-of-lesson.js";
 import { LessonStrip } from "./lesson-strip.js";
 import { Lesson } from "./lesson.js";
 import { showNewcomers } from "./newcomers.js";
-import { Projector, isProjected } from "./projector.js";
+import { Projector } from "./projector.js";
 import { Rail } from "./rail.js";
 import { showRefusals } from "./refusals.js";
 import { RoomEditor } from "./room-editor.js";
@@ -77,7 +77,6 @@ export class LessonView {
     this.#pane(studentId ? "seats" : "calls");
     this.select(studentId);
     this.#load();
-    if (isProjected()) this.#projector.show();
   }
 
   #tools() {

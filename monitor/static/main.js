@@ -15,6 +15,7 @@ import { manageView } from "./manage.js";
 import { meView } from "./me.js";
 import { notebookView } from "./notebook.js";
 import { overviewView } from "./overview.js";
+import { projectorScreen } from "./projector-screen.js";
 import { RadarAlarm, radarView } from "./radar.js";
 import { ClassStore } from "./store.js";
 import { submissionView } from "./submission.js";
@@ -47,6 +48,7 @@ const VIEWS = {
 };
 
 const main = byId("view");
+projectorScreen.start();
 byId("toasts").ariaLabel = t("messages");
 const header = new Header(byId("top"));
 const alerts = new CallAlerts();
@@ -86,6 +88,7 @@ function openStore(current) {
   store = current ? new ClassStore(current) : null;
   header.follow(store);
   alerts.follow(store, current?.name);
+  projectorScreen.follow(store);
   if (store) announceEvents(store);
 }
 

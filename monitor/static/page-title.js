@@ -1,9 +1,11 @@
-// The title of the window: how many calls wait, where one is, and the program.
+// The title of the window: how many calls wait, unless a class sees it, where one is, and the program.
 
 import { t } from "./i18n.js";
+import { PROJECTED_CHANGED, isProjected } from "./projected.js";
 
 let place = "";
 let waiting = 0;
+addEventListener(PROJECTED_CHANGED, show);
 
 /** @param {string} [name] of the class, or of another page that is open */
 export function showPlace(name = "") {
@@ -19,5 +21,5 @@ export function showWaiting(calls) {
 
 function show() {
   const title = place ? `${place} — ${t("title")}` : t("title");
-  document.title = waiting ? `(${waiting}) ${title}` : title;
+  document.title = waiting && !isProjected() ? `(${waiting}) ${title}` : title;
 }
