@@ -1,8 +1,11 @@
-// The keys of a lesson, where nobody is writing.
+// The keys of a lesson, where nobody is writing. Those that are letters can be switched off: speech input and
+// slips of the hand press them, too. Kept in the browser.
 
 import { button, el } from "./dom.js";
 import { t } from "./i18n.js";
 import { isProjected } from "./projected.js";
+
+const LETTERS_KEY = "letter-keys"; // in the browser's storage: "off", or nothing
 
 /**
  * @typedef {object} LessonKeys
@@ -22,8 +25,10 @@ export function lessonKeys(signal, { next, take, back, project }) {
   /** @param {KeyboardEvent} event */
   const press = (event) => {
     const { key, target } = event;
-    const name = key.length === 1 ? key.toLowerCase() : key;
+    const isLetter = key.length === 1;
+    const name = isLetter ? key.toLowerCase() : key;
     if (isProjected() && name !== "?") return; // what they do would not be seen
+    if (event.repeat || (isLetter && !lettersAct())) return;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (!Object.hasOwn(keys, name) || document.querySelector("dialog[open], :popover-open")) return;
     if (target instanceof HTMLElement && target.closest("input, textarea, select")) return;
@@ -31,6 +36,24 @@ export function lessonKeys(signal, { next, take, back, project }) {
     keys[name]();
   };
   document.addEventListener("keydown", press, { signal });
+}
+
+/** A button that says which keys there are, and where those that are letters are switched off. */
+export function keysButton() {
+  return button(t("lesson_keys"), openList);
+}
+
+function lettersAct() {
+  return localStorage.getItem(LETTERS_KEY) !== "off";
+}
+
+function letterSwitch() {
+  const box = el("input", { type: "checkbox", checked: lettersAct() });
+  box.onchange = () => {
+    if (box.checked) localStorage.removeItem(LETTERS_KEY);
+    else localStorage.setItem(LETTERS_KEY, "off");
+  };
+  return el("label", { className: "letter-keys" }, box, ` ${t("letter_keys")}`);
 }
 
 function openList() {
@@ -56,6 +79,8 @@ function openList() {
         el("dd", { textContent: what }),
       ]),
     ),
+    letterSwitch(),
+    el("p", { className: "hint", textContent: t("letter_keys_hint") }),
     close,
   );
   dialog.onclose = () => dialog.remove();

@@ -70,6 +70,11 @@ export const LESSON_TEXTS = {
   projector_line: ["{1} of {2} have done all {0} cells", "全 {0} セル完了：{1}/{2} 人"],
   projector_empty: ["No assignment yet", "課題はまだありません"],
   lesson_keys: ["Keys", "キーボード操作"],
+  letter_keys: ["Letter keys: N, T, P and ?", "文字キー（N、T、P、?）を使う"],
+  letter_keys_hint: [
+    "Switch them off if keys act by mistake, as with speech input. This browser remembers it.",
+    "音声入力などで意図せず動くときは、オフにしてください。設定はこのブラウザーに保存されます。",
+  ],
   keys_next: ["Next call", "次の呼び出し"],
   keys_take: ["Take the call that is shown, or the first", "表示中（または先頭）の呼び出しを担当する"],
   keys_back: ["Back", "戻る"],

@@ -5,7 +5,7 @@ import { IDLE_SECONDS } from "./config.js";
 import { button, el, failure, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { openInvite } from "./invite.js";
-import { lessonKeys } from "./keys-of-lesson.js";
+import { keysButton, lessonKeys } from "./keys-of-lesson.js";
 import { LessonStrip } from "./lesson-strip.js";
 import { Lesson } from "./lesson.js";
 import { showNewcomers } from "./newcomers.js";
@@ -85,7 +85,7 @@ export class LessonView {
     const project = button(t("projector"), () => this.#projector.show());
     const list = el("a", { href: `#/class/${id}/students`, textContent: t("list_view") });
     this.#turn.ariaPressed = String(this.#grid.isTurned);
-    return el("div", { className: "lesson-tools" }, this.#turn, edit, project, list);
+    return el("div", { className: "lesson-tools" }, this.#turn, edit, project, list, keysButton());
   }
 
   #rule() {

@@ -154,3 +154,55 @@ async def test_no_two_seats_have_one_number(
         await page.keyboard.press("p")
         await expect(projector(page).locator(".seat")).to_have_count(3)
         assert await page.evaluate(SEATS) == ["3", "7", "8"]
+
+
+async def test_letter_keys_are_named_and_switched_off(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    await post_as(school, user, "help")
+    lesson = view_url(school, class_id, "lesson")
+    async with open_tab(browser, lesson) as page:
+        await wait_live(page)
+        keys, letters = page.get_by_role("button", name="Keys"), page.get_by_label("Letter keys")
+        close = page.get_by_role("button", name="Close")
+        await keys.click()
+        await expect(page.get_by_role("dialog")).to_contain_text("Next call")
+        assert await serious_violations(page) == []
+        await letters.uncheck()
+        await close.click()
+        await page.reload()
+        await expect(seat(page, user)).to_contain_text("①")
+        await page.locator("#view").focus()
+        for key in ("n", "p", "?"):
+            await page.keyboard.press(key)
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(projector(page)).to_have_count(0)
+        assert page.url == lesson
+        await seat(page, user).locator("a").click()
+        await expect(page.locator(".rail-student h2").first).to_have_text(user)
+        await page.keyboard.press("Escape")  # is no letter
+        await expect(page.locator(".rail-calls")).to_be_visible()
+        await keys.click()
+        await expect(letters).not_to_be_checked()
+        await letters.check()
+        await close.click()
+        await page.keyboard.press("n")
+        await expect(page).to_have_url(view_url(school, class_id, f"student/{student}"))
+
+
+async def test_a_key_that_is_held_acts_once(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "one", "two", "three")
+    for user in users:
+        await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        await expect(seat(page, users[2])).to_contain_text("③")
+        await page.locator("#view").focus()
+        for _ in range(3):  # without being let go
+            await page.keyboard.down("n")
+        await page.keyboard.up("n")
+        await expect(page.locator(".rail-student h2").first).to_have_text(users[0])
+        assert page.url.endswith(f"/student/{ids[0]}")
