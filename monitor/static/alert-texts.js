@@ -8,7 +8,8 @@ export const ALERT_TEXTS = {
   alerts_on: ["Alerts: on", "通知：オン"],
   alerts_off: ["Alerts: off", "通知：オフ"],
   alerts_silent: ["Alerts: muted until you click", "通知：クリックすると音が出ます"],
-  alerts_for: ["When a student calls me", "自分の担当の学生が呼んだとき"],
+  // Written before the class is known, and so without its word for learners.
+  alerts_for: ["When a student calls me", "自分の担当範囲で呼び出しがあったとき"],
   alert_sound: ["Play a sound", "音で知らせる"],
   alert_vibration: ["Vibrate", "振動で知らせる"],
   alert_notification: [

@@ -81,6 +81,7 @@ export class Bell {
       await (isOn ? way.turnOn() : way.turnOff());
     } catch (error) {
       this.#chosen.delete(way.name);
+      way.turnOff(); // it would try again later
       this.#fail(way.name, error);
     }
     localStorage.setItem(CHOSEN_KEY, [...this.#chosen].join(" "));

@@ -224,6 +224,32 @@ async def test_nothing_is_asked_for_before_it_is_chosen(
         assert await page.evaluate("asked") == ["request"]
 
 
+async def test_a_screen_that_may_not_stay_on_is_not_asked_for_again(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, "hanako")
+    async with open_spied(browser, view_url(school, class_id)) as page:
+        awake = await turn_on(page, "Keep the screen on")
+        await expect(page.get_by_role("alert").last).to_contain_text("denied")
+        await expect(awake).not_to_be_checked()
+        await page.context.grant_permissions(["screen-wake-lock"])
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # back again
+        assert await page.evaluate("asked") == ["request"]
+
+
+async def test_the_menu_has_the_class_s_word_for_learners(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, "hanako")
+    await api.put(f"/classes/{class_id}", json={"learner_word": "pupil"})
+    async with open_tab(browser, view_url(school, class_id), locale="ja-JP") as page:
+        await wait_live(page)
+        await bell(page).click()
+        menu = page.get_by_role("dialog", name="呼び出しの通知")
+        await expect(menu).to_contain_text("自分の担当")
+        await expect(menu).not_to_contain_text("学生")
+
+
 async def test_a_notification_names_no_student(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
