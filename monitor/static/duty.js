@@ -13,6 +13,12 @@ export class DutyBar {
   #legend = el("legend", { textContent: t("my_part") });
   #parts = el("fieldset", { className: "parts", hidden: true }, this.#legend);
   #shownParts = "";
+  /** @type {Map<number, HTMLInputElement>} */
+  #rows = new Map(); // by row of seats
+  /** @type {Map<string, HTMLInputElement>} */
+  #teams = new Map(); // by name
+  #isTaking = false;
+  #takesAgain = false;
   element = el("div", { className: "duty" }, this.#here, this.#parts);
 
   /**
@@ -25,15 +31,26 @@ export class DutyBar {
     this.#show();
   }
 
-  /** @param {Partial<Duty>} part */
-  async #take(part) {
+  // Takes all that is ticked. One call after another, or the earlier might be the last to be stored.
+  async #take() {
+    this.#takesAgain = true;
+    if (this.#isTaking) return;
+    this.#isTaking = true;
     try {
-      await this.#store.duties.take(part);
+      while (this.#takesAgain) {
+        this.#takesAgain = false;
+        await this.#store.duties.take(this.#ticked);
+      }
     } catch (error) {
       toast(failure(error));
-      this.#shownParts = ""; // the box shows what was not taken
-      this.#show();
+      this.#shownParts = ""; // a box shows what was not taken
     }
+    this.#isTaking = false;
+    this.#show();
+  }
+
+  get #ticked() {
+    return { seat_rows: ticked(this.#rows), teams: ticked(this.#teams) };
   }
 
   #show() {
@@ -53,23 +70,18 @@ export class DutyBar {
     const isShared = rows.length > 1 || teams.length > 1;
     this.#parts.hidden = !isShared || !mine;
     const shown = JSON.stringify([rows, teams, mine]);
-    if (!mine || shown === this.#shownParts) return;
+    if (!mine || this.#isTaking || shown === this.#shownParts) return;
     this.#shownParts = shown;
     const focused = [...this.#parts.querySelectorAll("input")].indexOf(
       /** @type {HTMLInputElement} */ (document.activeElement),
     );
+    const take = () => this.#take();
+    this.#rows = new Map(rows.map((row) => [row, box(mine.seat_rows.includes(row), take)]));
+    this.#teams = new Map(teams.map((team) => [team, box(mine.teams.includes(team), take)]));
     this.#parts.replaceChildren(
       this.#legend,
-      ...rows.map((row) =>
-        box(t("seat_row", rowName(row)), mine.seat_rows.includes(row), (isOn) =>
-          this.#take({ seat_rows: toggled(mine.seat_rows, row, isOn) }),
-        ),
-      ),
-      ...teams.map((team) =>
-        box(team, mine.teams.includes(team), (isOn) =>
-          this.#take({ teams: toggled(mine.teams, team, isOn) }),
-        ),
-      ),
+      ...[...this.#rows].map(([row, input]) => labelled(input, t("seat_row", rowName(row)))),
+      ...[...this.#teams].map(([team, input]) => labelled(input, team)),
     );
     this.#parts.querySelectorAll("input")[focused]?.focus();
   }
@@ -92,22 +104,24 @@ function distinct(values) {
 
 /**
  * @template Value
- * @param {Value[]} values
- * @param {Value} value
- * @param {boolean} isOn
+ * @param {Map<Value, HTMLInputElement>} boxes
  */
-function toggled(values, value, isOn) {
-  const others = values.filter((each) => each !== value);
-  return isOn ? [...others, value] : others;
+function ticked(boxes) {
+  return [...boxes.keys()].filter((value) => boxes.get(value)?.checked);
 }
 
 /**
- * @param {string} text
  * @param {boolean} checked
- * @param {(isOn: boolean) => void} change
+ * @param {() => void} onchange
  */
-function box(text, checked, change) {
-  const input = el("input", { type: "checkbox", checked });
-  input.onchange = () => change(input.checked);
+function box(checked, onchange) {
+  return el("input", { type: "checkbox", checked, onchange });
+}
+
+/**
+ * @param {HTMLInputElement} input
+ * @param {string} text
+ */
+function labelled(input, text) {
   return el("label", {}, input, ` ${text}`);
 }

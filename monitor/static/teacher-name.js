@@ -23,12 +23,20 @@ export class NameField {
 
   /** @param {() => void} [changed] after the name has been changed */
   constructor(changed) {
-    this.#input.oninput = () => localStorage.setItem(NAME_KEY, this.#input.value.trim());
-    if (changed) this.#input.onchange = changed;
+    // Not at each key: others would hear of half a name.
+    this.#input.onchange = () => {
+      this.#keep();
+      changed?.();
+    };
+  }
+
+  #keep() {
+    localStorage.setItem(NAME_KEY, this.#input.value.trim());
   }
 
   /** The name; without one asks for it, and returns an empty one. */
   ask() {
+    if (this.#input.matches(":focus")) this.#keep(); // a touch on a button may leave the focus here
     const name = teacherName();
     if (!name) {
       toast(t("name_first"));

@@ -11,6 +11,7 @@ from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import act_on_help, create_assignment, create_class_of
 from tests.support.replicas import Replica
+from tests.support.waiting import eventually
 
 
 async def test_two_teachers_share_a_request(
@@ -171,6 +172,47 @@ async def test_two_teachers_share_the_teams(
         assert await serious_violations(one) == []
         await act_on_help(api, class_id, students[0], "take", "Suzuki")
         await expect(cards.nth(0)).to_contain_text("You are with them")
+
+
+async def test_parts_that_are_ticked_quickly_are_all_taken(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two", "three")
+    rows = [{"user_id": user, "team": team} for user, team in zip(users, "ABC", strict=True)]
+    await api.post(f"/classes/{class_id}/students", json=rows)
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        await page.get_by_label("Your name").fill("Sato")
+        await page.get_by_label("Your name").press("Enter")
+        boxes = page.locator(".parts input")
+        await expect(boxes).to_have_count(3)
+        await expect(page.locator(".parts")).to_be_visible()
+        await page.evaluate("document.querySelectorAll('.parts input').forEach(box => box.click())")
+        await expect(page.locator(".duty")).to_contain_text("Sato (A, B, C)")
+        await page.evaluate("[...document.querySelectorAll('.parts input')].at(1).click()")
+        await expect(page.locator(".duty")).to_contain_text("Sato (A, C)")
+        for index, is_checked in enumerate((True, False, True)):
+            await expect(boxes.nth(index)).to_be_checked(checked=is_checked)
+        (duty,) = (await api.get(f"/classes/{class_id}/duties")).json()["teachers"]
+        assert duty["teams"] == ["A", "C"]
+
+
+async def test_nobody_hears_of_half_a_name(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, "about:blank") as page:
+        signs = requests_of(page, f"/classes/{class_id}/duties")
+        await page.clock.install()
+        await page.goto(view_url(school, class_id, "help"))
+        await wait_live(page)
+        assert signs == ["GET"]
+        await page.get_by_label("Your name").press_sequentially("Sa")
+        await page.clock.fast_forward(31_000)  # a sign is given
+        assert await eventually(lambda: signs, lambda each: len(each) > 1) == ["GET", "GET"]
+        await page.keyboard.type("to")
+        await page.keyboard.press("Tab")
+        await expect(page.locator(".duty")).to_contain_text("Here: Sato")
 
 
 async def test_a_call_that_is_overdue_is_for_all(
