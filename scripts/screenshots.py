@@ -16,6 +16,7 @@ from tests.support.replicas import Replica
 
 IMAGES = ROOT / "docs" / "images"
 SIZE = ViewportSize(width=1280, height=720)
+PHONE = ViewportSize(width=360, height=740)
 SETTLE = 1_500  # ms
 DEMO_TIME = 25.0  # seconds until some students have asked for help
 NO_FONT = "No Japanese font for the pictures: apt-get install fontconfig fonts-noto-cjk"
@@ -29,26 +30,34 @@ async def shoot(page: Page, url: str, name: str, view: str) -> None:
 
 
 async def take(replica: Replica) -> None:
+    url = f"{replica.url}/"
     async with launch_chromium() as browser, open_tab(browser, replica.url) as page:
         await page.set_viewport_size(SIZE)
         await page.wait_for_timeout(SETTLE)
-        await shoot(page, f"{replica.url}/", "class", "students")
-        await shoot(page, f"{replica.url}/", "errors", "errors")
-        await page.goto(f"{replica.url}/#/class/1/help")
-        await page.get_by_label("Your name").fill("Sato")
-        await page.get_by_role("button", name="Take it").last.click()
-        await page.locator(".queue summary").first.click()
-        await shoot(page, f"{replica.url}/", "help", "help")
-        await shoot(page, f"{replica.url}/", "notebook", "notebooks")
-        await page.goto(f"{replica.url}/#/class/1/activity")
+        await shoot(page, url, "lesson", "lesson")
+        await page.locator(".queue .card h2 a").first.click()
+        view = page.url.rpartition("#/class/1/")[2]
+        await page.locator(".rail-student").get_by_role("button", name="Take it").click()
+        await page.get_by_label("Your name").last.fill("Sato")
+        await shoot(page, url, "student", view)
+        await shoot(page, url, "errors", "errors")
+        await shoot(page, url, "notebook", "notebooks")
+        await page.goto(f"{url}#/class/1/activity")
         await page.wait_for_timeout(SETTLE)
         await page.get_by_role("slider").press("ArrowLeft")
-        await shoot(page, f"{replica.url}/", "activity", "activity")
-        await shoot(page, f"{replica.url}/", "submission", "submission/1")
+        await shoot(page, url, "activity", "activity")
+        await shoot(page, url, "submission", "submission/1")
+        await shoot(page, url, "list", "students")
+        await page.goto(f"{url}#/class/1/lesson")
+        await page.get_by_role("button", name="Projector").click()
+        await shoot(page, url, "projector", "lesson")
     dark = {"locale": "ja-JP", "color_scheme": "dark"}
     async with launch_chromium() as browser, open_tab(browser, replica.url, **dark) as page:
         await page.set_viewport_size(SIZE)
-        await shoot(page, f"{replica.url}/", "class-ja-dark", "students")
+        await shoot(page, url, "lesson-ja-dark", "lesson")
+    async with launch_chromium() as browser, open_tab(browser, url, locale="ja-JP") as page:
+        await page.set_viewport_size(PHONE)
+        await shoot(page, url, "phone-ja", "lesson")
 
 
 def has_japanese_font() -> bool:

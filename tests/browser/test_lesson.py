@@ -375,6 +375,9 @@ async def test_a_call_is_settled_on_a_phone_in_three_touches(
         await page.set_viewport_size({"width": 360, "height": 740})
         await page.reload()
         await wait_live(page)
+        tabs = await page.locator(".panes").bounding_box()
+        assert tabs
+        assert tabs["y"] + tabs["height"] == 740
         take = page.get_by_role("button", name="Take it")
         await expect(take).to_be_in_viewport()
         assert await height_of(take) >= 48
