@@ -334,6 +334,165 @@ async def test_seats_are_given_by_keyboard_and_by_dragging(
         await expect(seat(other, one).locator("a")).to_have_attribute("title", f"{one} · A3")
 
 
+async def open_editor(page: Page) -> Locator:
+    """The dialog in which seats are given."""
+    await wait_live(page)
+    await page.get_by_role("button", name="Arrange seats").click()
+    return page.get_by_role("dialog", name="Arrange seats")
+
+
+async def test_the_editor_goes_by_keyboard_alone(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids[:1], 4)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        said = dialog.get_by_role("status")
+        await dialog.get_by_label("Aisle after seat 1").focus()
+        await page.keyboard.press("Space")
+        await expect(dialog.get_by_label("Aisle after seat 1")).to_be_focused()
+        await dialog.get_by_role("button", name=f"A1 {one}").focus()
+        await page.keyboard.press("Tab")
+        await expect(dialog.get_by_role("button", name=two)).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("button", name="A2 free")).to_be_focused()
+        await page.keyboard.press("ArrowRight")
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("button", name=f"A3 {two}")).to_be_focused()
+        await expect(said).to_have_text(f"{two} on seat A3")
+        await page.keyboard.press("ArrowLeft")
+        await page.keyboard.press("ArrowLeft")
+        await page.keyboard.press("Delete")
+        await expect(said).to_have_text(f"{one} has no seat now")
+        await expect(dialog.get_by_role("button", name="A1 free")).to_be_focused()
+        await dialog.get_by_role("button", name="Save").press("Enter")
+        await expect(dialog).to_have_count(0)
+        await expect(page.get_by_role("button", name="Arrange seats")).to_be_focused()
+    room = (await api.get(f"/classes/{class_id}/room")).json()
+    assert room["aisles"] == [1, 2]
+    assert room["seats"] == [{"student_id": ids[1], "row": 1, "column": 3}]
+
+
+async def test_everybody_is_seated_by_number(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "third", "first", "second")
+    for number, student in ((2, ids[2]), (1, ids[1])):
+        line = {"number": number}
+        (await api.put(f"/classes/{class_id}/students/{student}", json=line)).raise_for_status()
+    await sit(api, class_id, ids[:1], 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        await dialog.get_by_role("button", name="Seat by number").click()
+        await expect(dialog.get_by_label("Rows")).to_have_value("2")
+        for name, place in ((users[1], "A1"), (users[2], "A2"), (users[0], "B1")):
+            await expect(dialog.get_by_role("button", name=f"{place} {name}")).to_be_visible()
+        await dialog.get_by_role("button", name="Empty all seats").click()
+        await expect(dialog.locator(".standing").get_by_role("button")).to_have_count(3)
+
+
+async def test_a_seat_is_taken_away_by_touch(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        standing = dialog.locator(".standing")
+        await dialog.get_by_role("button", name=f"A1 {one}").click()
+        await standing.get_by_role("button", name=f"Take {one}’s seat away").click()
+        await expect(standing.get_by_role("button", name=one)).to_be_focused()
+        await dialog.get_by_role("button", name=f"A2 {two}").click()
+        box = await standing.bounding_box()
+        assert box is not None
+        await standing.click(position={"x": box["width"] - 5, "y": box["height"] / 2})
+        await expect(standing.get_by_role("button")).to_have_count(2)
+
+
+async def test_who_is_dropped_nowhere_is_not_picked_up(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        await dialog.get_by_role("button", name=f"A1 {one}").drag_to(dialog.locator("h3"))
+        await dialog.get_by_role("button", name=f"A2 {two}").click()
+        await expect(dialog.get_by_role("button", name=f"A1 {one}")).to_be_visible()
+        pressed = dialog.locator('[aria-pressed="true"]')
+        await expect(pressed).to_have_count(1)
+        await expect(pressed).to_contain_text(two)
+
+
+async def test_escape_loses_no_seats(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (_, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        await dialog.get_by_label("Seats in a row").fill("1")
+        await page.keyboard.press("Tab")
+        await expect(dialog.locator(".standing").get_by_role("button", name=two)).to_be_visible()
+        await dialog.get_by_label("Seats in a row").fill("3")
+        await page.keyboard.press("Tab")
+        await dialog.get_by_role("button", name=f"A2 {two}").press("Enter")  # it is hers again
+        await page.keyboard.press("Escape")
+        await expect(dialog.locator('[aria-pressed="true"]')).to_have_count(0)
+        await expect(dialog).to_be_visible()
+        await page.keyboard.press("Escape")
+        question = page.get_by_role("dialog", name="not been saved")
+        await expect(question).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(question).to_have_count(0)
+        await expect(dialog.get_by_label("Seats in a row")).to_have_value("3")
+        await page.keyboard.press("Escape")
+        await question.get_by_role("button", name="Discard").click()
+        await expect(dialog).to_have_count(0)
+        await expect(page.get_by_role("button", name="Arrange seats")).to_be_focused()
+        await page.get_by_role("button", name="Arrange seats").click()
+        await page.keyboard.press("Escape")  # nothing is changed, and nothing asked
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert (await api.get(f"/classes/{class_id}/room")).json()["columns"] == 2
+
+
+async def test_seats_are_arranged_in_the_room_that_there_is(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, school.url) as page:
+        await page.route("**/room", lambda route: route.abort())
+        await page.goto(view_url(school, class_id, "lesson"))
+        await wait_live(page)
+        await expect(page.locator(".seats .seat a")).to_have_count(2)
+        arrange = page.get_by_role("button", name="Arrange seats")
+        await expect(arrange).to_be_disabled()
+        await page.unroute("**/room")
+        await arrange.click()
+        await expect(page.get_by_label("Aisle after seat 1")).to_be_checked()
+
+
+async def test_a_change_by_somebody_else_is_said_after_a_failure_too(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        await page.route("**/room", lambda route: route.abort())
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_contain_text("Failed:")
+        await sit(api, class_id, ids[::-1], 2)
+        await expect(dialog).to_contain_text("Someone else has changed the seats.")
+        await page.unroute("**/room")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_have_count(0)
+    seats = (await api.get(f"/classes/{class_id}/room")).json()["seats"]
+    assert [each["student_id"] for each in seats] == ids
+
+
 async def test_a_projector_shows_no_names(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
