@@ -70,7 +70,7 @@ export class LessonView {
       this.#rail.element,
       this.#panes(),
     );
-    showNewcomers(root, store, signal);
+    showNewcomers(this.#rail.element, store, signal); // where it moves no seat
     root.append(this.element, notes);
     showRefusals(notes, store, signal);
     notes.append(el("p", { className: "hint", textContent: this.#rule() }));

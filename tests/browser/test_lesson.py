@@ -43,6 +43,15 @@ async def sit(api: httpx.AsyncClient, class_id: int, ids: list[int], columns: in
     (await api.put(f"/classes/{class_id}/room", json=room)).raise_for_status()
 
 
+async def wait_to_be_let_in(replica: Replica, api: httpx.AsyncClient, class_id: int) -> None:
+    """Somebody whom the class's key alone doesn't let in."""
+    (await api.put(f"/classes/{class_id}", json={"join_policy": "approve"})).raise_for_status()
+    key = await create(api, "/ingest-keys", name="x", class_id=class_id)
+    async with httpx.AsyncClient(params={"key": key["key"]}) as extension:
+        events = [event(userId=unique("waits"))]
+        (await extension.post(replica.events_url, json=events)).raise_for_status()
+
+
 async def height_of(control: Locator) -> float:
     box = await control.bounding_box()
     assert box is not None
@@ -70,11 +79,13 @@ async def test_the_whole_class_is_in_view(
     class_id, _, ids = await create_class_of(api, *(f"s{n}" for n in range(students)))
     if has_room:
         await sit(api, class_id, ids, columns)
+    await wait_to_be_let_in(school, api, class_id)
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
         width, height = size
         await page.set_viewport_size({"width": width, "height": height})
         await wait_live(page)
         await expect(page.locator(".seats .seat a")).to_have_count(students)
+        await expect(page.locator(".newcomers").filter(has_text="let in")).to_be_in_viewport()
         for view in ("lesson", f"student/{ids[0]}"):
             await page.goto(view_url(school, class_id, view))
             await expect(page.locator(".rail")).to_be_visible()
@@ -110,20 +121,70 @@ async def test_no_seat_moves(school: Replica, api: httpx.AsyncClient, browser: B
         await expect(page.locator('.seat[data-state="absent"]')).to_have_count(0)
 
 
+@pytest.mark.parametrize("has_room", [True, False])
 async def test_a_newcomer_moves_nobody(
-    school: Replica, api: httpx.AsyncClient, browser: Browser
+    school: Replica, api: httpx.AsyncClient, browser: Browser, has_room: bool
 ) -> None:
-    class_id, users, _ = await create_class_of(api, "a", "b", "c")
+    _, (known,), _ = await create_class_of(api, "known")  # by an id before those of the class
+    class_id, users, ids = await create_class_of(api, *("abcdefghi" if has_room else "a"))
+    if has_room:
+        await sit(api, class_id, ids, 8)
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
         await wait_live(page)
-        await expect(page.locator(".seats .seat a")).to_have_count(3)
+        await expect(page.locator(".seats .seat a")).to_have_count(len(users))
         before = await page.evaluate(PLACES)
-        newcomer = unique("0")
-        await api.post(f"/classes/{class_id}/students", json={"user_id": newcomer})
-        await post_as(school, newcomer, "cell_executed")
-        await expect(seat(page, newcomer)).to_be_visible()
-        after = await page.evaluate(PLACES)
-        assert [after[user] for user in users] == [before[user] for user in users]
+        newcomers = [known, *(unique(f"n{n}") for n in range(7 if has_room else 18))]
+        for newcomer in newcomers:
+            await api.post(f"/classes/{class_id}/students", json={"user_id": newcomer})
+            await post_as(school, newcomer, "cell_executed")
+            await expect(seat(page, newcomer)).to_be_visible()
+            after = await page.evaluate(PLACES)
+            assert {name: after[name] for name in before} == before
+            before = after
+        assert len(before) == len(users) + len(newcomers)
+
+
+async def test_who_is_announced_moves_no_seat(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, *(f"s{n}" for n in range(8)))
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await page.clock.install()
+        await page.reload()
+        await wait_live(page)
+        await expect(page.locator(".seats .seat a")).to_have_count(8)
+        before = await page.evaluate(PLACES)
+        group = page.locator(".newcomers").filter(has_text="waiting to be let in")
+        await expect(group).to_be_hidden()
+        await wait_to_be_let_in(school, api, class_id)
+        await page.clock.fast_forward(16_000)
+        await expect(group).to_be_in_viewport()
+        assert await page.evaluate(PLACES) == before
+
+
+async def top_of(part: Locator) -> float:
+    box = await part.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+async def test_those_without_a_seat_stand_below_a_heading(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, *(f"s{n}" for n in range(5)))
+    await sit(api, class_id, ids[:4], 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        first, last, stands = (seat(page, users[n]) for n in (0, 3, 4))
+        desk = page.locator(".seats .desk")
+        heading = page.get_by_role("rowheader", name="Without a seat")
+        tops = [await top_of(each) for each in (desk, first, last, heading, stands)]
+        assert tops == sorted(set(tops))
+        await page.get_by_role("button", name="Seen from the desk").click()
+        tops = [await top_of(each) for each in (last, first, desk, heading, stands)]
+        assert tops == sorted(set(tops))
+        await sit(api, class_id, ids, 2)
+        await expect(heading).to_have_count(0)
 
 
 async def test_a_seat_says_whether_its_student_can_go_on(
