@@ -139,6 +139,7 @@ export class SeatGrid {
 
   #build() {
     if (!this.#plan) return;
+    const hadFocus = this.#grid.contains(document.activeElement);
     this.#grid.classList.toggle("is-room", this.#plan.isRoom);
     this.#grid.style.setProperty("--columns", String(this.#plan.columns));
     this.#grid.style.setProperty("--tracks", tracksOf(this.#plan, this.isTurned));
@@ -150,6 +151,7 @@ export class SeatGrid {
     const stop = this.#seats.get(this.#current) ?? this.seats.at(0);
     if (stop) this.#reach(stop.link);
     this.choose(this.#chosen);
+    if (hadFocus) stop?.link.focus({ preventScroll: true }); // it was moved, and lost the focus
   }
 
   /** @param {Plan} plan */

@@ -162,6 +162,29 @@ async def test_who_is_announced_moves_no_seat(
         assert await page.evaluate(PLACES) == before
 
 
+async def test_a_seat_keeps_the_focus_while_the_class_changes(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, *(f"s{n}" for n in range(4)))
+    await sit(api, class_id, ids, 4)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        focused = seat(page, users[1]).locator("a")
+        await focused.focus()
+        newcomer = unique("newcomer")
+        await api.post(f"/classes/{class_id}/students", json={"user_id": newcomer})
+        await post_as(school, newcomer, "cell_executed")
+        await expect(seat(page, newcomer)).to_be_visible()
+        await expect(focused).to_be_focused()
+        await sit(api, class_id, ids[::-1], 4)  # somebody else saves
+        await expect(focused).to_have_attribute("title", f"{users[1]} · A3")
+        await expect(focused).to_be_focused()
+        await page.keyboard.press("ArrowRight")
+        await expect(seat(page, users[0]).locator("a")).to_be_focused()
+        await page.keyboard.press("ArrowDown")
+        await expect(seat(page, newcomer).locator("a")).to_be_focused()
+
+
 async def top_of(part: Locator) -> float:
     box = await part.bounding_box()
     assert box is not None
