@@ -33,6 +33,7 @@ export const LESSON_TEXTS = {
   through: ["All {0} cells: {1} of {2}", "全 {0} セル完了 {1}/{2} 人"],
   handed_in: ["handed in: {0}", "提出 {0} 人"],
   of_error: ["{0} with this error", "このエラーの {0} 人"],
+  seats_shown: ["{0} shown", "{0} 人を表示中"],
   show_all: ["Show everyone", "全員を表示"],
   frequent_errors: ["Frequent errors", "多いエラー"],
   show_on_seats: ["Show on seats", "座席で見る"],

@@ -62,6 +62,15 @@ export class SeatGrid {
   filter(filter) {
     this.#filter = filter;
     for (const seat of this.#seats.values()) this.#dim(seat);
+    this.#stopAtShown();
+  }
+
+  // Tab leads to a seat that the filter shows, if there is one.
+  #stopAtShown() {
+    const stop = this.#seats.get(this.#current);
+    if (!stop || this.#filter(stop) || stop.link === document.activeElement) return;
+    const shown = this.seats.find((seat) => this.#filter(seat));
+    if (shown) this.#reach(shown.link);
   }
 
   /** @param {number} studentId 0: nobody */
@@ -223,7 +232,7 @@ export class SeatGrid {
     this.#next(from, step)?.focus();
   }
 
-  // The nearest seat that somebody has, in this direction on the screen.
+  // The nearest seat that somebody has, in this direction on the screen, of those that the filter shows.
   /**
    * @param {HTMLElement} from
    * @param {[number, number]} step rows and columns
@@ -233,6 +242,7 @@ export class SeatGrid {
     let best = null;
     let least = Infinity;
     for (const { element, link } of this.#seats.values()) {
+      if (element.classList.contains(DIMMED)) continue;
       const there = positionOf(element);
       const along = down ? (there.row - here.row) * down : (there.column - here.column) * right;
       const aside = Math.abs(down ? there.column - here.column : there.row - here.row);

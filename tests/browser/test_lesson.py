@@ -185,6 +185,31 @@ async def test_a_seat_keeps_the_focus_while_the_class_changes(
         await expect(seat(page, newcomer).locator("a")).to_be_focused()
 
 
+async def test_arrow_keys_go_by_the_seats_that_are_shown(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, *(f"s{n}" for n in range(4)))
+    await sit(api, class_id, ids, 4)
+    for user in (users[1], users[3]):
+        await post_as(school, user, "cell_executed", hasError=True)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        await page.get_by_role("button", name="Error 2").click()
+        await expect(page.locator("#announcer")).to_contain_text("2 shown")
+        stop = page.locator('.seats a[tabindex="0"]')
+        await expect(stop).to_contain_text(users[1])
+        await stop.focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(seat(page, users[3]).locator("a")).to_be_focused()
+        await page.keyboard.press("ArrowLeft")
+        await expect(seat(page, users[1]).locator("a")).to_be_focused()
+        await page.get_by_role("button", name="Show everyone").click()
+        await expect(page.locator("#announcer")).to_contain_text("4 shown")
+        await seat(page, users[1]).locator("a").focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(seat(page, users[2]).locator("a")).to_be_focused()
+
+
 async def top_of(part: Locator) -> float:
     box = await part.bounding_box()
     assert box is not None
@@ -208,6 +233,21 @@ async def test_those_without_a_seat_stand_below_a_heading(
         assert tops == sorted(set(tops))
         await sit(api, class_id, ids, 2)
         await expect(heading).to_have_count(0)
+
+
+async def test_a_seat_has_a_word_where_there_is_room(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (works, fails), _ = await create_class_of(api, "works", "fails")
+    await post_as(school, works, "cell_executed")
+    await post_as(school, fails, "cell_executed", hasError=True)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await page.set_viewport_size({"width": 1280, "height": 720})
+        await wait_live(page)
+        await expect(seat(page, works).get_by_text("Working")).to_be_visible()
+        await expect(seat(page, fails).get_by_text("Error")).to_be_visible()
+        await page.set_viewport_size({"width": 1000, "height": 720})
+        await expect(seat(page, works).get_by_text("Working")).to_be_hidden()
 
 
 async def test_a_seat_says_whether_its_student_can_go_on(
