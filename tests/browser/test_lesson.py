@@ -282,7 +282,7 @@ async def test_a_seat_says_whether_its_student_can_go_on(
         await expect_states(page, now | {calls: "help", hands: "finished", reads: "reading"})
         await expect(seat(page, runs)).to_contain_text("1/1")
         await expect(seat(page, stuck)).to_contain_text("×3")
-        await expect(page.locator(".present")).to_have_text("Here 7 of 8")
+        await expect(page.locator(".present")).to_have_text("7 of 8 here")
         labels = [
             await seat(page, user).locator("a").get_attribute("aria-label") or "" for user in users
         ]
