@@ -144,6 +144,25 @@ async def test_a_newcomer_moves_nobody(
         assert len(before) == len(users) + len(newcomers)
 
 
+async def test_few_classes_outgrow_their_width(school: Replica, browser: Browser) -> None:
+    widths = """async () => {
+      const {planOf, NO_ROOM} = await import('/page/seat-plan.js');
+      const classOf = (size) => Array.from({length: size}, (_, index) =>
+        ({student_id: index + 1, number: null, seat_row: null, seat_column: null}));
+      let plan = null;
+      const grown = [1, 48, 49, 80, 81, 120, 121, 200].map((size) => {
+        plan = planOf(classOf(size), NO_ROOM, plan);
+        return plan.columns;
+      });
+      const opened = [1, 48, 49, 96, 97, 200].map((size) => planOf(classOf(size), NO_ROOM).columns);
+      return [grown, opened];
+    }"""
+    async with open_tab(browser, school.url) as page:
+        grown, opened = await page.evaluate(widths)
+    assert grown == [8, 8, 8, 8, 12, 12, 20, 20]
+    assert opened == [8, 8, 12, 12, 20, 20]
+
+
 async def test_who_is_announced_moves_no_seat(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
