@@ -1,7 +1,7 @@
 // What is above the seats: counts, which are also the filters, and how far the class is.
 
 import { address, setFilters } from "./address.js";
-import { button, el, setText, shape } from "./dom.js";
+import { announce, button, el, setText, shape } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
 import { SEAT_STATES, isPresent } from "./seat-states.js";
@@ -26,6 +26,7 @@ export class LessonStrip {
   #assignment = makeSelect([], { ariaLabel: t("assignment") });
   #meter = el("progress", { max: 1, value: 0, ariaLabel: t("progress") });
   #through = el("span");
+  #said = ""; // the filters of which it was said how many they show
   element;
 
   /**
@@ -115,6 +116,16 @@ export class LessonStrip {
       if (chip.ariaLabel !== label) chip.ariaLabel = chip.title = label;
       chip.classList.toggle("is-none", !count);
     }
+    if (seats.length) this.#sayShown(seats);
+  }
+
+  // Who sees the others dimmed needs no words for it, a screen reader does.
+  /** @param {Seat[]} seats */
+  #sayShown(seats) {
+    const filters = [this.#state, ...this.#ids].join(" ").trim();
+    if (filters === this.#said) return;
+    this.#said = filters;
+    announce(t("seats_shown", seats.filter((seat) => this.matches(seat)).length));
   }
 
   showAssignments() {

@@ -14,6 +14,7 @@ import { Rail } from "./rail.js";
 import { showRefusals } from "./refusals.js";
 import { RoomEditor } from "./room-editor.js";
 import { SeatGrid } from "./seat-grid.js";
+import { NO_ROOM } from "./seat-plan.js";
 import { ABSENT_HOURS, READING_MINUTES } from "./seat-states.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -39,6 +40,7 @@ export class LessonView {
   #trouble = el("p", { className: "trouble", role: "alert" });
   #nobody;
   #turn = button(t("from_desk"), () => this.#turnRound());
+  #editing = button(t("edit_seats"), () => this.#edit());
   /** @type {Map<Pane, HTMLButtonElement>} */
   #tabs = new Map();
   element;
@@ -68,7 +70,7 @@ export class LessonView {
       this.#rail.element,
       this.#panes(),
     );
-    showNewcomers(root, store, signal);
+    showNewcomers(this.#rail.element, store, signal); // where it moves no seat
     root.append(this.element, notes);
     showRefusals(notes, store, signal);
     notes.append(el("p", { className: "hint", textContent: this.#rule() }));
@@ -81,11 +83,11 @@ export class LessonView {
 
   #tools() {
     const { id } = this.#store;
-    const edit = button(t("edit_seats"), () => this.#edit());
     const project = button(t("projector"), () => this.#projector.show());
     const list = el("a", { href: `#/class/${id}/students`, textContent: t("list_view") });
     this.#turn.ariaPressed = String(this.#grid.isTurned);
-    return el("div", { className: "lesson-tools" }, this.#turn, edit, project, list, keysButton());
+    const tools = [this.#turn, this.#editing, project, list, keysButton()];
+    return el("div", { className: "lesson-tools" }, tools);
   }
 
   #rule() {
@@ -137,6 +139,8 @@ export class LessonView {
     this.#nobody.hidden = students.size > 0 || !this.#store.ready;
     this.#grid.load();
     this.#turn.hidden = !this.#grid.isRoom;
+    // Saved without the room that there is, the plan would replace it.
+    this.#editing.disabled = this.#lesson.room === NO_ROOM || !this.#store.ready;
     this.#filter();
     this.#strip.showProgress();
   }

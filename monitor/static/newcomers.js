@@ -1,4 +1,4 @@
-// Above a class's tiles: who waits to be let in, and who was heard in no class.
+// Beside a class: who waits to be let in, and who was heard in no class.
 
 import { call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
@@ -28,7 +28,7 @@ export function showNewcomers(root, store, signal) {
 }
 
 class Newcomers {
-  element = el("div");
+  element = el("div", { className: "newcomer-groups" });
   #store;
   #timers = new Timers();
   #trouble = alertLine();

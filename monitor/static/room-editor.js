@@ -1,38 +1,28 @@
-// Who sits where: by dragging, or by choosing a student and then a seat.
+// The dialog in which seats are given, and saved.
 
 import { send } from "./api.js";
+import { askBefore } from "./dialog.js";
 import { alertLine, button, el, failure, setText, toast } from "./dom.js";
 import { t } from "./i18n.js";
-import { byNumber, seatName, trackOf, tracksOf } from "./seat-plan.js";
+import { SeatBoard } from "./seat-board.js";
+import { MAX_SIDE, SeatDraft } from "./seat-draft.js";
 
-/** @import { Place } from "./seat-plan.js" */
 /** @import { ClassStore } from "./store.js" */
-/** @import { Room, Student } from "./types.d.ts" */
-
-const MAX_SIDE = 50; // rows or columns
-const FIRST_COLUMNS = 8; // of a class without a room
-
-/** @type {Record<string, [number, number]>} rows and columns */
-const ARROWS = {
-  ArrowUp: [-1, 0],
-  ArrowDown: [1, 0],
-  ArrowLeft: [0, -1],
-  ArrowRight: [0, 1],
-};
+/** @import { Room } from "./types.d.ts" */
 
 export class RoomEditor {
   #store;
-  #rows;
-  #columns;
-  #aisles;
-  /** @type {Map<number, Place>} */
-  #places = new Map(); // by student_id
-  #picked = 0; // a student's id
-  #grid = el("div", { className: "seats" });
-  #standing = el("div", { className: "standing", ariaLabel: t("no_seat"), role: "group" });
-  #said = el("p", { className: "visually-hidden", role: "status" });
+  #draft;
+  #rows = el("input", { type: "number", min: 1, max: MAX_SIDE });
+  #columns = el("input", { type: "number", min: 1, max: MAX_SIDE });
+  #board;
   #trouble = alertLine();
+  #warning = alertLine();
+  #isSaving = false;
+  #isOutdated = false; // somebody else has saved meanwhile
   #closing = new AbortController();
+  /** @type {Element | null} */
+  #opener = null;
   #dialog;
 
   /**
@@ -41,32 +31,36 @@ export class RoomEditor {
    */
   constructor(store, room) {
     this.#store = store;
-    const students = [...store.students.values()];
-    this.#columns = room.columns || Math.min(FIRST_COLUMNS, Math.max(1, students.length));
-    this.#rows = room.rows || Math.max(1, Math.ceil(students.length / this.#columns));
-    this.#aisles = new Set(room.aisles);
-    for (const { student_id: id, seat_row: row, seat_column: column } of students)
-      if (row && column) this.#places.set(id, { row, column });
+    this.#draft = new SeatDraft(store, room);
+    this.#board = new SeatBoard(store, this.#draft);
     this.#dialog = el(
       "dialog",
       { className: "room-editor", ariaLabel: t("edit_seats") },
       this.#tools(),
       el("p", { className: "hint", textContent: t("edit_seats_hint") }),
+      this.#warning,
       this.#trouble,
       el("p", { className: "desk", textContent: t("desk") }),
-      this.#grid,
-      el("h3", { textContent: t("no_seat") }),
-      this.#standing,
-      this.#said,
+      ...this.#board.elements,
     );
+    this.#listen();
+  }
+
+  #listen() {
     this.#dialog.onclose = () => this.#remove();
-    this.#grid.addEventListener("keydown", (event) => this.#move(event));
-    this.#droppable(this.#standing, () => this.#stand());
-    const others = () => setText(this.#trouble, t("seats_changed"));
-    store.on(["room"], others, this.#closing.signal);
+    this.#dialog.oncancel = (event) => this.#escape(event); // such as by a phone's gesture
+    this.#dialog.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.isComposing) this.#escape(event);
+    });
+    const outdate = () => {
+      this.#isOutdated = true;
+      this.#warn();
+    };
+    this.#store.on(["room"], outdate, this.#closing.signal);
   }
 
   open() {
+    this.#opener = document.activeElement;
     document.body.append(this.#dialog);
     this.#dialog.showModal();
     this.#draw();
@@ -75,6 +69,21 @@ export class RoomEditor {
   #remove() {
     this.#closing.abort();
     this.#dialog.remove();
+    if (this.#opener instanceof HTMLElement) this.#opener.focus();
+  }
+
+  /** @param {Event} event */
+  #escape(event) {
+    event.preventDefault();
+    event.stopPropagation(); // the view behind would go back
+    if (this.#draft.picked) this.#board.putBack();
+    else this.#leave();
+  }
+
+  #leave() {
+    const close = async () => this.#dialog.close();
+    if (!this.#draft.isChanged) close();
+    else askBefore({ question: t("seats_unsaved"), confirm: t("discard"), task: close });
   }
 
   #tools() {
@@ -83,220 +92,54 @@ export class RoomEditor {
     return el(
       "div",
       { className: "bar" },
-      this.#side("seat_rows", this.#rows, (value) => (this.#rows = value)),
-      this.#side("seat_columns", this.#columns, (value) => (this.#columns = value)),
-      button(t("by_number"), () => this.#sitByNumber()),
-      button(t("clear_seats"), () => this.#clear()),
+      this.#side("rows", t("seat_rows"), this.#rows),
+      this.#side("columns", t("seat_columns"), this.#columns),
+      button(t("by_number"), () => this.#change(() => this.#draft.sitByNumber())),
+      button(t("clear_seats"), () => this.#change(() => this.#draft.clear())),
       button(t("print_seats"), () => print()),
       save,
-      button(t("cancel"), () => this.#dialog.close()),
+      button(t("cancel"), () => this.#leave()),
     );
   }
 
   /**
-   * @param {"seat_rows" | "seat_columns"} name
-   * @param {number} value
-   * @param {(value: number) => void} change
+   * @param {"rows" | "columns"} side
+   * @param {string} text
+   * @param {HTMLInputElement} input
    */
-  #side(name, value, change) {
-    const input = el("input", { type: "number", min: 1, max: MAX_SIDE, value });
-    input.onchange = () => {
-      change(Math.min(MAX_SIDE, Math.max(1, Math.round(input.valueAsNumber) || 1)));
-      for (const [id, { row, column }] of this.#places)
-        if (row > this.#rows || column > this.#columns) this.#places.delete(id);
-      this.#draw();
-    };
-    return el("label", {}, `${t(name)} `, input);
+  #side(side, text, input) {
+    input.onchange = () => this.#change(() => this.#draft.resize(side, input.valueAsNumber));
+    return el("label", {}, `${text} `, input);
+  }
+
+  /** @param {() => void} change of the draft */
+  #change(change) {
+    change();
+    this.#draw();
   }
 
   #draw() {
-    /** @type {Map<string, number>} */
-    const taken = new Map([...this.#places].map(([id, place]) => [seatName(place), id]));
-    const columns = Array.from({ length: this.#columns }, (_, index) => index + 1);
-    this.#grid.style.gridTemplateColumns = tracksOf(this.#plan);
-    const rows = Array.from({ length: this.#rows }, (_, index) => index + 1);
-    const seats = rows.flatMap((row) =>
-      columns.map((column) => this.#seat({ row, column }, taken.get(seatName({ row, column })))),
-    );
-    this.#grid.replaceChildren(...this.#aisleBoxes(columns), ...seats);
-    const standing = this.#students().filter(({ student_id: id }) => !this.#places.has(id));
-    this.#standing.replaceChildren(...standing.map((student) => this.#chip(student)));
+    this.#rows.value = String(this.#draft.rows);
+    this.#columns.value = String(this.#draft.columns);
+    this.#board.draw();
   }
 
-  #students() {
-    return [...this.#store.students.values()].sort(byNumber);
-  }
-
-  get #plan() {
-    return { columns: this.#columns, aisles: [...this.#aisles] };
-  }
-
-  /** @param {number[]} columns */
-  #aisleBoxes(columns) {
-    return columns.slice(0, -1).map((column) => {
-      const box = el("input", {
-        type: "checkbox",
-        checked: this.#aisles.has(column),
-        ariaLabel: t("aisle_after", column),
-        title: t("aisle_after", column),
-      });
-      box.onchange = () => {
-        if (box.checked) this.#aisles.add(column);
-        else this.#aisles.delete(column);
-        this.#draw();
-      };
-      const cell = el("div", { className: "aisle-box" }, box);
-      cell.style.gridColumn = String(trackOf(this.#plan, column));
-      cell.style.gridRow = "1";
-      return cell;
-    });
-  }
-
-  /**
-   * @param {Place} place
-   * @param {number | undefined} id of a student
-   */
-  #seat(place, id) {
-    const student = id === undefined ? undefined : this.#store.byId(id);
-    const name = el("strong", { textContent: student ? nameOf(student) : "" });
-    const seat = el(
-      "button",
-      { type: "button", className: "seat", draggable: Boolean(student) },
-      el("small", { textContent: seatName(place) }),
-      student?.number ? el("small", { textContent: String(student.number) }) : null,
-      name,
-      student?.kana ? el("small", { textContent: student.kana }) : null,
-    );
-    const who = student ? nameOf(student) : t("empty_seat");
-    seat.ariaLabel = `${seatName(place)} ${who}`;
-    seat.ariaPressed = String(id !== undefined && id === this.#picked);
-    seat.style.gridColumn = String(trackOf(this.#plan, place.column));
-    seat.style.gridRow = String(place.row + 1);
-    seat.dataset.place = `${place.row} ${place.column}`;
-    seat.onclick = () => this.#choose(place, id);
-    seat.ondragstart = () => this.#pick(id ?? 0);
-    this.#droppable(seat, () => this.#put(place));
-    return seat;
-  }
-
-  /** @param {Student} student */
-  #chip(student) {
-    const { student_id: id } = student;
-    const chip = button(nameOf(student), () => this.#pick(id === this.#picked ? 0 : id, true));
-    chip.draggable = true;
-    chip.ariaPressed = String(id === this.#picked);
-    chip.ondragstart = () => this.#pick(id);
-    return chip;
-  }
-
-  /**
-   * @param {HTMLElement} element
-   * @param {() => void} drop
-   */
-  #droppable(element, drop) {
-    element.ondragover = (event) => event.preventDefault();
-    element.ondrop = (event) => {
-      event.preventDefault();
-      drop();
-    };
-  }
-
-  /**
-   * @param {Place} place
-   * @param {number | undefined} id of the student who has it
-   */
-  #choose(place, id) {
-    if (this.#picked) this.#put(place);
-    else if (id !== undefined) this.#pick(id, true);
-    this.#focus(place);
-  }
-
-  /** @param {Place} place */
-  #focus({ row, column }) {
-    const seat = this.#grid.querySelector(`[data-place="${row} ${column}"]`);
-    if (seat instanceof HTMLElement) seat.focus();
-  }
-
-  /**
-   * @param {number} id of a student, 0: nobody
-   * @param {boolean} [redraws] not while one is dragged
-   */
-  #pick(id, redraws = false) {
-    this.#picked = id;
-    const student = this.#store.byId(id);
-    setText(this.#said, student ? t("picked_up", nameOf(student)) : "");
-    if (redraws) this.#draw();
-  }
-
-  // Who sits there changes places with who comes.
-  /** @param {Place} place */
-  #put(place) {
-    const id = this.#picked;
-    const student = this.#store.byId(id);
-    if (!student) return;
-    const from = this.#places.get(id);
-    const there = [...this.#places].find(([, each]) => seatName(each) === seatName(place));
-    this.#places.set(id, place);
-    if (there && there[0] !== id) {
-      if (from) this.#places.set(there[0], from);
-      else this.#places.delete(there[0]);
-    }
-    this.#picked = 0;
-    setText(this.#said, t("put_down", nameOf(student), seatName(place)));
-    this.#draw();
-  }
-
-  #stand() {
-    this.#places.delete(this.#picked);
-    this.#picked = 0;
-    this.#draw();
-  }
-
-  #clear() {
-    this.#places.clear();
-    this.#draw();
-  }
-
-  #sitByNumber() {
-    const students = this.#students();
-    this.#rows = Math.min(MAX_SIDE, Math.max(this.#rows, Math.ceil(students.length / this.#columns)));
-    this.#places.clear();
-    for (const [index, { student_id: id }] of students.entries()) {
-      const row = 1 + Math.floor(index / this.#columns);
-      if (row <= this.#rows) this.#places.set(id, { row, column: 1 + (index % this.#columns) });
-    }
-    this.#draw();
-  }
-
-  /** @param {KeyboardEvent} event */
-  #move(event) {
-    const step = ARROWS[event.key];
-    const seat = event.target instanceof HTMLElement && event.target.closest("[data-place]");
-    if (!step || !(seat instanceof HTMLElement)) return;
-    event.preventDefault();
-    const [row, column] = (seat.dataset.place ?? "").split(" ").map(Number);
-    this.#focus({ row: row + step[0], column: column + step[1] });
+  // While this page saves, a change may be its own.
+  #warn() {
+    if (this.#isOutdated && !this.#isSaving) setText(this.#warning, t("seats_changed"));
   }
 
   async #save() {
-    const body = {
-      rows: this.#rows,
-      columns: this.#columns,
-      aisles: [...this.#aisles].filter((column) => column < this.#columns),
-      seats: [...this.#places].map(([id, { row, column }]) => ({ student_id: id, row, column })),
-    };
+    if (this.#isSaving) return;
+    this.#isSaving = true;
     try {
-      this.#closing.abort(); // what comes now is our own
-      await send("PUT", `classes/${this.#store.id}/room`, body);
+      await send("PUT", `classes/${this.#store.id}/room`, this.#draft.room);
       toast(t("seats_saved"));
       this.#dialog.close();
     } catch (error) {
       setText(this.#trouble, failure(error));
+      this.#isSaving = false;
+      this.#warn();
     }
   }
-}
-
-/** @param {Student} student */
-function nameOf({ name, user_id: userId }) {
-  return name ?? userId;
 }

@@ -19,7 +19,7 @@ export const ROSTER_TEXTS = {
   enrol_read_as: ["Read as: {0}", "読み取り方：{0}"],
   room_gets: [
     "To hold these seats, the room gets {0} row of {1}.|To hold these seats, the room gets {0} rows of {1}.",
-    "一覧の座席に合わせて、座席表は縦 {0} 列・横 {1} 席になります。",
+    "一覧の座席に合わせて、座席表は {0} 列 × {1} 席になります。",
   ],
   enrol_fix: [
     "The list can't be enrolled as it is. Correct these lines and check again:",
@@ -82,7 +82,7 @@ export const ROSTER_TEXTS = {
   ],
   seat_is_none: [
     "“{0}” is no seat. Write the letter of the row and the number in it, as A3: a room has up to 50 rows of 50.",
-    "「{0}」は座席として読み取れません。列の英字と番号で入力してください（例：A3。縦 50 列・横 50 席まで）。",
+    "「{0}」は座席として読み取れません。列の英字と番号で入力してください（例：A3。50 列 × 50 席まで）。",
   ],
   seat_held: [
     "{0} has the seat {1}. Give them another one first.",

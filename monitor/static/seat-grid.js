@@ -1,8 +1,9 @@
 // The room: every seat in its place. Nothing moves by itself; one tab stop, arrows inside.
 
+import { stepOf } from "./arrow-keys.js";
 import { arrange, el } from "./dom.js";
 import { t } from "./i18n.js";
-import { planOf, trackOf, tracksOf } from "./seat-plan.js";
+import { lineOf, linesOf, planOf, trackOf, tracksOf } from "./seat-plan.js";
 import { seatState } from "./seat-states.js";
 import { Seat } from "./seat.js";
 
@@ -13,20 +14,11 @@ import { Seat } from "./seat.js";
 const TURNED_KEY = "from_desk"; // in the browser's storage
 const DIMMED = "is-dimmed";
 
-/** @type {Record<string, [number, number]>} rows and columns */
-const ARROWS = {
-  ArrowUp: [-1, 0],
-  ArrowDown: [1, 0],
-  ArrowLeft: [0, -1],
-  ArrowRight: [0, 1],
-};
-
 export class SeatGrid {
   #store;
   #lesson;
   #grid = el("div", { className: "seats", role: "grid", ariaLabel: t("seats") });
-  #desk = el("p", { className: "desk", textContent: t("desk") });
-  element = el("div", { className: "room" }, this.#desk, this.#grid);
+  element = el("div", { className: "room" }, this.#grid);
   /** @type {Plan | null} */
   #plan = null;
   #planned = ""; // what the grid was built of
@@ -70,6 +62,15 @@ export class SeatGrid {
   filter(filter) {
     this.#filter = filter;
     for (const seat of this.#seats.values()) this.#dim(seat);
+    this.#stopAtShown();
+  }
+
+  // Tab leads to a seat that the filter shows, if there is one.
+  #stopAtShown() {
+    const stop = this.#seats.get(this.#current);
+    if (!stop || this.#filter(stop) || stop.link === document.activeElement) return;
+    const shown = this.seats.find((seat) => this.#filter(seat));
+    if (shown) this.#reach(shown.link);
   }
 
   /** @param {number} studentId 0: nobody */
@@ -90,7 +91,7 @@ export class SeatGrid {
 
   /** The class or the room has changed. */
   load() {
-    const plan = planOf([...this.#store.students.values()], this.#lesson.room);
+    const plan = planOf([...this.#store.students.values()], this.#lesson.room, this.#plan);
     const { places, ...room } = plan;
     const planned = JSON.stringify([room, [...places]]);
     if (planned !== this.#planned) {
@@ -147,12 +148,11 @@ export class SeatGrid {
 
   #build() {
     if (!this.#plan) return;
-    const { columns, rows, extra, isRoom } = this.#plan;
-    this.element.classList.toggle("is-turned", this.isTurned);
-    this.#grid.style.setProperty("--columns", String(columns));
-    this.#grid.style.setProperty("--rows", String(rows + extra));
-    this.#grid.style.gridTemplateColumns = tracksOf(this.#plan, this.isTurned);
-    this.#desk.hidden = !isRoom;
+    const hadFocus = this.#grid.contains(document.activeElement);
+    this.#grid.classList.toggle("is-room", this.#plan.isRoom);
+    this.#grid.style.setProperty("--columns", String(this.#plan.columns));
+    this.#grid.style.setProperty("--tracks", tracksOf(this.#plan, this.isTurned));
+    this.#grid.style.setProperty("--lines", linesOf(this.#plan, this.isTurned));
     const ids = new Set(this.#plan.places.keys());
     for (const id of this.#seats.keys()) if (!ids.has(id)) this.#seats.delete(id);
     arrange(this.#grid, this.#rowElements(this.#plan));
@@ -160,6 +160,7 @@ export class SeatGrid {
     const stop = this.#seats.get(this.#current) ?? this.seats.at(0);
     if (stop) this.#reach(stop.link);
     this.choose(this.#chosen);
+    if (hadFocus) stop?.link.focus({ preventScroll: true }); // it was moved, and lost the focus
   }
 
   /** @param {Plan} plan */
@@ -167,16 +168,20 @@ export class SeatGrid {
     /** @type {Map<string, number>} */
     const taken = new Map();
     for (const [id, { row, column }] of plan.places) taken.set(`${row} ${column}`, id);
-    const room = Array.from({ length: plan.rows }, (_, index) => index + 1);
-    const extra = Array.from({ length: plan.extra }, (_, index) => plan.rows + index + 1);
-    return [...(this.isTurned ? room.toReversed() : room), ...extra].map((row) => {
+    const rowElement = (/** @type {number} */ row) => {
       const cells = Array.from({ length: plan.columns }, (_, index) => {
         const place = { row, column: index + 1 };
         return this.#cell(plan, place, taken.get(`${row} ${place.column}`));
       });
-      const label = row === plan.rows + 1 && plan.isRoom ? t("no_seat") : null;
-      return el("div", { role: "row", className: "seat-row", "data-label": label }, cells);
-    });
+      return el("div", { role: "row", className: "seat-row" }, cells);
+    };
+    const room = Array.from({ length: plan.rows }, (_, index) => rowElement(index + 1));
+    const extra = Array.from({ length: plan.extra }, (_, index) => rowElement(plan.rows + index + 1));
+    if (!plan.isRoom) return extra;
+    const desk = fullRow("gridcell", "desk", this.isTurned ? plan.rows + 1 : 1);
+    const front = this.isTurned ? [...room.toReversed(), desk] : [desk, ...room];
+    if (!plan.extra) return front;
+    return [...front, fullRow("rowheader", "no_seat", plan.rows + 2), ...extra];
   }
 
   /**
@@ -186,9 +191,11 @@ export class SeatGrid {
    */
   #cell(plan, place, id) {
     const element = id === undefined ? freePlace(plan, place) : this.#seatOf(id, place, plan).element;
-    element.style.gridColumn = String(trackOf(plan, place.column, this.isTurned));
-    element.style.gridRow = String(this.#line(plan, place.row));
-    element.dataset.place = `${place.row} ${place.column}`;
+    const isTurned = this.isTurned && place.row <= plan.rows;
+    // Those without a seat stand from left to right, from wherever the room is seen.
+    const column = this.isTurned && !isTurned ? plan.columns + 1 - place.column : place.column;
+    element.style.setProperty("--at-column", String(trackOf(plan, column, this.isTurned)));
+    element.style.setProperty("--at-line", String(lineOf(plan, place.row, this.isTurned)));
     return element;
   }
 
@@ -204,14 +211,6 @@ export class SeatGrid {
     return seat;
   }
 
-  /**
-   * @param {Plan} plan
-   * @param {number} row
-   */
-  #line({ rows }, row) {
-    return this.isTurned && row <= rows ? rows - row + 1 : row;
-  }
-
   /** @param {EventTarget | null} target that has the focus */
   #reach(target) {
     if (!(target instanceof HTMLElement)) return;
@@ -224,8 +223,8 @@ export class SeatGrid {
 
   /** @param {KeyboardEvent} event */
   #move(event) {
-    const step = ARROWS[event.key];
-    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+    const step = stepOf(event);
+    if (!step) return;
     const { activeElement: active } = document;
     const from = active?.closest(".seat");
     if (!(from instanceof HTMLElement)) return;
@@ -233,7 +232,7 @@ export class SeatGrid {
     this.#next(from, step)?.focus();
   }
 
-  // The nearest seat that somebody has, in this direction on the screen.
+  // The nearest seat that somebody has, in this direction on the screen, of those that the filter shows.
   /**
    * @param {HTMLElement} from
    * @param {[number, number]} step rows and columns
@@ -243,6 +242,7 @@ export class SeatGrid {
     let best = null;
     let least = Infinity;
     for (const { element, link } of this.#seats.values()) {
+      if (element.classList.contains(DIMMED)) continue;
       const there = positionOf(element);
       const along = down ? (there.row - here.row) * down : (there.column - here.column) * right;
       const aside = Math.abs(down ? there.column - here.column : there.row - here.row);
@@ -262,7 +262,21 @@ function freePlace({ rows }, { row }) {
   return el("div", { role: "gridcell", className: isSeat ? "seat is-free" : "seat is-nothing" });
 }
 
+/**
+ * A row with one thing in it, such as the desk.
+ *
+ * @param {"gridcell" | "rowheader"} role
+ * @param {"desk" | "no_seat"} text and its class
+ * @param {number} line of the CSS grid
+ */
+function fullRow(role, text, line) {
+  const cell = el("div", { role, className: `is-full ${text}`, textContent: t(text) });
+  cell.style.setProperty("--at-line", String(line));
+  return el("div", { role: "row", className: "seat-row" }, cell);
+}
+
 /** @param {HTMLElement} element */
 function positionOf({ style }) {
-  return { row: Number.parseInt(style.gridRow, 10), column: Number.parseInt(style.gridColumn, 10) };
+  const of = (/** @type {string} */ name) => Number(style.getPropertyValue(name));
+  return { row: of("--at-line"), column: of("--at-column") };
 }

@@ -4,13 +4,23 @@
 
 const SEAT_TRACK = "minmax(var(--seat-least, 0), 1fr)";
 const AISLE_TRACK = ".9rem";
-const SCREEN = 1.4; // seats beside each other for each row, where there is no room
+
+// Without a room: how many sit beside each other in a class of at most so many. Few steps, each with rows for
+// all of them: as a class grows from one step to the next, everybody moves.
+const STEPS = [
+  { most: 48, width: 8 },
+  { most: 96, width: 12 },
+  { most: 200, width: 20 },
+  { most: 280, width: 28 },
+];
+const MOST_ROWS = 10; // that a screen shows, each high enough to be hit
 
 /**
  * @typedef {object} Plan
  * @property {number} rows of the room
  * @property {number} columns
- * @property {number} extra rows behind it, for those without a seat
+ * @property {number} extra rows behind it, of those without a seat
+ * @property {number} kept rows behind it that there is space for; at least `extra`
  * @property {number[]} aisles columns behind which there is one
  * @property {boolean} isRoom whether places are seats, with a name
  * @property {Map<number, Place>} places by student_id
@@ -22,7 +32,7 @@ const SCREEN = 1.4; // seats beside each other for each row, where there is no r
 export const NO_ROOM = { rows: 0, columns: 0, aisles: [], seats: [] };
 
 /**
- * The order of those without a seat: a newcomer is last, so that nobody else moves.
+ * The order of a class's list.
  *
  * @param {Student} a
  * @param {Student} b
@@ -34,11 +44,13 @@ export function byNumber(a, b) {
 /**
  * @param {Student[]} students
  * @param {Room} room
+ * @param {Plan | null} [before] what is shown: who joins moves nobody in it
  * @returns {Plan}
  */
-export function planOf(students, { rows, columns, aisles }) {
+export function planOf(students, { rows, columns, aisles }, before = null) {
   const isRoom = rows > 0;
-  const width = isRoom ? columns : Math.max(1, Math.ceil(Math.sqrt(students.length * SCREEN)));
+  const earlier = before?.isRoom === isRoom && before.places.size ? before : null;
+  const width = isRoom ? columns : widthFor(students.length, earlier);
   /** @type {Map<number, Place>} */
   const places = new Map();
   /** @type {Student[]} */
@@ -48,12 +60,51 @@ export function planOf(students, { rows, columns, aisles }) {
     if (isRoom && row && column && row <= rows && column <= columns) places.set(id, { row, column });
     else standing.push(student);
   }
-  standing.sort(byNumber).forEach(({ student_id: id }, index) => {
+  standing.sort(newcomersLast(earlier)).forEach(({ student_id: id }, index) => {
     const row = rows + 1 + Math.floor(index / width);
     places.set(id, { row, column: 1 + (index % width) });
   });
   const extra = Math.ceil(standing.length / width);
-  return { rows, columns: width, extra, aisles, isRoom, places };
+  const kept = Math.max(extra, isRoom ? 1 : rowsFor(width));
+  return { rows, columns: width, extra, kept, aisles, isRoom, places };
+}
+
+/**
+ * How many sit beside each other without a room: as many as before, while the rows fit.
+ *
+ * @param {number} students
+ * @param {Plan | null} before
+ */
+function widthFor(students, before) {
+  const { width } = STEPS.find(({ most }) => students <= most) ?? STEPS[STEPS.length - 1];
+  if (!before) return width;
+  return students <= before.columns * MOST_ROWS ? before.columns : Math.max(width, before.columns);
+}
+
+/** @param {number} width of a class without a room */
+function rowsFor(width) {
+  const step = STEPS.find((each) => each.width === width);
+  return step ? step.most / width : 0;
+}
+
+/**
+ * The order of those without a seat: by number, and who has none as they came. Ids alone don't say that:
+ * somebody known from another class has an older one.
+ *
+ * @param {Plan | null} before
+ * @returns {(a: Student, b: Student) => number}
+ */
+function newcomersLast(before) {
+  const rank = (/** @type {Student} */ { student_id: id }) => {
+    const place = before?.places.get(id);
+    return before && place && place.row > before.rows
+      ? place.row * before.columns + place.column
+      : Infinity;
+  };
+  return (a, b) => {
+    const number = (a.number ?? Infinity) - (b.number ?? Infinity);
+    return number || rank(a) - rank(b) || a.student_id - b.student_id;
+  };
 }
 
 /**
@@ -79,6 +130,32 @@ export function tracksOf({ columns, aisles }, isTurned = false) {
 export function trackOf({ columns, aisles }, column, isTurned = false) {
   if (!isTurned) return column + aisles.filter((aisle) => aisle < column).length;
   return columns - column + 1 + aisles.filter((aisle) => aisle >= column).length;
+}
+
+/**
+ * The rows of a CSS grid for this room: the desk at the front, and behind it a heading and those without a seat.
+ *
+ * @param {Pick<Plan, "rows" | "kept" | "isRoom">} plan
+ * @param {boolean} isTurned whether the desk is below
+ */
+export function linesOf({ rows, kept, isRoom }, isTurned) {
+  if (!isRoom) return `repeat(${kept}, var(--row-size))`;
+  const room = `repeat(${rows}, var(--row-size))`;
+  const front = isTurned ? `${room} auto` : `auto ${room}`;
+  return `${front} var(--heading-size) repeat(${kept}, var(--extra-size))`;
+}
+
+/**
+ * The line, from 1, in which this row is.
+ *
+ * @param {Pick<Plan, "rows" | "isRoom">} plan
+ * @param {number} row
+ * @param {boolean} isTurned
+ */
+export function lineOf({ rows, isRoom }, row, isTurned) {
+  if (!isRoom) return row;
+  if (row > rows) return row + 2;
+  return isTurned ? rows - row + 1 : row + 1;
 }
 
 /**

@@ -109,8 +109,7 @@ export class Seat {
     }
     if (this.state === "stuck") return stuckText(student, now);
     if (this.state === "idle") return minutes(now - student.heard);
-    if (this.state === "reading") return t("seat_reading");
-    return this.state === "absent" ? t("seat_absent") : "";
+    return t(`seat_${this.state}`);
   }
 }
 

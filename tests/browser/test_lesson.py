@@ -43,6 +43,15 @@ async def sit(api: httpx.AsyncClient, class_id: int, ids: list[int], columns: in
     (await api.put(f"/classes/{class_id}/room", json=room)).raise_for_status()
 
 
+async def wait_to_be_let_in(replica: Replica, api: httpx.AsyncClient, class_id: int) -> None:
+    """Somebody whom the class's key alone doesn't let in."""
+    (await api.put(f"/classes/{class_id}", json={"join_policy": "approve"})).raise_for_status()
+    key = await create(api, "/ingest-keys", name="x", class_id=class_id)
+    async with httpx.AsyncClient(params={"key": key["key"]}) as extension:
+        events = [event(userId=unique("waits"))]
+        (await extension.post(replica.events_url, json=events)).raise_for_status()
+
+
 async def height_of(control: Locator) -> float:
     box = await control.bounding_box()
     assert box is not None
@@ -70,11 +79,13 @@ async def test_the_whole_class_is_in_view(
     class_id, _, ids = await create_class_of(api, *(f"s{n}" for n in range(students)))
     if has_room:
         await sit(api, class_id, ids, columns)
+    await wait_to_be_let_in(school, api, class_id)
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
         width, height = size
         await page.set_viewport_size({"width": width, "height": height})
         await wait_live(page)
         await expect(page.locator(".seats .seat a")).to_have_count(students)
+        await expect(page.locator(".newcomers").filter(has_text="let in")).to_be_in_viewport()
         for view in ("lesson", f"student/{ids[0]}"):
             await page.goto(view_url(school, class_id, view))
             await expect(page.locator(".rail")).to_be_visible()
@@ -110,20 +121,152 @@ async def test_no_seat_moves(school: Replica, api: httpx.AsyncClient, browser: B
         await expect(page.locator('.seat[data-state="absent"]')).to_have_count(0)
 
 
+@pytest.mark.parametrize("has_room", [True, False])
 async def test_a_newcomer_moves_nobody(
-    school: Replica, api: httpx.AsyncClient, browser: Browser
+    school: Replica, api: httpx.AsyncClient, browser: Browser, has_room: bool
 ) -> None:
-    class_id, users, _ = await create_class_of(api, "a", "b", "c")
+    _, (known,), _ = await create_class_of(api, "known")  # by an id before those of the class
+    class_id, users, ids = await create_class_of(api, *("abcdefghi" if has_room else "a"))
+    if has_room:
+        await sit(api, class_id, ids, 8)
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
         await wait_live(page)
-        await expect(page.locator(".seats .seat a")).to_have_count(3)
+        await expect(page.locator(".seats .seat a")).to_have_count(len(users))
         before = await page.evaluate(PLACES)
-        newcomer = unique("0")
+        newcomers = [known, *(unique(f"n{n}") for n in range(7 if has_room else 18))]
+        for newcomer in newcomers:
+            await api.post(f"/classes/{class_id}/students", json={"user_id": newcomer})
+            await post_as(school, newcomer, "cell_executed")
+            await expect(seat(page, newcomer)).to_be_visible()
+            after = await page.evaluate(PLACES)
+            assert {name: after[name] for name in before} == before
+            before = after
+        assert len(before) == len(users) + len(newcomers)
+
+
+async def test_few_classes_outgrow_their_width(school: Replica, browser: Browser) -> None:
+    widths = """async () => {
+      const {planOf, NO_ROOM} = await import('/page/seat-plan.js');
+      const classOf = (size) => Array.from({length: size}, (_, index) =>
+        ({student_id: index + 1, number: null, seat_row: null, seat_column: null}));
+      let plan = null;
+      const grown = [1, 48, 49, 80, 81, 120, 121, 200].map((size) => {
+        plan = planOf(classOf(size), NO_ROOM, plan);
+        return plan.columns;
+      });
+      const opened = [1, 48, 49, 96, 97, 200].map((size) => planOf(classOf(size), NO_ROOM).columns);
+      return [grown, opened];
+    }"""
+    async with open_tab(browser, school.url) as page:
+        grown, opened = await page.evaluate(widths)
+    assert grown == [8, 8, 8, 8, 12, 12, 20, 20]
+    assert opened == [8, 8, 12, 12, 20, 20]
+
+
+async def test_who_is_announced_moves_no_seat(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, _ = await create_class_of(api, *(f"s{n}" for n in range(8)))
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await page.clock.install()
+        await page.reload()
+        await wait_live(page)
+        await expect(page.locator(".seats .seat a")).to_have_count(8)
+        before = await page.evaluate(PLACES)
+        group = page.locator(".newcomers").filter(has_text="waiting to be let in")
+        await expect(group).to_be_hidden()
+        await wait_to_be_let_in(school, api, class_id)
+        await page.clock.fast_forward(16_000)
+        await expect(group).to_be_in_viewport()
+        assert await page.evaluate(PLACES) == before
+
+
+async def test_a_seat_keeps_the_focus_while_the_class_changes(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, *(f"s{n}" for n in range(4)))
+    await sit(api, class_id, ids, 4)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        focused = seat(page, users[1]).locator("a")
+        await focused.focus()
+        newcomer = unique("newcomer")
         await api.post(f"/classes/{class_id}/students", json={"user_id": newcomer})
         await post_as(school, newcomer, "cell_executed")
         await expect(seat(page, newcomer)).to_be_visible()
-        after = await page.evaluate(PLACES)
-        assert [after[user] for user in users] == [before[user] for user in users]
+        await expect(focused).to_be_focused()
+        await sit(api, class_id, ids[::-1], 4)  # somebody else saves
+        await expect(focused).to_have_attribute("title", f"{users[1]} · A3")
+        await expect(focused).to_be_focused()
+        await page.keyboard.press("ArrowRight")
+        await expect(seat(page, users[0]).locator("a")).to_be_focused()
+        await page.keyboard.press("ArrowDown")
+        await expect(seat(page, newcomer).locator("a")).to_be_focused()
+
+
+async def test_arrow_keys_go_by_the_seats_that_are_shown(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, *(f"s{n}" for n in range(4)))
+    await sit(api, class_id, ids, 4)
+    for user in (users[1], users[3]):
+        await post_as(school, user, "cell_executed", hasError=True)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        await page.get_by_role("button", name="Error 2").click()
+        await expect(page.locator("#announcer")).to_contain_text("2 shown")
+        stop = page.locator('.seats a[tabindex="0"]')
+        await expect(stop).to_contain_text(users[1])
+        await stop.focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(seat(page, users[3]).locator("a")).to_be_focused()
+        await page.keyboard.press("ArrowLeft")
+        await expect(seat(page, users[1]).locator("a")).to_be_focused()
+        await page.get_by_role("button", name="Show everyone").click()
+        await expect(page.locator("#announcer")).to_contain_text("4 shown")
+        await seat(page, users[1]).locator("a").focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(seat(page, users[2]).locator("a")).to_be_focused()
+
+
+async def top_of(part: Locator) -> float:
+    box = await part.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+async def test_those_without_a_seat_stand_below_a_heading(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, *(f"s{n}" for n in range(5)))
+    await sit(api, class_id, ids[:4], 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        first, last, stands = (seat(page, users[n]) for n in (0, 3, 4))
+        desk = page.locator(".seats .desk")
+        heading = page.get_by_role("rowheader", name="Without a seat")
+        tops = [await top_of(each) for each in (desk, first, last, heading, stands)]
+        assert tops == sorted(set(tops))
+        await page.get_by_role("button", name="Seen from the desk").click()
+        tops = [await top_of(each) for each in (last, first, desk, heading, stands)]
+        assert tops == sorted(set(tops))
+        await sit(api, class_id, ids, 2)
+        await expect(heading).to_have_count(0)
+
+
+async def test_a_seat_has_a_word_where_there_is_room(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (works, fails), _ = await create_class_of(api, "works", "fails")
+    await post_as(school, works, "cell_executed")
+    await post_as(school, fails, "cell_executed", hasError=True)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await page.set_viewport_size({"width": 1280, "height": 720})
+        await wait_live(page)
+        await expect(seat(page, works).get_by_text("Working")).to_be_visible()
+        await expect(seat(page, fails).get_by_text("Error")).to_be_visible()
+        await page.set_viewport_size({"width": 1000, "height": 720})
+        await expect(seat(page, works).get_by_text("Working")).to_be_hidden()
 
 
 async def test_a_seat_says_whether_its_student_can_go_on(
@@ -158,7 +301,7 @@ async def test_a_seat_says_whether_its_student_can_go_on(
         await expect_states(page, now | {calls: "help", hands: "finished", reads: "reading"})
         await expect(seat(page, runs)).to_contain_text("1/1")
         await expect(seat(page, stuck)).to_contain_text("×3")
-        await expect(page.locator(".present")).to_have_text("Here 7 of 8")
+        await expect(page.locator(".present")).to_have_text("7 of 8 here")
         labels = [
             await seat(page, user).locator("a").get_attribute("aria-label") or "" for user in users
         ]
@@ -332,6 +475,165 @@ async def test_seats_are_given_by_keyboard_and_by_dragging(
         )
         await page.get_by_role("button", name="Save").click()
         await expect(seat(other, one).locator("a")).to_have_attribute("title", f"{one} · A3")
+
+
+async def open_editor(page: Page) -> Locator:
+    """The dialog in which seats are given."""
+    await wait_live(page)
+    await page.get_by_role("button", name="Arrange seats").click()
+    return page.get_by_role("dialog", name="Arrange seats")
+
+
+async def test_the_editor_goes_by_keyboard_alone(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids[:1], 4)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        said = dialog.get_by_role("status")
+        await dialog.get_by_label("Aisle after seat 1").focus()
+        await page.keyboard.press("Space")
+        await expect(dialog.get_by_label("Aisle after seat 1")).to_be_focused()
+        await dialog.get_by_role("button", name=f"A1 {one}").focus()
+        await page.keyboard.press("Tab")
+        await expect(dialog.get_by_role("button", name=two)).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("button", name="A2 free")).to_be_focused()
+        await page.keyboard.press("ArrowRight")
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("button", name=f"A3 {two}")).to_be_focused()
+        await expect(said).to_have_text(f"{two} on seat A3")
+        await page.keyboard.press("ArrowLeft")
+        await page.keyboard.press("ArrowLeft")
+        await page.keyboard.press("Delete")
+        await expect(said).to_have_text(f"{one} has no seat now")
+        await expect(dialog.get_by_role("button", name="A1 free")).to_be_focused()
+        await dialog.get_by_role("button", name="Save").press("Enter")
+        await expect(dialog).to_have_count(0)
+        await expect(page.get_by_role("button", name="Arrange seats")).to_be_focused()
+    room = (await api.get(f"/classes/{class_id}/room")).json()
+    assert room["aisles"] == [1, 2]
+    assert room["seats"] == [{"student_id": ids[1], "row": 1, "column": 3}]
+
+
+async def test_everybody_is_seated_by_number(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "third", "first", "second")
+    for number, student in ((2, ids[2]), (1, ids[1])):
+        line = {"number": number}
+        (await api.put(f"/classes/{class_id}/students/{student}", json=line)).raise_for_status()
+    await sit(api, class_id, ids[:1], 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        await dialog.get_by_role("button", name="Seat by number").click()
+        await expect(dialog.get_by_label("Rows")).to_have_value("2")
+        for name, place in ((users[1], "A1"), (users[2], "A2"), (users[0], "B1")):
+            await expect(dialog.get_by_role("button", name=f"{place} {name}")).to_be_visible()
+        await dialog.get_by_role("button", name="Empty all seats").click()
+        await expect(dialog.locator(".standing").get_by_role("button")).to_have_count(3)
+
+
+async def test_a_seat_is_taken_away_by_touch(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        standing = dialog.locator(".standing")
+        await dialog.get_by_role("button", name=f"A1 {one}").click()
+        await standing.get_by_role("button", name=f"Take {one}’s seat away").click()
+        await expect(standing.get_by_role("button", name=one)).to_be_focused()
+        await dialog.get_by_role("button", name=f"A2 {two}").click()
+        box = await standing.bounding_box()
+        assert box is not None
+        await standing.click(position={"x": box["width"] - 5, "y": box["height"] / 2})
+        await expect(standing.get_by_role("button")).to_have_count(2)
+
+
+async def test_who_is_dropped_nowhere_is_not_picked_up(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        await dialog.get_by_role("button", name=f"A1 {one}").drag_to(dialog.locator("h3"))
+        await dialog.get_by_role("button", name=f"A2 {two}").click()
+        await expect(dialog.get_by_role("button", name=f"A1 {one}")).to_be_visible()
+        pressed = dialog.locator('[aria-pressed="true"]')
+        await expect(pressed).to_have_count(1)
+        await expect(pressed).to_contain_text(two)
+
+
+async def test_escape_loses_no_seats(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (_, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        await dialog.get_by_label("Seats in a row").fill("1")
+        await page.keyboard.press("Tab")
+        await expect(dialog.locator(".standing").get_by_role("button", name=two)).to_be_visible()
+        await dialog.get_by_label("Seats in a row").fill("3")
+        await page.keyboard.press("Tab")
+        await dialog.get_by_role("button", name=f"A2 {two}").press("Enter")  # it is hers again
+        await page.keyboard.press("Escape")
+        await expect(dialog.locator('[aria-pressed="true"]')).to_have_count(0)
+        await expect(dialog).to_be_visible()
+        await page.keyboard.press("Escape")
+        question = page.get_by_role("dialog", name="not been saved")
+        await expect(question).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(question).to_have_count(0)
+        await expect(dialog.get_by_label("Seats in a row")).to_have_value("3")
+        await page.keyboard.press("Escape")
+        await question.get_by_role("button", name="Discard").click()
+        await expect(dialog).to_have_count(0)
+        await expect(page.get_by_role("button", name="Arrange seats")).to_be_focused()
+        await page.get_by_role("button", name="Arrange seats").click()
+        await page.keyboard.press("Escape")  # nothing is changed, and nothing asked
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert (await api.get(f"/classes/{class_id}/room")).json()["columns"] == 2
+
+
+async def test_seats_are_arranged_in_the_room_that_there_is(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, school.url) as page:
+        await page.route("**/room", lambda route: route.abort())
+        await page.goto(view_url(school, class_id, "lesson"))
+        await wait_live(page)
+        await expect(page.locator(".seats .seat a")).to_have_count(2)
+        arrange = page.get_by_role("button", name="Arrange seats")
+        await expect(arrange).to_be_disabled()
+        await page.unroute("**/room")
+        await arrange.click()
+        await expect(page.get_by_label("Aisle after seat 1")).to_be_checked()
+
+
+async def test_a_change_by_somebody_else_is_said_after_a_failure_too(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        await page.route("**/room", lambda route: route.abort())
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_contain_text("Failed:")
+        await sit(api, class_id, ids[::-1], 2)
+        await expect(dialog).to_contain_text("Someone else has changed the seats.")
+        await page.unroute("**/room")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_have_count(0)
+    seats = (await api.get(f"/classes/{class_id}/room")).json()["seats"]
+    assert [each["student_id"] for each in seats] == ids
 
 
 async def test_a_projector_shows_no_names(
