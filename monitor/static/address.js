@@ -9,9 +9,14 @@
  * @property {URLSearchParams} filters
  */
 
-/** @returns {Address} */
-export function address() {
-  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+let isGoingBack = false; // for which the browser takes a moment
+
+/**
+ * @param {string} [hash] of a link, otherwise the page's own
+ * @returns {Address}
+ */
+export function address(hash = location.hash) {
+  const [path, query] = hash.replace(/^#\/?/, "").split("?");
   const [kind, id = "", view = "lesson", last = ""] = path.split("/");
   return { kind, id, view: view || "lesson", last, filters: new URLSearchParams(query) };
 }
@@ -30,4 +35,41 @@ export function setFilters(changes) {
   const [path] = location.hash.split("?");
   const query = filters.toString();
   history.replaceState(history.state, "", query ? `${path || "#/"}?${query}` : path || "#/");
+}
+
+/**
+ * Goes to an address from which `goBack` leads here again.
+ *
+ * @param {string} hash
+ */
+export function goOn(hash) {
+  history.pushState({ isStep: true }, "", hash);
+  dispatchEvent(new HashChangeEvent("hashchange"));
+}
+
+/**
+ * Goes to an address in place of this one: `goBack` leads to the same place as from here.
+ *
+ * @param {string} hash
+ */
+export function goInstead(hash) {
+  history.replaceState(history.state, "", hash);
+  dispatchEvent(new HashChangeEvent("hashchange"));
+}
+
+/**
+ * Goes back to where `goOn` was called, or, where one came otherwise, such as by a link in a mail, to an
+ * address in place of this one.
+ *
+ * @param {string} hash
+ */
+export function goBack(hash) {
+  if (isGoingBack) return;
+  if (!history.state?.isStep) {
+    goInstead(hash);
+    return;
+  }
+  isGoingBack = true;
+  addEventListener("popstate", () => (isGoingBack = false), { once: true });
+  history.back();
 }

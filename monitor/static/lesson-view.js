@@ -1,6 +1,6 @@
 // The lesson on one screen: the seats, and beside them the calls or a student.
 
-import { address } from "./address.js";
+import { address, goBack, goInstead, goOn } from "./address.js";
 import { IDLE_SECONDS } from "./config.js";
 import { button, el, failure, setText } from "./dom.js";
 import { t } from "./i18n.js";
@@ -23,10 +23,6 @@ import { ABSENT_HOURS, READING_MINUTES } from "./seat-states.js";
 /** @type {Pane[]} */
 const PANES = ["calls", "seats", "progress"];
 const NARROW = matchMedia("(max-width: 48rem)");
-
-/** How many steps back the page itself has made. */
-let steps = 0;
-addEventListener("hashchange", () => (steps += 1));
 
 export class LessonView {
   #store;
@@ -72,8 +68,8 @@ export class LessonView {
     root.append(this.element, notes);
     showRefusals(notes, store, signal);
     notes.append(el("p", { className: "hint", textContent: this.#rule() }));
-    this.element.addEventListener("click", (event) => this.#replace(event));
-    this.#follow();
+    this.element.addEventListener("click", (event) => this.#follow(event));
+    this.#listen();
     this.#pane(studentId ? "seats" : "calls");
     this.select(studentId);
     this.#load();
@@ -115,7 +111,7 @@ export class LessonView {
     if (name !== "seats" && this.#rail.studentId && NARROW.matches) this.back();
   }
 
-  #follow() {
+  #listen() {
     const signal = this.#signal;
     this.#store.on(["changed"], (userIds) => this.#update(userIds), signal);
     this.#store.on(["loaded"], () => this.#load(), signal);
@@ -130,7 +126,6 @@ export class LessonView {
       project: () => this.#projector.show(),
     });
   }
-
 
   #load() {
     const { error, students } = this.#store;
@@ -191,29 +186,29 @@ export class LessonView {
     if (before && !id) this.#grid.focus(before);
   }
 
+  // From one student to another is no step: back leads to where one was.
   /** @param {number} id of a student */
   #go(id) {
     const href = this.#store.hrefOf(id);
-    if (this.#rail.studentId) location.replace(href);
-    else location.hash = href;
+    if (this.#rail.studentId) goInstead(href);
+    else goOn(href);
   }
 
-  // From one student to another is no step: back leads to where one was.
   /** @param {MouseEvent} event */
-  #replace(event) {
+  #follow(event) {
     const { target } = event;
-    const link = target instanceof Element && target.closest(".seat a");
+    const link = target instanceof Element && target.closest("a");
     const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
-    if (!(link instanceof HTMLAnchorElement) || !this.#rail.studentId || !isPlain) return;
+    if (!(link instanceof HTMLAnchorElement) || !isPlain) return;
+    const { kind, id, view, last } = address(link.hash);
+    if (kind !== "class" || Number(id) !== this.#store.id || view !== "student") return;
     event.preventDefault();
-    location.replace(link.href);
+    this.#go(Number(last));
   }
 
-  /** Goes back to where one was before the student. */
+  /** Goes back from the student to the seats. */
   back() {
-    if (!this.#rail.studentId) return;
-    if (steps) history.back();
-    else location.replace(`#/class/${this.#store.id}`);
+    if (this.#rail.studentId) goBack(`#/class/${this.#store.id}/lesson`);
   }
 
   /** Whether the view shows this address, without being made anew. */

@@ -1,0 +1,61 @@
+"""The ways through a lesson: to a student and back, from call to call, on a phone, too."""
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.page import seat, view_url
+from tests.support.browser import open_tab
+from tests.support.lms import create_class_of
+from tests.support.replicas import Replica
+
+
+async def go_back(page: Page, way: str) -> None:
+    if way == "Escape":
+        await page.keyboard.press("Escape")
+    else:
+        await page.get_by_role("button", name="Back to the seats").click()
+    await expect(page.locator(".rail-student")).to_be_hidden()
+
+
+@pytest.mark.parametrize("way", ["Escape", "Back to the seats"])
+async def test_back_from_a_student_is_to_the_seats(
+    school: Replica, api: httpx.AsyncClient, browser: Browser, way: str
+) -> None:
+    class_id, users, ids = await create_class_of(api, "one", "two", "three")
+    student = view_url(school, class_id, f"student/{ids[0]}")
+    lesson = view_url(school, class_id, "lesson")
+    async with open_tab(browser, student) as page:  # out of a mail
+        await expect(page.locator(".rail-student h2")).to_have_text(users[0])
+        await seat(page, users[1]).locator("a").click()
+        await expect(page.locator(".rail-student h2")).to_have_text(users[1])
+        await go_back(page, way)
+        await expect(page).to_have_url(lesson)
+        await page.goto(view_url(school, class_id, "students"))
+        await page.locator(".tile a").first.click()
+        await expect(page.locator(".rail-student h2")).to_be_visible()
+        await go_back(page, way)
+        await expect(page).to_have_url(lesson)
+        await page.go_back()  # the browser's way is where one came from
+        await expect(page.locator(".tile")).to_have_count(3)
+
+
+async def test_a_second_escape_stays_in_the_lesson(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two")
+    async with open_tab(browser, view_url(school, class_id, "students")) as page:
+        await page.get_by_role("link", name="Lesson").click()
+        await seat(page, users[0]).locator("a").click()
+        await seat(page, users[1]).locator("a").click()
+        await expect(page.locator(".rail-student h2")).to_have_text(users[1])
+        twice = """() => {
+          const press = () => document.dispatchEvent(new KeyboardEvent("keydown", {key: "Escape"}));
+          press();
+          press();
+        }"""
+        await page.evaluate(twice)
+        await expect(page.locator(".rail-student")).to_be_hidden()
+        await expect(page).to_have_url(view_url(school, class_id, "lesson"))
+        await page.wait_for_timeout(300)
+        await expect(page).to_have_url(view_url(school, class_id, "lesson"))
