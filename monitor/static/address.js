@@ -32,9 +32,26 @@ export function setFilters(changes) {
     if (value) filters.set(name, value);
     else filters.delete(name);
   }
-  const [path] = location.hash.split("?");
+  const path = location.hash.split("?")[0] || "#/";
+  history.replaceState(history.state, "", pathWith(path, filters));
+}
+
+/**
+ * A path with the filters of now.
+ *
+ * @param {string} path
+ */
+export function withFilters(path) {
+  return pathWith(path, address().filters);
+}
+
+/**
+ * @param {string} path
+ * @param {URLSearchParams} filters
+ */
+function pathWith(path, filters) {
   const query = filters.toString();
-  history.replaceState(history.state, "", query ? `${path || "#/"}?${query}` : path || "#/");
+  return query ? `${path}?${query}` : path;
 }
 
 /**
@@ -58,8 +75,8 @@ export function goInstead(hash) {
 }
 
 /**
- * Goes back to where `goOn` was called, or, where one came otherwise, such as by a link in a mail, to an
- * address in place of this one.
+ * Goes to an address: back to where `goOn` was called, or, where one came otherwise, such as by a link in
+ * a mail, in place of this one.
  *
  * @param {string} hash
  */
@@ -70,6 +87,10 @@ export function goBack(hash) {
     return;
   }
   isGoingBack = true;
-  addEventListener("popstate", () => (isGoingBack = false), { once: true });
+  const arrive = () => {
+    isGoingBack = false;
+    history.replaceState(history.state, "", hash);
+  };
+  addEventListener("popstate", arrive, { once: true }); // it comes before the change of the hash
   history.back();
 }

@@ -1,6 +1,6 @@
 // The lesson on one screen: the seats, and beside them the calls or a student.
 
-import { address, goBack, goInstead, goOn } from "./address.js";
+import { address, goBack, goInstead, goOn, withFilters } from "./address.js";
 import { IDLE_SECONDS } from "./config.js";
 import { button, el, failure, setText } from "./dom.js";
 import { t } from "./i18n.js";
@@ -189,7 +189,7 @@ export class LessonView {
   // From one student to another is no step: back leads to where one was.
   /** @param {number} id of a student */
   #go(id) {
-    const href = this.#store.hrefOf(id);
+    const href = withFilters(this.#store.hrefOf(id));
     if (this.#rail.studentId) goInstead(href);
     else goOn(href);
   }
@@ -208,7 +208,7 @@ export class LessonView {
 
   /** Goes back from the student to the seats. */
   back() {
-    if (this.#rail.studentId) goBack(`#/class/${this.#store.id}/lesson`);
+    if (this.#rail.studentId) goBack(withFilters(`#/class/${this.#store.id}/lesson`));
   }
 
   /** Whether the view shows this address, without being made anew. */

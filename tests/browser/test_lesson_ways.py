@@ -4,8 +4,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.page import seat, view_url
+from tests.browser.page import seat, view_url, wait_live
 from tests.support.browser import open_tab
+from tests.support.events import post_as
 from tests.support.lms import create_class_of
 from tests.support.replicas import Replica
 
@@ -59,3 +60,34 @@ async def test_a_second_escape_stays_in_the_lesson(
         await expect(page).to_have_url(view_url(school, class_id, "lesson"))
         await page.wait_for_timeout(300)
         await expect(page).to_have_url(view_url(school, class_id, "lesson"))
+
+
+async def test_a_filter_lasts_while_students_are_opened(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "one", "two", "three", "four")
+    for user in users[:2]:
+        await post_as(school, user, "cell_executed", hasError=True)
+    await post_as(school, users[2], "cell_executed")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        dimmed = page.locator(".seat.is-dimmed")
+        await page.get_by_role("button", name="Error 2").click()
+        await expect(dimmed).to_have_count(2)
+        for user, student in zip(users[:2], ids, strict=False):
+            await seat(page, user).locator("a").click()
+            await expect(page.locator(".rail-student h2")).to_have_text(user)
+            await expect(page).to_have_url(
+                view_url(school, class_id, f"student/{student}?state=error")
+            )
+            await expect(dimmed).to_have_count(2)
+        await page.get_by_role("button", name="Working 1").click()
+        await expect(dimmed).to_have_count(3)
+        await seat(page, users[2]).locator("a").click()
+        await expect(page.locator(".rail-student h2")).to_have_text(users[2])
+        await expect(dimmed).to_have_count(3)
+        await page.keyboard.press("Escape")
+        await expect(page).to_have_url(view_url(school, class_id, "lesson?state=active"))
+        await expect(dimmed).to_have_count(3)
+        await page.get_by_role("button", name="Show everyone").click()
+        await expect(dimmed).to_have_count(0)
