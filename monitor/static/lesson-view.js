@@ -2,7 +2,7 @@
 
 import { address, goBack, goInstead, goOn, withFilters } from "./address.js";
 import { IDLE_SECONDS } from "./config.js";
-import { button, el, failure, setText } from "./dom.js";
+import { button, byId, el, failure, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { openInvite } from "./invite.js";
 import { lessonKeys } from "./keys-of-lesson.js";
@@ -71,7 +71,7 @@ export class LessonView {
     this.element.addEventListener("click", (event) => this.#follow(event));
     this.#listen();
     this.#pane(studentId ? "seats" : "calls");
-    this.select(studentId);
+    this.#show(studentId);
     this.#load();
     if (isProjected()) this.#projector.show();
   }
@@ -173,17 +173,37 @@ export class LessonView {
   }
 
   /**
-   * Shows a student beside the seats, or the calls again.
+   * Shows a student beside the seats, or the calls again, and gives the focus to what is shown.
    *
    * @param {number} id of a student, 0: nobody
    */
   select(id) {
     const before = this.#rail.studentId;
+    this.#show(id);
+    if (id) this.#focusStudent();
+    else if (before) this.#focusBack(before);
+  }
+
+  /** @param {number} id of a student, 0: nobody */
+  #show(id) {
     this.#rail.show(id);
     this.element.classList.toggle("has-student", id > 0);
     this.#grid.choose(id);
     this.#filter();
-    if (before && !id) this.#grid.focus(before);
+  }
+
+  // Who goes from seat to seat goes on from there.
+  #focusStudent() {
+    const isOnSeat = document.activeElement?.matches(".seat [aria-current]");
+    if (NARROW.matches) scrollTo(0, 0);
+    if (NARROW.matches || !isOnSeat) this.#rail.focus();
+  }
+
+  /** @param {number} id of the student who was shown */
+  #focusBack(id) {
+    if (document.activeElement?.closest(".panes")) return;
+    if (this.#grid.element.checkVisibility()) this.#grid.focus(id);
+    else if (!this.#rail.focusCall(id)) byId("view").focus({ preventScroll: true });
   }
 
   // From one student to another is no step: back leads to where one was.

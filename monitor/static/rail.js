@@ -12,8 +12,10 @@ export class Rail {
   #store;
   #calls = el("div", { className: "rail-calls" });
   #student = el("div", { className: "rail-student", hidden: true });
-  #next = button("", () => this.openNext());
-  #close;
+  #next = button(t("next_call"), () => this.openNext());
+  #view = el("div", { className: "view" });
+  /** @type {HTMLElement | null} */
+  #heading = null; // of the student
   #open;
   #leaving = new AbortController();
   #id = 0; // the student's who is shown
@@ -28,8 +30,9 @@ export class Rail {
   constructor(store, signal, open, close) {
     this.#store = store;
     this.#open = open;
-    this.#close = button(t("back_to_seats"), close);
-    this.#close.className = "quiet";
+    const back = button(t("back_to_seats"), close);
+    back.className = "quiet";
+    this.#student.append(el("div", { className: "bar" }, back, this.#next), this.#view);
     const errors = new TopErrors(store, signal);
     this.#calls.append(
       el("h2", { textContent: t("calls") }),
@@ -38,7 +41,6 @@ export class Rail {
     );
     store.on(["changed", "loaded"], () => this.#showNext(), signal);
     signal.addEventListener("abort", () => this.#leaving.abort());
-    this.#next.textContent = t("next_call");
   }
 
   /** The student's id, 0: the calls are shown. */
@@ -55,13 +57,29 @@ export class Rail {
     this.#calls.hidden = id > 0;
     this.#student.hidden = !id;
     this.element.ariaLabel = t(id ? "student" : "calls");
-    const view = el("div", { className: "view" });
-    this.#student.replaceChildren(
-      el("div", { className: "bar" }, this.#close, this.#next),
-      view,
-    );
-    if (id) studentView(view, this.#store, this.#leaving.signal, String(id));
+    this.#view.replaceChildren();
+    this.#heading = id
+      ? studentView(this.#view, this.#store, this.#leaving.signal, String(id))
+      : null;
+    this.element.scrollTop = 0;
     this.#showNext();
+  }
+
+  /** Gives the focus to the student's name, so that a screen reader says it. */
+  focus() {
+    this.#heading?.focus({ preventScroll: true });
+  }
+
+  /**
+   * Gives the focus to the student's call; false: there is none.
+   *
+   * @param {number} studentId
+   */
+  focusCall(studentId) {
+    const href = this.#store.hrefOf(studentId);
+    const link = this.#calls.querySelector(`.call h2 a[href="${href}"]`);
+    if (link instanceof HTMLElement) link.focus();
+    return link !== null;
   }
 
   // The first of the queue that is not shown already.
@@ -73,7 +91,9 @@ export class Rail {
   }
 
   #showNext() {
+    const isFocused = document.activeElement === this.#next;
     this.#next.hidden = !this.#nextCall;
+    if (isFocused && this.#next.hidden) this.focus();
   }
 
   openNext() {

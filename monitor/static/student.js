@@ -13,6 +13,8 @@ import { studentCall } from "./student-call.js";
 const RELOAD_PAUSE = 1_000; // ms
 
 /**
+ * Fills `root`; returns the heading, which can take the focus.
+ *
  * @param {HTMLElement} root
  * @param {ClassStore} store
  * @param {AbortSignal} signal
@@ -27,12 +29,13 @@ export function studentView(root, store, signal, id) {
   signal.addEventListener("abort", () => view.stop());
   view.show();
   view.load();
+  return view.title;
 }
 
 class StudentView {
   #store;
   #id;
-  #title = el("h2");
+  title = el("h2", { tabIndex: -1 });
   #state = el("p", { className: "line" });
   #trouble = alertLine();
   #history;
@@ -53,7 +56,7 @@ class StudentView {
     const heading = (name) => el("h3", { textContent: t(name) });
     const lists = [heading("submissions"), this.#submissions, heading("opened"), accesses];
     root.append(
-      this.#title,
+      this.title,
       this.#state,
       this.#trouble,
       el(
@@ -73,7 +76,7 @@ class StudentView {
     const student = this.#store.byId(this.#id);
     if (!student) return;
     const state = this.#store.state(student);
-    setText(this.#title, student.name ?? student.user_id);
+    setText(this.title, student.name ?? student.user_id);
     const facts = joinFacts([
       t(`state_${state}`),
       runText(student, state === "idle"),

@@ -2,13 +2,15 @@
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.page import seat, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create_class_of
 from tests.support.replicas import Replica
+
+PHONE = ViewportSize(width=360, height=740)
 
 
 async def go_back(page: Page, way: str) -> None:
@@ -91,3 +93,57 @@ async def test_a_filter_lasts_while_students_are_opened(
         await expect(dimmed).to_have_count(3)
         await page.get_by_role("button", name="Show everyone").click()
         await expect(dimmed).to_have_count(0)
+
+
+async def test_the_keyboard_goes_from_call_to_call(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two", "three")
+    for user in users:
+        await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        heading = page.locator(".rail-student .view > h2")
+        await page.locator(".queue .call").first.get_by_role("link").press("Enter")
+        await expect(heading).to_have_text(users[0])
+        await expect(heading).to_be_focused()
+        await page.get_by_role("button", name="Next call").press("Enter")
+        await expect(heading).to_have_text(users[1])
+        await expect(heading).to_be_focused()
+        await page.keyboard.press("n")
+        await expect(heading).to_have_text(users[2])
+        await expect(heading).to_be_focused()
+        await page.keyboard.press("Escape")
+        await expect(seat(page, users[2]).locator("a")).to_be_focused()
+        await page.keyboard.press("Enter")  # on a seat the arrow keys go on
+        await expect(heading).to_have_text(users[2])
+        await expect(seat(page, users[2]).locator("a")).to_be_focused()
+
+
+async def test_the_focus_stays_where_next_call_disappears(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "one", "two")
+    await post_as(school, users[1], "help")
+    async with open_tab(browser, view_url(school, class_id, f"student/{ids[0]}")) as page:
+        await wait_live(page)
+        await page.get_by_role("button", name="Next call").focus()
+        await post_as(school, users[1], "help_stop")
+        await expect(page.get_by_role("button", name="Next call")).to_be_hidden()
+        await expect(page.locator(".rail-student .view > h2")).to_be_focused()
+
+
+async def test_on_a_phone_the_focus_comes_back_to_the_call(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two")
+    for user in users:
+        await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await page.set_viewport_size(PHONE)
+        await wait_live(page)
+        name = page.locator(".queue .call h2").get_by_role("link", name=users[1])
+        await name.press("Enter")
+        await expect(page.locator(".rail-student .view > h2")).to_be_focused()
+        await page.keyboard.press("Escape")
+        await expect(name).to_be_focused()
