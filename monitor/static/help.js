@@ -1,11 +1,12 @@
 // The help queue: one's own calls come first, then who has waited longest.
 
 import { CallActions } from "./call-actions.js";
-import { CallCard, isMine } from "./call-card.js";
+import { CallCard } from "./call-card.js";
 import { HELP_SECONDS } from "./config.js";
 import { arrange, byId, el, setText } from "./dom.js";
 import { DutyBar } from "./duty.js";
 import { t } from "./i18n.js";
+import { queueOf } from "./queue.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { HelpRequest } from "./types.d.ts" */
@@ -66,12 +67,12 @@ class CallQueue {
   show() {
     const { help } = this.#store;
     for (const userId of this.#cards.keys()) if (!help.has(userId)) this.#cards.delete(userId);
-    const queue = [...help.values()].sort((a, b) => this.#compare(a, b));
+    const { all } = queueOf(this.#store);
     arrange(
       this.#list,
-      queue.map((request) => this.#card(request).element),
+      all.map((request) => this.#card(request).element),
     );
-    this.#empty.hidden = queue.length > 0;
+    this.#empty.hidden = all.length > 0;
     setText(this.#empty, t(this.#store.isCurrent ? "queue_empty" : "queue_unknown"));
   }
 
@@ -94,24 +95,5 @@ class CallQueue {
     const card = this.#cards.get(userId);
     if (card) card.focusNext();
     else byId("view").focus({ preventScroll: true });
-  }
-
-  /**
-   * @param {HelpRequest} a
-   * @param {HelpRequest} b
-   */
-  #compare(a, b) {
-    return (
-      this.#rank(a) - this.#rank(b) ||
-      Date.parse(a.asked_at) - Date.parse(b.asked_at) ||
-      a.student_id - b.student_id
-    );
-  }
-
-  /** @param {HelpRequest} request */
-  #rank(request) {
-    if (isMine(request)) return 0;
-    if (request.taken_by) return 3;
-    return this.#store.duties.isOfOthers(request) ? 2 : 1;
   }
 }

@@ -10,6 +10,7 @@ import { LessonStrip } from "./lesson-strip.js";
 import { Lesson } from "./lesson.js";
 import { showNewcomers } from "./newcomers.js";
 import { Projector, isProjected } from "./projector.js";
+import { queueOf } from "./queue.js";
 import { Rail } from "./rail.js";
 import { showRefusals } from "./refusals.js";
 import { RoomEditor } from "./room-editor.js";
@@ -116,6 +117,7 @@ export class LessonView {
     this.#store.on(["changed"], (userIds) => this.#update(userIds), signal);
     this.#store.on(["loaded"], () => this.#load(), signal);
     this.#store.on(["tick"], () => this.#age(), signal);
+    this.#store.on(["duties"], () => this.#update(new Set()), signal);
     this.#lesson.on(["room"], () => this.#load(), signal);
     this.#lesson.on(["assignments"], () => this.#strip.showAssignments(), signal);
     this.#lesson.on(["progress"], () => this.#load(), signal);
@@ -139,7 +141,7 @@ export class LessonView {
 
   /** @param {Set<string>} userIds */
   #update(userIds) {
-    // A rank changes with the calls of others.
+    // A rank changes with the calls of others, and with the teachers who are here.
     const calling = [...this.#store.help.keys()];
     this.#grid.update(new Set([...userIds, ...calling]));
     this.#showCounts();
@@ -147,12 +149,12 @@ export class LessonView {
 
   #age() {
     this.#grid.age();
-    this.#showCounts();
+    this.#update(new Set()); // a call that is overdue has another rank
   }
 
   #showCounts() {
     this.#strip.showCounts(this.#grid.seats);
-    const waiting = [...this.#store.help.values()].filter((each) => !each.taken_by).length;
+    const waiting = queueOf(this.#store).waiting.length;
     const tab = this.#tabs.get("calls");
     if (tab) setText(tab, waiting ? `${t("calls")} ${waiting}` : t("calls"));
   }

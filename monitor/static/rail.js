@@ -3,6 +3,7 @@
 import { button, el } from "./dom.js";
 import { callQueue } from "./help.js";
 import { t } from "./i18n.js";
+import { queueOf } from "./queue.js";
 import { studentView } from "./student.js";
 import { TopErrors } from "./top-errors.js";
 
@@ -84,10 +85,9 @@ export class Rail {
 
   // The first of the queue that is not shown already.
   get #nextCall() {
-    const waiting = [...this.#store.help.values()].filter((each) => !each.taken_by);
-    waiting.sort((a, b) => Date.parse(a.asked_at) - Date.parse(b.asked_at));
-    const place = waiting.findIndex((each) => each.student_id === this.#id);
-    return waiting[place + 1] ?? waiting.find((each) => each.student_id !== this.#id);
+    const { open } = queueOf(this.#store);
+    const place = open.findIndex((each) => each.student_id === this.#id);
+    return open[place + 1] ?? open.find((each) => each.student_id !== this.#id);
   }
 
   #showNext() {

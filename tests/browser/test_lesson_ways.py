@@ -147,3 +147,38 @@ async def test_on_a_phone_the_focus_comes_back_to_the_call(
         await expect(page.locator(".rail-student .view > h2")).to_be_focused()
         await page.keyboard.press("Escape")
         await expect(name).to_be_focused()
+
+
+async def test_list_seats_and_next_call_have_one_order(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "theirs", "mine")
+    rows = [{"user_id": user, "team": team} for user, team in zip(users, "AB", strict=True)]
+    await api.post(f"/classes/{class_id}/students", json=rows)
+
+    async def share(**teams: str) -> None:
+        for name, team in teams.items():
+            duty = {"name": name, "teams": [team]}
+            (await api.put(f"/classes/{class_id}/duties", json=duty)).raise_for_status()
+
+    await share(Sato="B", Suzuki="A")
+    for user in users:
+        await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await page.evaluate("localStorage.setItem('name', 'Sato')")
+        await page.reload()
+        await wait_live(page)
+        cards = page.locator(".queue .call")
+        for first, second in (users[::-1], users):
+            await expect(cards.first).to_contain_text(first)
+            await expect(cards.last).to_contain_text(second)
+            await expect(seat(page, first)).to_contain_text("①")
+            await expect(seat(page, second)).to_contain_text("②")
+            await expect(page.locator("nav .badge")).to_have_text("1")
+            await expect(page.locator(".panes button").first).to_have_text("Calls 1")
+            await expect(page).to_have_title("(1) 数学 — Cell Monitor")
+            await page.keyboard.press("n")
+            await expect(page.locator(".rail-student .view > h2")).to_have_text(first)
+            await page.keyboard.press("Escape")
+            await expect(cards.first).to_be_visible()
+            await share(Sato="A", Suzuki="B")
