@@ -1,4 +1,4 @@
-// The help queue: one's own calls come first, then who has waited longest.
+// The calls of a class as a list: one's own come first, then who has waited longest.
 
 import { CallActions } from "./call-actions.js";
 import { CallCard } from "./call-card.js";
@@ -17,54 +17,40 @@ import { queueOf } from "./queue.js";
  * @param {AbortSignal} signal
  */
 export function helpView(root, store, signal) {
+  const actions = new CallActions(store, (userId) => list.answered(userId));
+  const list = new CallList(store, actions, signal);
+  const duty = new DutyBar(store, signal);
   root.append(
     el("p", { className: "hint", textContent: t("queue_rule", HELP_SECONDS) }),
-    callQueue(store, signal),
+    el("div", { className: "bar" }, actions.name.element, duty.element),
+    list.element,
+    actions.undo.element,
   );
 }
 
-/**
- * The calls of a class with the teacher's name above, to be placed by any view.
- *
- * @param {ClassStore} store
- * @param {AbortSignal} signal
- */
-export function callQueue(store, signal) {
-  const queue = new CallQueue(store, signal);
-  store.on(["changed", "loaded", "tick", "connection", "duties"], () => queue.show(), signal);
-  queue.show();
-  return queue.element;
-}
-
-class CallQueue {
+/** The calls, to be placed by any view. */
+export class CallList {
   #store;
-  #duty;
   #actions;
   #list = el("ol", { className: "queue" });
   #empty = el("p");
+  element = el("div", {}, this.#list, this.#empty);
   /** @type {Map<string, CallCard>} */
   #cards = new Map(); // by user_id
 
   /**
    * @param {ClassStore} store
+   * @param {CallActions} actions
    * @param {AbortSignal} signal
    */
-  constructor(store, signal) {
+  constructor(store, actions, signal) {
     this.#store = store;
-    this.#duty = new DutyBar(store, signal);
-    const changed = (/** @type {string} */ userId) => this.#changed(userId);
-    this.#actions = new CallActions(store, changed, () => store.duties.sign());
-    this.element = el(
-      "div",
-      {},
-      el("div", { className: "bar" }, this.#actions.name.element, this.#duty.element),
-      this.#list,
-      this.#empty,
-      this.#actions.undo.element,
-    );
+    this.#actions = actions;
+    store.on(["changed", "loaded", "tick", "connection", "duties"], () => this.#show(), signal);
+    this.#show();
   }
 
-  show() {
+  #show() {
     const { help } = this.#store;
     for (const userId of this.#cards.keys()) if (!help.has(userId)) this.#cards.delete(userId);
     const { all } = queueOf(this.#store);
@@ -88,10 +74,13 @@ class CallQueue {
     return card;
   }
 
-  // The button that had the focus has disappeared.
-  /** @param {string} userId */
-  #changed(userId) {
-    this.show();
+  /**
+   * Goes on after the teacher has done something to a call: the button that had the focus has disappeared.
+   *
+   * @param {string} userId
+   */
+  answered(userId) {
+    this.#show();
     const card = this.#cards.get(userId);
     if (card) card.focusNext();
     else byId("view").focus({ preventScroll: true });

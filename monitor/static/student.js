@@ -5,7 +5,6 @@ import { alertLine, el, joinFacts, setText, shape } from "./dom.js";
 import { History, fill } from "./history.js";
 import { ago, formatTime, t } from "./i18n.js";
 import { runText } from "./running.js";
-import { studentCall } from "./student-call.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Page, StudentSubmission } from "./types.d.ts" */
@@ -21,7 +20,6 @@ const RELOAD_PAUSE = 1_000; // ms
  * @param {string} id
  */
 export function studentView(root, store, signal, id) {
-  root.append(studentCall(store, Number(id), signal));
   const view = new StudentView(root, store, Number(id));
   store.on(["changed"], (userIds) => view.changed(userIds), signal);
   store.on(["loaded", "tick"], () => view.show(), signal);

@@ -182,3 +182,31 @@ async def test_list_seats_and_next_call_have_one_order(
             await page.keyboard.press("Escape")
             await expect(cards.first).to_be_visible()
             await share(Sato="A", Suzuki="B")
+
+
+async def test_what_was_done_is_undone_from_wherever_one_has_gone(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two")
+    for user in users:
+        await post_as(school, user, "help")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        undo = page.get_by_role("button", name="Undo")
+        beside = page.locator(".rail-student .queue .call")
+        await seat(page, users[0]).locator("a").click()
+        await page.get_by_label("Your name").fill("Sato")
+        await page.get_by_role("button", name="Take it").click()
+        await page.get_by_role("button", name="Mark settled").click()
+        await page.get_by_role("button", name="Next call").click()
+        await expect(beside).to_contain_text(users[1])
+        await expect(page.locator(".undo")).to_contain_text(f"Settled: {users[0]}")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_label("Your name")).to_have_value("Sato")
+        await undo.click()
+        await expect(seat(page, users[0])).to_contain_text("Being helped")
+        await page.get_by_role("button", name="Take it").click()
+        await page.locator(".queue .call h2").get_by_role("link", name=users[1]).click()
+        await expect(beside).to_contain_text("You are with them")
+        await undo.click()
+        await expect(beside.get_by_role("button", name="Take it")).to_be_visible()
