@@ -19,10 +19,10 @@ import { ABSENT_HOURS, READING_MINUTES } from "./seat-states.js";
 
 /** @import { ClassStore } from "./store.js" */
 
-/** @typedef {"calls" | "seats" | "progress"} Pane of a phone, which shows one at a time */
+/** @typedef {"calls" | "seats" | "progress"} Tab of a phone, which shows one pane at a time */
 
-/** @type {Pane[]} */
-const PANES = ["calls", "seats", "progress"];
+/** @type {Tab[]} */
+const TABS = ["calls", "seats", "progress"];
 const NARROW = matchMedia("(max-width: 48rem)");
 
 export class LessonView {
@@ -36,8 +36,10 @@ export class LessonView {
   #trouble = el("p", { className: "trouble", role: "alert" });
   #nobody;
   #turn = button(t("from_desk"), () => this.#turnRound());
-  /** @type {Map<Pane, HTMLButtonElement>} */
+  /** @type {Map<Tab, HTMLButtonElement>} */
   #tabs = new Map();
+  /** @type {Tab} */
+  #tab; // to which one goes back from a student
   element;
 
   /**
@@ -71,7 +73,8 @@ export class LessonView {
     notes.append(el("p", { className: "hint", textContent: this.#rule() }));
     this.element.addEventListener("click", (event) => this.#follow(event));
     this.#listen();
-    this.#pane(studentId ? "seats" : "calls");
+    this.#tab = studentId || address().filters.toString() ? "seats" : "calls";
+    this.#showPane(this.#tab);
     this.#show(studentId);
     this.#load();
     if (isProjected()) this.#projector.show();
@@ -94,22 +97,31 @@ export class LessonView {
 
   // The tabs of a phone.
   #panes() {
-    const tabs = PANES.map((name) => {
-      const tab = button(t(name), () => this.#pane(name));
+    const tabs = TABS.map((name) => {
+      const tab = button(t(name), () => this.#choose(name));
       this.#tabs.set(name, tab);
       return tab;
     });
     return el("nav", { className: "panes", ariaLabel: t("lesson") }, tabs);
   }
 
-  /** @param {Pane} name */
-  #pane(name) {
+  // A student stays chosen beside their seat, and gives way to calls and progress.
+  /** @param {Tab} name */
+  #choose(name) {
+    this.#tab = name;
+    this.#showPane(name);
+    if (name !== "seats") this.back();
+    const seat = this.element.querySelector(".seat [aria-current]");
+    seat?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** @param {Tab | "student"} name */
+  #showPane(name) {
     this.element.dataset.pane = name;
     for (const [each, tab] of this.#tabs) {
       if (each === name) tab.setAttribute("aria-current", "true");
       else tab.removeAttribute("aria-current");
     }
-    if (name !== "seats" && this.#rail.studentId && NARROW.matches) this.back();
   }
 
   #listen() {
@@ -188,7 +200,11 @@ export class LessonView {
 
   /** @param {number} id of a student, 0: nobody */
   #show(id) {
-    this.#rail.show(id);
+    if (this.#tab === "progress") this.#tab = "calls"; // it leads to no student
+    const isBackToCalls = NARROW.matches && this.#tab === "calls";
+    this.#rail.show(id, isBackToCalls ? "back_to_calls" : "back_to_seats");
+    if (id) this.#showPane("student");
+    else if (this.element.dataset.pane === "student") this.#showPane(this.#tab);
     this.element.classList.toggle("has-student", id > 0);
     this.#grid.choose(id);
     this.#filter();
@@ -222,8 +238,10 @@ export class LessonView {
     const link = target instanceof Element && target.closest("a");
     const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
     if (!(link instanceof HTMLAnchorElement) || !isPlain) return;
-    const { kind, id, view, last } = address(link.hash);
-    if (kind !== "class" || Number(id) !== this.#store.id || view !== "student") return;
+    const { kind, id, view, last, filters } = address(link.hash);
+    if (kind !== "class" || Number(id) !== this.#store.id) return;
+    if (view === "lesson" && filters.toString()) this.#choose("seats");
+    if (view !== "student") return;
     event.preventDefault();
     this.#go(Number(last));
   }

@@ -1,7 +1,7 @@
 // Beside the seats: the calls, or the student who was chosen, with the next call.
 
 import { CallActions } from "./call-actions.js";
-import { button, el } from "./dom.js";
+import { button, el, setText } from "./dom.js";
 import { DutyBar } from "./duty.js";
 import { CallList } from "./help.js";
 import { t } from "./i18n.js";
@@ -21,6 +21,7 @@ export class Rail {
   #title = el("h2", { textContent: t("calls") });
   #calls = el("div", { className: "rail-calls" });
   #student = el("div", { className: "rail-student", hidden: true });
+  #back;
   #next = button(t("next_call"), () => this.openNext());
   #view = el("div", { className: "view" });
   /** @type {StudentCall | null} */
@@ -49,10 +50,10 @@ export class Rail {
     this.#duty = new DutyBar(store, signal);
     this.#calls.append(this.#list.element, new TopErrors(store, signal).element);
     this.#student.append(this.#view);
-    const back = button(t("back_to_seats"), close);
-    back.className = "quiet";
-    this.#ways = el("div", { className: "bar", hidden: true }, back, this.#next);
-    this.#who = el("div", { className: "bar who" }, this.#actions.name.element, this.#duty.element);
+    this.#back = button("", close);
+    this.#back.className = "quiet";
+    this.#ways = el("div", { className: "bar", hidden: true }, this.#back, this.#next);
+    this.#who = el("div", { className: "bar rail-teacher" }, this.#actions.name.element, this.#duty.element);
     const panes = [this.#title, this.#who, this.#calls, this.#student];
     this.element = el(
       "aside",
@@ -71,8 +72,12 @@ export class Rail {
     return this.#id;
   }
 
-  /** @param {number} id of a student, 0: the calls */
-  show(id) {
+  /**
+   * @param {number} id of a student, 0: the calls
+   * @param {"back_to_seats" | "back_to_calls"} back where one goes from the student
+   */
+  show(id, back) {
+    setText(this.#back, t(back));
     if (id === this.#id) return;
     this.#id = id;
     this.#leaving.abort();
