@@ -271,7 +271,7 @@ async def test_a_phone_lacks_nothing(
         await progress.click()
         for name in ("Arrange seats", "Seen from the desk", "Projector"):
             await expect(page.get_by_role("button", name=name)).to_be_visible()
-        await expect(page.get_by_role("link", name="List")).to_be_visible()
+        await expect(page.get_by_role("link", name="List", exact=True)).to_be_visible()
         assert await low_buttons(page) == []
         assert await serious_violations(page) == []
         await page.get_by_role("link", name="Show on seats").click()
