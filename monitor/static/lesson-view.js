@@ -111,6 +111,7 @@ export class LessonView {
     this.#tab = name;
     this.#showPane(name);
     if (name !== "seats") this.back();
+    scrollTo(0, 0);
     const seat = this.element.querySelector(".seat [aria-current]");
     seat?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
