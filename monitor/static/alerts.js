@@ -5,20 +5,10 @@ import { Bell } from "./bell.js";
 import { announce } from "./dom.js";
 import { t } from "./i18n.js";
 import { showWaiting } from "./page-title.js";
+import { queueOf } from "./queue.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { HelpRequest } from "./types.d.ts" */
-
-/**
- * The open calls that wait for the teacher at this page: nobody has taken them, and they aren't in
- * another teacher's part.
- *
- * @param {ClassStore} store
- */
-export function waitingCalls(store) {
-  const calls = [...store.help.values()];
-  return calls.filter((request) => !request.taken_by && !store.duties.isOfOthers(request));
-}
 
 export class CallAlerts {
   #bell = new Bell();
@@ -42,7 +32,7 @@ export class CallAlerts {
     const news = new News();
     const look = () => {
       if (!store.ready || !store.duties.ready) return;
-      const waiting = waitingCalls(store);
+      const { waiting } = queueOf(store);
       showWaiting(waiting.length);
       const calls = news.of(waiting);
       if (calls.length) this.#tell(store, calls, t("calls_in", waiting.length, className));

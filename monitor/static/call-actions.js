@@ -21,12 +21,11 @@ export class CallActions {
    *
    * @param {ClassStore} store
    * @param {(userId: string) => void} done after the student's call has changed
-   * @param {() => void} [renamed] after the teacher's name has changed
    */
-  constructor(store, done, renamed) {
+  constructor(store, done) {
     this.#store = store;
     this.#done = done;
-    this.name = new NameField(renamed);
+    this.name = new NameField(() => store.duties.sign());
   }
 
   /**

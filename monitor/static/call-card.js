@@ -4,7 +4,7 @@
 import { serverNow } from "./clock.js";
 import { button, el, joinFacts, pre, setText, shape } from "./dom.js";
 import { ago, cellName, duration, t } from "./i18n.js";
-import { teacherName } from "./teacher-name.js";
+import { isMine } from "./queue.js";
 import { firstLine, terminal } from "./terminal.js";
 
 /** @import { Action } from "./call-actions.js" */
@@ -12,15 +12,6 @@ import { firstLine, terminal } from "./terminal.js";
 /** @import { HelpRequest } from "./types.d.ts" */
 
 const MINUTE = 60_000; // ms
-
-/**
- * Whether the teacher at this page has taken the call.
- *
- * @param {HelpRequest} request
- */
-export function isMine({ taken_by: takenBy }) {
-  return takenBy !== null && takenBy === teacherName();
-}
 
 export class CallCard {
   #store;

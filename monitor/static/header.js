@@ -5,6 +5,7 @@ import { language, otherLanguage, t } from "./i18n.js";
 import { openInvite } from "./invite.js";
 import { signedIn } from "./sign-in.js";
 import { showPlace } from "./page-title.js";
+import { queueOf } from "./queue.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Class, ConnectionState } from "./types.d.ts" */
@@ -75,7 +76,7 @@ export class Header {
       if (store === this.#store) this.showConnection(store.connection);
     };
     store.on(["connection"], show);
-    store.on(["changed", "loaded"], () => this.#showRequests());
+    store.on(["changed", "loaded", "duties", "tick"], () => this.#showRequests());
     show();
   }
 
@@ -120,10 +121,9 @@ export class Header {
     setText(this.#connection, t(connection));
   }
 
-  // How many students wait for a teacher.
+  // How many calls wait for the teacher at this page.
   #showRequests() {
-    const requests = [...(this.#store?.help.values() ?? [])];
-    const waiting = requests.filter((request) => !request.taken_by).length;
+    const waiting = this.#store ? queueOf(this.#store).waiting.length : 0;
     this.#badge.hidden = !waiting;
     setText(this.#badge, String(waiting));
   }

@@ -1,11 +1,12 @@
-// The help queue: one's own calls come first, then who has waited longest.
+// The calls of a class as a list: one's own come first, then who has waited longest.
 
 import { CallActions } from "./call-actions.js";
-import { CallCard, isMine } from "./call-card.js";
+import { CallCard } from "./call-card.js";
 import { HELP_SECONDS } from "./config.js";
 import { arrange, byId, el, setText } from "./dom.js";
 import { DutyBar } from "./duty.js";
 import { t } from "./i18n.js";
+import { queueOf } from "./queue.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { HelpRequest } from "./types.d.ts" */
@@ -16,62 +17,48 @@ import { t } from "./i18n.js";
  * @param {AbortSignal} signal
  */
 export function helpView(root, store, signal) {
+  const actions = new CallActions(store, (userId) => list.answered(userId));
+  const list = new CallList(store, actions, signal);
+  const duty = new DutyBar(store, signal);
   root.append(
     el("p", { className: "hint", textContent: t("queue_rule", HELP_SECONDS) }),
-    callQueue(store, signal),
+    el("div", { className: "bar" }, actions.name.element, duty.element),
+    list.element,
+    actions.undo.element,
   );
 }
 
-/**
- * The calls of a class with the teacher's name above, to be placed by any view.
- *
- * @param {ClassStore} store
- * @param {AbortSignal} signal
- */
-export function callQueue(store, signal) {
-  const queue = new CallQueue(store, signal);
-  store.on(["changed", "loaded", "tick", "connection", "duties"], () => queue.show(), signal);
-  queue.show();
-  return queue.element;
-}
-
-class CallQueue {
+/** The calls, to be placed by any view. */
+export class CallList {
   #store;
-  #duty;
   #actions;
   #list = el("ol", { className: "queue" });
   #empty = el("p");
+  element = el("div", {}, this.#list, this.#empty);
   /** @type {Map<string, CallCard>} */
   #cards = new Map(); // by user_id
 
   /**
    * @param {ClassStore} store
+   * @param {CallActions} actions
    * @param {AbortSignal} signal
    */
-  constructor(store, signal) {
+  constructor(store, actions, signal) {
     this.#store = store;
-    this.#duty = new DutyBar(store, signal);
-    const changed = (/** @type {string} */ userId) => this.#changed(userId);
-    this.#actions = new CallActions(store, changed, () => store.duties.sign());
-    this.element = el(
-      "div",
-      {},
-      el("div", { className: "bar" }, this.#actions.name.element, this.#duty.element),
-      this.#list,
-      this.#empty,
-      this.#actions.undo.element,
-    );
+    this.#actions = actions;
+    store.on(["changed", "loaded", "tick", "connection", "duties"], () => this.#show(), signal);
+    this.#show();
   }
 
-  show() {
+  #show() {
     const { help } = this.#store;
     for (const userId of this.#cards.keys()) if (!help.has(userId)) this.#cards.delete(userId);
-    const queue = [...help.values()].sort((a, b) => this.#compare(a, b));
+    const { all } = queueOf(this.#store);
     arrange(
       this.#list,
-      queue.map((request) => this.#card(request).element),
+      all.map((request) => this.#card(request).element),
     );
-    this.#empty.hidden = queue.length > 0;
+    this.#empty.hidden = all.length > 0;
     setText(this.#empty, t(this.#store.isCurrent ? "queue_empty" : "queue_unknown"));
   }
 
@@ -87,31 +74,15 @@ class CallQueue {
     return card;
   }
 
-  // The button that had the focus has disappeared.
-  /** @param {string} userId */
-  #changed(userId) {
-    this.show();
+  /**
+   * Goes on after the teacher has done something to a call: the button that had the focus has disappeared.
+   *
+   * @param {string} userId
+   */
+  answered(userId) {
+    this.#show();
     const card = this.#cards.get(userId);
     if (card) card.focusNext();
     else byId("view").focus({ preventScroll: true });
-  }
-
-  /**
-   * @param {HelpRequest} a
-   * @param {HelpRequest} b
-   */
-  #compare(a, b) {
-    return (
-      this.#rank(a) - this.#rank(b) ||
-      Date.parse(a.asked_at) - Date.parse(b.asked_at) ||
-      a.student_id - b.student_id
-    );
-  }
-
-  /** @param {HelpRequest} request */
-  #rank(request) {
-    if (isMine(request)) return 0;
-    if (request.taken_by) return 3;
-    return this.#store.duties.isOfOthers(request) ? 2 : 1;
   }
 }

@@ -40,6 +40,7 @@ export const LESSON_TEXTS = {
   all_errors: ["All errors", "すべてのエラー"],
   next_call: ["Next call", "次の呼び出し"],
   back_to_seats: ["Back to the seats", "座席に戻る"],
+  back_to_calls: ["Back to the calls", "呼び出しに戻る"],
   list_view: ["List", "一覧"],
   edit_seats: ["Arrange seats", "座席を決める"],
   edit_seats_hint: [

@@ -1,8 +1,8 @@
 // The lesson on one screen: the seats, and beside them the calls or a student.
 
-import { address } from "./address.js";
+import { address, goBack, goInstead, goOn, withFilters } from "./address.js";
 import { IDLE_SECONDS } from "./config.js";
-import { button, el, failure, setText } from "./dom.js";
+import { button, byId, el, failure, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { openInvite } from "./invite.js";
 import { keysButton, lessonKeys } from "./keys-of-lesson.js";
@@ -10,6 +10,7 @@ import { LessonStrip } from "./lesson-strip.js";
 import { Lesson } from "./lesson.js";
 import { showNewcomers } from "./newcomers.js";
 import { Projector } from "./projector.js";
+import { queueOf } from "./queue.js";
 import { Rail } from "./rail.js";
 import { showRefusals } from "./refusals.js";
 import { RoomEditor } from "./room-editor.js";
@@ -19,15 +20,11 @@ import { ABSENT_HOURS, READING_MINUTES } from "./seat-states.js";
 
 /** @import { ClassStore } from "./store.js" */
 
-/** @typedef {"calls" | "seats" | "progress"} Pane of a phone, which shows one at a time */
+/** @typedef {"calls" | "seats" | "progress"} Tab of a phone, which shows one pane at a time */
 
-/** @type {Pane[]} */
-const PANES = ["calls", "seats", "progress"];
+/** @type {Tab[]} */
+const TABS = ["calls", "seats", "progress"];
 const NARROW = matchMedia("(max-width: 48rem)");
-
-/** How many steps back the page itself has made. */
-let steps = 0;
-addEventListener("hashchange", () => (steps += 1));
 
 export class LessonView {
   #store;
@@ -41,8 +38,10 @@ export class LessonView {
   #nobody;
   #turn = button(t("from_desk"), () => this.#turnRound());
   #editing = button(t("edit_seats"), () => this.#edit());
-  /** @type {Map<Pane, HTMLButtonElement>} */
+  /** @type {Map<Tab, HTMLButtonElement>} */
   #tabs = new Map();
+  /** @type {Tab} */
+  #tab; // to which one goes back from a student
   element;
 
   /**
@@ -74,10 +73,11 @@ export class LessonView {
     root.append(this.element, notes);
     showRefusals(notes, store, signal);
     notes.append(el("p", { className: "hint", textContent: this.#rule() }));
-    this.element.addEventListener("click", (event) => this.#replace(event));
-    this.#follow();
-    this.#pane(studentId ? "seats" : "calls");
-    this.select(studentId);
+    this.element.addEventListener("click", (event) => this.#follow(event));
+    this.#listen();
+    this.#tab = studentId || address().filters.toString() ? "seats" : "calls";
+    this.#showPane(this.#tab);
+    this.#show(studentId);
     this.#load();
   }
 
@@ -98,29 +98,40 @@ export class LessonView {
 
   // The tabs of a phone.
   #panes() {
-    const tabs = PANES.map((name) => {
-      const tab = button(t(name), () => this.#pane(name));
+    const tabs = TABS.map((name) => {
+      const tab = button(t(name), () => this.#choose(name));
       this.#tabs.set(name, tab);
       return tab;
     });
     return el("nav", { className: "panes", ariaLabel: t("lesson") }, tabs);
   }
 
-  /** @param {Pane} name */
-  #pane(name) {
+  // A student stays chosen beside their seat, and gives way to calls and progress.
+  /** @param {Tab} name */
+  #choose(name) {
+    this.#tab = name;
+    this.#showPane(name);
+    if (name !== "seats") this.back();
+    scrollTo(0, 0);
+    const seat = this.element.querySelector(".seat [aria-current]");
+    seat?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** @param {Tab | "student"} name */
+  #showPane(name) {
     this.element.dataset.pane = name;
     for (const [each, tab] of this.#tabs) {
       if (each === name) tab.setAttribute("aria-current", "true");
       else tab.removeAttribute("aria-current");
     }
-    if (name !== "seats" && this.#rail.studentId && NARROW.matches) this.back();
   }
 
-  #follow() {
+  #listen() {
     const signal = this.#signal;
     this.#store.on(["changed"], (userIds) => this.#update(userIds), signal);
     this.#store.on(["loaded"], () => this.#load(), signal);
     this.#store.on(["tick"], () => this.#age(), signal);
+    this.#store.on(["duties"], () => this.#update(new Set()), signal);
     this.#lesson.on(["room"], () => this.#load(), signal);
     this.#lesson.on(["assignments"], () => this.#strip.showAssignments(), signal);
     this.#lesson.on(["progress"], () => this.#load(), signal);
@@ -131,7 +142,6 @@ export class LessonView {
       project: () => this.#projector.show(),
     });
   }
-
 
   #load() {
     const { error, students } = this.#store;
@@ -147,7 +157,7 @@ export class LessonView {
 
   /** @param {Set<string>} userIds */
   #update(userIds) {
-    // A rank changes with the calls of others.
+    // A rank changes with the calls of others, and with the teachers who are here.
     const calling = [...this.#store.help.keys()];
     this.#grid.update(new Set([...userIds, ...calling]));
     this.#showCounts();
@@ -155,12 +165,12 @@ export class LessonView {
 
   #age() {
     this.#grid.age();
-    this.#showCounts();
+    this.#update(new Set()); // a call that is overdue has another rank
   }
 
   #showCounts() {
     this.#strip.showCounts(this.#grid.seats);
-    const waiting = [...this.#store.help.values()].filter((each) => !each.taken_by).length;
+    const waiting = queueOf(this.#store).waiting.length;
     const tab = this.#tabs.get("calls");
     if (tab) setText(tab, waiting ? `${t("calls")} ${waiting}` : t("calls"));
   }
@@ -181,42 +191,68 @@ export class LessonView {
   }
 
   /**
-   * Shows a student beside the seats, or the calls again.
+   * Shows a student beside the seats, or the calls again, and gives the focus to what is shown.
    *
    * @param {number} id of a student, 0: nobody
    */
   select(id) {
     const before = this.#rail.studentId;
-    this.#rail.show(id);
+    this.#show(id);
+    if (id) this.#focusStudent();
+    else if (before) this.#focusBack(before);
+  }
+
+  /** @param {number} id of a student, 0: nobody */
+  #show(id) {
+    if (this.#tab === "progress") this.#tab = "calls"; // it leads to no student
+    const isBackToCalls = NARROW.matches && this.#tab === "calls";
+    this.#rail.show(id, isBackToCalls ? "back_to_calls" : "back_to_seats");
+    if (id) this.#showPane("student");
+    else if (this.element.dataset.pane === "student") this.#showPane(this.#tab);
     this.element.classList.toggle("has-student", id > 0);
     this.#grid.choose(id);
     this.#filter();
-    if (before && !id) this.#grid.focus(before);
   }
 
-  /** @param {number} id of a student */
-  #go(id) {
-    const href = this.#store.hrefOf(id);
-    if (this.#rail.studentId) location.replace(href);
-    else location.hash = href;
+  // Who goes from seat to seat goes on from there.
+  #focusStudent() {
+    const isOnSeat = document.activeElement?.matches(".seat [aria-current]");
+    if (NARROW.matches) scrollTo(0, 0);
+    if (NARROW.matches || !isOnSeat) this.#rail.focus();
+  }
+
+  /** @param {number} id of the student who was shown */
+  #focusBack(id) {
+    if (document.activeElement?.closest(".panes")) return;
+    if (this.#grid.element.checkVisibility()) this.#grid.focus(id);
+    else if (!this.#rail.focusCall(id)) byId("view").focus({ preventScroll: true });
   }
 
   // From one student to another is no step: back leads to where one was.
-  /** @param {MouseEvent} event */
-  #replace(event) {
-    const { target } = event;
-    const link = target instanceof Element && target.closest(".seat a");
-    const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
-    if (!(link instanceof HTMLAnchorElement) || !this.#rail.studentId || !isPlain) return;
-    event.preventDefault();
-    location.replace(link.href);
+  /** @param {number} id of a student */
+  #go(id) {
+    const href = withFilters(this.#store.hrefOf(id));
+    if (this.#rail.studentId) goInstead(href);
+    else goOn(href);
   }
 
-  /** Goes back to where one was before the student. */
+  /** @param {MouseEvent} event */
+  #follow(event) {
+    const { target } = event;
+    const link = target instanceof Element && target.closest("a");
+    const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+    if (!(link instanceof HTMLAnchorElement) || !isPlain) return;
+    const { kind, id, view, last, filters } = address(link.hash);
+    if (kind !== "class" || Number(id) !== this.#store.id) return;
+    if (view === "lesson" && filters.toString()) this.#choose("seats");
+    if (view !== "student") return;
+    event.preventDefault();
+    this.#go(Number(last));
+  }
+
+  /** Goes back from the student to the seats. */
   back() {
-    if (!this.#rail.studentId) return;
-    if (steps) history.back();
-    else location.replace(`#/class/${this.#store.id}`);
+    if (this.#rail.studentId) goBack(withFilters(`#/class/${this.#store.id}/lesson`));
   }
 
   /** Whether the view shows this address, without being made anew. */

@@ -1,23 +1,39 @@
 // Beside the seats: the calls, or the student who was chosen, with the next call.
 
-import { button, el } from "./dom.js";
-import { callQueue } from "./help.js";
+import { CallActions } from "./call-actions.js";
+import { button, el, setText } from "./dom.js";
+import { DutyBar } from "./duty.js";
+import { CallList } from "./help.js";
 import { t } from "./i18n.js";
+import { queueOf } from "./queue.js";
+import { StudentCall } from "./student-call.js";
 import { studentView } from "./student.js";
+import { teacherName } from "./teacher-name.js";
 import { TopErrors } from "./top-errors.js";
 
 /** @import { ClassStore } from "./store.js" */
 
 export class Rail {
   #store;
+  #actions;
+  #duty;
+  #list;
+  #title = el("h2", { textContent: t("calls") });
   #calls = el("div", { className: "rail-calls" });
   #student = el("div", { className: "rail-student", hidden: true });
-  #next = button("", () => this.openNext());
-  #close;
+  #back;
+  #next = button(t("next_call"), () => this.openNext());
+  #view = el("div", { className: "view" });
+  /** @type {StudentCall | null} */
+  #call = null; // of the student who is shown
+  /** @type {HTMLElement | null} */
+  #heading = null;
   #open;
   #leaving = new AbortController();
   #id = 0; // the student's who is shown
-  element = el("aside", { className: "rail", ariaLabel: t("calls") }, this.#calls, this.#student);
+  #ways;
+  #who;
+  element;
 
   /**
    * @param {ClassStore} store
@@ -28,17 +44,27 @@ export class Rail {
   constructor(store, signal, open, close) {
     this.#store = store;
     this.#open = open;
-    this.#close = button(t("back_to_seats"), close);
-    this.#close.className = "quiet";
-    const errors = new TopErrors(store, signal);
-    this.#calls.append(
-      el("h2", { textContent: t("calls") }),
-      callQueue(store, signal),
-      errors.element,
+    // One for both panes: what was done in one can be undone in the other.
+    this.#actions = new CallActions(store, (userId) => (this.#call ?? this.#list).answered(userId));
+    this.#list = new CallList(store, this.#actions, signal);
+    this.#duty = new DutyBar(store, signal);
+    this.#calls.append(this.#list.element, new TopErrors(store, signal).element);
+    this.#student.append(this.#view);
+    this.#back = button("", close);
+    this.#back.className = "quiet";
+    this.#ways = el("div", { className: "bar", hidden: true }, this.#back, this.#next);
+    this.#who = el("div", { className: "bar rail-teacher" }, this.#actions.name.element, this.#duty.element);
+    const panes = [this.#title, this.#who, this.#calls, this.#student];
+    this.element = el(
+      "aside",
+      { className: "rail", ariaLabel: t("calls") },
+      this.#ways,
+      panes,
+      this.#actions.undo.element,
     );
     store.on(["changed", "loaded"], () => this.#showNext(), signal);
+    store.on(["changed", "loaded", "tick"], () => this.#showName(), signal);
     signal.addEventListener("abort", () => this.#leaving.abort());
-    this.#next.textContent = t("next_call");
   }
 
   /** The student's id, 0: the calls are shown. */
@@ -46,34 +72,72 @@ export class Rail {
     return this.#id;
   }
 
-  /** @param {number} id of a student, 0: the calls */
-  show(id) {
+  /**
+   * @param {number} id of a student, 0: the calls
+   * @param {"back_to_seats" | "back_to_calls"} back where one goes from the student
+   */
+  show(id, back) {
+    setText(this.#back, t(back));
     if (id === this.#id) return;
     this.#id = id;
     this.#leaving.abort();
     this.#leaving = new AbortController();
-    this.#calls.hidden = id > 0;
-    this.#student.hidden = !id;
+    for (const each of [this.#title, this.#calls, this.#duty.element]) each.hidden = id > 0;
+    for (const each of [this.#ways, this.#student]) each.hidden = !id;
     this.element.ariaLabel = t(id ? "student" : "calls");
-    const view = el("div", { className: "view" });
-    this.#student.replaceChildren(
-      el("div", { className: "bar" }, this.#close, this.#next),
-      view,
-    );
-    if (id) studentView(view, this.#store, this.#leaving.signal, String(id));
+    this.#fill(id);
+    this.element.scrollTop = 0;
     this.#showNext();
+    this.#showName();
+  }
+
+  /** @param {number} id of a student, 0: nobody */
+  #fill(id) {
+    this.#view.replaceChildren();
+    this.#call = null;
+    this.#heading = null;
+    if (!id) return;
+    const { signal } = this.#leaving;
+    this.#call = new StudentCall(this.#store, id, this.#actions, signal);
+    this.#view.append(this.#call.element);
+    this.#heading = studentView(this.#view, this.#store, signal, String(id));
+  }
+
+  /** Gives the focus to the student's name, so that a screen reader says it. */
+  focus() {
+    this.#heading?.focus({ preventScroll: true });
+  }
+
+  /**
+   * Gives the focus to the student's call; false: there is none.
+   *
+   * @param {number} studentId
+   */
+  focusCall(studentId) {
+    const href = this.#store.hrefOf(studentId);
+    const link = this.#calls.querySelector(`.call h2 a[href="${href}"]`);
+    if (link instanceof HTMLElement) link.focus();
+    return link !== null;
   }
 
   // The first of the queue that is not shown already.
   get #nextCall() {
-    const waiting = [...this.#store.help.values()].filter((each) => !each.taken_by);
-    waiting.sort((a, b) => Date.parse(a.asked_at) - Date.parse(b.asked_at));
-    const place = waiting.findIndex((each) => each.student_id === this.#id);
-    return waiting[place + 1] ?? waiting.find((each) => each.student_id !== this.#id);
+    const { open } = queueOf(this.#store);
+    const place = open.findIndex((each) => each.student_id === this.#id);
+    return open[place + 1] ?? open.find((each) => each.student_id !== this.#id);
   }
 
   #showNext() {
+    const isFocused = document.activeElement === this.#next;
     this.#next.hidden = !this.#nextCall;
+    if (isFocused && this.#next.hidden) this.focus();
+  }
+
+  // Beside a student the name is asked for where they call and it is missing.
+  #showName() {
+    const { element } = this.#actions.name;
+    const isMissing = Boolean(this.#call?.isOpen) && !teacherName();
+    this.#who.hidden = this.#id > 0 && !isMissing && !element.matches(":focus-within");
   }
 
   openNext() {

@@ -3,6 +3,7 @@
 import { stepOf } from "./arrow-keys.js";
 import { arrange, el } from "./dom.js";
 import { t } from "./i18n.js";
+import { queueOf } from "./queue.js";
 import { lineOf, linesOf, planOf, trackOf, tracksOf } from "./seat-plan.js";
 import { seatState } from "./seat-states.js";
 import { Seat } from "./seat.js";
@@ -136,9 +137,8 @@ export class SeatGrid {
 
   // The places of the calls in the queue, of those that nobody has taken.
   #ranks() {
-    const waiting = [...this.#store.help.values()].filter((request) => !request.taken_by);
-    waiting.sort((a, b) => Date.parse(a.asked_at) - Date.parse(b.asked_at));
-    return new Map(waiting.map(({ user_id: userId }, index) => [userId, index + 1]));
+    const { open } = queueOf(this.#store);
+    return new Map(open.map(({ user_id: userId }, index) => [userId, index + 1]));
   }
 
   /** @param {Seat} seat */

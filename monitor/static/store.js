@@ -55,7 +55,7 @@ export class ClassStore extends Emitter {
   /** @type {Error | null} */
   error = null; // of the last fetch
   ready = false; // whether it has been fetched
-  duties = new ClassDuties(this, () => this.emit("duties", null));
+  duties;
   #calls = new Calls();
   #cellNames = new CellNames();
   #strangers = new Strangers();
@@ -77,6 +77,7 @@ export class ClassStore extends Emitter {
     const { id } = current;
     this.id = id;
     this.current = current;
+    this.duties = new ClassDuties(this, () => this.emit("duties", null)); // it asks at once, for the id
     this.#timers.start("tick", 1_000, () => this.#tick());
     this.duties.sign();
     this.#live = new LiveChannel(`class:${id}`, {

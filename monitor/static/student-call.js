@@ -1,44 +1,65 @@
 // The call of one student, beside whatever else is shown of them.
 
-import { CallActions } from "./call-actions.js";
 import { CallCard } from "./call-card.js";
 import { byId, el } from "./dom.js";
-import { teacherName } from "./teacher-name.js";
 
+/** @import { CallActions } from "./call-actions.js" */
 /** @import { ClassStore } from "./store.js" */
 
-/**
- * An element with the student's call and its buttons, empty while they don't call.
- *
- * @param {ClassStore} store
- * @param {number} studentId
- * @param {AbortSignal} signal
- */
-export function studentCall(store, studentId, signal) {
-  const actions = new CallActions(store, () => {
-    show();
-    if (list.hidden) byId("view").focus({ preventScroll: true });
-    else card?.focusNext();
-  });
-  const list = el("ul", { className: "queue plain", hidden: true });
-  const name = el("div", { className: "bar", hidden: true }, actions.name.element);
+export class StudentCall {
+  #store;
+  #id;
+  #actions;
   /** @type {CallCard | undefined} */
-  let card;
+  #card;
+  element = el("ul", { className: "queue plain", hidden: true }); // while they don't call
 
-  function show() {
-    const userId = store.byId(studentId)?.user_id ?? "";
-    const request = store.help.get(userId);
-    list.hidden = !request;
-    name.hidden = !request || (Boolean(teacherName()) && !name.matches(":focus-within"));
-    if (!request) return;
-    if (!card) {
-      card = new CallCard(store, (action) => actions.act(userId, action), false);
-      list.append(card.element);
-    }
-    card.update(request, false);
+  /**
+   * @param {ClassStore} store
+   * @param {number} studentId
+   * @param {CallActions} actions
+   * @param {AbortSignal} signal
+   */
+  constructor(store, studentId, actions, signal) {
+    this.#store = store;
+    this.#id = studentId;
+    this.#actions = actions;
+    store.on(["changed", "loaded", "tick"], () => this.#show(), signal);
+    this.#show();
   }
 
-  store.on(["changed", "loaded", "tick"], show, signal);
-  show();
-  return el("div", {}, name, list, actions.undo.element);
+  get #userId() {
+    return this.#store.byId(this.#id)?.user_id ?? "";
+  }
+
+  get isOpen() {
+    return this.#store.help.has(this.#userId);
+  }
+
+  #show() {
+    const request = this.#store.help.get(this.#userId);
+    this.element.hidden = !request;
+    if (request) this.#cardOf(request.user_id).update(request, false);
+  }
+
+  /** @param {string} userId */
+  #cardOf(userId) {
+    if (!this.#card) {
+      this.#card = new CallCard(this.#store, (action) => this.#actions.act(userId, action), false);
+      this.element.append(this.#card.element);
+    }
+    return this.#card;
+  }
+
+  /**
+   * Goes on after the teacher has done something to a call, as `CallList` does.
+   *
+   * @param {string} userId
+   */
+  answered(userId) {
+    if (userId !== this.#userId) return; // of another student, who was shown before
+    this.#show();
+    if (this.element.hidden) byId("view").focus({ preventScroll: true });
+    else this.#card?.focusNext();
+  }
 }

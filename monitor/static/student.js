@@ -5,7 +5,6 @@ import { alertLine, el, joinFacts, setText, shape } from "./dom.js";
 import { History, fill } from "./history.js";
 import { ago, formatTime, t } from "./i18n.js";
 import { runText } from "./running.js";
-import { studentCall } from "./student-call.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Page, StudentSubmission } from "./types.d.ts" */
@@ -13,13 +12,14 @@ import { studentCall } from "./student-call.js";
 const RELOAD_PAUSE = 1_000; // ms
 
 /**
+ * Fills `root`; returns the heading, which can take the focus.
+ *
  * @param {HTMLElement} root
  * @param {ClassStore} store
  * @param {AbortSignal} signal
  * @param {string} id
  */
 export function studentView(root, store, signal, id) {
-  root.append(studentCall(store, Number(id), signal));
   const view = new StudentView(root, store, Number(id));
   store.on(["changed"], (userIds) => view.changed(userIds), signal);
   store.on(["loaded"], () => view.loaded(), signal);
@@ -28,12 +28,13 @@ export function studentView(root, store, signal, id) {
   signal.addEventListener("abort", () => view.stop());
   view.show();
   view.load();
+  return view.title;
 }
 
 class StudentView {
   #store;
   #id;
-  #title = el("h2");
+  title = el("h2", { tabIndex: -1 });
   #state = el("p", { className: "line" });
   #trouble = alertLine();
   #history;
@@ -54,7 +55,7 @@ class StudentView {
     const heading = (name) => el("h3", { textContent: t(name) });
     const lists = [heading("submissions"), this.#submissions, heading("opened"), accesses];
     root.append(
-      this.#title,
+      this.title,
       this.#state,
       this.#trouble,
       el(
@@ -74,7 +75,7 @@ class StudentView {
     const student = this.#store.byId(this.#id);
     if (!student) return;
     const state = this.#store.state(student);
-    setText(this.#title, student.name ?? student.user_id);
+    setText(this.title, student.name ?? student.user_id);
     const facts = joinFacts([
       t(`state_${state}`),
       runText(student, state === "idle"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.page import serious_violations, view_url, wait_live
+from tests.browser.page import serious_violations, tile, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event, post, post_as
 from tests.support.lms import act_on_help, create, create_class_of
@@ -158,8 +158,10 @@ async def test_calls_in_another_teachers_part_are_not_heard(
         await turn_on(page)
         await expect_notes(page, CALL)
         await post_as(school, users[1], "help")
-        await expect(page.locator("nav .badge")).to_have_text("1")
+        await expect(tile(page, users[1])).to_have_attribute("data-state", "help")
+        await expect(page.locator("nav .badge")).to_be_hidden()
         await post_as(school, users[0], "help")
+        await expect(page.locator("nav .badge")).to_have_text("1")
         await expect(page).to_have_title(f"(1) {NAME}")
         await expect_notes(page, 2 * CALL)
         await act_on_help(api, class_id, students[0], "take", "Sato")

@@ -364,7 +364,7 @@ async def test_a_student_is_shown_beside_the_class(
         await seat(page, first).locator("a").click()
         await expect(page.locator(".rail")).to_contain_text("new = 2")
         await expect(seat(page, other)).to_be_visible()
-        assert page.url.endswith(f"/student/{ids[0]}")
+        assert page.url.endswith(f"/student/{ids[0]}?state=error")
         await post_as(school, first, "cell_executed", code="now = 3")
         await expect(page.locator(".rail .runs .card").first).to_contain_text("now = 3")
         await page.reload()

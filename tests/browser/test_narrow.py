@@ -66,6 +66,7 @@ class Lesson:
         """Each view of a teacher, with what it shows when it is loaded."""
         return {
             "lesson": ".rail .queue .card",
+            "lesson?state=help": ".seats .seat",
             "students": ".tile",
             "help": ".queue .card",
             f"student/{self.student}": ".runs > li",
@@ -76,6 +77,7 @@ class Lesson:
             f"attempts/{self.notebook}?place=id:long-cell": ".attempts .card",
             f"analysis/{self.assignment}": ".analysis tbody tr",
             f"submission/{self.submission}": ".notebook .cell",
+            "lesson": ".queue .card",
         }
 
 
