@@ -72,7 +72,7 @@ class RoomUpdate(msgspec.Struct):
 
 
 class Room(msgspec.Struct):
-    """The room of a class; also the `data` of a `room` message, without the seats.
+    """The room of a class; also the `data` of a `room` message.
 
     Without a room of its own `rows` and `columns` are 0.
     """
