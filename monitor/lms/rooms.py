@@ -113,6 +113,7 @@ async def update(connection: Connection, class_id: int, body: RoomUpdate) -> Roo
 async def hold(connection: Connection, class_id: int) -> None:
     """Until the end of the transaction nobody else changes the room or gives seats of the class.
 
+    Comes before all locks of the room and of lines of rosters: see `monitor.auth.authorisation`.
     Raises NotFound.
     """
     if await connection.fetchval(_HOLD, class_id) is None:
