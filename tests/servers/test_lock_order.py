@@ -12,7 +12,7 @@ import pytest
 
 from monitor.events.event import Event
 from tests.support.factories import deadline_soon, make_event, now
-from tests.support.lms import create
+from tests.support.lms import create, create_class_of
 from tests.support.replicas import Replica
 from tests.support.sinks import sink_on
 from tests.support.tokens import SECRET, client, token
@@ -117,3 +117,22 @@ async def test_two_enrol_somebody_at_the_same_time(pool: asyncpg.Pool, replica: 
             ),
         )
         assert statuses == [201, 201]
+
+
+async def test_students_are_merged_while_a_room_is_changed(
+    pool: asyncpg.Pool, replica: Replica
+) -> None:
+    async with client(replica.url, token("root", "admin")) as api:
+        class_id, _, (ann, old, ben) = await create_class_of(api, "ann", "old", "ben")
+        path = f"/classes/{class_id}/room"
+        room = {"rows": 1, "columns": 1}
+        seats = [{"student_id": student, "row": 1, "column": 1} for student in (old, ben)]
+        assert (await api.put(path, json={**room, "seats": seats[:1]})).status_code == 200
+        statuses = await answers_in_turn(
+            pool,
+            f"SELECT FROM student_classes WHERE student_id = {ben} FOR UPDATE",
+            api.put(path, json={**room, "seats": seats[1:]}),
+            api.post(f"/students/{old}/merge", json={"into": ann}),
+        )
+        assert statuses == [200, 200]
+        assert (await api.get(path)).json()["seats"] == seats[1:]
