@@ -1,6 +1,7 @@
 """The notifications that the settings ask for."""
 
 from monitor.database.pool import Database
+from monitor.logs import node
 from monitor.notifications.notifying import Notifying
 from monitor.notifications.operators import Operators
 from monitor.notifications.sending import Sender
@@ -21,4 +22,4 @@ def notifying(settings: Settings, database: Database) -> Notifying:
         is_open=not settings.has_credentials,
     )
     sender = Sender(settings.notify_networks, settings.notify_refused_networks)
-    return Notifying(database, operators, sender)
+    return Notifying(database, operators, sender, node(settings.place))

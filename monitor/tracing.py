@@ -153,10 +153,7 @@ def _check(environment: Mapping[str, str]) -> None:
 
 def _provider_of_sdk(place: str, version: str) -> "TracerProvider":
     """Raises ValueError for a variable that the SDK does not accept."""
-    from opentelemetry import (
-        propagate,  # noqa: F401 - its import reads OTEL_PROPAGATORS: now, not in a request
-        trace,
-    )
+    from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import TracerProvider

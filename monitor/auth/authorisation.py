@@ -67,9 +67,9 @@ async def verify(
             raise Forbidden(f"No access to this {name}, or it does not exist")
 
 
-def lock_of(method: str) -> Lock | None:
+def lock_of(method: str, rule: Rule) -> Lock | None:
     """The lock that a call by this HTTP method takes; None where it only reads."""
-    return _LOCKS.get(method)
+    return _LOCKS.get("PUT" if rule.changes else method)
 
 
 async def _hold(connection: Connection, principal: Principal, names: Names, lock: Lock) -> None:

@@ -16,12 +16,14 @@ class Rule(msgspec.Struct, frozen=True):
     With `theirs`, all rows that the call's arguments name are visible to the caller, except those
     that an argument in `exempt` names; with `as_teacher` only classes count in which the caller is
     a teacher, not an assistant. Arguments in `required` have to be sent; `forbidden_fields`
-    of the body are for others to set. `label` is the cell in the documentation's table.
+    of the body are for others to set. A POST that also `changes` rows which it names locks them as
+    a PUT does. `label` is the cell in the documentation's table.
     """
 
     label: str
     theirs: bool = False
     as_teacher: bool = False
+    changes: bool = False
     exempt: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     forbidden_fields: frozenset[str] = frozenset()
@@ -63,6 +65,7 @@ ENROL = Rule(
     "theirs, as teacher; new students",
     theirs=True,
     as_teacher=True,
+    changes=True,
     exempt=frozenset({"user_id"}),
 )
 HAND_IN = Rule(

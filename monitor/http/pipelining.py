@@ -39,6 +39,8 @@ class PipeliningProtocol(HttpToolsProtocol):
         has_many = len(data) > _PIECE and data.count(b"\n") > _MAX_LINES
         if not (has_many or self._pieces or self.pipeline):
             self.parse(data)
+            if self.pipeline:
+                self._hold()
             return
         self._pieces.extend(data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
         self._parse_pieces()

@@ -72,8 +72,9 @@ class HttpProtocol(PipeliningProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether answers are due to a client that sends no more: it may still read them.
 
-        A request that it has not sent to its end is dropped. Who has gone altogether looks the same
-        until something is written.
+        A request that it has not sent to its end is dropped. While others wait for their turn,
+        nothing is read: so the newest is the one that is being answered. Who has gone altogether
+        looks the same until something is written.
         """
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body:

@@ -12,6 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.auth.call import Call
+from monitor.auth.gate import ENDED
 from monitor.errors import ClientGone
 from monitor.logs import REQUESTS, request_id
 
@@ -58,6 +59,8 @@ class RequestLog:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if status:
+                if status == 101 and message.get("code") == ENDED:
+                    status = 401  # it was accepted only so that its page can read the code
                 await send(message)
                 return
             status = _status_of(message)

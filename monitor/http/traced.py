@@ -1,10 +1,15 @@
 """A span for each request, within the trace that its header `traceparent` names."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.tracing import is_on, span
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+_LONGEST = 256  # bytes of a `traceparent`: this version has 55, a later one may have more
 
 
 def with_traces(app: ASGIApp) -> ASGIApp:
@@ -22,16 +27,12 @@ class Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        from opentelemetry.propagate import extract
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        headers = {
-            name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
-        }
         method = scope["method"]
         attributes = {"http.request.method": method, "url.scheme": scope["scheme"]}
         with span(
-            method, attributes=attributes, kind=SpanKind.SERVER, context=extract(headers)
+            method, attributes=attributes, kind=SpanKind.SERVER, context=_context(scope)
         ) as current:
 
             async def send_noting(message: Message) -> None:
@@ -48,6 +49,21 @@ class Traced:
                 current.set_attributes(_known_afterwards(scope))
                 if route := _route(scope):
                     current.update_name(f"{method} {route}")
+
+
+def _context(scope: Scope) -> "Context":
+    """Has the client's span, if it names one, and not that of another request.
+
+    Nothing else is read of what clients may send for traces: the library writes what it does not
+    accept of it into the log, whoever sent it, and the server hands it on to nobody.
+    """
+    from opentelemetry.context import Context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    texts = [text for name, text in scope["headers"] if name == b"traceparent"]
+    if len(texts) != 1 or len(texts[0]) > _LONGEST:
+        return Context()
+    return TraceContextTextMapPropagator().extract({"traceparent": texts[0].decode("latin-1")})
 
 
 def _route(scope: Scope) -> str:

@@ -37,7 +37,7 @@ class Transactions:
         self._extra: dict[str, Any] = {}
         self._names = names_to_verify(rule, arguments)
         self._as_teacher = rule.as_teacher
-        self._lock = lock_of(scope["method"])
+        self._lock = lock_of(scope["method"], rule)
         self._is_audited = audit.is_audited(call.principal, scope["method"], arguments)
 
     @asynccontextmanager

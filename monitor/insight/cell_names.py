@@ -13,6 +13,7 @@ from monitor.insight.query import ClassIds
 
 MAX_LENGTH = 60  # of a title and a heading
 _READ = 2_000  # characters of a code
+_NEAR = "interval '10 minutes'"  # of a known offset: an estimate varies
 _MAX_TEXTS = 8  # Markdown cells above, among which a heading is looked for
 
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)[ \t#]*")
@@ -74,20 +75,38 @@ NAME_COLUMNS = ("named_code", "named_type", "named_text")
 
 
 def _code(progress: str, clock: str) -> str:
-    """The code of this row of cell_progress, a scalar subquery; `clock` has the student's offsets.
+    """The code of this row of cell_progress, a scalar expression; `clock` has student's offsets.
+
+    Most events have one of the extreme offsets, or almost none: those times are looked at first.
+    For a clock that was months behind all that was done since then would be looked through.
+    """
+    at = f"{progress}.code_at - known.clock_offset"
+    near = f"""
+        SELECT near.code FROM (VALUES (interval '0'), ({clock}.greatest), ({clock}.least))
+            AS known (clock_offset)
+        CROSS JOIN LATERAL ({_run(progress, f"{at} - {_NEAR}", f"{at} + {_NEAR}")}) AS near LIMIT 1
+    """  # noqa: S608 - constants
+    anywhere = _run(
+        progress,
+        f"{progress}.code_at - {clock}.greatest",
+        f"{progress}.code_at - {clock}.least + interval '1 minute'",
+    )
+    return f"COALESCE(({near}), ({anywhere}))"
+
+
+def _run(progress: str, least: str, greatest: str) -> str:
+    """SELECT: the code that was run when this row says, among events that claim such a time.
 
     An event is put right to its receipt at the latest, so that a clock that is a little ahead, and
     not yet known to be, claims a later time.
     """
-    return f"""(
-        SELECT left(code, {_READ}) FROM cell_executions
-        WHERE student_id = {progress}.student_id
-            AND executed_at BETWEEN {progress}.code_at - {clock}.greatest
-                AND {progress}.code_at - {clock}.least + interval '1 minute'
+    return f"""
+        SELECT left(code, {_READ}) AS code FROM cell_executions
+        WHERE student_id = {progress}.student_id AND executed_at BETWEEN {least} AND {greatest}
             AND cell_id = {progress}.cell_id AND excluded IS NULL AND code IS NOT NULL
             AND put_right(received_at, executed_at, clock_offset) = {progress}.code_at
         LIMIT 1
-    )"""  # noqa: S608 - constants
+    """  # noqa: S608 - constants
 
 
 def named(*, student: str, alias: str, cell: str, index: str, classes: str) -> str:

@@ -1,6 +1,5 @@
 """A place in a class's notebook, as the views of its cells name it: whose cells are there."""
 
-from collections import Counter
 from typing import Annotated, NamedTuple
 
 import asyncpg
@@ -8,7 +7,7 @@ import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
-from monitor.insight.cell_names import CellName, name_of_student_cell
+from monitor.insight.cell_names import CellName, most_run, name_of_student_cell
 from monitor.insight.notebook_rows import ADDED, INDEX, NAMED, PLACED
 from monitor.insight.query import ClassIds, Notebook
 
@@ -68,29 +67,24 @@ async def place_cells(
         [row["id"] for row in theirs],
         name if kind == "id" else None,
         min((row["at"] for row in rows if row["at"] is not None), default=None),
-        await _name(connection, class_ids, rows),
+        await _name(connection, class_ids, rows[0]),
     )
 
 
-async def _name(
-    connection: Connection, class_ids: ClassIds, rows: list[asyncpg.Record]
-) -> CellName:
-    """As `most_run` finds it: by the code that most have there, in its latest form."""
-    coded = [row for row in rows if row["code_hash"] is not None]
-    if not coded:
+async def _name(connection: Connection, class_ids: ClassIds, row: asyncpg.Record) -> CellName:
+    keys = [row[name] for name in ("named_student", "named_alias", "named_cell", "named_index")]
+    if keys[0] is None:  # nobody ran code there
         return CellName(None, None)
-    votes = Counter(row["code_hash"] for row in coded)
-    best = max(coded, key=lambda row: (votes[row["code_hash"]], *(row[name] for name in _ORDER)))
-    keys = (best[name] for name in ("student_id", "alias_id", "id", "index"))
     return await name_of_student_cell(connection, class_ids, *keys)
 
 
-_ORDER = ("code_hash", "code_at", "student_id", "alias_id", "id")
-
-
 _SELECT = f"""
-    SELECT student_id, is_student, alias_id, id, at, index, code_hash, code_at
-    FROM ({PLACED}) AS placed
-    WHERE kind = $4::integer
-        AND key = CASE WHEN $5::bigint IS NULL THEN hashtextextended($6::text, 0) ELSE $5 END
+    WITH there AS (
+        SELECT * FROM ({PLACED}) AS placed
+        WHERE kind = $4::integer
+            AND key = CASE WHEN $5::bigint IS NULL THEN hashtextextended($6::text, 0) ELSE $5 END
+    )
+    SELECT student_id, is_student, alias_id, id, at,
+        named_student, named_alias, named_cell, named_index
+    FROM there LEFT JOIN ({most_run("there")}) AS best ON true
 """  # noqa: S608 - constants

@@ -22,7 +22,7 @@ from monitor.lms.enrolment_rows import (
     SeatName,
     key_of,
 )
-from monitor.lms.rooms import Place
+from monitor.lms.rooms import Place, hold
 from monitor.lms.seating import place_of, take_seat, take_seats
 from monitor.lms.students import ensure
 
@@ -179,7 +179,7 @@ async def update(
     """
     changes = values(body)
     if "seat" in changes:
-        await CLASSES.get(connection, class_id)
+        await hold(connection, class_id)
         seat = changes.pop("seat")
         place = await take_seat(connection, class_id, student_id, seat) if seat else (None, None)
         changes["seat_row"], changes["seat_column"] = place

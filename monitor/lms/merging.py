@@ -32,6 +32,7 @@ async def merge(connection: asyncpg.Connection, student_id: int, into: int) -> M
     """Raises NotFound, Unknown and Invalid for `into`, and Conflict if one is merged already."""
     if into == student_id:
         raise Invalid("into", "into must be another student")
+    await connection.execute(_HOLD_CLASSES, [student_id, into])
     rows = await connection.fetch(_LOCK, [student_id, into])
     students = {row["id"]: row for row in rows}
     if student_id not in students:
@@ -44,6 +45,13 @@ async def merge(connection: asyncpg.Connection, student_id: int, into: int) -> M
     await connection.execute(_MERGE, student_id, into)
     return Merged(student_id, students[student_id]["user_id"], into, students[into]["user_id"])
 
+
+# The seat that one of them gives to the other: see `monitor.lms.rooms.hold`.
+_HOLD_CLASSES = """
+    SELECT FROM classes
+    WHERE id IN (SELECT class_id FROM student_classes WHERE student_id = ANY ($1))
+    ORDER BY id FOR NO KEY UPDATE
+"""
 
 _LOCK = """
     SELECT id, user_id, merged_into FROM students WHERE id = ANY ($1) ORDER BY id FOR UPDATE

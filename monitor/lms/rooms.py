@@ -6,9 +6,11 @@ from string import ascii_uppercase
 from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from monitor.database.pool import Connection
-from monitor.errors import Detail, InvalidBody
+from monitor.database.resource import Invalid
+from monitor.errors import Detail, InvalidBody, NotFound
 from monitor.lms.classes import CLASSES
 
 MAX_SIDE = 50  # rows or columns
@@ -57,19 +59,20 @@ class Seat(msgspec.Struct):
 
 
 class RoomUpdate(msgspec.Struct):
-    """The room of a class, and who sits where; who is not in `seats` has none.
+    """The room of a class, and who sits where.
 
-    There is an aisle after each of the columns in `aisles`.
+    Who is not in `seats` has none; without `seats` everybody stays. There is an aisle after each of
+    the columns in `aisles`; without `aisles` they stay, too.
     """
 
     rows: Side
     columns: Side
-    aisles: Aisles = []
-    seats: Annotated[list[Seat], msgspec.Meta(max_length=_MAX_SEATS)] = []
+    aisles: Aisles | UnsetType = UNSET
+    seats: Annotated[list[Seat], msgspec.Meta(max_length=_MAX_SEATS)] | UnsetType = UNSET
 
 
 class Room(msgspec.Struct):
-    """The room of a class; also the `data` of a `room` message, without the seats.
+    """The room of a class; also the `data` of a `room` message.
 
     Without a room of its own `rows` and `columns` are 0.
     """
@@ -89,24 +92,47 @@ async def room(connection: Connection, class_id: int) -> Room:
 
 
 async def update(connection: Connection, class_id: int, body: RoomUpdate) -> Room:
-    """Replaces the room and the seats. Raises NotFound, and InvalidBody for an impossible seat."""
-    await CLASSES.get(connection, class_id)
-    _check(body)
-    aisles = sorted({column for column in body.aisles if column < body.columns})
-    await connection.execute(_UPSERT_ROOM, class_id, body.rows, body.columns, aisles)
-    seats = [[getattr(seat, name) for seat in body.seats] for name in Seat.__struct_fields__]
-    seated = await connection.fetchval(_SEAT_STUDENTS, class_id, *seats)
-    if seated < len(body.seats):
-        raise InvalidBody(await _stranger(connection, class_id, body.seats))
+    """Changes the room, and the seats if they are sent.
+
+    Raises NotFound, and InvalidBody for an impossible seat, also of somebody who keeps it.
+    """
+    await hold(connection, class_id)
+    before = await room(connection, class_id)
+    if body.seats is UNSET:
+        _check_kept(body, before.seats)
+    else:
+        _check(body, body.seats)
+    aisles = before.aisles if body.aisles is UNSET else body.aisles
+    inner = sorted({column for column in aisles if column < body.columns})
+    await connection.execute(_UPSERT_ROOM, class_id, body.rows, body.columns, inner)
+    if body.seats is not UNSET:
+        await _seat(connection, class_id, body.seats)
     return await room(connection, class_id)
 
 
-def _check(body: RoomUpdate) -> None:
+async def hold(connection: Connection, class_id: int) -> None:
+    """Until the end of the transaction nobody else changes the room or gives seats of the class.
+
+    Comes before all locks of the room and of lines of rosters: see `monitor.auth.authorisation`.
+    Raises NotFound.
+    """
+    if await connection.fetchval(_HOLD, class_id) is None:
+        raise NotFound(f"There is no class {class_id}")
+
+
+async def _seat(connection: Connection, class_id: int, seats: list[Seat]) -> None:
+    columns = [[getattr(seat, name) for seat in seats] for name in Seat.__struct_fields__]
+    seated = await connection.fetchval(_SEAT_STUDENTS, class_id, *columns)
+    if seated < len(seats):
+        raise InvalidBody(await _stranger(connection, class_id, seats))
+
+
+def _check(body: RoomUpdate, seats: list[Seat]) -> None:
     places: set[Place] = set()
     students: set[int] = set()
-    for index, seat in enumerate(body.seats):
+    for index, seat in enumerate(seats):
         place = Place(seat.row, seat.column)
-        if seat.row > body.rows or seat.column > body.columns:
+        if _is_outside(seat, body):
             reason = f"There is no seat {place}: the room has {body.rows} rows of {body.columns}"
         elif place in places:
             reason = f"The seat {place} is given to two students"
@@ -117,6 +143,21 @@ def _check(body: RoomUpdate) -> None:
             students.add(seat.student_id)
             continue
         raise InvalidBody(Detail(("body", "seats", index), reason, "value_error"))
+
+
+def _check_kept(body: RoomUpdate, seats: list[Seat]) -> None:
+    for seat in seats:
+        if _is_outside(seat, body):
+            side = "rows" if seat.row > body.rows else "columns"
+            raise Invalid(
+                side,
+                f"The student {seat.student_id} has the seat {Place(seat.row, seat.column)}, which"
+                " the room would not have: send `seats`, too",
+            )
+
+
+def _is_outside(seat: Seat, body: RoomUpdate) -> bool:
+    return seat.row > body.rows or seat.column > body.columns
 
 
 async def _stranger(connection: Connection, class_id: int, seats: list[Seat]) -> Detail:
@@ -135,6 +176,8 @@ _SELECT_SEATS = """
     SELECT student_id, seat_row AS row, seat_column AS column FROM student_classes
     WHERE class_id = $1 AND seat_row IS NOT NULL ORDER BY seat_row, seat_column
 """
+
+_HOLD = "SELECT id FROM classes WHERE id = $1 FOR NO KEY UPDATE"
 
 _UPSERT_ROOM = """
     INSERT INTO rooms (class_id, seat_rows, seat_columns, aisles) VALUES ($1, $2, $3, $4)

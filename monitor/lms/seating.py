@@ -7,7 +7,7 @@ from monitor.database.pool import Connection
 from monitor.database.resource import Invalid
 from monitor.errors import Detail, InvalidBody
 from monitor.lms.enrolment_rows import HOW_TO_WRITE_SEATS, MAX_ERRORS, EnrolmentRows
-from monitor.lms.rooms import Place, parse_place
+from monitor.lms.rooms import Place, hold, parse_place
 
 
 class SeatHolder(NamedTuple):
@@ -72,9 +72,10 @@ async def take_seats(
     """Makes room for the seats of these rows, and checks that they are free.
 
     Until the end of the transaction nobody else gives seats of the class. `ids` are the students'
-    by row. Raises what `check_seats` does.
+    by row. Raises NotFound, and what `check_seats` does.
     """
     if places := _places(enrolments):
+        await hold(connection, class_id)
         await _make_room(connection, class_id, places)
         check_seats(enrolments, ids, await _holders(connection, class_id))
 
@@ -99,7 +100,7 @@ def _places(enrolments: EnrolmentRows) -> list[Place]:
 async def take_seat(connection: Connection, class_id: int, student_id: int, seat: str) -> Place:
     """The place of a seat that a student of the class gets; makes room for it.
 
-    Raises Invalid if it names no seat, or somebody else has it.
+    `hold` comes before. Raises Invalid if it names no seat, or somebody else has it.
     """
     place = parse_place(seat)
     if place is None:
@@ -118,7 +119,6 @@ def place_of(seat: str | None) -> Place | None:
 
 
 async def _make_room(connection: Connection, class_id: int, places: Iterable[Place]) -> None:
-    """The room has the row lock that all who give seats of the class take first."""
     rows, columns = (max(numbers) for numbers in zip(*places, strict=True))
     await connection.execute(_MAKE_ROOM, class_id, rows, columns)
 

@@ -1,7 +1,7 @@
 """What operators are notified of about the server: a part is degraded or down for a while."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from monitor.database.pool import Connection, Database
 from monitor.health import ComponentHealth
@@ -11,15 +11,28 @@ from monitor.notifications.sending import Message
 from monitor.notifications.texts import component_name, compose, state_name
 
 _DATABASE = frozenset({"postgres", "embedded_postgres"})
+_SHARED = frozenset({"postgres", "standby", "influxdb", "redis"})  # by all replicas
 
 
 class HealthWatch:
-    """Remembers since when parts of this replica are not well. `own` is not looked at."""
+    """Remembers since when parts of this `replica` are not well, or well.
 
-    def __init__(self, operators: Operators, own: str) -> None:
+    `own`, the part that notifies, is not looked at. `clock` has seconds.
+    """
+
+    def __init__(
+        self,
+        operators: Operators,
+        own: str,
+        replica: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._operators = operators
         self._own = own
+        self._replica = replica
+        self._clock = clock
         self._since: dict[str, float] = {}
+        self._well_since: dict[str, float] = {}
         self._said = ""  # the part that was said to be away while there was no place to note it
 
     @property
@@ -29,13 +42,15 @@ class HealthWatch:
 
     def lasting(self, reports: Mapping[str, ComponentHealth]) -> dict[str, ComponentHealth]:
         """What is not well for at least HEALTH_SECONDS."""
-        now = time.monotonic()
+        now = self._clock()
         unwell = {
             name: report
             for name, report in reports.items()
             if report.state in ("degraded", "down") and name != self._own
         }
+        well = [name for name, report in reports.items() if report.state == "ok"]
         self._since = {name: self._since.get(name, now) for name in unwell}
+        self._well_since = {name: self._well_since.get(name, now) for name in well}
         return {
             name: report
             for name, report in unwell.items()
@@ -44,29 +59,44 @@ class HealthWatch:
 
     async def note(self, database: Database, lasting: Mapping[str, ComponentHealth]) -> None:
         """Notes what is new, with the messages about it. Raises Unavailable."""
-        if not (lasting or self._said):
+        if not (lasting or self._since or self._said):
             return
         async with database.transaction() as connection:
+            await outbox.hold_causes(connection, outbox.OPERATORS, "health")
             if self._said:
-                await outbox.note_causes(connection, outbox.OPERATORS, "health", [self._said])
+                await self._note_new(connection, [self._said])
+            new: set[str] = set()
+            known = self._since.keys() - lasting.keys()  # it has not lasted, again
             if await outbox.is_quiet(connection, self._operators):
-                await outbox.note_known(connection, outbox.OPERATORS, "health", list(lasting))
-                new = set()
+                known |= lasting.keys()
             else:
-                new = await outbox.note_causes(
-                    connection, outbox.OPERATORS, "health", list(lasting)
-                )
+                new = await self._note_new(connection, list(lasting))
+            await outbox.note_known(
+                connection, outbox.OPERATORS, "health", sorted(known), self._replica
+            )
             for name in sorted(new - {self._said}):
                 await self._add(connection, self.message(name, lasting[name]))
         self._said = ""
 
     async def note_recovered(self, database: Database) -> None:
-        """Notes what is well again, with the messages about it. Raises Unavailable."""
+        """Notes what this replica has seen well for 5 minutes, with the messages about it.
+
+        Raises Unavailable.
+        """
+        least = self._clock() - outbox.LAPSE_OF_HEALTH.total_seconds()
+        well = [name for name, since in self._well_since.items() if since <= least]
+        if not well:
+            return
         async with database.transaction() as connection:
             if await outbox.is_quiet(connection, self._operators):
                 return
-            for name in await outbox.take_recovered(connection):
+            for name in await outbox.take_recovered(connection, well, _SHARED, self._replica):
                 await self._add(connection, self._recovery(name))
+
+    async def _note_new(self, connection: Connection, names: Sequence[str]) -> set[str]:
+        return await outbox.note_causes(
+            connection, outbox.OPERATORS, "health", names, self._replica
+        )
 
     def message_without_database(self, lasting: Mapping[str, ComponentHealth]) -> Message | None:
         """What to send at once while PostgreSQL is away: once, from this replica."""

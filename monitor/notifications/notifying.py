@@ -39,12 +39,14 @@ class Notifying:
 
     name = "notifications"
 
-    def __init__(self, database: Database, operators: Operators, sender: Sender) -> None:
+    def __init__(
+        self, database: Database, operators: Operators, sender: Sender, replica: str
+    ) -> None:
         self._database = database
         self._operators = operators
         self._sender = sender
         self._reports: Reports | None = None
-        self._health = HealthWatch(operators, self.name)
+        self._health = HealthWatch(operators, self.name, replica)
         self._rounds = 0
         self._problems: dict[str, Problem] = {}  # of operators' receivers, by digest
         self._failing = 0  # receivers of classes
@@ -118,7 +120,6 @@ class Notifying:
                     await outbox.expire(connection)
                 self._rounds += 1
                 classes = await class_causes.active_classes(connection, is_open=operators.is_open)
-            await self._health.note_recovered(self._database)
             if self._rounds % _KEY_ROUNDS == 1:
                 await key_causes.look(self._database, operators)
             failure: asyncpg.PostgresError | None = None
@@ -143,6 +144,7 @@ class Notifying:
         try:
             with schema_errors_as_unavailable():
                 await self._health.note(self._database, lasting)
+                await self._health.note_recovered(self._database)
         except Unavailable:
             if message := self._health.message_without_database(lasting):
                 await self._send_to_operators(message)

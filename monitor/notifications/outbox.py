@@ -3,7 +3,7 @@
 A cause is noted once, in the transaction of its message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -15,13 +15,15 @@ OPERATORS = 0  # in place of a class
 
 _MAX_PER_HOUR = 6  # notifications of a class and kind, whatever students send
 _PAUSE = timedelta(minutes=1)  # between two of them; the next one is about all that is new
+LAPSE_OF_HEALTH = timedelta(minutes=5)
 _LAPSE = {  # after so long without a sign it is another cause
     "help": timedelta(minutes=10),
     "class_error": timedelta(hours=1),
     "quota": timedelta(days=2),
     "key_abuse": timedelta(days=2),
-    "health": timedelta(minutes=5),
+    "health": LAPSE_OF_HEALTH,
 }
+_LEFT = timedelta(days=1)  # then nobody says any more that a part is well again
 _KEPT = timedelta(days=30)
 _CLAIM = timedelta(seconds=90)  # longer than a receiver may take
 _FIRST_BACKOFF = 15  # seconds; doubled after each further failure
@@ -42,18 +44,35 @@ class Delivery(NamedTuple):
 
 
 async def note_causes(
-    connection: Connection, class_id: int, kind: str, causes: Sequence[str]
+    connection: Connection,
+    class_id: int,
+    kind: str,
+    causes: Sequence[str],
+    replica: str | None = None,
 ) -> set[str]:
-    """Which of these causes are new. Another replica that notes them waits for this commit."""
-    rows = await connection.fetch(_NOTE_CAUSES, class_id, kind, sorted(set(causes)), _LAPSE[kind])
+    """Which of these causes are new. Another replica that notes them waits for this commit.
+
+    `replica` is the one that sees them, where they are not seen in PostgreSQL.
+    """
+    names = sorted(set(causes))
+    rows = await connection.fetch(_NOTE_CAUSES, class_id, kind, names, _LAPSE[kind], replica)
     return {row["cause"] for row in rows if row["is_new"]}
 
 
+async def hold_causes(connection: Connection, class_id: int, kind: str) -> None:
+    """Locks these causes, for who notes several times in one transaction: no deadlock."""
+    await connection.execute(_HOLD_CAUSES, class_id, kind)
+
+
 async def note_known(
-    connection: Connection, class_id: int, kind: str, causes: Sequence[str]
+    connection: Connection,
+    class_id: int,
+    kind: str,
+    causes: Sequence[str],
+    replica: str | None = None,
 ) -> None:
     """Notes that those of these causes which were notified hold on. The others stay new."""
-    await connection.execute(_NOTE_KNOWN, class_id, kind, causes, _LAPSE[kind])
+    await connection.execute(_NOTE_KNOWN, class_id, kind, causes, _LAPSE[kind], replica)
 
 
 async def note_capped(
@@ -67,9 +86,17 @@ async def note_capped(
     return await note_causes(connection, class_id, kind, causes)
 
 
-async def take_recovered(connection: Connection) -> list[str]:
-    """The parts of the server that are well again, for the lapse of such a cause; each once."""
-    rows = await connection.fetch(_TAKE_RECOVERED, _LAPSE["health"])
+async def take_recovered(
+    connection: Connection, well: Collection[str], shared: Collection[str], replica: str
+) -> list[str]:
+    """Which parts are well again, for the lapse of such a cause; each once.
+
+    `well` are those that `replica` has seen well for so long. Parts that are not `shared` each
+    replica has for itself: it speaks only for its own.
+    """
+    rows = await connection.fetch(
+        _TAKE_RECOVERED, LAPSE_OF_HEALTH, list(well), list(shared), replica
+    )
     return sorted(row["cause"] for row in rows)
 
 
@@ -116,9 +143,9 @@ async def take_round(connection: Connection, interval: timedelta) -> bool:
 
 
 async def expire(connection: Connection) -> None:
-    """Deletes what is over, except what `take_recovered` returns."""
+    """Deletes what is over; of parts of the server what nobody has seen well again in a day."""
     for kind, lapse in _LAPSE.items():
-        await connection.execute(_EXPIRE_CAUSES, kind, lapse)
+        await connection.execute(_EXPIRE_CAUSES, kind, _LEFT if kind == "health" else lapse)
     await connection.execute(_EXPIRE_DELIVERIES, _GIVEN_UP_AFTER)
     await connection.execute(_EXPIRE, _KEPT)
 
@@ -135,24 +162,31 @@ _RECENT = """
     WHERE class_id = $1 AND kind = $2 AND created_at > now() - interval '1 hour'
 """
 
+_HOLD_CAUSES = """
+    SELECT FROM notification_causes WHERE class_id = $1 AND kind = $2 ORDER BY cause FOR UPDATE
+"""
+
 _NOTE_CAUSES = """
-    INSERT INTO notification_causes AS c (class_id, kind, cause)
-    SELECT $1, $2, cause FROM unnest($3::text[]) AS t (cause) ORDER BY cause
+    INSERT INTO notification_causes AS c (class_id, kind, cause, replica)
+    SELECT $1, $2, cause, $5 FROM unnest($3::text[]) AS t (cause) ORDER BY cause
     ON CONFLICT (class_id, kind, cause) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at,
+        replica = EXCLUDED.replica,
         first_seen_at = CASE WHEN c.last_seen_at < EXCLUDED.last_seen_at - $4::interval
             THEN EXCLUDED.last_seen_at ELSE c.first_seen_at END
     RETURNING cause, first_seen_at = now() AS is_new
 """
 
 _NOTE_KNOWN = """
-    UPDATE notification_causes SET last_seen_at = now()
+    UPDATE notification_causes SET last_seen_at = now(), replica = $5
     WHERE class_id = $1 AND kind = $2 AND cause = ANY ($3::text[])
         AND last_seen_at >= now() - $4::interval
 """
 
 _TAKE_RECOVERED = """
     DELETE FROM notification_causes
-    WHERE kind = 'health' AND last_seen_at < now() - $1::interval RETURNING cause
+    WHERE kind = 'health' AND last_seen_at < now() - $1::interval AND cause = ANY ($2::text[])
+        AND (cause = ANY ($3::text[]) OR replica = $4)
+    RETURNING cause
 """
 
 _ADD = """
@@ -208,7 +242,7 @@ _TAKE_ROUND = """
 
 _EXPIRE_CAUSES = """
     DELETE FROM notification_causes
-    WHERE kind = $1 AND kind <> 'health' AND last_seen_at < now() - $2::interval
+    WHERE kind = $1 AND last_seen_at < now() - $2::interval
 """
 
 _EXPIRE_DELIVERIES = """

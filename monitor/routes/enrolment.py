@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from functools import partial
 
 from msgspec import UNSET
@@ -24,6 +23,7 @@ from monitor.lms.enrolment_plan import EnrolmentPlan, plan_enrolment
 from monitor.lms.enrolment_report import EnrolmentReport, EnrolQuery, RosterQuery
 from monitor.lms.enrolment_rows import Enrolment, EnrolmentRows, Enrolments, check_ids
 from monitor.lms.roster_files.file import ParsedRoster, parse
+from monitor.routes.rooms import room_message
 
 Publish = Callable[[Iterable[Publication]], None]
 
@@ -41,10 +41,7 @@ async def _seats(
     connection: Connection, class_id: int, *, changed: bool = True
 ) -> list[Publication]:
     """What subscribers of the class are told when somebody has another seat."""
-    if not changed:
-        return []
-    room = await rooms.room(connection, class_id)
-    return [Publication("room", [f"class:{class_id}"], datetime.now(UTC), room)]
+    return [room_message(class_id, await rooms.room(connection, class_id))] if changed else []
 
 
 def _declare_enrolments(api: Api, publish: Publish, *, is_open: bool) -> None:

@@ -26,8 +26,15 @@ def declare(api: Api, publish: Callable[[Iterable[Publication]], None]) -> None:
     async def put_room(
         connection: Connection, after_commit: AfterCommit, class_id: Id, body: RoomUpdate
     ) -> Room:
-        """Replaces the room and all seats; the class is notified."""
+        """Changes the room; the class is notified.
+
+        With `seats` they replace all seats, and with `aisles` all aisles; what is left out stays.
+        """
         room = await rooms.update(connection, class_id, body)
-        message = Publication("room", [f"class:{class_id}"], datetime.now(UTC), room)
-        after_commit(partial(publish, [message]))
+        after_commit(partial(publish, [room_message(class_id, room)]))
         return room
+
+
+def room_message(class_id: int, room: Room) -> Publication:
+    """What subscribers of a class are told when it has another room, or other seats."""
+    return Publication("room", [f"class:{class_id}"], datetime.now(UTC), room)

@@ -10,11 +10,13 @@ import asyncpg
 import httpx
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from tests.support.ecs import FIELDS, lines_of, requests_of
 from tests.support.events import event
 from tests.support.fixtures import replica_fixture
 from tests.support.lms import create, create_class
+from tests.support.openid import run_openid
 from tests.support.paths import ROOT
 from tests.support.postgres import Address
 from tests.support.replicas import Replica
@@ -181,6 +183,30 @@ async def test_a_refused_socket_is_logged(quiet: Replica) -> None:
     line = await line_of(quiet, "socket-1")
     assert (line["url.path"], line["http.response.status_code"]) == ("/ws", 403)
     assert line["error.type"] == "Unauthenticated"
+
+
+async def test_a_socket_that_is_refused_where_people_sign_in_is_logged(
+    environment: dict[str, str],
+) -> None:
+    with run_openid() as provider:
+        settings = {"JWT_SECRET": SECRET, "LOG_REQUESTS": "0", **provider.settings}
+        with Replica({**environment, **settings}) as replica:
+            url = f"{replica.url.replace('http', 'ws')}/ws"
+            named = {"X-Request-ID": "socket-2"}
+            async with connect(url, proxy=None, additional_headers=named) as refused:
+                with pytest.raises(ConnectionClosed):
+                    await refused.recv()
+                assert refused.close_code == 4401
+            line = await line_of(replica, "socket-2")
+            named = {"X-Request-ID": "socket-3", **bearer(ADMIN)}
+            async with connect(url, proxy=None, additional_headers=named) as taken:
+                await taken.recv()
+            replica.stop()
+            logged = {line["http.request.id"] for line in requests_of(replica.output())}
+    assert (line["url.path"], line["http.response.status_code"]) == ("/ws", 401)
+    assert (line["log.level"], line["event.type"]) == ("warning", ["access", "denied"])
+    assert line["error.type"] == "Unauthenticated"
+    assert "socket-3" not in logged
 
 
 async def test_slow_requests_are_always_logged(

@@ -28,7 +28,7 @@ OPERATORS = Operators(
     is_open=True,
 )
 MESSAGE = Message("title", "body")
-DOWN = ComponentHealth("down", "gone")
+DOWN, WELL = ComponentHealth("down", "gone"), ComponentHealth("ok")
 
 
 @pytest.fixture
@@ -90,39 +90,124 @@ async def test_a_cause_that_goes_on_while_there_were_enough_is_not_said_again(
     assert await new("lasting", "waiting") == {"waiting"}
 
 
+class Watched:
+    """A replica's watch, by a clock of its own (s)."""
+
+    def __init__(self, database: Database, replica: str = "a:1", seconds: float = 0.0) -> None:
+        self.now = 1_000.0
+        self._database = database
+        operators = msgspec.structs.replace(OPERATORS, health_seconds=seconds)
+        self.watch = HealthWatch(operators, "notifications", replica, lambda: self.now)
+
+    async def look(self, **reports: ComponentHealth) -> None:
+        await self.watch.note(self._database, self.watch.lasting(reports))
+        await self.watch.note_recovered(self._database)
+
+
+IS_DOWN = "Cell Monitor：Redisに異常があります（停止）: gone"
+IS_WELL = "Cell Monitor：Redisは復旧しました: 5分間、異常は見つかっていません。"
+
+
+async def pass_minutes(pool: asyncpg.Pool, minutes: float, *watched: Watched) -> None:
+    await pool.execute(
+        "UPDATE notification_causes SET last_seen_at = last_seen_at - $1::interval",
+        timedelta(minutes=minutes),
+    )
+    for each in watched:
+        each.now += minutes * 60
+
+
 async def test_that_a_part_works_again_is_said_once(database: Database, pool: asyncpg.Pool) -> None:
-    watches = [HealthWatch(OPERATORS, "notifications") for _ in range(2)]
-    for watch in watches:
-        await watch.note(database, watch.lasting({"redis": DOWN}))
-        await watch.note(database, watch.lasting({}))
-        await watch.note_recovered(database)
-    assert await said(pool) == ["Cell Monitor：Redisに異常があります（停止）: gone"]
-    await pool.execute("UPDATE notification_causes SET last_seen_at = now() - interval '6 minutes'")
-    for watch in watches:
-        await watch.note_recovered(database)
-    assert await said(pool) == [
-        "Cell Monitor：Redisに異常があります（停止）: gone",
-        "Cell Monitor：Redisは復旧しました: 5分間、異常は見つかっていません。",
-    ]
+    both = Watched(database), Watched(database, "b:1")
+    for each in both:
+        await each.look(redis=DOWN)
+        await each.look(redis=WELL)
+    assert await said(pool) == [IS_DOWN]
+    await pass_minutes(pool, 6, *both)
+    for each in both:
+        await each.look(redis=WELL)
+    assert await said(pool) == [IS_DOWN, IS_WELL]
+
+
+async def test_that_a_part_works_again_is_said_by_who_has_seen_it_well(
+    database: Database, pool: asyncpg.Pool
+) -> None:
+    await Watched(database).look(redis=DOWN)
+    await pass_minutes(pool, 60)  # nobody looks
+    started = Watched(database, seconds=60)
+    await started.look(redis=DOWN)
+    await started.look(redis=WELL)
+    await pass_minutes(pool, 4, started)
+    await started.look(redis=WELL)
+    await started.look(redis=DOWN)
+    await started.look(redis=WELL)
+    await pass_minutes(pool, 4, started)
+    await started.look(redis=WELL)
+    assert await said(pool) == [IS_DOWN]
+    await pass_minutes(pool, 2, started)
+    await started.look(redis=WELL)
+    assert await said(pool) == [IS_DOWN, IS_WELL]
+
+
+async def test_a_part_that_is_down_again_for_less_than_counts_is_not_well(
+    database: Database, pool: asyncpg.Pool
+) -> None:
+    patient = Watched(database, seconds=600)
+    await patient.look(redis=DOWN)
+    await pass_minutes(pool, 10, patient)
+    await patient.look(redis=DOWN)
+    await patient.look(redis=WELL)
+    for _ in range(8):
+        await pass_minutes(pool, 2, patient)
+        await patient.look(redis=DOWN)
+    assert await said(pool) == [IS_DOWN]
+
+
+async def test_each_replica_speaks_for_its_own_parts(
+    database: Database, pool: asyncpg.Pool
+) -> None:
+    damaged, other = Watched(database), Watched(database, "b:1")
+    await damaged.look(spool=DOWN)
+    await other.look(spool=WELL)
+    await pass_minutes(pool, 6, damaged, other)
+    await other.look(spool=WELL)
+    assert len(await said(pool)) == 1
+    started = Watched(database)  # the replica of before
+    await started.look(spool=WELL)
+    await pass_minutes(pool, 6, started)
+    await started.look(spool=WELL)
+    assert "復旧しました" in (await said(pool))[-1]
+
+
+async def test_what_nobody_has_seen_well_again_is_forgotten(
+    database: Database, pool: asyncpg.Pool
+) -> None:
+    await Watched(database).look(spool=DOWN)
+    for hours, kept in ((23, 1), (2, 0)):
+        await pass_minutes(pool, hours * 60)
+        async with database.transaction() as connection:
+            await outbox.expire(connection)
+        assert await pool.fetchval("SELECT count(*) FROM notification_causes") == kept
+    assert len(await said(pool)) == 1
 
 
 async def test_that_postgresql_is_away_and_works_again_is_said_once(
     database: Database, pool: asyncpg.Pool, postgres: Address
 ) -> None:
-    watch = HealthWatch(OPERATORS, "notifications")
-    lasting = watch.lasting({"postgres": DOWN})
+    watched = Watched(database)
+    lasting = watched.watch.lasting({"postgres": DOWN})
     closed = Database(postgres, 1, 1.0)
     messages = []
     for _ in range(3):
         with pytest.raises(Unavailable):
-            await watch.note(closed, lasting)
-        messages.append(watch.message_without_database(lasting))
+            await watched.watch.note(closed, lasting)
+        messages.append(watched.watch.message_without_database(lasting))
     assert [message is None for message in messages] == [False, True, True]
-    await watch.note(database, lasting)  # the report is from before
-    await watch.note(database, {})
+    await watched.watch.note(database, lasting)  # the report is from before
+    await watched.look(postgres=WELL)
     assert await said(pool) == []
-    await pool.execute("UPDATE notification_causes SET last_seen_at = now() - interval '6 minutes'")
-    await watch.note_recovered(database)
+    await pass_minutes(pool, 6, watched)
+    await watched.look(postgres=WELL)
     (text,) = await said(pool)
     assert text.startswith("Cell Monitor：PostgreSQLは復旧しました")
 
@@ -130,12 +215,11 @@ async def test_that_postgresql_is_away_and_works_again_is_said_once(
 async def test_quiet_hours_of_operators_make_no_cause_new(
     database: Database, pool: asyncpg.Pool
 ) -> None:
-    watch = HealthWatch(OPERATORS, "notifications")
-    await watch.note(database, {"redis": DOWN})
+    await Watched(database).look(redis=DOWN)
     await pool.execute("UPDATE notification_causes SET last_seen_at = now() - interval '4 minutes'")
     begin, end = (f"{datetime.now(UTC) + timedelta(hours=off):%H:%M}" for off in (-2, 2))
     operators = msgspec.structs.replace(OPERATORS, quiet_hours=f"{begin}-{end}")
-    quiet = HealthWatch(operators, "notifications")
+    quiet = HealthWatch(operators, "notifications", "a:1")
     await quiet.note(database, {"redis": DOWN, "influxdb": DOWN})
     age = "SELECT now() - last_seen_at < interval '1 minute' FROM notification_causes"
     assert await pool.fetchval(age)

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -68,6 +69,22 @@ SETTLE = """
     INSERT INTO help_requests (student_id, class_id, began_at, heard_at, resolved_by, resolved_at)
     SELECT student_id, 1, event_time, event_time, 'Sato', event_time + interval '1 ms' FROM events
     WHERE event_type = 'help' AND student_id % 2 = 0
+"""
+# 10,000 older events of the student, and half of the latest ones with a wrong clock ($1).
+LONG_HISTORY = """
+    WITH wrong AS (
+        UPDATE cell_executions SET clock_offset = extract(epoch FROM $1::interval) * 1000000,
+            executed_at = executed_at - $1
+        WHERE cell_index % 2 = 0
+    )
+    INSERT INTO cell_executions (
+        student_id, executed_at, event_id, received_at, event_type, cell_id, status, code, metadata,
+        class_id, verified, clock_offset)
+    SELECT 1, at, gen_random_uuid(), at, 'cell_executed', 1 + n % 60, 'success', 'x', '{}', 1,
+        false, 0
+    FROM generate_series(100, 10100) AS n CROSS JOIN LATERAL (
+        SELECT now() - n * interval '20 minutes' AS at
+    ) AS spread
 """
 # A prepared statement keeps its plan, so that of a nearly empty table may be used for a full one.
 USED_BEFORE = 7  # calls, after five of which PostgreSQL takes a plan that it keeps
@@ -143,6 +160,31 @@ async def test_views_do_not_depend_on_statistics(
                 if rows > WORK * students * 60:
                     laborious[name] = rows
         assert (slow, laborious) == ({}, {}), (slow, laborious)
+
+
+async def test_a_clock_that_was_months_behind_has_no_history_looked_through(
+    pool: asyncpg.Pool, postgres: Address
+) -> None:
+    await fill_class(pool, 1, 30)
+    await pool.execute("UPDATE cell_progress SET type = 'markdown' WHERE position < 15")
+    offset = timedelta(days=300)
+    await pool.execute("SELECT ensure_partitions(now() - $1::interval, now())", offset)
+    await pool.execute(LONG_HISTORY, offset)
+    await pool.execute(
+        "UPDATE student_states SET greatest_offset = $1", offset // timedelta(microseconds=1)
+    )
+    laborious = {}
+    database = Database(postgres, 1, 15.0)
+    await database.open()
+    for name in ("now", "help", "me"):
+        async with database.snapshot() as connection:
+            recorder = Recorder(connection)
+            await VIEWS[name](recorder)
+            rows = sum([await work(connection, *asked) for asked in recorder.asked])
+            if rows > WORK * 30:
+                laborious[name] = rows
+    await database.close(5.0)
+    assert laborious == {}
 
 
 async def work(connection: Connection, query: str, arguments: tuple[Any, ...]) -> int:

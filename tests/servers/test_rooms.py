@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from monitor.lms.rooms import Place, parse_place
-from tests.support.lms import create_class_of, unique
+from tests.support.lms import create_class_of, error_location, unique
 from tests.support.replicas import Replica
 
 NO_ROOM = {"rows": 0, "columns": 0, "aisles": [], "seats": []}
@@ -49,6 +49,26 @@ async def test_students_swap_seats_and_leave_them(api: httpx.AsyncClient) -> Non
     await api.delete(f"/classes/{class_id}/students/{ben}")
     answer = await put(api, class_id, seats=[seat(ann, 1, 1)])
     assert answer.json()["seats"] == [seat(ann, 1, 1)]
+
+
+async def test_what_is_not_sent_of_a_room_stays(api: httpx.AsyncClient) -> None:
+    class_id, _, (ann, ben) = await create_class_of(api, "ann", "ben")
+    seats = [seat(ann, 1, 1), seat(ben, 2, 3)]
+    await put(api, class_id, aisles=[1, 2], seats=seats)
+    wider = (await put(api, class_id, columns=4)).json()
+    assert wider == {"rows": 2, "columns": 4, "aisles": [1, 2], "seats": seats}
+    for fewer, side, seat_name in (
+        ({"rows": 1}, "rows", "B3"),
+        ({"columns": 2}, "columns", "B3"),
+    ):
+        refused = await put(api, class_id, **fewer)
+        assert error_location(refused) == ["body", side]
+        assert f"has the seat {seat_name}" in refused.text
+    assert (await api.get(f"/classes/{class_id}/room")).json() == wider
+    emptied = await put(api, class_id, columns=2, seats=[])
+    assert emptied.json() == {"rows": 2, "columns": 2, "aisles": [1], "seats": []}
+    assert (await put(api, class_id, aisles=[])).json()["aisles"] == []
+    assert (await put(api, class_id, seats=None)).status_code == 422
 
 
 async def test_an_impossible_seat_changes_nothing(api: httpx.AsyncClient) -> None:
