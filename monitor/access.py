@@ -41,7 +41,12 @@ def access(
     return (
         authenticator,
         limiter,
-        Origins(settings.backend_cors_origins, is_private, settings.public_url),
+        Origins(
+            settings.backend_cors_origins,
+            is_private,
+            settings.public_url,
+            is_open=authenticator.is_open,
+        ),
     )
 
 
