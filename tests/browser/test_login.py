@@ -1,5 +1,6 @@
 """Signing in at an OpenID Connect provider, as a teacher's browser does it."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -9,6 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.page import seat, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
+from tests.support.lms import create_class_of
 from tests.support.openid import OpenIdProvider, run_openid
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, client, token
@@ -125,3 +127,71 @@ async def test_why_a_sign_in_failed_is_said(
         await page.get_by_role("dialog").get_by_role("link", name="ログイン").click()
         await page.get_by_role("button", name="メニュー").click()
         await expect(page.get_by_text("鈴木先生（ログイン中）")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("locale", "texts"),
+    [
+        (
+            "en-US",
+            {
+                "line": "Signed in as 花子 ({id})",
+                "field": "Your ID",
+                "get": "Get my address",
+                "other": "isn't the ID of the person who is signed in",
+                "out": "Sign out",
+                "address": "Address for the extension",
+            },
+        ),
+        (
+            "ja-JP",
+            {
+                "line": "花子 ({id})（ログイン中）",
+                "field": "学籍番号",
+                "get": "アドレスを受け取る",
+                "other": "ログインしている人の学籍番号ではありません",
+                "out": "ログアウト",
+                "address": "拡張機能に設定するアドレス",
+            },
+        ),
+    ],
+)
+async def test_the_join_page_says_who_is_signed_in(
+    replica: Replica,
+    provider: OpenIdProvider,
+    browser: Browser,
+    locale: str,
+    texts: dict[str, str],
+) -> None:
+    """At a computer that several share: the one before has not signed out."""
+    async with client(replica.url, token("root", "admin")) as api:
+        class_id, (hanako, taro), _ = await create_class_of(api, "hanako", "taro")
+        rotated = await api.post(f"/classes/{class_id}/invite/rotate", params={"own_tokens": True})
+        url = rotated.json()["url"]
+    provider.claims = {"sub": hanako, "name": "花子", "role": "student"}
+    async with open_tab(browser, url, locale=locale) as page:
+        line = page.locator(".signed-in")
+        field = page.get_by_label(texts["field"])
+        await expect(line).to_be_hidden()
+        await expect(field).to_have_attribute("required", "")
+        await page.goto(f"{replica.url}/login")
+        await expect(page).to_have_url(f"{replica.url}/")
+        await page.goto(url)
+        await expect(line).to_contain_text(texts["line"].format(id=hanako))
+        await field.fill(taro)
+        await page.get_by_role("button", name=texts["get"]).click()
+        await expect(page.get_by_role("alert")).to_contain_text(texts["other"])
+        assert await serious_violations(page) == []
+        await field.fill("")
+        await page.get_by_role("button", name=texts["get"]).click()
+        address = page.get_by_label(texts["address"])
+        await expect(address).to_have_value(re.compile("key=cms_"))
+        await page.goto(url)
+        await page.get_by_role("button", name=texts["out"]).click()
+        await expect(page).to_have_url(f"{replica.url}/")
+        await page.goto(url)
+        await expect(line).to_be_hidden()
+        await field.fill(taro)
+        await page.get_by_role("button", name=texts["get"]).click()
+        await expect(address).to_have_value(re.compile("key=cms_"))
+    assert len(provider.signed_out) == 1

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.audit import last_changes
 from tests.support.events import event
-from tests.support.lms import unique
+from tests.support.lms import create_class, unique
 from tests.support.openid import CLIENT, SENSEI, OpenIdProvider, run_openid
 from tests.support.postgres import Address, environment_of, fetch, temporary_database
 from tests.support.provider import RSA
@@ -489,3 +489,51 @@ async def test_a_provider_that_calls_itself_otherwise_is_not_used(
             async with browser(replica.url) as client:
                 assert failure(await client.get("/login")) == "unavailable"
             assert f"OIDC_ISSUER must be {provider.url}" in replica.output()
+
+
+async def invitation(site: Site, *users: str) -> tuple[int, str]:
+    """A class of these students, and the path of its invitation's tokens."""
+    async with client(site.replica.url, token("root", "admin")) as api:
+        class_id = (await create_class(api))["id"]
+        rows = [{"user_id": user} for user in users]
+        assert (await api.post(f"/classes/{class_id}/students", json=rows)).status_code == 201
+        rotated = await api.post(f"/classes/{class_id}/invite/rotate", params={"own_tokens": True})
+        assert rotated.status_code == 201, rotated.text
+        return class_id, f"/api/v1/join/{rotated.json()['code']}/token"
+
+
+async def tokens_of(site: Site, class_id: int) -> dict[str, bool]:
+    """Whether each student's token is only claimed."""
+    async with client(site.replica.url, token("root", "admin")) as api:
+        rows = (await api.get("/student-tokens", params={"class_id": class_id})).json()
+    return {each["user_id"]: each["claimed"] for each in rows}
+
+
+async def test_who_enters_another_id_gets_no_address_of_who_is_signed_in(site: Site) -> None:
+    """At a computer that several share."""
+    hanako, taro = unique("hanako"), unique("taro")
+    class_id, path = await invitation(site, hanako, taro)
+    site.provider.claims |= {"sub": hanako, "role": "student"}
+    async with browser(site.replica.url) as page:
+        await sign_in(page)
+        refused = await page.post(path, json={"user_id": taro})
+        assert refused.status_code == 409, refused.text
+        assert f"{hanako} is signed in" in refused.json()["detail"]
+        assert await tokens_of(site, class_id) == {}
+        for body in ({}, {"user_id": None}, {"user_id": hanako}):
+            assert (await page.post(path, json=body)).status_code == 201
+        assert await tokens_of(site, class_id) == {hanako: False}
+        await page.post("/logout")
+        assert (await page.post(path, json={"user_id": taro})).status_code == 201
+        assert await tokens_of(site, class_id) == {hanako: False, taro: True}
+
+
+async def test_a_teacher_who_is_signed_in_gets_an_address_like_anybody(site: Site) -> None:
+    hanako = unique("hanako")
+    class_id, path = await invitation(site, hanako)
+    async with browser(site.replica.url) as page:
+        await sign_in(page)
+        assert (await page.post(path, json={})).status_code == 422
+        assert (await page.post(path, json={"user_id": hanako})).status_code == 201
+        assert await tokens_of(site, class_id) == {hanako: True}
+        assert (await page.post(path, json={"user_id": hanako})).status_code == 409
