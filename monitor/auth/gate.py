@@ -15,7 +15,7 @@ from monitor.auth.limits import Limiter, network_of
 from monitor.auth.origins import Origins
 from monitor.auth.permissions import ROUTES, Permission
 from monitor.auth.principal import NOBODY, Principal
-from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated
+from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated, Unavailable
 from monitor.events.event import Payload
 from monitor.logs import keep_error
 
@@ -106,10 +106,13 @@ class Gate:
         return login
 
     async def _signed_in(self, login: Credential, call: Call) -> Principal:
-        """What anybody may do, somebody may whose login has ended."""
+        """What anybody may do, somebody may whose login has ended, or can't be verified now.
+
+        Nobody needs the provider for signing out, for instance.
+        """
         try:
             return await self.authenticator.principal(login, call.payer)
-        except Unauthenticated:
+        except (Unauthenticated, Unavailable, OverLimit):
             if call.permission.anyone:
                 return NOBODY
             raise

@@ -27,6 +27,10 @@ _PATIENCE = 5.0  # seconds to wait for that other request
 _PAUSE = 0.1  # seconds
 
 
+class Unconfirmed(Unavailable):
+    """The provider has not confirmed a login for longer than it stays valid without."""
+
+
 class Shown(msgspec.Struct, frozen=True):
     """Who is signed in, for the page."""
 
@@ -66,7 +70,7 @@ class Logins:
         """Who has signed in; the provider is asked again when that is due, charged to `payer`.
 
         Raises Unauthenticated if the login has ended, also because the provider says so, and
-        Unavailable and OverLimit.
+        Unavailable and OverLimit; Unconfirmed if the provider has been away for too long.
         """
         deadline = asyncio.get_running_loop().time() + _PATIENCE
         while True:
@@ -76,7 +80,7 @@ class Logins:
             if not _is_late(row):
                 break
             if is_ours or asyncio.get_running_loop().time() >= deadline:
-                raise Unavailable("Whether the login is still valid can't be asked now")
+                raise Unconfirmed("Whether the login is still valid can't be asked now")
             await asyncio.sleep(_PAUSE)  # another request is asking
         return person(
             row["role"],

@@ -13,7 +13,9 @@ from tests.support.events import event
 from tests.support.lms import create_class_of
 from tests.support.openid import OpenIdProvider, run_openid
 from tests.support.replicas import Replica
+from tests.support.roster import connected
 from tests.support.tokens import SECRET, client, token
+from tests.support.waiting import eventually
 
 CHECKED = 60_000  # ms within which an open socket learns that its login has ended
 
@@ -195,3 +197,41 @@ async def test_the_join_page_says_who_is_signed_in(
         await page.get_by_role("button", name=texts["get"]).click()
         await expect(address).to_have_value(re.compile("key=cms_"))
     assert len(provider.signed_out) == 1
+
+
+async def test_that_signing_out_failed_is_said(replica: Replica, browser: Browser) -> None:
+    class_id = await class_of_sensei(replica)
+    async with open_tab(browser, view_url(replica, class_id)) as page:
+        await sign_in(page)
+        await wait_live(page)
+        await page.get_by_role("button", name="Menu").click()
+        await page.context.set_offline(True)
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.locator(".toast").last).to_contain_text("You are still signed in")
+        await expect(page.get_by_text("Signed in as 鈴木先生")).to_be_visible()
+
+
+async def test_somebody_signs_out_while_the_provider_is_away(
+    replica: Replica, provider: OpenIdProvider, browser: Browser
+) -> None:
+    class_id = await class_of_sensei(replica)
+    async with open_tab(browser, view_url(replica, class_id)) as page:
+        await sign_in(page)
+        await wait_live(page)
+        kept = await page.context.cookies(replica.url)
+        async with connected(replica) as connection:
+            late = "UPDATE login_sessions SET due_at = now() - interval '1 hour'"
+            await connection.execute(late)
+            provider.is_down = True
+            headers = {"Cookie": "; ".join(f"{each['name']}={each['value']}" for each in kept)}
+            async with httpx.AsyncClient(base_url=replica.url, headers=headers) as tab:
+
+                async def status() -> int:
+                    return (await tab.get("/login/session", timeout=15)).status_code
+
+                await eventually(status, lambda code: code == 503, within=40)  # trusted for 20 s
+            await page.reload()
+            await page.get_by_role("button", name="Menu").click()
+            await page.get_by_role("button", name="Sign out").click()
+            await expect(page).to_have_url(re.compile(f"^{provider.url}/end_session"))
+            assert await connection.fetchval("SELECT count(*) FROM login_sessions") == 0

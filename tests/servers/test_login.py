@@ -404,6 +404,36 @@ async def test_while_the_provider_is_away_logins_stay_valid_for_a_minute(site: S
         assert await status(other) == 200
 
 
+async def test_while_the_provider_is_away_somebody_signs_out_and_in_elsewhere(site: Site) -> None:
+    async with browser(site.replica.url) as client:
+        await sign_in(client)
+        await change(site, "due_at = now() - interval '70 seconds'")
+        site.provider.is_down = True
+        assert await status(client) == 503
+        assert (await client.get("/login")).status_code == 303
+        assert (await client.get("/health")).status_code == 200
+        kept = client.cookies[LOGIN]
+        assert (await client.post("/logout")).status_code == 200
+        assert LOGIN not in client.cookies
+        assert await logins(site) == []
+        assert await status_with(site, kept) == 401
+
+
+async def test_a_socket_ends_when_its_login_was_not_confirmed_for_a_minute(site: Site) -> None:
+    replica = site.replica
+    url = f"ws://127.0.0.1:{replica.port}/ws"
+    async with browser(replica.url) as client:
+        await sign_in(client)
+        headers = {"Cookie": f"{LOGIN}={client.cookies[LOGIN]}", "Origin": replica.url}
+        async with connect(url, proxy=None, additional_headers=headers) as socket:
+            await socket.recv()
+            await change(site, "due_at = now() - interval '70 seconds'")
+            site.provider.is_down = True
+            await asyncio.wait_for(socket.wait_closed(), 45)
+            assert socket.close_code == 1011
+    assert "Traceback" not in replica.output()
+
+
 async def test_a_person_whose_tokens_are_revoked_has_to_sign_in_again(site: Site) -> None:
     async with browser(site.replica.url) as page:
         await sign_in(page)
