@@ -113,6 +113,9 @@ class Authenticator:
             if time.time() >= cached.until + _GRACE:
                 raise
             return cached
+        except Unauthenticated:
+            self.forget(credential)  # or an outage after this would make it valid again
+            raise
         self.outcomes[credential.kind, "accepted"] += 1
         return Cached(principal, time.time() + RECHECK_INTERVAL)
 
