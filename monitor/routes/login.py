@@ -4,7 +4,7 @@ import hmac
 import logging
 import re
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -156,7 +156,7 @@ def _payer(request: Request) -> str:
 
 def _path(home: PublicUrl) -> str:
     """The page's path, whatever host the request names."""
-    return quote(f"{urlsplit(home).path}/")
+    return quote(f"{unquote(urlsplit(home).path)}/")  # PUBLIC_URL may have it quoted already
 
 
 def _part(text: str) -> str:

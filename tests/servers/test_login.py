@@ -554,6 +554,29 @@ async def test_a_public_client_below_a_path_signs_in_without_refreshing(
                 ]
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [{"PUBLIC_URL": "http://127.0.0.1:1/%E6%95%B0%E5%AD%A6%20A"}, {"ROOT_PATH": "/数学 A"}],
+)
+async def test_somebody_signs_in_below_a_path_that_has_to_be_quoted(
+    environment: dict[str, str], setting: dict[str, str]
+) -> None:
+    below = "/%E6%95%B0%E5%AD%A6%20A/"
+    with (
+        run_openid() as provider,
+        Replica(environment | provider.settings | setting) as replica,
+    ):
+        async with browser(replica.url) as client:
+            begun = await client.get(f"{below}login", params={"next": "#/classes"})
+            assert f"Path={below};" in begun.headers["Set-Cookie"]
+            async with httpx.AsyncClient() as elsewhere:
+                led = await elsewhere.get(begun.headers["Location"])
+            query = urlsplit(led.headers["Location"]).query
+            done = await client.get(f"{below}login/callback?{query}")
+            assert done.headers["Location"] == f"{below}#/classes"
+            assert (await client.get(f"{below}api/v1/classes")).status_code == 200
+
+
 async def test_by_https_the_cookie_is_for_https_only(environment: dict[str, str]) -> None:
     with run_openid() as provider:
         settings = environment | provider.settings | {"PUBLIC_URL": "https://school.example"}

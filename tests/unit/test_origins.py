@@ -62,7 +62,7 @@ def test_an_open_server_does_the_extensions_calls_for_pages_of_its_machine(origi
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "http://localhost.evil.example", "null", "file://"]
+    "origin", ["https://evil.example", "http://localhost.evil.example", "null"]
 )
 def test_an_open_server_does_them_for_no_other_page_that_is_not_named(origin: str) -> None:
     with pytest.raises(Forbidden, match="BACKEND_CORS_ORIGINS"):
