@@ -588,6 +588,100 @@ async def test_by_https_the_cookie_is_for_https_only(environment: dict[str, str]
                 assert "Secure" in begun.headers["Set-Cookie"]
 
 
+class CookieJar:
+    """A browser's cookies for https, which httpx would not send to a server without TLS."""
+
+    def __init__(self) -> None:
+        self.cookies: dict[str, str] = {}
+        self.attributes: dict[str, str] = {}
+
+    def take(self, answer: httpx.Response) -> None:
+        for header in answer.headers.get_list("set-cookie"):
+            pair, _, attributes = header.partition("; ")
+            name, _, value = pair.partition("=")
+            self.attributes[name] = attributes
+            self.cookies[name] = value
+            if "Max-Age=0" in attributes:
+                del self.cookies[name]
+
+    def header(self, first: str = "", **others: str) -> dict[str, str]:
+        """With what a page of a sibling host has planted, in place of ours or before them."""
+        kept = self.cookies | others
+        pairs = [first, *(f"{name}={value}" for name, value in kept.items() if value)]
+        return {"Cookie": "; ".join(filter(None, pairs))}
+
+
+async def jar_of(client: httpx.AsyncClient) -> CookieJar:
+    """Of somebody who has signed in below `/monitor`."""
+    jar = CookieJar()
+    begun = await client.get("/monitor/login")
+    jar.take(begun)
+    async with httpx.AsyncClient() as elsewhere:
+        led = await elsewhere.get(begun.headers["Location"])
+    query = urlsplit(led.headers["Location"]).query
+    done = await client.get(f"/monitor/login/callback?{query}", headers=jar.header())
+    assert done.headers["Location"] == "/monitor/"
+    jar.take(done)
+    return jar
+
+
+async def test_by_https_a_cookie_that_a_sibling_host_has_planted_is_none(
+    environment: dict[str, str],
+) -> None:
+    """Such as a student's server beside the service of a JupyterHub with subdomains."""
+    with run_openid() as provider:
+        settings = environment | provider.settings
+        url = "https://hub.school.example/monitor"
+        with Replica(settings | {"PUBLIC_URL": url}) as replica:
+            async with browser(replica.url, Origin="https://hub.school.example") as client:
+
+                async def who(headers: dict[str, str]) -> str:
+                    answer = await client.get("/monitor/login/session", headers=headers)
+                    shown = answer.json()
+                    return str(shown.get("user_id", answer.status_code))
+
+                jar = await jar_of(client)
+                (mark,) = [name for name in jar.cookies if name.startswith(f"__Host-{LOGIN}")]
+                assert set(jar.cookies) == {LOGIN, mark}
+                assert "Path=/monitor/" in jar.attributes[LOGIN]
+                assert "Path=/;" in jar.attributes[mark]
+                for attributes in (jar.attributes[LOGIN], jar.attributes[mark]):
+                    assert "HttpOnly; " in attributes
+                    assert "SameSite=lax; Secure" in attributes
+                    assert "domain" not in attributes.lower()
+                provider.claims = {"sub": "alice", "role": "student"}
+                planted = f"{LOGIN}={(await jar_of(client)).cookies[LOGIN]}"
+                assert await who(jar.header()) == "sensei"
+                assert await who(jar.header(planted)) == "sensei"
+                assert await who({"Cookie": planted}) == "401"
+                assert await who(jar.header(planted, **{LOGIN: ""})) == "401"
+                assert await who(jar.header(**{mark: ""})) == "401"
+                out = await client.post("/monitor/logout", headers=jar.header(planted))
+                jar.take(out)
+                assert jar.cookies == {}
+
+
+async def test_by_https_a_sign_in_that_a_sibling_host_has_begun_is_none(
+    environment: dict[str, str],
+) -> None:
+    with run_openid() as provider:
+        settings = environment | provider.settings | {"PUBLIC_URL": "https://school.example"}
+        with Replica(settings) as replica:
+            async with browser(replica.url, Origin="https://school.example") as client:
+                jar = CookieJar()
+                begun = await client.get("/login")
+                jar.take(begun)
+                async with httpx.AsyncClient() as elsewhere:
+                    led = await elsewhere.get(begun.headers["Location"])
+                path = f"/login/callback?{urlsplit(led.headers['Location']).query}"
+                planted = {"Cookie": f"{ATTEMPT}={jar.cookies[ATTEMPT]}"}
+                assert failure(await client.get(path, headers=planted)) == "expired"
+                done = await client.get(path, headers=jar.header())
+                assert done.headers["Location"] == "/"
+                jar.take(done)
+                assert len(jar.cookies) == 2  # those of the login: the attempt's are gone
+
+
 async def test_a_provider_that_calls_itself_otherwise_is_not_used(
     environment: dict[str, str],
 ) -> None:
