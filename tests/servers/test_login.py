@@ -682,6 +682,26 @@ async def test_by_https_a_sign_in_that_a_sibling_host_has_begun_is_none(
                 assert len(jar.cookies) == 2  # those of the login: the attempt's are gone
 
 
+async def test_an_address_that_the_provider_has_not_verified_signs_nobody_in(
+    environment: dict[str, str],
+) -> None:
+    """At some providers anybody may enter the address of somebody else."""
+    email = "sensei@school.example"
+    with run_openid() as provider:
+        settings = environment | provider.settings | {"JWT_USER_CLAIM": "email"}
+        with Replica(settings) as replica:
+            for unverified in ({}, {"email_verified": False}, {"email_verified": "false"}):
+                provider.claims = {**SENSEI, "email": email} | unverified
+                async with browser(replica.url) as client:
+                    assert failure(await client.get(await begin(client))) == "refused"
+            assert "doesn't say that its email is verified" in replica.output()
+            for verified in (True, "true"):
+                provider.claims |= {"email_verified": verified}
+                async with browser(replica.url) as client:
+                    await sign_in(client)
+                    assert (await client.get("/login/session")).json()["user_id"] == email
+
+
 async def test_a_provider_that_calls_itself_otherwise_is_not_used(
     environment: dict[str, str],
 ) -> None:
