@@ -1,10 +1,13 @@
 """Who may come in, by the settings: authentication, rate limits and web origins."""
 
+from functools import partial
+
 from monitor.auth.authentication import Authenticator
 from monitor.auth.hub_login import HubProvider, Service
 from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
 from monitor.auth.limits import Limiter, rates_for
+from monitor.auth.login_cookies import LoginCookies
 from monitor.auth.logins import Logins
 from monitor.auth.openid import Client, OpenIdProvider
 from monitor.auth.origins import Origins
@@ -12,6 +15,7 @@ from monitor.auth.providers import Provider
 from monitor.auth.revocations import Revocations
 from monitor.auth.tokens import Tokens, Trust
 from monitor.database.pool import Database
+from monitor.http.public_url import Address, public_url
 from monitor.settings import Settings
 
 
@@ -28,8 +32,8 @@ def trust(settings: Settings) -> Trust:
 
 def access(
     settings: Settings, database: Database, keyring: Keyring, revocations: Revocations
-) -> tuple[Authenticator, Limiter | None, Origins]:
-    """Authentication, rate limits and the check of web origins, built from the settings."""
+) -> tuple[Authenticator, Limiter | None, Origins, LoginCookies]:
+    """Authentication, rate limits, the check of web origins, and cookies, from the settings."""
     tokens = Tokens(trust(settings)) if settings.jwt_secret or settings.jwt_jwks_url else None
     hub = JupyterHubClient(settings.jupyterhub_api_url.rstrip("/"), settings.jupyterhub_instructors)
     known_hub = hub if settings.jupyterhub_api_url else None
@@ -41,7 +45,13 @@ def access(
     return (
         authenticator,
         limiter,
-        Origins(settings.backend_cors_origins, is_private, settings.public_url),
+        Origins(
+            settings.backend_cors_origins,
+            is_private,
+            settings.public_url,
+            is_open=authenticator.is_open,
+        ),
+        LoginCookies(partial(public_url, Address(settings.public_url, settings.path_below))),
     )
 
 

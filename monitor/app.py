@@ -93,6 +93,7 @@ def create_app(
     api.operations.append(metrics.operation(components.scrape))
     api.operations.extend(legacy.operations(prefix, intake))
     is_open, logins = gate.authenticator.is_open, gate.authenticator.logins
+    login_kind = logins.provider.kind if logins else ""
     classes.declare(api, components.keyring.reload)
     enrolment.declare(api, components.hub.publish, is_open=is_open)
     grades.declare(api, is_open=is_open)
@@ -129,9 +130,9 @@ def create_app(
         [
             *(route for route in listed if route.path not in ingest_paths),
             *docs.routes(prefix, gate.guard),
-            *page.routes(prefix, gate.guard, logins.provider.kind if logins else ""),
+            *page.routes(prefix, gate.guard, login_kind),
             *login.routes(gate, address),
-            *join_page.routes(prefix, gate.guard, components.database, address),
+            *join_page.routes(prefix, gate.guard, components.database, address, login_kind),
             *live.routes(components.hub, gate, components.database),
         ],
         origins=settings.backend_cors_origins,

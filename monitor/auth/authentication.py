@@ -9,7 +9,7 @@ from typing import NamedTuple
 from monitor.auth.credentials import Credential
 from monitor.auth.jupyterhub import JupyterHubClient
 from monitor.auth.keyring import Keyring
-from monitor.auth.logins import Logins
+from monitor.auth.logins import Logins, Unconfirmed
 from monitor.auth.principal import NOBODY, OPEN, Principal
 from monitor.auth.revocations import Revocations
 from monitor.auth.tokens import Tokens
@@ -40,8 +40,8 @@ class Authenticator:
 
     A token or a login that was verified is trusted for RECHECK_INTERVAL, unless it is revoked, and
     where it can't be verified again, because the provider is slow or asked too much, for _GRACE
-    longer. To verify it again is charged to its owner: many new ones at the same address don't
-    prevent it.
+    longer; a login as long as `Logins` says. To verify it again is charged to its owner: many new
+    ones at the same address don't prevent it.
 
     `outcomes` counts tokens and logins that were verified anew, and credentials that were refused,
     by their kind and outcome.
@@ -106,11 +106,16 @@ class Authenticator:
     async def _renewed(self, credential: Credential, payer: str, cached: Cached | None) -> Cached:
         try:
             principal = await self._verify(credential, cached.principal.key if cached else payer)
-        except (Unavailable, OverLimit):
+        except (Unavailable, OverLimit) as error:
             self.outcomes[credential.kind, "unavailable"] += 1
-            if cached is None or time.time() >= cached.until + _GRACE:
+            if cached is None or isinstance(error, Unconfirmed):
+                raise
+            if time.time() >= cached.until + _GRACE:
                 raise
             return cached
+        except Unauthenticated:
+            self.forget(credential)  # or an outage after this would make it valid again
+            raise
         self.outcomes[credential.kind, "accepted"] += 1
         return Cached(principal, time.time() + RECHECK_INTERVAL)
 

@@ -6,16 +6,17 @@ from contextlib import AbstractContextManager, nullcontext
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.auth import credentials, login_cookies
+from monitor.auth import credentials
 from monitor.auth.access_report import AccessReport
 from monitor.auth.authentication import Authenticator
 from monitor.auth.call import Call
 from monitor.auth.credentials import Credential
 from monitor.auth.limits import Limiter, network_of
+from monitor.auth.login_cookies import LoginCookies
 from monitor.auth.origins import Origins
 from monitor.auth.permissions import ROUTES, Permission
 from monitor.auth.principal import NOBODY, Principal
-from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated
+from monitor.errors import Forbidden, MonitorError, OverLimit, Unauthenticated, Unavailable
 from monitor.events.event import Payload
 from monitor.logs import keep_error
 
@@ -36,12 +37,14 @@ class Gate:
         authenticator: Authenticator,
         limiter: Limiter | None,
         origins: Origins,
+        cookies: LoginCookies,
         report: AccessReport,
         note_refusal: Callable[[Scope, str], None],
     ) -> None:
         self.authenticator = authenticator
         self.limiter = limiter
         self.origins = origins
+        self.cookies = cookies
         self.report = report
         self.note_refusal = note_refusal
 
@@ -100,16 +103,19 @@ class Gate:
         permission = scope["call"].permission
         if not self.authenticator.logins or permission.ingest or permission.uncounted:
             return None
-        login = login_cookies.find(scope)
+        login = self.cookies.find(scope)
         if login:
             self.origins.check_own(scope)
         return login
 
     async def _signed_in(self, login: Credential, call: Call) -> Principal:
-        """What anybody may do, somebody may whose login has ended."""
+        """What anybody may do, somebody may whose login has ended, or can't be verified now.
+
+        Nobody needs the provider for signing out, for instance.
+        """
         try:
             return await self.authenticator.principal(login, call.payer)
-        except Unauthenticated:
+        except (Unauthenticated, Unavailable, OverLimit):
             if call.permission.anyone:
                 return NOBODY
             raise

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,14 +18,21 @@ from monitor.auth import audit
 from monitor.auth.principal import Principal, person
 from monitor.auth.providers import Grant, Identity, Provider
 from monitor.database.pool import Connection, Database
-from monitor.errors import Unauthenticated, Unavailable
+from monitor.errors import OverLimit, Unauthenticated, Unavailable
 
 HOURS = 12  # that a login lasts, whatever the provider grants
 _OF_PERSON = 20  # logins at a time: the oldest end
 _GRACE = timedelta(seconds=60)  # that a login stays valid while its provider doesn't answer
-_LEASE = 20.0  # seconds after which another request, perhaps at another replica, may ask it
-_PATIENCE = 5.0  # seconds to wait for that other request
-_PAUSE = 0.1  # seconds
+_LEASE = 20.0  # seconds after which another replica may ask it; longer than an answer takes
+_REST = 2.0  # seconds in which nobody asks a provider again that could not be asked
+_PATIENCE = 5.0  # seconds to wait for another replica's answer
+_PAUSE = 0.1  # seconds between two looks whether it has come, at first
+
+_Row = Mapping[str, Any]  # of `login_sessions`, with the time when it was read
+
+
+class Unconfirmed(Unavailable):
+    """The provider has not confirmed a login for longer than it stays valid without."""
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -41,6 +49,7 @@ class Logins:
     def __init__(self, database: Database, provider: Provider) -> None:
         self.provider = provider
         self._database = database
+        self._asking: dict[bytes, asyncio.Task[_Row]] = {}  # about due logins, by their digests
 
     async def begin(self, identity: Identity) -> str:
         """The id of a new login. Raises Unavailable."""
@@ -66,18 +75,13 @@ class Logins:
         """Who has signed in; the provider is asked again when that is due, charged to `payer`.
 
         Raises Unauthenticated if the login has ended, also because the provider says so, and
-        Unavailable and OverLimit.
+        Unavailable and OverLimit; Unconfirmed if the provider has been away for too long.
         """
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
-        while True:
-            row, is_ours = await self._look(_digest(login))
-            if is_ours:  # without a transaction, which would last as long as the provider takes
-                row = await self._renew(login, row, payer) or row
-            if not _is_late(row):
-                break
-            if is_ours or asyncio.get_running_loop().time() >= deadline:
-                raise Unavailable("Whether the login is still valid can't be asked now")
-            await asyncio.sleep(_PAUSE)  # another request is asking
+        row = await self._look(login)
+        if row["due_at"] <= row["now"]:
+            row = await self._confirmed(login, row, payer)
+        if _is_late(row):
+            raise Unconfirmed("Whether the login is still valid can't be asked now")
         return person(
             row["role"],
             row["user_id"],
@@ -85,26 +89,65 @@ class Logins:
             issued_at=row["issued_at"].timestamp(),
         )
 
-    async def _look(self, digest: bytes) -> tuple[Mapping[str, Any], bool]:
-        """The login's row, and whether its provider is ours to ask. Raises like `principal`."""
-        async with self._database.transaction() as connection:
-            row = await self._row(connection, digest)
-            is_due = row["due_at"] <= row["now"]
-            return row, bool(is_due and await connection.fetchval(_CLAIM, digest, _LEASE))
+    async def _confirmed(self, login: str, row: _Row, payer: str) -> _Row:
+        """The row of a login that is due, after its provider was asked, if that is worth waiting.
 
-    async def shown(self, login: str) -> Shown:
-        """Raises Unauthenticated if the login has ended, and Unavailable."""
-        async with self._database.transaction() as connection:
-            row = await self._row(connection, _digest(login))
-        return Shown(row["user_id"], row["name"], row["role"])
+        Raises like `principal`.
+        """
+        digest = _digest(login)
+        asking = self._asking.get(digest)
+        is_asked = asking is not None or row["leased_until"] > row["now"]
+        if _has_failed(row) or (is_asked and not _is_late(row)):
+            return row
+        if asking is None:
+            asking = self._asking[digest] = asyncio.create_task(self._ask(login, row, payer))
+            asking.add_done_callback(partial(self._note_asked, digest))
+        return await asyncio.shield(asking)  # it is for the others, too, when this one has left
 
-    async def _row(self, connection: Connection, digest: bytes) -> Mapping[str, Any]:
-        row: Mapping[str, Any] | None = await connection.fetchrow(
-            _SELECT, digest, self.provider.name
-        )
+    def _note_asked(self, digest: bytes, asking: asyncio.Task[_Row]) -> None:
+        del self._asking[digest]
+        if not asking.cancelled():
+            asking.exception()  # perhaps nobody waits for it any more
+
+    async def _ask(self, login: str, row: _Row, payer: str) -> _Row:
+        """The row after this replica or another one has asked the provider, or has given up."""
+        digest = _digest(login)
+        if not await self._lease(_CLAIM, digest, _LEASE):
+            return await self._wait_for_other(login) if _is_late(row) else row
+        renewed = await self._renew(login, row, payer)
+        if renewed is None:
+            await self._lease(_GIVE_UP, digest, _REST)
+        return renewed or row
+
+    async def _wait_for_other(self, login: str) -> _Row:
+        """The row once another replica has asked the provider, or has failed."""
+        deadline, pause = asyncio.get_running_loop().time() + _PATIENCE, _PAUSE
+        while True:
+            row = await self._look(login)
+            is_over = asyncio.get_running_loop().time() >= deadline
+            if is_over or not _is_late(row) or _has_failed(row):
+                return row
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    async def _lease(self, query: str, digest: bytes, seconds: float) -> bool:
+        async with self._database.transaction() as connection:
+            return bool(await connection.fetchval(query, digest, seconds))
+
+    async def _look(self, login: str) -> _Row:
+        """The login's row. Raises Unauthenticated if it has ended, and Unavailable."""
+        async with self._database.transaction() as connection:
+            row: _Row | None = await connection.fetchrow(
+                _SELECT, _digest(login), self.provider.name
+            )
         if row is None:
             raise _ended()
         return row
+
+    async def shown(self, login: str) -> Shown:
+        """Raises Unauthenticated if the login has ended, and Unavailable."""
+        row = await self._look(login)
+        return Shown(row["user_id"], row["name"], row["role"])
 
     async def end(self, login: str) -> Grant:
         """Ends a login, if it hasn't. Returns what its provider had granted. Raises Unavailable."""
@@ -115,10 +158,8 @@ class Logins:
             await _record(connection, person(row["role"], row["user_id"]), "sign out")
         return _open(login, row["tokens"])
 
-    async def _renew(
-        self, login: str, row: Mapping[str, Any], payer: str
-    ) -> Mapping[str, Any] | None:
-        """The row after the provider has confirmed it; None if it doesn't answer."""
+    async def _renew(self, login: str, row: _Row, payer: str) -> _Row | None:
+        """The row after the provider has confirmed it; None if it can't be asked now."""
         known = Identity(
             row["user_id"], row["role"], row["name"], _open(login, row["tokens"]), None
         )
@@ -127,14 +168,14 @@ class Logins:
         except Unauthenticated:
             await self.end(login)
             raise _ended() from None
-        except Unavailable:
+        except (Unavailable, OverLimit):
             return None
         if identity.user_id != known.user_id:
             await self.end(login)
             raise _ended()
         tokens = _seal(login, identity.grant)
         async with self._database.transaction() as connection:
-            renewed: Mapping[str, Any] | None = await connection.fetchrow(
+            renewed: _Row | None = await connection.fetchrow(
                 _RENEW, _digest(login), identity.role, identity.name, tokens, identity.seconds
             )
         if renewed is None:  # somebody has signed out meanwhile
@@ -142,8 +183,14 @@ class Logins:
         return renewed
 
 
-def _is_late(row: Mapping[str, Any]) -> bool:
+def _is_late(row: _Row) -> bool:
     return bool(row["due_at"] <= row["now"] - _GRACE)
+
+
+def _has_failed(row: _Row) -> bool:
+    """Whether its provider could not be asked a moment ago: a lease is longer than that rest."""
+    left = row["leased_until"] - row["now"]
+    return bool(timedelta(0) < left <= timedelta(seconds=_REST))
 
 
 async def expire(connection: Connection) -> None:
@@ -204,6 +251,11 @@ _SELECT = """
 _CLAIM = """
     UPDATE login_sessions SET leased_until = now() + make_interval(secs => $2)
     WHERE sha256 = $1 AND due_at <= now() AND leased_until <= now() RETURNING true
+"""
+
+_GIVE_UP = """
+    UPDATE login_sessions SET leased_until = now() + make_interval(secs => $2)
+    WHERE sha256 = $1 AND due_at <= now() RETURNING true
 """
 
 _RENEW = """

@@ -18,19 +18,28 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class Origins:
     """Checks the Origin and Host headers of calls that are not ingest.
 
-    `*` in `allowed` opens what the JupyterLab extension calls to pages of any origin, no more.
+    `*` in `allowed` opens what the JupyterLab extension calls to pages of any origin, no more, and
+    where the server `is_open` only to those of this machine: any website could ask it.
 
     `loopback_only` protects against DNS rebinding: a server without authentication accepts only
     loopback names as Host. `public_url` is the server's own address behind a proxy, or empty.
     """
 
-    def __init__(self, allowed: list[str], loopback_only: bool, public_url: str = "") -> None:
+    def __init__(
+        self,
+        allowed: list[str],
+        loopback_only: bool,
+        public_url: str = "",
+        *,
+        is_open: bool = False,
+    ) -> None:
         own = urlsplit(public_url.lower())
         self._own = f"{own.scheme}://{own.netloc}" if public_url else ""
         origins = [*allowed, self._own]
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in origins if origin != "*")
         self._any_origin = "*" in allowed
         self._loopback_only = loopback_only
+        self._is_open = is_open
         self._logged: set[str] = set()
 
     def check(self, scope: Scope, from_extension: bool = False) -> None:
@@ -53,7 +62,7 @@ class Origins:
             )
         if not origin or origin in self._allowed or _netloc(origin) == host:
             return
-        if not (from_extension and self._any_origin):
+        if not (from_extension and self._is_open_to(origin)):
             raise self._refusal(
                 f"The origin {origin!r} is not among BACKEND_CORS_ORIGINS. If it is this server's"
                 " own behind a proxy, set PUBLIC_URL, or let the proxy pass the Host on"
@@ -75,6 +84,12 @@ class Origins:
             raise Forbidden("A login's cookie counts only for this server's own page")
         if scope["type"] == "http" and not headers.get(OWN_PAGE):
             raise Forbidden("Beside a login's cookie, send the header X-Cell-Monitor: page")
+
+    def _is_open_to(self, origin: str) -> bool:
+        """Whether pages of an origin that is not named may make the extension's calls."""
+        if not self._any_origin:
+            return False
+        return not self._is_open or _name(_netloc(origin) or "") in _LOOPBACK
 
     def _refusal(self, reason: str) -> Forbidden:
         """Logs each reason once: what is refused may come often."""

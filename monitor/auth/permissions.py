@@ -246,7 +246,9 @@ ROUTES: Mapping[str, Permission] = {
     "GET /login/session": _PEOPLE,
     "POST /logout": _ANYONE,
     "GET /join/{code}": _PROBE,
-    "POST /join/{code}/token": Permission(anyone=YES, student=AS_THEMSELVES, admin=YES),
+    "POST /join/{code}/token": Permission(
+        anyone=YES, student=AS_THEMSELVES, instructor=YES, admin=YES
+    ),
     "WS /ws": _SOCKETS,
 }
 

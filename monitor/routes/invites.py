@@ -114,16 +114,25 @@ def declare(api: Api, reload: Callable[[], Awaitable[None]]) -> None:
     ) -> OwnAddress:
         """Hands out a student's own token to who has the code of the class's invitation.
 
-        A student who is signed in gets it at once. Anybody else says which student they are, once
-        for each; the token is claimed until the teacher confirms it.
+        A student who is signed in gets it at once, and nobody else's. Anybody else says which
+        student they are, once for each; the token is claimed until the teacher confirms it.
         """
         is_student = caller.role == "student"
-        user_id = caller.name if is_student else body.user_id
+        user_id = _own_id(caller, body) if is_student else body.user_id
         if user_id is None:
             raise Invalid("user_id", "Say which student of the class you are")
         token = await invites.hand_out(connection, code, user_id, is_signed_in=is_student)
         after_commit(reload)
         return OwnAddress(events_url(base, api.prefix, token.token))
+
+
+def _own_id(student: Principal, body: TokenClaim) -> str:
+    """Raises Conflict if it is another ID that was said: at a computer that several share."""
+    if body.user_id not in (None, student.name):
+        raise Conflict(
+            f"{student.name} is signed in: if that is you, say no other user_id; if not, sign out"
+        )
+    return student.name
 
 
 def _link(invite: Invite, base: PublicUrl) -> InviteLink:

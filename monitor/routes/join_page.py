@@ -39,8 +39,13 @@ def events_url(base: PublicUrl, prefix: str, credential: str) -> str:
     return f"{base}{prefix}/events?key={credential}"
 
 
-def routes(prefix: str, guard: Guard, database: Database, address: Address) -> list[Route]:
-    """The page. `prefix` is the API's path; `address` the server's (see `public_url`)."""
+def routes(
+    prefix: str, guard: Guard, database: Database, address: Address, login: str
+) -> list[Route]:
+    """The page. `prefix` is the API's path; `address` the server's (see `public_url`).
+
+    `login` is the kind of provider at which people sign in, or an empty text.
+    """
 
     async def join(request: Request) -> Response:
         code, language = request.path_params["code"], _language(request)
@@ -61,6 +66,7 @@ def routes(prefix: str, guard: Guard, database: Database, address: Address) -> l
             learners=IN_JAPANESE[invitation.learner_word],
             credential="token" if invitation.own_tokens else "key",
             api=prefix.strip("/"),
+            login=login,
             server=urlsplit(base).netloc,
             url=url,
             mail=quote(url),

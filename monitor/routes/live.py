@@ -122,6 +122,9 @@ class LiveSocket:
             await self._recheck()
         except Unauthenticated as error:
             self._drop(ENDED, str(error))
+        except (Unavailable, OverLimit) as error:
+            logger.info("A WebSocket ends: its credential can't be checked. %s", error)
+            self._drop(_FAILED, "The credential can't be checked now")
         except (Exception, asyncio.CancelledError):
             if is_cancelled():  # the client has disconnected
                 raise
@@ -130,12 +133,16 @@ class LiveSocket:
             self._drop(_FAILED, "The credential could not be checked")
 
     async def _recheck(self) -> NoReturn:
-        """Ends subscriptions the client may not keep. Raises Unauthenticated."""
+        """Ends subscriptions the client may not keep.
+
+        Raises Unauthenticated, and as a call would Unavailable and OverLimit, when it could not be
+        asked for a while whether the credential is still valid.
+        """
         while True:
             left = self._call.principal.expires - time.time()
             await asyncio.sleep(max(0.0, min(left, RECHECK_INTERVAL)))
+            self._call.principal = await self._gate.caller(self._socket.scope)
             try:
-                self._call.principal = await self._gate.caller(self._socket.scope)
                 await self._review()
             except Unavailable:
                 await asyncio.sleep(1.0)

@@ -4,17 +4,15 @@ import hmac
 import logging
 import re
 from typing import Literal
-from urllib.parse import quote, urlsplit
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from monitor.auth import login_cookies
 from monitor.auth.call import Call
 from monitor.auth.gate import Gate
-from monitor.auth.login_cookies import LoginCookies
+from monitor.auth.login_cookies import place_of
 from monitor.auth.logins import Logins, Shown
 from monitor.auth.providers import Attempt, Grant, new_attempt
 from monitor.auth.tokens import NoRole
@@ -58,6 +56,7 @@ class _Door:
 
     def __init__(self, gate: Gate, address: Address) -> None:
         self._authenticator = gate.authenticator
+        self._cookies = gate.cookies
         self._address = address
 
     async def begin(self, request: Request) -> Response:
@@ -68,30 +67,32 @@ class _Door:
         try:
             url = await provider.address(attempt, provider.callback(home), _payer(request))
         except (Unavailable, OverLimit) as error:
-            return _failed(home, "unavailable", error)
+            return self._failed(request, "unavailable", error)
         response = RedirectResponse(url, 303)
-        _cookies(home).keep_attempt(response, attempt)
+        self._cookies.keep_attempt(response, request.scope, attempt)
         return response
 
     async def finish(self, request: Request) -> Response:
         """Where the provider leads back to, with a code or an error."""
         logins, home = self._logins(), public_url(self._address, request.scope)
-        query, attempt = request.query_params, login_cookies.find_attempt(request.scope)
+        query, attempt = request.query_params, self._cookies.find_attempt(request.scope)
         state = query.get("state", "").encode()
         if attempt is None or not hmac.compare_digest(state, attempt.state.encode()):
-            return _failed(home, "expired", "It was begun in another browser, or too long ago")
+            return self._failed(
+                request, "expired", "It was begun in another browser, or too long ago"
+            )
         if "code" not in query:
-            return _failed(home, "refused", query.get("error", "There is no code"))
+            return self._failed(request, "refused", query.get("error", "There is no code"))
         try:
             login = await self._signed_in(request, logins, attempt, home)
         except NoRole as error:
-            return _failed(home, "no-role", error)
+            return self._failed(request, "no-role", error)
         except Unauthenticated as error:
-            return _failed(home, "refused", error)
+            return self._failed(request, "refused", error)
         except (Unavailable, OverLimit) as error:
-            return _failed(home, "unavailable", error)
-        response = RedirectResponse(f"{_path(home)}{_part(attempt.next)}", 303)
-        _cookies(home).keep(response, login)
+            return self._failed(request, "unavailable", error)
+        response = RedirectResponse(f"{place_of(home).path}{_part(attempt.next)}", 303)
+        self._cookies.keep(response, request.scope, login)
         return response
 
     async def _signed_in(
@@ -106,7 +107,7 @@ class _Door:
 
     async def session(self, request: Request) -> Response:
         """Who is signed in, for the page."""
-        login, call = login_cookies.find(request.scope), _call(request)
+        login, call = self._cookies.find(request.scope), _call(request)
         logins = self._logins()
         if login is None or request.headers.get("authorization"):
             principal = call.principal
@@ -122,12 +123,12 @@ class _Door:
         except (Unavailable, OverLimit):
             url = f"{home}/"
         response = json_response(SignedOut(url))
-        _cookies(home).forget(response)
+        self._cookies.forget(response, request.scope)
         return response
 
     async def _end(self, request: Request, logins: Logins) -> Grant:
         """Ends the login that the browser has, if any; returns what the provider had granted."""
-        login = login_cookies.find(request.scope)
+        login = self._cookies.find(request.scope)
         if login is None:
             return Grant()
         self._authenticator.forget(login)
@@ -137,6 +138,14 @@ class _Door:
             Unauthenticated
         ):  # what the provider granted can't be read: it has ended all the same
             return Grant()
+
+    def _failed(self, request: Request, failure: Failure, reason: object) -> Response:
+        """The page, whatever host the request names, which says so and offers to try again."""
+        logger.warning("Somebody could not sign in (%s). %s", failure, reason)
+        home = public_url(self._address, request.scope)
+        response = RedirectResponse(f"{place_of(home).path}?login={failure}", 303)
+        self._cookies.forget_attempt(response, request.scope)
+        return response
 
     def _logins(self) -> Logins:
         """Raises NotFound where nobody signs in."""
@@ -154,22 +163,5 @@ def _payer(request: Request) -> str:
     return _call(request).payer
 
 
-def _path(home: PublicUrl) -> str:
-    """The page's path, whatever host the request names."""
-    return quote(f"{urlsplit(home).path}/")
-
-
 def _part(text: str) -> str:
     return text if _PART.fullmatch(text) else ""
-
-
-def _cookies(home: PublicUrl) -> LoginCookies:
-    return LoginCookies(_path(home), home.startswith("https:"))
-
-
-def _failed(home: PublicUrl, failure: Failure, reason: object) -> Response:
-    """The page, which says so and offers to try again."""
-    logger.warning("Somebody could not sign in (%s). %s", failure, reason)
-    response = RedirectResponse(f"{_path(home)}?login={failure}", 303)
-    _cookies(home).forget_attempt(response)
-    return response

@@ -33,5 +33,9 @@ export const SIGN_IN_TEXTS = {
     "The sign-in service doesn't answer. Try again in a minute.",
     "ログインサービスが応答していません。しばらくしてからもう一度お試しください。",
   ],
+  sign_out_failed: [
+    "You are still signed in: signing out did not work. Try again in a minute.",
+    "ログアウトできませんでした。まだログインしたままです。しばらくしてからもう一度お試しください。",
+  ],
   signed_in_as: ["Signed in as {0}", "{0}（ログイン中）"],
 };

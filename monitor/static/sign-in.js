@@ -1,7 +1,7 @@
 // Signing in at the server's provider. On a server without one a token is asked for (token.js).
 
 import { LOGIN } from "./config.js";
-import { button, el } from "./dom.js";
+import { button, el, toast } from "./dom.js";
 import { t } from "./i18n.js";
 import { askToken, forgetToken, isAskingToken } from "./token.js";
 
@@ -87,17 +87,26 @@ function takeFailure() {
 /** @param {HTMLElement} line */
 async function showWho(line) {
   const answer = await fetch("login/session").catch(() => null);
-  if (!answer?.ok) return; // whoever asks for the classes learns why
-  /** @type {{ name: string }} */
-  const { name } = await answer.json();
-  line.append(el("span", { textContent: t("signed_in_as", name) }), button(t("sign_out"), signOut));
+  if (answer?.status === 503) {
+    line.append(button(t("sign_out"), signOut)); // needs nobody who is away
+  } else if (answer?.ok) {
+    /** @type {{ name: string }} */
+    const { name } = await answer.json();
+    const who = el("span", { textContent: t("signed_in_as", name) });
+    line.append(who, button(t("sign_out"), signOut));
+  } else {
+    return; // whoever asks for the classes learns why
+  }
   line.hidden = false;
 }
 
 async function signOut() {
   forgetToken();
   const answer = await fetch("logout", { method: "POST", headers: OWN_PAGE }).catch(() => null);
-  if (!answer?.ok) return; // still signed in, as the line says
+  if (!answer?.ok) {
+    toast(t("sign_out_failed"));
+    return;
+  }
   /** @type {{ url: string }} */
   const { url } = await answer.json();
   location.assign(url);

@@ -235,7 +235,8 @@ async def test_a_student_who_is_signed_in_gets_theirs_at_once(
     rows = (await teacher.get("/student-tokens", params={"class_id": class_id})).json()
     assert [each["claimed"] for each in rows] == [False, False]
     async with client(guarded_school.url, token(unique("jiro"))) as other:
-        assert (await other.post(path, json={"user_id": hanako})).status_code == 404
+        assert (await other.post(path, json={"user_id": hanako})).status_code == 409
+        assert (await other.post(path, json={})).status_code == 404
 
 
 async def test_a_rotation_to_own_tokens_ends_the_shared_key_in_a_day(

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,12 +17,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.audit import last_changes
 from tests.support.events import event
-from tests.support.lms import unique
+from tests.support.lms import create_class, unique
 from tests.support.openid import CLIENT, SENSEI, OpenIdProvider, run_openid
 from tests.support.postgres import Address, environment_of, fetch, temporary_database
 from tests.support.provider import RSA
 from tests.support.replicas import Replica
 from tests.support.tokens import SECRET, bearer, client, token
+from tests.support.waiting import eventually
 
 PAGE = {"X-Cell-Monitor": "page"}
 LOGIN, ATTEMPT = "cell-monitor-login", "cell-monitor-sign-in"
@@ -52,6 +54,7 @@ def site(shared_site: Site) -> Site:
     provider.claims, provider.changed = {**SENSEI, "sub": unique("sensei")}, {}
     provider.key, provider.refreshed, provider.signed_out = RSA, 0, []
     provider.is_down = provider.ends_logins = False
+    provider.delay = 0.0
     return shared_site
 
 
@@ -366,6 +369,60 @@ async def test_many_calls_at_once_refresh_once(site: Site) -> None:
         assert site.provider.refreshed == 1
 
 
+async def test_a_provider_that_is_away_is_asked_once_for_all_who_wait(site: Site) -> None:
+    async with browser(site.replica.url) as client:
+        await sign_in(client)
+        await change(site, "due_at = now() - interval '8 hours'")
+        site.provider.is_down = True
+        began = time.monotonic()
+        for _ in range(2):
+            assert await asyncio.gather(*(status(client) for _ in range(12))) == [503] * 12
+        assert time.monotonic() - began < 4
+        site.provider.is_down = False
+        await eventually(partial(status, client), lambda code: code == 200, within=8)
+
+
+async def test_who_waits_for_a_slow_provider_does_not_ask_the_database(site: Site) -> None:
+    async with browser(site.replica.url) as client:
+        await sign_in(client)
+        await change(site, "due_at = now() - interval '8 hours'")
+        site.provider.delay = 3.0
+        before = await looks(site)
+        assert await asyncio.gather(*(status(client) for _ in range(8))) == [200] * 8
+        assert site.provider.refreshed == 1
+        await asyncio.sleep(2)  # connections report what they did when they have been idle
+        assert await looks(site) - before < 40
+
+
+async def looks(site: Site) -> int:
+    """How often the table of logins was read."""
+    query = """
+        SELECT seq_scan + idx_scan AS looks FROM pg_stat_user_tables
+        WHERE relname = 'login_sessions'
+    """
+    (row,) = await fetch(site.database, query)
+    looks: int = row["looks"]
+    return looks
+
+
+async def test_a_login_stays_valid_while_its_provider_is_asked_too_much(site: Site) -> None:
+    """As when a whole school signs in at one address."""
+    async with browser(site.replica.url) as client, browser(site.replica.url) as others:
+        await sign_in(client)
+        await change(site, "due_at = now()")
+        state = parse_qs(urlsplit(await begin(others)).query)["state"][0]
+        site.provider.delay = 1.5
+        query = {"code": "unknown", "state": state}
+        asking = [
+            asyncio.create_task(others.get("/login/callback", params=query)) for _ in range(80)
+        ]
+        done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        assert {failure(each.result()) for each in done} == {"unavailable"}
+        assert await status(client) == 200
+        assert site.provider.refreshed == 0
+        await asyncio.gather(*asking)
+
+
 async def test_a_refused_refresh_ends_the_login(site: Site) -> None:
     async with browser(site.replica.url) as client:
         await sign_in(client)
@@ -400,8 +457,37 @@ async def test_while_the_provider_is_away_logins_stay_valid_for_a_minute(site: S
         site.provider.is_down = True
         assert await status(other) == 503
         site.provider.is_down = False
-        await change(site, "leased_until = now()")
-        assert await status(other) == 200
+        await eventually(partial(status, other), lambda code: code == 200)
+
+
+async def test_while_the_provider_is_away_somebody_signs_out_and_in_elsewhere(site: Site) -> None:
+    async with browser(site.replica.url) as client:
+        await sign_in(client)
+        await change(site, "due_at = now() - interval '70 seconds'")
+        site.provider.is_down = True
+        assert await status(client) == 503
+        assert (await client.get("/login")).status_code == 303
+        assert (await client.get("/health")).status_code == 200
+        kept = client.cookies[LOGIN]
+        assert (await client.post("/logout")).status_code == 200
+        assert LOGIN not in client.cookies
+        assert await logins(site) == []
+        assert await status_with(site, kept) == 401
+
+
+async def test_a_socket_ends_when_its_login_was_not_confirmed_for_a_minute(site: Site) -> None:
+    replica = site.replica
+    url = f"ws://127.0.0.1:{replica.port}/ws"
+    async with browser(replica.url) as client:
+        await sign_in(client)
+        headers = {"Cookie": f"{LOGIN}={client.cookies[LOGIN]}", "Origin": replica.url}
+        async with connect(url, proxy=None, additional_headers=headers) as socket:
+            await socket.recv()
+            await change(site, "due_at = now() - interval '70 seconds'")
+            site.provider.is_down = True
+            await asyncio.wait_for(socket.wait_closed(), 45)
+            assert socket.close_code == 1011
+    assert "Traceback" not in replica.output()
 
 
 async def test_a_person_whose_tokens_are_revoked_has_to_sign_in_again(site: Site) -> None:
@@ -468,6 +554,29 @@ async def test_a_public_client_below_a_path_signs_in_without_refreshing(
                 ]
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [{"PUBLIC_URL": "http://127.0.0.1:1/%E6%95%B0%E5%AD%A6%20A"}, {"ROOT_PATH": "/数学 A"}],
+)
+async def test_somebody_signs_in_below_a_path_that_has_to_be_quoted(
+    environment: dict[str, str], setting: dict[str, str]
+) -> None:
+    below = "/%E6%95%B0%E5%AD%A6%20A/"
+    with (
+        run_openid() as provider,
+        Replica(environment | provider.settings | setting) as replica,
+    ):
+        async with browser(replica.url) as client:
+            begun = await client.get(f"{below}login", params={"next": "#/classes"})
+            assert f"Path={below};" in begun.headers["Set-Cookie"]
+            async with httpx.AsyncClient() as elsewhere:
+                led = await elsewhere.get(begun.headers["Location"])
+            query = urlsplit(led.headers["Location"]).query
+            done = await client.get(f"{below}login/callback?{query}")
+            assert done.headers["Location"] == f"{below}#/classes"
+            assert (await client.get(f"{below}api/v1/classes")).status_code == 200
+
+
 async def test_by_https_the_cookie_is_for_https_only(environment: dict[str, str]) -> None:
     with run_openid() as provider:
         settings = environment | provider.settings | {"PUBLIC_URL": "https://school.example"}
@@ -477,6 +586,120 @@ async def test_by_https_the_cookie_is_for_https_only(environment: dict[str, str]
                 asked = parse_qs(urlsplit(begun.headers["Location"]).query)
                 assert asked["redirect_uri"] == ["https://school.example/login/callback"]
                 assert "Secure" in begun.headers["Set-Cookie"]
+
+
+class CookieJar:
+    """A browser's cookies for https, which httpx would not send to a server without TLS."""
+
+    def __init__(self) -> None:
+        self.cookies: dict[str, str] = {}
+        self.attributes: dict[str, str] = {}
+
+    def take(self, answer: httpx.Response) -> None:
+        for header in answer.headers.get_list("set-cookie"):
+            pair, _, attributes = header.partition("; ")
+            name, _, value = pair.partition("=")
+            self.attributes[name] = attributes
+            self.cookies[name] = value
+            if "Max-Age=0" in attributes:
+                del self.cookies[name]
+
+    def header(self, first: str = "", **others: str) -> dict[str, str]:
+        """With what a page of a sibling host has planted, in place of ours or before them."""
+        kept = self.cookies | others
+        pairs = [first, *(f"{name}={value}" for name, value in kept.items() if value)]
+        return {"Cookie": "; ".join(filter(None, pairs))}
+
+
+async def jar_of(client: httpx.AsyncClient) -> CookieJar:
+    """Of somebody who has signed in below `/monitor`."""
+    jar = CookieJar()
+    begun = await client.get("/monitor/login")
+    jar.take(begun)
+    async with httpx.AsyncClient() as elsewhere:
+        led = await elsewhere.get(begun.headers["Location"])
+    query = urlsplit(led.headers["Location"]).query
+    done = await client.get(f"/monitor/login/callback?{query}", headers=jar.header())
+    assert done.headers["Location"] == "/monitor/"
+    jar.take(done)
+    return jar
+
+
+async def test_by_https_a_cookie_that_a_sibling_host_has_planted_is_none(
+    environment: dict[str, str],
+) -> None:
+    """Such as a student's server beside the service of a JupyterHub with subdomains."""
+    with run_openid() as provider:
+        settings = environment | provider.settings
+        url = "https://hub.school.example/monitor"
+        with Replica(settings | {"PUBLIC_URL": url}) as replica:
+            async with browser(replica.url, Origin="https://hub.school.example") as client:
+
+                async def who(headers: dict[str, str]) -> str:
+                    answer = await client.get("/monitor/login/session", headers=headers)
+                    shown = answer.json()
+                    return str(shown.get("user_id", answer.status_code))
+
+                jar = await jar_of(client)
+                (mark,) = [name for name in jar.cookies if name.startswith(f"__Host-{LOGIN}")]
+                assert set(jar.cookies) == {LOGIN, mark}
+                assert "Path=/monitor/" in jar.attributes[LOGIN]
+                assert "Path=/;" in jar.attributes[mark]
+                for attributes in (jar.attributes[LOGIN], jar.attributes[mark]):
+                    assert "HttpOnly; " in attributes
+                    assert "SameSite=lax; Secure" in attributes
+                    assert "domain" not in attributes.lower()
+                provider.claims = {"sub": "alice", "role": "student"}
+                planted = f"{LOGIN}={(await jar_of(client)).cookies[LOGIN]}"
+                assert await who(jar.header()) == "sensei"
+                assert await who(jar.header(planted)) == "sensei"
+                assert await who({"Cookie": planted}) == "401"
+                assert await who(jar.header(planted, **{LOGIN: ""})) == "401"
+                assert await who(jar.header(**{mark: ""})) == "401"
+                out = await client.post("/monitor/logout", headers=jar.header(planted))
+                jar.take(out)
+                assert jar.cookies == {}
+
+
+async def test_by_https_a_sign_in_that_a_sibling_host_has_begun_is_none(
+    environment: dict[str, str],
+) -> None:
+    with run_openid() as provider:
+        settings = environment | provider.settings | {"PUBLIC_URL": "https://school.example"}
+        with Replica(settings) as replica:
+            async with browser(replica.url, Origin="https://school.example") as client:
+                jar = CookieJar()
+                begun = await client.get("/login")
+                jar.take(begun)
+                async with httpx.AsyncClient() as elsewhere:
+                    led = await elsewhere.get(begun.headers["Location"])
+                path = f"/login/callback?{urlsplit(led.headers['Location']).query}"
+                planted = {"Cookie": f"{ATTEMPT}={jar.cookies[ATTEMPT]}"}
+                assert failure(await client.get(path, headers=planted)) == "expired"
+                done = await client.get(path, headers=jar.header())
+                assert done.headers["Location"] == "/"
+                jar.take(done)
+                assert len(jar.cookies) == 2  # those of the login: the attempt's are gone
+
+
+async def test_an_address_that_the_provider_has_not_verified_signs_nobody_in(
+    environment: dict[str, str],
+) -> None:
+    """At some providers anybody may enter the address of somebody else."""
+    email = "sensei@school.example"
+    with run_openid() as provider:
+        settings = environment | provider.settings | {"JWT_USER_CLAIM": "email"}
+        with Replica(settings) as replica:
+            for unverified in ({}, {"email_verified": False}, {"email_verified": "false"}):
+                provider.claims = {**SENSEI, "email": email} | unverified
+                async with browser(replica.url) as client:
+                    assert failure(await client.get(await begin(client))) == "refused"
+            assert "doesn't say that its email is verified" in replica.output()
+            for verified in (True, "true"):
+                provider.claims |= {"email_verified": verified}
+                async with browser(replica.url) as client:
+                    await sign_in(client)
+                    assert (await client.get("/login/session")).json()["user_id"] == email
 
 
 async def test_a_provider_that_calls_itself_otherwise_is_not_used(
@@ -489,3 +712,51 @@ async def test_a_provider_that_calls_itself_otherwise_is_not_used(
             async with browser(replica.url) as client:
                 assert failure(await client.get("/login")) == "unavailable"
             assert f"OIDC_ISSUER must be {provider.url}" in replica.output()
+
+
+async def invitation(site: Site, *users: str) -> tuple[int, str]:
+    """A class of these students, and the path of its invitation's tokens."""
+    async with client(site.replica.url, token("root", "admin")) as api:
+        class_id = (await create_class(api))["id"]
+        rows = [{"user_id": user} for user in users]
+        assert (await api.post(f"/classes/{class_id}/students", json=rows)).status_code == 201
+        rotated = await api.post(f"/classes/{class_id}/invite/rotate", params={"own_tokens": True})
+        assert rotated.status_code == 201, rotated.text
+        return class_id, f"/api/v1/join/{rotated.json()['code']}/token"
+
+
+async def tokens_of(site: Site, class_id: int) -> dict[str, bool]:
+    """Whether each student's token is only claimed."""
+    async with client(site.replica.url, token("root", "admin")) as api:
+        rows = (await api.get("/student-tokens", params={"class_id": class_id})).json()
+    return {each["user_id"]: each["claimed"] for each in rows}
+
+
+async def test_who_enters_another_id_gets_no_address_of_who_is_signed_in(site: Site) -> None:
+    """At a computer that several share."""
+    hanako, taro = unique("hanako"), unique("taro")
+    class_id, path = await invitation(site, hanako, taro)
+    site.provider.claims |= {"sub": hanako, "role": "student"}
+    async with browser(site.replica.url) as page:
+        await sign_in(page)
+        refused = await page.post(path, json={"user_id": taro})
+        assert refused.status_code == 409, refused.text
+        assert f"{hanako} is signed in" in refused.json()["detail"]
+        assert await tokens_of(site, class_id) == {}
+        for body in ({}, {"user_id": None}, {"user_id": hanako}):
+            assert (await page.post(path, json=body)).status_code == 201
+        assert await tokens_of(site, class_id) == {hanako: False}
+        await page.post("/logout")
+        assert (await page.post(path, json={"user_id": taro})).status_code == 201
+        assert await tokens_of(site, class_id) == {hanako: False, taro: True}
+
+
+async def test_a_teacher_who_is_signed_in_gets_an_address_like_anybody(site: Site) -> None:
+    hanako = unique("hanako")
+    class_id, path = await invitation(site, hanako)
+    async with browser(site.replica.url) as page:
+        await sign_in(page)
+        assert (await page.post(path, json={})).status_code == 422
+        assert (await page.post(path, json={"user_id": hanako})).status_code == 201
+        assert await tokens_of(site, class_id) == {hanako: True}
+        assert (await page.post(path, json={"user_id": hanako})).status_code == 409

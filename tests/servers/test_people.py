@@ -88,6 +88,18 @@ async def test_tokens_with_unknown_keys_are_no_flood_at_the_provider(
         assert provider.asked == ["/jwks"]
 
 
+async def test_a_token_that_the_hub_has_refused_is_not_believed_when_the_hub_is_away(
+    environment: dict[str, str],
+) -> None:
+    with run_provider() as provider, Replica({**environment, **provider.settings}) as replica:
+        assert await status(replica, "hub-admin") == 200
+        await asyncio.sleep(21)  # for 20 s it is trusted
+        del provider.users["hub-admin"]
+        assert await status(replica, "hub-admin") == 401
+        provider.is_down = True
+        assert await status(replica, "hub-admin") == 503
+
+
 async def test_who_cannot_be_asked_now_is_a_matter_of_time(environment: dict[str, str]) -> None:
     away = {"JUPYTERHUB_API_URL": "http://127.0.0.1:9/hub/api"}
     with Replica({**environment, **away}) as replica:

@@ -41,6 +41,7 @@ class OpenIdProvider:
         self.lifetime = 3600
         self.issued: list[str] = []
         self.is_down = self.ends_logins = False
+        self.delay = 0.0  # seconds before an answer to the server
         self.refreshed = 0
         self.signed_out: list[dict[str, str]] = []
         self._codes: dict[str, dict[str, str]] = {}
@@ -144,6 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         form = {name: values[0] for name, values in parse_qs(body).items()}
         authorization = self.headers.get("Authorization", "")
+        time.sleep(self.server.provider.delay)
         if self.server.provider.is_down:
             self._answer(503, {})
             return

@@ -50,3 +50,24 @@ def test_named_origins_replace_any() -> None:
 def test_an_open_server_is_called_by_a_name_of_this_machine() -> None:
     with pytest.raises(Forbidden, match="Host"):
         Origins(["*"], loopback_only=True).check(scope(ELSEWHERE), from_extension=True)
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:8888", "http://127.0.0.1:9999", "http://[::1]:8888"]
+)
+def test_an_open_server_does_the_extensions_calls_for_pages_of_its_machine(origin: str) -> None:
+    Origins(["*"], loopback_only=True, is_open=True).check(
+        scope(origin, host="localhost:8000"), from_extension=True
+    )
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://localhost.evil.example", "null"]
+)
+def test_an_open_server_does_them_for_no_other_page_that_is_not_named(origin: str) -> None:
+    with pytest.raises(Forbidden, match="BACKEND_CORS_ORIGINS"):
+        Origins(["*"], loopback_only=False, is_open=True).check(
+            scope(origin, host="localhost:8000"), from_extension=True
+        )
+    named = Origins(["*", origin], loopback_only=False, is_open=True)
+    named.check(scope(origin, host="localhost:8000"), from_extension=True)
