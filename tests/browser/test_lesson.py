@@ -646,6 +646,7 @@ async def test_a_projector_shows_no_names(
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
         await wait_live(page)
         await page.keyboard.press("p")
+        await expect(page.locator(".projector")).to_contain_text("A2")
         for _ in range(2):
             shown = await page.locator("body").inner_text()
             assert {"A1", "A2"} <= set(shown.split())

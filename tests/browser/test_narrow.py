@@ -77,7 +77,6 @@ class Lesson:
             f"attempts/{self.notebook}?place=id:long-cell": ".attempts .card",
             f"analysis/{self.assignment}": ".analysis tbody tr",
             f"submission/{self.submission}": ".notebook .cell",
-            "lesson": ".queue .card",
         }
 
 
