@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -392,6 +393,27 @@ async def test_who_waits_for_a_slow_provider_does_not_ask_the_database(site: Sit
         assert site.provider.refreshed == 1
         await asyncio.sleep(2)  # connections report what they did when they have been idle
         assert await looks(site) - before < 40
+
+
+async def test_replicas_ask_a_provider_once_together(site: Site, tmp_path: Path) -> None:
+    settings = environment_of(site.database, tmp_path) | site.provider.settings
+    with Replica(settings | {"JWT_SECRET": SECRET}) as second:
+        async with browser(site.replica.url) as here, browser(second.url) as there:
+            await sign_in(here)
+            there.cookies.set(LOGIN, here.cookies[LOGIN])
+            await change(site, "due_at = now() - interval '8 hours'")
+            site.provider.delay = 1.5
+            both = [status(each) for each in (here, there) for _ in range(4)]
+            assert await asyncio.gather(*both) == [200] * 8
+            assert site.provider.refreshed == 1
+            await sign_in(here)
+            there.cookies.set(LOGIN, here.cookies[LOGIN])
+            await change(site, "due_at = now() - interval '8 hours'")
+            site.provider.is_down = True
+            began = time.monotonic()
+            both = [status(each) for each in (here, there) for _ in range(4)]
+            assert await asyncio.gather(*both) == [503] * 8
+            assert time.monotonic() - began < 5
 
 
 async def looks(site: Site) -> int:
