@@ -87,7 +87,7 @@ async def test_totals_add_what_was_done_in_no_class(
         await expect(hanako).to_contain_text("2 errors in a row")
         named = {"classCode": two["class_code"], "userName": "別の名前", "cellIndex": 8}
         await post_as(school, user, "cell_executed", **named)
-        await post_as(school, user, "help_stop", cellIndex=3)
+        await post_as(school, user, "help_stop", cellId="c9", cellIndex=3)
         await expect(hanako).to_contain_text("cell 4")
         await expect(hanako).to_contain_text("7 runs · 2 errors in a row")
         await expect(page.locator(".tile strong")).to_have_text(user)

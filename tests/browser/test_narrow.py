@@ -65,7 +65,6 @@ class Lesson:
     def views(self) -> dict[str, str]:
         """Each view of a teacher, with what it shows when it is loaded."""
         return {
-            "lesson": ".rail .queue .card",
             "lesson?state=help": ".seats .seat",
             "students": ".tile",
             "help": ".queue .card",
@@ -77,6 +76,7 @@ class Lesson:
             f"attempts/{self.notebook}?place=id:long-cell": ".attempts .card",
             f"analysis/{self.assignment}": ".analysis tbody tr",
             f"submission/{self.submission}": ".notebook .cell",
+            "lesson": ".rail .queue .card",
         }
 
 
