@@ -23,6 +23,7 @@ export class Header {
   #invite = button(t("invite"));
   #badge = el("span", { className: "badge", hidden: true });
   #root;
+  #menu;
   #connection = el("span", { className: "connection", role: "status", hidden: true });
   /** @type {ClassStore | null} */
   #store = null;
@@ -38,18 +39,19 @@ export class Header {
     };
     const home = el("h1", {}, el("a", { href: "#/", textContent: t("title") }));
     const theme = button(t("theme"), toggleTheme);
-    const menu = button(t("menu"), () => toggleMenu(root, menu));
-    menu.className = "menu";
-    menu.ariaExpanded = "false";
+    const isOpen = () => root.classList.contains("is-open");
+    this.#menu = button(t("menu"), () => this.#openMenu(!isOpen()));
+    this.#menu.className = "menu";
     this.#invite.className = "invite-button";
     const account = signedIn();
     for (const each of [other, theme, account]) each.classList.add("setting");
     // Not a link: the part after # is the view's address.
     const skip = button(t("skip"), () => byId("view").focus());
     skip.className = "skip";
-    root.append(skip, home, this.#picker, this.#tabs, this.#invite, this.#connection, menu);
+    root.append(skip, home, this.#picker, this.#tabs, this.#invite, this.#connection, this.#menu);
     root.append(other, theme, account);
     measure(root);
+    this.#openMenu(false);
     document.documentElement.dataset.theme = localStorage.getItem(THEME_KEY) ?? "";
   }
 
@@ -85,7 +87,7 @@ export class Header {
    * @param {string} view the name of the view that is open
    */
   show(current, view) {
-    this.#root.classList.remove("is-open");
+    this.#openMenu(false);
     showPlace(current?.name);
     this.#picker.value = String(current?.id ?? "");
     this.#invite.hidden = !current?.is_active;
@@ -121,6 +123,12 @@ export class Header {
     setText(this.#connection, t(connection));
   }
 
+  /** @param {boolean} isOpen */
+  #openMenu(isOpen) {
+    this.#root.classList.toggle("is-open", isOpen);
+    this.#menu.ariaExpanded = String(isOpen);
+  }
+
   // How many calls wait for the teacher at this page.
   #showRequests() {
     const waiting = this.#store ? queueOf(this.#store).waiting.length : 0;
@@ -136,14 +144,6 @@ function labelOf({ name, is_active: isActive, is_demo: isDemo }) {
 }
 
 // On a phone, most of the header is behind a button.
-/**
- * @param {HTMLElement} root
- * @param {HTMLButtonElement} menu
- */
-function toggleMenu(root, menu) {
-  menu.ariaExpanded = String(root.classList.toggle("is-open"));
-}
-
 // What fills the rest of the screen has to know how high the header is.
 /** @param {HTMLElement} root */
 function measure(root) {

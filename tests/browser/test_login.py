@@ -127,6 +127,7 @@ async def test_why_a_sign_in_failed_is_said(
         await expect(page).to_have_url(f"{replica.url}/")
         provider.claims |= {"role": "instructor"}
         await page.get_by_role("dialog").get_by_role("link", name="ログイン").click()
+        await expect(page.get_by_role("heading", name="最初のクラスを作る")).to_be_visible()
         await page.get_by_role("button", name="メニュー").click()
         await expect(page.get_by_text("鈴木先生（ログイン中）")).to_be_visible()
 
