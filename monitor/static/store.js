@@ -163,6 +163,7 @@ export class ClassStore extends Emitter {
         fetchCalls(this.id),
       ]);
       this.#cellNames.learn(now);
+      this.#nameCells(now);
       this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
       const pause = this.#strangers.settle(this.students);
       if (pause !== null) this.#timers.start("stranger", pause, () => this.reload());
@@ -264,13 +265,19 @@ export class ClassStore extends Emitter {
     }
   }
 
+  // An answer may be from before the code of the cells was counted.
+  /** @param {(StudentNow | HelpRequestAnswer)[]} places */
+  #nameCells(places) {
+    const unnamed = places.filter((each) => each.cell_id && this.#cellNames.give(each));
+    if (unnamed.length) this.#refetch("names", NAMES_PAUSE);
+  }
+
   /** @param {HelpRequestAnswer[]} answers */
   #setQueue(answers) {
     for (const userId of this.help.keys()) this.#touch(userId);
     const fresh = this.#calls.set(answers);
     for (const userId of this.help.keys()) this.#touch(userId);
-    const unnamed = answers.filter((each) => each.cell_id && this.#cellNames.give(each));
-    if (unnamed.length) this.#refetch("names", NAMES_PAUSE);
+    this.#nameCells(answers);
     if (this.ready) for (const request of fresh) this.emit("asked", request);
   }
 

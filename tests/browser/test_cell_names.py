@@ -69,7 +69,7 @@ async def test_a_cell_that_somebody_was_in_before_has_its_name_at_once(
     await post_as(school, user, "cell_executed", **place, code="x = 1")
     async with open_tab(browser, view_url(school, class_id)) as page:
         await wait_live(page)
-        await expect(tile(page, user)).to_contain_text("“x = 1”")
+        await expect(tile(page, user)).to_contain_text("“x = 1”", timeout=20_000)
         await post_as(school, other, "cell_executed", **place, code="x = 2")
         await expect(tile(page, other)).to_contain_text("“x = 1”")
         await post_as(school, user, "cell_executed", **place | {"cellId": "c2"}, code="y = 1")

@@ -245,6 +245,7 @@ async def test_those_without_a_seat_stand_below_a_heading(
         first, last, stands = (seat(page, users[n]) for n in (0, 3, 4))
         desk = page.locator(".seats .desk")
         heading = page.get_by_role("rowheader", name="Without a seat")
+        await expect(heading).to_be_visible()  # the room was fetched
         tops = [await top_of(each) for each in (desk, first, last, heading, stands)]
         assert tops == sorted(set(tops))
         await page.get_by_role("button", name="Seen from the desk").click()
