@@ -390,6 +390,7 @@ async def test_a_lesson_goes_by_keyboard_alone(
         await post_as(school, user, "help")
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
         await wait_live(page)
+        await expect(page.locator(".queue .card")).to_have_count(2)
         await page.get_by_label("Your name").fill("Sato")
         await page.keyboard.press("n")  # it is written, in a field
         await expect(page.get_by_label("Your name")).to_have_value("Saton")
