@@ -72,8 +72,8 @@ class Origins:
     def check_own(self, scope: Scope) -> None:
         """Raises Forbidden unless this server's own page makes the call, if that could matter.
 
-        Browsers send a cookie whoever makes a call: calls that change something need the header
-        X-Cell-Monitor, which no form can send, and they and sockets an Origin, which is our own.
+        Browsers attach the cookie to requests of any page. So requests that change something need
+        the header X-Cell-Monitor, which no form can send, and, like sockets, our own Origin.
         """
         if scope.get("method") in _READS:
             return

@@ -82,23 +82,18 @@ class Provider(Protocol):
 
     def callback(self, home: str) -> str:
         """The URL that the provider leads back to; `home` is the server's, without a slash."""
-        raise NotImplementedError
 
     async def address(self, attempt: Attempt, callback: str, payer: str) -> str:
         """The URL at which the person signs in."""
-        raise NotImplementedError
 
     async def identity(self, code: str, attempt: Attempt, callback: str, payer: str) -> Identity:
         """Exchanges the code. Raises Unauthenticated, or NoRole."""
-        raise NotImplementedError
 
     async def renewed(self, known: Identity, payer: str) -> Identity:
         """Asks again, with what was granted. Raises Unauthenticated if that has ended."""
-        raise NotImplementedError
 
     async def sign_out_url(self, grant: Grant, home: str, payer: str) -> str:
         """The URL at which the person signs out there, or `home`."""
-        raise NotImplementedError
 
 
 def new_turns() -> Turns:
