@@ -11,6 +11,7 @@ from monitor.http.answers import TOTAL
 from monitor.http.application import Application
 from monitor.http.body import BodyReader
 from monitor.http.event_bodies import EventBodies
+from monitor.http.ingest import Ingest
 from monitor.http.large_answers import unread_answers
 from monitor.http.operations import Api
 from monitor.http.public_url import Address
@@ -123,12 +124,17 @@ def create_app(
     if settings.keeps_test_events:
         e2e_events.declare(api)
     openapi.declare(api, settings.project_name, settings.project_version, is_open)
-    ingest_paths = {each.path for each in api.operations if each.tag == "events"}
-    listed = api.routes(Scraping(gate, settings.metrics_token).guard)
+    log, counts = RequestLog(settings.log_requests), components.requests
     return Application(
-        [route for route in listed if route.path in ingest_paths],
+        Ingest(
+            api.ingest_routes(),
+            gate,
+            origins=settings.backend_cors_origins,
+            counts=counts,
+            log=log,
+        ),
         [
-            *(route for route in listed if route.path not in ingest_paths),
+            *api.routes(Scraping(gate, settings.metrics_token).guard),
             *docs.routes(prefix, gate.guard),
             *page.routes(prefix, gate.guard, login_kind),
             *login.routes(gate, address),
@@ -139,9 +145,9 @@ def create_app(
         expose=[TOTAL],
         unread=unread,
         root_path=settings.path_below,
-        counts=components.requests,
+        counts=counts,
         lifespan=components.lifespan,
         note_refusal=components.refusal_log.note,
         open_calls=api.calls_from_extension(),
-        log=RequestLog(settings.log_requests),
+        log=log,
     )

@@ -32,7 +32,7 @@ class Call(msgspec.Struct, gc=False):
         It is the address without one, and both for a key that a class shares.
         """
         principal = self.principal
-        if principal in (NOBODY, OPEN):
+        if principal is OPEN or principal is NOBODY:
             return f"address {network_of(self.host)}"
         if principal.role == "key" and principal.student is None:
             return f"{principal.key} at {network_of(self.host)}"
@@ -42,8 +42,9 @@ class Call(msgspec.Struct, gc=False):
     def part(self) -> float:
         """The most that the payer may hold of what all callers share: more if many stand for it."""
         principal = self.principal
-        is_one = principal.role != "key" and principal not in (NOBODY, OPEN)
-        return _OF_ONE if is_one or principal.student is not None else _OF_MANY
+        if principal is OPEN or principal is NOBODY:
+            return _OF_MANY
+        return _OF_MANY if principal.role == "key" and principal.student is None else _OF_ONE
 
     @property
     def ingest(self) -> bool:

@@ -6,54 +6,25 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from monitor.errors import Forbidden, MonitorError
-from monitor.http.cors import Calls, Cors, CorsByCall
+from monitor.http.cors import Calls, CorsByCall
 from monitor.http.headers import SECURITY_HEADERS
+from monitor.http.ingest import Ingest
 from monitor.http.large_answers import LargeAnswers
 from monitor.http.request_counts import Counted, RequestCounts
 from monitor.http.request_log import ID, RequestLog
 from monitor.http.responses import (
     EXCEPTION_HANDLERS,
-    json_response,
-    on_error,
     on_monitor_error,
 )
 from monitor.shares import Share
 
 _Lifespan = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
-
-
-class Ingest:
-    """Takes each `POST` on one of these paths straight to its route.
-
-    A request took a tenth longer through Starlette's router and its error layers.
-    """
-
-    def __init__(self, routes: Sequence[Route], counts: RequestCounts) -> None:
-        self._refused = counts.refused
-        self._routes = {route.path: route for route in routes}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            refusal = json_response({"detail": "Method Not Allowed"}, 405, {"Allow": "POST"})
-            await refusal(scope, receive, send)
-            return
-        route = scope["route"] = self._routes[scope["path"]]
-        try:
-            await route.app(scope, receive, send)
-        except MonitorError as error:
-            self._refused[type(error)] += 1
-            response = await on_monitor_error(Request(scope), error)
-            await response(scope, receive, send)
-        except Exception:  # a fault of ours, counted here: `on_error` answers it
-            self._refused[Exception] += 1
-            raise
 
 
 def _noting(note: Callable[[Scope, str], None] | None) -> dict[Any, Any]:
@@ -102,34 +73,30 @@ class Application:
 
     def __init__(
         self,
-        ingest: Sequence[Route],
+        ingest: Ingest,
         routes: Sequence[BaseRoute],
         *,
         origins: list[str],
         expose: list[str],
         unread: Share,
-        counts: RequestCounts | None = None,
+        log: RequestLog,
+        counts: RequestCounts,
         lifespan: Lifespan[Starlette] | None = None,
         note_refusal: Callable[[Scope, str], None] | None = None,
         root_path: str = "",
         open_calls: Calls = frozenset(),
-        log: RequestLog | None = None,
     ) -> None:
         self._root_path = root_path
-        self._log = log or RequestLog(0.0)
-        self.routes = [*ingest, *routes]
-        self._ingest_paths = frozenset(route.path for route in ingest)
-        counts = counts or RequestCounts("")
-        expose = [*expose, ID]
-        cors = Cors(Ingest(ingest, counts), origins, expose, SECURITY_HEADERS)
-        self._ingest: ASGIApp = ServerErrorMiddleware(cors, handler=on_error)
+        self._log = log
+        self._ingest = ingest
+        self.routes = [*ingest.routes.values(), *routes]
         named = [origin for origin in origins if origin != "*"]
         open_calls = open_calls if "*" in origins else frozenset()
         other = Starlette(
             routes=routes,
             middleware=[
                 Middleware(Counted, counts),
-                Middleware(CorsByCall, named, expose, SECURITY_HEADERS, open_calls),
+                Middleware(CorsByCall, named, [*expose, ID], SECURITY_HEADERS, open_calls),
                 Middleware(LargeAnswers, unread),
             ],
             exception_handlers={**EXCEPTION_HANDLERS, **_noting(note_refusal)},
@@ -152,5 +119,7 @@ class Application:
             scope["path"] = path = path.removeprefix(self._root_path)
         if path[-1:] == "/" and path != "/":
             scope["path"] = path = path.rstrip("/") or "/"
-        is_ingest = path in self._ingest_paths and scope["type"] == "http"
-        await self._log.serve(self._ingest if is_ingest else self._other, scope, receive, send)
+        if path in self._ingest.routes and scope["type"] == "http":
+            await self._ingest(scope, receive, send)
+        else:
+            await self._log.serve(self._other, scope, receive, send)

@@ -46,12 +46,13 @@ class BodyReader:
         incomplete bodies, of the caller or of all, take too much memory.
         """
         headers = dict(scope["headers"])
-        default = self.default_type or media_type
-        sent = _value(headers, b"content-type", default).partition(";")[0].rstrip()
-        if sent != media_type and not (media_type == JSON and sent.endswith("+json")):
-            self._check_type(scope, sent, media_type)
-        gzipped = _is_gzipped(headers)
-        length = _value(headers, b"content-length", "0")
+        if headers.get(b"content-type") != media_type.encode():
+            default = self.default_type or media_type
+            sent = _value(headers, b"content-type", default).partition(";")[0].rstrip()
+            if sent != media_type and not (media_type == JSON and sent.endswith("+json")):
+                self._check_type(scope, sent, media_type)
+        gzipped = b"content-encoding" in headers and _is_gzipped(headers)
+        length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.max_bytes:
             self._grow(scope, int(length))
         message = await receive()

@@ -38,7 +38,7 @@ class Cors(CORSMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "OPTIONS":
             return await super().__call__(scope, receive, send)
-        added = self._added(scope["headers"])
+        added = self.added(scope["headers"])
         may_be_kept = scope["method"] != "POST"  # events aren't searched for what they never have
 
         async def send_added(message: Message) -> None:
@@ -51,8 +51,13 @@ class Cors(CORSMiddleware):
 
         return await self.app(scope, receive, send_added)
 
-    def _added(self, headers: RawHeaders) -> RawHeaders:
-        origin = next((value for name, value in headers if name == b"origin"), None)
+    def added(self, headers: RawHeaders) -> RawHeaders:
+        """What an answer to a request with these headers gets."""
+        origin = None
+        for name, value in headers:
+            if name == b"origin":
+                origin = value
+                break
         if self.allow_all_origins:
             return self._allowed if origin else self._without_origin
         if origin and self.is_allowed_origin(origin.decode("latin-1")):

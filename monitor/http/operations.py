@@ -1,7 +1,7 @@
 """An operation is declared once: its route and its description in OpenAPI are made from it."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,11 +10,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from monitor.auth.call import Call
 from monitor.auth.gate import Guard
-from monitor.auth.permissions import ROUTES
+from monitor.auth.permissions import ROUTES, Permission
 from monitor.auth.principal import Principal
 from monitor.database.paging import Listing
 from monitor.database.pool import Connection, Database
@@ -24,6 +23,7 @@ from monitor.http.answers import TOTAL, Answer, answer, errors_of
 from monitor.http.arguments import Arguments
 from monitor.http.body import JSON, BodyReader
 from monitor.http.cors import Calls
+from monitor.http.ingest import IngestRoute, Take
 from monitor.http.public_url import Address, PublicUrl, public_url
 from monitor.http.responses import json_response
 from monitor.http.snapshots import Snapshots
@@ -50,19 +50,23 @@ _CONTEXT = (  # not from the request
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A route, and the types of what it takes and gives. `path` includes the prefix."""
+    """A route, and the types of what it takes and gives. `path` includes the prefix.
+
+    It has an `endpoint` or, if it takes events, `take`.
+    """
 
     method: str
     path: str
     name: str
     summary: str
     tag: str
-    endpoint: Endpoint | ASGIApp  # the latter only where the path has no other method
     answers: Mapping[int, Answer]
     parameters: Mapping[str, Any] = field(default_factory=dict)  # in the path
     query: type[msgspec.Struct] | None = None
     body: Any = None
     body_media: str = JSON
+    endpoint: Endpoint | None = None
+    take: Take | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,16 +259,26 @@ class Api:
         """One route per path, so that a 405 lists all methods of the path."""
         paths: dict[str, dict[str, Any]] = {}
         for each in self.operations:
-            paths.setdefault(each.path, {})[each.method] = each.endpoint
+            if each.endpoint:
+                paths.setdefault(each.path, {})[each.method] = each.endpoint
         return [self._route(guard, path, endpoints) for path, endpoints in paths.items()]
+
+    def ingest_routes(self) -> Iterator[IngestRoute]:
+        """The routes of the operations that take events."""
+        for each in self.operations:
+            if each.take:
+                yield IngestRoute(each.path, self._permission(each), each.take)
 
     def calls_from_extension(self) -> Calls:
         """Those that pages of any origin may make."""
         return frozenset(
             (each.method, each.path)
             for each in self.operations
-            if ROUTES[f"{each.method} {each.path.removeprefix(self.prefix)}"].from_extension
+            if self._permission(each).from_extension
         )
+
+    def _permission(self, operation: Operation) -> Permission:
+        return ROUTES[f"{operation.method} {operation.path.removeprefix(self.prefix)}"]
 
     def _route(self, guard: Guard, path: str, endpoints: Mapping[str, Any]) -> Route:
         async def dispatch(request: Request) -> Response:

@@ -48,13 +48,28 @@ class RequestLog:
     def __init__(self, share: float) -> None:
         self._share = 1.0 if logger.isEnabledFor(logging.DEBUG) else share
 
-    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Calls `app`, with the request's id in the context, in the scope and on the answer."""
+    def begin(self, scope: Scope) -> tuple[float, tuple[bytes, bytes]]:
+        """Puts the request's id into the context and the scope.
+
+        Returns what `end` needs, and the header that the answer gets.
+        """
         own = scope["request_id"] = id_of(scope["headers"])
         request_id.set(own)
-        header = (_NAME, own)
-        status = 0  # of a client that left before its answer
-        began = perf_counter()
+        return perf_counter(), (_NAME, own)
+
+    def end(self, scope: Scope, status: int, began: float) -> None:
+        """Logs the request where it should; `status` 0 is a client that left before its answer."""
+        seconds = perf_counter() - began
+        is_slow = seconds >= SLOW and status != 101
+        if is_slow or (status >= 400 and _is_refusal(scope, status)):
+            self._note(scope, status, seconds, logging.WARNING)
+        elif random.random() < self._share:  # noqa: S311 - a sample is no secret
+            self._note(scope, status, seconds, logging.INFO)
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Calls `app`, with the request's id in the context, in the scope and on the answer."""
+        began, header = self.begin(scope)
+        status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -79,12 +94,7 @@ class RequestLog:
             status = status or 500  # uvicorn logs why, and answers
             raise
         finally:
-            seconds = perf_counter() - began
-            is_slow = seconds >= SLOW and status != 101
-            if is_slow or (status >= 400 and _is_refusal(scope, status)):
-                self._note(scope, status, seconds, logging.WARNING)
-            elif random.random() < self._share:  # noqa: S311 - a sample is no secret
-                self._note(scope, status, seconds, logging.INFO)
+            self.end(scope, status, began)
 
     def _note(self, scope: Scope, status: int, seconds: float, level: int) -> None:
         level = logging.ERROR if status == 500 else level

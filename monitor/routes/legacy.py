@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from monitor.errors import Detail, InvalidBody
 from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, Dialect
 from monitor.events.dialects import EventData
 from monitor.events.json_text import in_utf8
 from monitor.events.legacy import CellMonitorData
-from monitor.http.body import JSON
-from monitor.http.operations import Endpoint, Operation
+from monitor.http.ingest import Take
+from monitor.http.operations import Operation
 from monitor.routes.events import ANSWERS, Intake, decode_body, store
 
 
@@ -30,11 +29,10 @@ def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
     """The operations of both paths."""
 
     async def take(
-        request: Request, single: bool | None, dialects: tuple[Dialect, ...]
-    ) -> Response:
-        scope = request.scope
+        scope: Scope, receive: Receive, single: bool | None, dialects: tuple[Dialect, ...]
+    ) -> tuple[int, bytes]:
         try:
-            body = await intake.bodies.read(scope, request.receive)
+            body = await intake.bodies.read(scope, receive)
             began = perf_counter()
             size, body = len(body), _text(body)
             if single is None:
@@ -45,26 +43,26 @@ def operations(prefix: str, intake: Intake) -> Iterator[Operation]:
             intake.bodies.release(scope)
         if single and len(payload) != 1:
             raise InvalidBody(Detail(("body",), "The body is not one JSON object", "json_invalid"))
-        status, text = await store(intake, scope, payload, size)
+        answer = await store(intake, scope, payload, size)
         intake.durations.observe(perf_counter() - began)
-        return Response(text, status, media_type=JSON)
+        return answer
 
-    async def post_student_progress(request: Request) -> Response:
+    async def post_student_progress(scope: Scope, receive: Receive) -> tuple[int, bytes]:
         """Stores one event, as `/events` does with an array of one."""
-        return await take(request, True, EVENT_DIALECTS)
+        return await take(scope, receive, True, EVENT_DIALECTS)
 
-    async def post_cell_monitor(request: Request) -> Response:
+    async def post_cell_monitor(scope: Scope, receive: Receive) -> tuple[int, bytes]:
         """Stores a cell that ran, or an array of them, as `/events` does with events."""
-        return await take(request, None, (CELL_MONITOR,))
+        return await take(scope, receive, None, (CELL_MONITOR,))
 
-    def operation(path: str, endpoint: Endpoint, body: Any) -> Operation:
+    def operation(path: str, take_body: Take, body: Any) -> Operation:
         return Operation(
             method="POST",
             path=f"{prefix}{path}",
-            name=endpoint.__name__,
-            summary=endpoint.__doc__ or "",
+            name=take_body.__name__,
+            summary=take_body.__doc__ or "",
             tag="events",
-            endpoint=endpoint,
+            take=take_body,
             answers=ANSWERS,
             body=body,
         )

@@ -16,11 +16,10 @@ from monitor.auth.principal import OPEN
 from monitor.database.pool import Connection, Database
 from monitor.database.reads import Reads
 from monitor.errors import Conflict
-from monitor.http.application import Application
 from monitor.http.body import BodyReader
-from monitor.http.large_answers import unread_answers
 from monitor.http.operations import Api
 from monitor.http.transactions import AfterCommit, Transactions
+from tests.support.applications import application
 from tests.support.lms import create, create_assignment, create_class, unique
 from tests.support.replicas import Replica
 from tests.support.tokens import client, token
@@ -192,7 +191,7 @@ class AsAdministrator:
 @asynccontextmanager
 async def served(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     routes = api.routes(lambda *_: [Middleware(AsAdministrator)])
-    app = Application([], routes, origins=[], expose=[], unread=unread_answers())
+    app = application(routes)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://server"
     ) as served_client:

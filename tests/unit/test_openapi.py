@@ -9,6 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from monitor.app import create_app
+from monitor.http.ingest import IngestRoute
 from monitor.settings import Settings
 
 UNDESCRIBED = (
@@ -29,12 +30,12 @@ async def document() -> dict[str, Any]:
         return content
 
 
-def routes(all_routes: list[Any]) -> Iterator[Route]:
+def routes(all_routes: list[Any]) -> Iterator[Route | IngestRoute]:
     for route in all_routes:
-        assert isinstance(route, Route | WebSocketRoute | Mount)
+        assert isinstance(route, Route | WebSocketRoute | Mount | IngestRoute)
         assert not isinstance(route, Mount) or route.path in UNDESCRIBED
         if (
-            isinstance(route, Route)
+            isinstance(route, Route | IngestRoute)
             and route.path != "/"
             and not route.path.startswith(UNDESCRIBED)
         ):

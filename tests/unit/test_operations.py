@@ -17,11 +17,10 @@ from monitor.database.paging import Id, Listing, Page
 from monitor.database.pool import Database
 from monitor.database.reads import Reads
 from monitor.errors import Conflict, NotFound
-from monitor.http.application import Application
 from monitor.http.body import BodyReader
-from monitor.http.large_answers import unread_answers
 from monitor.http.openapi import declare
 from monitor.http.operations import Api
+from tests.support.applications import application
 from tests.support.waiting import eventually
 
 
@@ -86,7 +85,7 @@ def create_api() -> Api:
 @pytest.fixture(scope="module")
 def client() -> httpx.AsyncClient:
     routes = create_api().routes(lambda *_: [Middleware(Open)])
-    app = Application([], routes, origins=[], expose=[], unread=unread_answers())
+    app = application(routes)
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://server/api")
 
@@ -115,7 +114,7 @@ async def test_callers_take_turns() -> None:
             await self._app(scope, receive, send)
 
     routes = api.routes(lambda *_: [Middleware(Named)])
-    app = Application([], routes, origins=[], expose=[], unread=unread_answers())
+    app = application(routes)
     transport = httpx.ASGITransport(app)
     async with (
         httpx.AsyncClient(transport=transport, base_url="http://server/api") as http,
@@ -139,13 +138,7 @@ async def test_bodies_that_wait_for_their_turn_are_bounded() -> None:
         """Waits."""
         await going_on.wait()
 
-    app = Application(
-        [],
-        api.routes(lambda *_: [Middleware(Open)]),
-        origins=[],
-        expose=[],
-        unread=unread_answers(),
-    )
+    app = application(api.routes(lambda *_: [Middleware(Open)]))
     transport = httpx.ASGITransport(app)
     async with (
         httpx.AsyncClient(transport=transport, base_url="http://server/api") as http,

@@ -11,9 +11,8 @@ from monitor.app import create_app
 from monitor.auth.permissions import ROUTES, extension_calls, table
 from monitor.auth.principal import ROLES
 from monitor.auth.visibility import NAMES
-from monitor.http.application import Application
-from monitor.http.large_answers import unread_answers
 from monitor.settings import Settings
+from tests.support.applications import application
 from tests.support.paths import ROOT
 from tests.support.tokens import SECRET
 
@@ -34,14 +33,14 @@ def test_each_route_has_a_row_and_each_row_a_route() -> None:
 
 
 async def test_a_route_without_a_row_is_refused() -> None:
-    reached = create_app(Settings(), {}).routes[0]
+    reached = next(each for each in create_app(Settings(), {}).routes if isinstance(each, Route))
     gate = reached.app._gate  # type: ignore[attr-defined]
 
     async def endpoint(request: Any) -> Any:
         raise AssertionError("it was let through")
 
     unlisted = Route("/unlisted", endpoint, middleware=gate.guard("/unlisted", "GET"))
-    app = Application([], [unlisted], origins=[], expose=[], unread=unread_answers())
+    app = application([unlisted])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=LOCAL) as api:
         answer = await api.get("/unlisted")
     assert answer.status_code == 403
