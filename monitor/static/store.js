@@ -155,7 +155,8 @@ export class ClassStore extends Emitter {
   }
 
   async #fetch() {
-    this.#fetchedAt = performance.now();
+    const askedAt = performance.now();
+    this.#fetchedAt = askedAt;
     try {
       /** @type {[StudentNow[], HelpRequestAnswer[]]} */
       const [now, help] = await Promise.all([
@@ -167,7 +168,8 @@ export class ClassStore extends Emitter {
       this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
       const pause = this.#strangers.settle(this.students);
       if (pause !== null) this.#timers.start("stranger", pause, () => this.reload());
-      this.#setQueue(help);
+      this.#calls.know(now);
+      this.#setQueue(help, askedAt);
       this.error = null;
       this.ready = true;
     } catch (error) {
@@ -216,7 +218,7 @@ export class ClassStore extends Emitter {
     if (data.cellId && data.status && this.#cellNames.give(student))
       this.#refetch("names", NAMES_PAUSE);
     if (changesErrors(data, this.radar)) this.lookForErrors();
-    if (data.eventType === "help") this.#hear(student.user_id, at);
+    if (data.eventType === "help") this.#hear(student, at);
     else if (data.eventType === "help_stop") this.#calls.stop(student.user_id, at);
     else if (data.eventType === "session_start") this.#calls.startSession(student.user_id);
     const { name, team } = student;
@@ -237,13 +239,18 @@ export class ClassStore extends Emitter {
     this.#timers.start(name, wait, () => this.reload());
   }
 
+  // Many pages hear the same, so each waits another time before it asks.
   /**
-   * @param {string} userId
+   * @param {Student} student
    * @param {number} at ms
    */
-  #hear(userId, at) {
-    const pause = this.#calls.hear(userId, at);
-    if (pause !== null) this.#timers.start(`help in ${pause}`, pause, () => this.#fetchHelp());
+  #hear(student, at) {
+    const wasOpen = this.help.has(student.user_id);
+    const pause = this.#calls.hear(student, at);
+    if (pause !== null)
+      this.#timers.start(`help in ${pause}`, pause * (1 + Math.random()), () => this.#fetchHelp());
+    const request = this.help.get(student.user_id);
+    if (request && !wasOpen) this.emit("asked", request);
   }
 
   /** @param {number} delay ms */
@@ -258,8 +265,9 @@ export class ClassStore extends Emitter {
   }
 
   async #fetchHelp() {
+    const askedAt = performance.now();
     try {
-      this.#setQueue(await fetchCalls(this.id));
+      this.#setQueue(await fetchCalls(this.id), askedAt);
     } catch {
       this.#fetchHelpIn(RETRY_DELAY);
     }
@@ -272,10 +280,14 @@ export class ClassStore extends Emitter {
     if (unnamed.length) this.#refetch("names", NAMES_PAUSE);
   }
 
-  /** @param {HelpRequestAnswer[]} answers */
-  #setQueue(answers) {
+  /**
+   * @param {HelpRequestAnswer[]} answers
+   * @param {number} askedAt ms of performance.now()
+   */
+  #setQueue(answers, askedAt) {
     for (const userId of this.help.keys()) this.#touch(userId);
-    const fresh = this.#calls.set(answers);
+    const fresh = this.#calls.set(answers, askedAt);
+    if (this.#calls.isUnconfirmed) this.#fetchHelpIn(RETRY_DELAY);
     for (const userId of this.help.keys()) this.#touch(userId);
     this.#nameCells(answers);
     if (this.ready) for (const request of fresh) this.emit("asked", request);
