@@ -133,7 +133,7 @@ export class Calls {
 
   /**
    * Takes in the queue. What a message has changed since it was asked for stays, and so does a call that a
-   * standby may not have yet. Returns those that were not open before.
+   * standby may not have yet.
    *
    * @param {HelpRequestAnswer[]} answers
    * @param {number} askedAt ms of performance.now()
@@ -154,7 +154,6 @@ export class Calls {
       const isMissing = !request.confirmed && this.#of(userId).changed > performance.now() - MAX_LAG;
       if (isLater(userId) || (isMissing && !this.open.has(userId))) this.open.set(userId, request);
     }
-    return [...this.open.values()].filter((request) => !before.has(request.user_id));
   }
 
   /** Whether a call is shown that was not in the queue yet. */

@@ -1,5 +1,6 @@
 // A student's seat: who sits there, and whether they can go on.
 
+import { withFilters } from "./address.js";
 import { serverNow } from "./clock.js";
 import { el, joinFacts, setText, shape } from "./dom.js";
 import { duration, t } from "./i18n.js";
@@ -34,6 +35,7 @@ export class Seat {
   #request;
   #rank = 0;
   #place = ""; // the seat's name
+  #href;
   #isRoom = false;
 
   /**
@@ -41,10 +43,17 @@ export class Seat {
    * @param {number} studentId
    */
   constructor(store, studentId) {
-    const href = store.hrefOf(studentId);
+    this.#href = store.hrefOf(studentId);
     const parts = [this.#shape, this.#name, this.#what, this.#done, this.#bar];
-    this.link = el("a", { href, tabIndex: -1 }, parts);
+    this.link = el("a", { tabIndex: -1 }, parts);
     this.element = el("div", { role: "gridcell", className: "seat" }, this.link);
+    this.keepFilters();
+  }
+
+  /** Leads to the student with the filters of now, also in another tab. */
+  keepFilters() {
+    const href = withFilters(this.#href);
+    if (this.link.getAttribute("href") !== href) this.link.href = href;
   }
 
   /**
@@ -77,7 +86,8 @@ export class Seat {
     const succeeded = progress?.succeeded ?? 0;
     const done = cells ? t("done_of", succeeded, cells) : "";
     setText(this.#done, done);
-    this.#bar.style.inlineSize = cells ? `${Math.round((100 * succeeded) / cells)}%` : "0";
+    const size = cells ? `${Math.round((100 * succeeded) / cells)}%` : "0px";
+    if (this.#bar.style.inlineSize !== size) this.#bar.style.inlineSize = size;
     this.#label(joinFacts([name, this.#isRoom && this.#place, this.#word(isTaken), done]));
     this.age();
   }

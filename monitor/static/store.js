@@ -13,7 +13,7 @@ import { Timers } from "./timers.js";
 
 /**
  * @import {
- *   ChannelMessage, Class, ConnectionState, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
+ *   ChannelMessage, Class, ConnectionState, ExecutionUpdate, HelpChange, HelpRequestAnswer,
  *   Notice, Radar, Room, State, Student, StudentNow, SubmissionChange,
  * } from "./types.d.ts"
  */
@@ -22,6 +22,7 @@ const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there 
 const RADAR_MAX_AGE = 30_000; // ms; who met an error leaves its group one by one
 const RETRY_DELAY = 2_000; // ms
 const GATHER_DELAY = 100; // ms
+const SHOW_DELAY = 60; // ms in which changes other than calls are gathered: each picture of a room costs memory
 const RUN_PAUSE = 3_000; // ms between two fetches of what those who call have run
 const STRANGER_PAUSE = 500; // ms between two fetches because somebody new is in the class
 const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't say enough
@@ -37,7 +38,6 @@ const NAMES_PAUSE = 15_000; // ms between two fetches because nobody has been se
  * @property {null} radar
  * @property {null} connection
  * @property {null} tick every second
- * @property {HelpRequest} asked a student asks for help
  * @property {Room} room the class has another room, or other seats
  * @property {null} duties of the teachers who are in the class: see `duties`
  * @property {SubmissionChange} submission one was handed in or graded
@@ -66,6 +66,7 @@ export class ClassStore extends Emitter {
   #waiting = []; // messages received while fetching
   /** @type {Set<string>} */
   #changed = new Set();
+  #isTelling = false; // whether the next frame shows them
   #timers = new Timers();
   #lookedAt = -Infinity; // ms of performance.now(): when the errors were fetched
   #fetchedAt = -Infinity; // ms of performance.now(): when the class was fetched
@@ -209,6 +210,7 @@ export class ClassStore extends Emitter {
   #update(data, at) {
     if (data.classId !== null && data.classId !== this.id) return;
     const student = this.students.get(data.userId);
+    const wasOpen = this.help.has(data.userId);
     if (!student) {
       if (this.#strangers.meet(data.userId)) this.#refetch("stranger", STRANGER_PAUSE);
       return;
@@ -227,7 +229,8 @@ export class ClassStore extends Emitter {
     // Their error of now is shown with the call.
     if (request && (data.status === "error" || data.status === "success"))
       this.#timers.start("run", RUN_PAUSE, () => this.#fetchHelp());
-    this.#touch(student.user_id);
+    if (this.help.has(student.user_id) === wasOpen) this.#touchSoon(student.user_id);
+    else this.#touch(student.user_id);
   }
 
   /**
@@ -245,12 +248,9 @@ export class ClassStore extends Emitter {
    * @param {number} at ms
    */
   #hear(student, at) {
-    const wasOpen = this.help.has(student.user_id);
     const pause = this.#calls.hear(student, at);
     if (pause !== null)
       this.#timers.start(`help in ${pause}`, pause * (1 + Math.random()), () => this.#fetchHelp());
-    const request = this.help.get(student.user_id);
-    if (request && !wasOpen) this.emit("asked", request);
   }
 
   /** @param {number} delay ms */
@@ -286,11 +286,10 @@ export class ClassStore extends Emitter {
    */
   #setQueue(answers, askedAt) {
     for (const userId of this.help.keys()) this.#touch(userId);
-    const fresh = this.#calls.set(answers, askedAt);
+    this.#calls.set(answers, askedAt);
     if (this.#calls.isUnconfirmed) this.#fetchHelpIn(RETRY_DELAY);
     for (const userId of this.help.keys()) this.#touch(userId);
     this.#nameCells(answers);
-    if (this.ready) for (const request of fresh) this.emit("asked", request);
   }
 
   /** Fetches the errors soon, with a pause after: a class that fails all at once asks once. */
@@ -330,16 +329,24 @@ export class ClassStore extends Emitter {
   // Gathers changes until the next frame.
   /** @param {string} userId */
   #touch(userId) {
-    if (!this.#changed.size) {
-      const tell = () => {
-        const changed = this.#changed;
-        this.#changed = new Set();
-        this.emit("changed", changed);
-      };
-      // A hidden page has no frames, but a title that counts calls.
-      if (document.hidden) setTimeout(tell);
-      else requestAnimationFrame(tell);
-    }
     this.#changed.add(userId);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    // A hidden page has no frames, but a title that counts calls.
+    if (document.hidden) setTimeout(() => this.#tell());
+    else requestAnimationFrame(() => this.#tell());
+  }
+
+  /** @param {string} userId */
+  #touchSoon(userId) {
+    this.#changed.add(userId);
+    this.#timers.start("tell", SHOW_DELAY, () => this.#tell());
+  }
+
+  #tell() {
+    this.#isTelling = false;
+    const changed = this.#changed;
+    this.#changed = new Set();
+    if (changed.size) this.emit("changed", changed);
   }
 }
