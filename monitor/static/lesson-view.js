@@ -64,11 +64,12 @@ export class LessonView {
     const invite = button(t("invite_first"), () => openInvite(store.id));
     this.#nobody = el("p", { className: "line", hidden: true }, t("first_student"), invite);
     const notes = el("div", { className: "notes" });
+    const paper = el("p", { className: "print-title", textContent: store.current.name });
     this.element = el(
       "div",
       { className: "lesson" },
       el("div", { className: "lesson-head" }, this.#strip.element, this.#tools()),
-      el("div", { className: "pane-seats" }, this.#trouble, this.#nobody, this.#grid.element),
+      el("div", { className: "pane-seats" }, paper, this.#trouble, this.#nobody, this.#grid.element),
       this.#rail.element,
       this.#panes(),
     );

@@ -53,6 +53,12 @@ export class SeatGrid {
     const [width, height] = [seat.clientWidth / rem, seat.clientHeight / rem];
     this.#grid.classList.toggle("has-words", width >= WORDS.width && height >= WORDS.height);
     this.#grid.classList.toggle("is-low", height <= LOW);
+    this.#cutNames();
+  }
+
+  #cutNames() {
+    const long = this.seats.map((each) => each.isLong); // all are looked at before one is changed
+    this.seats.forEach((each, index) => each.cut(long[index]));
   }
 
   get seats() {
@@ -122,20 +128,23 @@ export class SeatGrid {
   /** @param {Iterable<string>} userIds */
   update(userIds) {
     const ranks = this.#ranks();
+    let isRenamed = false;
     for (const userId of userIds) {
       const student = this.#store.students.get(userId);
       const seat = student && this.#seats.get(student.student_id);
       if (!seat) continue;
       const progress = this.#lesson.progressOf(student.student_id);
-      seat.show(student, {
+      const isOther = seat.show(student, {
         state: seatState(this.#store, student, progress),
         progress,
         cells: this.#lesson.progress?.cells ?? 0,
         request: this.#store.help.get(userId),
         rank: ranks.get(userId) ?? 0,
       });
+      isRenamed ||= isOther;
       this.#dim(seat);
     }
+    if (isRenamed) this.#cutNames();
   }
 
   /** Shows that time has passed. */

@@ -65,7 +65,19 @@ export class Seat {
     this.#isRoom = isRoom;
   }
 
+  /** Whether the name is too long for the seat. */
+  get isLong() {
+    return this.#name.scrollWidth > this.#name.clientWidth;
+  }
+
+  /** @param {boolean} isCut whether the name ends in dots: a box that cuts costs memory at each picture */
+  cut(isCut) {
+    this.#name.classList.toggle("is-cut", isCut);
+  }
+
   /**
+   * Returns whether the name is another one.
+   *
    * @param {Student} student
    * @param {Shown} shown
    */
@@ -79,6 +91,7 @@ export class Seat {
     this.element.dataset.state = state;
     this.element.classList.toggle("is-taken", isTaken);
     this.#shape.dataset.state = state;
+    const isRenamed = this.#name.textContent !== name;
     setText(this.#name, name);
     const number = student.number === null ? "" : String(student.number);
     const title = joinFacts([name, student.kana, this.#isRoom && this.#place, number]);
@@ -90,6 +103,7 @@ export class Seat {
     if (this.#bar.style.inlineSize !== size) this.#bar.style.inlineSize = size;
     this.#label(joinFacts([name, this.#isRoom && this.#place, this.#word(isTaken), done]));
     this.age();
+    return isRenamed;
   }
 
   // Screen readers hear it when the seat has the focus, so no seconds run in it.

@@ -34,7 +34,7 @@ const NAMES_PAUSE = 15_000; // ms between two fetches because nobody has been se
  * @typedef {object} StoreEvents
  * @property {Set<string>} changed user_ids of students, gathered until the next frame
  * @property {null} loaded the class was fetched, or that failed: see `error`
- * @property {null} ran somebody has run something
+ * @property {null} ran somebody has run something, with `changed`
  * @property {null} radar
  * @property {null} connection
  * @property {null} tick every second
@@ -67,6 +67,7 @@ export class ClassStore extends Emitter {
   /** @type {Set<string>} */
   #changed = new Set();
   #isTelling = false; // whether the next frame shows them
+  #hasRun = false; // whether one of them has run something
   #timers = new Timers();
   #lookedAt = -Infinity; // ms of performance.now(): when the errors were fetched
   #fetchedAt = -Infinity; // ms of performance.now(): when the class was fetched
@@ -216,7 +217,7 @@ export class ClassStore extends Emitter {
       return;
     }
     if (update(student, data, at)) this.#refetch("fetch", REFETCH_PAUSE);
-    if (data.status === "success" || data.status === "error") this.emit("ran", null);
+    if (data.status === "success" || data.status === "error") this.#hasRun = true;
     if (data.cellId && data.status && this.#cellNames.give(student))
       this.#refetch("names", NAMES_PAUSE);
     if (changesErrors(data, this.radar)) this.lookForErrors();
@@ -348,5 +349,7 @@ export class ClassStore extends Emitter {
     const changed = this.#changed;
     this.#changed = new Set();
     if (changed.size) this.emit("changed", changed);
+    if (this.#hasRun) this.emit("ran", null);
+    this.#hasRun = false;
   }
 }
