@@ -4,7 +4,7 @@ import re
 
 import httpx
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, ViewportSize, expect
 
 from tests.browser.page import seat, view_url, wait_live
 from tests.browser.test_lesson import sit
@@ -13,7 +13,7 @@ from tests.support.events import post_as
 from tests.support.lms import create_class_of
 from tests.support.replicas import Replica
 
-LANDSCAPE = {"width": 1047, "height": 718}  # A4 less its margins, in CSS pixels
+LANDSCAPE = ViewportSize(width=1047, height=718)  # A4 less its margins, in CSS pixels
 # Visible texts, and whether all seats are black on white and as high as a name.
 ON_PAPER = """() => {
   const seats = [...document.querySelectorAll(":is(.room-editor, .pane-seats) .seat")]
