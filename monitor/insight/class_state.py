@@ -50,9 +50,10 @@ class StudentState(msgspec.Struct):
     that the student's own credential posts into the class. `executions_in_no_class` and
     `errors_in_no_class` say how much of the totals was done in no class (open servers), but are 0
     for an earlier time. `failing_since` is the first of the errors in a row; null where the last
-    run succeeded. `last_run_at` is when a run ended last. `number` (on the class's list), `kana`
-    (how the name is read) and the seat are the roster's of now: rows from 1 at the front, columns
-    from 1 at the left. Times are the server's.
+    run succeeded. `last_run_at` is when a run ended last. `called_at` is the latest `help` event
+    that no `help_stop` followed, whether or not the call was settled; null for an earlier time.
+    `number` (on the class's list), `kana` (how the name is read) and the seat are the roster's of
+    now: rows from 1 at the front, columns from 1 at the left. Times are the server's.
     """
 
     student_id: int
@@ -77,6 +78,7 @@ class StudentState(msgspec.Struct):
     errors_in_no_class: int = 0
     failing_since: datetime | None = None
     last_run_at: datetime | None = None
+    called_at: datetime | None = None
     number: int | None = None
     kana: str | None = None
     seat_row: int | None = None
@@ -121,7 +123,8 @@ _SELECT_STATES = f"""
         named.*, m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at,
         m.verified, run.running_since, run.running_cell_id,
         m.executions_in_no_class, m.errors_in_no_class,
-        m.failing_since, m.last_run_at, m.number, m.kana, m.seat_row, m.seat_column
+        m.failing_since, m.last_run_at, CASE WHEN m.is_calling THEN m.help_at END AS called_at,
+        m.number, m.kana, m.seat_row, m.seat_column
     FROM ({class_page(skip="$4", limit="$5")}) AS m
     LEFT JOIN {RUNNING} AS run ON true
     LEFT JOIN {

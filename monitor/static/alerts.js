@@ -37,7 +37,7 @@ export class CallAlerts {
       const calls = news.of(waiting);
       if (calls.length) this.#tell(store, calls, t("calls_in", waiting.length, className));
     };
-    store.on(["changed", "loaded", "asked", "duties", "tick"], look, this.#following.signal);
+    store.on(["changed", "loaded", "duties", "tick"], look, this.#following.signal);
   }
 
   /**

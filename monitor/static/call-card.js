@@ -90,8 +90,8 @@ export class CallCard {
   }
 
   /** @param {HelpRequest} request */
-  #showError({ last_error: last }) {
-    this.#noError.hidden = last !== null;
+  #showError({ last_error: last, confirmed }) {
+    this.#noError.hidden = last !== null || !confirmed;
     this.#details.hidden = last === null;
     this.#when.hidden = last === null;
     if (!last) return;

@@ -2,6 +2,8 @@
 
 /** @import { StudentNow } from "./types.d.ts" */
 
+const MAX_CELLS = 2_000; // that are remembered, the latest; ids may be each student's own
+
 /** @typedef {Pick<StudentNow, "notebook_path" | "cell_id" | "cell_title" | "cell_heading">} InCell */
 
 export class CellNames {
@@ -15,8 +17,10 @@ export class CellNames {
     for (const student of students) {
       const { cell_title, cell_heading } = student;
       const known = this.#known.get(keyOf(student));
-      if (cell_title && (cell_heading || !known))
-        this.#known.set(keyOf(student), { cell_title, cell_heading });
+      if (!cell_title || (!cell_heading && known)) continue;
+      this.#known.delete(keyOf(student)); // it comes last
+      this.#known.set(keyOf(student), { cell_title, cell_heading });
+      if (this.#known.size > MAX_CELLS) forgetFirst(this.#known);
     }
   }
 
@@ -31,8 +35,15 @@ export class CellNames {
     if (!place.cell_title) Object.assign(place, this.#known.get(key));
     if (place.cell_title !== null || this.#sought.has(key)) return false;
     this.#sought.add(key);
+    if (this.#sought.size > MAX_CELLS) forgetFirst(this.#sought);
     return true;
   }
+}
+
+/** @param {Map<string, unknown> | Set<string>} collection in the order of its growth */
+function forgetFirst(collection) {
+  const [first] = collection.keys();
+  collection.delete(first);
 }
 
 /** @param {InCell} place */

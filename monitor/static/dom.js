@@ -4,6 +4,7 @@ import { t } from "./i18n.js";
 
 const MAX_TOASTS = 2;
 const TOAST_LASTS = 12_000; // ms
+const MAX_SAID = 10; // announcements that stay for so long, too
 const TOAST_STEP = 250; // ms
 // A finger that has tapped hovers on, and a click leaves the focus behind.
 const HELD = matchMedia("(hover: hover)").matches ? ":hover, :has(:focus-visible)" : ":has(:focus-visible)";
@@ -86,11 +87,16 @@ export function byId(id) {
 }
 
 /**
+ * A text that is there already is changed in place, for a new one costs memory at each change.
+ *
  * @param {Element} element
  * @param {string} text
  */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const { firstChild } = element;
+  if (element.textContent === text) return;
+  if (text && firstChild instanceof Text && !firstChild.nextSibling) firstChild.data = text;
+  else element.textContent = text;
 }
 
 /**
@@ -177,7 +183,9 @@ function removeLater(box, strip) {
  */
 export function announce(text) {
   const said = el("p", { textContent: text });
-  byId("announcer").append(said);
+  const announcer = byId("announcer");
+  announcer.append(said);
+  if (announcer.childElementCount > MAX_SAID) announcer.firstElementChild?.remove();
   setTimeout(() => said.remove(), TOAST_LASTS);
 }
 

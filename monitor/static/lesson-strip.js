@@ -26,6 +26,9 @@ export class LessonStrip {
   #assignment = makeSelect([], { ariaLabel: t("assignment") });
   #meter = el("progress", { max: 1, value: 0, ariaLabel: t("progress") });
   #through = el("span");
+  #state = ""; // the filters of the address: a state,
+  /** @type {number[]} */
+  #ids = []; // and students with an error
   #said = ""; // the filters of which it was said how many they show
   element;
 
@@ -66,14 +69,6 @@ export class LessonStrip {
     return chip;
   }
 
-  get #state() {
-    return address().filters.get(STATE) ?? "";
-  }
-
-  get #ids() {
-    return address().filters.get(ERRORS)?.split(",").map(Number) ?? [];
-  }
-
   /**
    * Whether the seat is one of those to show.
    *
@@ -96,6 +91,9 @@ export class LessonStrip {
   }
 
   showFilters() {
+    const { filters } = address();
+    this.#state = filters.get(STATE) ?? "";
+    this.#ids = filters.get(ERRORS)?.split(",").map(Number) ?? [];
     for (const [state, chip] of this.#states)
       chip.button.ariaPressed = String(state === this.#state);
     const ids = this.#ids;

@@ -17,6 +17,7 @@ import { RoomEditor } from "./room-editor.js";
 import { SeatGrid } from "./seat-grid.js";
 import { NO_ROOM } from "./seat-plan.js";
 import { ABSENT_HOURS, READING_MINUTES } from "./seat-states.js";
+import { Timers } from "./timers.js";
 
 /** @import { ClassStore } from "./store.js" */
 
@@ -25,6 +26,7 @@ import { ABSENT_HOURS, READING_MINUTES } from "./seat-states.js";
 /** @type {Tab[]} */
 const TABS = ["calls", "seats", "progress"];
 const NARROW = matchMedia("(max-width: 48rem)");
+const COUNT_DELAY = 500; // ms in which changes are gathered: a count that changes moves what is beside it
 
 export class LessonView {
   #store;
@@ -42,6 +44,7 @@ export class LessonView {
   #tabs = new Map();
   /** @type {Tab} */
   #tab; // to which one goes back from a student
+  #timers = new Timers();
   element;
 
   /**
@@ -61,11 +64,12 @@ export class LessonView {
     const invite = button(t("invite_first"), () => openInvite(store.id));
     this.#nobody = el("p", { className: "line", hidden: true }, t("first_student"), invite);
     const notes = el("div", { className: "notes" });
+    const paper = el("p", { className: "print-title", textContent: store.current.name });
     this.element = el(
       "div",
       { className: "lesson" },
       el("div", { className: "lesson-head" }, this.#strip.element, this.#tools()),
-      el("div", { className: "pane-seats" }, this.#trouble, this.#nobody, this.#grid.element),
+      el("div", { className: "pane-seats" }, paper, this.#trouble, this.#nobody, this.#grid.element),
       this.#rail.element,
       this.#panes(),
     );
@@ -128,6 +132,7 @@ export class LessonView {
 
   #listen() {
     const signal = this.#signal;
+    signal.addEventListener("abort", () => this.#timers.close());
     this.#store.on(["changed"], (userIds) => this.#update(userIds), signal);
     this.#store.on(["loaded"], () => this.#load(), signal);
     this.#store.on(["tick"], () => this.#age(), signal);
@@ -160,7 +165,8 @@ export class LessonView {
     // A rank changes with the calls of others, and with the teachers who are here.
     const calling = [...this.#store.help.keys()];
     this.#grid.update(new Set([...userIds, ...calling]));
-    this.#showCounts();
+    this.#showWaiting();
+    this.#timers.start("counts", COUNT_DELAY, () => this.#showCounts());
   }
 
   #age() {
@@ -170,6 +176,10 @@ export class LessonView {
 
   #showCounts() {
     this.#strip.showCounts(this.#grid.seats);
+    this.#showWaiting();
+  }
+
+  #showWaiting() {
     const waiting = queueOf(this.#store).waiting.length;
     const tab = this.#tabs.get("calls");
     if (tab) setText(tab, waiting ? `${t("calls")} ${waiting}` : t("calls"));

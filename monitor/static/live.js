@@ -16,7 +16,7 @@ const TRIES = 2; // sockets without a message, after which the state is fetched
 const MIN_RETRY_DELAY = 500; // ms
 const MAX_RETRY_DELAY = 10_000; // ms
 const LOGIN_ENDED = 4401; // the close code of a socket whose credential is not valid any more
-const COALESCE = 100; // ms of messages in one frame
+const COALESCE = 20; // ms of messages in one frame: about as long as the screen shows a picture
 
 /**
  * @typedef {object} Handlers

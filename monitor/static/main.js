@@ -15,6 +15,7 @@ import { manageView } from "./manage.js";
 import { meView } from "./me.js";
 import { notebookView } from "./notebook.js";
 import { overviewView } from "./overview.js";
+import { PROJECTED_CHANGED } from "./projected.js";
 import { projectorScreen } from "./projector-screen.js";
 import { RadarAlarm, radarView } from "./radar.js";
 import { ClassStore } from "./store.js";
@@ -61,6 +62,8 @@ let store = null;
 let leaving = new AbortController();
 /** @type {LessonView | null} */
 let lesson = null;
+/** @type {RadarAlarm | null} */
+let alarm = null;
 
 async function loadClasses() {
   [classes, isStudent] = await Promise.all([all("classes"), asksAsStudent()]);
@@ -89,13 +92,13 @@ function openStore(current) {
   header.follow(store);
   alerts.follow(store, current?.name);
   projectorScreen.follow(store);
+  alarm = store && new RadarAlarm(store);
   if (store) announceEvents(store);
 }
 
 /** @param {ClassStore} opened */
 function announceEvents(opened) {
-  const alarm = new RadarAlarm(opened);
-  opened.on(["radar"], () => alarm.look());
+  opened.on(["radar"], () => alarm?.look());
   opened.on(["notice"], ({ message }) => toast(message));
 }
 
@@ -183,6 +186,7 @@ addEventListener("hashchange", () => {
   main.focus({ preventScroll: true });
 });
 document.addEventListener("visibilitychange", () => store?.lookForErrors());
+addEventListener(PROJECTED_CHANGED, () => alarm?.look());
 addEventListener(CLASSES_CHANGED, async () => {
   classes = [];
   lesson = null;

@@ -2,7 +2,7 @@
 
 import { arrange, el, setText } from "./dom.js";
 import { t } from "./i18n.js";
-import { setProjected } from "./projected.js";
+import { PROJECTED_CHANGED, isProjected, setProjected } from "./projected.js";
 import { projectorScreen } from "./projector-screen.js";
 import { byNumber, planOf, seatName, trackOf, tracksOf } from "./seat-plan.js";
 
@@ -33,6 +33,7 @@ export class Projector {
     projectorScreen.display([howFar, el("div", { className: "room" }, desk, this.#seats)], signal);
     store.on(["loaded"], () => this.#draw(), signal);
     lesson.on(["room", "progress"], () => this.#draw(), signal);
+    addEventListener(PROJECTED_CHANGED, () => this.#draw(), { signal });
     this.#draw();
   }
 
@@ -40,7 +41,13 @@ export class Projector {
     setProjected(true);
   }
 
+  // A class that is not projected has no second room in the page's memory.
   #draw() {
+    if (!isProjected()) {
+      this.#cells.clear();
+      this.#seats.replaceChildren();
+      return;
+    }
     const { progress, assignment, room } = this.#lesson;
     const students = [...this.#store.students.values()].sort(byNumber);
     const cells = progress?.cells ?? 0;

@@ -2,6 +2,7 @@
 
 import { arrange, el, setText, toast } from "./dom.js";
 import { t } from "./i18n.js";
+import { isProjected } from "./projected.js";
 import { RadarCard, headline, keyOf } from "./radar-card.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -17,7 +18,7 @@ function threshold(students) {
 
 /**
  * Announces each group that has passed the threshold once, until it has left the radar; also where the
- * page is loaded again meanwhile.
+ * page is loaded again meanwhile. While the page is projected nobody would see it.
  */
 export class RadarAlarm {
   #store;
@@ -34,7 +35,7 @@ export class RadarAlarm {
 
   look() {
     const { id, radar } = this.#store;
-    if (!radar) return;
+    if (!radar || isProjected()) return;
     const keys = new Set(radar.groups.map(keyOf));
     for (const key of this.#announced) if (!keys.has(key)) this.#announced.delete(key);
     for (const group of radar.groups) {

@@ -36,6 +36,7 @@ export class RoomEditor {
     this.#dialog = el(
       "dialog",
       { className: "room-editor", ariaLabel: t("edit_seats") },
+      el("p", { className: "print-title", textContent: store.current.name }),
       this.#tools(),
       el("p", { className: "hint", textContent: t("edit_seats_hint") }),
       this.#warning,

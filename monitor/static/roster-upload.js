@@ -3,7 +3,8 @@
 import { ApiError, sendCsv } from "./api.js";
 import { alertLine, button, el, failure, setText, toast } from "./dom.js";
 import { makeSelect } from "./forms.js";
-import { t } from "./i18n.js";
+import { language, t } from "./i18n.js";
+import { mistakeInJapanese } from "./roster-mistake-texts.js";
 import { previewOf } from "./roster-preview.js";
 
 /** @import { EnrolmentReport } from "./types.d.ts" */
@@ -145,7 +146,8 @@ export class RosterUpload {
     this.#otherwise.open = isOfList;
     setText(this.#trouble, isOfList ? t("enrol_fix") : failure(error));
     const messages = isOfList ? error.messages : [];
-    this.#mistakes.replaceChildren(...messages.map((textContent) => el("li", { textContent })));
+    const texts = language === "ja" ? messages.map(mistakeInJapanese) : messages;
+    this.#mistakes.replaceChildren(...texts.map((textContent) => el("li", { textContent })));
     this.#trouble.scrollIntoView({ block: "center" });
   }
 

@@ -14,6 +14,8 @@ import { Seat } from "./seat.js";
 
 const TURNED_KEY = "from_desk"; // in the browser's storage
 const DIMMED = "is-dimmed";
+const WORDS = { width: 6, height: 4.1 }; // rem that a seat needs for a word about each state
+const LOW = 3.2; // rem of a seat that has space for two lines only
 
 export class SeatGrid {
   #store;
@@ -27,6 +29,7 @@ export class SeatGrid {
   #seats = new Map(); // by student_id
   /** @type {(seat: Seat) => boolean} */
   #filter = () => true;
+  #address = ""; // whose filters the seats' links have
   #current = 0; // the student whose seat has the tab stop
   #chosen = 0; // the student who is shown beside the seats
 
@@ -39,6 +42,23 @@ export class SeatGrid {
     this.#lesson = lesson;
     this.#grid.addEventListener("keydown", (event) => this.#move(event));
     this.#grid.addEventListener("focusin", ({ target }) => this.#reach(target));
+    new ResizeObserver(() => this.#measure()).observe(this.#grid);
+  }
+
+  // What fits on a seat. As a query of the style sheet it would be answered for each seat at each change.
+  #measure() {
+    const seat = this.#grid.querySelector(".seat");
+    if (!seat) return;
+    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const [width, height] = [seat.clientWidth / rem, seat.clientHeight / rem];
+    this.#grid.classList.toggle("has-words", width >= WORDS.width && height >= WORDS.height);
+    this.#grid.classList.toggle("is-low", height <= LOW);
+    this.#cutNames();
+  }
+
+  #cutNames() {
+    const long = this.seats.map((each) => each.isLong); // all are looked at before one is changed
+    this.seats.forEach((each, index) => each.cut(long[index]));
   }
 
   get seats() {
@@ -63,6 +83,8 @@ export class SeatGrid {
   filter(filter) {
     this.#filter = filter;
     for (const seat of this.#seats.values()) this.#dim(seat);
+    if (this.#address !== location.hash) for (const seat of this.#seats.values()) seat.keepFilters();
+    this.#address = location.hash;
     this.#stopAtShown();
   }
 
@@ -106,20 +128,23 @@ export class SeatGrid {
   /** @param {Iterable<string>} userIds */
   update(userIds) {
     const ranks = this.#ranks();
+    let isRenamed = false;
     for (const userId of userIds) {
       const student = this.#store.students.get(userId);
       const seat = student && this.#seats.get(student.student_id);
       if (!seat) continue;
       const progress = this.#lesson.progressOf(student.student_id);
-      seat.show(student, {
+      const isOther = seat.show(student, {
         state: seatState(this.#store, student, progress),
         progress,
         cells: this.#lesson.progress?.cells ?? 0,
         request: this.#store.help.get(userId),
         rank: ranks.get(userId) ?? 0,
       });
+      isRenamed ||= isOther;
       this.#dim(seat);
     }
+    if (isRenamed) this.#cutNames();
   }
 
   /** Shows that time has passed. */
@@ -156,6 +181,7 @@ export class SeatGrid {
     const ids = new Set(this.#plan.places.keys());
     for (const id of this.#seats.keys()) if (!ids.has(id)) this.#seats.delete(id);
     arrange(this.#grid, this.#rowElements(this.#plan));
+    this.#measure();
     if (!this.#seats.has(this.#current)) this.#current = 0;
     const stop = this.#seats.get(this.#current) ?? this.seats.at(0);
     if (stop) this.#reach(stop.link);
@@ -173,7 +199,8 @@ export class SeatGrid {
         const place = { row, column: index + 1 };
         return this.#cell(plan, place, taken.get(`${row} ${place.column}`));
       });
-      return el("div", { role: "row", className: "seat-row" }, cells);
+      const isExtra = plan.isRoom && row > plan.rows;
+      return el("div", { role: "row", className: isExtra ? "seat-row is-extra" : "seat-row" }, cells);
     };
     const room = Array.from({ length: plan.rows }, (_, index) => rowElement(index + 1));
     const extra = Array.from({ length: plan.extra }, (_, index) => rowElement(plan.rows + index + 1));
@@ -194,8 +221,8 @@ export class SeatGrid {
     const isTurned = this.isTurned && place.row <= plan.rows;
     // Those without a seat stand from left to right, from wherever the room is seen.
     const column = this.isTurned && !isTurned ? plan.columns + 1 - place.column : place.column;
-    element.style.setProperty("--at-column", String(trackOf(plan, column, this.isTurned)));
-    element.style.setProperty("--at-line", String(lineOf(plan, place.row, this.isTurned)));
+    const line = lineOf(plan, place.row, this.isTurned);
+    element.style.gridArea = `${line} / ${trackOf(plan, column, this.isTurned)}`;
     return element;
   }
 
@@ -271,12 +298,11 @@ function freePlace({ rows }, { row }) {
  */
 function fullRow(role, text, line) {
   const cell = el("div", { role, className: `is-full ${text}`, textContent: t(text) });
-  cell.style.setProperty("--at-line", String(line));
+  cell.style.gridArea = `${line} / 1 / auto / -1`;
   return el("div", { role: "row", className: "seat-row" }, cell);
 }
 
 /** @param {HTMLElement} element */
 function positionOf({ style }) {
-  const of = (/** @type {string} */ name) => Number(style.getPropertyValue(name));
-  return { row: of("--at-line"), column: of("--at-column") };
+  return { row: Number(style.gridRowStart), column: Number(style.gridColumnStart) };
 }

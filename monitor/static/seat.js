@@ -1,5 +1,6 @@
 // A student's seat: who sits there, and whether they can go on.
 
+import { withFilters } from "./address.js";
 import { serverNow } from "./clock.js";
 import { el, joinFacts, setText, shape } from "./dom.js";
 import { duration, t } from "./i18n.js";
@@ -34,6 +35,7 @@ export class Seat {
   #request;
   #rank = 0;
   #place = ""; // the seat's name
+  #href;
   #isRoom = false;
 
   /**
@@ -41,10 +43,17 @@ export class Seat {
    * @param {number} studentId
    */
   constructor(store, studentId) {
-    const href = store.hrefOf(studentId);
+    this.#href = store.hrefOf(studentId);
     const parts = [this.#shape, this.#name, this.#what, this.#done, this.#bar];
-    this.link = el("a", { href, tabIndex: -1 }, parts);
+    this.link = el("a", { tabIndex: -1 }, parts);
     this.element = el("div", { role: "gridcell", className: "seat" }, this.link);
+    this.keepFilters();
+  }
+
+  /** Leads to the student with the filters of now, also in another tab. */
+  keepFilters() {
+    const href = withFilters(this.#href);
+    if (this.link.getAttribute("href") !== href) this.link.href = href;
   }
 
   /**
@@ -56,7 +65,19 @@ export class Seat {
     this.#isRoom = isRoom;
   }
 
+  /** Whether the name is too long for the seat. */
+  get isLong() {
+    return this.#name.scrollWidth > this.#name.clientWidth;
+  }
+
+  /** @param {boolean} isCut whether the name ends in dots: a box that cuts costs memory at each picture */
+  cut(isCut) {
+    this.#name.classList.toggle("is-cut", isCut);
+  }
+
   /**
+   * Returns whether the name is another one.
+   *
    * @param {Student} student
    * @param {Shown} shown
    */
@@ -70,6 +91,7 @@ export class Seat {
     this.element.dataset.state = state;
     this.element.classList.toggle("is-taken", isTaken);
     this.#shape.dataset.state = state;
+    const isRenamed = this.#name.textContent !== name;
     setText(this.#name, name);
     const number = student.number === null ? "" : String(student.number);
     const title = joinFacts([name, student.kana, this.#isRoom && this.#place, number]);
@@ -77,9 +99,11 @@ export class Seat {
     const succeeded = progress?.succeeded ?? 0;
     const done = cells ? t("done_of", succeeded, cells) : "";
     setText(this.#done, done);
-    this.#bar.style.inlineSize = cells ? `${Math.round((100 * succeeded) / cells)}%` : "0";
+    const size = cells ? `${Math.round((100 * succeeded) / cells)}%` : "0px";
+    if (this.#bar.style.inlineSize !== size) this.#bar.style.inlineSize = size;
     this.#label(joinFacts([name, this.#isRoom && this.#place, this.#word(isTaken), done]));
     this.age();
+    return isRenamed;
   }
 
   // Screen readers hear it when the seat has the focus, so no seconds run in it.

@@ -13,7 +13,7 @@ import { Timers } from "./timers.js";
 
 /**
  * @import {
- *   ChannelMessage, Class, ConnectionState, ExecutionUpdate, HelpChange, HelpRequest, HelpRequestAnswer,
+ *   ChannelMessage, Class, ConnectionState, ExecutionUpdate, HelpChange, HelpRequestAnswer,
  *   Notice, Radar, Room, State, Student, StudentNow, SubmissionChange,
  * } from "./types.d.ts"
  */
@@ -22,6 +22,7 @@ const RADAR_PAUSE = 5_000; // ms between two fetches of the errors, while there 
 const RADAR_MAX_AGE = 30_000; // ms; who met an error leaves its group one by one
 const RETRY_DELAY = 2_000; // ms
 const GATHER_DELAY = 100; // ms
+const SHOW_DELAY = 60; // ms in which changes other than calls are gathered: each picture of a room costs memory
 const RUN_PAUSE = 3_000; // ms between two fetches of what those who call have run
 const STRANGER_PAUSE = 500; // ms between two fetches because somebody new is in the class
 const REFETCH_PAUSE = 5_000; // ms between two fetches because a message didn't say enough
@@ -33,11 +34,10 @@ const NAMES_PAUSE = 15_000; // ms between two fetches because nobody has been se
  * @typedef {object} StoreEvents
  * @property {Set<string>} changed user_ids of students, gathered until the next frame
  * @property {null} loaded the class was fetched, or that failed: see `error`
- * @property {null} ran somebody has run something
+ * @property {null} ran somebody has run something, with `changed`
  * @property {null} radar
  * @property {null} connection
  * @property {null} tick every second
- * @property {HelpRequest} asked a student asks for help
  * @property {Room} room the class has another room, or other seats
  * @property {null} duties of the teachers who are in the class: see `duties`
  * @property {SubmissionChange} submission one was handed in or graded
@@ -66,6 +66,8 @@ export class ClassStore extends Emitter {
   #waiting = []; // messages received while fetching
   /** @type {Set<string>} */
   #changed = new Set();
+  #isTelling = false; // whether the next frame shows them
+  #hasRun = false; // whether one of them has run something
   #timers = new Timers();
   #lookedAt = -Infinity; // ms of performance.now(): when the errors were fetched
   #fetchedAt = -Infinity; // ms of performance.now(): when the class was fetched
@@ -155,7 +157,8 @@ export class ClassStore extends Emitter {
   }
 
   async #fetch() {
-    this.#fetchedAt = performance.now();
+    const askedAt = performance.now();
+    this.#fetchedAt = askedAt;
     try {
       /** @type {[StudentNow[], HelpRequestAnswer[]]} */
       const [now, help] = await Promise.all([
@@ -167,7 +170,8 @@ export class ClassStore extends Emitter {
       this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
       const pause = this.#strangers.settle(this.students);
       if (pause !== null) this.#timers.start("stranger", pause, () => this.reload());
-      this.#setQueue(help);
+      this.#calls.know(now);
+      this.#setQueue(help, askedAt);
       this.error = null;
       this.ready = true;
     } catch (error) {
@@ -207,16 +211,17 @@ export class ClassStore extends Emitter {
   #update(data, at) {
     if (data.classId !== null && data.classId !== this.id) return;
     const student = this.students.get(data.userId);
+    const wasOpen = this.help.has(data.userId);
     if (!student) {
       if (this.#strangers.meet(data.userId)) this.#refetch("stranger", STRANGER_PAUSE);
       return;
     }
     if (update(student, data, at)) this.#refetch("fetch", REFETCH_PAUSE);
-    if (data.status === "success" || data.status === "error") this.emit("ran", null);
+    if (data.status === "success" || data.status === "error") this.#hasRun = true;
     if (data.cellId && data.status && this.#cellNames.give(student))
       this.#refetch("names", NAMES_PAUSE);
     if (changesErrors(data, this.radar)) this.lookForErrors();
-    if (data.eventType === "help") this.#hear(student.user_id, at);
+    if (data.eventType === "help") this.#hear(student, at);
     else if (data.eventType === "help_stop") this.#calls.stop(student.user_id, at);
     else if (data.eventType === "session_start") this.#calls.startSession(student.user_id);
     const { name, team } = student;
@@ -225,7 +230,8 @@ export class ClassStore extends Emitter {
     // Their error of now is shown with the call.
     if (request && (data.status === "error" || data.status === "success"))
       this.#timers.start("run", RUN_PAUSE, () => this.#fetchHelp());
-    this.#touch(student.user_id);
+    if (this.help.has(student.user_id) === wasOpen) this.#touchSoon(student.user_id);
+    else this.#touch(student.user_id);
   }
 
   /**
@@ -237,13 +243,15 @@ export class ClassStore extends Emitter {
     this.#timers.start(name, wait, () => this.reload());
   }
 
+  // Many pages hear the same, so each waits another time before it asks.
   /**
-   * @param {string} userId
+   * @param {Student} student
    * @param {number} at ms
    */
-  #hear(userId, at) {
-    const pause = this.#calls.hear(userId, at);
-    if (pause !== null) this.#timers.start(`help in ${pause}`, pause, () => this.#fetchHelp());
+  #hear(student, at) {
+    const pause = this.#calls.hear(student, at);
+    if (pause !== null)
+      this.#timers.start(`help in ${pause}`, pause * (1 + Math.random()), () => this.#fetchHelp());
   }
 
   /** @param {number} delay ms */
@@ -258,8 +266,9 @@ export class ClassStore extends Emitter {
   }
 
   async #fetchHelp() {
+    const askedAt = performance.now();
     try {
-      this.#setQueue(await fetchCalls(this.id));
+      this.#setQueue(await fetchCalls(this.id), askedAt);
     } catch {
       this.#fetchHelpIn(RETRY_DELAY);
     }
@@ -272,13 +281,16 @@ export class ClassStore extends Emitter {
     if (unnamed.length) this.#refetch("names", NAMES_PAUSE);
   }
 
-  /** @param {HelpRequestAnswer[]} answers */
-  #setQueue(answers) {
+  /**
+   * @param {HelpRequestAnswer[]} answers
+   * @param {number} askedAt ms of performance.now()
+   */
+  #setQueue(answers, askedAt) {
     for (const userId of this.help.keys()) this.#touch(userId);
-    const fresh = this.#calls.set(answers);
+    this.#calls.set(answers, askedAt);
+    if (this.#calls.isUnconfirmed) this.#fetchHelpIn(RETRY_DELAY);
     for (const userId of this.help.keys()) this.#touch(userId);
     this.#nameCells(answers);
-    if (this.ready) for (const request of fresh) this.emit("asked", request);
   }
 
   /** Fetches the errors soon, with a pause after: a class that fails all at once asks once. */
@@ -318,16 +330,26 @@ export class ClassStore extends Emitter {
   // Gathers changes until the next frame.
   /** @param {string} userId */
   #touch(userId) {
-    if (!this.#changed.size) {
-      const tell = () => {
-        const changed = this.#changed;
-        this.#changed = new Set();
-        this.emit("changed", changed);
-      };
-      // A hidden page has no frames, but a title that counts calls.
-      if (document.hidden) setTimeout(tell);
-      else requestAnimationFrame(tell);
-    }
     this.#changed.add(userId);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    // A hidden page has no frames, but a title that counts calls.
+    if (document.hidden) setTimeout(() => this.#tell());
+    else requestAnimationFrame(() => this.#tell());
+  }
+
+  /** @param {string} userId */
+  #touchSoon(userId) {
+    this.#changed.add(userId);
+    this.#timers.start("tell", SHOW_DELAY, () => this.#tell());
+  }
+
+  #tell() {
+    this.#isTelling = false;
+    const changed = this.#changed;
+    this.#changed = new Set();
+    if (changed.size) this.emit("changed", changed);
+    if (this.#hasRun) this.emit("ran", null);
+    this.#hasRun = false;
   }
 }

@@ -3,6 +3,7 @@
 const MAX_TRIES = 5;
 const FIRST_PAUSE = 500; // ms; a standby may be 10 s behind, so each pause is twice the one before
 const FORGET_AFTER = 60_000; // ms: who was in no answer so long is looked for again
+const MAX_STRANGERS = 1_000; // who are remembered, the latest
 
 export class Strangers {
   /** @type {Map<string, { tries: number, at: number }>} */
@@ -16,7 +17,10 @@ export class Strangers {
   meet(userId) {
     const seen = this.#seen.get(userId);
     if (seen && performance.now() - seen.at < FORGET_AFTER) return false;
+    this.#seen.delete(userId); // it comes last
     this.#seen.set(userId, { tries: 0, at: performance.now() });
+    const [first] = this.#seen.keys();
+    if (this.#seen.size > MAX_STRANGERS) this.#seen.delete(first);
     return true;
   }
 

@@ -110,6 +110,7 @@ export interface StudentNow {
   errors_in_a_row: number;
   failing_since: string | null;
   last_run_at: string | null;
+  called_at: string | null; // the latest heartbeat of the help button, if it is on
   last_heard_at: string | null;
   verified: boolean; // the student's own credential posts into the class
   running_since: string | null;
@@ -261,6 +262,7 @@ export interface Duties {
 /** A help request of the store. */
 export interface HelpRequest extends HelpRequestAnswer {
   heard: number; // ms of the server's clock
+  confirmed: boolean; // by the queue; until then its error and how often today are not known
 }
 
 export interface ErrorGroup {

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.page import requests_of, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
@@ -12,6 +12,16 @@ from tests.support.events import post_as
 from tests.support.lms import act_on_help, create_assignment, create_class_of
 from tests.support.replicas import Replica
 from tests.support.waiting import eventually
+
+COUNT_CALLS = """() => {
+  const seen = { most: 0 };
+  const look = () => {
+    seen.most = Math.max(seen.most, document.querySelectorAll(".queue .card").length);
+    requestAnimationFrame(look);
+  };
+  look();
+  return seen;
+}"""
 
 
 async def test_two_teachers_share_a_request(
@@ -101,10 +111,89 @@ async def test_heartbeats_of_a_settled_call_are_asked_about_once(
         for _ in range(5):
             await post_as(school, user, "help")
             await asyncio.sleep(0.4)
+            await expect(page.locator(".queue .card")).to_have_count(0)
         assert len(asked) == before + 1
         await post_as(school, user, "session_start")
         await post_as(school, user, "help")
         await expect(page.locator(".queue .card")).to_have_count(1, timeout=20_000)
+
+
+async def test_a_call_is_shown_before_the_queue_is_asked(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, other), _ = await create_class_of(api, "hanako", "jiro")
+    await post_as(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        held = await _hold_queue(page)
+        await post_as(school, user, "help")
+        card = page.locator(".queue .card")
+        await expect(card).to_contain_text(user)
+        await expect(page.locator("nav .badge")).to_have_text("1")
+        await expect(card.get_by_text("No recent errors")).to_be_hidden()  # that isn't known yet
+        await post_as(school, other, "help")
+        await expect(card).to_have_count(2)
+        for route in await eventually(lambda: held, bool):
+            await route.continue_()
+        await expect(card.first).to_contain_text("KeyError: 'x'")
+        await expect(card).to_have_count(2)  # also if the answer was from before the second call
+
+
+async def test_what_happens_while_the_queue_is_asked_stays(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, other), (_, second) = await create_class_of(api, "hanako", "jiro")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        held = await _hold_queue(page)
+        await post_as(school, user, "help")
+        await post_as(school, other, "help")
+        card = page.locator(".queue .card")
+        await expect(card).to_have_count(2)
+        (route,) = await eventually(lambda: held, bool)
+        answer = await route.fetch()
+        assert len(await answer.json()) == 2
+        await post_as(school, user, "help_stop")
+        await act_on_help(api, class_id, second, "resolve", "Sato")
+        await expect(card).to_have_count(0)
+        await route.fulfill(response=answer)
+        await asyncio.sleep(1)
+        await expect(card).to_have_count(0)
+
+
+async def test_old_heartbeats_and_those_of_before_a_stop_show_nothing(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user, other), _ = await create_class_of(api, "hanako", "jiro")
+    async with open_tab(browser, view_url(school, class_id, "help")) as page:
+        await wait_live(page)
+        calls = await page.evaluate_handle(COUNT_CALLS)
+        for minutes in (6, 4, 2):  # out of an offline queue
+            at = datetime.now(UTC) - timedelta(minutes=minutes)
+            await post_as(school, user, "help", eventTime=at.isoformat())
+        before = datetime.now(UTC) - timedelta(seconds=5)
+        await post_as(school, other, "help_stop")
+        await post_as(school, other, "help", eventTime=before.isoformat())
+        await post_as(school, other, "cell_executed")
+        await asyncio.sleep(1)
+        assert await calls.evaluate("({ most }) => most") == 0
+
+
+async def test_many_who_call_at_once_cost_few_requests(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    names = [f"student{n}" for n in range(20)]
+    class_id, users, _ = await create_class_of(api, *names)
+    async with open_tab(browser, "about:blank") as page:
+        asked = requests_of(page, f"/classes/{class_id}/help?")
+        await page.goto(view_url(school, class_id, "help"))
+        await wait_live(page)
+        before = len(asked)
+        await asyncio.gather(*(post_as(school, user, "help") for user in users))
+        await expect(page.locator(".queue .card")).to_have_count(20)
+        await asyncio.sleep(1.5)
+        assert 1 <= len(asked) - before <= 3
+        await expect(page.locator(".queue .card")).to_have_count(20)
 
 
 async def test_a_card_stays_open_and_shows_the_error_of_now(
@@ -262,3 +351,14 @@ async def test_request_and_assignment_are_handled_by_keyboard(
         await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("Enter")
         await expect(page.locator(".assignments .card")).to_have_count(0)
+
+
+async def _hold_queue(page: Page) -> list[Route]:
+    """The page's requests for the queue from now on, which wait for an answer."""
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        held.append(route)
+
+    await page.route("**/help?*", hold)
+    return held

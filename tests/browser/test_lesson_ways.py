@@ -101,6 +101,27 @@ async def test_a_filter_lasts_while_students_are_opened(
         await expect(dimmed).to_have_count(0)
 
 
+async def test_a_seat_s_link_keeps_the_filter_in_another_tab(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "one", "two")
+    await post_as(school, users[0], "cell_executed", hasError=True)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        link = seat(page, users[0]).locator("a")
+        await page.get_by_role("button", name="Error 1").click()
+        student = f"#/class/{class_id}/student/{ids[0]}"
+        await expect(link).to_have_attribute("href", f"{student}?state=error")
+        async with page.context.expect_page() as opened:
+            await link.click(modifiers=["ControlOrMeta"])
+        other = await opened.value
+        await expect(heading(other)).to_have_text(users[0])
+        await expect(other.locator(".seat.is-dimmed")).to_have_count(1)
+        await expect(page.locator(".rail-student")).to_be_hidden()
+        await page.get_by_role("button", name="Show everyone").click()
+        await expect(link).to_have_attribute("href", student)
+
+
 async def test_the_keyboard_goes_from_call_to_call(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:

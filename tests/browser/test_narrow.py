@@ -126,6 +126,13 @@ async def hold_lesson(api: httpx.AsyncClient) -> Lesson:
     )
 
 
+SMALL_TARGETS = """() => [...document.querySelectorAll("#top :is(a, button:not(.skip), select)")]
+  .filter((each) => each.checkVisibility() && !each.closest("[popover]"))
+  .map((each) => [each.textContent.slice(0, 20), each.getBoundingClientRect()])
+  .filter(([, { width, height }]) => height < 48 || width < 48)
+  .map(([text, { width, height }]) => `${text}: ${width} x ${height}`)"""
+
+
 async def troubles_of(page: Page, place: str) -> list[str]:
     """What sticks out, and what has no name, when all that can be opened is open."""
     await page.wait_for_load_state("networkidle")
@@ -158,6 +165,24 @@ async def test_a_teachers_views_fit(
         await expect(page.locator(".overview")).to_be_visible()
         troubles += await troubles_of(page, "overview")
         assert not troubles, "\n".join(troubles)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", [320, 390])
+async def test_the_header_is_hit_by_a_thumb(
+    school: Replica, api: httpx.AsyncClient, browser: Browser, language: str, width: int
+) -> None:
+    lesson = await hold_lesson(api)
+    url = view_url(school, lesson.class_id, "lesson")
+    async with open_tab(browser, url, locale=LANGUAGES[language]) as page:
+        await page.set_viewport_size({"width": width, "height": 740})
+        await wait_live(page)
+        for is_open in (False, True):
+            if is_open:
+                await page.locator("#top .menu").click()
+            small = await page.evaluate(SMALL_TARGETS)
+            assert not small, (is_open, small)
+            assert await page.evaluate(STICKS_OUT) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

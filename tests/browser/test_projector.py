@@ -119,6 +119,27 @@ async def test_title_and_notifications_say_nothing_of_calls(
         await expect(page).to_have_title(f"(2) {NAME}")
 
 
+async def test_what_is_announced_while_projected_is_shown_afterwards(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two", "three")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        await page.keyboard.press("p")
+        await expect(projector(page)).to_be_visible()
+        asked = page.expect_response("**/errors")
+        async with asked:
+            for user in users:
+                await post_as(school, user, "cell_executed", hasError=True, errorMessage="KeyError")
+        await expect(page.locator(".top-errors li")).to_have_count(1)
+        for _ in range(2):
+            await expect(page.locator(".toast")).to_have_count(0)
+            await page.reload()
+            await wait_live(page)
+        await show_names_again(page)
+        await expect(page.locator(".toast")).to_contain_text("3 of 3 students: KeyError")
+
+
 async def test_a_notice_stays_over_a_reload_until_it_is_cleared(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:

@@ -158,10 +158,10 @@ async def test_an_edited_roster_stays_where_it_was_scrolled_to(
 
 
 @pytest.mark.parametrize(
-    ("language", "label", "check", "lead"),
+    ("language", "label", "check", "lead", "line"),
     [
-        ("en", "Or paste a list", "Check the list", "Correct these lines"),
-        ("ja", "または、名簿を貼り付け", "内容を確認", "次の行を直して"),
+        ("en", "Or paste a list", "Check the list", "Correct these lines", "Line 3:"),
+        ("ja", "または、名簿を貼り付け", "内容を確認", "次の行を直して", "3 行目："),
     ],
 )
 async def test_mistakes_are_shown_by_line(
@@ -172,6 +172,7 @@ async def test_mistakes_are_shown_by_line(
     label: str,
     check: str,
     lead: str,
+    line: str,
 ) -> None:
     user = unique("s")
     class_id = (await create_class(api))["id"]
@@ -185,7 +186,7 @@ async def test_mistakes_are_shown_by_line(
         await page.get_by_role("button", name=check).click()
         await expect(form.get_by_role("alert")).to_contain_text(lead)
         await expect(form.get_by_role("alert")).to_be_in_viewport(ratio=1)
-        await expect(form.locator("li").filter(has_text="Line 3:")).to_be_visible()
+        await expect(form.locator("li").filter(has_text=line)).to_be_visible()
         assert await serious_violations(page) == []
         await text.fill(f"user_id,name\n{user},花子")
         await expect(form.locator("li")).to_have_count(0)

@@ -174,6 +174,17 @@ async def test_heartbeats_after_it_was_settled_show_nothing(hanako: Caller) -> N
     assert (await hanako.school.now())["hanako"].state == "active"
 
 
+async def test_the_state_says_when_a_button_that_is_on_was_heard(hanako: Caller) -> None:
+    assert (await hanako.school.now())["hanako"].called_at is None
+    await hanako.call(60, 50)
+    assert (await hanako.school.now())["hanako"].called_at == hanako.ago(50)
+    await hanako.call(20)
+    await hanako.act("resolve")
+    assert (await hanako.school.now())["hanako"].called_at == hanako.ago(20)
+    await hanako.call(5, kind="help_stop")
+    assert (await hanako.school.now())["hanako"].called_at is None
+
+
 async def test_a_call_that_lasts_for_days_is_the_same_call(hanako: Caller) -> None:
     beginning = 30 * 3_600
     await beat(hanako, beginning, 0)
