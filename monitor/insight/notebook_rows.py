@@ -10,7 +10,7 @@ would choose a nested loop, quadratic in the number of cells. Nothing is added b
 has all keys of the other.
 """
 
-MAX_CELLS_OF_STUDENT = 2_000  # in a notebook, the last ones that were named first
+MAX_CELLS_OF_STUDENT = 2_000  # in a notebook: of the newest path, then the newest cells
 ADDED, INDEX, NAMED = 0, 1, 2  # kinds of places, in their order at one index
 
 _ONE_MORE, _LOW = 2**31, 2**32 - 1  # than the greatest index; the bits below 2**32
