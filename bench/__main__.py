@@ -12,6 +12,7 @@ from bench import (
     fanout,
     guarded,
     latency,
+    lesson,
     memory,
     nchan,
     outage,
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[], Awaitable[Figure | list[Figure]]]] = {
     "page": page.measure,
     "drain": drain.measure,
     "outage": outage.measure,
+    "lesson": lesson.measure,
     "reads": reads.measure,
     "cpu": cpu.measure,
 }

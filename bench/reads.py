@@ -1,6 +1,5 @@
 """Class analytics on 1 and 10 million executions and in a lesson; ingest into full tables."""
 
-import http.client
 import random
 import time
 from collections.abc import Callable
@@ -9,18 +8,17 @@ from statistics import median
 
 import asyncpg
 
+from bench import lesson
+from bench.asking import ROUNDS, p95
 from bench.dataset import NOTEBOOKS, fill, weekdays
-from bench.figures import BenchError, Figure, percentile, ratio
-from bench.lesson import WHAT, fill_lesson
+from bench.figures import Figure, ratio
 from bench.listeners import listeners
 from bench.server import Server, monitor
 from bench.throughput import committed_rate
 from bench.workload import STUDENTS
 
 SMALL, LARGE = 1_000_000, 10_000_000
-CALLS, WARM_UP = 200, 20
 GOAL_MS, GOAL_GROWTH, GOAL_INGEST = 50, 1.5, 0.9
-ROUNDS = 3
 INGEST = "committed events/s into 10 million executions, by empty tables"
 
 
@@ -72,26 +70,8 @@ async def measure() -> list[Figure]:
         await _fill(small, SMALL)
         await _fill(large, LARGE)
         figures = [_compared(what, url, small, large) for what, url in REQUESTS.items()]
-        return [*figures, await measure_lesson(), await _ingest(large)]
-
-
-async def measure_lesson() -> Figure:
-    """The cells of a notebook in a lesson, where none of their ids is shared."""
-    with monitor() as server:
-        connection = await server.connect()
-        await fill_lesson(connection, STUDENTS)
-        await connection.close()
-        rounds = [_ask(server, lambda: "/classes/1/notebooks/1/cells") for _ in range(ROUNDS)]
-    value = median(rounds)
-    return Figure(
-        f"p95 of {WHAT}",
-        f"{value:.1f} ms",
-        f"{CALLS} calls",
-        "–",
-        f"< {GOAL_MS} ms",
-        value < GOAL_MS,
-        notes=[f"{WHAT}: {', '.join(f'{each:.1f}' for each in rounds)} ms"],
-    )
+        lesson_figures = await lesson.measure()
+        return [*figures, *lesson_figures, await _ingest(large)]
 
 
 async def _fill(server: Server, executions: int) -> None:
@@ -103,27 +83,10 @@ async def _fill(server: Server, executions: int) -> None:
 
 
 def _compared(what: str, url: Callable[[], str], small: Server, large: Server) -> Figure:
-    rounds = [(_ask(small, url), _ask(large, url)) for _ in range(ROUNDS)]
+    rounds = [(p95(small, url), p95(large, url)) for _ in range(ROUNDS)]
     times = ", ".join(f"{one:.1f} and {ten:.1f}" for one, ten in rounds)
     figure = _figure(what, *(median(times) for times in zip(*rounds, strict=True)))
     return replace(figure, notes=[f"{what}: {times} ms"])
-
-
-def _ask(server: Server, url: Callable[[], str]) -> float:
-    """The 95th percentile (ms)."""
-    client = http.client.HTTPConnection("127.0.0.1", server.port)
-    times = []
-    for _ in range(WARM_UP + CALLS):
-        path = f"/api/v1{url()}"
-        start = time.perf_counter()
-        client.request("GET", path)
-        answer = client.getresponse()
-        body = answer.read()
-        times.append(1e3 * (time.perf_counter() - start))
-        if answer.status != 200:
-            raise BenchError(f"{path} is answered {answer.status}: {body[:200]!r}")
-    client.close()
-    return percentile(times[WARM_UP:], 0.95)
 
 
 async def _ingest(full: Server) -> Figure:

@@ -8,7 +8,7 @@ import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
-from monitor.insight.cell_names import NAMED_BEST, most_run, taken_name
+from monitor.insight.cell_names import CellName, best_names, most_run
 from monitor.insight.notebook_rows import MAX_CELLS, MOST_REACHED, PLACE_TEXT, PLACED, by_student
 from monitor.insight.query import class_notebook, class_students, shown_classes
 
@@ -71,6 +71,7 @@ async def assignment_analysis(
     notebook = await class_notebook(connection, class_ids, assignment["notebook_id"])
     ids = list(students)
     rows = await connection.fetch(_SELECT_CELLS, ids, notebook.alias_ids, class_ids[0], MAX_CELLS)
+    names = await best_names(connection, class_ids, rows)
     handed_in = await connection.fetch(_SELECT_HANDED_IN, assignment_id, ids)
     grades = [row["grade"] for row in handed_in if row["grade"] is not None]
     owners = {row["student_id"] for row in handed_in}
@@ -86,30 +87,31 @@ async def assignment_analysis(
         late=sum(row["late"] for row in handed_in),
         graded=len(grades),
         grade_mean=round(sum(grades) / len(grades), 2) if grades else None,
-        cells=[_cell(row, students, owners) for row in rows],
+        cells=[_cell(row, name, students, owners) for row, name in zip(rows, names, strict=True)],
     )
 
 
-def _cell(row: asyncpg.Record, students: dict[int, str], owners: set[int]) -> CellAnalysis:
-    def names(ids: Iterable[int]) -> list[str]:
+def _cell(
+    row: asyncpg.Record, name: CellName, students: dict[int, str], owners: set[int]
+) -> CellAnalysis:
+    def user_ids(ids: Iterable[int]) -> list[str]:
         return sorted(students[student_id] for student_id in ids)
 
     attempts, times = row["attempts"], row["times"]
-    title, heading = taken_name(dict(row))
     return CellAnalysis(
         place=row["place"],
         cell_id=row["cell_id"],
         position=row["position"],
-        title=title,
-        heading=heading,
+        title=name.title,
+        heading=name.heading,
         tried=len(row["solved_by"]) + len(row["stuck"]),
         solved=len(row["solved_by"]),
         attempts_mean=round(mean(attempts), 2) if attempts else None,
         attempts_median=float(median(attempts)) if attempts else None,
         solving_time_median=round(median(times), 1) if times else None,
-        solved_by=names(row["solved_by"]),
-        stuck=names(row["stuck"]),
-        handed_in_unsolved=names(owners - set(row["solved_by"])),
+        solved_by=user_ids(row["solved_by"]),
+        stuck=user_ids(row["stuck"]),
+        handed_in_unsolved=user_ids(owners - set(row["solved_by"])),
     )
 
 
@@ -138,10 +140,9 @@ _SELECT_CELLS = f"""
     ), best AS ({most_run("placed")})
     SELECT {PLACE_TEXT} AS place, name AS cell_id, position,
         COALESCE(solved_by, '{{}}') AS solved_by, COALESCE(stuck, '{{}}') AS stuck, attempts, times,
-        called.*
+        named_student, named_alias, named_cell, named_index
     FROM (SELECT * FROM counted FULL JOIN best USING (kind, key) OFFSET 0) AS c
     LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
-    CROSS JOIN {NAMED_BEST} AS called
     WHERE solved_by IS NOT NULL OR stuck IS NOT NULL
     ORDER BY position, kind, key
 """  # noqa: S608 - constants

@@ -6,6 +6,7 @@ each takes a few look-ups by keys.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from monitor.database.pool import Connection
@@ -146,56 +147,66 @@ def named(*, student: str, alias: str, cell: str, index: str, classes: str) -> s
 def most_run(rows: str) -> str:
     """SELECT: for each place of these rows of `placed` somebody's cell with the code of most there.
 
-    It has kind, key, named_student, named_alias, named_cell, named_index. `rows` is the name of a
-    CTE. All is put into arrays, so that nothing has to be sorted: the greatest is that of most
-    votes and, of these, of the latest.
+    It has kind, key, named_student, named_alias, named_cell, named_index; the cell is the one where
+    the code was run last. `rows` is the name of a CTE. Only cells of that time are put into arrays:
+    to do so with all, or to sort them, would take as long as the rest of a view.
     """
     return f"""
-        SELECT kind, key, best[4] AS named_student, best[5] AS named_alias, best[6] AS named_cell,
-            best[7]::integer AS named_index
+        WITH codes AS MATERIALIZED (
+            SELECT kind, key, code_hash, count(*) AS votes, max(code_at) AS latest_at
+            FROM {rows} WHERE code_hash IS NOT NULL GROUP BY kind, key, code_hash
+        ), won AS MATERIALIZED (
+            SELECT * FROM (
+                SELECT kind, key, code_hash, latest_at, {_BALLOT} = greatest AS has_won
+                FROM codes FULL JOIN (
+                    SELECT kind, key, max({_BALLOT}) AS greatest FROM codes GROUP BY kind, key
+                ) AS ballots USING (kind, key) OFFSET 0
+            ) AS codes WHERE has_won
+        )
+        SELECT kind, key, best[1] AS named_student, best[2] AS named_alias, best[3] AS named_cell,
+            best[4]::integer AS named_index
         FROM (
-            SELECT kind, key, max(ARRAY[votes, code_hash] || latest) AS best FROM (
-                SELECT kind, key, code_hash, count(*) AS votes, max(ARRAY[
-                    (extract(epoch FROM code_at) * 1000000)::bigint, student_id, alias_id, id, index
-                ]) AS latest
-                FROM {rows} WHERE code_hash IS NOT NULL GROUP BY kind, key, code_hash
-            ) AS codes GROUP BY kind, key
+            SELECT kind, key, max(ARRAY[student_id, alias_id, id, index]) AS best FROM (
+                SELECT kind, key, student_id, alias_id, id, index, code_at, latest_at
+                FROM {rows} FULL JOIN won USING (kind, key, code_hash) OFFSET 0
+            ) AS cells WHERE code_at = latest_at GROUP BY kind, key
         ) AS best
     """  # noqa: S608 - constants
 
 
-# A place's name by `most_run`: columns of a row `c`. `$3` is the class; what was done in none has
-# clocks of its own, which are looked at everywhere.
-NAMED_BEST = named(
-    student="c.named_student",
-    alias="c.named_alias",
-    cell="c.named_cell",
-    index="c.named_index",
-    classes="ARRAY[$3::bigint, 0]",
-)
+# Most votes and, of as many, the greatest hash, in one number.
+_BALLOT = f"(votes << 32 | (code_hash::bigint + {2**31}))"
 
 
-async def name_of_student_cell(
-    connection: Connection,
-    class_ids: ClassIds,
-    student_id: int,
-    alias_id: int,
-    cell_id: int,
-    index: int | None,
-) -> CellName:
-    """The name that a student's own code gives a cell, by the ids of its row of cell_progress."""
-    row = await connection.fetchrow(_SELECT_NAME, student_id, alias_id, cell_id, index, class_ids)
-    return CellName(None, None) if row is None else taken_name(dict(row))
+BEST_COLUMNS = ("named_student", "named_alias", "named_cell", "named_index")
 
 
-_SELECT_NAME = f"""
-    SELECT * FROM {
+async def best_names(
+    connection: Connection, class_ids: ClassIds, rows: Iterable[Mapping[str, Any]]
+) -> list[CellName]:
+    """The name of each of these places, rows with the BEST_COLUMNS of `most_run`.
+
+    It is null where nobody ran code. It is a query of its own: the planner would take the few
+    places for many, and sort all cells.
+    """
+    keys = [tuple(row[name] for name in BEST_COLUMNS) for row in rows]
+    columns = list(zip(*keys, strict=True)) or [()] * len(BEST_COLUMNS)
+    names = await connection.fetch(_SELECT_NAMES, *columns, class_ids)
+    return [taken_name(dict(row)) for row in names]
+
+
+# What was done in no class has clocks of its own, which are looked at everywhere.
+_SELECT_NAMES = f"""
+    SELECT called.* FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[])
+        WITH ORDINALITY AS c (student_id, alias_id, cell_id, index, number)
+    CROSS JOIN {
     named(
-        student="$1::bigint",
-        alias="$2::bigint",
-        cell="$3::bigint",
-        index="$4::integer",
-        classes="$5::bigint[]",
+        student="c.student_id",
+        alias="c.alias_id",
+        cell="c.cell_id",
+        index="c.index",
+        classes="ARRAY[($5::bigint[])[1], 0]",
     )
 } AS called
+    ORDER BY c.number
 """  # noqa: S608 - constants

@@ -7,7 +7,7 @@ import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
-from monitor.insight.cell_names import NAMED_BEST, most_run, taken_name
+from monitor.insight.cell_names import BEST_COLUMNS, CellName, best_names, most_run
 from monitor.insight.notebook_rows import MAX_CELLS, MOST_REACHED, PLACE_TEXT, PLACED, by_student
 from monitor.insight.packed_counts import percentile, unpack
 from monitor.insight.query import (
@@ -95,7 +95,8 @@ async def notebook_progress(
         _SELECT_CELLS, list(students), notebook.alias_ids, class_ids[0], query.errors, MAX_CELLS
     )
     more = rows[0]["total"] - len(rows) if rows else 0
-    cells = [_progress(dict(row), students) for row in rows]
+    names = await best_names(connection, class_ids, rows)
+    cells = [_progress(dict(row), name, students) for row, name in zip(rows, names, strict=True)]
     return NotebookProgress(
         class_ids[0], notebook.id, notebook.path, len(students), cells, more_cells=more
     )
@@ -120,16 +121,16 @@ class _Error(msgspec.Struct):
     students: list[int]
 
 
-def _progress(row: dict[str, Any], students: dict[int, str]) -> CellProgress:
-    del row["total"]
+def _progress(row: dict[str, Any], name: CellName, students: dict[int, str]) -> CellProgress:
+    for column in ("total", *BEST_COLUMNS):
+        del row[column]
     buckets = unpack(row.pop("durations"))
     attempts = row.pop("attempts")
     errors = msgspec.json.decode(row.pop("frequent_errors") or "[]", type=list[_Error])
-    title, heading = taken_name(row)
     return CellProgress(
         **row,
-        title=title,
-        heading=heading,
+        title=name.title,
+        heading=name.heading,
         attempts_median=float(median(attempts)) if attempts else None,
         duration_median_ms=percentile(buckets, 0.5),
         duration_p90_ms=percentile(buckets, 0.9),
@@ -142,21 +143,29 @@ def _progress(row: dict[str, Any], students: dict[int, str]) -> CellProgress:
 
 _SELECT_ASSIGNMENT = "SELECT class_id, notebook_id FROM class_assignments WHERE id = $1"
 
-# Errors are looked up by the key of each student's cell, names by that of a cell.
+# Errors are read by student, then joined to the places of their cells, and grouped twice: counting
+# the distinct would sort texts.
 _SELECT_CELLS = f"""
-    WITH placed AS MATERIALIZED ({PLACED}), errors AS (
-        SELECT kind, key, error, sum(count)::bigint AS count,
-            array_agg(DISTINCT student_id) AS students,
+    WITH placed AS MATERIALIZED ({PLACED}), met AS (
+        SELECT kind, key, error, student_id, sum(count) AS count FROM (
+            SELECT kind, key, error, student_id, count
+            FROM (
+                SELECT kind, key, student_id, alias_id, id FROM placed
+                WHERE is_student AND errors > 0 AND $4::integer > 0
+            ) AS p FULL JOIN (
+                SELECT e.* FROM unnest($1::bigint[]) AS student (id) CROSS JOIN LATERAL (
+                    SELECT student_id, alias_id, cell_id AS id, error, count FROM cell_errors
+                    WHERE student_id = student.id AND alias_id = ANY ($2) AND $4 > 0 OFFSET 0
+                ) AS e
+            ) AS e USING (student_id, alias_id, id) OFFSET 0
+        ) AS errors
+        WHERE kind IS NOT NULL AND error IS NOT NULL GROUP BY kind, key, error, student_id
+    ), errors AS (
+        SELECT kind, key, error, sum(count)::bigint AS count, array_agg(student_id) AS students,
             row_number() OVER (
-                PARTITION BY kind, key
-                ORDER BY count(DISTINCT student_id) DESC, sum(count) DESC, error
+                PARTITION BY kind, key ORDER BY count(*) DESC, sum(count) DESC, error
             ) AS rank
-        FROM placed AS p CROSS JOIN LATERAL (
-            SELECT error, count FROM cell_errors
-            WHERE student_id = p.student_id AND alias_id = p.alias_id AND cell_id = p.id OFFSET 0
-        ) AS e
-        WHERE is_student AND errors > 0 AND $4::integer > 0
-        GROUP BY kind, key, error
+        FROM met GROUP BY kind, key, error
     ), frequent AS (
         SELECT kind, key, json_agg(
             json_build_object('error', error, 'count', count, 'students', students) ORDER BY rank
@@ -185,12 +194,12 @@ _SELECT_CELLS = f"""
         ORDER BY {MOST_REACHED} LIMIT $5
     ), best AS ({most_run("placed")})
     SELECT {PLACE_TEXT} AS place, name AS cell_id, type, position, reached, ran, failed, succeeded,
-        executions, errors, attempts_mean, attempts, durations, total, frequent_errors, called.*
+        executions, errors, attempts_mean, attempts, durations, total, frequent_errors,
+        named_student, named_alias, named_cell, named_index
     FROM (
         SELECT * FROM counted FULL JOIN frequent USING (kind, key)
         FULL JOIN best USING (kind, key) OFFSET 0
     ) AS c
     LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
-    CROSS JOIN {NAMED_BEST} AS called
     WHERE reached IS NOT NULL ORDER BY position, kind, key
 """  # noqa: S608 - constants

@@ -10,7 +10,7 @@ would choose a nested loop, quadratic in the number of cells. Nothing is added b
 has all keys of the other.
 """
 
-MAX_CELLS_OF_STUDENT = 2_000  # in a notebook, the last ones that were named first
+MAX_CELLS_OF_STUDENT = 2_000  # in a notebook: of the newest path, then the newest cells
 ADDED, INDEX, NAMED = 0, 1, 2  # kinds of places, in their order at one index
 
 _ONE_MORE, _LOW = 2**31, 2**32 - 1  # than the greatest index; the bits below 2**32
@@ -46,16 +46,18 @@ def placed(*, people: str, aliases: str, notebook: str | None = None) -> str:
                 type, position AS index, name_hash, code_hash, code_at, last_at
             FROM cell_progress
             WHERE student_id = person.id AND alias_id = ANY ({aliases})
-            ORDER BY cell_id DESC LIMIT {MAX_CELLS_OF_STUDENT}
+            ORDER BY alias_id DESC, cell_id DESC LIMIT {MAX_CELLS_OF_STUDENT}
         ) AS p
     ), shared AS MATERIALIZED (
+        -- Most notebooks without shared ids have no id twice, which sorting numbers tells sooner.
         SELECT {by}name_hash, true AS is_shared FROM used
+        WHERE (SELECT count(DISTINCT name_hash) < count(*) FROM used)
         GROUP BY {by}name_hash HAVING min(student_id) <> max(student_id)
     ), code_votes AS MATERIALIZED (
         -- A number of votes and the index in one number: the greatest is that of most votes and, of
         -- these, of the greatest index, so that where two versions of a notebook are in use by as
         -- many, all homes are those of the one in which more stands above.
-        SELECT {by}code_hash, index, count(*) AS votes,
+        SELECT {by}code_hash, index, count(*)::integer AS votes,
             CASE WHEN count(*) >= 3 AND min(student_id) <> max(student_id)
                 THEN count(*) << 32 | index END AS ballot
         FROM used WHERE code_hash IS NOT NULL AND index IS NOT NULL
@@ -196,17 +198,16 @@ def by_student(rows: str) -> str:
     name. `rows` is the name of a CTE.
     """
     return f"""
-        WITH repeated AS MATERIALIZED (  -- perhaps: a bit for each index says that none is
-            SELECT EXISTS (
-                SELECT FROM {rows} GROUP BY student_id, at / 63
-                HAVING count(*) > bit_count(bit_or(1::bigint << (at % 63)::integer)::bit(64))
-                    OR count(at) < count(*)
-            ) AS it
+        WITH repeated AS MATERIALIZED (
+            -- Who perhaps has: a bit for each index says who has not.
+            SELECT student_id FROM {rows} GROUP BY student_id, at / 63
+            HAVING count(*) > bit_count(bit_or(1::bigint << (at % 63)::integer)::bit(64))
+                OR count(at) < count(*)
         )
         SELECT student_id, kind, key, is_student, at,
             CASE WHEN name_hash = key THEN id END AS named, type, executions,
             errors, first_success_at, errors_before_success, durations
-        FROM {rows} WHERE NOT (SELECT it FROM repeated)
+        FROM {rows} WHERE student_id NOT IN (SELECT student_id FROM repeated)
         UNION ALL
         SELECT student_id, kind, key, bool_or(is_student), min(at),
             min(id) FILTER (WHERE name_hash = key), max(type),
@@ -216,7 +217,7 @@ def by_student(rows: str) -> str:
             sum(durations)
         FROM (
             SELECT *, min(first_success_at) OVER (PARTITION BY student_id, kind, key) AS success_at
-            FROM {rows} WHERE (SELECT it FROM repeated)
+            FROM {rows} WHERE student_id IN (SELECT student_id FROM repeated)
         ) AS rows
         GROUP BY student_id, kind, key
     """  # noqa: S608 - constants

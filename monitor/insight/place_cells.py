@@ -2,12 +2,11 @@
 
 from typing import Annotated, NamedTuple
 
-import asyncpg
 import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
-from monitor.insight.cell_names import CellName, most_run, name_of_student_cell
+from monitor.insight.cell_names import CellName, best_names, most_run
 from monitor.insight.notebook_rows import ADDED, INDEX, NAMED, PLACED
 from monitor.insight.query import ClassIds, Notebook
 
@@ -60,6 +59,7 @@ async def place_cells(
         )
     if not rows:
         raise NotFound(f"There is no cell {place} in {notebook.path} in the class {class_ids[0]}")
+    (name_there,) = await best_names(connection, class_ids, rows[:1])
     theirs = [row for row in rows if row["is_student"]]
     return PlaceCells(
         [row["student_id"] for row in theirs],
@@ -67,15 +67,8 @@ async def place_cells(
         [row["id"] for row in theirs],
         name if kind == "id" else None,
         min((row["at"] for row in rows if row["at"] is not None), default=None),
-        await _name(connection, class_ids, rows[0]),
+        name_there,
     )
-
-
-async def _name(connection: Connection, class_ids: ClassIds, row: asyncpg.Record) -> CellName:
-    keys = [row[name] for name in ("named_student", "named_alias", "named_cell", "named_index")]
-    if keys[0] is None:  # nobody ran code there
-        return CellName(None, None)
-    return await name_of_student_cell(connection, class_ids, *keys)
 
 
 _SELECT = f"""

@@ -112,12 +112,11 @@ _NOTEBOOKS = """
     JOIN notebooks AS n ON n.id = na.notebook_id
     LEFT JOIN notebooks AS own ON own.class_id = ($1::bigint[])[1] AND own.path = n.path
 """
-_NOTEBOOK = f"""(
-    SELECT COALESCE(
-        (SELECT counts_for FROM copies WHERE notebook_id = COALESCE(own.id, n.id)), own.id, n.id
-    ) {_NOTEBOOKS}
-    WHERE na.id = p.alias_id
-)"""  # noqa: S608 - constants
+# Looked up once for each alias, not for each of a class's cells.
+_NOTEBOOK = (
+    "(SELECT notebook_ids FROM aliases)"
+    "[array_position((SELECT alias_ids FROM aliases), p.alias_id)]"
+)
 # The columns that identify the place of an execution.
 _PLACE = "notebook_id, notebook_path, place_kind, place_key"
 
@@ -151,9 +150,13 @@ _SELECT = f"""
         )) AS copy CROSS JOIN LATERAL (
             SELECT path FROM notebooks WHERE id = copy.counts_for OFFSET 0
         ) AS counted
+    ), aliases AS MATERIALIZED (
+        SELECT array_agg(na.id) AS alias_ids, array_agg(COALESCE((
+            SELECT counts_for FROM copies WHERE notebook_id = COALESCE(own.id, n.id)
+        ), own.id, n.id)) AS notebook_ids
+        {_NOTEBOOKS} WHERE na.id = ANY ({_ALIASES})
     ), in_place AS MATERIALIZED (
-        SELECT student_id, id, kind, key, at, min(id) FILTER (WHERE name_hash = key)
-            OVER (PARTITION BY notebook, kind, key) AS named
+        SELECT student_id, id, notebook, kind, key, at, name_hash
         FROM ({placed(people=_STUDENTS, aliases=_ALIASES, notebook=_NOTEBOOK)}) AS cells
     ), looked_up AS MATERIALIZED (
         SELECT r.*, COALESCE(copy.counts_for, p.notebook_id) AS first_notebook_id,
@@ -181,12 +184,15 @@ _SELECT = f"""
             SELECT e.*, c.at AS place_position,
                 CASE WHEN e.cell_id IS NOT NULL THEN COALESCE(c.kind, {NAMED}) END AS place_kind,
                 COALESCE(c.key, e.cell_id) AS place_key,
-                CASE WHEN c.id IS NULL THEN e.cell_id ELSE c.named END AS place_name
+                CASE WHEN c.id IS NULL THEN e.cell_id END AS place_name
             FROM named AS e FULL JOIN in_place AS c ON c.student_id = e.student_id
                 AND c.id = e.cell_id
             OFFSET 0
         ) AS rows
         WHERE event_id IS NOT NULL  -- not a cell that was not run lately
+    ), names AS MATERIALIZED (
+        SELECT notebook AS notebook_id, kind AS place_kind, key AS place_key, min(id) AS place_named
+        FROM in_place WHERE kind = {NAMED} AND name_hash = key GROUP BY notebook, kind, key
     ), outcomes AS MATERIALIZED (
         SELECT *, NOT COALESCE(bool_or(NOT failed) OVER (
                 PARTITION BY user_id, {_PLACE} ORDER BY at DESC, executed_at DESC, failed
@@ -194,7 +200,7 @@ _SELECT = f"""
             ), false) AS is_open
         FROM placed
     ), grouped AS (
-        SELECT {_PLACE}, max(place_position) AS cell_position, max(place_name) AS named, error,
+        SELECT {_PLACE}, max(place_position) AS cell_position, max(place_name) AS place_name, error,
             count(*), max(at) AS last_at, array_agg(DISTINCT user_id) AS students,
             array_agg(DISTINCT user_id) FILTER (WHERE is_open) AS still,
             array_agg(GREATEST(0, LEAST($4::integer - 1, floor(
@@ -215,7 +221,9 @@ _SELECT = f"""
     PLACE_TEXT
 } END AS place, g.error, g.count, g.last_at, g.students, g.still, g.steps, g.groups,
         g.example_of, e.example, e.code, called.named_text
-    FROM shown AS g CROSS JOIN LATERAL (
+    FROM (
+        SELECT * FROM shown FULL JOIN names USING (notebook_id, place_kind, place_key) OFFSET 0
+    ) AS g CROSS JOIN LATERAL (
         SELECT left(e.error, 2000) AS example, left(e.code, 2000) AS code, e.alias_id, e.cell_id,
             e.cell_index
         FROM cell_executions AS e
@@ -224,7 +232,7 @@ _SELECT = f"""
     ) AS e
     CROSS JOIN LATERAL (SELECT g.place_kind AS kind, g.place_key AS key) AS c
     LEFT JOIN LATERAL (
-        SELECT cell_id AS name FROM cells WHERE id = g.named OFFSET 0
+        SELECT cell_id AS name FROM cells WHERE id = COALESCE(g.place_named, g.place_name) OFFSET 0
     ) AS n ON true
     CROSS JOIN {
     named(

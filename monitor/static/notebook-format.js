@@ -1,4 +1,4 @@
-// Submitted notebooks, which may be irregular or of format 3, as the page reads them.
+// Submitted notebooks, which may be irregular or of format 2 or 3, as the page reads them.
 
 /** @import { Output } from "./types.d.ts" */
 
@@ -48,9 +48,26 @@ function readCell(content, between) {
     isCode: cell.cell_type === "code",
     source: joined(cell.source ?? cell.input, between),
     count: typeof count === "number" || typeof count === "string" ? count : "",
-    outputs: list(cell.outputs).map(record),
+    outputs: list(cell.outputs).map((output) => withLines(record(output), between)),
     attachments: /** @type {ReadCell["attachments"]} */ (record(cell.attachments)),
   };
+}
+
+/**
+ * The output, its lines joined where `between` is between them.
+ *
+ * @param {Output} output
+ * @param {string} between
+ * @returns {Output}
+ */
+function withLines(output, between) {
+  if (!between) return output;
+  return Object.fromEntries(
+    Object.entries(output).map(([field, value]) => [
+      field,
+      Array.isArray(value) ? joined(value, between) : value,
+    ]),
+  );
 }
 
 /**

@@ -67,5 +67,26 @@ function outputOf(output) {
   const read = html ? readHtml(html) : "";
   if (typeof read !== "string") return read;
   const text = !plain || NO_TEXT.test(plain) ? read || plain : plain;
-  return text ? longText(text, "output") : [];
+  if (text) return longText(text, "output");
+  const written = writtenOf(data);
+  if (written) return longText(written, "output");
+  const types = Object.keys(data).filter((type) => joined(data[type]) || !isText(data[type]));
+  const missing = types.length > 0 && t("output_unknown", types.join(", "));
+  return missing ? [el("p", { className: "hint", textContent: missing })] : [];
+}
+
+/**
+ * What can be read as it is written, where there is neither text nor a table.
+ *
+ * @param {Record<string, unknown>} data by media type
+ */
+function writtenOf(data) {
+  const written = joined(data["text/markdown"]) || joined(data["text/latex"]);
+  const json = data["application/json"];
+  return written || (json === undefined ? "" : JSON.stringify(json, null, 2));
+}
+
+/** @param {unknown} value */
+function isText(value) {
+  return typeof value === "string" || Array.isArray(value);
 }

@@ -10,6 +10,7 @@ const MAX_ROWS = 2_000;
 const MAX_COLUMNS = 100;
 const MAX_TABLES = 20; // of an output
 const MAX_TEXT = 1_000; // characters of a cell
+const LONG_WORD = /\S{25}/; // is broken; others are not, though the table is scrolled then
 const TAG = /<(\/?)([a-z][a-z0-9]*)([^<>]*)>/gi;
 const SPANS = /\b(?:row|col)span\s*=\s*["']?\d{1,5}["']?/gi;
 const TEXT_ELEMENT = "noembed"; // read as text, like style
@@ -90,7 +91,9 @@ function cellOf(cell) {
   const rowSpan = Math.min(cell.rowSpan, MAX_ROWS);
   const colSpan = Math.min(cell.colSpan, MAX_COLUMNS);
   const tag = cell.tagName === "TH" ? "th" : "td";
-  return el(tag, { textContent: textOf(cell), rowSpan, colSpan });
+  const textContent = textOf(cell);
+  const className = LONG_WORD.test(textContent) ? "long" : "";
+  return el(tag, { textContent, rowSpan, colSpan, className });
 }
 
 /** @param {HTMLElement} element */

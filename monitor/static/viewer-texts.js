@@ -12,6 +12,10 @@ export const VIEWER_TEXTS = {
   picture_named: ["Picture {0}", "画像 {0}"],
   picture_missing: ["The picture {0} isn't in the notebook.", "画像 {0} はノートブックにありません。"],
   picture_broken: ["A picture that can't be shown.", "表示できない画像です。"],
+  output_unknown: [
+    "An output that can't be shown here ({0}).",
+    "ここでは表示できない出力です（{0}）。",
+  ],
   text_cut: ["Only the first {0} characters were read.", "先頭の {0} 文字だけを読み込みました。"],
   nth_cell: ["Cell {0} of the file", "ファイルの {0} 番目のセル"],
   irregular: [

@@ -184,6 +184,50 @@ async def test_tables_of_a_submission_have_only_their_text(
         assert [each for each in elements if each.startswith("on")] == []
 
 
+async def test_a_wide_table_is_scrolled_and_no_short_word_is_broken(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    row = "".join(f"<td>{word}</td>" for word in ["Kazakhstan", "15777451.0", "x" * 90] * 6)
+    table = f"<table><tbody><tr>{row}</tr></tbody></table>"
+    async with submission_tab(school, api, browser, code_cell(data(text_html=table))) as page:
+        cells = page.locator(".notebook td")
+        heights = await cells.evaluate_all(
+            """cells => cells.map((cell) => {
+                const range = document.createRange();
+                range.selectNodeContents(cell);
+                return new Set([...range.getClientRects()].map(({ top }) => top)).size;
+            })"""
+        )
+        assert heights[:2] == [1, 1]
+        assert heights[2] > 1
+        scrolled = page.locator(".notebook .scroll")
+        assert await scrolled.evaluate("each => each.scrollWidth > each.clientWidth")
+        assert await page.evaluate("document.body.scrollWidth <= innerWidth")
+
+
+async def test_what_cannot_be_shown_is_said_or_shown_as_it_is_written(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    outputs = [
+        data(application_json={"a": [1, 2]}),
+        data(text_markdown="**so**"),
+        data(text_html="<script>alert(1)</script>"),
+        data(application_javascript=["alert(2)"]),
+        {"output_type": "display_data", "metadata": {}, "data": {}},
+        stream(""),
+    ]
+    async with submission_tab(school, api, browser, code_cell(*outputs)) as page:
+        await expect(page.locator(".notebook pre.output")).to_have_text(
+            ['{\n  "a": [\n    1,\n    2\n  ]\n}', "**so**"]
+        )
+        await expect(page.locator(".notebook .hint")).to_have_text(
+            [
+                "An output that can't be shown here (text/html).",
+                "An output that can't be shown here (application/javascript).",
+            ]
+        )
+
+
 async def test_long_outputs_are_cut_until_they_are_asked_for(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
@@ -293,7 +337,7 @@ async def test_a_submission_of_format_3_and_odd_cells_are_shown_as_far_as_they_g
         shown = page.locator(".notebook .cell")
         await expect(shown).to_have_count(5)
         await expect(shown.first.locator("pre")).to_have_text(
-            ["a = 1\na", "KeyError: 'x'", "ab", "onlythis"]
+            ["a = 1\na", "KeyError: 'x'", "a\nb", "only\nthis"]
         )
         await expect(shown.first.locator(".count")).to_have_text("In [7]")
         await expect(shown.first.locator("img")).to_have_count(1)

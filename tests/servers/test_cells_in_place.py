@@ -9,7 +9,14 @@ import pytest
 
 from monitor.insight.cells import CellProgress, CellsQuery, NotebookProgress, notebook_progress
 from monitor.insight.heatmap import StudentCell, StudentCellsQuery, student_cells
-from monitor.insight.notebook_rows import ADDED, INDEX, NAMED, placed
+from monitor.insight.notebook_rows import (
+    ADDED,
+    INDEX,
+    MAX_CELLS,
+    MAX_CELLS_OF_STUDENT,
+    NAMED,
+    placed,
+)
 from monitor.lms import refusals
 from tests.support.class_views import KEYS, School, ago, make_event, open_school
 from tests.support.postgres import Address
@@ -351,6 +358,20 @@ async def test_an_answer_has_a_bound_and_says_how_many_are_left_out(
     progress = await view(school)
     assert (places(progress.cells), progress.more_cells) == (["id:c1", "id:c2"], 2)
     assert places(await cells_of(school, "s1")) == ["id:c1", "id:c2"]
+
+
+async def test_who_makes_up_thousands_of_cells_leaves_those_of_the_class(school: School) -> None:
+    for student in STUDENTS[:3]:
+        await run(school, student, LESSON)
+    extra = 100
+    await run(school, "s4", [f"x{n}" for n in range(extra)], minute=60)
+    codes = [f"y{n}" for n in range(MAX_CELLS_OF_STUDENT)]
+    await run(school, "s4", codes, first=extra, minute=60)
+    progress = await view(school)
+    assert places(progress.cells)[:5] == [*BY_INDEX, f"index:{extra}"]  # only the newest are read
+    assert [cell.reached for cell in progress.cells[:5]] == [3, 3, 3, 3, 1]
+    assert len(progress.cells) == MAX_CELLS
+    assert progress.more_cells == MAX_CELLS_OF_STUDENT + len(LESSON) - MAX_CELLS
 
 
 async def test_the_students_of_a_notebook_are_read_page_by_page(school: School) -> None:

@@ -45,6 +45,26 @@ async def test_help_queue_orders_by_waiting_then_helped(
     assert (second["user_id"], second["taken_by"]) == (one, "先生")
 
 
+@pytest.mark.parametrize("view", ["help", "now", "now?at=2100-01-01T00:00:00Z"])
+async def test_a_class_is_read_page_by_page(
+    school: Replica, api: httpx.AsyncClient, view: str
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two", "three")
+    for user in users:
+        await post_as(school, user, "help")
+    whole = (await api.get(f"/classes/{class_id}/{view}")).json()
+    assert sorted(each["user_id"] for each in whole) == sorted(users)
+    paged = []
+    for skip in range(4):
+        answer = await api.get(
+            f"/classes/{class_id}/{view}",
+            params=httpx.QueryParams(view.partition("?")[2]).merge({"skip": skip, "limit": 1}),
+        )
+        assert answer.headers["X-Total-Count"] == "3"
+        paged += [each["user_id"] for each in answer.json()]
+    assert paged == [each["user_id"] for each in whole]
+
+
 async def test_of_two_teachers_one_gets_the_request(
     school: Replica, api: httpx.AsyncClient
 ) -> None:
