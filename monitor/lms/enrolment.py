@@ -185,7 +185,8 @@ async def update(
         changes["seat_row"], changes["seat_column"] = place
     if changes:
         columns = [f"{name} = ${number}" for number, name in enumerate(changes, 3)]
-        columns += [_LET_IN] if "role" in changes else []
+        if "role" in changes:
+            await connection.execute(_LET_IN, class_id, student_id)
         query = _UPDATE.format(changes=", ".join(columns))
         await connection.execute(query, class_id, student_id, *changes.values())
     return await _entry(connection, class_id, student_id, is_open=is_open)
@@ -245,8 +246,8 @@ _ENROL = """
 
 # Who was waiting is a member from now on, as if put on the roster by hand.
 _LET_IN = """
-    joined_at = CASE role WHEN 'waiting' THEN now() ELSE joined_at END,
-    joined_by = CASE role WHEN 'waiting' THEN NULL ELSE joined_by END
+    UPDATE student_classes SET joined_at = now(), joined_by = NULL
+    WHERE class_id = $1 AND student_id = $2 AND role = 'waiting'
 """
 
 _FORGET_REMOVALS = """
