@@ -181,6 +181,9 @@ BEGIN
             IS DISTINCT FROM (latest.at, latest.alias_id, latest.cell_id);
 END $$;
 
+-- The indexes of the months before it were built anew after the months had been clustered.
+ALTER TABLE clustered ADD COLUMN rebuilt_until date NOT NULL DEFAULT '-infinity';
+
 INSERT INTO schema_migrations (number, name) VALUES (29, 'functions_on_shards');
 \endif
 COMMIT;

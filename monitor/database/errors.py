@@ -104,8 +104,7 @@ _ADVICE = {
     FileNotFoundError: "check the files and the socket's directory that DATABASE_URL names",
     asyncpg.ProtocolViolationError: POOLER,
     asyncpg.InsufficientPrivilegeError: (
-        "grant the server's user SELECT, INSERT, UPDATE and DELETE on all tables of the schema, and"
-        " TEMPORARY on the database"
+        "grant the server's user SELECT, INSERT, UPDATE and DELETE on all tables of the schema"
     ),
     asyncpg.ReadOnlySQLTransactionError: (
         "promote this standby or set POSTGRES_SERVER to the primary; on a primary, turn"
