@@ -181,6 +181,24 @@ BEGIN
             IS DISTINCT FROM (latest.at, latest.alias_id, latest.cell_id);
 END $$;
 
+-- Citus 14 loses the value of `CASE a WHEN value` in what writes.
+DO $$
+DECLARE
+    definition text;
+BEGIN
+    FOR definition IN
+        SELECT pg_get_functiondef(to_regproc(name)) FROM unnest(ARRAY[
+            'count_batches', 'recount_totals', 'merge_students', 'finish_withdrawal_step'
+        ]) AS name
+    LOOP
+        definition := replace(definition, 'CASE e.status WHEN ''error'' THEN', 'CASE WHEN e.status = ''error'' THEN');
+        definition := replace(definition, 'CASE m.role WHEN ''waiting'' THEN', 'CASE WHEN m.role = ''waiting'' THEN');
+        definition := replace(definition, 'CASE state WHEN ''withdrawing'' THEN', 'CASE WHEN state = ''withdrawing'' THEN');
+        definition := replace(definition, 'CASE step WHEN 60 THEN', 'CASE WHEN step = 60 THEN');
+        EXECUTE definition;
+    END LOOP;
+END $$;
+
 -- The indexes of the months before it were built anew after the months had been clustered.
 ALTER TABLE clustered ADD COLUMN rebuilt_until date NOT NULL DEFAULT '-infinity';
 

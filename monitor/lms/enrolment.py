@@ -221,15 +221,19 @@ _SELECT_USER_IDS = "SELECT id, user_id FROM students WHERE id = ANY ($1::bigint[
 
 # In the order of ids, as class keys write rosters, to avoid deadlocks.
 _ENROL = """
+    WITH given AS (  -- Citus 14 can't insert from a join of its tables where a default is a clock
+        SELECT t.*, m.role AS known_role
+        FROM unnest(
+            $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
+            $8::text[], $9::integer[], $10::integer[]
+        ) AS t (student_id, role, name, email, team, number, kana, seat_row, seat_column)
+        LEFT JOIN student_classes AS m ON m.student_id = t.student_id AND m.class_id = $1
+    )
     INSERT INTO student_classes AS line (
         class_id, student_id, role, name, email, team, number, kana, seat_row, seat_column)
-    SELECT $1, t.student_id, COALESCE(t.role, NULLIF(m.role, 'waiting'), 'student'),
+    SELECT $1, t.student_id, COALESCE(t.role, NULLIF(t.known_role, 'waiting'), 'student'),
         t.name, t.email, t.team, t.number, t.kana, t.seat_row, t.seat_column
-    FROM unnest(
-        $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[],
-        $9::integer[], $10::integer[]
-    ) AS t (student_id, role, name, email, team, number, kana, seat_row, seat_column)
-    LEFT JOIN student_classes AS m ON m.student_id = t.student_id AND m.class_id = $1
+    FROM given AS t
     ORDER BY t.student_id
     ON CONFLICT (student_id, class_id) DO UPDATE SET
         role = EXCLUDED.role,
@@ -240,7 +244,7 @@ _ENROL = """
         kana = COALESCE(EXCLUDED.kana, line.kana),
         seat_row = COALESCE(EXCLUDED.seat_row, line.seat_row),
         seat_column = COALESCE(EXCLUDED.seat_column, line.seat_column),
-        joined_at = CASE line.role WHEN 'waiting' THEN EXCLUDED.joined_at ELSE line.joined_at END,
+        joined_at = CASE WHEN line.role = 'waiting' THEN EXCLUDED.joined_at ELSE line.joined_at END,
         joined_by = NULL
 """
 

@@ -243,7 +243,7 @@ _INSERT_REPLAY_STEPS = """
 
 _END_WITHOUT_STEPS = """
     UPDATE withdrawals SET finished_at = now(),
-        state = CASE state WHEN 'withdrawing' THEN 'withdrawn' ELSE 'replayed' END
+        state = CASE WHEN state = 'withdrawing' THEN 'withdrawn' ELSE 'replayed' END
     WHERE id = $1 AND NOT EXISTS (SELECT FROM withdrawal_steps WHERE withdrawal_id = $1)
 """
 

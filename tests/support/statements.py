@@ -13,6 +13,7 @@ _WRITES = re.compile(
     r"\bINSERT\s+INTO\b|\bDELETE\s+FROM\b|(?<!FOR )(?<!KEY )(?<!DO )\bUPDATE\b|\bMERGE\s+INTO\b"
 )
 _TEMPORARY = re.compile(r"\bTEMP(?:ORARY)?\s+(?:TABLE|SEQUENCE|VIEW)\b|\bpg_temp\b", re.IGNORECASE)
+_SIMPLE_CASE = re.compile(r"\bCASE\s+(?!WHEN\b)[\w.]+\s+WHEN\b")
 _SET = re.compile(
     r"ON CONFLICT[^;]*?DO UPDATE\s+SET(.*?)(?:\bWHERE\b|\bRETURNING\b|;|$)", re.DOTALL
 )
@@ -30,6 +31,8 @@ def refused(text: str) -> Iterator[str]:
         yield "a temporary table"
     if not _WRITES.search(plain):
         return
+    if _SIMPLE_CASE.search(plain):
+        yield "CASE a WHEN b, whose b gets lost, in what writes"
     if _has_clock_in_choice(plain):
         yield "a clock in CASE or COALESCE of what writes"
     if any(_clocks(each) for each in _SET.findall(plain)):

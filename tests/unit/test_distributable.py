@@ -47,6 +47,7 @@ def texts(path: Path) -> Iterator[str]:
         "UPDATE a SET b = COALESCE(b, (SELECT now()))",
         "WITH d AS (SELECT COALESCE(max(e), now()) AS e FROM f) INSERT INTO a SELECT e FROM d",
         "DELETE FROM a WHERE CASE WHEN b THEN (c = 1) AND d < now() END",
+        "UPDATE a SET b = CASE c WHEN 'd' THEN 1 ELSE b END",
         "CREATE TEMPORARY TABLE a (b integer)",
     ],
 )
