@@ -181,6 +181,27 @@ BEGIN
             IS DISTINCT FROM (latest.at, latest.alias_id, latest.cell_id);
 END $$;
 
+-- Rows of a trigger join no table of Citus's, so their students are looked up by an array.
+CREATE OR REPLACE FUNCTION audit_joining() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    j     record;
+    roles jsonb;
+BEGIN
+    FOR j IN
+        SELECT joined_by, class_id, array_agg(student_id) AS student_ids, array_agg(role) AS roles
+        FROM joined WHERE joined_by IS NOT NULL AND joined_at = now()
+        GROUP BY joined_by, class_id
+    LOOP
+        SELECT jsonb_object_agg(s.user_id, r.role) INTO roles
+        FROM unnest(j.student_ids, j.roles) AS r (student_id, role)
+        JOIN students AS s ON s.id = r.student_id;
+        INSERT INTO audit_log (role, name, operation, path, detail) VALUES (
+            'key', j.joined_by, 'joining with a key', '/classes/' || j.class_id,
+            jsonb_build_object('enrolled', roles));
+    END LOOP;
+    RETURN NULL;
+END $$;
+
 -- Citus 14 loses the value of `CASE a WHEN value` in what writes.
 DO $$
 DECLARE

@@ -127,19 +127,24 @@ async def enrol(
     if not enrolments.rows:
         return
     by_id = sorted((ids[line], line) for line in enrolments.rows)
-    lines = [_line(student_id, enrolments.rows[line]) for student_id, line in by_id]
-    columns = list(zip(*lines, strict=True))
     try:
         await take_seats(connection, class_id, enrolments, ids)
+        roles = dict(await connection.fetch(_LOCK_ROLES, class_id, [each for each, _ in by_id]))
+        lines = [_line(each, enrolments.rows[line], roles) for each, line in by_id]
+        columns = list(zip(*lines, strict=True))
         await connection.execute(_ENROL, class_id, *columns)
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"The class {class_id} or one of the students does not exist") from None
     await connection.execute(_FORGET_REMOVALS, class_id, list(ids.values()))
 
 
-def _line(student_id: int, row: Enrolment) -> tuple[int | str | None, ...]:
+def _line(
+    student_id: int, row: Enrolment, roles: Mapping[int, str]
+) -> tuple[int | str | None, ...]:
+    """Who is enrolled without a role keeps the one of `roles`, or is a student."""
     place = place_of(row.seat) or (None, None)
-    return student_id, row.role, row.name, row.email, row.team, row.number, row.kana, *place
+    role = row.role or roles.get(student_id, "student")
+    return student_id, role, row.name, row.email, row.team, row.number, row.kana, *place
 
 
 async def all_entries(
@@ -220,20 +225,23 @@ _SELECT_CURRENT_IDS = """
 _SELECT_USER_IDS = "SELECT id, user_id FROM students WHERE id = ANY ($1::bigint[])"
 
 # In the order of ids, as class keys write rosters, to avoid deadlocks.
+_LOCK_ROLES = """
+    SELECT student_id, role FROM student_classes
+    WHERE class_id = $1 AND student_id = ANY ($2::bigint[]) AND role <> 'waiting'
+    ORDER BY student_id FOR UPDATE
+"""
+
+# In the same order. It reads no table: Citus 14 can't insert what it has selected where a column's
+# default is a clock.
 _ENROL = """
-    WITH given AS (  -- Citus 14 can't insert from a join of its tables where a default is a clock
-        SELECT t.*, m.role AS known_role
-        FROM unnest(
-            $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
-            $8::text[], $9::integer[], $10::integer[]
-        ) AS t (student_id, role, name, email, team, number, kana, seat_row, seat_column)
-        LEFT JOIN student_classes AS m ON m.student_id = t.student_id AND m.class_id = $1
-    )
     INSERT INTO student_classes AS line (
         class_id, student_id, role, name, email, team, number, kana, seat_row, seat_column)
-    SELECT $1, t.student_id, COALESCE(t.role, NULLIF(t.known_role, 'waiting'), 'student'),
+    SELECT $1, t.student_id, t.role,
         t.name, t.email, t.team, t.number, t.kana, t.seat_row, t.seat_column
-    FROM given AS t
+    FROM unnest(
+        $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[],
+        $9::integer[], $10::integer[]
+    ) AS t (student_id, role, name, email, team, number, kana, seat_row, seat_column)
     ORDER BY t.student_id
     ON CONFLICT (student_id, class_id) DO UPDATE SET
         role = EXCLUDED.role,
