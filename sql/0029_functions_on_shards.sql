@@ -202,6 +202,76 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- Citus 14 can't insert what is selected from a table where something is to be computed first, such
+-- as a default.
+CREATE OR REPLACE FUNCTION join_class(class_id bigint, student_ids bigint[], credential text)
+RETURNS TABLE (student_id bigint, outcome text) LANGUAGE plpgsql
+SET plan_cache_mode = force_custom_plan SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    max_waiting CONSTANT integer := 500;  -- for each credential
+    newcomers bigint[];
+    staff     bigint[];  -- of other classes
+    policy    text;
+    admitted  bigint := 0;  -- how many more may join today
+    waiting   bigint := 0;  -- how many more may wait
+BEGIN
+    IF EXISTS (SELECT FROM newcomers_of(join_class.class_id, student_ids)) THEN
+        PERFORM pg_advisory_xact_lock(
+            hashtext('cell-monitor joining'), hashint8(join_class.class_id));
+        -- Those that another call has enrolled meanwhile are none any more.
+        newcomers := ARRAY(
+            SELECT n.student_id FROM newcomers_of(join_class.class_id, student_ids) AS n
+            ORDER BY position
+        );
+        SELECT join_policy, CASE WHEN join_policy = 'open' THEN max_new_names ELSE 0 END
+        INTO policy, admitted
+        FROM classes WHERE id = join_class.class_id FOR KEY SHARE;
+        IF policy <> 'roster' THEN
+            SELECT admitted - count(*) INTO admitted FROM (
+                SELECT FROM student_classes AS m
+                WHERE m.class_id = join_class.class_id AND role = 'student'
+                    AND joined_by IS NOT NULL AND joined_at >= date_trunc('day', now(), 'UTC')
+                LIMIT admitted
+            ) AS joined;
+            SELECT max_waiting - count(*) INTO waiting FROM (
+                SELECT FROM student_classes AS m
+                WHERE m.class_id = join_class.class_id AND role = 'waiting'
+                    AND joined_by = credential
+                LIMIT max_waiting
+            ) AS those;
+            staff := ARRAY(
+                SELECT student_id FROM student_classes
+                WHERE student_id = ANY (newcomers) AND role IN ('teacher', 'assistant')
+            );
+            INSERT INTO student_classes (student_id, class_id, role, joined_by)
+            SELECT id, join_class.class_id,
+                CASE WHEN position <= admitted AND NOT id = ANY (staff) THEN 'student'
+                ELSE 'waiting' END, credential
+            FROM unnest(newcomers) WITH ORDINALITY AS n (id, position)
+            WHERE position <= admitted + waiting
+            ORDER BY id  -- as rosters are written: no deadlock
+            ON CONFLICT (student_id, class_id) DO NOTHING;  -- put on the roster at this moment
+        END IF;
+    END IF;
+    RETURN QUERY SELECT s.id, CASE
+        WHEN m.role IN ('student', 'waiting') THEN m.role
+        WHEN m.role IS NOT NULL THEN 'staff'
+        WHEN policy IS NULL OR r.removed THEN 'removed'
+        WHEN policy = 'roster' THEN 'not_on_roster'
+        ELSE 'too_many_waiting'
+    END
+    FROM (SELECT DISTINCT id FROM unnest(student_ids) AS id) AS s
+    LEFT JOIN LATERAL (
+        SELECT role FROM student_classes
+        WHERE student_id = s.id AND class_id = join_class.class_id OFFSET 0
+    ) AS m ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS removed FROM class_removals
+        WHERE student_id = s.id AND class_id = join_class.class_id OFFSET 0
+    ) AS r ON true;
+END $$;
+
 -- Citus 14 loses the value of `CASE a WHEN value` in what writes.
 DO $$
 DECLARE
