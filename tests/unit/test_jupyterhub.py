@@ -21,8 +21,7 @@ PLUGIN = ROOT / "deploy" / "tljh"
 
 
 def values() -> dict[str, Any]:
-    hub = yaml.safe_load((DEPLOYED / "z2jh-values.yaml").read_text())["hub"]
-    return dict(hub)
+    return dict(yaml.safe_load((DEPLOYED / "z2jh-values.yaml").read_text()))
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def asked(plugin: ModuleType) -> Config:
 
 def test_members_of_the_group_teach(plugin: ModuleType) -> None:
     littlest = asked(plugin).JupyterHub.load_groups.to_dict()["update"]
-    for groups in (littlest, values()["config"]["JupyterHub"]["load_groups"]):
+    for groups in (littlest, values()["hub"]["config"]["JupyterHub"]["load_groups"]):
         assert list(groups) == [Settings().jupyterhub_instructors]
         assert groups["instructors"]["users"] == ["sensei"]
 
@@ -87,6 +86,14 @@ def test_students_notebooks_get_the_extension_and_its_settings(plugin: ModuleTyp
     }
 
 
+def test_the_values_put_the_extensions_settings_where_jupyterlab_reads_them(
+    plugin: ModuleType,
+) -> None:
+    (file,) = values()["singleuser"]["extraFiles"].values()
+    assert file["mountPath"].endswith(str(plugin.OVERRIDES).removeprefix("user"))
+    assert isinstance(file["data"], dict)
+
+
 def test_the_hub_finds_the_installed_plugin(tmp_path: Path) -> None:
     options = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--target"]
     subprocess.run(
@@ -107,7 +114,7 @@ def test_the_hub_finds_the_installed_plugin(tmp_path: Path) -> None:
 
 
 def test_the_hub_lets_the_servers_pods_in() -> None:
-    ((rule,),) = (each["from"] for each in values()["networkPolicy"]["ingress"])
+    ((rule,),) = (each["from"] for each in values()["hub"]["networkPolicy"]["ingress"])
     (pods,) = (
         each["spec"]["template"]["metadata"]["labels"]
         for each in yaml.safe_load_all((ROOT / "deploy/kubernetes/server.yaml").read_text())
