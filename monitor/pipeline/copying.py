@@ -7,6 +7,7 @@ from typing import NamedTuple
 import asyncpg
 
 from monitor.database.columns import columns
+from monitor.database.errors import is_duplicate
 from monitor.events.types import Table
 from monitor.pipeline.rows import PendingRow, Row
 
@@ -31,9 +32,14 @@ def _by_table(pending: list[PendingRow]) -> Iterable[tuple[Table, list[Row]]]:
 
 
 async def copy(connection: asyncpg.Connection, pending: list[PendingRow]) -> None:
-    """Raises an error for which `is_duplicate` if one of the rows is there already."""
-    for table, rows in _by_table(pending):
-        await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
+    """Raises UniqueViolationError if one of the rows is there already."""
+    try:
+        for table, rows in _by_table(pending):
+            await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
+    except asyncpg.InternalServerError as error:
+        if is_duplicate(error):
+            raise asyncpg.UniqueViolationError(str(error)) from error
+        raise
 
 
 async def insert_new(connection: asyncpg.Connection, pending: list[PendingRow]) -> Copied:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from monitor.database.errors import DATABASE_ERRORS, is_duplicate, to_unavailable
+from monitor.database.errors import DATABASE_ERRORS, to_unavailable
 from monitor.database.partitions import ensure_partitions, month_of
 from monitor.database.pool import check_stores, cut_at
 from monitor.errors import RowRefused, Unavailable
@@ -177,9 +177,7 @@ class PostgresSink:
                 )
                 _check_version(batch, states, accepts_changes)
                 await credential_log.write(connection, noted)
-        except asyncpg.PostgresError as error:
-            if not is_duplicate(error):
-                raise
+        except asyncpg.UniqueViolationError:
             async with connection.transaction():
                 await note_refusals(connection, batch.refusals)
                 copied = await insert_new(connection, distinct)
