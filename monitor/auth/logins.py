@@ -261,7 +261,7 @@ _GIVE_UP = """
 _RENEW = """
     UPDATE login_sessions
     SET role = $2, name = $3, tokens = $4, leased_until = now(),
-        due_at = COALESCE(now() + make_interval(secs => $5::double precision), expires_at)
+        due_at = LEAST(now() + make_interval(secs => $5::double precision), expires_at)
     WHERE sha256 = $1 AND expires_at > now() RETURNING *, now()
 """
 

@@ -90,10 +90,12 @@ _SELECT_ALL = """
     WHERE day = (now() AT TIME ZONE 'UTC')::date
 """
 
+# Citus 14 can't insert what it selects from a table where an expression is to be computed first.
 _ADD_TEMPLATE = """
+    WITH known AS (SELECT id FROM {credentials} WHERE id = ANY ($1::bigint[]))
     INSERT INTO {table} AS u ({kind}_id, day, events)
     SELECT id, (now() AT TIME ZONE 'UTC')::date, t.events
-    FROM unnest($1::bigint[], $2::bigint[]) AS t (id, events) JOIN {credentials} USING (id)
+    FROM unnest($1::bigint[], $2::bigint[]) AS t (id, events) JOIN known USING (id)
     ORDER BY id
     ON CONFLICT ({kind}_id, day) DO UPDATE SET events = u.events + EXCLUDED.events
     RETURNING '{kind} ' || {kind}_id, events

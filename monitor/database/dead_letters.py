@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, NamedTuple
 
 import asyncpg
@@ -69,13 +69,14 @@ class DeadLetters:
         self, connection: asyncpg.Connection, source: str, rejected: Sequence[Rejected]
     ) -> None:
         """As `add`, but in the connection's transaction. Raises DATABASE_ERRORS."""
+        now = datetime.now(UTC)
         rows = [
             (
                 _digest(source, item),
                 item.path,
                 item.reason,
                 item.raw,
-                item.received_at,
+                item.received_at or now,
                 _class_of(item.source),
                 item.source.credential,
                 msgspec.msgpack.encode(item.source),
@@ -150,7 +151,7 @@ def _digest(source: str, item: Rejected) -> bytes:
 _INSERT = """
     WITH letters AS (
         SELECT digest, min(path) AS path, min(reason) AS reason, min(raw) AS raw,
-            COALESCE(max(last_at), now()) AS last_at, min(class_id) AS class_id,
+            max(last_at) AS last_at, min(class_id) AS class_id,
             min(credential) AS credential, (array_agg(sent_by))[1] AS sent_by, count(*) AS times
         FROM unnest(
             $2::bytea[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[],

@@ -62,6 +62,19 @@ UNUSABLE_ERRORS = (
 )
 
 
+def is_duplicate(error: asyncpg.PostgresError) -> bool:
+    """Whether a row with the same key is there already.
+
+    COPY into a table of Citus has an internal error then, with the text of a unique violation.
+    """
+    return isinstance(error, asyncpg.UniqueViolationError) or (
+        isinstance(error, asyncpg.InternalServerError) and _DUPLICATE in str(error)
+    )
+
+
+_DUPLICATE = "duplicate key value violates unique constraint"
+
+
 class ConnectionCut(ConnectionError):
     """The connection was closed meanwhile: what the driver raised says nothing of the statement."""
 
@@ -91,8 +104,7 @@ _ADVICE = {
     FileNotFoundError: "check the files and the socket's directory that DATABASE_URL names",
     asyncpg.ProtocolViolationError: POOLER,
     asyncpg.InsufficientPrivilegeError: (
-        "grant the server's user SELECT, INSERT, UPDATE and DELETE on all tables of the schema, and"
-        " TEMPORARY on the database"
+        "grant the server's user SELECT, INSERT, UPDATE and DELETE on all tables of the schema"
     ),
     asyncpg.ReadOnlySQLTransactionError: (
         "promote this standby or set POSTGRES_SERVER to the primary; on a primary, turn"

@@ -105,19 +105,21 @@ async def check_stores(pool: asyncpg.Pool) -> None:
     Raises one of DATABASE_ERRORS if not, after 1 s at the latest.
     """
     deadline = asyncio.get_running_loop().time() + _CHECK_TIMEOUT
-    async with cut_at(pool, deadline) as connection:
-        await connection.execute(_CHECK)
+    async with cut_at(pool, deadline) as connection, connection.transaction():
+        for statement in _CHECK:
+            await connection.execute(statement)
 
 
 _CHECK_TIMEOUT = 1.0  # seconds
 
-# One transaction; the number makes its commit wait for the disk.
-_CHECK = """
-    SET LOCAL lock_timeout = '500ms';
+_CHECK = (
+    "SET LOCAL lock_timeout = '500ms'",
+    """
     LOCK TABLE ONLY cell_executions, events, notebook_accesses, rejected_events, students,
-        sessions, student_states, ledger IN ROW EXCLUSIVE MODE;
-    SELECT pg_current_xact_id()
-"""
+        sessions, student_states, ledger IN ROW EXCLUSIVE MODE
+    """,
+    "SELECT pg_current_xact_id()",  # makes the commit wait for the disk
+)
 
 
 class Database:
@@ -189,7 +191,9 @@ class Database:
 
 
 # Memory for sorting the cells of a large class that opened a notebook several times.
-_SNAPSHOT_SETTINGS = "SET LOCAL enable_seqscan = off; SET LOCAL work_mem = '16MB'"
+_SNAPSHOT_SETTINGS = """
+    SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '16MB', true)
+"""
 
 
 async def _skip_reset(connection: asyncpg.Connection) -> None:

@@ -3,6 +3,7 @@
 Names in the SQL come from code only, values are parameters.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
@@ -131,7 +132,7 @@ class Resource(Generic[T]):
             row = await self._run(connection, _DELETE.format(table=self.table), row_id)
         except asyncpg.ForeignKeyViolationError as error:
             # The error of the trigger that protects events names no table.
-            what = _DEPENDENTS.get(error.table_name or "", self._protected)
+            what = _DEPENDENTS.get(_unsharded(error.table_name), self._protected)
             raise Conflict(f"The {self.noun} {row_id} has {what}") from None
         return self._shown(row, row_id)
 
@@ -149,7 +150,8 @@ class Resource(Generic[T]):
 
     def _field(self, error: asyncpg.PostgresError, kind: str) -> str:
         """The column of a constraint, from the name that PostgreSQL gives it by default."""
-        return (error.constraint_name or "").removeprefix(f"{self.table}_").removesuffix(f"_{kind}")
+        name = _unsharded(error.constraint_name)
+        return name.removeprefix(f"{self.table}_").removesuffix(f"_{kind}")
 
     async def _run(
         self, connection: asyncpg.Connection, statement: str, *arguments: Any
@@ -161,6 +163,11 @@ class Resource(Generic[T]):
         if row is None:
             raise NotFound(f"There is no {self.noun} {row_id}")
         return self.kind(**row)
+
+
+def _unsharded(name: str | None) -> str:
+    """Citus adds the number of a shard to the names in errors."""
+    return re.sub(r"_\d+$", "", name or "")
 
 
 _COUNT = "SELECT count(*) FROM {table} {joins} WHERE {where}"

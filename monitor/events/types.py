@@ -29,29 +29,37 @@ ACTIONS = {
 
 
 class Table:
-    """A table of events. Its first three columns are its key: student, time, event id."""
+    """A table of events. Its first three columns are its key: student, time, event id.
+
+    `columns` are given as types of PostgreSQL and names, in turn.
+    """
 
     def __init__(self, name: str, columns: str) -> None:
+        words = columns.split()
         self.name = name
-        self.columns = columns.split()
+        self.columns, self.types = words[1::2], words[::2]
         self.key = self.columns[:3]
 
 
 RENDERED = frozenset({"markdown", "raw"})  # types of cells that are shown, not executed
 
 _HEAD = (
-    "event_id received_at event_type session_id alias_id cell_id cell_index cell_type clock_offset"
+    "uuid event_id timestamptz received_at text event_type bigint session_id bigint alias_id"
+    " bigint cell_id integer cell_index text cell_type bigint clock_offset"
 )
-_TAIL = "class_id credential verified"
+_TAIL = "bigint class_id text credential boolean verified"
 CELL_EXECUTIONS = Table(
     "cell_executions",
-    f"student_id executed_at {_HEAD}"
-    f" execution_count status duration_ms code output error metadata {_TAIL}",
+    f"bigint student_id timestamptz executed_at {_HEAD} integer execution_count text status"
+    f" float8 duration_ms text code text output text error jsonb metadata {_TAIL}",
 )
 NOTEBOOK_ACCESSES = Table(
-    "notebook_accesses", f"student_id accessed_at {_HEAD} action metadata {_TAIL}"
+    "notebook_accesses",
+    f"bigint student_id timestamptz accessed_at {_HEAD} text action jsonb metadata {_TAIL}",
 )
-EVENTS_TABLE = Table("events", f"student_id event_time {_HEAD} metadata {_TAIL}")
+EVENTS_TABLE = Table(
+    "events", f"bigint student_id timestamptz event_time {_HEAD} jsonb metadata {_TAIL}"
+)
 
 
 def status(event: Event) -> str | None:

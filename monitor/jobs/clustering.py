@@ -1,7 +1,11 @@
-"""Clusters the executions of finished days, so that a student's lie together on disk."""
+"""Clusters the executions of finished days, so that a student's lie together on disk.
+
+Once a month is over, its indexes are built anew.
+"""
 
 from collections.abc import Callable
 
+from monitor.database import indexes
 from monitor.database.errors import schema_errors_as_unavailable
 from monitor.database.pool import Database
 from monitor.health import ComponentHealth
@@ -36,13 +40,18 @@ class Clustering:
         return self._job.health()
 
     async def _run(self) -> float:
-        moved = not self._is_busy() and await self._move()
+        moved = not self._is_busy() and (await self._move() or await self._rebuild_indexes())
         return _MOVE_INTERVAL if moved else _INTERVAL
 
     async def _move(self) -> bool:
         with schema_errors_as_unavailable():
             async with self._database.connection() as connection:
                 return bool(await connection.fetchval(_CLUSTER, _STUDENTS, timeout=_TIMEOUT))
+
+    async def _rebuild_indexes(self) -> bool:
+        with schema_errors_as_unavailable():
+            async with self._database.connection() as connection:
+                return await indexes.rebuild_next(connection)
 
 
 # A day late: most of what was written offline has arrived by then.

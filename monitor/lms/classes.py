@@ -140,23 +140,31 @@ _END_KEYS = """
     WHERE class_id = $1 AND (valid_to IS NULL OR valid_to > now())
 """
 
+# What is copied is a query of its own: Citus 14 can't insert right from tables that it reads with
+# parameters.
 _COPY_ROOM = """
+    WITH room AS (SELECT seat_rows, seat_columns, aisles FROM rooms WHERE class_id = $1)
     INSERT INTO rooms (class_id, seat_rows, seat_columns, aisles)
-    SELECT $2, seat_rows, seat_columns, aisles FROM rooms WHERE class_id = $1
+    SELECT $2, seat_rows, seat_columns, aisles FROM room
 """
 
 _COPY_NOTEBOOKS = """
-    INSERT INTO notebooks (class_id, path, name)
-    SELECT DISTINCT $2::bigint, n.path, n.name
-    FROM class_assignments AS a JOIN notebooks AS n ON n.id = a.notebook_id WHERE a.class_id = $1
+    WITH used AS (
+        SELECT DISTINCT n.path, n.name FROM class_assignments AS a
+        JOIN notebooks AS n ON n.id = a.notebook_id WHERE a.class_id = $1
+    )
+    INSERT INTO notebooks (class_id, path, name) SELECT $2, path, name FROM used
 """
 
 _COPY_ASSIGNMENTS = """
+    WITH those AS (
+        SELECT a.id, copied.id AS notebook_id, a.title, a.description, a.points
+        FROM class_assignments AS a JOIN notebooks AS n ON n.id = a.notebook_id
+        JOIN notebooks AS copied ON copied.class_id = $2 AND copied.path = n.path
+        WHERE a.class_id = $1
+    )
     INSERT INTO class_assignments (class_id, notebook_id, title, description, points)
-    SELECT $2, copied.id, a.title, a.description, a.points
-    FROM class_assignments AS a JOIN notebooks AS n ON n.id = a.notebook_id
-    JOIN notebooks AS copied ON copied.class_id = $2 AND copied.path = n.path
-    WHERE a.class_id = $1 ORDER BY a.id
+    SELECT $2, notebook_id, title, description, points FROM those ORDER BY id
 """
 
 _DELETE_NOTEBOOKS = "DELETE FROM notebooks WHERE class_id = $1"

@@ -127,19 +127,24 @@ async def enrol(
     if not enrolments.rows:
         return
     by_id = sorted((ids[line], line) for line in enrolments.rows)
-    lines = [_line(student_id, enrolments.rows[line]) for student_id, line in by_id]
-    columns = list(zip(*lines, strict=True))
     try:
         await take_seats(connection, class_id, enrolments, ids)
+        roles = dict(await connection.fetch(_LOCK_ROLES, class_id, [each for each, _ in by_id]))
+        lines = [_line(each, enrolments.rows[line], roles) for each, line in by_id]
+        columns = list(zip(*lines, strict=True))
         await connection.execute(_ENROL, class_id, *columns)
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(f"The class {class_id} or one of the students does not exist") from None
     await connection.execute(_FORGET_REMOVALS, class_id, list(ids.values()))
 
 
-def _line(student_id: int, row: Enrolment) -> tuple[int | str | None, ...]:
+def _line(
+    student_id: int, row: Enrolment, roles: Mapping[int, str]
+) -> tuple[int | str | None, ...]:
+    """Who is enrolled without a role keeps the one of `roles`, or is a student."""
     place = place_of(row.seat) or (None, None)
-    return student_id, row.role, row.name, row.email, row.team, row.number, row.kana, *place
+    role = row.role or roles.get(student_id, "student")
+    return student_id, role, row.name, row.email, row.team, row.number, row.kana, *place
 
 
 async def all_entries(
@@ -185,7 +190,8 @@ async def update(
         changes["seat_row"], changes["seat_column"] = place
     if changes:
         columns = [f"{name} = ${number}" for number, name in enumerate(changes, 3)]
-        columns += [_LET_IN] if "role" in changes else []
+        if "role" in changes:
+            await connection.execute(_LET_IN, class_id, student_id)
         query = _UPDATE.format(changes=", ".join(columns))
         await connection.execute(query, class_id, student_id, *changes.values())
     return await _entry(connection, class_id, student_id, is_open=is_open)
@@ -219,16 +225,23 @@ _SELECT_CURRENT_IDS = """
 _SELECT_USER_IDS = "SELECT id, user_id FROM students WHERE id = ANY ($1::bigint[])"
 
 # In the order of ids, as class keys write rosters, to avoid deadlocks.
+_LOCK_ROLES = """
+    SELECT student_id, role FROM student_classes
+    WHERE class_id = $1 AND student_id = ANY ($2::bigint[]) AND role <> 'waiting'
+    ORDER BY student_id FOR UPDATE
+"""
+
+# In the same order. It reads no table: Citus 14 can't insert what it has selected where a column's
+# default is a clock.
 _ENROL = """
     INSERT INTO student_classes AS line (
         class_id, student_id, role, name, email, team, number, kana, seat_row, seat_column)
-    SELECT $1, t.student_id, COALESCE(t.role, NULLIF(m.role, 'waiting'), 'student'),
+    SELECT $1, t.student_id, t.role,
         t.name, t.email, t.team, t.number, t.kana, t.seat_row, t.seat_column
     FROM unnest(
         $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[],
         $9::integer[], $10::integer[]
     ) AS t (student_id, role, name, email, team, number, kana, seat_row, seat_column)
-    LEFT JOIN student_classes AS m ON m.student_id = t.student_id AND m.class_id = $1
     ORDER BY t.student_id
     ON CONFLICT (student_id, class_id) DO UPDATE SET
         role = EXCLUDED.role,
@@ -239,14 +252,14 @@ _ENROL = """
         kana = COALESCE(EXCLUDED.kana, line.kana),
         seat_row = COALESCE(EXCLUDED.seat_row, line.seat_row),
         seat_column = COALESCE(EXCLUDED.seat_column, line.seat_column),
-        joined_at = CASE line.role WHEN 'waiting' THEN EXCLUDED.joined_at ELSE line.joined_at END,
+        joined_at = CASE WHEN line.role = 'waiting' THEN EXCLUDED.joined_at ELSE line.joined_at END,
         joined_by = NULL
 """
 
 # Who was waiting is a member from now on, as if put on the roster by hand.
 _LET_IN = """
-    joined_at = CASE role WHEN 'waiting' THEN now() ELSE joined_at END,
-    joined_by = CASE role WHEN 'waiting' THEN NULL ELSE joined_by END
+    UPDATE student_classes SET joined_at = now(), joined_by = NULL
+    WHERE class_id = $1 AND student_id = $2 AND role = 'waiting'
 """
 
 _FORGET_REMOVALS = """

@@ -223,11 +223,13 @@ _INSERT = """
 """
 
 _INSERT_STEPS = """
-    INSERT INTO withdrawal_steps (withdrawal_id, student_id)
-    SELECT DISTINCT w.id, h.student_id
-    FROM withdrawals AS w JOIN credential_hours AS h ON h.credential = ANY (w.credentials)
-        AND h.hour > w.since - interval '1 hour' AND h.hour < w.until
-    WHERE w.id = $1 AND (w.student_ids IS NULL OR h.student_id = ANY (w.student_ids))
+    WITH steps AS (  -- first: Citus 14 can't insert right from tables that it reads with parameters
+        SELECT DISTINCT w.id, h.student_id
+        FROM withdrawals AS w JOIN credential_hours AS h ON h.credential = ANY (w.credentials)
+            AND h.hour > w.since - interval '1 hour' AND h.hour < w.until
+        WHERE w.id = $1 AND (w.student_ids IS NULL OR h.student_id = ANY (w.student_ids))
+    )
+    INSERT INTO withdrawal_steps (withdrawal_id, student_id) SELECT id, student_id FROM steps
 """
 
 _SELECT_STATE = "SELECT state FROM withdrawals WHERE id = $1 FOR UPDATE"
@@ -237,13 +239,16 @@ _START_REPLAY = """
 """
 
 _INSERT_REPLAY_STEPS = """
+    WITH steps AS (
+        SELECT DISTINCT withdrawal_id, student_id FROM withdrawn_events WHERE withdrawal_id = $1
+    )
     INSERT INTO withdrawal_steps (withdrawal_id, student_id)
-    SELECT DISTINCT withdrawal_id, student_id FROM withdrawn_events WHERE withdrawal_id = $1
+    SELECT withdrawal_id, student_id FROM steps
 """
 
 _END_WITHOUT_STEPS = """
     UPDATE withdrawals SET finished_at = now(),
-        state = CASE state WHEN 'withdrawing' THEN 'withdrawn' ELSE 'replayed' END
+        state = CASE WHEN state = 'withdrawing' THEN 'withdrawn' ELSE 'replayed' END
     WHERE id = $1 AND NOT EXISTS (SELECT FROM withdrawal_steps WHERE withdrawal_id = $1)
 """
 

@@ -169,7 +169,10 @@ async def note_outcome(
     connection: asyncpg.Connection, receiver_id: int, problem: Problem | None
 ) -> None:
     """Notes how the latest message went."""
-    await connection.execute(_NOTE_OUTCOME, receiver_id, problem)
+    if problem is None:
+        await connection.execute(_NOTE_DELIVERY, receiver_id)
+    else:
+        await connection.execute(_NOTE_PROBLEM, receiver_id, problem)
 
 
 _LOCK_CLASS = "SELECT id FROM classes WHERE id = $1 FOR NO KEY UPDATE"
@@ -201,13 +204,12 @@ _BEGIN_TEST = """
     UPDATE notification_receivers AS n SET tested_at = now()
     FROM classes AS c JOIN notification_rules AS r ON r.class_id = c.id
     WHERE n.id = $1 AND c.id = n.class_id
-        AND COALESCE(n.tested_at < now() - make_interval(secs => $2), true)
+        AND (n.tested_at IS NULL OR n.tested_at < now() - make_interval(secs => $2))
     RETURNING n.url, c.id AS class_id, c.name AS class_name, r.language
 """
 
-_NOTE_OUTCOME = """
-    UPDATE notification_receivers SET problem = $2,
-        delivered_at = CASE WHEN $2::text IS NULL THEN now() ELSE delivered_at END,
-        failed_at = CASE WHEN $2::text IS NULL THEN failed_at ELSE now() END
-    WHERE id = $1
-"""
+_NOTE_DELIVERY = (
+    "UPDATE notification_receivers SET problem = NULL, delivered_at = now() WHERE id = $1"
+)
+
+_NOTE_PROBLEM = "UPDATE notification_receivers SET problem = $2, failed_at = now() WHERE id = $1"

@@ -1,4 +1,4 @@
-"""Rows into their tables: by COPY, or through staging tables if some are there already."""
+"""Rows into their tables: by COPY, or by INSERT if some are there already."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import asyncpg
 
+from monitor.database.columns import columns
+from monitor.database.errors import is_duplicate
 from monitor.events.types import Table
 from monitor.pipeline.rows import PendingRow, Row
 
@@ -31,36 +33,45 @@ def _by_table(pending: list[PendingRow]) -> Iterable[tuple[Table, list[Row]]]:
 
 async def copy(connection: asyncpg.Connection, pending: list[PendingRow]) -> None:
     """Raises UniqueViolationError if one of the rows is there already."""
-    for table, rows in _by_table(pending):
-        await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
+    try:
+        for table, rows in _by_table(pending):
+            await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
+    except asyncpg.InternalServerError as error:
+        if is_duplicate(error):
+            raise asyncpg.UniqueViolationError(str(error)) from error
+        raise
 
 
-async def copy_new(connection: asyncpg.Connection, pending: list[PendingRow]) -> Copied:
-    """Copies the rows that are not there yet, through staging: COPY has no ON CONFLICT."""
+async def insert_new(connection: asyncpg.Connection, pending: list[PendingRow]) -> Copied:
+    """Inserts the rows that are not there yet: COPY has no ON CONFLICT."""
     inserted: set[tuple[object, ...]] = set()
     same_receipt: set[tuple[object, ...]] = set()
     for table, rows in _by_table(pending):
-        names = {
-            "staging": f"staged_{table.name}",
-            "table": table.name,
-            "columns": ", ".join(table.columns),
-            "key": ", ".join(table.key),
-            "key_of_t": ", ".join(f"t.{name}" for name in table.key),
-            "key_of_s": ", ".join(f"s.{name}" for name in table.key),
-        }
-        await connection.execute(_CREATE_STAGING.format(**names))
-        await connection.copy_records_to_table(
-            names["staging"], records=rows, columns=table.columns
-        )
-        new = await connection.fetch(_INSERT_STAGED.format(**names))
+        names = _names(table)
+        values = columns(rows, len(table.columns))
+        new = await connection.fetch(_INSERT_NEW.format(**names), *values)
         inserted.update((table.name, *row) for row in new)
         if len(new) < len(rows):
-            same = await connection.fetch(_SELECT_SAME_RECEIPT.format(**names))
+            key_and_receipt = values[: len(table.key) + 1]
+            same = await connection.fetch(_SELECT_SAME_RECEIPT.format(**names), *key_and_receipt)
             same_receipt.update((table.name, *row) for row in same)
     return Copied(
         [row for row in pending if row.key in inserted],
         [row for row in pending if row.key in same_receipt - inserted],
     )
+
+
+def _names(table: Table) -> dict[str, str]:
+    arrays = [f"${number}::{kind}[]" for number, kind in enumerate(table.types, 1)]
+    return {
+        "table": table.name,
+        "columns": ", ".join(table.columns),
+        "arrays": ", ".join(arrays),
+        "receipts": ", ".join(arrays[: len(table.key) + 1]),
+        "key": ", ".join(table.key),
+        "key_of_t": ", ".join(f"t.{name}" for name in table.key),
+        "key_of_s": ", ".join(f"s.{name}" for name in table.key),
+    }
 
 
 async def exclude_disputed(connection: asyncpg.Connection, rows: list[PendingRow]) -> None:
@@ -76,16 +87,14 @@ _EXCLUDE = """
     WHERE student_id = $1 AND {time} = $2 AND event_id = $3
 """
 
-_CREATE_STAGING = """
-    CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS
-"""
-
-_INSERT_STAGED = """
-    INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging} ORDER BY {key}
+# The rows come as arrays, not through a staging table: Citus joins no temporary table to its own.
+_INSERT_NEW = """
+    INSERT INTO {table} ({columns})
+    SELECT {columns} FROM unnest({arrays}) AS row ({columns}) ORDER BY {key}
     ON CONFLICT DO NOTHING RETURNING {key}
 """
 
 _SELECT_SAME_RECEIPT = """
-    SELECT {key} FROM {staging} AS s
+    SELECT {key} FROM unnest({receipts}) AS s ({key}, received_at)
     WHERE received_at = (SELECT received_at FROM {table} AS t WHERE ({key_of_t}) = ({key_of_s}))
 """

@@ -13,7 +13,7 @@ from monitor.database.pool import check_stores, cut_at
 from monitor.errors import RowRefused, Unavailable
 from monitor.events.event import Event
 from monitor.pipeline import credential_log
-from monitor.pipeline.copying import Copied, copy, copy_new, exclude_disputed
+from monitor.pipeline.copying import Copied, copy, exclude_disputed, insert_new
 from monitor.pipeline.credential_log import CredentialLog
 from monitor.pipeline.generation import Generation, IdsOutdated
 from monitor.pipeline.handler_runner import queue_runs
@@ -180,7 +180,7 @@ class PostgresSink:
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
                 await note_refusals(connection, batch.refusals)
-                copied = await copy_new(connection, distinct)
+                copied = await insert_new(connection, distinct)
                 duplicates = len(pending) - len(copied.new) - len(copied.recommitted)
                 states = await self._record(connection, copied, duplicates, generation)
                 _check_version(batch, states, accepts_changes)

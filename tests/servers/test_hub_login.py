@@ -1,10 +1,14 @@
-"""As a service of a real JupyterHub, by the configuration in deploy/: people sign in at the Hub."""
+"""As a service of a real JupyterHub, by the configuration in deploy/: people sign in at the Hub.
+
+Once by the file for a JupyterHub's configuration, once by the plugin for The Littlest JupyterHub.
+"""
 
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
@@ -16,8 +20,10 @@ from tests.support.jupyterhub import (
     ADMINISTRATORS_PASSWORD,
     PASSWORD,
     SERVICE,
+    SERVICE_FILE,
     JupyterHub,
 )
+from tests.support.paths import ROOT
 from tests.support.postgres import Address, environment_of, fetch, temporary_database
 from tests.support.waiting import eventually
 
@@ -32,10 +38,44 @@ async def database(postgres_server: Address) -> AsyncIterator[Address]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def hub(database: Address, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterHub]:
+# As The Littlest JupyterHub's configuration begins, and then asks its plugins. There is no user of
+# the system's for the service on the machine of the tests.
+LITTLEST = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, {plugin!r})
+import pluggy
+import tljh_cell_monitor
+
+c = get_config()
+c.JupyterHub.services = []
+tljh_cell_monitor.TLJH = Path({directory!r})
+plugins = pluggy.PluginManager("tljh")
+plugins.register(tljh_cell_monitor)
+plugins.hook.tljh_custom_jupyterhub_config(c=c)
+c.JupyterHub.services[0].pop("user", None)
+"""
+
+
+def littlest(directory: Path) -> Path:
+    """A file of configuration that does what that Hub does, with the settings in deploy/."""
+    settings = directory / "config" / "cell-monitor.toml"
+    settings.parent.mkdir()
+    settings.write_text((ROOT / "deploy" / "tljh" / "cell-monitor.toml").read_text("utf-8"))
+    path = directory / "littlest.py"
+    plugin = str(ROOT / "deploy" / "tljh")
+    path.write_text(LITTLEST.format(plugin=plugin, directory=str(directory)))
+    return path
+
+
+@pytest.fixture(scope="module", params=["service.py", "the plugin"])
+def hub(
+    request: pytest.FixtureRequest, database: Address, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JupyterHub]:
     directory = tmp_path_factory.mktemp("hub")
-    with JupyterHub(directory, environment_of(database, directory / "data")) as hub:
+    deployed = SERVICE_FILE if request.param == "service.py" else littlest(directory)
+    with JupyterHub(directory, environment_of(database, directory / "data"), deployed) as hub:
         yield hub
 
 
@@ -79,7 +119,7 @@ async def test_a_teacher_works_below_the_hubs_address(hub: JupyterHub) -> None:
     async with browser(hub) as client:
         await sign_in(client, "sensei")
         url = f"{SERVICE}/api/v1/classes"
-        body = {"name": "A", "class_code": "A"}
+        body = {"name": "A", "class_code": f"at port {hub.port}"}
         assert (
             await client.post(url, json=body, headers={"X-Cell-Monitor": ""})
         ).status_code == 403

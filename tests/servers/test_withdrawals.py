@@ -379,7 +379,9 @@ async def test_only_teachers_of_the_class_withdraw_and_its_staff_list(
     for _, url, who in calls:
         assert statuses["assistant", url] == (200 if who == "staff" else 403)
         assert statuses["kyoju", url] == statuses["hanako", url] == 403
-    rows = await fetch(postgres, "SELECT name, operation FROM audit_log WHERE operation ~ 'draw$'")
+    rows = await fetch(
+        postgres, "SELECT name, operation FROM audit_log WHERE operation ~ '^POST.*draw$'"
+    )
     assert rows == [
         {"name": "sensei", "operation": "POST /api/v1/ingest-keys/{key_id}/withdraw"},
     ]

@@ -21,6 +21,7 @@ ADMINISTRATOR, ADMINISTRATORS_PASSWORD = (
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 SERVICE = "/services/cell-monitor"
+SERVICE_FILE = ROOT / "deploy" / "jupyterhub" / "service.py"
 
 # Everybody has an account, by one password; an administrator by another.
 CONFIGURATION = """
@@ -45,12 +46,15 @@ c.ConfigurableHTTPProxy.pid_file = {directory!r} + "/proxy.pid"
 
 
 class JupyterHub:
-    """One on a port of its own, whose service has these settings."""
+    """One on a port of its own, whose service has these settings. `deployed` configures it."""
 
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, directory: Path, environment: dict[str, str], deployed: Path = SERVICE_FILE
+    ) -> None:
         self.port = free_port()
         self.url = f"http://{LOCALHOST}:{self.port}"
         self._environment = environment
+        self._deployed = deployed
         self._directory = directory
         self._log = directory / "jupyterhub.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,7 +99,7 @@ class JupyterHub:
     def _configuration(self) -> str:
         of_service = free_port()
         return CONFIGURATION.format(
-            deployed=str(ROOT / "deploy" / "jupyterhub" / "service.py"),
+            deployed=str(self._deployed),
             url=f"http://{LOCALHOST}:{of_service}",
             command=[sys.executable, str(ROOT / "run.py")],
             environment={**self._environment, "PORT": str(of_service)},
