@@ -1,4 +1,4 @@
-"""A school in the schema of before classes were kept (migration 2), and its totals by either schema."""
+"""A school in the schema of before classes were kept (migration 2), and its totals, by either."""
 
 from typing import Any
 
