@@ -14,9 +14,9 @@ RUNS = 20  # executions of a student in a lesson: two in each of ten cells
 async def fill_earlier_school(address: Address, students: int) -> None:
     """Students of CLASSES classes, each with LESSONS * RUNS executions, all counted.
 
-    Every twentieth attends two classes. A third of the notebooks have the same path in all classes; of
-    ten cells two have ids of the student's own, as notebooks of old formats have. There are also calls
-    for help, starts, sessions and notebooks opened, hand-ins with grades, keys.
+    Every twentieth attends two classes. A third of the notebooks have the same path in all classes;
+    of ten cells two have ids of the student's own, as notebooks of old formats have. There are also
+    calls for help, starts, sessions and notebooks opened, hand-ins with grades, keys.
     """
     connection = await asyncpg.connect(**address, command_timeout=3600)
     try:
@@ -123,10 +123,11 @@ _HAND_INS = """
 
 _EXECUTIONS = """
     INSERT INTO cell_executions (
-        student_id, executed_at, event_id, received_at, event_type, session_id, notebook_id, cell_id,
-        cell_type, execution_count, status, duration_ms, code, output, error, metadata)
+        student_id, executed_at, event_id, received_at, event_type, session_id, notebook_id,
+        cell_id, cell_type, execution_count, status, duration_ms, code, output, error, metadata)
     SELECT used.student_id, run.at, gen_random_uuid(), run.at + interval '0.2 s',
-        CASE WHEN failed THEN 'cell_error' ELSE 'cell_executed' END, s.id, n.id, c.id, 'code', i + 1,
+        CASE WHEN failed THEN 'cell_error' ELSE 'cell_executed' END, s.id, n.id, c.id, 'code',
+        i + 1,
         CASE WHEN failed THEN 'error' ELSE 'success' END, 2 + (used.student_id * i) % 4000,
         repeat('value_' || k || ' = compute(' || i || ')' || chr(10), 3),
         CASE WHEN NOT failed THEN repeat('x', 40) END,

@@ -75,7 +75,7 @@ async def _open_room(replica: Replica, api: httpx.AsyncClient, mark: str, user: 
     """Makes a class in which the student failed as often as `mark` has characters."""
     class_id = (await create_class(api, name=f"class {mark}"))["id"]
     key = await create(api, "/ingest-keys", name=f"key {mark}", class_id=class_id)
-    place = {
+    place: dict[str, Any] = {
         "userId": user,
         "userName": f"name {mark}",
         "teamName": f"team {mark}",
@@ -114,9 +114,9 @@ async def _fill(room: Room, replica: Replica, student_id: int, other_code: str) 
     run = next(each for each in timeline if each["class_id"] == room.class_id)
     room.ids.update(event_id=run["event_id"], executed_at=run["executed_at"])
     issued = await api.post(f"{path}/tokens", json={"student_ids": [student_id]})
-    room.ids["token_id"] = issued.json()[0]["id"]
+    room.ids.update(token_id=issued.json()[0]["id"], token=issued.json()[0]["token"])
     opened = {"eventType": "notebook_open", "notebookPath": f"{mark}.ipynb"}
-    await _post(replica, issued.json()[0]["token"], opened)
+    await _post(replica, room.ids["token"], opened)
     receiver = {"class_id": room.class_id, "name": f"receiver {mark}", "url": "json://127.0.0.1:9"}
     created = await create(api, "/notification-receivers", **receiver, kinds=[])
     room.ids["receiver_id"] = created["id"]
