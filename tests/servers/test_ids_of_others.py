@@ -53,7 +53,7 @@ def without_age(value: Any) -> Any:
     if isinstance(value, list):
         return [without_age(each) for each in value if not is_empty(each)]
     if isinstance(value, dict):
-        return {k: without_age(v) for k, v in value.items() if not k.endswith("seconds")}
+        return {k: without_age(v) for k, v in value.items() if k != "trend"}
     return value
 
 
