@@ -1,6 +1,6 @@
 """A database of before classes were kept is upgraded while it is read, to the same totals.
 
-`make upgrade` does it with a million executions of 2,000 students; here there are fewer.
+`make upgrade-large` does it with a million executions of 2,000 students; here there are fewer.
 """
 
 import asyncio

@@ -71,6 +71,7 @@ OF_ALL_CLASSES = (
 OF_THE_FIRST_CLASS = ("/students", "/students/{student_id}")
 # Tested below one by one.
 OTHERS = ("/students/{student_id}/changes", "/students/{student_id}/pictures")
+OF_STUDENTS_ONLY = {"/me", "/me/assignments", "/students/{student_id}/sessions"}
 OF_NO_CLASS = ("/openapi.json", "/login/session")
 
 
@@ -80,6 +81,11 @@ async def test_each_read_that_is_not_everybodys_is_in_the_matrix() -> None:
         call.removeprefix("GET ")
         for call, row in ROUTES.items()
         if call.startswith("GET ") and row.instructor and not row.anyone
+    }
+    assert OF_STUDENTS_ONLY == {
+        call.removeprefix("GET ")
+        for call, row in ROUTES.items()
+        if call.startswith("GET ") and row.student and not row.instructor
     }
 
 
@@ -143,6 +149,7 @@ async def test_lists_are_of_the_classes_of_who_asks(school: School) -> None:
         "/submissions",
         "/student-tokens",
         "/me",
+        "/me/assignments",
     ):
         text = await text_of(school.student, path)
         assert school.marks_in(text) == school.of("one", "two", "three"), path
