@@ -7,7 +7,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-header --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	pyproject.toml
 
-.PHONY: help install run demo test test-fast test-available chaos noisy check fuzz model bench screenshots icons lock wheel clean
+.PHONY: help install run demo test test-fast test-available chaos noisy check fuzz model upgrade-large bench screenshots icons lock wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ fuzz: $(VENV)/dev.stamp  ## the long form of the noise tests: 100,000 inputs eac
 
 model: $(VENV)/dev.stamp  ## ten thousand steps of the pipeline beside its model in plain Python
 	MODEL_STEPS=10000 $(PYTHON) -m pytest tests/model
+
+upgrade-large: $(VENV)/dev.stamp  ## upgrade a million executions from the schema before classes, while they are read
+	UPGRADE_STUDENTS=2000 $(PYTHON) -m pytest tests/servers/test_large_upgrade.py --log-cli-level INFO $(ARGS)
 
 bench: $(VENV)/dev.stamp  ## measure, as ratios within one run (needs wrk); results in bench/README.md
 	$(PYTHON) -m bench $(ARGS)

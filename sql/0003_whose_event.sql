@@ -16,7 +16,25 @@ SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 3) AS wanted \gs
 -- First that of count_batches, then the tables in the order in which a batch locks them: no deadlock
 -- with servers that are still writing.
 SELECT pg_advisory_xact_lock(hashtext('cell-monitor progress'));
-LOCK TABLE cell_executions, events, notebook_accesses, students, outbox_points, outbox_counts;
+-- Whoever reads holds one of these tables and may wait for another: what isn't had in 0.2 s is given back,
+-- long before PostgreSQL would call it a deadlock and end one of the two.
+DO $$
+BEGIN
+    FOR attempt IN 1..50 LOOP
+        BEGIN
+            SET LOCAL lock_timeout = '200ms';
+            LOCK TABLE cell_executions, events, notebook_accesses, students, outbox_points,
+                outbox_counts, rejected_events, first_receipts, classes, student_classes, ingest_keys,
+                help_requests, notebooks, cells, cell_progress, cell_errors, student_activity,
+                student_progress;
+            SET LOCAL lock_timeout = '5s';
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.1);
+        END;
+    END LOOP;
+    RAISE lock_not_available USING MESSAGE = 'canceling statement due to lock timeout';
+END $$;
 
 -- Home rows. Class 0 is none. The time put right, which state and views follow, is put_right(…).
 

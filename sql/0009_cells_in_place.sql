@@ -10,10 +10,45 @@ SELECT pg_advisory_xact_lock(1667591276);
 SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 9) AS wanted \gset
 \if :wanted
 
--- First that of count_batches, then the tables in the order in which a batch locks them: no deadlock
--- with servers that are still writing.
+-- By itself, because readers wait from here to the end of the transaction. Nothing reads or writes these
+-- columns yet: should the rest fail, they do no harm, and are found the next time.
+ALTER TABLE cell_progress
+    ADD COLUMN IF NOT EXISTS name_hash bigint,
+    ADD COLUMN IF NOT EXISTS position integer;
+\endif
+COMMIT;
+
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL lock_timeout = '5s';
+SELECT pg_advisory_xact_lock(1667591276);
+SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 9) AS wanted \gset
+\if :wanted
+
+-- Keeps cell_progress as it is. Readers don't wait for this, which takes longest.
 SELECT pg_advisory_xact_lock(hashtext('cell-monitor progress'));
-LOCK TABLE cell_executions, events, notebook_accesses, student_states, cell_progress, cells;
+UPDATE cell_progress AS p SET name_hash = hashtextextended(c.cell_id, 0),
+    position = CASE WHEN c.position >= 0 THEN c.position END
+FROM cells AS c WHERE c.id = p.cell_id;
+
+-- The tables in the order in which a batch locks them: no deadlock with servers that are still writing.
+-- Whoever reads holds one of these tables and may wait for another: what isn't had in 0.2 s is given back,
+-- long before PostgreSQL would call it a deadlock and end one of the two.
+DO $$
+BEGIN
+    FOR attempt IN 1..50 LOOP
+        BEGIN
+            SET LOCAL lock_timeout = '200ms';
+            LOCK TABLE cell_executions, events, notebook_accesses, student_states, cell_progress,
+                cells;
+            SET LOCAL lock_timeout = '5s';
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.1);
+        END;
+    END LOOP;
+    RAISE lock_not_available USING MESSAGE = 'canceling statement due to lock timeout';
+END $$;
 
 -- The cell's index in the student's notebook, as the event says it; -1 is none.
 ALTER TABLE cell_executions ADD COLUMN cell_index integer;
@@ -26,8 +61,6 @@ ALTER TABLE student_states ADD COLUMN cell_index integer;  -- of the cell, besid
 -- the student says one, it is that of `cells`. `name_hash` stands for the cell's id: a cell of one alias
 -- has the same as that of another with the same id.
 ALTER TABLE cell_progress
-    ADD COLUMN name_hash   bigint,
-    ADD COLUMN position    integer,
     ADD COLUMN position_at timestamptz,
     ADD COLUMN type        text,
     ADD COLUMN type_at     timestamptz,
@@ -35,9 +68,6 @@ ALTER TABLE cell_progress
     ADD COLUMN code_at     timestamptz,
     ADD COLUMN first_at    timestamptz,
     ADD COLUMN last_at     timestamptz;
-UPDATE cell_progress AS p SET name_hash = hashtextextended(c.cell_id, 0),
-    position = CASE WHEN c.position >= 0 THEN c.position END
-FROM cells AS c WHERE c.id = p.cell_id;
 ALTER TABLE cell_progress ALTER COLUMN name_hash SET NOT NULL;
 INSERT INTO outbox_recounts SELECT id FROM students WHERE has_events ON CONFLICT DO NOTHING;
 -- Reads start from students. With this index beside the primary key, wrong statistics would have the

@@ -27,9 +27,10 @@ def idle_interval(idle_after: str) -> str:
 def still_running(*, rows: str) -> str:
     """A SQL condition: that nothing has ended the run that began at `started_at`.
 
-    `rows` gives the rows of a home table since then, as `rows.format(table=…, time=…)`: at (the
-    time put right), alias_id, cell_id and the table's own columns. The run is described by columns
-    of the outer query: started_at, started_alias and started_cell.
+    `rows` gives the rows of a home table since then, and perhaps earlier ones of a clock that is
+    ahead, as `rows.format(table=…, time=…)`: at (the time put right), alias_id, cell_id and the
+    table's own columns. The run is described by columns of the outer query: started_at,
+    started_alias and started_cell.
 
     A run ends with an execution of its cell or, as the queue is dropped then, with a failure in its
     notebook; also when the notebook is opened again or closed, and with RUN_ENDS.
@@ -40,7 +41,7 @@ def still_running(*, rows: str) -> str:
     return f"""
         NOT EXISTS (
             SELECT FROM ({executions}) AS e
-            WHERE e.status <> 'rendered' AND (
+            WHERE e.status <> 'rendered' AND e.at >= started_at AND (
                 e.cell_id = started_cell OR e.at > started_at AND (
                     started_cell IS NULL AND started_alias IS NULL
                     OR e.alias_id = started_alias AND (started_cell IS NULL OR e.status = 'error')
@@ -63,7 +64,6 @@ _ROWS = """
         AND excluded IS NULL
         AND {time} >= m.started_at - m.greatest_offset * interval '1 microsecond'
         AND {time} < now() + interval '2 days'
-        AND put_right(received_at, {time}, clock_offset) >= m.started_at
 """
 
 # A lateral subquery for a row `m` of `members`: `running_since` and `running_cell_id`, or no row.

@@ -58,6 +58,7 @@ export class LessonStrip {
       el("div", { className: "how-far" }, this.#assignment, this.#meter, this.#through),
     );
     this.showFilters();
+    this.showAssignments();
   }
 
   /** @param {SeatState} state */

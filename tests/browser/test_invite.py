@@ -52,6 +52,7 @@ async def test_a_first_start_leads_to_the_first_tile_by_the_page_alone(
             answer = await extension.post(address, json=[event(userName="花子")])
             assert answer.json()["stored"] == 1
         await expect(seat(teacher, "花子")).to_be_visible()
+        await expect(teacher.get_by_label("Assignment")).to_have_text("No assignment")
 
 
 async def test_an_invitation_is_copied_renewed_and_ended(

@@ -1,59 +1,115 @@
 """Two teachers, three classes and a shared student: every view and export, by class."""
 
 import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.lms import create, create_class, unique
+from monitor.auth.permissions import ROUTES
+from tests.support.lms import create, create_class
 from tests.support.replicas import Replica
+from tests.support.three_classes import Room, School, soon, three_classes
 from tests.support.tokens import client, token
 
-CLASS_VIEWS = (
-    "/classes/{class_id}/now",
-    "/classes/{class_id}/now?at={at}",
-    "/classes/{class_id}/errors",
-    "/classes/{class_id}/help",
-    "/classes/{class_id}/activity",
-    "/classes/{class_id}/notebooks/{notebook_id}/cells",
-    "/classes/{class_id}/notebooks/{notebook_id}/students",
-    "/classes/{class_id}/notebooks/{notebook_id}/copies",
-    "/classes/{class_id}/notebooks/{notebook_id}/attempts?place=id:{cell_id}",
-    "/assignments/{assignment_id}/cells",
-    "/assignments/{assignment_id}/analysis",
-)
-STUDENT_VIEWS = (
+# The reads of a teacher that are about one class, with what has to be asked beside the path.
+OF_A_CLASS = {
+    "/classes/{class_id}": ("",),
+    "/classes/{class_id}/now": ("", "?at={at}"),
+    "/classes/{class_id}/errors": ("",),
+    "/classes/{class_id}/help": ("",),
+    "/classes/{class_id}/activity": ("",),
+    "/classes/{class_id}/presence": ("",),
+    "/classes/{class_id}/duties": ("",),
+    "/classes/{class_id}/room": ("",),
+    "/classes/{class_id}/students": ("",),
+    "/classes/{class_id}/grades": ("",),
+    "/classes/{class_id}/invite": ("",),
+    "/classes/{class_id}/waiting": ("",),
+    "/classes/{class_id}/refusals": ("",),
+    "/classes/{class_id}/notification-rules": ("",),
+    "/classes/{class_id}/notebooks/{notebook_id}/cells": ("", "?at={at}"),
+    "/classes/{class_id}/notebooks/{notebook_id}/students": ("", "?at={at}"),
+    "/classes/{class_id}/notebooks/{notebook_id}/copies": ("",),
+    "/classes/{class_id}/notebooks/{notebook_id}/attempts": ("?place=id:{cell_id}",),
+    "/notebooks/{notebook_id}": ("",),
+    "/assignments/{assignment_id}": ("",),
+    "/assignments/{assignment_id}/cells": ("",),
+    "/assignments/{assignment_id}/analysis": ("",),
+    "/assignments/{assignment_id}/grades": ("",),
+    "/assignments/{assignment_id}/progress": ("",),
+    "/submissions/{submission_id}": ("",),
+    "/submissions/{submission_id}/markdown": ("",),
+    "/ingest-keys/{key_id}/events": ("?since=2020-01-01T00:00:00Z&until={at}",),
+    "/ingest-keys/{key_id}/students": ("?since=2020-01-01T00:00:00Z&until={at}",),
+    "/student-tokens/{token_id}/events": ("?since=2020-01-01T00:00:00Z&until={at}",),
+    "/withdrawals/{withdrawal_id}": ("",),
+}
+# Those that name nothing: numbers by time or settings, or who is connected now.
+NAMELESS = ("/activity", "/presence", "/room", "/notification-rules", "/copies", "/progress")
+# Reads of a student's, or of lists: what is in them is of all classes of the caller.
+OF_A_STUDENT = (
     "/students/{student_id}/timeline",
     "/students/{student_id}/accesses",
     "/students/{student_id}/submissions",
 )
+OF_ALL_CLASSES = (
+    "/classes",
+    "/overview",
+    "/heard",
+    "/notebooks",
+    "/assignments",
+    "/submissions",
+    "/ingest-keys",
+    "/student-tokens",
+    "/withdrawals",
+    "/notification-receivers",
+    "/rejected-events",
+)
+# A student has a name and a team of the caller's first class that shows them.
+OF_THE_FIRST_CLASS = ("/students", "/students/{student_id}")
+# Tested below one by one.
+OTHERS = ("/students/{student_id}/changes", "/students/{student_id}/pictures")
+OF_STUDENTS_ONLY = {"/me", "/me/assignments", "/students/{student_id}/sessions"}
+OF_NO_CLASS = ("/openapi.json", "/login/session")
 
 
-def soon() -> str:
-    """A moment by which everything has happened, as replays take it."""
-    return f"{datetime.now(UTC) + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
+async def test_each_read_that_is_not_everybodys_is_in_the_matrix() -> None:
+    named = (*OF_A_CLASS, *OF_A_STUDENT, *OF_ALL_CLASSES, *OF_THE_FIRST_CLASS, *OTHERS)
+    assert {*named, *OF_NO_CLASS} == {
+        call.removeprefix("GET ")
+        for call, row in ROUTES.items()
+        if call.startswith("GET ") and row.instructor and not row.anyone
+    }
+    assert {
+        call.removeprefix("GET ")
+        for call, row in ROUTES.items()
+        if call.startswith("GET ") and row.student and not row.instructor
+    } == OF_STUDENTS_ONLY
 
 
-class Room(NamedTuple):
-    """A class with its teacher; each text of its events contains its `mark`."""
+@pytest.fixture
+async def school(guarded_school: Replica) -> AsyncIterator[School]:
+    async with three_classes(guarded_school) as school:
+        yield school
 
-    api: httpx.AsyncClient
-    mark: str
-    class_id: int
-    ids: dict[str, Any]
 
-    async def views(self) -> dict[str, str]:
-        """The answers to all that can be asked about the class, also as CSV, by path."""
-        answers = {}
-        for template in CLASS_VIEWS:
-            path = template.format(class_id=self.class_id, at=soon(), **self.ids)
-            answers[path] = await text_of(self.api, path)
-            if not path.endswith("/help"):
-                answers[f"{path} as CSV"] = await text_of(self.api, path, format="csv")
-        return answers
+def paths_of(room: Room, templates: dict[str, tuple[str, ...]], **ids: Any) -> Iterator[str]:
+    for template, queries in templates.items():
+        for query in queries:
+            yield f"{template}{query}".format(at=soon(), **room.ids | ids)
+
+
+async def exports(url: str) -> set[str]:
+    """The paths of the reads that have a CSV."""
+    async with client(url, token("root", "admin")) as api:
+        paths: dict[str, dict[str, Any]] = (await api.get("/openapi.json")).json()["paths"]
+    return {
+        path.removeprefix("/api/v1")
+        for path, calls in paths.items()
+        if any(each["name"] == "format" for each in calls.get("get", {}).get("parameters", ()))
+    }
 
 
 async def text_of(api: httpx.AsyncClient, path: str, **query: str) -> str:
@@ -62,76 +118,53 @@ async def text_of(api: httpx.AsyncClient, path: str, **query: str) -> str:
     return answer.text
 
 
-class School(NamedTuple):
-    """One teacher has the rooms `one` and `two`, the other `three`; all have the student."""
-
-    url: str
-    rooms: dict[str, Room]
-    user: str
-    student: httpx.AsyncClient
-    student_id: int
-
-    def of(self, *names: str) -> set[str]:
-        return {self.rooms[name].mark for name in names}
-
-    def marks_in(self, text: str) -> set[str]:
-        return {room.mark for room in self.rooms.values() if room.mark in text}
-
-
-async def fill(replica: Replica, api: httpx.AsyncClient, mark: str, user: str) -> Room:
-    """Makes a class in which the student failed once with `mark`, and then as often again."""
-    class_id = (await create_class(api, name=f"class {mark}"))["id"]
-    key = (await create(api, "/ingest-keys", name="x", class_id=class_id))["key"]
-    place = {
-        "userId": user,
-        "userName": f"name {mark}",
-        "teamName": f"team {mark}",
-        "notebookPath": f"{mark}.ipynb",
-        "cellId": f"cell-{mark}",
-        "sessionId": "session",
-    }
-    failed = {"hasError": True, "errorMessage": f"Error{mark}: x", "code": f"run({mark})"}
-    events = [
-        place | {"eventType": "notebook_open", "cellId": None},
-        *(place | failed | {"eventType": "cell_executed"} for _ in range(len(mark))),
-        place | {"eventType": "help"},
-    ]
-    async with client(replica.url, None) as anyone:
-        answer = await anyone.post("/events", json=events, params={"key": key})
-    assert answer.json()["stored"] == len(events), answer.text
-    (notebook,) = (await api.get("/notebooks", params={"path": f"{mark}.ipynb"})).json()
-    task = {"class_id": class_id, "notebook_id": notebook["id"], "title": f"task {mark}"}
-    assignment = await create(api, "/assignments", **task)
-    await create(api, "/submissions", assignment_id=assignment["id"], user_id=user, feedback=mark)
-    ids = {
-        "notebook_id": notebook["id"],
-        "assignment_id": assignment["id"],
-        "cell_id": f"cell-{mark}",
-    }
-    return Room(api, mark, class_id, ids)
-
-
-@pytest.fixture
-async def school(guarded_school: Replica) -> AsyncIterator[School]:
-    url, user = guarded_school.url, unique("pupil")
-    async with (
-        client(url, token(unique("teacher"), "instructor")) as first,
-        client(url, token(unique("teacher"), "instructor")) as second,
-        client(url, token(user, "student")) as student,
-    ):
-        rooms: dict[str, Room] = {}
-        for name, api in (("one", first), ("two", first), ("three", second)):
-            mark = "qzx"[: len(rooms) + 1] + unique("")[1:]
-            rooms[name] = await fill(guarded_school, api, mark, user)
-        (themselves,) = (await student.get("/students")).json()
-        yield School(url, rooms, user, student, themselves["id"])
-
-
 async def test_each_view_of_a_class_has_its_own_and_nothing_else(school: School) -> None:
+    with_csv = await exports(school.url)
     for room in school.rooms.values():
-        for path, text in (await room.views()).items():
-            seen = school.marks_in(text)
-            assert seen == (set() if "/activity" in path else {room.mark}), path
+        for template, queries in OF_A_CLASS.items():
+            nameless = template.endswith(NAMELESS)
+            for path in paths_of(room, {template: queries}):
+                texts = [await text_of(room.api, path)]
+                if template in with_csv:
+                    texts.append(await text_of(room.api, path, format="csv"))
+                for text in texts:
+                    seen = school.marks_in(text)
+                    assert seen == {room.mark} or (nameless and not seen), (path, text)
+
+
+async def test_lists_are_of_the_classes_of_who_asks(school: School) -> None:
+    with_csv = await exports(school.url)
+    for teacher, names in (("one", ("one", "two")), ("three", ("three",))):
+        room = school.rooms[teacher]
+        for path in OF_ALL_CLASSES:
+            assert path not in with_csv
+            assert school.marks_in(await text_of(room.api, path)) == school.of(*names), path
+        for template in OF_THE_FIRST_CLASS:
+            path = template.format(student_id=school.student_id)
+            assert school.marks_in(await text_of(room.api, path)) == {room.mark}, path
+    for path in (
+        "/classes",
+        "/notebooks",
+        "/assignments",
+        "/submissions",
+        "/student-tokens",
+        "/me",
+        "/me/assignments",
+    ):
+        text = await text_of(school.student, path)
+        assert school.marks_in(text) == school.of("one", "two", "three"), path
+
+
+async def test_the_pictures_of_a_run_are_of_its_class(school: School) -> None:
+    for name, room in school.rooms.items():
+        query = {each: room.ids[each] for each in ("event_id", "executed_at")}
+        path = f"/students/{school.student_id}/pictures"
+        for reader in (*school.rooms.values(), None):
+            api = reader.api if reader else school.student
+            answer = await api.get(path, params=query)
+            own = reader is None or (reader.mark in school.of("three")) == (name == "three")
+            assert answer.status_code == (200 if own else 404), answer.text
+            assert not own or len(answer.json()) == 1
 
 
 async def test_counters_are_those_of_the_class(school: School) -> None:
@@ -152,14 +185,18 @@ async def test_counters_are_those_of_the_class(school: School) -> None:
 async def test_nobody_asks_about_a_class_of_somebody_else(school: School) -> None:
     stranger = school.rooms["three"].api
     for room in (school.rooms["one"], school.rooms["two"]):
-        for template in CLASS_VIEWS:
-            path = template.format(class_id=room.class_id, at=soon(), **room.ids)
+        for path in paths_of(room, OF_A_CLASS):
             assert (await stranger.get(path)).status_code == 403, path
-            assert (await school.student.get(path)).status_code == 403, path
+        for template, queries in OF_A_CLASS.items():
+            if not ROUTES[f"GET {template}"].student:
+                for path in paths_of(room, {template: queries}):
+                    assert (await school.student.get(path)).status_code == 403, path
     own, other = school.rooms["one"], school.rooms["two"]
-    for view in ("cells", "students", f"attempts?place=id:{own.ids['cell_id']}"):
-        path = f"/classes/{own.class_id}/notebooks/{other.ids['notebook_id']}/{view}"
-        assert (await own.api.get(path)).status_code == 404
+    for template, queries in OF_A_CLASS.items():
+        if template.startswith("/classes/{class_id}/notebooks/"):
+            ids = {"notebook_id": other.ids["notebook_id"]}
+            for path in paths_of(own, {template: queries}, **ids):
+                assert (await own.api.get(path)).status_code == 404, path
 
 
 async def test_a_teacher_sees_of_a_student_what_was_done_in_their_classes(
@@ -172,7 +209,7 @@ async def test_a_teacher_sees_of_a_student_what_was_done_in_their_classes(
         (school.student, school.of("one", "two", "three")),
     )
     for api, expected in readers:
-        for template in STUDENT_VIEWS:
+        for template in OF_A_STUDENT:
             path = template.format(student_id=school.student_id)
             for query in ({}, {"format": "csv"}, {"limit": "500"}):
                 assert school.marks_in(await text_of(api, path, **query)) == expected, path
@@ -193,7 +230,7 @@ async def test_a_teacher_who_studies_elsewhere_sees_all_of_their_own(school: Sch
     other = (await create_class(three))["id"]
     await create(three, f"/classes/{other}/students", user_id=school.user, role="assistant")
     async with client(school.url, token(school.user, "instructor")) as api:
-        for template in STUDENT_VIEWS:
+        for template in OF_A_STUDENT:
             path = template.format(student_id=school.student_id)
             assert school.marks_in(await text_of(api, path)) == school.of("one", "two", "three")
 
