@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa

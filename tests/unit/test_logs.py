@@ -118,8 +118,8 @@ def terminal_line(message: str, error: Exception | None = None, **extra: Any) ->
 
 
 def test_a_line_on_a_terminal_says_what_why_and_how_long() -> None:
-    fields = {"error.message": "The token has expired", "http.request.id": "a-1"}
-    shown = terminal_line("GET /health: 401", **fields, **{"event.duration": 1_340_000})
+    fields: dict[str, Any] = {"error.message": "The token has expired", "http.request.id": "a-1"}
+    shown = terminal_line("GET /health: 401", **fields | {"event.duration": 1_340_000})
     assert shown == "WARNING GET /health: 401 (The token has expired, 1.3 ms, request a-1)"
     assert terminal_line("始まりました") == "WARNING 始まりました"
 
