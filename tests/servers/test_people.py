@@ -89,7 +89,7 @@ async def test_the_claims_with_name_and_role_are_those_of_the_settings(
         "JWT_USER_CLAIM": "login",
         "JWT_ROLE_CLAIM": "groups",
     }
-    said = {
+    said: dict[str, Any] = {
         "iss": "https://login.school.example",
         "aud": "school",
         "login": "sensei",
