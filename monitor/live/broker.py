@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from monitor.health import ComponentHealth, RedisHealth
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
-from monitor.live.redis_address import RedisAddress
+from monitor.live.redis_address import RedisAddress, advice
 from monitor.live.replica_messages import ReplicaMessage
 from monitor.live.replicas import HEARTBEAT_INTERVAL, Replicas
 from monitor.tasks import Job, describe, is_cancelled, remaining
@@ -143,9 +143,10 @@ class RedisBroker:
         return backoff
 
     def _lose(self, error: Exception) -> None:
+        failure = f"{describe(error)}: {advice(error)}"
         if self.failure is None:
-            logger.warning("Redis can't be reached and is tried again: %s", describe(error))
-        self.failure = describe(error)
+            logger.warning("Redis can't be used and is tried again: %s", failure)
+        self.failure = failure
 
     async def _greet(self) -> None:
         """Catches up with the other replicas."""

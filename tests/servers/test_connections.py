@@ -114,6 +114,39 @@ def test_a_first_start_that_can_not_connect_says_what_to_change(
     assert advice in refusal({"DATABASE_URL": url, "DATA_DIR": str(tmp_path)})
 
 
+async def test_a_first_start_where_nothing_listens_waits_and_says_what_to_check(
+    environment: dict[str, str],
+) -> None:
+    """PostgreSQL may be started a little later: that is no reason to end."""
+    nowhere = {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": "1"}
+    with Replica(environment | nowhere) as replica:
+        assert (await post(replica, event())).json()["spooled"] == 1
+        assert "start it, or check host and port in DATABASE_URL" in replica.output()
+
+
+@pytest.mark.needs("Debian's redis")
+@pytest.mark.parametrize(
+    ("login", "port", "words"),
+    [
+        (":wrong@", None, "check user and password in REDIS_URL"),
+        ("", None, "check user and password in REDIS_URL"),
+        (f":{QUOTED}@", 1, "start it, or check host and port in REDIS_URL"),
+    ],
+)
+async def test_a_redis_that_can_not_be_used_says_what_to_check(
+    environment: dict[str, str], tmp_path: Path, login: str, port: int | None, words: str
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with PlainRedis(tmp_path / "redis") as redis:
+        url = f"redis://{login}127.0.0.1:{port or redis.port}/0"
+        with Replica(environment | {"REDIS_URL": url}) as replica:
+            await eventually(replica.output, lambda text: words in text)
+            async with httpx.AsyncClient() as client:
+                health = (await client.get(f"{replica.url}/health")).json()
+            assert words in health["redis"]["error"]
+            assert QUOTED not in replica.output()
+
+
 async def test_a_later_start_waits_for_what_was_there_before(
     managed: TlsPostgres, certificates: Certificates, tmp_path: Path
 ) -> None:
