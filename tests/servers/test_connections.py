@@ -79,6 +79,23 @@ async def test_a_managed_postgresql_is_reached_by_its_url(
     )
 
 
+async def test_postgresql_is_named_by_its_parts(managed: TlsPostgres, tmp_path: Path) -> None:
+    parts = {
+        "POSTGRES_SERVER": "localhost",
+        "POSTGRES_PORT": str(managed.port),
+        "POSTGRES_USER": "monitor",
+        "POSTGRES_PASSWORD": PASSWORD,
+        "POSTGRES_DB": "school",
+    }
+    with Replica({**parts, "DATA_DIR": str(tmp_path)}) as replica:
+        posted = event(userId="of the parts")
+        assert (await post(replica, posted)).json()["stored"] == 1
+    managed.execute(
+        "DO $$ BEGIN ASSERT EXISTS (SELECT FROM students WHERE user_id = 'of the parts'); END $$",
+        "school",
+    )
+
+
 async def test_another_schema_is_used_by_search_path(
     managed: TlsPostgres, certificates: Certificates, tmp_path: Path
 ) -> None:

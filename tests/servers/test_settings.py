@@ -44,6 +44,16 @@ async def test_name_version_and_prefix_are_those_of_the_settings(
             assert (await api.post("/lessons/v2/events", json=[event()])).status_code == 202
             assert (await api.post("/api/v1/events", json=[event()])).status_code == 404
     assert (health["project"], health["version"]) == ("Lessons", "9.8.7")
+    assert (Path(environment["DATA_DIR"]) / "postgres-was-reached").exists()
+
+
+async def test_a_standby_is_named_by_a_url(environment: dict[str, str]) -> None:
+    away = {"DATABASE_READ_URL": "postgres://monitor:secret@127.0.0.1:1/school"}
+    with Replica(environment | away) as replica:
+        async with httpx.AsyncClient(base_url=replica.url) as api:
+            standby = (await api.get("/health")).json()["standby"]
+            assert (await api.get("/api/v1/classes")).json() == []  # of the primary
+    assert standby["state"] == "degraded"
 
 
 async def test_points_go_to_the_organisation_and_bucket_with_the_token(
@@ -170,7 +180,7 @@ async def test_operators_are_left_alone_in_their_quiet_hours(
                 await looked(postgres)
                 assert receiver.titles() == []
             else:
-                await eventually(receiver.titles, within=60.0)
+                await eventually(receiver.titles, within=40.0)
 
 
 async def test_a_batch_waits_so_long_for_more(environment: dict[str, str]) -> None:

@@ -22,6 +22,7 @@ from tests.support.paths import ROOT
 
 RUN = (sys.executable, str(ROOT / "run.py"))
 START_TIMEOUT = 60.0  # seconds
+WITHOUT = "TEST_WITHOUT_SETTING"  # names a variable that no replica gets: see `tests.settings`
 STOP_SECONDS = 30.0
 
 
@@ -47,6 +48,7 @@ class Replica:
         self.url = f"http://127.0.0.1:{self.port}"
         self.events_url = f"{self.url}/api/v1/events"
         self.environment = {**_clean_environment(), **environment, "PORT": str(self.port)}
+        self.environment.pop(os.environ.get(WITHOUT, ""), None)
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the replica
         self.process: subprocess.Popen[bytes] | None = None
 
