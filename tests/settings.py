@@ -16,13 +16,13 @@ TABLE = ROOT / "tests" / "settings.toml"
 _FAILED = 1  # pytest's exit code where tests ran, and one failed
 
 
-def tested() -> dict[str, str]:
+def table_of_tests() -> dict[str, str]:
     """The tests of the settings, below `tests`, by their names."""
     return tomllib.loads(TABLE.read_text())
 
 
 def main(names: Sequence[str]) -> int:
-    table = tested()
+    table = table_of_tests()
     wrong = []
     for name in names or table:
         with_it, without_it = _run(table[name], ""), _run(table[name], name)

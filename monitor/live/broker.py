@@ -125,10 +125,9 @@ class RedisBroker:
                     self._channel, f"{self._channel}:{self._hub.replica_id}"
                 )
                 self._backoff = _FIRST_BACKOFF
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(_essential(self._receive(subscription)))
-                    tasks.create_task(_essential(self._greet()))
-                    tasks.create_task(_essential(self._send_heartbeats()))
+                # A group that ends by an error leaves its task marked as cancelled: time-outs
+                # would end this one for good under Python 3.11.2, which Debian 12 has.
+                await asyncio.create_task(self._exchange(subscription))
         except* (RedisError, OSError) as errors:
             self._lose(errors.exceptions[0])
         except* Exception as errors:
@@ -141,6 +140,13 @@ class RedisBroker:
             self._tried.set()
         backoff, self._backoff = self._backoff, min(2 * self._backoff, _MAX_BACKOFF)
         return backoff
+
+    async def _exchange(self, subscription: PubSub) -> None:
+        """Until the connection is lost: raises an ExceptionGroup then."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_essential(self._receive(subscription)))
+            tasks.create_task(_essential(self._greet()))
+            tasks.create_task(_essential(self._send_heartbeats()))
 
     def _lose(self, error: Exception) -> None:
         failure = f"{describe(error)}: {advice(error)}"
