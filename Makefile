@@ -7,7 +7,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-header --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	pyproject.toml
 
-.PHONY: help install run demo test test-fast test-available chaos noisy check fuzz model upgrade-large bench screenshots icons lock wheel clean
+.PHONY: help install run demo test test-fast test-available chaos settings noisy check fuzz model upgrade-large bench screenshots icons lock wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-available: $(VENV)/dev.stamp  ## every test whose programs can be had here,
 
 chaos: $(VENV)/dev.stamp  ## each fault twenty times, continued where it was interrupted; exit status 1 if an event is lost
 	$(PYTHON) -m tests.chaos $(ARGS)
+
+settings: $(VENV)/dev.stamp  ## take each setting away from its test, which then has to fail (ARGS="PORT HOST")
+	$(PYTHON) -m tests.settings $(ARGS)
 
 noisy: $(VENV)/dev.stamp  ## a class beside each attack by one student; exit status 1 if it costs the class too much
 	$(PYTHON) -m tests.noisy $(ARGS)

@@ -22,8 +22,7 @@ from monitor.database.dead_letters import DeadLetters, KeptLetter
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import Schema, SchemaError
 from monitor.database.pool import BY_KEYS, Database, open_pool, open_single_use_pool
-from monitor.database.reads import Reads
-from monitor.database.tracing import trace_database
+from monitor.database.tracing import api_database, api_reads
 from monitor.errors import Unavailable
 from monitor.health import Health, summarise
 from monitor.http.request_counts import RequestCounts
@@ -48,14 +47,11 @@ from monitor.pipeline.handlers import load_handlers
 from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.ledger import Ledger
 from monitor.pipeline.messages import Messages
-from monitor.pipeline.postgres import PostgresSink
 from monitor.pipeline.publisher import Publisher
-from monitor.pipeline.queue import EventQueue
 from monitor.pipeline.replay import Replay
 from monitor.pipeline.spool.drain import SpoolDrain
 from monitor.pipeline.spool.entries import Spool
-from monitor.pipeline.store import Store
-from monitor.pipeline.tracing import trace_pipeline
+from monitor.pipeline.tracing import batch_store, event_queue, postgres_sink
 from monitor.settings import Settings
 from monitor.shares import SharesReport
 from monitor.timeseries.deletion import PointDeletions
@@ -99,12 +95,12 @@ class Components:
         self._replay: Replay
         self._metrics: Metrics
         self.requests = RequestCounts(settings.api_v1_str)
-        self.queue = EventQueue(settings.queue_max_events, settings.queue_max_bytes)
+        self.queue = event_queue(settings.queue_max_events, settings.queue_max_bytes)
         self.hub = Hub(
             History(settings.history_max_messages, _HISTORY_BYTES),
             SocketLimits(settings.socket_max_pending, _SOCKET_BYTES),
         )
-        self.database = Database(postgres, _API_CONNECTIONS, settings.store_timeout)
+        self.database = api_database(postgres, _API_CONNECTIONS, settings.store_timeout)
         keys = settings.data_dir / "ingest-keys.json"
         self.keyring = Keyring(self.database, keys, settings.daily_events)
         revoked = settings.data_dir / "revoked-tokens.json"
@@ -127,8 +123,7 @@ class Components:
         self.notifying = notifying(settings, self.database)
         self.workers = Workers()
         self.shares.add(self.workers.turns)
-        self.reads = Reads(self.database, self._standby(), self.counting.catch_up)
-        trace_database(self.database, self.reads)
+        self.reads = api_reads(self.database, self._standby(), self.counting.catch_up)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -164,9 +159,8 @@ class Components:
         publish = publisher.publish
         ids = IdCache(_CACHED_IDS)
         self.shares.add(ids.new.students, ids.new.sessions)
-        sink = PostgresSink(pool, ids, spool.replica, influx is not None, self._handlers)
-        store, ledger = Store(sink, dead_letters), Ledger(queue, spool)
-        trace_pipeline(queue, store, sink)
+        sink = postgres_sink(pool, ids, spool.replica, influx is not None, self._handlers)
+        store, ledger = batch_store(queue, sink, dead_letters), Ledger(queue, spool)
         schema = Schema(pool)
         drain = SpoolDrain(spool, store, ledger, partial(self._probe, pool, schema), publish)
         limits = Limits(settings.batch_max_events, settings.batch_linger, settings.store_timeout)

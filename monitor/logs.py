@@ -1,10 +1,15 @@
-"""Logs in the form of ECS (Elastic Common Schema): one JSON object a line, on standard error."""
+"""Logs on standard error, in the form of ECS (Elastic Common Schema): one JSON object a line.
+
+Where standard error is a terminal, lines are for who reads it.
+"""
 
 import logging.config
 import re
 import socket
+import sys
 import time
-from collections.abc import Callable, MutableMapping
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -56,6 +61,43 @@ class EcsFormatter(StdlibFormatter):
         return fields
 
 
+class TerminalFormatter(logging.Formatter):
+    """A line: the time of day, level and message; of requests also why and how long.
+
+    Errors come with where they were raised. As in ECS, what PostgreSQL quotes of rows is left out.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        line = f"{at} {record.levelname:<7} {_printable(_QUOTED.sub('…', record.getMessage()))}"
+        if notes := _notes(record.__dict__):
+            line += f" ({', '.join(notes)})"
+        if record.exc_info and record.exc_info[1]:
+            return f"{line}\n{_raised(record.exc_info[1])}"
+        return line
+
+
+def _notes(fields: Mapping[str, Any]) -> list[str]:
+    """What a line about a request says besides: the error, the time taken, the id."""
+    notes = [fields["error.message"]] if "error.message" in fields else []
+    if "event.duration" in fields:
+        notes.append(f"{fields['event.duration'] / 1e6:.1f} ms")
+    if request := fields.get("http.request.id") or request_id.get(b"").decode():
+        notes.append(f"request {request}")
+    return [_printable(note) for note in notes]
+
+
+def _raised(error: BaseException) -> str:
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    message = f"{type(error).__name__}: {_QUOTED.sub('…', str(error))}"
+    return "\n".join(_printable(line) for line in f"{frames}{message}".splitlines())
+
+
+def _printable(text: str) -> str:
+    """The text on one line, without what would steer a terminal: a client may have chosen it."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 class Bounded(logging.Filter):
     """Lets `most` lines a second through: whoever floods the server can't fill a disk with them."""
 
@@ -104,23 +146,25 @@ def configure(
     """Logs messages of `level` (such as `INFO`) and above; of other packages no DEBUG.
 
     Theirs would have what is sent and received, credentials among it. The replica is named by its
-    host and its `place` there: a port, or the path of a socket.
+    host and its `place` there: a port, or the path of a socket. On a terminal lines are readable.
     """
     fields = {
         "service.name": service,
         "service.version": version,
         "service.node.name": node(place),
     }
+    form = "terminal" if sys.stderr.isatty() else "ecs"
     bounds = [] if level == "DEBUG" else ["bounded"]
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "ecs": {"()": EcsFormatter, "fields": fields, "trace_fields": trace_fields}
+                "ecs": {"()": EcsFormatter, "fields": fields, "trace_fields": trace_fields},
+                "terminal": {"()": TerminalFormatter},
             },
             "filters": {"bounded": {"()": Bounded}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ecs"}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
             "root": {"level": "INFO" if level == "DEBUG" else level, "handlers": ["stderr"]},
             "loggers": {
                 "monitor": {"level": level},

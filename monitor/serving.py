@@ -154,15 +154,29 @@ def greeting(settings: Settings, embedded: EmbeddedPostgres | None) -> str:
     broker = (
         without_password(redis.url) if redis else "off  (set REDIS_URL to run several replicas)"
     )
-    body = '[{"eventType": "cell_executed", "userId": "hanako", "notebookPath": "lesson.ipynb"}]'
     return f"""
 Cell Monitor listens on {settings.host if settings.host.startswith(UNIX) else url}
   data      {data}
   InfluxDB  {influx}
   Redis     {broker}
-Open {url}/ for the teacher's page, or send a first event and check the health:
-  {curl} {url}{settings.api_v1_str}/events -H 'Content-Type: application/json' -d '{body}'
-  {curl} {url}/health
+{_first_steps(settings, url, curl)}  {curl} {url}/health
+"""
+
+
+def _first_steps(settings: Settings, url: str, curl: str) -> str:
+    """Where the page is, as its users have it, and how to send a first event."""
+    page = (settings.public_url or url + settings.path_below).rstrip("/")
+    events = f"{settings.api_v1_str}/events"
+    if not settings.has_credentials:
+        first = '{"eventType": "cell_executed", "userId": "hanako", "notebookPath": "lesson.ipynb"}'
+        return f"""\
+Open {page}/ for the teacher's page, or send a first event and check the health:
+  {curl} {url}{events} -H 'Content-Type: application/json' -d '[{first}]'
+"""
+    enter = "sign in" if settings.signs_in else "paste a token of `mint-token NAME --role admin`"
+    return f"""\
+Open {page}/ for the teacher's page, and {enter}. Extensions post with the key of a class
+(`keys create NAME --class-id ID`) to {page}{events}?key=… The health:
 """
 
 

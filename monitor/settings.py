@@ -218,6 +218,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def signs_in(self) -> bool:
+        """Whether people sign in on the page, at a provider or a JupyterHub."""
+        return bool(self.oidc_issuer or self.jupyterhub_service_name)
+
+    @property
     def path_below(self) -> str:
         """The path below which the server's own begin, as users have it; empty for none."""
         of_service = self.jupyterhub_service_prefix if self.jupyterhub_service_name else ""

@@ -1,6 +1,6 @@
 """OpenTelemetry traces, off unless the environment says where to send them.
 
-While they are off nothing is wrapped and nothing imported: a request costs as much as without them.
+While they are off nothing traces and nothing is imported: a request costs as much as without them.
 """
 
 import threading

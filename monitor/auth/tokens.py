@@ -117,6 +117,8 @@ def mint(
         trust.user_claim: name,
         trust.role_claim: role,
     }
+    if trust.user_claim == "email":
+        claims["email_verified"] = True  # who has the secret vouches for it
     return jwt.encode(claims, trust.secret, "HS256")
 
 
@@ -125,7 +127,13 @@ class NoRole(Unauthenticated):
 
 
 def principal_of(claims: Mapping[str, Any], trust: Trust) -> Principal:
-    """Who a valid token names. Raises NoRole."""
+    """Who a valid token names. Raises NoRole, or Unauthenticated.
+
+    At some providers anybody may enter somebody else's address: an `email` names its person only
+    where it is verified.
+    """
+    if trust.user_claim == "email" and claims.get("email_verified") not in (True, "true"):
+        raise Unauthenticated("The token doesn't say that its email is verified")
     name = claims.get(trust.user_claim)
     if not isinstance(name, str) or not 0 < len(name) <= 512 or "\0" in name:
         raise NoRole(f"The token's claim {trust.user_claim!r} has no user name")

@@ -1,6 +1,6 @@
 """Calls for help: SQL of when the latest one began, and of whether a teacher has settled it.
 
-`calls_for_help` in sql/0025_long_calls.sql defines what a call is. It reads a student's events,
+`calls_for_help` in sql/0030_days_of_calls.sql defines what a call is. It reads a student's events,
 by an index of those that bear on calls: late, repeated and withdrawn ones need no care.
 """
 

@@ -92,6 +92,12 @@ _CREATE_DATABASE = (
 )
 
 
+_NOWHERE = (
+    ": start it, or check host and port in DATABASE_URL, or POSTGRES_SERVER and POSTGRES_PORT."
+    " Until then events go to the spool"
+)
+
+
 async def check_before_start(address: Mapping[str, Any], *, is_first: bool) -> bool:
     """Whether PostgreSQL could be asked; `address` are asyncpg's connection arguments.
 
@@ -107,7 +113,9 @@ async def check_before_start(address: Mapping[str, Any], *, is_first: bool) -> b
             raise SchemaError(
                 f"The first start needs PostgreSQL. {to_unavailable(error)}"
             ) from error
-        logger.warning("The database could not be checked: %s", to_unavailable(error))
+        is_nowhere = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        advice = _NOWHERE if is_first and is_nowhere else ""
+        logger.warning("The database could not be checked: %s%s", to_unavailable(error), advice)
         return False
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT):

@@ -1,7 +1,11 @@
-"""Spans of what a call waits for at PostgreSQL."""
+"""Spans of what a call waits for at PostgreSQL.
 
-from collections.abc import AsyncIterator
+What is traced is of a class of its own, made only where tracing is on when the server starts.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
@@ -10,25 +14,35 @@ from monitor.database.reads import Reads
 from monitor.tracing import is_in_span, is_on, span
 
 
-def trace_database(database: Database, reads: Reads) -> None:
-    """Records spans of what calls do there; does nothing while tracing is off."""
-    if not is_on():
-        return
-    connection, ensure_counted = database.connection, reads.ensure_counted
+def api_database(address: Mapping[str, Any], size: int, timeout: float) -> Database:
+    """The API's pool, which records spans of its use by calls while tracing is on."""
+    return (TracedDatabase if is_on() else Database)(address, size, timeout)
+
+
+def api_reads(
+    primary: Database, standby: Database | None, catch_up: Callable[[], Awaitable[None]]
+) -> Reads:
+    """The API's reads, which record spans of waiting for the counters while tracing is on."""
+    return (TracedReads if is_on() else Reads)(primary, standby, catch_up)
+
+
+class TracedDatabase(Database):
+    """A connection in use is a span of the call."""
 
     @asynccontextmanager
-    async def traced_connection() -> AsyncIterator[asyncpg.Connection]:
-        if not is_in_span():
-            async with connection() as acquired:
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        if not is_in_span():  # background work
+            async with super().connection() as acquired:
                 yield acquired
             return
         with span("use PostgreSQL"):
-            async with connection() as acquired:
+            async with super().connection() as acquired:
                 yield acquired
 
-    async def traced_ensure_counted() -> None:
-        with span("wait for the counters"):
-            await ensure_counted()
 
-    database.connection = traced_connection  # type: ignore[method-assign]
-    reads.ensure_counted = traced_ensure_counted  # type: ignore[method-assign]
+class TracedReads(Reads):
+    """Waiting for the counters is a span of the call."""
+
+    async def ensure_counted(self) -> None:
+        with span("wait for the counters"):
+            await super().ensure_counted()

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from monitor.health import ComponentHealth, RedisHealth
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
-from monitor.live.redis_address import RedisAddress
+from monitor.live.redis_address import RedisAddress, advice
 from monitor.live.replica_messages import ReplicaMessage
 from monitor.live.replicas import HEARTBEAT_INTERVAL, Replicas
 from monitor.tasks import Job, describe, is_cancelled, remaining
@@ -125,10 +125,9 @@ class RedisBroker:
                     self._channel, f"{self._channel}:{self._hub.replica_id}"
                 )
                 self._backoff = _FIRST_BACKOFF
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(_essential(self._receive(subscription)))
-                    tasks.create_task(_essential(self._greet()))
-                    tasks.create_task(_essential(self._send_heartbeats()))
+                # A group that ends by an error leaves its task marked as cancelled: time-outs
+                # would end this one for good under Python 3.11.2, which Debian 12 has.
+                await asyncio.create_task(self._exchange(subscription))
         except* (RedisError, OSError) as errors:
             self._lose(errors.exceptions[0])
         except* Exception as errors:
@@ -142,10 +141,18 @@ class RedisBroker:
         backoff, self._backoff = self._backoff, min(2 * self._backoff, _MAX_BACKOFF)
         return backoff
 
+    async def _exchange(self, subscription: PubSub) -> None:
+        """Until the connection is lost: raises an ExceptionGroup then."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_essential(self._receive(subscription)))
+            tasks.create_task(_essential(self._greet()))
+            tasks.create_task(_essential(self._send_heartbeats()))
+
     def _lose(self, error: Exception) -> None:
+        failure = f"{describe(error)}: {advice(error)}"
         if self.failure is None:
-            logger.warning("Redis can't be reached and is tried again: %s", describe(error))
-        self.failure = describe(error)
+            logger.warning("Redis can't be used and is tried again: %s", failure)
+        self.failure = failure
 
     async def _greet(self) -> None:
         """Catches up with the other replicas."""

@@ -6,9 +6,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from redis.asyncio import Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import AuthenticationError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 _SCHEMES_OF_MASTERS = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 _SENTINEL_PORT = 26379
+_REFUSALS = ("HELLO must be called", "WRONGPASS", "NOAUTH", "NOPERM")
 
 
 class RedisAddress(NamedTuple):
@@ -57,3 +60,13 @@ class RedisAddress(NamedTuple):
 def _host_and_port(text: str) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     return parts.hostname or "", parts.port or _SENTINEL_PORT
+
+
+def advice(error: Exception) -> str:
+    """What an operator has to look at when Redis can't be used."""
+    text = str(error)
+    if isinstance(error, AuthenticationError) or text.startswith(_REFUSALS):
+        return "check user and password in REDIS_URL"
+    if isinstance(error, (OSError, RedisConnectionError)):
+        return "start it, or check host and port in REDIS_URL, or REDIS_HOST and REDIS_PORT"
+    return "see its own log"

@@ -1,10 +1,19 @@
-"""Spans of the way that events go: in the request that waits, and of the batch that has them."""
+"""Spans of the way that events go: in the request that waits, and of the batch that has them.
+
+What is traced is of a class of its own, made only where tracing is on when the server starts.
+"""
 
 import sys
+import uuid
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import asyncpg
+
+from monitor.database.dead_letters import DeadLetters
 from monitor.events.event import Event, Payload
+from monitor.pipeline.handlers import Handlers
+from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.queue import EventQueue, Receipt
 from monitor.pipeline.store import BatchResult, Store
@@ -14,6 +23,26 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _MAX_LINKS = 128  # of a span, by OpenTelemetry's default
+
+
+def event_queue(max_events: int, max_bytes: int) -> EventQueue:
+    """The queue, which records spans of what waits while tracing is on."""
+    return (TracedQueue if is_on() else EventQueue)(max_events, max_bytes)
+
+
+def batch_store(queue: EventQueue, sink: PostgresSink, dead_letters: DeadLetters) -> Store:
+    """The store of what that queue has, which records a span of each batch if the queue does."""
+    if isinstance(queue, TracedQueue):
+        return TracedStore(queue.waiting, sink, dead_letters)
+    return Store(sink, dead_letters)
+
+
+def postgres_sink(
+    pool: asyncpg.Pool, id_cache: IdCache, replica: uuid.UUID, has_influx: bool, handlers: Handlers
+) -> PostgresSink:
+    """The sink, which records a span of each COPY of a batch while tracing is on."""
+    kind = TracedSink if is_on() else PostgresSink
+    return kind(pool, id_cache, replica, has_influx, handlers)
 
 
 class _Waiting(NamedTuple):
@@ -27,47 +56,46 @@ class _Waiting(NamedTuple):
         self.stored.add_link(batch.get_span_context())
 
 
-def trace_pipeline(queue: EventQueue, store: Store, sink: PostgresSink) -> None:
-    """Records spans of what waits and of what is stored; does nothing while tracing is off."""
-    if is_on():
-        waiting: dict[int, _Waiting] = {}  # by the id of the payload, which the queue holds
-        _trace_queue(queue, waiting)
-        _trace_batches(store, waiting)
-        _trace_writes(sink)
+class TracedQueue(EventQueue):
+    """`waiting` has the spans of requests, by the id of the payload, which the queue holds."""
 
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        super().__init__(max_events, max_bytes)
+        self.waiting: dict[int, _Waiting] = {}
 
-def _trace_queue(queue: EventQueue, waiting: dict[int, _Waiting]) -> None:
-    put = queue.put
+    def put(
+        self, payload: Payload, size: int, payer: str = "", part: float = 1.0
+    ) -> Awaitable[Receipt]:
+        put = self._put_in_span if is_in_span() else super().put
+        return put(payload, size, payer, part)
 
-    async def wait(payload: Payload, size: int, payer: str, part: float) -> Receipt:
+    async def _put_in_span(self, payload: Payload, size: int, payer: str, part: float) -> Receipt:
         with span("wait for storage") as current:
-            waiting[id(payload)] = _Waiting(current, start_span("wait in the queue"))
+            self.waiting[id(payload)] = _Waiting(current, start_span("wait in the queue"))
             try:
-                receipt = await put(payload, size, payer, part)
+                receipt = await super().put(payload, size, payer, part)
             finally:
-                _end(waiting.pop(id(payload)).queued)
+                _end(self.waiting.pop(id(payload)).queued)
             if receipt.spooled:
                 current.set_attribute("cell_monitor.spooled", receipt.spooled)
             return receipt
 
-    def traced_put(
-        payload: Payload, size: int, payer: str = "", part: float = 1.0
-    ) -> Awaitable[Receipt]:
-        return (wait if is_in_span() else put)(payload, size, payer, part)
 
-    queue.put = traced_put  # type: ignore[method-assign]
-
-
-def _trace_batches(store: Store, waiting: dict[int, _Waiting]) -> None:
+class TracedStore(Store):
     """A batch has many requests: it is a trace of its own, and it and they link to each other."""
-    from opentelemetry.trace import Link
 
-    put_or_isolate = store.put_or_isolate
+    def __init__(
+        self, waiting: dict[int, _Waiting], sink: PostgresSink, dead_letters: DeadLetters
+    ) -> None:
+        super().__init__(sink, dead_letters)
+        self._waiting = waiting
 
-    async def traced_batch(
-        batch: Sequence[Payload], deadline: float, step: int = sys.maxsize
+    async def put_or_isolate(
+        self, batch: Sequence[Payload], deadline: float, step: int = sys.maxsize
     ) -> BatchResult:
-        known = [waiting[id(each)] for each in batch if id(each) in waiting]
+        from opentelemetry.trace import Link
+
+        known = [self._waiting[id(each)] for each in batch if id(each) in self._waiting]
         counts = {
             "cell_monitor.requests": len(batch),
             "cell_monitor.events": sum(len(each.events) for each in batch),
@@ -76,21 +104,17 @@ def _trace_batches(store: Store, waiting: dict[int, _Waiting]) -> None:
         with span("store a batch", attributes=counts, links=links) as current:
             for each in known:
                 each.take(current)
-            return await put_or_isolate(batch, deadline, step)
-
-    store.put_or_isolate = traced_batch  # type: ignore[method-assign]
+            return await super().put_or_isolate(batch, deadline, step)
 
 
-def _trace_writes(sink: PostgresSink) -> None:
-    write = sink.write
+class TracedSink(PostgresSink):
+    """A transaction of a batch, from asking for a connection to the commit."""
 
-    async def traced_write(events: list[Event], deadline: float) -> Stored:
+    async def write(self, events: list[Event], deadline: float) -> Stored:
         if not is_in_span():  # what drains from the spool is no request's
-            return await write(events, deadline)
+            return await super().write(events, deadline)
         with span("COPY to PostgreSQL", attributes={"cell_monitor.events": len(events)}):
-            return await write(events, deadline)
-
-    sink.write = traced_write  # type: ignore[method-assign]
+            return await super().write(events, deadline)
 
 
 def _end(queued: "Span") -> None:

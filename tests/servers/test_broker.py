@@ -107,6 +107,24 @@ async def test_a_cancellation_inside_ends_no_connection_for_good(
     await eventually(are_well)
 
 
+async def test_a_lost_connection_leaves_no_mark_on_the_task_that_makes_a_new_one(
+    sides: list[Side], redis_server: RedisServer
+) -> None:
+    """Python 3.11.2, of Debian 12, takes the mark for the end of the task at its next time-out."""
+    client = redis.asyncio.Redis(host=redis_server.host, port=redis_server.port)
+    await client.client_kill_filter(_type="pubsub")
+    await client.aclose()
+    sender, receiver = sides
+
+    def heard() -> bool:
+        sender.publish("later")
+        return "later" in receiver.received
+
+    await eventually(heard)
+    listening = [each for each in asyncio.all_tasks() if each.get_name() == "Listening to Redis"]
+    assert [each.cancelling() for each in listening] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [(redis.asyncio.Redis, "publish"), (PubSub, "subscribe")],

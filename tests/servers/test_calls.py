@@ -206,11 +206,44 @@ async def test_a_pause_before_the_last_half_day_begins_a_new_call(hanako: Caller
     assert await hanako.waits() == 20 * 3_600 - 200
 
 
-async def beat(caller: Caller, first: int, last: int) -> None:
+async def test_a_button_that_stays_on_is_read_once_and_not_pause_by_pause(hanako: Caller) -> None:
+    """A block has some 40 heartbeats; each three minutes were looked up in each partition."""
+    pool = hanako.school.pool
+    await pool.execute("SELECT ensure_partitions(now() - interval '4 months', now())")
+    beginning = 30 * 3_600
+    await beat(hanako, beginning, 0, every=10)
+    assert await hanako.waits() == beginning
+    heartbeats = await pool.fetchval("SELECT count(*) FROM events WHERE event_type = 'help'")
+    assert heartbeats == 10_801
+    assert await blocks(pool, _CALLS_NOW) < heartbeats / 10
+
+
+async def test_two_sessions_that_call_for_days_are_one_settled_call(hanako: Caller) -> None:
+    for session, first in (("session-1", 30 * 3_600), ("session-2", 28 * 3_600)):
+        await beat(hanako, first, 0, session=session)
+    await hanako.act("resolve")
+    settled = hanako.ago(20 * 3_600)
+    pool = hanako.school.pool
+    await pool.execute("UPDATE help_requests SET heard_at = $1, resolved_at = $1", settled)
+    assert await hanako.waits() is None
+    await beat(hanako, 15 * 3_600, 0, session="session-3")
+    assert await hanako.waits() == 15 * 3_600
+
+
+async def blocks(pool: asyncpg.Pool, query: str) -> int:
+    """How many blocks the query reads."""
+    plan = await pool.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}")
+    (explained,) = json.loads(plan)
+    read: int = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
+    return read
+
+
+async def beat(caller: Caller, first: int, last: int, *, every: int = 100, **fields: Any) -> None:
     """Heartbeats each 100 s, by times in seconds before the start of the test."""
-    times = [caller.ago(seconds) for seconds in range(first, last - 1, -100)]
-    events = [make_event(type="help", time=at, received_at=at, cell=None) for at in times]
-    await caller.school.write(*events)
+    times = [caller.ago(seconds) for seconds in range(first, last - 1, -every)]
+    events = [make_event(type="help", time=at, received_at=at, cell=None, **fields) for at in times]
+    for start in range(0, len(events), 4_000):
+        await caller.school.write(*events[start : start + 4_000])
 
 
 @pytest.mark.parametrize("months", [-3, 3])
@@ -224,10 +257,7 @@ async def test_a_clock_that_was_months_off_makes_nobody_read_far_back(
 
     async def buffers() -> int:
         await hanako.queue()
-        plan = await pool.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {_CALLS_NOW}")
-        (explained,) = json.loads(plan)
-        read: int = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
-        return read
+        return await blocks(pool, _CALLS_NOW)
 
     before = await buffers()
     offset = "greatest_offset" if months > 0 else "least_offset"

@@ -79,6 +79,23 @@ async def test_a_managed_postgresql_is_reached_by_its_url(
     )
 
 
+async def test_postgresql_is_named_by_its_parts(managed: TlsPostgres, tmp_path: Path) -> None:
+    parts = {
+        "POSTGRES_SERVER": "localhost",
+        "POSTGRES_PORT": str(managed.port),
+        "POSTGRES_USER": "monitor",
+        "POSTGRES_PASSWORD": PASSWORD,
+        "POSTGRES_DB": "school",
+    }
+    with Replica({**parts, "DATA_DIR": str(tmp_path)}) as replica:
+        posted = event(userId="of the parts")
+        assert (await post(replica, posted)).json()["stored"] == 1
+    managed.execute(
+        "DO $$ BEGIN ASSERT EXISTS (SELECT FROM students WHERE user_id = 'of the parts'); END $$",
+        "school",
+    )
+
+
 async def test_another_schema_is_used_by_search_path(
     managed: TlsPostgres, certificates: Certificates, tmp_path: Path
 ) -> None:
@@ -112,6 +129,39 @@ def test_a_first_start_that_can_not_connect_says_what_to_change(
 ) -> None:
     url = url_of(managed, certificates.authority).replace(*change)
     assert advice in refusal({"DATABASE_URL": url, "DATA_DIR": str(tmp_path)})
+
+
+async def test_a_first_start_where_nothing_listens_waits_and_says_what_to_check(
+    environment: dict[str, str],
+) -> None:
+    """PostgreSQL may be started a little later: that is no reason to end."""
+    nowhere = {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": "1"}
+    with Replica(environment | nowhere) as replica:
+        assert (await post(replica, event())).json()["spooled"] == 1
+        assert "start it, or check host and port in DATABASE_URL" in replica.output()
+
+
+@pytest.mark.needs("Debian's redis")
+@pytest.mark.parametrize(
+    ("login", "port", "words"),
+    [
+        (":wrong@", None, "check user and password in REDIS_URL"),
+        ("", None, "check user and password in REDIS_URL"),
+        (f":{QUOTED}@", 1, "start it, or check host and port in REDIS_URL"),
+    ],
+)
+async def test_a_redis_that_can_not_be_used_says_what_to_check(
+    environment: dict[str, str], tmp_path: Path, login: str, port: int | None, words: str
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with PlainRedis(tmp_path / "redis") as redis:
+        url = f"redis://{login}127.0.0.1:{port or redis.port}/0"
+        with Replica(environment | {"REDIS_URL": url}) as replica:
+            await eventually(replica.output, lambda text: words in text)
+            async with httpx.AsyncClient() as client:
+                health = (await client.get(f"{replica.url}/health")).json()
+            assert words in health["redis"]["error"]
+            assert QUOTED not in replica.output()
 
 
 async def test_a_later_start_waits_for_what_was_there_before(

@@ -1,6 +1,7 @@
 """What a real server writes to its log, line by line."""
 
 import asyncio
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -311,3 +312,28 @@ async def test_debug_says_what_happens_and_nothing_of_people(
         assert header["Authorization"].split(" ")[1] not in output
     paths = {line["url.path"] for line in requests_of(output) if "url.path" in line}
     assert {f"/api/v1/classes/{lesson['id']}/now", "/api/v1/test/events/{test_id}"} <= paths
+
+
+async def test_on_a_terminal_lines_are_for_who_reads_them(environment: dict[str, str]) -> None:
+    leader, follower = os.openpty()
+    secured = {**environment, "JWT_SECRET": SECRET, "LOG_REQUESTS": "0"}
+    try:
+        with Replica(secured, stderr=follower) as replica:
+            await ask(replica, "GET", "/api/v1/classes", "terminal-1")
+            await asyncio.sleep(0.2)
+        os.set_blocking(leader, False)
+        lines = os.read(leader, 65536).decode().splitlines()
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert [line[9:] for line in lines if line.endswith(("Started", "Stopped"))] == [
+        "INFO    Started",
+        "INFO    Stopped",
+    ]
+    (refused,) = [line for line in lines if "terminal-1" in line]
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d WARNING GET /api/v1/classes: 401"
+        r" \(Send a credential: .*, \d+\.\d ms, request terminal-1\)",
+        refused,
+    )
+    assert not [line for line in lines if "{" in line or "\x1b" in line]

@@ -6,14 +6,16 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.lms import create_class
 from tests.support.paths import ROOT
 from tests.support.provider import EC, RSA, confused_token, run_provider, signed_token
 from tests.support.replicas import Replica
-from tests.support.tokens import SECRET, bearer, client
+from tests.support.tokens import SECRET, bearer, client, token
 
 
 async def status(replica: Replica, credential: str, path: str = "/audit") -> int:
@@ -75,6 +77,57 @@ async def test_a_token_that_the_hub_issued_to_somebody_else_is_refused(
                 answer = await api.get("/classes")
             assert answer.status_code == 401, text
             assert "make one of your own" in answer.json()["detail"]
+
+
+async def test_the_claims_with_name_and_role_are_those_of_the_settings(
+    environment: dict[str, str],
+) -> None:
+    named = {
+        "JWT_SECRET": SECRET,
+        "JWT_ISSUER": "https://login.school.example",
+        "JWT_AUDIENCE": "school",
+        "JWT_USER_CLAIM": "login",
+        "JWT_ROLE_CLAIM": "groups",
+    }
+    said: dict[str, Any] = {
+        "iss": "https://login.school.example",
+        "aud": "school",
+        "login": "sensei",
+        "role": "student",
+        "groups": ["1-A", "instructor"],
+    }
+    with Replica({**environment, **named}) as replica:
+        async with client(replica.url, token("7f3a", **said)) as api:
+            lesson = await create_class(api)
+            roster = (await api.get(f"/classes/{lesson['id']}/students")).json()
+            (teacher,) = [each for each in roster if each["role"] == "teacher"]
+            assert teacher["user_id"] == "sensei"
+        for wrong in ({"iss": "cell-monitor"}, {"aud": "cell-monitor"}, {"login": None}):
+            assert await status(replica, token("7f3a", **said | wrong), "/classes") == 401, wrong
+        minted = command({**environment, **named}, "mint-token", "root", "--role", "admin")
+        assert await status(replica, minted.stdout.strip()) == 200
+
+
+async def test_an_address_that_is_not_verified_is_nobodys_name(
+    environment: dict[str, str],
+) -> None:
+    """At some providers anybody may enter the address of somebody else."""
+    with run_provider() as provider:
+        secured = {**environment, **provider.settings, "JWT_SECRET": SECRET}
+        secured["JWT_USER_CLAIM"] = "email"
+        with Replica(secured) as replica:
+            email = "root@school.example"
+            for unverified in ({}, {"email_verified": False}, {"email_verified": "false"}):
+                text = signed_token(RSA, "RS256", "r", email=email, **unverified)
+                async with client(replica.url, text) as api:
+                    answer = await api.get("/audit")
+                assert answer.status_code == 401, unverified
+                assert "doesn't say that its email is verified" in answer.json()["detail"]
+            for verified in (True, "true"):
+                text = signed_token(RSA, "RS256", "r", email=email, email_verified=verified)
+                assert await status(replica, text) == 200
+            minted = command(secured, "mint-token", email, "--role", "admin").stdout.strip()
+            assert await status(replica, minted) == 200
 
 
 async def test_tokens_with_unknown_keys_are_no_flood_at_the_provider(

@@ -222,16 +222,31 @@ async def test_a_receiver_that_is_away_holds_up_nothing(environment: dict[str, s
         assert lines_of(replica.output())[-1]["message"] != ""
 
 
-def test_without_an_endpoint_nothing_is_imported_or_wrapped() -> None:
+def test_without_an_endpoint_nothing_is_imported_or_traced() -> None:
     """The client of Redis imports what it would need for metrics of its own."""
     code = (
         "import os, sys\n"
-        "from monitor.serving import serve\n"
+        "from monitor.components import Components\n"
+        "from monitor.database.pool import Database\n"
+        "from monitor.database.reads import Reads\n"
         "from monitor.http.traced import with_traces\n"
+        "from monitor.pipeline.postgres import PostgresSink\n"
+        "from monitor.pipeline.queue import EventQueue\n"
+        "from monitor.pipeline.store import Store\n"
+        "from monitor.pipeline.tracing import batch_store, postgres_sink\n"
+        "from monitor.serving import serve\n"
+        "from monitor.settings import from_environment\n"
         "from monitor.tracing import is_on, tracing\n"
         "with tracing(os.environ, 'here', '1'):\n"
         "    assert not is_on()\n"
         "    assert with_traces(len) is len\n"
+        "    parts = Components(from_environment({}), {})\n"
+        "    assert type(parts.queue) is EventQueue\n"
+        "    assert type(parts.database) is Database\n"
+        "    assert type(parts.reads) is Reads\n"
+        "    sink = postgres_sink(None, None, None, False, None)\n"
+        "    assert type(sink) is PostgresSink\n"
+        "    assert type(batch_store(parts.queue, sink, None)) is Store\n"
         "ours = ('opentelemetry.sdk.trace', 'opentelemetry.exporter')\n"
         "print([name for name in sys.modules if name.startswith(ours)])\n"
     )

@@ -22,11 +22,15 @@ from tests.support.paths import ROOT
 
 RUN = (sys.executable, str(ROOT / "run.py"))
 START_TIMEOUT = 60.0  # seconds
+WITHOUT = "TEST_WITHOUT_SETTING"  # names a variable that no replica gets: see `tests.settings`
 STOP_SECONDS = 30.0
 
 
 class Replica:
-    """One running server, started by `command` in the directory `cwd`."""
+    """One running server, started by `command` in the directory `cwd`.
+
+    `stderr` is a file descriptor for its log, such as that of a terminal.
+    """
 
     def __init__(
         self,
@@ -35,13 +39,16 @@ class Replica:
         command: Sequence[str] = RUN,
         cwd: Path = ROOT,
         port: int | None = None,
+        stderr: int | None = None,
     ) -> None:
         self._command = command
         self._cwd = cwd
+        self._stderr = stderr
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.events_url = f"{self.url}/api/v1/events"
         self.environment = {**_clean_environment(), **environment, "PORT": str(self.port)}
+        self.environment.pop(os.environ.get(WITHOUT, ""), None)
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the replica
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -64,7 +71,7 @@ class Replica:
             env=self.environment,
             cwd=self._cwd,
             stdout=self.log,
-            stderr=self.log,
+            stderr=self.log if self._stderr is None else self._stderr,
         )
         deadline = time.monotonic() + START_TIMEOUT
         while not self._is_up():

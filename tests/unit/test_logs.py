@@ -10,7 +10,7 @@ import pytest
 from monitor.auth.jupyterhub import OthersToken
 from monitor.errors import Forbidden, OverLimit, QueueFull, Unauthenticated
 from monitor.http.request_log import id_of
-from monitor.logs import Bounded, EcsFormatter, keep_error, request_id
+from monitor.logs import Bounded, EcsFormatter, TerminalFormatter, keep_error, request_id
 from tests.support.ecs import lines_of
 
 FORMATTER = EcsFormatter({"service.node.name": "here:1"}, None)
@@ -108,3 +108,33 @@ def test_any_other_is_replaced(sent: bytes) -> None:
     made = {id_of([(b"x-request-id", sent)]), id_of([])}
     assert sent not in made
     assert len(made) == 2
+
+
+def terminal_line(message: str, error: Exception | None = None, **extra: Any) -> str:
+    raised = (type(error), error, None) if error else None
+    record = logging.LogRecord("monitor.test", logging.WARNING, "", 1, message, (), raised)
+    record.__dict__.update(extra)
+    return TerminalFormatter().format(record)[len("12:34:56 ") :]
+
+
+def test_a_line_on_a_terminal_says_what_why_and_how_long() -> None:
+    fields: dict[str, Any] = {"error.message": "The token has expired", "http.request.id": "a-1"}
+    shown = terminal_line("GET /health: 401", **fields | {"event.duration": 1_340_000})
+    assert shown == "WARNING GET /health: 401 (The token has expired, 1.3 ms, request a-1)"
+    assert terminal_line("始まりました") == "WARNING 始まりました"
+
+
+def test_an_error_on_a_terminal_has_its_place_and_quotes_no_row() -> None:
+    shown = terminal_line("It failed", refused_row())
+    assert shown.splitlines() == [
+        "WARNING It failed",
+        "UniqueViolationError: duplicate key value violates a constraint…",
+    ]
+
+
+def test_nothing_that_a_client_chose_steers_a_terminal() -> None:
+    shown = terminal_line("Refused \x1b[2J\n12:00:00 ERROR forged\x9b", ValueError("\x1b]0;x\x07"))
+    assert shown.splitlines() == [
+        r"WARNING Refused \x1b[2J\n12:00:00 ERROR forged\x9b",
+        r"ValueError: \x1b]0;x\x07",
+    ]

@@ -1,11 +1,13 @@
 """The settings, as an operator gives them in the environment."""
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from monitor.settings import Settings, SettingsError, from_environment
+from tests.settings import table_of_tests
 from tests.support.paths import ROOT
 
 TABLES = [ROOT / "README.md", ROOT / "docs" / "operations.md"]
@@ -110,3 +112,15 @@ def test_each_variable_sets_the_field_of_its_name() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_of_the_tables_lists_each_setting(name: str) -> None:
     assert sum(page.read_text().count(f"| `{name}`") for page in TABLES) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_setting_has_a_test_that_gives_it_to_a_server(name: str) -> None:
+    """`make settings` proves that the test fails without it."""
+    path, _, function = table_of_tests()[name].partition("::")
+    text = (ROOT / "tests" / path).read_text()
+    assert re.search(rf"^(async )?def {function}\(", text, re.MULTILINE)
+
+
+def test_no_other_setting_is_said_to_be_table_of_tests() -> None:
+    assert table_of_tests().keys() == set(NAMES)
