@@ -8,7 +8,7 @@ Role = Literal["anyone", "key", "student", "instructor", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
-class Principal(msgspec.Struct, frozen=True):
+class Principal(msgspec.Struct, frozen=True, cache_hash=True):
     """A caller whose credential is valid until `expires`, in seconds since 1970.
 
     `name` is a person's `user_id`, or that of a key (`key 7`) or a student's token (`token 12`).

@@ -13,6 +13,7 @@ from monitor.http.headers import SECURITY_HEADERS
 from monitor.http.request_counts import RequestCounts
 from monitor.http.request_log import ID, RequestLog
 from monitor.http.responses import json_response, on_error, on_monitor_error
+from monitor.http.whole_answers import whole_answer
 
 Take = Callable[[Scope, Receive], Awaitable[tuple[int, bytes]]]
 
@@ -62,25 +63,27 @@ class Ingest:
             return
         route = scope["route"] = self.routes[scope["path"]]
         began, own = self._log.begin(scope)
-        added = [*self._cors.added(scope["headers"]), own]
+        added = self._cors.added(scope["headers"])
         status = 0
         try:
             await self._enter(scope, route.permission)
             status, body = await route.take(scope, receive)
-            headers = [_TYPE, (b"content-length", b"%d" % len(body)), *added]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            whole = whole_answer(scope)
+            if whole is None or not whole.send(status, (_TYPE, *added), own, body):
+                headers = [_TYPE, (b"content-length", b"%d" % len(body)), *added, own]
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
         except MonitorError as error:
             self._refused[type(error)] += 1
             response = await on_monitor_error(Request(scope), error)
             status = response.status_code
-            response.raw_headers += added
+            response.raw_headers += (*added, own)
             await response(scope, receive, send)
         except Exception as error:
             self._refused[Exception] += 1
             response = await on_error(Request(scope), error)
             status = response.status_code
-            response.raw_headers += added
+            response.raw_headers += (*added, own)
             await response(scope, receive, send)
             raise  # uvicorn logs it
         finally:

@@ -34,6 +34,7 @@ class PipeliningProtocol(HttpToolsProtocol):
         self.flow = _Flow(transport)
         self._pieces: deque[bytes] = deque()
         self._is_upgraded = False
+        self.idle_since: float | None = None  # by the loop's clock; None before an answer
 
     def data_received(self, data: bytes) -> None:
         has_many = len(data) > _PIECE and data.count(b"\n") > _MAX_LINES
@@ -50,7 +51,17 @@ class PipeliningProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        """Serves the next request, as uvicorn does, but sets no timer for one that may not come.
+
+        Timers that are set and cancelled for each request take longer than `expire`.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.idle_since = self.loop.time()
         if self._pieces and not self.pipeline:
             self.loop.call_soon(self._parse_pieces)
         else:

@@ -8,11 +8,13 @@ import termios
 from contextlib import suppress
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from monitor.http.corked import CorkedTransport
 from monitor.http.pipelining import PipeliningProtocol
 from monitor.http.request_log import note_refusal
+from monitor.http.whole_answers import EXTENSION, WholeAnswer
 
 _LEAST_READ = 512 * 1024  # bytes; slower readers would hold an answer for half an hour
 _TOO_LARGE = b"431 Request Header Fields Too Large"
@@ -87,7 +89,7 @@ class HttpProtocol(PipeliningProtocol):
 
     def parse(self, data: bytes) -> None:
         self._chunk, self._has_ended = len(data), False
-        self._unset_keepalive_if_required()
+        self.idle_since = None
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -145,6 +147,10 @@ class HttpProtocol(PipeliningProtocol):
         if not is_offer:
             self.headers = _Trailers()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.scope["extensions"] = {EXTENSION: WholeAnswer(cycle)}  # type: ignore[dict-item]
+        super()._start_asgi_task(cycle, app)
+
     def _refuse_upgrade(self) -> None:
         method = self.parser.get_method()
         if method == b"CONNECT":  # to another server: this is no proxy
@@ -174,7 +180,8 @@ class HttpProtocol(PipeliningProtocol):
     def expire(self, timeout: float) -> None:
         """Closes the connection if a request took `timeout` (s) to arrive, or nobody reads.
 
-        An incomplete request is answered by 408. Who reads an answer has time as long as they read
+        An incomplete request is answered by 408. A connection without a request is closed after
+        uvicorn's `timeout_keep_alive`. Who reads an answer has time as long as they read
         _LEAST_READ in each `timeout`.
         """
         now = self.loop.time()
@@ -184,6 +191,8 @@ class HttpProtocol(PipeliningProtocol):
                 self.transport.close()  # the client went on sending after its answer
             else:
                 self._end(b"408 Request Timeout")
+        elif self.idle_since and now - self.idle_since > self.timeout_keep_alive:
+            self.transport.close()
         elif not (unread := self.transport.get_write_buffer_size()):
             self._unread_since = None
             if is_closing:

@@ -17,6 +17,7 @@ from monitor.errors import ClientGone
 from monitor.logs import REQUESTS, request_id
 
 ID = "X-Request-ID"
+_SAMPLE_PAUSE = 0.1  # seconds
 SLOW = 1.0  # seconds, from which on a request is always logged
 
 _NAME = ID.lower().encode()
@@ -41,12 +42,16 @@ def id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 class RequestLog:
     """Serves requests and WebSockets by an application, and logs a `share` (0 to 1) of them.
 
+    A share below 1 is at most ten lines a second: one takes as long as serving a request.
+
     Refusals are logged always, and what took SLOW seconds. A line names the route and the class,
     and nobody: no query, no name in a path, no address.
     """
 
     def __init__(self, share: float) -> None:
         self._share = 1.0 if logger.isEnabledFor(logging.DEBUG) else share
+        self._pause = _SAMPLE_PAUSE if self._share < 1 else 0.0
+        self._next_sample = 0.0
 
     def begin(self, scope: Scope) -> tuple[float, tuple[bytes, bytes]]:
         """Puts the request's id into the context and the scope.
@@ -63,7 +68,8 @@ class RequestLog:
         is_slow = seconds >= SLOW and status != 101
         if is_slow or (status >= 400 and _is_refusal(scope, status)):
             self._note(scope, status, seconds, logging.WARNING)
-        elif random.random() < self._share:  # noqa: S311 - a sample is no secret
+        elif began >= self._next_sample and random.random() < self._share:  # noqa: S311 - no secret
+            self._next_sample = began + self._pause
             self._note(scope, status, seconds, logging.INFO)
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

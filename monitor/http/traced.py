@@ -27,6 +27,7 @@ class Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["extensions"] = {}  # or the answer would not come by `send`
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         method = scope["method"]

@@ -1,0 +1,118 @@
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from monitor.http.protocol import HttpProtocol
+from monitor.http.whole_answers import whole_answer
+
+KEPT = ((b"content-type", b"application/json"), (b"x-kept", b"yes"))
+OWN = (b"x-own", b"1")
+BODY = b'{"a": 1}'
+POST = b"POST / HTTP/1.1\r\nHost: server\r\nContent-Length: 2\r\n\r\n{}"
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    whole = whole_answer(scope)
+    assert whole
+    if not whole.send(202, KEPT, OWN, BODY):
+        await in_parts(scope, receive, send)
+
+
+async def in_parts(scope: Scope, receive: Receive, send: Send) -> None:
+    headers = [*KEPT, (b"content-length", b"%d" % len(BODY)), OWN]
+    await send({"type": "http.response.start", "status": 202, "headers": headers})
+    await send({"type": "http.response.body", "body": BODY})
+
+
+async def answers(app: App, requests: bytes, wait: float = 0.1) -> tuple[bytes, bool]:
+    """What a client reads that sends these, and whether the connection stays open."""
+    config = uvicorn.Config(app, access_log=False, log_config=None)
+    config.load()
+    state = ServerState()
+    state.default_headers = [(b"date", b"now")]
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(
+        lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0
+    ) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(requests)
+        await asyncio.sleep(wait)
+        is_open = bool(state.connections)
+        writer.write_eof()
+        received = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        await writer.wait_closed()
+    return received, is_open
+
+
+def parsed(answer: bytes) -> tuple[bytes, set[bytes], bytes]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.split(b"\r\n")
+    return status, set(lines), body
+
+
+async def test_a_whole_answer_is_as_uvicorn_would_send_it() -> None:
+    ours, theirs = [(await answers(app, POST))[0] for app in (at_once, in_parts)]
+    assert parsed(ours) == parsed(theirs)
+    assert parsed(ours)[1] >= {b"date: now", b"content-length: 8", b"x-own: 1"}
+
+
+async def test_pipelined_requests_are_answered_in_turn() -> None:
+    received, is_open = await answers(at_once, POST * 5)
+    assert len(re.findall(rb"HTTP/1.1 202 Accepted\r\n", received)) == 5
+    assert received.count(BODY) == 5
+    assert is_open
+
+
+@pytest.mark.parametrize(
+    "request_", [POST.replace(b"Host", b"Connection: close\r\nHost"), POST.replace(b"1.1", b"1.0")]
+)
+async def test_a_connection_that_is_to_be_closed_is_closed(request_: bytes) -> None:
+    received, is_open = await answers(at_once, request_)
+    assert b"connection: close" in received
+    assert received.endswith(BODY)
+    assert not is_open
+
+
+async def test_a_malformed_header_is_never_sent() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        whole = whole_answer(scope)
+        assert whole
+        with pytest.raises(ValueError, match="can't be sent"):
+            whole.send(202, ((b"x-kept", b"a\r\nx-injected: b"),), OWN, BODY)
+        await in_parts(scope, receive, send)
+
+    received, _ = await answers(app, POST)
+    assert b"injected" not in received
+
+
+async def test_a_connection_without_a_request_is_closed() -> None:
+    config = uvicorn.Config(at_once, access_log=False, log_config=None, timeout_keep_alive=1)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    protocols: list[HttpProtocol] = []
+
+    def make() -> HttpProtocol:
+        protocols.append(HttpProtocol(config, state, {}))
+        return protocols[-1]
+
+    async with await loop.create_server(make, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(POST)
+        await reader.readuntil(BODY)
+        protocols[0].expire(30)
+        assert not protocols[0].transport.is_closing()
+        await asyncio.sleep(1.1)
+        protocols[0].expire(30)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        await writer.wait_closed()
