@@ -139,7 +139,7 @@ class EventQueue:
     async def _take(self, max_events: int, linger: float) -> list[PendingRequest]:
         if self._first is None:
             self._first = await self._queue.get()
-        if self._queue.qsize() < _LINGER_BELOW:
+        if len(self._first) < max_events and self._queue.qsize() < _LINGER_BELOW:
             await asyncio.sleep(linger)
         batch, self._first = [self._first], None
         events, size = len(batch[0]), batch[0].bytes

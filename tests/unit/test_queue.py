@@ -54,6 +54,13 @@ async def test_a_take_that_is_cancelled_leaves_its_request_to_the_next() -> None
     assert len(batch) == 2
 
 
+async def test_a_batch_that_is_full_does_not_linger() -> None:
+    queue = EventQueue(10, 10)
+    queue.put(Payload([make_event(), make_event()], []), 1)
+    async with asyncio.timeout(2):
+        assert len(await queue.take(2, 3600)) == 1
+
+
 async def test_one_payer_leaves_part_of_the_room_to_others() -> None:
     queue = EventQueue(10, 100)
     queue.put(Payload([make_event() for _ in range(8)], []), 1, "ann", 0.5)  # one request always
