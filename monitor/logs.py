@@ -90,7 +90,8 @@ def _notes(fields: Mapping[str, Any]) -> list[str]:
 def _raised(error: BaseException) -> str:
     frames = "".join(traceback.format_tb(error.__traceback__))
     message = f"{type(error).__name__}: {_QUOTED.sub('…', str(error))}"
-    return "\n".join(_printable(line) for line in f"{frames}{message}".splitlines())
+    text = "\n".join(_printable(line) for line in f"{frames}{message}".splitlines())
+    return f"{_raised(error.__cause__)}\nwhich caused\n{text}" if error.__cause__ else text
 
 
 def _printable(text: str) -> str:

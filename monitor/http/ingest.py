@@ -58,21 +58,16 @@ class Ingest:
         self._cors = Cors(_refuse_method, origins, [ID], SECURITY_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = scope["route"] = self.routes[scope["path"]]
         if scope["method"] != "POST":
             await self._log.serve(self._cors, scope, receive, send)
             return
-        route = scope["route"] = self.routes[scope["path"]]
         began, own = self._log.begin(scope)
         added = self._cors.added(scope["headers"])
         status = 0
         try:
             await self._enter(scope, route.permission)
             status, body = await route.take(scope, receive)
-            whole = whole_answer(scope)
-            if whole is None or not whole.send(status, (_TYPE, *added), own, body):
-                headers = [_TYPE, (b"content-length", b"%d" % len(body)), *added, own]
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                await send({"type": "http.response.body", "body": body})
         except MonitorError as error:
             self._refused[type(error)] += 1
             response = await on_monitor_error(Request(scope), error)
@@ -86,6 +81,12 @@ class Ingest:
             response.raw_headers += (*added, own)
             await response(scope, receive, send)
             raise  # uvicorn logs it
+        else:
+            whole = whole_answer(scope)
+            if whole is None or not whole.send(status, (_TYPE, *added), own, body):
+                headers = [_TYPE, (b"content-length", b"%d" % len(body)), *added, own]
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
         finally:
             self._log.end(scope, status, began)
 

@@ -89,7 +89,6 @@ class HttpProtocol(PipeliningProtocol):
 
     def parse(self, data: bytes) -> None:
         self._chunk, self._has_ended = len(data), False
-        self.idle_since = None
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -148,6 +147,7 @@ class HttpProtocol(PipeliningProtocol):
             self.headers = _Trailers()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self.idle_since = None
         cycle.scope["extensions"] = {EXTENSION: WholeAnswer(cycle)}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
@@ -191,7 +191,7 @@ class HttpProtocol(PipeliningProtocol):
                 self.transport.close()  # the client went on sending after its answer
             else:
                 self._end(b"408 Request Timeout")
-        elif self.idle_since and now - self.idle_since > self.timeout_keep_alive:
+        elif not is_closing and self._is_idle(now):
             self.transport.close()
         elif not (unread := self.transport.get_write_buffer_size()):
             self._unread_since = None
@@ -201,6 +201,11 @@ class HttpProtocol(PipeliningProtocol):
             self._unread_since, self._sent_then = now, self._sent(unread)
         elif now - self._unread_since > timeout:
             self.transport.abort()
+
+    def _is_idle(self, now: float) -> bool:
+        """Whether the last answer was given long ago, and no request has begun since."""
+        is_between = self.idle_since is not None and not self._request_since
+        return is_between and now - (self.idle_since or now) > self.timeout_keep_alive
 
     def _sent(self, unread: int) -> int:
         """The bytes that the peer's kernel has taken."""

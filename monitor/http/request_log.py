@@ -64,12 +64,13 @@ class RequestLog:
 
     def end(self, scope: Scope, status: int, began: float) -> None:
         """Logs the request where it should; `status` 0 is a client that left before its answer."""
-        seconds = perf_counter() - began
+        now = perf_counter()
+        seconds = now - began
         is_slow = seconds >= SLOW and status != 101
         if is_slow or (status >= 400 and _is_refusal(scope, status)):
             self._note(scope, status, seconds, logging.WARNING)
-        elif began >= self._next_sample and random.random() < self._share:  # noqa: S311 - no secret
-            self._next_sample = began + self._pause
+        elif now >= self._next_sample and random.random() < self._share:  # noqa: S311 - no secret
+            self._next_sample = now + self._pause
             self._note(scope, status, seconds, logging.INFO)
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,7 @@
 """Whole answers in one step, past uvicorn, which checks each header of each answer anew."""
 
 from functools import lru_cache
+from weakref import ref
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import (
@@ -21,7 +22,7 @@ class WholeAnswer:
     __slots__ = ("_cycle",)
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+        self._cycle = ref(cycle)  # whose scope has this: it must not wait for the collector
 
     def send(self, status: int, headers: Headers, own: tuple[bytes, bytes], body: bytes) -> bool:
         """Writes the answer; or nothing, and returns False, where ASGI's `send` has to do it.
@@ -29,8 +30,8 @@ class WholeAnswer:
         `headers` are the same for many answers, `own` is a header of this one. The length of the
         body is added.
         """
-        cycle = self._cycle
-        if not cycle.keep_alive or cycle.disconnected or cycle.flow.write_paused:
+        cycle = self._cycle()
+        if cycle is None or not cycle.keep_alive or cycle.disconnected or cycle.flow.write_paused:
             return False
         head = _head(status, (*cycle.default_headers, *headers))
         cycle.response_started = cycle.response_complete = True

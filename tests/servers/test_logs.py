@@ -253,6 +253,16 @@ async def test_a_sample_has_at_most_ten_lines_a_second(environment: dict[str, st
     assert 1 <= logged <= 10 * (seconds + 1)
 
 
+async def test_all_are_logged_also_at_the_same_time(environment: dict[str, str]) -> None:
+    with Replica({**environment, "LOG_REQUESTS": "1"}) as replica:
+        async with httpx.AsyncClient(base_url=replica.url) as client:
+            await asyncio.gather(*(client.get("/health/live") for _ in range(20)))
+        logged = [
+            line for line in requests_of(replica.output()) if line["url.path"] == "/health/live"
+        ]
+    assert len(logged) >= 20
+
+
 async def test_a_flood_is_not_logged_whole(environment: dict[str, str]) -> None:
     settings = {**environment, "JWT_SECRET": SECRET}
     with Replica(settings) as replica:

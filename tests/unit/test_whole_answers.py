@@ -1,10 +1,12 @@
 import asyncio
+import gc
 import re
 from collections.abc import Awaitable, Callable
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from monitor.http.protocol import HttpProtocol
@@ -94,25 +96,90 @@ async def test_a_malformed_header_is_never_sent() -> None:
     assert b"injected" not in received
 
 
-async def test_a_connection_without_a_request_is_closed() -> None:
-    config = uvicorn.Config(at_once, access_log=False, log_config=None, timeout_keep_alive=1)
+async def unauthorised(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers before the body has arrived."""
+    await send(
+        {"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]}
+    )
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def unread(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers more than the kernel takes."""
+    body = bytes(24 * 1024 * 1024)
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: server\r\nContent-Length: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("app", "sent"),
+    [
+        (at_once, [POST]),
+        (at_once, [POST, b"\r\n"]),
+        (unauthorised, [HEAD, b"{}"]),
+        (unread, [POST]),
+    ],
+)
+async def test_a_connection_without_a_request_is_closed(app: App, sent: list[bytes]) -> None:
+    config = uvicorn.Config(app, access_log=False, log_config=None, timeout_keep_alive=1)
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    protocols: list[HttpProtocol] = []
 
-    def make() -> HttpProtocol:
-        protocols.append(HttpProtocol(config, state, {}))
-        return protocols[-1]
+    async with await loop.create_server(
+        lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0
+    ) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1)
+        for part in sent:
+            writer.write(part)
+            await asyncio.sleep(0.05)
+        (connection,) = state.connections
+        assert isinstance(connection, HttpProtocol)
+        connection.expire(1)
+        assert not connection.transport.is_closing()
+        for _ in range(6):
+            await asyncio.sleep(0.6)
+            connection.expire(1)
+        assert not state.connections
+        writer.transport.abort()
 
-    async with await loop.create_server(make, "127.0.0.1", 0) as server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer.write(POST)
-        await reader.readuntil(BODY)
-        protocols[0].expire(30)
-        assert not protocols[0].transport.is_closing()
-        await asyncio.sleep(1.1)
-        protocols[0].expire(30)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-        writer.close()
-        await writer.wait_closed()
+
+async def test_requests_leave_nothing_for_the_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for app in (at_once, in_parts, unauthorised):
+            await answers(app, POST * 20)
+        left = [each for each in gc.get_objects() if isinstance(each, RequestResponseCycle)]
+        assert len(left) <= 3  # a connection has its last one until it is gone
+    finally:
+        gc.enable()
+
+
+async def test_a_half_closed_client_gets_its_answers() -> None:
+    async def later(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.1)
+        await at_once(scope, receive, send)
+
+    received, _ = await answers(later, POST * 3, wait=0)
+    assert received.count(BODY) == 3
+
+
+async def test_a_client_that_does_not_read_is_left_to_uvicorn() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        whole = whole_answer(scope)
+        assert whole
+        cycle = whole._cycle()
+        assert cycle
+        cycle.flow.pause_writing()
+        assert not whole.send(202, KEPT, OWN, BODY)
+        cycle.flow.resume_writing()
+        await in_parts(scope, receive, send)
+
+    received, _ = await answers(app, POST)
+    assert received.count(BODY) == 1
