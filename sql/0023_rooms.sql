@@ -9,6 +9,8 @@ SELECT pg_advisory_xact_lock(1667591276);
 SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 23) AS wanted \gset
 \if :wanted
 
+-- Ends autovacuum of these tables, which gives way after a second only, and keeps it out.
+LOCK TABLE classes, student_classes IN SHARE UPDATE EXCLUSIVE MODE;
 -- Whoever reads holds one of these tables and may wait for another: what isn't had in 0.2 s is given back,
 -- long before PostgreSQL would call it a deadlock and end one of the two.
 DO $$

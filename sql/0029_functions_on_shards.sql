@@ -285,7 +285,6 @@ BEGIN
         definition := replace(definition, 'CASE e.status WHEN ''error'' THEN', 'CASE WHEN e.status = ''error'' THEN');
         definition := replace(definition, 'CASE m.role WHEN ''waiting'' THEN', 'CASE WHEN m.role = ''waiting'' THEN');
         definition := replace(definition, 'CASE state WHEN ''withdrawing'' THEN', 'CASE WHEN state = ''withdrawing'' THEN');
-        definition := replace(definition, 'CASE step WHEN 60 THEN', 'CASE WHEN step = 60 THEN');
         EXECUTE definition;
     END LOOP;
 END $$;

@@ -233,3 +233,32 @@ async def test_a_process_migrates_only_at_its_first_connection(postgres: Address
         ):
             await schema.ensure()
     assert await applied(postgres) == ALL[:-1]
+
+
+async def test_autovacuum_gives_way(postgres: Address) -> None:
+    """It does so after a second only, where readers are waited for in shorter tries."""
+    await apply_by_psql(postgres, FILES[:22])
+    connection = await asyncpg.connect(**postgres)
+    await connection.execute(
+        """
+        INSERT INTO students (user_id) SELECT 's' || i FROM generate_series(1, 20000) AS i;
+        INSERT INTO classes (name, class_code) VALUES ('Lesson', 'lesson');
+        INSERT INTO student_classes (student_id, class_id, role)
+        SELECT id, 1, 'student' FROM students;
+        ALTER TABLE student_classes SET (
+            autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,
+            autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1
+        );
+        UPDATE student_classes SET joined_at = now();
+        """
+    )
+    await connection.close()
+    await fetch(postgres, "ALTER SYSTEM SET autovacuum_naptime = 1")
+    try:
+        await fetch(postgres, "SELECT pg_reload_conf()")
+        running = "SELECT query FROM pg_stat_activity WHERE query ~ '^autovacuum.*student_classes'"
+        await eventually(lambda: fetch(postgres, running), within=60)
+        await apply_by_server(postgres)
+    finally:
+        await fetch(postgres, "ALTER SYSTEM RESET autovacuum_naptime")
+        await fetch(postgres, "SELECT pg_reload_conf()")
