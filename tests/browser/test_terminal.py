@@ -90,7 +90,7 @@ async def test_every_view_shows_errors_and_output_as_a_terminal_would(
     )
     await post_as(school, user, "help")
     async with open_tab(browser, view_url(school, class_id, f"student/{student_id}")) as tab:
-        await expect(tab.locator("pre.error")).to_have_text("KeyError: 'x'")
+        await expect(tab.locator("pre.error").first).to_have_text("KeyError: 'x'")
         await expect(tab.locator("pre.output")).to_have_text("100%|##########| 10/10")
     async with open_tab(browser, view_url(school, class_id, "help")) as tab:
         await expect(tab.locator("summary")).to_have_text("Last error: KeyError: 'x'")
