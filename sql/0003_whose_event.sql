@@ -16,12 +16,12 @@ SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 3) AS wanted \gs
 -- First that of count_batches, then the tables in the order in which a batch locks them: no deadlock
 -- with servers that are still writing.
 SELECT pg_advisory_xact_lock(hashtext('cell-monitor progress'));
--- Ends autovacuum of these tables, which gives way after a second only, and keeps it out.
+-- Cancel autovacuum of these tables, which takes a second, and keep it out.
 LOCK TABLE cell_executions, events, notebook_accesses, students, outbox_points, outbox_counts,
     rejected_events, first_receipts, classes, student_classes, ingest_keys, help_requests, notebooks,
     cells, cell_progress, cell_errors, student_activity, student_progress IN SHARE UPDATE EXCLUSIVE MODE;
--- Whoever reads holds one of these tables and may wait for another: what isn't had in 0.2 s is given back,
--- long before PostgreSQL would call it a deadlock and end one of the two.
+-- A reader holds the lock of one of these tables while it waits for another's. Release all of them when one
+-- isn't granted within 0.2 s, before PostgreSQL detects a deadlock and ends one of the two transactions.
 DO $$
 BEGIN
     FOR attempt IN 1..50 LOOP

@@ -9,10 +9,10 @@ SELECT pg_advisory_xact_lock(1667591276);
 SELECT NOT EXISTS (SELECT FROM schema_migrations WHERE number = 7) AS wanted \gset
 \if :wanted
 
--- Ends autovacuum of these tables, which gives way after a second only, and keeps it out.
+-- Cancel autovacuum of these tables, which takes a second, and keep it out.
 LOCK TABLE students, ledger, rejected_events IN SHARE UPDATE EXCLUSIVE MODE;
--- Whoever reads holds one of these tables and may wait for another: what isn't had in 0.2 s is given back,
--- long before PostgreSQL would call it a deadlock and end one of the two.
+-- A reader holds the lock of one of these tables while it waits for another's. Release all of them when one
+-- isn't granted within 0.2 s, before PostgreSQL detects a deadlock and ends one of the two transactions.
 DO $$
 BEGIN
     FOR attempt IN 1..50 LOOP

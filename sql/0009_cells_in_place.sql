@@ -32,11 +32,11 @@ UPDATE cell_progress AS p SET name_hash = hashtextextended(c.cell_id, 0),
 FROM cells AS c WHERE c.id = p.cell_id;
 
 -- The tables in the order in which a batch locks them: no deadlock with servers that are still writing.
--- Ends autovacuum of these tables, which gives way after a second only, and keeps it out.
+-- Cancel autovacuum of these tables, which takes a second, and keep it out.
 LOCK TABLE cell_executions, events, notebook_accesses, student_states, cell_progress, cells
     IN SHARE UPDATE EXCLUSIVE MODE;
--- Whoever reads holds one of these tables and may wait for another: what isn't had in 0.2 s is given back,
--- long before PostgreSQL would call it a deadlock and end one of the two.
+-- A reader holds the lock of one of these tables while it waits for another's. Release all of them when one
+-- isn't granted within 0.2 s, before PostgreSQL detects a deadlock and ends one of the two transactions.
 DO $$
 BEGIN
     FOR attempt IN 1..50 LOOP

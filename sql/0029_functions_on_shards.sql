@@ -202,8 +202,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Citus 14 can't insert what is selected from a table where something is to be computed first, such
--- as a default.
+-- Citus 14 fails on INSERT … SELECT from a table where a column's default or another expression has to be
+-- evaluated.
 CREATE OR REPLACE FUNCTION join_class(class_id bigint, student_ids bigint[], credential text)
 RETURNS TABLE (student_id bigint, outcome text) LANGUAGE plpgsql
 SET plan_cache_mode = force_custom_plan SET enable_seqscan = off AS $$

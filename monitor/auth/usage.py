@@ -90,7 +90,7 @@ _SELECT_ALL = """
     WHERE day = (now() AT TIME ZONE 'UTC')::date
 """
 
-# Citus 14 can't insert what it selects from a table where an expression is to be computed first.
+# Citus 14 fails on INSERT … SELECT from a table with an expression among the selected columns.
 _ADD_TEMPLATE = """
     WITH known AS (SELECT id FROM {credentials} WHERE id = ANY ($1::bigint[]))
     INSERT INTO {table} AS u ({kind}_id, day, events)
