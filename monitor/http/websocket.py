@@ -1,6 +1,5 @@
 """uvicorn's WebSocket protocol, with an extension that writes ready-made frames."""
 
-import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ _SMALL_FRAMES_PERIOD = 10.0  # seconds
 _TOO_MANY_FRAMES = 1008  # the close code for more
 _INVALID_TEXT = 1007  # the close code for text that is not UTF-8
 _CLOSE_TIMEOUT = 1.0  # seconds in which a peer can read what was sent before the close
+_MAX_ANSWER = 8  # pieces in which a peer can answer the close; what else it sends is discarded
 _SEND_BUFFER = 64 * 1024  # bytes in the kernel; a growing one would hide a peer that does not read
 
 
@@ -39,6 +39,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._waiting_bytes = 0  # of messages that the application has not taken
         self._small_frames, self._period_ends = 0, 0.0
         self._pong = b""  # waits until the peer reads
+        self._answer = 0  # pieces parsed after the close
         super().connection_made(transport)
         if raw := transport.get_extra_info("socket"):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -49,13 +50,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return self.transport.write
 
     def drop(self, code: int, reason: str) -> None:
-        """Closes with this code, and aborts if the peer does not read it in time."""
+        """Closes with this code, and aborts if the peer does not answer in time.
+
+        What arrives at a closed TCP connection resets it, and a peer that was just sending may then
+        lose the code: so the connection stays open until the peer has answered.
+        """
         if self.close_sent or self.transport.is_closing():
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self._report(False)
+        self._resume_reading()
+        self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT, self.transport.abort)
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
         self._end()
 
     def handle_connect(self, event: Request) -> None:
@@ -105,7 +116,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._send_pong()
-        self._report(True)
+        self._report(not self.close_sent)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._report(False)
@@ -125,7 +136,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _parse(self) -> None:
         while self._unparsed and not self.transport.is_closing():
-            if self.queue.qsize() >= _MAX_COMMANDS or self._waiting_bytes >= _MAX_COMMAND_BYTES:
+            if self.close_sent:
+                self._answer += 1
+                if self._answer > _MAX_ANSWER:
+                    break
+            elif self._is_full():
                 self._pause_reading()
                 return
             piece = bytes(self._unparsed[:_PIECE])
@@ -137,6 +152,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._end()
         self._unparsed.clear()
         self._resume_reading()
+
+    def _is_full(self) -> bool:
+        return self.queue.qsize() >= _MAX_COMMANDS or self._waiting_bytes >= _MAX_COMMAND_BYTES
 
     def _pause_reading(self) -> None:
         if not self.read_paused:
@@ -170,7 +188,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.receive", kind: content})  # type: ignore[arg-type]
 
     def _send_pong(self) -> None:
-        if self._pong and not self.transport.is_closing():
+        if self._pong and not self.close_sent:
             self.transport.write(self._pong)
         self._pong = b""
 
@@ -190,4 +208,4 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Closes with a deadline: uvicorn's own close waits until the peer has read everything."""
         self._report(False)
         self.transport.close()
-        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self.transport.abort)
+        self.loop.call_later(_CLOSE_TIMEOUT, self.transport.abort)

@@ -210,7 +210,19 @@ async def test_who_floods_with_small_frames_is_disconnected(
         write(listener.socket, frames)
         waiting = asyncio.create_task(listener.socket.wait_closed())
         assert await slowest_probe(replica, waiting) < QUICK
-        assert listener.socket.close_code in (1006, 1008)
+        assert listener.socket.close_code == 1008
+
+
+async def test_who_is_sending_while_the_socket_is_closed_learns_why(replica: Replica) -> None:
+    async with replica.listen("?channels=broadcast") as listener:
+        listener.socket.transport.pause_reading()
+        write(listener.socket, [Frame(Opcode.PING, b"")] * 201)
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            write(listener.socket, [Frame(Opcode.PONG, b"")])
+        listener.socket.transport.resume_reading()
+        await asyncio.wait_for(listener.socket.wait_closed(), 5)
+        assert listener.socket.close_code == 1008
 
 
 async def test_a_message_may_come_in_pieces(replica: Replica) -> None:
