@@ -20,7 +20,7 @@ const OF_LESSON = new Set(["lesson", "student", "students", "help"]);
 export class Header {
   #picker = el("select", { ariaLabel: t("class") });
   #tabs = el("nav", { ariaLabel: t("views") });
-  #invite = button(t("invite"));
+  #invite = el("button", { type: "button", textContent: t("invite"), hidden: true });
   #badge = el("span", { className: "badge", hidden: true });
   #root;
   #menu;

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.browser.page import seat, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create, create_class, create_class_of, unique
 from tests.support.replicas import RUN, Replica
+from tests.support.waiting import eventually
 
 PHONE = ViewportSize(width=390, height=844)
 
@@ -78,6 +79,27 @@ async def test_an_invitation_is_copied_renewed_and_ended(
         await expect(page.locator(".toast")).to_contain_text("The link has ended.")
         await expect(page.get_by_role("dialog")).to_have_count(0)
         assert (await api.get(f"/classes/{class_id}/invite")).status_code == 404
+
+
+async def test_inviting_is_offered_once_the_class_is_known(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id = (await create_class(api))["id"]
+    async with open_tab(browser, "about:blank") as page:
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        await page.route("**/api/v1/classes?*", hold)
+        await page.goto(view_url(school, class_id))
+        await expect(page.get_by_role("link", name="Cell Monitor")).to_be_visible()
+        (route,) = await eventually(lambda: held, bool)
+        invite = page.get_by_role("button", name="Invite", exact=True)
+        await expect(invite).to_be_hidden()  # a click would do nothing
+        await route.continue_()
+        await invite.click()
+        await expect(page.get_by_label("Link for students")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
