@@ -19,7 +19,7 @@ FORMS: list[dict[str, str]] = tomllib.loads(
 )["form"]
 MIGRATION = next(number for number, path in enumerate(FILES) if "error_kinds" in path.name)
 COUNTED = "SELECT student_id, error, count FROM cell_errors ORDER BY student_id, error"
-MAX_TIME = 0.25  # seconds for any one error, on a busy machine; usual ones take 0.1 ms
+MAX_COST = 20  # times that of words of the same length; up to 7 was seen
 
 
 @pytest.fixture(scope="module")
@@ -138,15 +138,26 @@ async def test_no_error_costs_much(connection: asyncpg.Connection, part: str, si
     chance = random.Random(size)
     texts = [part * (size // len(part)), "E: " + part * (size // len(part))]
     texts.append("".join(chance.choice([part, "a", " "]) for _ in range(size // 2)))
-    await connection.fetchval("SELECT normalised_error('warm')")
+    await connection.execute("CREATE TEMP TABLE IF NOT EXISTS long (error text)")
     for text in texts:
-        await connection.execute("CREATE TEMP TABLE IF NOT EXISTS long (error text)")
-        await connection.execute("TRUNCATE long")
-        await connection.execute("INSERT INTO long VALUES ($1)", text)
-        start = time.monotonic()
-        kind = await connection.fetchval("SELECT normalised_error(error_excerpt(error)) FROM long")
-        assert time.monotonic() - start < MAX_TIME
-        assert 1 <= len(kind) <= 200
+        # By turns, and the least of each: a machine that is busy for a while adds to both or none.
+        times = [
+            (await time_of(connection, "word " * (size // 5)), await time_of(connection, text))
+            for _ in range(3)
+        ]
+        usual, least = map(min, zip(*times, strict=True))
+        assert least < MAX_COST * usual
+
+
+async def time_of(connection: asyncpg.Connection, error: str) -> float:
+    """How long (s) it takes to find the kind of a stored error."""
+    await connection.execute("TRUNCATE long")
+    await connection.execute("INSERT INTO long VALUES ($1)", error)
+    start = time.monotonic()
+    kind = await connection.fetchval("SELECT normalised_error(error_excerpt(error)) FROM long")
+    took = time.monotonic() - start
+    assert 1 <= len(kind) <= 200
+    return took
 
 
 async def test_what_was_counted_before_is_counted_anew(postgres: Address) -> None:
