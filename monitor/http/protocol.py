@@ -22,16 +22,20 @@ _HEADERS = [(b"connection", b"close"), (b"content-type", b"text/plain; charset=u
 _MAX_PARTS = 1_000  # of bodies, in one read of some 256 KiB: each costs as much as a call
 
 
-def _in_kernel(connection: socket.socket | None) -> int:
-    """The bytes that this machine's kernel has not sent, or nobody has confirmed.
+_UNSENT, _UNREAD = termios.TIOCOUTQ, termios.FIONREAD
 
-    It takes more in steps of a megabyte: a slow reader would seem to read nothing for long. 0 where
-    the kernel doesn't say.
+
+def _in_kernel(connection: socket.socket | None, which: int) -> int:
+    """The bytes that this machine's kernel holds; 0 where it doesn't say.
+
+    _UNSENT: it has not sent them, or nobody has confirmed them. It takes more in steps of a
+    megabyte: a slow reader would seem to read nothing for long. _UNREAD: this process has not read
+    them.
     """
     size = bytearray(4)
     if connection is not None:
         with suppress(OSError):
-            fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, size)
+            fcntl.ioctl(connection.fileno(), which, size)
     return int.from_bytes(size, sys.byteorder)
 
 
@@ -203,14 +207,20 @@ class HttpProtocol(PipeliningProtocol):
             self.transport.abort()
 
     def _is_idle(self, now: float) -> bool:
-        """Whether the last answer was given long ago, and no request has begun since."""
+        """Whether the last answer was given long ago, and no request has begun since.
+
+        On a busy machine one may have arrived that could not be read yet: to close then would reset
+        the connection, and its client could not know whether it was served.
+        """
         is_between = self.idle_since is not None and not self._request_since
-        return is_between and now - (self.idle_since or now) > self.timeout_keep_alive
+        if not is_between or now - (self.idle_since or now) <= self.timeout_keep_alive:
+            return False
+        return not _in_kernel(self.transport.get_extra_info("socket"), _UNREAD)
 
     def _sent(self, unread: int) -> int:
         """The bytes that the peer's kernel has taken."""
         transport: CorkedTransport = self.transport  # type: ignore[assignment]
-        return transport.written - unread - _in_kernel(transport.get_extra_info("socket"))
+        return transport.written - unread - _in_kernel(transport.get_extra_info("socket"), _UNSENT)
 
     def _end(self, status: bytes, body: bytes = b"") -> None:
         if not self.transport.is_closing():

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.noise import INPUTS, watched
+from tests.support.noise import INPUTS, LIMITS, watched
 from tests.support.paths import CAPTURED
 from tests.support.replicas import Replica
 
@@ -87,7 +87,7 @@ def request(body: bytes, encoding: str) -> dict[str, Any]:
 def test_noise_on_events(shared_replica: Replica) -> None:
     url = f"{shared_replica.url}/api/v1/events"
     with asyncio.Runner() as runner, watched(shared_replica, INPUTS) as look:
-        api = httpx.AsyncClient(timeout=30)
+        api = httpx.AsyncClient(timeout=30, limits=LIMITS)
 
         async def post_all(requests: list[dict[str, Any]]) -> list[httpx.Response]:
             return await asyncio.gather(*(api.post(url, **each) for each in requests))

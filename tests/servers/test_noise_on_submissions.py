@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.servers.test_noise import JSONISH, MUTANTS, ROUND, SEEDS, encoded, mutants, noise
 from tests.support.lms import create_assignment, create_student
-from tests.support.noise import INPUTS, logger, watched
+from tests.support.noise import INPUTS, LIMITS, logger, watched
 from tests.support.replicas import Replica
 
 AT_ONCE = 4  # hand-ins
@@ -117,7 +117,7 @@ def contents(example: dict[str, Any], seed: int) -> list[bytes]:
 def test_noise_on_submissions(school: Replica) -> None:
     accepted = 0
     with asyncio.Runner() as runner, watched(school, INPUTS) as look:
-        api = httpx.AsyncClient(base_url=f"{school.url}/api/v1", timeout=30)
+        api = httpx.AsyncClient(base_url=f"{school.url}/api/v1", timeout=30, limits=LIMITS)
 
         async def assigned() -> bytes:
             fields = {

@@ -12,6 +12,8 @@ from tests.support.replicas import Replica
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "1000"))  # 100000 in the long form
 _MAX_GROWTH = 64 * 1024 * 1024  # bytes
+# A client on a busy machine may send on a connection that the server, after 5 s, is just closing.
+LIMITS = httpx.Limits(keepalive_expiry=2.0)  # seconds
 logger = logging.getLogger(__name__)
 
 

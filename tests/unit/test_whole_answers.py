@@ -148,6 +148,29 @@ async def test_a_connection_without_a_request_is_closed(app: App, sent: list[byt
         writer.transport.abort()
 
 
+async def test_a_request_that_could_not_be_read_yet_is_answered() -> None:
+    config = uvicorn.Config(at_once, access_log=False, log_config=None, timeout_keep_alive=0)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+
+    async with await loop.create_server(
+        lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0
+    ) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(POST)
+        await asyncio.wait_for(reader.readuntil(BODY), 5)
+        (connection,) = state.connections
+        assert isinstance(connection, HttpProtocol)
+        writer.write(POST)
+        connection.expire(1)  # before the loop looks what has arrived
+        await asyncio.wait_for(reader.readuntil(BODY), 5)
+        connection.expire(1)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_requests_leave_nothing_for_the_collector() -> None:
     gc.collect()
     gc.disable()
