@@ -62,6 +62,16 @@ EVENTS_TABLE = Table(
 )
 
 
+_HOMES = dict.fromkeys(EXECUTIONS | FAILURES, CELL_EXECUTIONS) | dict.fromkeys(
+    ACTIONS, NOTEBOOK_ACCESSES
+)
+
+
+def home_table(kind: str) -> Table:
+    """The table of the events of that type."""
+    return _HOMES.get(kind, EVENTS_TABLE)
+
+
 def status(event: Event) -> str | None:
     """`running`, `success`, `error` or `rendered`; None for events other than a cell's run."""
     if event.cell_type in RENDERED:

@@ -1,15 +1,18 @@
 """Rows into their tables: by COPY, or by INSERT if some are there already."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
 import asyncpg
 
 from monitor.database.columns import columns
 from monitor.database.errors import is_duplicate
-from monitor.events.types import Table
-from monitor.pipeline.rows import PendingRow, Row
+from monitor.events.types import CELL_EXECUTIONS, Table
+from monitor.pipeline.packing import HEADER, TRAILER, pack_executions
+from monitor.pipeline.rows import PendingRow
+
+_AT_ONCE = 250  # rows in a message: some 100 kB
 
 
 class Copied(NamedTuple):
@@ -22,24 +25,43 @@ class Copied(NamedTuple):
     recommitted: list[PendingRow]
 
 
-def _by_table(pending: list[PendingRow]) -> Iterable[tuple[Table, list[Row]]]:
-    """The rows of each table: same lock order everywhere, to avoid deadlocks."""
-    rows: defaultdict[Table, list[Row]] = defaultdict(list)
+def _by_table(pending: list[PendingRow]) -> Iterable[tuple[Table, list[PendingRow]]]:
+    """The rows of each table. Tables, and the rows of each, are locked in one order everywhere."""
+    rows: defaultdict[Table, list[PendingRow]] = defaultdict(list)
     for row in pending:
-        rows[row.table].append(row.values)
-    for table in sorted(rows, key=lambda table: table.name):
-        yield table, sorted(rows[table])
+        rows[row.table].append(row)
+    return sorted(rows.items(), key=lambda each: each[0].name)
 
 
 async def copy(connection: asyncpg.Connection, pending: list[PendingRow]) -> None:
     """Raises UniqueViolationError if one of the rows is there already."""
     try:
         for table, rows in _by_table(pending):
-            await connection.copy_records_to_table(table.name, records=rows, columns=table.columns)
+            if table is CELL_EXECUTIONS:
+                packed, rows = pack_executions(rows)
+                if packed:
+                    await _copy_packed(connection, table, packed)
+            if rows:
+                records = sorted(row.values for row in rows)
+                await connection.copy_records_to_table(
+                    table.name, records=records, columns=table.columns
+                )
     except asyncpg.InternalServerError as error:
         if is_duplicate(error):
             raise asyncpg.UniqueViolationError(str(error)) from error
         raise
+
+
+async def _copy_packed(connection: asyncpg.Connection, table: Table, packed: list[bytes]) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield HEADER
+        for first in range(0, len(packed), _AT_ONCE):
+            yield b"".join(packed[first : first + _AT_ONCE])
+        yield TRAILER
+
+    await connection.copy_to_table(
+        table.name, source=source(), columns=table.columns, format="binary"
+    )
 
 
 async def insert_new(connection: asyncpg.Connection, pending: list[PendingRow]) -> Copied:
@@ -48,7 +70,7 @@ async def insert_new(connection: asyncpg.Connection, pending: list[PendingRow]) 
     same_receipt: set[tuple[object, ...]] = set()
     for table, rows in _by_table(pending):
         names = _names(table)
-        values = columns(rows, len(table.columns))
+        values = columns(sorted(row.values for row in rows), len(table.columns))
         new = await connection.fetch(_INSERT_NEW.format(**names), *values)
         inserted.update((table.name, *row) for row in new)
         if len(new) < len(rows):
@@ -79,7 +101,7 @@ async def exclude_disputed(connection: asyncpg.Connection, rows: list[PendingRow
     for row in rows:
         if row.resolved.place.disputed:
             names = {"table": row.table.name, "time": row.table.key[1]}
-            await connection.execute(_EXCLUDE.format(**names), *row.values[:3])
+            await connection.execute(_EXCLUDE.format(**names), *row.key[1:])
 
 
 _EXCLUDE = """

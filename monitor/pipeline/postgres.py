@@ -22,7 +22,13 @@ from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.record_batch import record_batch
 from monitor.pipeline.resolving import Batch, Resolved, Resolver
 from monitor.pipeline.rosters import note_refusals
-from monitor.pipeline.rows import PendingRow, encode, home_row, session_changes, state_deltas
+from monitor.pipeline.rows import (
+    PendingRow,
+    encode,
+    pending_row,
+    session_changes,
+    state_deltas,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -159,12 +165,7 @@ class PostgresSink:
             await note_refusals(connection, batch.refusals)
             return Stored([], [], [], batch.refused, {})
         await self._ensure_partitions(connection, batch.events)
-        pending = [
-            PendingRow(position, event, resolved, *home_row(event, resolved))
-            for position, event, resolved in zip(
-                batch.positions, batch.events, batch.resolved, strict=True
-            )
-        ]
+        pending = list(map(pending_row, batch.positions, batch.events, batch.resolved))
         distinct = _distinct(pending)
         noted = self._credential_log.unknown(distinct)
         try:

@@ -16,12 +16,9 @@ from monitor.events.metadata import as_raw, merged_json
 from monitor.events.types import (
     ACTIONS,
     CELL_EXECUTIONS,
-    EVENTS_TABLE,
-    EXECUTIONS,
-    FAILURES,
-    NOTEBOOK_ACCESSES,
     START,
     Table,
+    home_table,
     status,
 )
 from monitor.pipeline.resolving import Resolved
@@ -45,14 +42,14 @@ _RUN_FIELDS = {
 }
 
 
-def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
-    """The one row of an event, and its table."""
+def home_row(event: Event, resolved: Resolved) -> Row:
+    """The columns of the event's one row, in its home table."""
     kind, cell, place = event.type, resolved.cell, resolved.place
     without_column = _NO_FIELDS
     if cell is None and (event.cell or event.notebook):
         without_column = _CELL_FIELDS if resolved.alias else _PLACE_FIELDS
-    if kind in EXECUTIONS or kind in FAILURES:
-        return CELL_EXECUTIONS, (
+    if home_table(kind) is CELL_EXECUTIONS:
+        return (
             place.student,
             event.time,
             event.id,
@@ -88,8 +85,8 @@ def home_row(event: Event, resolved: Resolved) -> tuple[Table, Row]:
     )
     metadata = _metadata(event, without_column | _RUN_FIELDS)
     if action := ACTIONS.get(kind):
-        return NOTEBOOK_ACCESSES, (*head, action, metadata, *place.columns)
-    return EVENTS_TABLE, (*head, metadata, *place.columns)
+        return (*head, action, metadata, *place.columns)
+    return (*head, metadata, *place.columns)
 
 
 def _metadata(event: Event, without_column: dict[str, str]) -> str:
@@ -216,21 +213,33 @@ def _timestamp(seconds: float | None) -> str:
 
 
 class PendingRow(msgspec.Struct, frozen=True, gc=False):
-    """A row to copy, of the event at `position` in its batch."""
+    """A row to copy, of the event at `position` in its batch.
+
+    `outcome` is the status of its execution; None if it is none.
+    """
 
     position: int
     event: Event
     resolved: Resolved
     table: Table
-    values: Row
+    outcome: str | None
 
     @property
     def key(self) -> tuple[object, ...]:
         """The table's name, and the primary key that the row has in it."""
-        return (self.table.name, *self.values[:3])
+        return (self.table.name, self.resolved.place.student, self.event.time, self.event.id)
+
+    @property
+    def values(self) -> Row:
+        """The columns of its table."""
+        return home_row(self.event, self.resolved)
 
 
-_STATUS = CELL_EXECUTIONS.columns.index("status")
+def pending_row(position: int, event: Event, resolved: Resolved) -> PendingRow:
+    """The row of an event, which has one."""
+    table = home_table(event.type)
+    outcome = status(event) if table is CELL_EXECUTIONS else None
+    return PendingRow(position, event, resolved, table, outcome)
 
 
 def state_deltas(
@@ -248,8 +257,7 @@ def state_deltas(
                 key = (place.student, place.class_id)
                 delta = deltas.setdefault(key, StateDelta(*key, event.time, event.time))
                 by_place[id(place)] = delta
-            outcome = row.values[_STATUS] if row.table is CELL_EXECUTIONS else None
-            delta.add(event, resolved, outcome, is_new)
+            delta.add(event, resolved, row.outcome, is_new)
     return [deltas[key] for key in sorted(deltas)]
 
 

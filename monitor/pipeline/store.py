@@ -33,7 +33,7 @@ from monitor.database.errors import MISCONFIGURED_ERRORS, UNAVAILABLE_ERRORS
 from monitor.errors import RowRefused, Unavailable
 from monitor.events.dialects import as_json
 from monitor.events.event import NO_SOURCE, Event, Payload, Rejected
-from monitor.events.types import ACTIONS, EXECUTIONS, FAILURES
+from monitor.events.types import home_table
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.queue import Receipt
 
@@ -228,9 +228,8 @@ def _repeated(events: Sequence[Event]) -> dict[int, int]:
     first: dict[tuple[object, ...], int] = {}
     repeated = {}
     for position, event in enumerate(events):
-        kind = event.type  # an event of the same id is another one in another table
-        table = kind in EXECUTIONS or kind in FAILURES, kind in ACTIONS
-        same = first.setdefault((event.student, event.id, event.time, table), position)
+        table = home_table(event.type)  # an event of the same id is another one in another table
+        same = first.setdefault((event.student, event.id, event.time, table.name), position)
         if same != position:
             repeated[position] = same
     return repeated

@@ -17,11 +17,10 @@ from monitor.database.dead_letters import DeadLetters
 from monitor.database.pool import close_pool, open_pool
 from monitor.errors import QueueFull, SpoolFull, Unavailable
 from monitor.events.event import Event, Payload, Rejected
-from monitor.events.types import Table
 from monitor.health import ConsumersHealth, Counts
 from monitor.pipeline.postgres import PostgresSink, Stored
 from monitor.pipeline.resolving import Resolved
-from monitor.pipeline.rows import Row, home_row
+from monitor.pipeline.rows import PendingRow, pending_row
 from monitor.pipeline.spool.entries import Spool
 from tests.support.consumers import ids_of, run_consumers, stored_ids
 from tests.support.factories import deadline_soon, make_event, now
@@ -292,12 +291,12 @@ async def test_a_postgresql_that_hangs_is_not_waited_for(
 async def test_an_event_that_can_not_be_handled_stops_no_other(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def handle(event: Event, place: Resolved) -> tuple[Table, Row]:
+    def handle(position: int, event: Event, place: Resolved) -> PendingRow:
         if event.code == "odd":
             raise KeyError("a fault of ours")
-        return home_row(event, place)
+        return pending_row(position, event, place)
 
-    monkeypatch.setattr("monitor.pipeline.postgres.home_row", handle)
+    monkeypatch.setattr("monitor.pipeline.postgres.pending_row", handle)
     async with run_consumers(pool) as server:
         receipt = await server.put(make_event(), make_event(code="odd"), make_event())
     assert (receipt.stored, [item.index for item in receipt.rejected]) == (2, [1])
