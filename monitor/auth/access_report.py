@@ -12,6 +12,7 @@ from monitor.auth.keys import digest
 from monitor.auth.limits import network_of
 from monitor.auth.shared_ids import Key, SharedIds
 from monitor.database import refusals
+from monitor.database.columns import columns
 from monitor.database.pool import Database
 from monitor.errors import Unavailable
 from monitor.health import ComponentHealth
@@ -116,7 +117,13 @@ def _by_class(refused: Counter[tuple[int, str]]) -> dict[int, dict[str, int]]:
 
 async def _write_shared(connection: asyncpg.Connection, shared: Mapping[Key, datetime]) -> None:
     classes, user_ids = [class_id for class_id, _ in shared], [user_id for _, user_id in shared]
-    await connection.execute(_WRITE_SHARED, classes, user_ids, list(shared.values()))
+    rows = [
+        (class_id, student_id, shared[class_id, user_id])
+        for class_id, student_id, user_id in await connection.fetch(
+            _SELECT_PEOPLE, classes, user_ids
+        )
+    ]
+    await connection.execute(_WRITE_SHARED, *columns(rows, 3))
 
 
 # Keys of classes, and students' tokens by the class that they were issued for.
@@ -129,14 +136,21 @@ _SELECT_ENDED = """
 """
 
 # Only of the class's own people, so that the table is bounded; in one order for all replicas.
-_WRITE_SHARED = """
-    INSERT INTO shared_ids AS i (class_id, student_id, first_at, last_at)
-    SELECT m.class_id, m.student_id, t.at, t.at
-    FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS t (class_id, user_id, at)
+_SELECT_PEOPLE = """
+    SELECT m.class_id, m.student_id, s.user_id
+    FROM unnest($1::bigint[], $2::text[]) AS t (class_id, user_id)
     JOIN students AS s ON s.user_id = t.user_id
     JOIN student_classes AS m ON m.student_id = s.id AND m.class_id = t.class_id
     WHERE m.role IN ('student', 'waiting')
     ORDER BY m.class_id, m.student_id
+"""
+
+# It reads no table: Citus 14 can't insert what it has selected from one.
+_WRITE_SHARED = """
+    INSERT INTO shared_ids AS i (class_id, student_id, first_at, last_at)
+    SELECT t.class_id, t.student_id, t.at, t.at
+    FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS t (class_id, student_id, at)
+    ORDER BY t.class_id, t.student_id
     ON CONFLICT (class_id, student_id) DO UPDATE SET
         last_at = GREATEST(i.last_at, EXCLUDED.last_at)
 """

@@ -262,7 +262,7 @@ _RENEW = """
     UPDATE login_sessions
     SET role = $2, name = $3, tokens = $4, leased_until = now(),
         due_at = LEAST(now() + make_interval(secs => $5::double precision), expires_at)
-    WHERE sha256 = $1 AND expires_at > now() RETURNING *, now()
+    WHERE sha256 = $1 AND expires_at > now() RETURNING *, leased_until AS now
 """
 
 _DELETE = "DELETE FROM login_sessions WHERE sha256 = $1 RETURNING user_id, role, tokens"

@@ -62,19 +62,6 @@ UNUSABLE_ERRORS = (
 )
 
 
-def is_duplicate(error: asyncpg.PostgresError) -> bool:
-    """Whether a row with the same key is there already.
-
-    COPY into a table of Citus has an internal error then, with the text of a unique violation.
-    """
-    return isinstance(error, asyncpg.UniqueViolationError) or (
-        isinstance(error, asyncpg.InternalServerError) and _DUPLICATE in str(error)
-    )
-
-
-_DUPLICATE = "duplicate key value violates unique constraint"
-
-
 class ConnectionCut(ConnectionError):
     """The connection was closed meanwhile: what the driver raised says nothing of the statement."""
 

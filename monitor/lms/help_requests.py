@@ -190,7 +190,7 @@ _UNDO = """
         returned_at = CASE WHEN last = 'returned' THEN NULL ELSE returned_at END,
         resolved_by = NULL, resolved_at = NULL
     FROM (
-        SELECT CASE WHEN resolved_at IS NOT NULL THEN 'resolved'
+        SELECT now() AS at, CASE WHEN resolved_at IS NOT NULL THEN 'resolved'
                 WHEN returned_at IS NOT NULL THEN 'returned' ELSE 'taken' END AS last,
             COALESCE(resolved_by, returned_by, taken_by) AS last_by,
             COALESCE(resolved_at, returned_at, taken_at) AS last_at
@@ -198,5 +198,5 @@ _UNDO = """
     ) AS change
     WHERE student_id = $1 AND class_id = $2 AND began_at = $3
         AND last_by = $4 AND last_at > now() - $5::interval
-    RETURNING h.*, now() AS at
+    RETURNING h.*, change.at
 """

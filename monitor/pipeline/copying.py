@@ -7,7 +7,6 @@ from typing import NamedTuple
 import asyncpg
 
 from monitor.database.columns import columns
-from monitor.database.errors import is_duplicate
 from monitor.events.types import CELL_EXECUTIONS, Table
 from monitor.pipeline.packing import HEADER, TRAILER, pack_executions
 from monitor.pipeline.rows import PendingRow
@@ -34,7 +33,11 @@ def _by_table(pending: list[PendingRow]) -> Iterable[tuple[Table, list[PendingRo
 
 
 async def copy(connection: asyncpg.Connection, pending: list[PendingRow]) -> None:
-    """Raises UniqueViolationError if one of the rows is there already."""
+    """Raises UniqueViolationError if one of the rows is there already, or may be.
+
+    Citus reports a duplicate as an internal error, in the language of its messages. `insert_new`
+    finds out what is there, and raises whatever else is wrong.
+    """
     try:
         for table, rows in _by_table(pending):
             if table is CELL_EXECUTIONS:
@@ -47,9 +50,7 @@ async def copy(connection: asyncpg.Connection, pending: list[PendingRow]) -> Non
                     table.name, records=records, columns=table.columns
                 )
     except asyncpg.InternalServerError as error:
-        if is_duplicate(error):
-            raise asyncpg.UniqueViolationError(str(error)) from error
-        raise
+        raise asyncpg.UniqueViolationError(str(error)) from error
 
 
 async def _copy_packed(connection: asyncpg.Connection, table: Table, packed: list[bytes]) -> None:

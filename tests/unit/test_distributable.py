@@ -49,6 +49,11 @@ def texts(path: Path) -> Iterator[str]:
         "DELETE FROM a WHERE CASE WHEN b THEN (c = 1) AND d < now() END",
         "UPDATE a SET b = CASE c WHEN 'd' THEN 1 ELSE b END",
         "CREATE TEMPORARY TABLE a (b integer)",
+        "UPDATE a SET b = 1 RETURNING c, b = now() AS d",
+        "WITH a AS (UPDATE b SET c = 1 RETURNING sha256(format('%s', d))) SELECT * FROM a",
+        "INSERT INTO a (b, c) SELECT $1, c FROM d WHERE e = $2",
+        "WITH b AS (SELECT 1) INSERT INTO a SELECT d.c FROM b CROSS JOIN d ON CONFLICT DO NOTHING",
+        "INSERT INTO a SELECT d.b FROM unnest($1::int[], $2::text[]) AS t (b, c) JOIN d USING (b)",
     ],
 )
 def test_what_citus_refuses_is_seen(text: str) -> None:
@@ -62,6 +67,10 @@ def test_what_citus_refuses_is_seen(text: str) -> None:
         "UPDATE a SET b = now() WHERE COALESCE(c, 0) = 1 AND CASE WHEN d THEN e END",
         "UPDATE a SET b = LEAST(now(), c), d = 'COALESCE(now())' -- CASE now() END",
         "INSERT INTO a (b) VALUES (now()) ON CONFLICT (c) DO UPDATE SET b = EXCLUDED.b",
+        "UPDATE a SET b = now() RETURNING b, c; SELECT now()",
+        "WITH b AS (SELECT c FROM d WHERE e = $1) INSERT INTO a SELECT c, $2 FROM b ORDER BY c",
+        "WITH b AS (SELECT 1) INSERT INTO a SELECT c FROM (SELECT c FROM b WHERE d) AS e",
+        "INSERT INTO a (b, c) SELECT t.b, $1 FROM unnest($2::bigint[], $3::text[]) AS t (b, d)",
     ],
 )
 def test_what_citus_runs_is_not_refused(text: str) -> None:
