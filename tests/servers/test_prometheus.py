@@ -1,4 +1,7 @@
-"""deploy/prometheus and deploy/grafana with a real Prometheus that scrapes a real server."""
+"""deploy/prometheus and deploy/grafana with a real Prometheus that scrapes a real server.
+
+Its alerts go to a real Alertmanager.
+"""
 
 import asyncio
 import json
@@ -16,9 +19,15 @@ import pytest
 from tests.support.events import event
 from tests.support.lms import create_assignment, create_class_of
 from tests.support.paths import ROOT
-from tests.support.programs import find_promtool
+from tests.support.programs import find_amtool, find_promtool
+from tests.support.receivers import receiving
 from tests.support.replicas import Replica
-from tests.support.servers import InfluxServer, PrometheusServer, RedisServer
+from tests.support.servers import (
+    AlertmanagerServer,
+    InfluxServer,
+    PrometheusServer,
+    RedisServer,
+)
 from tests.support.tokens import bearer
 from tests.support.waiting import eventually
 
@@ -49,6 +58,19 @@ def test_configuration_and_rules_are_valid(tmp_path: Path) -> None:
         shutil.copy(path, tmp_path)
     (tmp_path / "metrics-token").write_text(TOKEN)
     assert "SUCCESS" in promtool("check", "config", str(tmp_path / "prometheus.yml"))
+
+
+@pytest.mark.needs("amtool")
+def test_each_receiver_of_alerts_is_valid(tmp_path: Path) -> None:
+    text = (PROMETHEUS / "alertmanager.yml").read_text()
+    all_receivers = re.sub("^# (?=  )", "  ", text, flags=re.MULTILINE)
+    assert all_receivers.count("_configs:") == text.count("_configs:") == 3
+    for name, configuration in (("as-it-is", text), ("all", all_receivers)):
+        path = tmp_path / f"{name}.yml"
+        path.write_text(configuration)
+        done = subprocess.run([find_amtool(), "check-config", path], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "1 receivers" in done.stdout
 
 
 def test_each_alert_is_quiet_and_fires_when_it_should() -> None:
@@ -156,3 +178,32 @@ async def test_dashboards_and_alerts_match_what_a_server_says(
             return [rule for rule in rules if rule["health"] != "ok" or rule["state"] == "firing"]
 
         assert await eventually(unhealthy, lambda each: each is not None) == []
+
+
+@pytest.mark.needs("alertmanager")
+async def test_an_alertmanager_sends_that_a_server_is_down(tmp_path: Path) -> None:
+    for name in ("prometheus", "alertmanager"):
+        (tmp_path / name).mkdir()
+    settings = {"DATA_DIR": str(tmp_path / "data"), "METRICS_TOKEN": TOKEN}
+    async with receiving() as receiver:
+        url = f"http://127.0.0.1:{receiver.port}/alerts"
+        with (
+            Replica(settings) as replica,
+            AlertmanagerServer(tmp_path / "alertmanager", url) as alertmanager,
+            PrometheusServer(
+                tmp_path / "prometheus", replica.port, TOKEN, alertmanager.port
+            ) as prometheus,
+        ):
+
+            async def is_scraped() -> bool:
+                return [each["value"][1] for each in await query(prometheus, "up")] == ["1"]
+
+            await eventually(is_scraped)
+            assert receiver.messages == []
+            replica.stop()
+            (message, *_) = await eventually(lambda: receiver.messages, within=30)
+    assert message["status"] == "firing"
+    assert message["commonLabels"]["alertname"] == "CellMonitorDown"
+    assert message["commonLabels"]["severity"] == "page"
+    instance = f"127.0.0.1:{replica.port}"
+    assert message["commonAnnotations"]["summary"] == f"{instance} is not scraped"

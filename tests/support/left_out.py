@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.programs import (
     ProgramError,
+    find_alertmanager,
+    find_amtool,
     find_apache,
     find_caddy,
     find_chromium,
@@ -47,6 +49,8 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "caddy": find_caddy,
     "prometheus": find_prometheus,
     "promtool": find_promtool,
+    "alertmanager": find_alertmanager,
+    "amtool": find_amtool,
     "chromium": find_chromium,
     "curl": find_curl,
     "node": find_node,

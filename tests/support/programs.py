@@ -93,6 +93,10 @@ NO_PROMETHEUS = (
     "No Prometheus for the tests: no prometheus or no promtool on the PATH. "
     "Debian and Ubuntu: apt-get install prometheus. macOS: brew install prometheus."
 )
+NO_ALERTMANAGER = (
+    "No Alertmanager for the tests: no prometheus-alertmanager or no amtool on the PATH. "
+    "Debian and Ubuntu: apt-get install prometheus-alertmanager. macOS: brew install alertmanager."
+)
 NO_CHROMIUM = (
     "No Chromium for the tests: neither chromium nor google-chrome on the PATH. "
     "Debian: apt-get install chromium. Ubuntu and macOS: install Google Chrome. "
@@ -215,6 +219,27 @@ def find_promtool() -> str:
     if not program.exists():
         raise ProgramError(NO_PROMETHEUS)
     return str(program)
+
+
+def find_alertmanager() -> list[str]:
+    """The PATH's Alertmanager, or Debian's, which finds its templates in /usr/share only."""
+    for name in ("prometheus-alertmanager", "alertmanager"):
+        if path := _installed(name):
+            return [path]
+    program = "usr/bin/prometheus-alertmanager"
+    root = Path(debian("prometheus-alertmanager", program, NO_ALERTMANAGER)).parent
+    over = 'mount --bind "$1/usr/share" /usr/share; shift; exec "$@"'
+    return [*find_small_disks(), over, "sh", str(root), str(root / "run")]
+
+
+def find_amtool() -> str:
+    """The PATH's amtool, or the one beside Debian's Alertmanager."""
+    program = "usr/bin/prometheus-alertmanager"
+    if path := _installed("amtool"):
+        return path
+    return str(
+        Path(debian("prometheus-alertmanager", program, NO_ALERTMANAGER)).parent / "usr/bin/amtool"
+    )
 
 
 def find_former_postgres() -> Path:

@@ -1,9 +1,8 @@
-"""Redis, InfluxDB, HAProxy and Prometheus for the tests, started and ended with them."""
+"""Redis, InfluxDB, HAProxy, Prometheus, Alertmanager for the tests, started and ended with them."""
 
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from typing import ClassVar, Self
 
 from tests.support.paths import ROOT
 from tests.support.programs import (
+    find_alertmanager,
     find_haproxy,
     find_influxd,
     find_prometheus,
@@ -237,16 +237,22 @@ class HaproxyServer(Server):
 
 
 class PrometheusServer(Server):
-    """Prometheus with the configuration of deploy/, for one replica, scraped each second."""
+    """Prometheus with the configuration of deploy/, for one replica, scraped each second.
+
+    With the port of an Alertmanager its alerts go there, after a second in place of a minute.
+    """
 
     variable = ""  # none: a running one would not know the replica
     question = b"GET /-/ready HTTP/1.0\r\n\r\n"
     answer = b"HTTP/1.0 200"
 
-    def __init__(self, directory: Path, replica: int, token: str) -> None:
+    def __init__(
+        self, directory: Path, replica: int, token: str, alertmanager: int | None = None
+    ) -> None:
         super().__init__(directory)
         self._replica = replica
         self._token = token
+        self._alertmanager = alertmanager
 
     @property
     def url(self) -> str:
@@ -256,10 +262,15 @@ class PrometheusServer(Server):
     def command(self, port: int) -> list[str]:
         """The server with its data in the given directory."""
         deployed = ROOT / "deploy" / "prometheus"
-        shutil.copy(deployed / "cell-monitor.rules.yml", self._directory)
+        rules = (deployed / "cell-monitor.rules.yml").read_text()
         (self._directory / "metrics-token").write_text(self._token + "\n")
         text = (deployed / "prometheus.yml").read_text()
         text = text.replace("server:8000", f"{LOCALHOST}:{self._replica}").replace("15s", "1s")
+        if self._alertmanager:
+            rules = rules.replace("for: 1m", "for: 1s")
+            text = re.sub("^# (?=alerting:|  )", "", text, flags=re.MULTILINE)
+            text = text.replace("alertmanager:9093", f"{LOCALHOST}:{self._alertmanager}")
+        (self._directory / "cell-monitor.rules.yml").write_text(rules)
         configuration = self._directory / "prometheus.yml"
         configuration.write_text(text)
         return [
@@ -267,6 +278,32 @@ class PrometheusServer(Server):
             f"--config.file={configuration}",
             f"--storage.tsdb.path={self._directory / 'data'}",
             f"--web.listen-address={LOCALHOST}:{port}",
+        ]
+
+
+class AlertmanagerServer(Server):
+    """Alertmanager with the configuration of deploy/, whose receiver is at this URL."""
+
+    variable = ""  # none: a running one would not know the receiver
+    question = b"GET /-/ready HTTP/1.0\r\n\r\n"
+    answer = b"HTTP/1.0 200"
+
+    def __init__(self, directory: Path, receiver: str) -> None:
+        super().__init__(directory)
+        self._receiver = receiver
+
+    def command(self, port: int) -> list[str]:
+        """The server with its data in the given directory; it sends at once."""
+        text = (ROOT / "deploy" / "prometheus" / "alertmanager.yml").read_text()
+        text = re.sub(r"url: http://127\S+", f"url: {self._receiver}", text)
+        configuration = self._directory / "alertmanager.yml"
+        configuration.write_text(text.replace("group_wait: 10s", "group_wait: 0s"))
+        return [
+            *find_alertmanager(),
+            f"--config.file={configuration}",
+            f"--storage.path={self._directory / 'data'}",
+            f"--web.listen-address={LOCALHOST}:{port}",
+            "--cluster.listen-address=",
         ]
 
 
