@@ -21,6 +21,19 @@ OTHER_VARIABLES = {
     "HTTPS_PROXY",
     "PROXY_PROTOCOL_FROM",
 }  # of no setting
+HOW_TOS = [
+    *("upkeep.md", "proxies.md", "containers.md", "systemd.md", "login.md", "jupyterhub.md"),
+    *("logs.md", "notifications.md", "handlers.md", "scaling.md"),
+    *(
+        f"operations.md#{heading}"
+        for heading in (
+            *("Connect", "Install", "A school, step by step", "Watch it"),
+            *("Undo what was sent with a key", "Upgrade, and the schema", "Retention"),
+            *("After a restore or a failover", "Count anew", "Rejected events", "A damaged spool"),
+            *("Rebuild InfluxDB", "Several replicas"),
+        )
+    ),
+]
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -43,6 +56,32 @@ def test_settings_named_exist(page: Path) -> None:
     found = SETTING.findall(page.read_text())
     names = {name for name in found if not name.startswith("OTEL_")}  # OpenTelemetry's own
     assert names - SETTINGS - OTHER_VARIABLES == set()
+
+
+@pytest.mark.parametrize("name", HOW_TOS)
+def test_a_how_to_names_the_test_that_runs_it(name: str) -> None:
+    page, _, heading = name.partition("#")
+    text = (ROOT / "docs" / page).read_text()
+    if heading:
+        text = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    assert re.search(r"tests/(?:servers|browser|unit)/test_\w+\.py", text)
+
+
+def test_each_section_for_operators_is_a_how_to_or_a_reference() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    headings = set(re.findall("^## (.+)$", text, re.MULTILINE))
+    how_tos = {name.partition("#")[2] for name in HOW_TOS if "#" in name}
+    assert headings == how_tos | {"Health", "Tuning", "Backups"}  # Backups leads to upkeep.md
+
+
+def test_what_could_not_be_run_is_said() -> None:
+    for page, words in {
+        "proxies.md": "Traefik 3 and has not been run",
+        "containers.md": "the file as a whole was not run with Docker",
+        "operations.md": "No test runs Docker",
+    }.items():
+        text = " ".join((ROOT / "docs" / page).read_text().split())
+        assert words in text, page
 
 
 def test_architecture_names_each_folder() -> None:
