@@ -1,30 +1,30 @@
-"""A school's half year: `python -m bench.dataset EXECUTIONS DSN` fills an empty database with it.
+"""A school's half year: `python -m bench.dataset EXECUTIONS DIRECTORY` makes a data directory.
 
 200 students of one class, 50 notebooks of 40 cells, on each weekday of the last six months the
-notebook of the day and some older ones. Counters and clustering are as the server would have left
-them.
+notebook of the day and some older ones. Counters, clustering and indexes are as the server would
+have left them.
 """
 
 import argparse
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import asyncpg
 import uvloop
-from asyncpg.pgproto.pgproto import UUID
 
 from bench.workload import STUDENTS, student
+from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.migrations import migrate
-from monitor.events.types import CELL_EXECUTIONS, NOTEBOOK_ACCESSES
 
 NOTEBOOKS, CELLS = 50, 40
 DAYS = 182
 LESSONS = timedelta(hours=6)  # of a day
-BATCH = 20_000  # rows of one transaction
 CLASS = 1  # its id: the first in the database
+TIMEOUT = 7200.0  # seconds, of a statement
 ERRORS = [
     "NameError: name 'score_{}' is not defined",
     "TypeError: unsupported operand type(s) for +: 'int' and 'str'",
@@ -33,35 +33,43 @@ ERRORS = [
     "ValueError: could not convert string to float: '{}'",
 ]
 
-Row = tuple[Any, ...]
+
+async def fill_directory(directory: Path, executions: int) -> None:
+    """Makes the data directory of a server that has stored so many; no server may use it yet."""
+    with EmbeddedPostgres(directory / "postgres") as postgres:
+        connection: asyncpg.Connection = await asyncpg.connect(
+            host=postgres.host, port=postgres.port, user=postgres.user, database=postgres.database
+        )
+        try:
+            await migrate(connection)
+            await fill(connection, executions)
+        finally:
+            await connection.close()
 
 
 async def fill(connection: asyncpg.Connection, executions: int, days_ago: int = DAYS) -> None:
     """Fills a database that has the schema and nothing else, from `days_ago` on."""
+    await connection.execute(_SETTINGS)
     await connection.execute(_INSERT_SCHOOL, [student(n) for n in range(STUDENTS)])
     days = weekdays(days_ago)
     await connection.execute("SELECT ensure_partitions($1, $2)", days[0], days[-1] + LESSONS)
-    await connection.execute("UPDATE clustered SET day = $1", days[0])
-    school = School(executions // len(days))
-    for number, day in enumerate(days):
-        await _cluster(connection, day - timedelta(days=1))
-        if day.weekday() == 0:  # as often as autovacuum would, with a fifth of a month moved
-            await connection.execute("VACUUM cell_executions", timeout=600)
-        await connection.execute(_INSERT_SESSIONS, day, day + LESSONS)
-        batch: list[Row] = []
-        for row in school.day(day, number * NOTEBOOKS // len(days)):
-            batch.append(row)
-            if len(batch) == BATCH:
-                await _store(connection, batch)
-                batch = []
-        await _store(connection, batch)
-        await _open(connection, day, number * NOTEBOOKS // len(days))
-        while await connection.fetchval("SELECT count_batches(50)", timeout=600):
-            pass
+    school = School(connection, days, executions // len(days))
+    month = days[-1].replace(day=1)
+    over = [day for day in days if day < month]
+    await connection.execute("UPDATE clustered SET day = $1, rebuilt_until = $2", days[0], month)
+    # The server builds the indexes of a month anew when it is over. That of the running month has
+    # grown with it.
+    async with _built_afterwards(connection):
+        for day in over:
+            await school.add(day)
+        await _cluster(connection, month)
+    for day in days[len(over) :]:
+        await school.add(day)
     await _cluster(connection, datetime.now(UTC) - timedelta(days=1))
-    await connection.execute(_INSERT_STATES, timeout=600)
     await connection.execute(_INSERT_SUBMISSIONS)
-    await connection.execute("VACUUM (ANALYZE)", timeout=1200)
+    # All students at once: a class's activity lies together.
+    await connection.execute(_RECOUNT, timeout=TIMEOUT)
+    await connection.execute("VACUUM (ANALYZE)", timeout=TIMEOUT)
 
 
 def weekdays(days_ago: int = DAYS) -> list[datetime]:
@@ -72,120 +80,68 @@ def weekdays(days_ago: int = DAYS) -> list[datetime]:
 
 
 class School:
-    """Where each student is, and what they do next."""
+    """What its students do on each of the days."""
 
-    def __init__(self, executions_a_day: int) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection, days: list[datetime], executions_a_day: int
+    ) -> None:
+        self._connection = connection
+        self._days = days
         self._count = executions_a_day
-        self._cells = [0] * (STUDENTS + 1)
-        self._random = random.Random(1)
+        chance = random.Random(1)
         # A cell's code decides how long it takes, and the machine's mood a bit.
-        self._usual = [self._random.lognormvariate(4, 1.5) for _ in range(NOTEBOOKS * CELLS)]
-        self._moods = [self._random.lognormvariate(0, 0.5) for _ in range(4_001)]
+        self._usual = [chance.lognormvariate(4, 1.5) for _ in range(NOTEBOOKS * CELLS)]
+        self._moods = [chance.lognormvariate(0, 0.5) for _ in range(4_001)]
         self._codes = [
             f"scores = load('{cell}')\nprint(scores.mean())\n" * 3 for cell in range(CELLS)
         ]
         self._outputs = [f"平均 {cell}.71  標準偏差 9.08\n" for cell in range(CELLS)]
+        self._errors = [error.format(number) for error in ERRORS for number in range(9)]
 
-    @staticmethod
-    def _stumbles(who: int, cell: int) -> bool:
-        """Whether a cell is hard for a student, as three of eight are: others never fail in it.
-
-        Else ten times the executions would be three times the students to name with an error.
-        """
-        return (who + cell) % 8 < 3
-
-    def day(self, start: datetime, today: int) -> Iterator[Row]:
-        pick, step = self._random.random, LESSONS / self._count
-        for number in range(self._count):
-            who = int(pick() * STUDENTS) + 1
-            notebook = today if pick() < 0.8 else int(pick() * (today + 1))
-            cell = self._cells[who]
-            failed = self._stumbles(who, notebook * CELLS + cell) and pick() < 0.4
-            if not failed and pick() < 0.5:
-                self._cells[who] = (cell + 1) % CELLS
-            at = start + step * number
-            error = ERRORS[cell % len(ERRORS)].format(number % 9) if failed else None
-            yield (
-                who,
-                at,
-                UUID(self._random.randbytes(16)),
-                at,
-                "cell_executed",
-                None,
-                notebook + 1,
-                notebook * CELLS + cell + 1,
-                cell,
-                "code",
-                0,
-                number % 1_000,
-                "error" if failed else "success",
-                self._usual[notebook * CELLS + cell] * self._moods[number % 4_001],
-                self._codes[cell],
-                None if failed else self._outputs[cell],
-                error,
-                "{}",
-                CLASS,
-                None,
-                False,
-            )
-
-
-async def _store(connection: asyncpg.Connection, rows: list[Row]) -> None:
-    spans: dict[int, tuple[datetime, datetime]] = {}
-    for row in rows:
-        spans[row[0]] = spans.get(row[0], (row[1],))[0], row[1]
-    async with connection.transaction():
-        await connection.copy_records_to_table(
-            CELL_EXECUTIONS.name, records=rows, columns=CELL_EXECUTIONS.columns
+    async def add(self, day: datetime) -> None:
+        """Adds a day, once those before it are clustered and vacuumed as they would be by then."""
+        notebook = self._days.index(day) * NOTEBOOKS // len(self._days)
+        await _cluster(self._connection, day - timedelta(days=1))
+        if day.weekday() == 0:  # as often as autovacuum would, with a fifth of a month moved
+            await self._connection.execute("VACUUM cell_executions", timeout=TIMEOUT)
+        await self._connection.execute(_INSERT_SESSIONS, day, day + LESSONS)
+        await self._connection.execute(
+            _INSERT_EXECUTIONS,
+            *(day, LESSONS / self._count, self._count, notebook),
+            *(self._usual, self._moods, self._codes, self._outputs, self._errors),
+            timeout=TIMEOUT,
         )
-        await connection.execute(_MARK, list(spans), *zip(*spans.values(), strict=True))
+        await self._connection.execute(_INSERT_ACCESSES, day, LESSONS, notebook)
+
+
+@asynccontextmanager
+async def _built_afterwards(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """The primary key of the executions: it is built faster from all of them."""
+    key = await connection.fetchval(_SELECT_KEY)
+    await connection.execute("ALTER TABLE cell_executions DROP CONSTRAINT cell_executions_pkey")
+    yield
+    await connection.execute(
+        f"ALTER TABLE cell_executions ADD CONSTRAINT cell_executions_pkey {key}", timeout=TIMEOUT
+    )
 
 
 async def _cluster(connection: asyncpg.Connection, until: datetime) -> None:
     """Clusters finished days, as a server would; one may be doing the same."""
     while await connection.fetchval(_IS_TO_CLUSTER, until):
-        await connection.execute("SELECT cluster_executions($1, 100)", until, timeout=600)
+        await connection.execute("SELECT cluster_executions($1, 1000)", until, timeout=TIMEOUT)
 
 
-async def _open(connection: asyncpg.Connection, day: datetime, notebook: int) -> None:
-    rows = [
-        (
-            who,
-            at,
-            UUID(random.randbytes(16)),
-            at,
-            kind,
-            None,
-            notebook + 1,
-            None,
-            None,
-            None,
-            0,
-            action,
-            "{}",
-            CLASS,
-            None,
-            False,
-        )
-        for who in range(1, STUDENTS + 1)
-        for kind, action, at in (
-            ("notebook_opened", "open", day),
-            ("notebook_saved", "save", day + LESSONS / 2),
-            ("notebook_closed", "close", day + LESSONS),
-        )
-    ]
-    async with connection.transaction():
-        await connection.copy_records_to_table(
-            NOTEBOOK_ACCESSES.name, records=rows, columns=NOTEBOOK_ACCESSES.columns
-        )
-        students = range(1, STUDENTS + 1)
-        ends = [day] * STUDENTS, [day + LESSONS] * STUDENTS
-        await connection.execute(_MARK, students, *ends)
+_SETTINGS = """
+    SET synchronous_commit = off;
+    SET work_mem = '256MB';
+    SET maintenance_work_mem = '512MB';
+    SET jit = off;
+    SELECT setseed(0.5);
+"""
 
-
-_MARK = """
-    INSERT INTO outbox_counts (received_at, student_ids, first_times, last_times)
-    SELECT min(at), $1, $2, $3 FROM unnest($2::timestamptz[]) AS at
+_SELECT_KEY = """
+    SELECT pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = 'cell_executions'::regclass AND conname = 'cell_executions_pkey'
 """
 
 _IS_TO_CLUSTER = "SELECT day + interval '24 hours' <= $1 FROM clustered"
@@ -231,50 +187,79 @@ _INSERT_SUBMISSIONS = """
     SELECT a.id, s.id, 1, false FROM class_assignments AS a, students AS s
 """
 
-# As the batches would have left them. Nobody calls for help.
-_INSERT_STATES = """
-    WITH totals AS (
-        SELECT student_id, count(*) AS executions, max(executed_at) AS last_at,
-            count(*) FILTER (WHERE status = 'error') AS errors,
-            max(executed_at) FILTER (WHERE status = 'success') AS last_success_at
-        FROM cell_executions GROUP BY student_id
-    ), heard AS (
-        SELECT DISTINCT ON (student_id) student_id, class_id, accessed_at, alias_id
-        FROM notebook_accesses ORDER BY student_id, accessed_at DESC
-    )
-    INSERT INTO student_states (
-        student_id, class_id, executions, errors, last_received_at, last_success_at, error_times,
-        alias_at, alias_id, cell_at, cell_id, cell_index
-    )
-    SELECT student_id, class_id, COALESCE(executions, 0), COALESCE(errors, 0),
-        GREATEST(last_at, accessed_at), last_success_at, errors_since(last_success_at, ARRAY(
-            SELECT executed_at FROM cell_executions AS e
-            WHERE e.student_id = heard.student_id AND e.status = 'error'
-                AND (last_success_at IS NULL OR e.executed_at > last_success_at)
-        ), '{}'),
-        GREATEST(last_at, accessed_at),
-        CASE WHEN last_at >= accessed_at THEN latest.alias_id ELSE heard.alias_id END,
-        last_at, latest.cell_id, latest.cell_index
-    FROM heard LEFT JOIN totals USING (student_id) LEFT JOIN LATERAL (
-        SELECT alias_id, cell_id, cell_index FROM cell_executions AS e
-        WHERE e.student_id = heard.student_id AND e.executed_at = last_at
-        ORDER BY cell_id DESC LIMIT 1
-    ) AS latest ON true
+_INSERT_ACCESSES = f"""
+    INSERT INTO notebook_accesses (
+        student_id, accessed_at, event_id, received_at, event_type, alias_id, clock_offset,
+        action, metadata, class_id, verified)
+    SELECT who, at, gen_random_uuid(), at, type, $3::integer + 1, 0, action, '{{}}', {CLASS}, false
+    FROM generate_series(1, {STUDENTS}) AS who, (VALUES
+        ('notebook_opened', 'open', $1::timestamptz),
+        ('notebook_saved', 'save', $1 + $2::interval / 2),
+        ('notebook_closed', 'close', $1 + $2)
+    ) AS kinds (type, action, at)
 """
 
+# At any moment anybody runs something, at the same distance in time. A student runs a cell until it
+# succeeds and half of the successes let them go on to the next one; in a row this takes so many
+# runs as the logarithm draws. Three of eight cells are hard for a student, who fails in four of ten
+# runs there, and never in the others: else ten times the executions would be three times the
+# students to name with an error.
+_INSERT_EXECUTIONS = f"""
+    WITH drawn AS MATERIALIZED (
+        SELECT number, 1 + floor(random() * {STUDENTS})::bigint AS who,
+            CASE WHEN random() < 0.8 THEN $4 ELSE floor(random() * ($4 + 1))::integer END
+                AS notebook
+        FROM generate_series(0, $3::integer - 1) AS number
+    ), runs AS (
+        SELECT *, row_number() OVER (PARTITION BY who ORDER BY number) AS nth FROM drawn
+    ), students AS MATERIALIZED (
+        SELECT who, floor(random() * {CELLS})::integer AS first, count(*) AS runs
+        FROM drawn GROUP BY who
+    ), visits AS (
+        SELECT who, runs, visit, cell, (who + cell) % 8 < 3 AS hard
+        FROM students, generate_series(0, runs / 2 + 60) AS visit, mod(first + visit, {CELLS}) AS cell
+    ), stays AS MATERIALIZED (
+        SELECT *, 1 + floor(ln(1 - random()) / ln(CASE WHEN hard THEN 0.7 ELSE 0.5 END::float8))
+            AS length
+        FROM visits
+    ), reached AS (
+        SELECT *, sum(length) OVER (PARTITION BY who ORDER BY visit) - length AS before FROM stays
+    ), placed AS MATERIALIZED (
+        SELECT who, (before + turn)::bigint AS nth, cell, hard AND turn < length AS may_fail
+        FROM reached, unnest(array_fill(0, ARRAY[length::integer])) WITH ORDINALITY AS t (zero, turn)
+        WHERE before < runs
+    ), done AS MATERIALIZED (
+        SELECT who, number, notebook, cell, may_fail AND random() < 4 / 7.0::float8 AS failed,
+            $1::timestamptz + number * $2::interval AS at
+        FROM runs JOIN placed USING (who, nth)
+    )
+    INSERT INTO cell_executions (
+        student_id, executed_at, event_id, received_at, event_type, alias_id, cell_id, cell_index,
+        cell_type, clock_offset, execution_count, status, duration_ms, code, output, error,
+        metadata, class_id, verified)
+    SELECT who, at, gen_random_uuid(), at, 'cell_executed', notebook + 1,
+        notebook * {CELLS} + cell + 1, cell, 'code', 0, number % 1000,
+        CASE WHEN failed THEN 'error' ELSE 'success' END,
+        ($5::float8[])[notebook * {CELLS} + cell + 1] * ($6::float8[])[number % 4001 + 1],
+        ($7::text[])[cell + 1], CASE WHEN NOT failed THEN ($8::text[])[cell + 1] END,
+        CASE WHEN failed THEN ($9::text[])[9 * (cell % {len(ERRORS)}) + number % 9 + 1] END,
+        '{{}}', {CLASS}, false
+    FROM done ORDER BY number
+"""
 
-async def main(executions: int, dsn: str) -> None:
-    connection = await asyncpg.connect(dsn)
+_RECOUNT = "SELECT recount_students(ARRAY(SELECT id FROM students))"
+
+
+async def main(executions: int, directory: Path) -> None:
     start = time.perf_counter()
-    await migrate(connection)
-    await fill(connection, executions)
+    await fill_directory(directory, executions)
     print(f"{executions:,} executions in {time.perf_counter() - start:.0f} s")
-    await connection.close()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench.dataset", description=__doc__)
     parser.add_argument("executions", type=int)
-    parser.add_argument("dsn")
+    parser.add_argument("directory", type=Path)
     arguments = parser.parse_args()
-    uvloop.run(main(arguments.executions, arguments.dsn))
+    arguments.directory.mkdir(mode=0o711)  # root's PostgreSQL runs as another user
+    uvloop.run(main(arguments.executions, arguments.directory))
