@@ -24,6 +24,7 @@ NOTEBOOKS, CELLS = 50, 40
 DAYS = 182
 LESSONS = timedelta(hours=6)  # of a day
 CLASS = 1  # its id: the first in the database
+COUNTED = 10  # students in one transaction, as by `cell-monitor recount`
 TIMEOUT = 7200.0  # seconds, of a statement
 ERRORS = [
     "NameError: name 'score_{}' is not defined",
@@ -35,7 +36,10 @@ ERRORS = [
 
 
 async def fill_directory(directory: Path, executions: int) -> None:
-    """Makes the data directory of a server that has stored so many; no server may use it yet."""
+    """Makes an empty directory the data directory of a server that has stored so many.
+
+    root's PostgreSQL runs as another user, who has to pass through the directory.
+    """
     with EmbeddedPostgres(directory / "postgres") as postgres:
         connection: asyncpg.Connection = await asyncpg.connect(
             host=postgres.host, port=postgres.port, user=postgres.user, database=postgres.database
@@ -67,8 +71,10 @@ async def fill(connection: asyncpg.Connection, executions: int, days_ago: int = 
         await school.add(day)
     await _cluster(connection, datetime.now(UTC) - timedelta(days=1))
     await connection.execute(_INSERT_SUBMISSIONS)
-    # All students at once: a class's activity lies together.
-    await connection.execute(_RECOUNT, timeout=TIMEOUT)
+    await connection.execute("ANALYZE", timeout=TIMEOUT)
+    for first in range(1, STUDENTS + 1, COUNTED):
+        students = range(first, first + COUNTED)
+        await connection.execute("SELECT recount_students($1)", students, timeout=TIMEOUT)
     await connection.execute("VACUUM (ANALYZE)", timeout=TIMEOUT)
 
 
@@ -199,11 +205,10 @@ _INSERT_ACCESSES = f"""
     ) AS kinds (type, action, at)
 """
 
-# At any moment anybody runs something, at the same distance in time. A student runs a cell until it
-# succeeds and half of the successes let them go on to the next one; in a row this takes so many
-# runs as the logarithm draws. Three of eight cells are hard for a student, who fails in four of ten
-# runs there, and never in the others: else ten times the executions would be three times the
-# students to name with an error.
+# Runs are evenly spread over the day, each by any of the students. After half of their successes
+# they go on to the next cell: how many runs they stay at one is drawn by the logarithm. Three of
+# eight cells are hard for a student, who fails in four of ten runs there, and never in the others:
+# else ten times the executions would be three times the students to name with an error.
 _INSERT_EXECUTIONS = f"""
     WITH drawn AS MATERIALIZED (
         SELECT number, 1 + floor(random() * {STUDENTS})::bigint AS who,
@@ -217,7 +222,8 @@ _INSERT_EXECUTIONS = f"""
         FROM drawn GROUP BY who
     ), visits AS (
         SELECT who, runs, visit, cell, (who + cell) % 8 < 3 AS hard
-        FROM students, generate_series(0, runs / 2 + 60) AS visit, mod(first + visit, {CELLS}) AS cell
+        FROM students, generate_series(0, runs / 2 + 60) AS visit,
+            mod(first + visit, {CELLS}) AS cell
     ), stays AS MATERIALIZED (
         SELECT *, 1 + floor(ln(1 - random()) / ln(CASE WHEN hard THEN 0.7 ELSE 0.5 END::float8))
             AS length
@@ -226,7 +232,8 @@ _INSERT_EXECUTIONS = f"""
         SELECT *, sum(length) OVER (PARTITION BY who ORDER BY visit) - length AS before FROM stays
     ), placed AS MATERIALIZED (
         SELECT who, (before + turn)::bigint AS nth, cell, hard AND turn < length AS may_fail
-        FROM reached, unnest(array_fill(0, ARRAY[length::integer])) WITH ORDINALITY AS t (zero, turn)
+        FROM reached, unnest(array_fill(0, ARRAY[length::integer]))
+            WITH ORDINALITY AS turns (zero, turn)
         WHERE before < runs
     ), done AS MATERIALIZED (
         SELECT who, number, notebook, cell, may_fail AND random() < 4 / 7.0::float8 AS failed,
@@ -247,8 +254,6 @@ _INSERT_EXECUTIONS = f"""
     FROM done ORDER BY number
 """
 
-_RECOUNT = "SELECT recount_students(ARRAY(SELECT id FROM students))"
-
 
 async def main(executions: int, directory: Path) -> None:
     start = time.perf_counter()
@@ -261,5 +266,5 @@ if __name__ == "__main__":
     parser.add_argument("executions", type=int)
     parser.add_argument("directory", type=Path)
     arguments = parser.parse_args()
-    arguments.directory.mkdir(mode=0o711)  # root's PostgreSQL runs as another user
+    arguments.directory.mkdir(mode=0o711)  # for another user, too: see fill_directory
     uvloop.run(main(arguments.executions, arguments.directory))

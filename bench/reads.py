@@ -1,27 +1,30 @@
-"""Class analytics on 1 and 10 million executions (`READS_EXECUTIONS`) and in a lesson; ingest."""
+"""Class analytics on 1 and 10 million executions (`READS_EXECUTIONS`) and in a lesson; ingest.
+
+`READS_DATA` is a data directory that `python -m bench.dataset` has filled: it is measured instead.
+"""
 
 import os
 import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import asyncpg
 
 from bench import lesson
 from bench.asking import ROUNDS, p95
-from bench.dataset import NOTEBOOKS, fill, weekdays
+from bench.dataset import NOTEBOOKS, fill_directory, weekdays
 from bench.figures import Figure, ratio
 from bench.listeners import listeners
-from bench.server import Server, monitor
+from bench.server import Server, directory, monitor, monitor_of
 from bench.throughput import committed_rate
 from bench.workload import STUDENTS
 
 SMALL, LARGE = 1_000_000, int(os.environ.get("READS_EXECUTIONS", "10000000"))
 GOAL_MS, GOAL_GROWTH, GOAL_INGEST = 50, 1.5, 0.9
-IN_LARGE = f"{LARGE / 1e6:g} million executions"
-INGEST = f"committed events/s into {IN_LARGE}, by empty tables"
+FILLED = os.environ.get("READS_DATA")
 
 
 def _student() -> int:
@@ -68,37 +71,46 @@ REQUESTS: dict[str, Callable[[], str]] = {
 
 async def measure() -> list[Figure]:
     """Alternates between the servers, so that other load on the machine affects both alike."""
-    with monitor() as small, monitor() as large:
-        await _fill(small, SMALL)
-        await _fill(large, LARGE)
-        figures = [_compared(what, url, small, large) for what, url in REQUESTS.items()]
-        lesson_figures = await lesson.measure()
-        return [*figures, *lesson_figures, await _ingest(large)]
+    with directory() as one, directory() as other:
+        await _fill(one, SMALL)
+        if not FILLED:
+            await _fill(other, LARGE)
+        with monitor_of(one) as small, monitor_of(Path(FILLED or other)) as large:
+            size = await _size(large)
+            figures = [_compared(what, url, small, large, size) for what, url in REQUESTS.items()]
+            lesson_figures = await lesson.measure()
+            return [*figures, *lesson_figures, await _ingest(large, size)]
 
 
-async def _fill(server: Server, executions: int) -> None:
-    connection = await server.connect()
+async def _fill(data: Path, executions: int) -> None:
     start = time.perf_counter()
-    await fill(connection, executions)
+    await fill_directory(data, executions)
     print(f"  filled with {executions:,} in {time.perf_counter() - start:.0f} s", flush=True)
+
+
+async def _size(server: Server) -> str:
+    connection = await server.connect()
+    executions = await connection.fetchval("SELECT sum(executions) FROM student_states")
     await connection.close()
+    return f"{float(executions) / 1e6:.3g} million executions"
 
 
-def _compared(what: str, url: Callable[[], str], small: Server, large: Server) -> Figure:
+def _compared(what: str, url: Callable[[], str], small: Server, large: Server, size: str) -> Figure:
     rounds = [(p95(small, url), p95(large, url)) for _ in range(ROUNDS)]
     times = ", ".join(f"{one:.1f} and {ten:.1f}" for one, ten in rounds)
-    figure = _figure(what, *(median(times) for times in zip(*rounds, strict=True)))
+    figure = _figure(what, size, *(median(times) for times in zip(*rounds, strict=True)))
     return replace(figure, notes=[f"{what}: {times} ms"])
 
 
-async def _ingest(full: Server) -> Figure:
+async def _ingest(full: Server, size: str) -> Figure:
     rates: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
         with monitor() as empty:
             rates.append((await _rate(empty), await _rate(full)))
     note = "; ".join(f"{into_empty:,.0f} and {into_full:,.0f}" for into_empty, into_full in rates)
     base, rate = (median(each) for each in zip(*rates, strict=True))
-    figure = ratio(INGEST, (rate, "events/s"), (base, "events/s"), GOAL_INGEST)
+    what = f"committed events/s into {size}, by empty tables"
+    figure = ratio(what, (rate, "events/s"), (base, "events/s"), GOAL_INGEST)
     return replace(figure, notes=[f"ingest, empty and full: {note} events/s"])
 
 
@@ -112,12 +124,12 @@ async def _rate(server: Server) -> float:
             await connection.close()
 
 
-def _figure(what: str, small: float, large: float) -> Figure:
+def _figure(what: str, size: str, small: float, large: float) -> Figure:
     growth = large / small
     return Figure(
         f"p95 of {what}",
         f"{large:.1f} ms",
-        IN_LARGE,
+        size,
         f"{growth:.2f} × 1 million",
         f"< {GOAL_MS} ms, ≤ {GOAL_GROWTH} ×",
         large < GOAL_MS and growth <= GOAL_GROWTH,

@@ -56,13 +56,19 @@ def monitor(checkout: Path = ROOT, /, **settings: str) -> Iterator[Server]:
 
     `settings` are variables of its environment.
     """
-    with directory() as data:
-        names = {name.upper() for name in Settings.__struct_fields__}
-        kept = {name: value for name, value in os.environ.items() if name not in names}
-        port = free_port()
-        environment = {**kept, "PORT": str(port), "DATA_DIR": str(data), **settings}
-        with _running([str(checkout / "run.py")], environment, port, data / "server.log") as pid:
-            yield Server(pid, port, data)
+    with directory() as data, monitor_of(data, checkout, **settings) as server:
+        yield server
+
+
+@contextmanager
+def monitor_of(data: Path, checkout: Path = ROOT, /, **settings: str) -> Iterator[Server]:
+    """The same with a data directory that there is already."""
+    names = {name.upper() for name in Settings.__struct_fields__}
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    port = free_port()
+    environment = {**kept, "PORT": str(port), "DATA_DIR": str(data), **settings}
+    with _running([str(checkout / "run.py")], environment, port, data / "server.log") as pid:
+        yield Server(pid, port, data)
 
 
 @contextmanager
