@@ -1,7 +1,9 @@
 """The documentation is held to the files and the code it describes."""
 
 import re
+import subprocess
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -82,6 +84,23 @@ def test_what_could_not_be_run_is_said() -> None:
     }.items():
         text = " ".join((ROOT / "docs" / page).read_text().split())
         assert words in text, page
+
+
+def test_the_settings_of_a_school_are_read_alike_by_systemd_and_a_shell(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text().split("## A school, step by step")[1]
+    block = dedent(text.split("```sh\n")[1].split("```")[0])
+    lines = [line for line in block.splitlines() if not line.startswith("#")]
+    named = dict(line.split("=", 1) for line in lines)
+    assert set(named) <= SETTINGS
+    assert [value for value in named.values() if " " in value or "#" in value] == []
+    by_systemd = {name: value.strip("'") for name, value in named.items()}
+    (tmp_path / "cell-monitor.env").write_text(block)
+    script = "set -a; . ./cell-monitor.env; exec env -0"
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], cwd=tmp_path, env={}, capture_output=True, text=True, check=True
+    )
+    by_shell = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+    assert by_systemd.items() <= by_shell.items()
 
 
 def test_architecture_names_each_folder() -> None:
