@@ -12,7 +12,7 @@ from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create_class_of
 from tests.support.openid import OpenIdProvider, run_openid
-from tests.support.replicas import Replica
+from tests.support.replicas import RUN_CHECKING_OFTEN, Replica
 from tests.support.roster import connected
 from tests.support.tokens import SECRET, client, token
 from tests.support.waiting import eventually
@@ -36,7 +36,8 @@ def provider() -> Iterator[OpenIdProvider]:
 
 @pytest.fixture
 def replica(environment: dict[str, str], provider: OpenIdProvider) -> Iterator[Replica]:
-    with Replica(environment | provider.settings | {"JWT_SECRET": SECRET}) as replica:
+    settings = environment | provider.settings | {"JWT_SECRET": SECRET}
+    with Replica(settings, command=RUN_CHECKING_OFTEN) as replica:
         yield replica
 
 
@@ -230,7 +231,7 @@ async def test_somebody_signs_out_while_the_provider_is_away(
                 async def status() -> int:
                     return (await tab.get("/login/session", timeout=15)).status_code
 
-                await eventually(status, lambda code: code == 503, within=40)  # trusted for 20 s
+                await eventually(status, lambda code: code == 503, within=40)
             await page.reload()
             await page.get_by_role("button", name="Menu").click()
             await page.get_by_role("button", name="Sign out").click()

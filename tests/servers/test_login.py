@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.support.lms import create_class, unique
 from tests.support.openid import CLIENT, SENSEI, OpenIdProvider, run_openid
 from tests.support.postgres import Address, environment_of, fetch, temporary_database
 from tests.support.provider import RSA
-from tests.support.replicas import Replica
+from tests.support.replicas import RUN, RUN_CHECKING_OFTEN, Replica
 from tests.support.tokens import SECRET, bearer, client, token
 from tests.support.waiting import eventually
 
@@ -36,16 +36,32 @@ class Site(NamedTuple):
     database: Address
 
 
+@asynccontextmanager
+async def open_site(
+    address: Address, directory: Path, command: Sequence[str] = RUN
+) -> AsyncIterator[Site]:
+    with run_openid() as provider:
+        settings = environment_of(address, directory) | provider.settings
+        with Replica(settings | {"JWT_SECRET": SECRET}, command=command) as replica:
+            yield Site(replica, provider, address)
+
+
 @pytest.fixture(scope="module")
 async def shared_site(
     postgres_server: Address, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Site]:
-    async with temporary_database(postgres_server) as address:
-        directory = tmp_path_factory.mktemp("replica")
-        with run_openid() as provider:
-            settings = environment_of(address, directory) | provider.settings
-            with Replica(settings | {"JWT_SECRET": SECRET}) as replica:
-                yield Site(replica, provider, address)
+    async with (
+        temporary_database(postgres_server) as address,
+        open_site(address, tmp_path_factory.mktemp("replica")) as site,
+    ):
+        yield site
+
+
+@pytest.fixture
+async def checking_site(postgres: Address, tmp_path: Path) -> AsyncIterator[Site]:
+    """It checks often whether logins are valid."""
+    async with open_site(postgres, tmp_path, RUN_CHECKING_OFTEN) as site:
+        yield site
 
 
 @pytest.fixture
@@ -320,8 +336,8 @@ async def test_a_socket_needs_the_pages_origin(site: Site) -> None:
         assert socket.close_code == 4401
 
 
-async def test_a_socket_learns_that_its_login_has_ended(site: Site) -> None:
-    replica = site.replica
+async def test_a_socket_learns_that_its_login_has_ended(checking_site: Site) -> None:
+    replica = checking_site.replica
     url = f"ws://127.0.0.1:{replica.port}/ws"
     async with browser(replica.url) as client:
         await sign_in(client)
@@ -498,8 +514,10 @@ async def test_while_the_provider_is_away_somebody_signs_out_and_in_elsewhere(si
         assert await status_with(site, kept) == 401
 
 
-async def test_a_socket_ends_when_its_login_was_not_confirmed_for_a_minute(site: Site) -> None:
-    replica = site.replica
+async def test_a_socket_ends_when_its_login_was_not_confirmed_for_a_minute(
+    checking_site: Site,
+) -> None:
+    site, replica = checking_site, checking_site.replica
     url = f"ws://127.0.0.1:{replica.port}/ws"
     async with browser(replica.url) as client:
         await sign_in(client)

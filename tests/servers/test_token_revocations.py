@@ -25,7 +25,7 @@ from tests.support.factories import deadline_soon
 from tests.support.lms import unique
 from tests.support.paths import ROOT
 from tests.support.postgres import Address
-from tests.support.replicas import Replica
+from tests.support.replicas import RUN_CHECKING_OFTEN, Replica
 from tests.support.tokens import SECRET, bearer, client, token
 from tests.support.waiting import eventually
 
@@ -121,7 +121,7 @@ async def test_every_replica_and_each_open_socket_learn_of_it(
 ) -> None:
     secured = {**environment, "JWT_SECRET": SECRET}
     other = {**secured, "DATA_DIR": str(tmp_path / "other")}
-    with Replica(secured) as one, Replica(other) as two:
+    with Replica(secured) as one, Replica(other, command=RUN_CHECKING_OFTEN) as two:
         text = issued("hanako", 5)
         async with socket(two, text) as live, socket(two, issued("taro", 5)) as untouched:
             await live.recv()

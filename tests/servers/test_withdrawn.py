@@ -15,19 +15,11 @@ from websockets.asyncio.client import connect
 from tests.support.lms import create, create_class, unique
 from tests.support.postgres import Address
 from tests.support.provider import Provider, run_provider
-from tests.support.replicas import Listener, Replica
+from tests.support.replicas import CHECKING_OFTEN, RUN_CHECKING_OFTEN, Listener, Replica
 from tests.support.tokens import SECRET, client, subprotocols, token
 from tests.support.waiting import eventually
 
 TIMEOUT = 15.0  # seconds
-# Starts a server that checks tokens and sockets more often than others do.
-OFTEN = """
-import sys
-from monitor.auth import authentication
-authentication.RECHECK_INTERVAL = 0.5
-from monitor import cli
-sys.exit(cli.main([]))
-"""
 # Such a server whose checks of sockets fail in a way nobody has thought of, or are cancelled.
 BROKEN = """
 from monitor.auth import gate
@@ -110,7 +102,7 @@ def hub() -> Any:
 @pytest.fixture
 async def watched(environment: dict[str, str], hub: Provider) -> AsyncIterator[Replica]:
     """A replica that often looks whether a credential still holds."""
-    with Replica({**environment, **hub.settings}, command=[sys.executable, "-c", OFTEN]) as replica:
+    with Replica({**environment, **hub.settings}, command=RUN_CHECKING_OFTEN) as replica:
         yield replica
 
 
@@ -148,7 +140,7 @@ async def test_a_socket_outlives_a_hub_that_is_away(watched: Replica, hub: Provi
 async def test_a_socket_that_cannot_be_checked_ends(
     environment: dict[str, str], hub: Provider, error: str
 ) -> None:
-    code = BROKEN.format(error=error) + OFTEN
+    code = BROKEN.format(error=error) + CHECKING_OFTEN
     with Replica({**environment, **hub.settings}, command=[sys.executable, "-c", code]) as broken:
         async with listening(broken, "hub-student", "progress:hanako") as listener:
             await asyncio.wait_for(listener.socket.wait_closed(), TIMEOUT)

@@ -21,6 +21,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.support.paths import ROOT
 
 RUN = (sys.executable, str(ROOT / "run.py"))
+# Starts a server that checks tokens, logins and open sockets again after half a second, not 20.
+CHECKING_OFTEN = """
+import sys
+from monitor.auth import authentication
+authentication.RECHECK_INTERVAL = 0.5
+from monitor import cli
+sys.exit(cli.main([]))
+"""
+RUN_CHECKING_OFTEN = (sys.executable, "-c", CHECKING_OFTEN)
 START_TIMEOUT = 60.0  # seconds
 WITHOUT = "TEST_WITHOUT_SETTING"  # names a variable that no replica gets: see `tests.settings`
 STOP_SECONDS = 30.0
