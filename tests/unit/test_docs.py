@@ -18,6 +18,7 @@ SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 OTHER_VARIABLES = {
     "ELASTICSEARCH_URL",
     "OUTAGE_SECONDS",
+    "READS_DATA",
     "HTTP_PORT",
     "HTTPS_PORT",
     "HTTPS_PROXY",
