@@ -87,7 +87,14 @@ def create_app(
         durations=components.requests.posts,
     )
     address = Address(settings.public_url, settings.path_below)
-    api = Api(prefix, bodies, components.database, components.reads, address=address)
+    api = Api(
+        prefix,
+        bodies,
+        components.workers,
+        components.database,
+        components.reads,
+        address=address,
+    )
     components.shares.add(api.turns, bodies.waiting)
     api.operations.append(events.operation(prefix, intake))
     api.operations.extend(health.operations(prefix, components.health))

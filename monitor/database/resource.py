@@ -111,8 +111,14 @@ class Resource(Generic[T]):
         return self._shown(await connection.fetchrow(query, row_id), row_id)
 
     async def insert(self, connection: asyncpg.Connection, fields: Mapping[str, Any]) -> T:
-        """Raises InUse, Unknown."""
-        places = ", ".join(f"${number}" for number in range(1, len(fields) + 1))
+        """A value that is a memoryview is text in UTF-8, too large to be copied into a string.
+
+        Raises InUse, Unknown.
+        """
+        places = ", ".join(
+            f"convert_from(${number}, 'UTF8')" if isinstance(value, memoryview) else f"${number}"
+            for number, value in enumerate(fields.values(), 1)
+        )
         insert = _INSERT.format(table=self.table, columns=", ".join(fields), places=places)
         return self._shown(await self._change(connection, insert, fields), 0)
 

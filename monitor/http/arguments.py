@@ -1,7 +1,5 @@
 """Decodes a request's parameters and body strictly into the types that an operation declares."""
 
-import codecs
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -12,12 +10,13 @@ from starlette.requests import Request
 
 from monitor.errors import Detail, InvalidBody
 from monitor.events.escapes import repair
-from monitor.events.json_text import in_utf8, with_quoted_nan
-from monitor.http.body import JSON, THREAD_THRESHOLD_BYTES, BodyReader
+from monitor.http.body import JSON, LARGE_BODY, BodyReader
+from monitor.http.invalid_bodies import detail, invalid_json, reading_body
+from monitor.http.raw_fields import Found, find, find_in_worker, found
+from monitor.workers.job import Job, TooCostly
+from monitor.workers.pool import Workers
 
-_MISSING = re.compile("Object missing required field `(.*)`")
 _NO_TIME = "In UTC a time must be in the years 1 to 9999"
-_STEP = re.compile(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]")
 
 
 class Arguments:
@@ -31,6 +30,7 @@ class Arguments:
         body: Any,
         body_media: str,
         bodies: BodyReader,
+        workers: Workers,
     ) -> None:
         self._parameters = parameters
         self._query = query
@@ -40,6 +40,7 @@ class Arguments:
         self._has_body = body is not None
         self._body_media = body_media
         self._bodies = bodies
+        self._workers = workers
 
     async def of(self, request: Request) -> tuple[dict[str, Any], int]:
         """The arguments by name, and the length of the body in bytes.
@@ -58,72 +59,59 @@ class Arguments:
         if self._has_body:
             body = await self._bodies.read(request.scope, request.receive, self._body_media)
             size = len(body)
-            arguments["body"] = await self._decoded(body)
+            arguments["body"] = await self._decoded(body, request.scope["call"].payer)
             _check_times(arguments["body"], self._body_times, "body")
         return arguments, size
 
-    async def _decoded(self, body: bytes) -> Any:
+    async def _decoded(self, body: bytes, payer: str) -> Any:
         if self._body is None:
             return body
-        if len(body) > THREAD_THRESHOLD_BYTES:
-            return await run_in_threadpool(self._body.decode, body)
+        if len(body) > LARGE_BODY:
+            return await self._body.decode_large(body, self._workers, payer)
         return self._body.decode(body)
 
 
 class JsonBody:
-    """Decodes a body. Fields of the type msgspec.Raw keep the bytes that were sent.
-
-    Where there are such fields, they may have NaN and Infinity, and a byte order mark before.
-    """
+    """Decodes a body. Fields of the type msgspec.Raw keep the bytes that were sent."""
 
     def __init__(self, kind: Any) -> None:
         self._decoder = msgspec.json.Decoder(kind)
         self._raw_fields = {
-            field.name: field.encode_name
+            field.encode_name: field.name
             for field in (msgspec.structs.fields(kind) if _is_struct(kind) else ())
             if _holds(field.type, msgspec.Raw)
         }
-        keys = "|".join(map(re.escape, self._raw_fields.values()))
-        # A key's last quote is not escaped: this is never within a string.
-        self._marks = re.compile(rb'("(?:%s)"\s*:\s*)\xef\xbb\xbf' % keys.encode())
+        self._job = Job(
+            find_in_worker.__module__,
+            find_in_worker.__name__,
+            seconds=2.0,
+            argument=" ".join(self._raw_fields),
+        )
 
     def decode(self, body: bytes) -> Any:
         """Raises InvalidBody."""
-        try:
-            return self._decode(body)
-        except msgspec.ValidationError as error:
-            raise InvalidBody(_detail(error, "body")) from None
-        except msgspec.DecodeError as error:
-            raise _invalid_json(str(error)) from None
-        except UnicodeDecodeError as error:
-            raise _invalid_json(f"The body is not UTF-8: {error.reason}") from None
-        except RecursionError:
-            raise _invalid_json("The body is nested too deeply") from None
-
-    def _decode(self, body: bytes) -> Any:
-        if not self._raw_fields:
+        if self._raw_fields:
+            return self._whole(*find(body, self._raw_fields))
+        with reading_body():
             return self._decoder.decode(repair(body))
-        body = self._without_marks(in_utf8(body))
-        body.decode()  # raises UnicodeDecodeError: msgspec does not check raw fields
-        decodable = with_quoted_nan(repair(body))  # as long as the body
-        value = self._decoder.decode(decodable)
-        if decodable is not body and decodable != body:
-            self._restore(value, decodable, body)
+
+    async def decode_large(self, body: bytes, workers: Workers, payer: str) -> Any:
+        """The same without holding up others. Raises InvalidBody, OverLimit and Unavailable."""
+        if not self._raw_fields:
+            return await run_in_threadpool(self.decode, body)
+        try:
+            answer = await workers.run(payer, self._job, body)
+        except TooCostly as error:
+            raise invalid_json(f"{error} to read") from None
+        return self._whole(*found(answer, body))
+
+    def _whole(self, found: Found, body: bytes) -> Any:
+        """Raises InvalidBody."""
+        with reading_body():
+            value = self._decoder.decode(found.rest)
+        for name, (start, end) in found.spans.items():
+            setattr(value, self._raw_fields[name], msgspec.Raw(memoryview(body)[start:end]))
         return value
-
-    def _without_marks(self, body: bytes) -> bytes:
-        """The body without byte order marks before the fields that are files in clients."""
-        if codecs.BOM_UTF8 not in body:
-            return body
-        return self._marks.sub(rb"\1", body)
-
-    def _restore(self, value: Any, decodable: bytes, body: bytes) -> None:
-        for name in self._raw_fields:
-            field = getattr(value, name)
-            if isinstance(field, msgspec.Raw):
-                start = decodable.find(field)  # linear: the field is most of a large body
-                end = start + len(memoryview(field))
-                setattr(value, name, msgspec.Raw(body[start:end]))
 
 
 def _holds(kind: Any, wanted: type) -> bool:
@@ -155,22 +143,7 @@ def _convert(value: Any, kind: Any, *where: str) -> Any:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidBody(_detail(error, *where)) from None
-
-
-def _detail(error: msgspec.ValidationError, *where: str) -> Detail:
-    reason, _, path = str(error).partition(" - at `$")
-    steps = [
-        int(index) if index.isdigit() else name or index for name, index in _STEP.findall(path)
-    ]
-    if missing := _MISSING.match(reason):
-        return Detail((*where, *steps, missing[1]), "Field required", "missing")
-    kind = "type_error" if reason.startswith("Expected") else "value_error"
-    return Detail((*where, *steps), reason, kind)
-
-
-def _invalid_json(reason: str) -> InvalidBody:
-    return InvalidBody(Detail(("body",), reason, "json_invalid"))
+        raise InvalidBody(detail(error, *where)) from None
 
 
 def _text(value: str) -> str:

@@ -12,7 +12,7 @@ from monitor.errors import ClientGone, MonitorError, TooLarge, Unsupported
 from monitor.shares import Share, Turns
 
 JSON = "application/json"
-THREAD_THRESHOLD_BYTES = 512 * 1024  # larger bodies are decoded in a thread
+LARGE_BODY = 512 * 1024  # bytes; larger ones are decoded by a worker or in a thread
 _MAX_GUNZIPS = 4  # at the same time
 _MAX_GUNZIPS_OF_CALLER = 64  # at work or waiting; a class's key may stand for many students
 _MAX_MEMBERS = 16  # of a gzip body; each copies the rest, so many small ones would be slow

@@ -29,6 +29,7 @@ from monitor.http.responses import json_response
 from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import AfterCommit, Transactions
 from monitor.shares import Turns
+from monitor.workers.pool import Workers
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 OperationHandler = TypeVar("OperationHandler", bound=Callable[..., Awaitable[Any]])
@@ -101,6 +102,8 @@ class Declaration:
 class Api:
     """Collects the operations below a prefix, whose bodies `bodies` reads.
 
+    `workers` decode the large ones that have fields to be kept as they were sent.
+
     Calls are in turns by caller (`turns`), so that one who makes many delays their own.
 
     `address` is the server's as its users have it.
@@ -110,6 +113,7 @@ class Api:
         self,
         prefix: str,
         bodies: BodyReader,
+        workers: Workers,
         database: Database,
         reads: Reads,
         *,
@@ -118,6 +122,7 @@ class Api:
         self.prefix = prefix
         self.operations: list[Operation] = []
         self._bodies = bodies
+        self._workers = workers
         self._database = database
         self._reads = reads
         self._address = address
@@ -215,6 +220,7 @@ class Api:
             body=declared.body,
             body_media=declared.body_media,
             bodies=self._bodies,
+            workers=self._workers,
         )
         handler, path = declared.handler, self.prefix + declared.path
         names = {kind: name for name, kind in declared.context.items()}

@@ -94,10 +94,12 @@ class AssignmentSubmissionResponse(AssignmentSubmission, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.notebook_content, str):  # as PostgreSQL returns it
-            content = self.notebook_content.encode()
+        content: str | memoryview | bytes | None = self.notebook_content
+        if isinstance(content, str):  # as PostgreSQL returns it
+            content = memoryview(content.encode())
+        if content is not None:
             if any(each.finding == NOT_A_NUMBER for each in self.irregularities):
-                content = without_nan(content)  # an answer is JSON
+                content = without_nan(bytes(content))  # an answer is JSON
             self.notebook_content = msgspec.Raw(content)
 
 
@@ -161,7 +163,7 @@ async def create(
     attempt = await connection.fetchrow(_SELECT_ATTEMPT, body.assignment_id, student_id)
     if attempt is None:
         raise Unknown("assignment_id", body.assignment_id)
-    content = _text(body.notebook_content) if notebook else None
+    content = memoryview(body.notebook_content) if notebook else None  # type: ignore[arg-type]
     summary = await SUMMARIES.insert(  # the content isn't read back: it may be large
         connection,
         {
@@ -199,10 +201,6 @@ async def grade(
     submission = await SUBMISSIONS.update(connection, submission_id, changes)
     graded = await _graded(connection, submission, before.grade)
     return SubmissionOutcome(submission, None, graded)
-
-
-def _text(content: msgspec.Raw | UnsetType) -> str | None:
-    return None if content is UNSET else str(memoryview(content), "utf-8")
 
 
 def _grading(changes: dict[str, Any], before: AssignmentSubmission) -> dict[str, Any]:

@@ -16,15 +16,19 @@ class TooCostly(MonitorError):
 
 
 class Job(NamedTuple):
-    """A function of a module, from bytes to bytes. It may take `seconds` of processor time."""
+    """A function of a module, from bytes to bytes. It may take `seconds` of processor time.
+
+    It is called with the `argument`, too, unless that is empty.
+    """
 
     module: str
     function: str
     seconds: float
+    argument: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.module}:{self.function}"
+        return f"{self.module}:{self.function}:{self.argument}"
 
 
 class Limits(NamedTuple):

@@ -49,13 +49,13 @@ def _do(connection: socket.socket, asked: BinaryIO, header: bytes) -> bool:
     """Does one job, and says whether the worker can do another."""
     name_size, content_size, seconds, memory = ASK.unpack(header)
     _limit_memory(memory)
-    module, _, function = asked.read(name_size).decode().partition(":")
+    module, function, argument = asked.read(name_size).decode().split(":", 2)
     status, answer = DONE, b""
     try:
         job = getattr(importlib.import_module(module), function)
         content = asked.read(content_size)
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        answer = job(content)
+        answer = job(content, argument) if argument else job(content)
     except MemoryError:
         status = OUT_OF_MEMORY
     except Exception:  # noqa: BLE001 - the server logs it

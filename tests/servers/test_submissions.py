@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
+from monitor.http.body import LARGE_BODY
 from monitor.lms import submissions
 from monitor.lms.submissions import AssignmentSubmissionUpdate
 from tests.support.lms import create, create_assignment, create_student, error_location
@@ -27,6 +28,9 @@ CELL: dict[str, Any] = {
     "source": "",
     "execution_count": None,
 }
+
+# What is as large as this is read by a worker.
+SIZES = pytest.mark.parametrize("padding", [b"", b" " * LARGE_BODY], ids=["small", "large"])
 
 # Spaces, escapes of all kinds, and numbers that no parser gives back as they were.
 VERBATIM = (
@@ -78,8 +82,11 @@ async def test_a_submission_says_all_about_itself(api: httpx.AsyncClient) -> Non
     assert (await api.get(f"/submissions/{submission['id']}")).status_code == 404
 
 
+@SIZES
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-async def test_the_content_stays_byte_for_byte(api: httpx.AsyncClient, encoding: str) -> None:
+async def test_the_content_stays_byte_for_byte(
+    api: httpx.AsyncClient, encoding: str, padding: bytes
+) -> None:
     assignment_id, student_id = (
         (await create_assignment(api))["id"],
         (await create_student(api))["id"],
@@ -88,6 +95,7 @@ async def test_the_content_stays_byte_for_byte(api: httpx.AsyncClient, encoding:
         VERBATIM, assignment_id, student_id
     )  # fmt: skip
     headers = JSON | {"Content-Encoding": encoding}
+    body = padding + body
     sent = gzip.compress(body) if encoding == "gzip" else body
     answer = await api.post("/submissions", content=sent, headers=headers)
     assert answer.status_code == 201, answer.text
@@ -99,14 +107,15 @@ async def test_the_content_stays_byte_for_byte(api: httpx.AsyncClient, encoding:
     assert VERBATIM in (await api.put(path, json={"grade": 1})).content
 
 
-async def test_nan_and_a_byte_order_mark_are_taken(api: httpx.AsyncClient) -> None:
+@SIZES
+async def test_nan_and_a_byte_order_mark_are_taken(api: httpx.AsyncClient, padding: bytes) -> None:
     start, end = rb'{"cells":[],"nbformat":4,"nbformat_minor":5,"metadata":{"a":[', rb"]}}"
     values = rb'NaN,-Infinity , 1,"NaN \" ,NaN, \ud800\u0000 \ud83d\ude00 \\",Infinity'
     sent = start + values + end
     assignment_id = (await create_assignment(api))["id"]
     student_id, mark = (await create_student(api))["id"], codecs.BOM_UTF8
-    body = b'%s{"assignment_id":%d,"student_id":%d,"notebook_content": %s%s}' % (
-        mark, assignment_id, student_id, mark, sent
+    body = b'%s{"assignment_id":%d,"student_id":%d,%s"notebook_content": %s%s}' % (
+        mark, assignment_id, student_id, padding, mark, sent
     )  # fmt: skip
     answer = await api.post("/submissions", content=body, headers=JSON)
     assert answer.status_code == 201, answer.text
@@ -157,13 +166,21 @@ async def test_a_large_notebook_is_taken_and_lists_leave_it_out(api: httpx.Async
         NOTEBOOK | {"cells": [CELL | {"outputs": ["1"]}]},
     ],
 )
-async def test_what_is_no_notebook_is_refused(api: httpx.AsyncClient, content: Any) -> None:
+@SIZES
+async def test_what_is_no_notebook_is_refused(
+    api: httpx.AsyncClient, content: Any, padding: bytes
+) -> None:
     body = {"assignment_id": 1, "student_id": 1, "notebook_content": content}
-    assert error_location(await api.post("/submissions", json=body)) == ["body", "notebook_content"]
+    sent = padding + json.dumps(body).encode()
+    answer = await api.post("/submissions", content=sent, headers=JSON)
+    assert error_location(answer) == ["body", "notebook_content"]
 
 
+@SIZES
 @pytest.mark.parametrize("depth", [900, 1500, 200_000])
-async def test_deep_nesting_is_refused_or_stored(api: httpx.AsyncClient, depth: int) -> None:
+async def test_deep_nesting_is_refused_or_stored(
+    api: httpx.AsyncClient, depth: int, padding: bytes
+) -> None:
     assignment_id, student_id = (
         (await create_assignment(api))["id"],
         (await create_student(api))["id"],
@@ -173,13 +190,39 @@ async def test_deep_nesting_is_refused_or_stored(api: httpx.AsyncClient, depth: 
     )  # fmt: skip
     body = b'{"assignment_id":%d,"student_id":%d,"notebook_content":%s}'
     content = body % (assignment_id, student_id, deep)
-    answer = await api.post("/submissions", content=content, headers=JSON)
+    answer = await api.post("/submissions", content=padding + content, headers=JSON)
     assert answer.status_code == (201 if depth == 900 else 422)
 
 
-async def test_bytes_that_are_no_utf8_are_refused(api: httpx.AsyncClient) -> None:
-    body = b'{"assignment_id":1,"student_id":1,"notebook_content":{"cells":["\xff"]}}'
-    assert error_location(await api.post("/submissions", content=body, headers=JSON)) == ["body"]
+@SIZES
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b'{"assignment_id":1,"student_id":1,"notebook_content":{"cells":["\xff"]}}', []),
+        (b'{"assignment_id":1,"student_id":1,"notebook_content":{"cells":[1]', []),
+        (b'{"assignment_id":1,"student_id":1,"notebook_content":{}} 1', []),
+        (b'{"assignment_id":"1","student_id":1,"notebook_content":{}}', ["assignment_id"]),
+        (b'{"student_id":1,"notebook_content":{}}', ["assignment_id"]),
+        (b'["notebook_content"]', []),
+    ],
+)
+async def test_a_body_that_is_not_valid_is_refused(
+    api: httpx.AsyncClient, body: bytes, where: list[str], padding: bytes
+) -> None:
+    answer = await api.post("/submissions", content=padding + body, headers=JSON)
+    assert error_location(answer) == ["body", *where]
+
+
+@SIZES
+async def test_utf16_is_taken(api: httpx.AsyncClient, padding: bytes) -> None:
+    notebook = json.dumps(NOTEBOOK | {"metadata": {"a": "花"}}, ensure_ascii=False)
+    assignment, student = await create_assignment(api), await create_student(api)
+    ids = f'"assignment_id":{assignment["id"]},"student_id":{student["id"]}'
+    body = f'{{{ids},"notebook_content":{notebook}}}'
+    sent = (padding.decode() + body).encode("utf-16")
+    answer = await api.post("/submissions", content=sent, headers=JSON)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["sha256"] == hashlib.sha256(notebook.encode()).hexdigest()
 
 
 async def test_an_irregular_notebook_is_taken_and_what_is_odd_is_shown(

@@ -20,6 +20,7 @@ from monitor.errors import Conflict, NotFound
 from monitor.http.body import BodyReader
 from monitor.http.openapi import declare
 from monitor.http.operations import Api
+from monitor.workers.pool import Workers
 from tests.support.applications import application
 from tests.support.waiting import eventually
 
@@ -48,7 +49,9 @@ class Open:
 
 def create_api() -> Api:
     unused = Database({}, 1, 1.0)  # no operation here asks for a connection
-    api = Api("/api", BodyReader(10_000, 20_000), unused, Reads(unused, None, unused.open))
+    api = Api(
+        "/api", BodyReader(10_000, 20_000), Workers(), unused, Reads(unused, None, unused.open)
+    )
 
     @api.operation("GET", "/things")
     async def list_things(query: Filter) -> Listing[str]:
