@@ -142,7 +142,7 @@ _SELECT_PEOPLE = """
     JOIN students AS s ON s.user_id = t.user_id
     JOIN student_classes AS m ON m.student_id = s.id AND m.class_id = t.class_id
     WHERE m.role IN ('student', 'waiting')
-    ORDER BY m.class_id, m.student_id
+    ORDER BY m.class_id, m.student_id FOR KEY SHARE OF s, m
 """
 
 # It reads no table: Citus 14 can't insert what it has selected from one.

@@ -22,6 +22,7 @@ _HEADERS = [(b"connection", b"close"), (b"content-type", b"text/plain; charset=u
 _MAX_PARTS = 1_000  # of bodies, in one read of some 256 KiB: each costs as much as a call
 
 
+_MAX_BUSY = 5.0  # seconds in which the loop has surely looked what arrived
 _UNSENT, _UNREAD = termios.TIOCOUTQ, termios.FIONREAD
 
 
@@ -215,7 +216,10 @@ class HttpProtocol(PipeliningProtocol):
         is_between = self.idle_since is not None and not self._request_since
         if not is_between or now - (self.idle_since or now) <= self.timeout_keep_alive:
             return False
-        return not _in_kernel(self.transport.get_extra_info("socket"), _UNREAD)
+        overdue = now - (self.idle_since or now) - self.timeout_keep_alive
+        return overdue > _MAX_BUSY or not _in_kernel(
+            self.transport.get_extra_info("socket"), _UNREAD
+        )
 
     def _sent(self, unread: int) -> int:
         """The bytes that the peer's kernel has taken."""

@@ -57,13 +57,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """
         if self.close_sent or self.transport.is_closing():
             return
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.send_close(code, reason)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self._report(False)
-        self._resume_reading()
-        self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT, self.transport.abort)
+        self._await_answer(code, reason)
+
+    def handle_parser_exception(self) -> None:
+        """Closes as `drop` does: what has been received is no frame, or too large."""
+        if closing := self.conn.close_sent:
+            if not self.close_sent:
+                self._await_answer(closing.code, closing.reason)
+        else:
+            self._end()
 
     def handle_close(self, event: Frame) -> None:
         super().handle_close(event)
@@ -119,11 +122,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._report(not self.close_sent)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._report(False)
-        self.on_writable = None
-        if self.on_lost:
-            self.on_lost()
-            self.on_lost = None
+        self._leave()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -152,6 +151,22 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._end()
         self._unparsed.clear()
         self._resume_reading()
+
+    def _await_answer(self, code: int, reason: str) -> None:
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._leave()
+        self._resume_reading()
+        self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT, self.transport.abort)
+
+    def _leave(self) -> None:
+        """From now on the application writes nothing more."""
+        self._report(False)
+        self.on_writable = None
+        if self.on_lost:
+            self.on_lost()
+            self.on_lost = None
 
     def _is_full(self) -> bool:
         return self.queue.qsize() >= _MAX_COMMANDS or self._waiting_bytes >= _MAX_COMMAND_BYTES

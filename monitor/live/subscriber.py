@@ -79,7 +79,9 @@ class Subscriber:
         self._pump()
 
     def write(self, texts: Sequence[bytes]) -> None:
-        """Sends messages of a replay."""
+        """Sends messages of a replay, unless the subscriber has left."""
+        if self._left:
+            return
         starts = range(0, len(texts), _COALESCED)
         if self._interval:
             texts = [_array(texts[each : each + _COALESCED]) for each in starts]

@@ -11,7 +11,7 @@ from monitor.events.types import CELL_EXECUTIONS, Table
 from monitor.pipeline.packing import HEADER, TRAILER, pack_executions
 from monitor.pipeline.rows import PendingRow
 
-_AT_ONCE = 250  # rows in a message: some 100 kB
+_AT_ONCE = 512 * 1024  # bytes of rows in a message
 
 
 class Copied(NamedTuple):
@@ -41,10 +41,8 @@ async def copy(connection: asyncpg.Connection, pending: list[PendingRow]) -> Non
     try:
         for table, rows in _by_table(pending):
             if table is CELL_EXECUTIONS:
-                packed, rows = pack_executions(rows)
-                if packed:
-                    await _copy_packed(connection, table, packed)
-            if rows:
+                await _copy_packed(connection, table, pack_executions(rows))
+            else:
                 records = sorted(row.values for row in rows)
                 await connection.copy_records_to_table(
                     table.name, records=records, columns=table.columns
@@ -54,15 +52,25 @@ async def copy(connection: asyncpg.Connection, pending: list[PendingRow]) -> Non
 
 
 async def _copy_packed(connection: asyncpg.Connection, table: Table, packed: list[bytes]) -> None:
-    async def source() -> AsyncIterator[bytes]:
-        yield HEADER
-        for first in range(0, len(packed), _AT_ONCE):
-            yield b"".join(packed[first : first + _AT_ONCE])
-        yield TRAILER
-
+    source: memoryview | AsyncIterator[bytes]
+    if sum(map(len, packed)) <= _AT_ONCE:  # it costs 25 µs less than in parts
+        source = memoryview(b"".join((HEADER, *packed, TRAILER)))
+    else:
+        source = _in_parts(packed)
     await connection.copy_to_table(
-        table.name, source=source(), columns=table.columns, format="binary"
+        table.name, source=source, columns=table.columns, format="binary"
     )
+
+
+async def _in_parts(packed: list[bytes]) -> AsyncIterator[bytes]:
+    part, size = [HEADER], 0
+    for row in packed:
+        part.append(row)
+        size += len(row)
+        if size > _AT_ONCE:
+            yield b"".join(part)
+            part, size = [], 0
+    yield b"".join((*part, TRAILER))
 
 
 async def insert_new(connection: asyncpg.Connection, pending: list[PendingRow]) -> Copied:

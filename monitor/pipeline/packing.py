@@ -1,15 +1,16 @@
-"""Packs executions in the binary format of COPY, in two thirds of the time that asyncpg takes.
+"""Packs executions in the binary format of COPY, in three quarters of the time that asyncpg takes.
 
 Executions are most of all events, and what is known of their columns saves a look at each. The
 format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from monitor.events.types import CELL_EXECUTIONS
-from monitor.pipeline.rows import PendingRow
+from monitor.pipeline.rows import PendingRow, Row
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -58,13 +59,13 @@ def _microseconds(time: datetime) -> int:
     return since.days * _DAY + since.seconds * _SECOND + since.microseconds
 
 
-def pack_executions(rows: Iterable[PendingRow]) -> tuple[list[bytes], list[PendingRow]]:
-    """The rows of CELL_EXECUTIONS as they follow HEADER, in the order of their keys, and those that
-    lack an id or a number, which asyncpg has to encode.
+def pack_executions(rows: Iterable[PendingRow]) -> list[bytes]:
+    """The rows of CELL_EXECUTIONS, in the order of their keys: what HEADER and TRAILER enclose.
 
-    Raises UnicodeEncodeError if a text has half a character.
+    Raises OverflowError if a number is out of range, UnicodeEncodeError if a text has half of a
+    surrogate pair.
     """
-    packed, others = [], []
+    packed = []
     texts, tails = _Texts(), _Tails()
     received_at, received = _EPOCH, 0
     for row in rows:
@@ -74,7 +75,7 @@ def pack_executions(rows: Iterable[PendingRow]) -> tuple[list[bytes], list[Pendi
             received = _microseconds(received_at)
         place, metadata, time = resolved.place, event.metadata.encode(), _microseconds(event.time)
         try:
-            parts = (
+            parts: tuple[bytes, ...] = (
                 _COLUMNS,
                 _head(8, place.student, 8, time, 16, event.id.bytes, 8, received),
                 texts[event.type],
@@ -93,9 +94,34 @@ def pack_executions(rows: Iterable[PendingRow]) -> tuple[list[bytes], list[Pendi
                 metadata,
                 tails[place.columns],
             )
-        except struct.error:
-            others.append(row)
-        else:
-            packed.append(b"".join(parts))
+        except struct.error:  # it lacks an id or a number
+            parts = _by_column(row.values)
+        packed.append(b"".join(parts))
     packed.sort()
-    return packed, others
+    return packed
+
+
+def _by_column(values: Row) -> tuple[bytes, ...]:
+    columns = zip(CELL_EXECUTIONS.types, values, strict=True)
+    try:
+        packed = [_NULL if value is None else _BY_TYPE[kind](value) for kind, value in columns]
+    except struct.error as error:
+        raise OverflowError(f"A number is out of range: {error}") from error
+    return (_COLUMNS, *packed)
+
+
+def _jsonb(text: str) -> bytes:
+    data = text.encode()
+    return _length(len(data) + 1) + _JSONB + data
+
+
+_BY_TYPE: dict[str, Callable[[Any], bytes]] = {
+    "bigint": lambda value: struct.pack(">iq", 8, value),
+    "integer": lambda value: struct.pack(">ii", 4, value),
+    "float8": lambda value: _duration(8, value),
+    "boolean": lambda value: struct.pack(">i?", 1, value),
+    "timestamptz": lambda value: struct.pack(">iq", 8, _microseconds(value)),
+    "uuid": lambda value: _length(16) + value.bytes,
+    "text": _text,
+    "jsonb": _jsonb,
+}

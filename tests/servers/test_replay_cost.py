@@ -213,6 +213,23 @@ async def test_who_floods_with_small_frames_is_disconnected(
         assert listener.socket.close_code == 1008
 
 
+@pytest.mark.parametrize(
+    ("frame", "code"), [(b"x" * 70_000, 1009), (b"\xff", 1007)], ids=["too large", "no text"]
+)
+async def test_who_sends_what_is_not_taken_learns_why(
+    replica: Replica, frame: bytes, code: int
+) -> None:
+    async with replica.listen("?channels=broadcast") as listener:
+        listener.socket.transport.pause_reading()
+        write(listener.socket, [Frame(Opcode.TEXT, frame)])
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            write(listener.socket, [Frame(Opcode.PONG, b"")])
+        listener.socket.transport.resume_reading()
+        await asyncio.wait_for(listener.socket.wait_closed(), 5)
+        assert listener.socket.close_code == code
+
+
 async def test_who_is_sending_while_the_socket_is_closed_learns_why(replica: Replica) -> None:
     async with replica.listen("?channels=broadcast") as listener:
         listener.socket.transport.pause_reading()

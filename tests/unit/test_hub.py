@@ -111,7 +111,8 @@ async def test_a_replay_comes_before_what_is_new() -> None:
 
 
 async def test_who_waits_for_a_peer_learns_that_it_has_left() -> None:
-    subscriber = Subscriber(Peer(), SocketLimits(10, 1000))
+    peer = Peer()
+    subscriber = Subscriber(peer, SocketLimits(10, 1000))
     assert await subscriber.wait_until_writable()
     subscriber.set_writable(False)
     waiting = asyncio.create_task(subscriber.wait_until_writable())
@@ -119,6 +120,8 @@ async def test_who_waits_for_a_peer_learns_that_it_has_left() -> None:
     assert not waiting.done()
     subscriber.leave()
     assert await waiting is False
+    subscriber.write([b"1"])
+    assert peer.frames == []
 
 
 async def test_a_subscriber_may_have_its_messages_in_arrays() -> None:

@@ -171,6 +171,29 @@ async def test_a_request_that_could_not_be_read_yet_is_answered() -> None:
         await writer.wait_closed()
 
 
+async def test_unread_bytes_keep_no_connection_for_ever() -> None:
+    """As a stream of empty lines, which begin no request."""
+    config = uvicorn.Config(at_once, access_log=False, log_config=None, timeout_keep_alive=0)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+
+    async with await loop.create_server(
+        lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0
+    ) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(POST)
+        await asyncio.wait_for(reader.readuntil(BODY), 5)
+        (connection,) = state.connections
+        assert isinstance(connection, HttpProtocol)
+        connection.idle_since = loop.time() - 10
+        writer.write(b"\r\n")
+        connection.expire(1)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await asyncio.wait_for(reader.readexactly(1), 5)
+        writer.transport.abort()
+
+
 async def test_requests_leave_nothing_for_the_collector() -> None:
     gc.collect()
     gc.disable()
