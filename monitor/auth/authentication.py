@@ -58,23 +58,26 @@ class Authenticator:
         self.keyring = keyring
         self._revocations = revocations
         self.is_open = tokens is None and hub is None and logins is None
+        self.nobody = OPEN if self.is_open else NOBODY  # who sends no credential
         self._tokens = tokens
         self.hub = hub
         self.logins = logins
         self._cache: OrderedDict[bytes, Cached] = OrderedDict()
         self.outcomes: Counter[tuple[str, ...]] = Counter(_NO_LOGINS)
 
-    async def principal(self, credential: Credential | None, payer: str) -> Principal:
+    def in_use(self, credential: Credential) -> Principal | None:
+        """That of a valid key, if it was used lately: then there is nothing to wait for."""
+        key = self.keyring.in_use.get(credential.text) if credential.kind == "key" else None
+        return key if key and key.expires > time.time() else None
+
+    async def principal(self, credential: Credential, payer: str) -> Principal:
         """The caller; `payer` is charged for a look-up at a provider.
 
         Raises Unauthenticated, and OverLimit or Unavailable if it can't be verified now.
         """
-        if credential is None:
-            return OPEN if self.is_open else NOBODY
         try:
             if credential.kind == "key":
-                key = credential.text
-                principal = self.keyring.in_use.get(key) or await self.keyring.principal(key)
+                principal = await self.keyring.principal(credential.text)
             elif self.is_open:
                 return OPEN
             else:

@@ -47,6 +47,8 @@ class Gate:
         self.cookies = cookies
         self.report = report
         self.note_refusal = note_refusal
+        self._usage = authenticator.keyring.usage
+        self._shared_ids = report.shared_ids
 
     async def enter(self, scope: Scope, permission: Permission) -> None:
         """Puts the Call into `scope["call"]`.
@@ -58,42 +60,45 @@ class Gate:
         if not (permission.ingest or permission.uncounted):  # the page's files are for everybody
             self.origins.check(scope, self._is_from_extension(scope, permission))
         try:
-            call.principal = principal = await self._caller(scope)
-            if self.limiter and not permission.uncounted:
-                call.allowances = self.limiter.of(principal, call.payer)
-                for allowance in call.allowances:
-                    allowance.ask()
+            await self._identify(scope, call)
         except (Unauthenticated, OverLimit) as error:
             if permission.ingest:
                 self._report(scope, error)
             raise
-        call.rule = permission.rule(principal.role)
+        call.rule = permission.rule(call.principal.role)
         if call.rule is None:
-            raise _refusal(principal)
+            raise _refusal(call.principal)
 
     def _is_from_extension(self, scope: Scope, permission: Permission) -> bool:
         """On an open server no socket is: it would show the whole class to any website."""
         is_of_all = scope["type"] == "websocket" and self.authenticator.is_open
         return permission.from_extension and not is_of_all
 
-    async def _caller(self, scope: Scope) -> Principal:
-        """A credential that is refused, or can't be looked up, counts for its address."""
+    async def _identify(self, scope: Scope, call: Call) -> None:
+        """Counts the call, too: for its address if the credential is refused, or not looked up."""
         try:
-            return await self.caller(scope)
+            call.identify(await self.caller(scope))
         except (Unauthenticated, OverLimit):
-            call: Call = scope["call"]
-            if self.limiter and not call.permission.uncounted:
-                for allowance in self.limiter.of(NOBODY, call.payer):
-                    allowance.ask()
+            self._ask(call)
             raise
+        self._ask(call)
+
+    def _ask(self, call: Call) -> None:
+        """Raises OverLimit."""
+        if self.limiter and not call.permission.uncounted:
+            call.allowances = self.limiter.of(call.principal, call.payer)
+            for allowance in call.allowances:
+                allowance.ask()
 
     async def caller(self, scope: Scope) -> Principal:
         """Raises Unauthenticated, and Unavailable when a credential can't be verified now."""
         call: Call = scope["call"]
         credential = credentials.find(scope, tokens_in_url=call.ingest)
-        if credential is None and (login := self._login(scope)):
-            return await self._signed_in(login, call)
-        return await self.authenticator.principal(credential, call.payer)
+        if credential is None:
+            login = self._login(scope)
+            return await self._signed_in(login, call) if login else self.authenticator.nobody
+        in_use = self.authenticator.in_use(credential)
+        return in_use or await self.authenticator.principal(credential, call.payer)
 
     def _login(self, scope: Scope) -> Credential | None:
         """The login that a cookie names. Raises Forbidden where another page may have sent it.
@@ -133,19 +138,19 @@ class Gate:
             for allowance in call.allowances:
                 allowance.spend(count, size)
             if principal.role == "key":
-                self.authenticator.keyring.count(principal, call.payer, count)
+                self._usage.count(principal, call.payer, count)
         except OverLimit as error:
             self._report(scope, error, count)
             raise
         if principal.class_id is not None and principal.student is None:
-            address = network_of(_host(scope))
-            self.report.shared_ids.compare(principal.class_id, address, payload.events)
+            address = network_of(call.host)
+            self._shared_ids.compare(principal.class_id, address, payload.events)
 
     def refund(self, scope: Scope, events: int) -> None:
         """Takes duplicates, and what was not stored, out of the day's quota."""
         call: Call = scope["call"]
         if events and call.principal.role == "key":
-            self.authenticator.keyring.count(call.principal, call.payer, -events)
+            self._usage.count(call.principal, call.payer, -events)
 
     def _report(self, scope: Scope, error: MonitorError, events: int = 1) -> None:
         """Reports that a request with an ingest key was refused."""

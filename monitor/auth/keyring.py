@@ -89,13 +89,6 @@ class Keyring:
             return principal
         raise Unauthenticated("This ingest key is unknown, or revoked")
 
-    def count(self, caller: Principal, payer: str, events: int) -> None:
-        """Counts events of a key or a token; fewer than none are taken back.
-
-        Raises OverLimit beyond the daily quota of the credential, or of the payer.
-        """
-        self.usage.count(caller, payer, events)
-
     async def reload(self) -> None:
         """Reads what was committed before, with one look-up for all who ask meanwhile.
 

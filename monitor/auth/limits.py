@@ -100,7 +100,8 @@ class Allowance:
 
     def ask(self) -> None:
         """Counts a request. Raises OverLimit."""
-        self._renew()
+        if time.monotonic() >= self.ends:
+            self._renew()
         if not self.requests:
             raise self._over("requests", self._rates.requests)
         self.requests -= 1
@@ -108,7 +109,8 @@ class Allowance:
     def spend(self, events: int, size: int) -> None:
         """Counts what a request carries, after `ask`; `size` is in bytes. Raises OverLimit."""
         if events > self.events or size > self.bytes:
-            self._renew()  # a window may end while a body arrives
+            if time.monotonic() >= self.ends:  # a window may end while a body arrives
+                self._renew()
             if events > self.events:
                 raise self._over("events", self._rates.events)
             if size > self.bytes:
@@ -117,11 +119,9 @@ class Allowance:
         self.bytes -= size
 
     def _renew(self) -> None:
-        now = time.monotonic()
-        if now >= self.ends:
-            self.ends = now + _WINDOW
-            self.requests, self.events, self.bytes = self._rates
-            self._refused = 0
+        self.ends = time.monotonic() + _WINDOW
+        self.requests, self.events, self.bytes = self._rates
+        self._refused = 0
 
     def _over(self, what: str, amount: int) -> OverLimit:
         self._refusals.refused += 1

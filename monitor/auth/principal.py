@@ -16,7 +16,8 @@ class Principal(msgspec.Struct, frozen=True, cache_hash=True):
     user_id that the credential is bound to, `other_ids` are those that were merged into it; a token
     handed out to somebody who was not signed in is only `confirmed` once the teacher says so.
     `issued_at` is when a person's token (JWT) was issued, in seconds since 1970: -inf if it doesn't
-    say so, inf for other credentials.
+    say so, inf for other credentials. `key` is made of the role and the name: names are unique only
+    within a role.
     """
 
     role: Role
@@ -27,6 +28,10 @@ class Principal(msgspec.Struct, frozen=True, cache_hash=True):
     confirmed: bool = True
     other_ids: tuple[str, ...] = ()
     issued_at: float = float("inf")
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "key", f"{self.role} {self.name}")
 
     @property
     def credential(self) -> str | None:
@@ -39,11 +44,6 @@ class Principal(msgspec.Struct, frozen=True, cache_hash=True):
     def is_student(self) -> bool:
         """Whether it is a student who is signed in, or a student's own token."""
         return self.role == "student" or (self.role == "key" and self.student is not None)
-
-    @property
-    def key(self) -> str:
-        """The key for rate limits: names are unique only within a role."""
-        return f"{self.role} {self.name}"
 
 
 def person(

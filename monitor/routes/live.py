@@ -141,7 +141,7 @@ class LiveSocket:
         while True:
             left = self._call.principal.expires - time.time()
             await asyncio.sleep(max(0.0, min(left, RECHECK_INTERVAL)))
-            self._call.principal = await self._gate.caller(self._socket.scope)
+            self._call.identify(await self._gate.caller(self._socket.scope))
             try:
                 await self._review()
             except Unavailable:

@@ -79,7 +79,7 @@ async def test_usage_is_kept_when_writing_it_is_cancelled(
     keyring = Keyring(database, tmp_path / "ingest-keys.json", 10)
     key = await create_key(database)
     await keyring.refresh()
-    keyring.count(await keyring.principal(key), "key 1 at here", 3)
+    keyring.usage.count(await keyring.principal(key), "key 1 at here", 3)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE ingest_usage")
         writing = asyncio.create_task(keyring.refresh())
@@ -183,18 +183,18 @@ async def test_a_token_has_a_quota_and_its_last_day(
 ) -> None:
     keyring = Keyring(database, tmp_path / "ingest-keys.json", 10)
     token = await keyring.principal(await create_token(database, "ann"))
-    keyring.count(token, token.key, 6)
+    keyring.usage.count(token, token.key, 6)
     await keyring.refresh()
-    keyring.count(token, token.key, 4)
+    keyring.usage.count(token, token.key, 4)
     with pytest.raises(OverLimit):
-        keyring.count(token, token.key, 1)
+        keyring.usage.count(token, token.key, 1)
     await keyring.refresh()
     async with database.transaction() as connection:
         listed = await student_tokens.STUDENT_TOKENS.get(connection, 1)
     assert listed.last_used_on == await pool.fetchval("SELECT (now() AT TIME ZONE 'UTC')::date")
     await pool.execute("UPDATE student_token_usage SET day = day - 1")
     other = Keyring(database, tmp_path / "other.json", 10)
-    other.count(token, token.key, 10)
+    other.usage.count(token, token.key, 10)
 
 
 async def test_changes_in_a_loop_are_read_together(database: Database, tmp_path: Path) -> None:
