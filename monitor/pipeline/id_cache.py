@@ -126,20 +126,17 @@ class IdCache:
         """The known cells; those that are added later appear in it."""
         return self._cells
 
-    async def add_aliases(
-        self,
-        connection: asyncpg.Connection,
-        names: dict[tuple[int, str], int],
-        aliases: dict[int, dict[str, int]],
-    ) -> None:
+    async def name_notebooks(
+        self, connection: asyncpg.Connection, names: dict[tuple[int, str], int]
+    ) -> dict[tuple[int, str], int]:
         """Finds or adds the notebooks that events name, by class and path; values are students.
 
-        Adds them to `aliases`, by class, except those beyond a student's limit.
+        Returns their aliases, without those beyond a student's limit.
         """
         rows = [(student, *name) for name, student in sorted(names.items())]
-        for row in await connection.fetch(_NAME_NOTEBOOKS, *columns(rows, 3)):
-            aliases[row["class_id"]][row["path"]] = row["id"]
-            self._paths += 1
+        found = await connection.fetch(_NAME_NOTEBOOKS, *columns(rows, 3))
+        self._paths += len(found)
+        return {(row["class_id"], row["path"]): row["id"] for row in found}
 
     async def add_cells(
         self, connection: asyncpg.Connection, names: dict[CellKey, Row], cells: dict[CellKey, int]

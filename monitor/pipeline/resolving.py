@@ -207,8 +207,11 @@ class Resolver:
             if event.notebook and event.notebook not in each.aliases
         }
         if missing:
-            aliases = {each.place.class_id: each.aliases for each in known}
-            await self._ids.add_aliases(connection, missing, aliases)
+            named = await self._ids.name_notebooks(connection, missing)
+            # Two of one class may keep different aliases: another batch may have failed meanwhile.
+            for event, each in zip(events, known, strict=True):
+                if alias := named.get((each.place.class_id, event.notebook or "")):
+                    each.aliases[event.notebook or ""] = alias
         rows: dict[CellKey, Row] = {}
         for event, each in zip(events, known, strict=True):
             alias, cell = each.aliases.get(event.notebook or ""), event.cell

@@ -144,12 +144,17 @@ async def month_detached(site: Site, outage: float) -> None:
         )
     await asyncio.sleep(random.uniform(1, max(2, outage)))
     bounds = f"FOR VALUES FROM ('{month}') TO ('{month_of(month + timedelta(days=31))}')"
-    await site.execute(
-        *(
-            f"ALTER TABLE {table} ATTACH PARTITION {name} {bounds}"
-            for table, name in partitions.items()
-        )
-    )
+    connection = await site.connect()
+    for table, name in partitions.items():
+        async with connection.transaction():  # as docs/operations.md says
+            if await connection.fetchval("SELECT to_regclass($1)", f"{name}_late"):
+                await connection.execute(f"ALTER TABLE {table} DETACH PARTITION {name}_late")
+                await connection.execute(
+                    f"INSERT INTO {name} TABLE {name}_late ON CONFLICT DO NOTHING"
+                )
+                await connection.execute(f"DROP TABLE {name}_late")
+            await connection.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} {bounds}")
+    await connection.close()
 
 
 async def _finished(site: Site) -> None:
