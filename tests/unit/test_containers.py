@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 from monitor.settings import Settings, from_environment
+from tests.support.compose import ComposeError, started
 from tests.support.paths import ROOT
 
 DEVELOPMENT = (ROOT / "docker-compose.yml").read_text()
 PRODUCTION = (ROOT / "docker-compose.prod.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-PASSED = re.compile(r"\$\{(\w+)(?::-(.*)|:\?)\}")  # its name and default; none if it is required
+PASSED = re.compile(r"\$\{(\w+)(?::-(.*)|:?\?)\}")  # its name and default; none if it is required
 SECRET = re.compile(r"^ *(\w*(?:PASSWORD|TOKEN|SECRET)): (.*)$", re.MULTILINE)
 
 each_server = pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_production_passes_on_the_variables_of_traces_that_the_docs_name() -> No
 def test_production_stores_are_those_that_the_server_is_given() -> None:
     """Whatever the variables are: each has one default in the whole file."""
     defaults: dict[str, set[str]] = {}
-    for name, default in re.findall(r"\$\{(\w+)(:-[^}]*|:\?)\}", PRODUCTION):
+    for name, default in re.findall(r"\$\{(\w+)(:-[^}]*|:?\?)\}", PRODUCTION):
         defaults.setdefault(name, set()).add(default)
     assert {name for name, several in defaults.items() if len(several) > 1} == set()
     services = yaml.safe_load(PRODUCTION)["services"]
@@ -140,6 +141,83 @@ def test_a_server_may_finish_what_it_took(server: tuple[str, str]) -> None:
     assert grace
     # uvicorn, the queue, the handlers, InfluxDB and the pool may each take that long.
     assert int(grace[1]) > 5 * Settings().stop_timeout
+
+
+SECRETS = dict.fromkeys(("INFLUXDB_PASSWORD", "INFLUXDB_TOKEN", "JWT_SECRET"), "s" * 32)
+each_file = pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.prod.yml"])
+
+
+def documented() -> dict[str, str]:
+    """What docs/containers.md writes into .env for a PostgreSQL and a Redis elsewhere."""
+    text = (ROOT / "docs" / "containers.md").read_text()
+    (example,) = (
+        each for each in re.findall(r"```sh\n(.*?)```", text, re.S) if "\nCOMPOSE" in each
+    )
+    variables = dict(re.findall(r"^(\w+)=(.*)$", example, re.MULTILINE))
+    assert variables.pop("COMPOSE_FILE").split(":") == [
+        "docker-compose.prod.yml",
+        "deploy/compose-managed-postgres.yml",
+        "deploy/compose-managed-redis.yml",
+    ]
+    return variables
+
+
+@each_file
+@pytest.mark.parametrize("elsewhere", [(), ("postgres",), ("redis",), ("postgres", "redis")])
+def test_compose_takes_a_postgresql_and_a_redis_elsewhere(
+    file: str, elsewhere: tuple[str, ...]
+) -> None:
+    files = [file, *(f"deploy/compose-managed-{name}.yml" for name in elsewhere)]
+    of_postgres = ("DATABASE_", "POSTGRES_") if "postgres" in elsewhere else ()
+    of_redis = ("REDIS_",) if "redis" in elsewhere else ()
+    example = documented()
+    written = {name: example[name] for name in example if name.startswith(of_postgres + of_redis)}
+    services = started({**SECRETS, "POSTGRES_PASSWORD": "p", **written}, *files)
+    assert services.keys().isdisjoint(elsewhere)
+    assert services.keys() >= {"postgres", "redis"} - set(elsewhere)
+    settings = from_environment(services["server"]["environment"])
+    if "postgres" in elsewhere:
+        assert settings.database_url == example["DATABASE_URL"]
+        assert settings.postgres_server == ""
+    else:
+        assert (settings.database_url, settings.postgres_server) == ("", "postgres")
+    if "redis" in elsewhere:
+        assert (settings.redis_url, settings.redis_host) == (example["REDIS_URL"], "")
+    else:
+        assert (settings.redis_url, settings.redis_host) == ("", "redis")
+    for name, ca in (("DATABASE_URL", "DATABASE_CA"), ("REDIS_URL", "REDIS_CA")):
+        if name in written:
+            inside = written[name].rpartition("=")[2]
+            assert f"{written[ca]}:{inside}:ro" in services["server"]["volumes"]
+
+
+@each_file
+def test_compose_takes_the_parts_of_servers_elsewhere(file: str) -> None:
+    parts = {
+        "POSTGRES_SERVER": "db.example",
+        "POSTGRES_USER": "monitor",
+        "POSTGRES_PASSWORD": "secret",
+        "POSTGRES_DB": "school",
+        "REDIS_HOST": "redis.example",
+    }
+    managed = [f"deploy/compose-managed-{name}.yml" for name in ("postgres", "redis")]
+    services = started({**SECRETS, **parts}, file, *managed)
+    settings = from_environment(services["server"]["environment"])
+    for name, value in parts.items():
+        assert getattr(settings, name.lower()) == value
+    assert services["server"]["volumes"][-2:] == [
+        "/dev/null:/etc/ssl/database-ca.pem:ro",
+        "/dev/null:/etc/ssl/redis-ca.pem:ro",
+    ]
+
+
+def test_production_starts_nothing_where_a_secret_is_forgotten() -> None:
+    secrets = {**SECRETS, "POSTGRES_PASSWORD": "p"}
+    started(secrets, "docker-compose.prod.yml")
+    for name in secrets:
+        others = {other: text for other, text in secrets.items() if other != name}
+        with pytest.raises(ComposeError, match=name):
+            started(others, "docker-compose.prod.yml")
 
 
 def test_development_is_for_this_machine_only() -> None:
@@ -205,11 +283,10 @@ def test_production_keeps_no_events_of_tests() -> None:
 
 def test_production_secrets_are_required_from_the_environment() -> None:
     secrets = dict(SECRET.findall(PRODUCTION))
-    assert {name for name, value in secrets.items() if value == f"${{{name}:?}}"} >= {
-        "POSTGRES_PASSWORD",
-        "INFLUXDB_TOKEN",
-        "JWT_SECRET",
-    }
+    required = {name for name, value in secrets.items() if value == f"${{{name}:?}}"}
+    assert required >= {"INFLUXDB_TOKEN", "JWT_SECRET"}
+    # It may be empty, but not forgotten: PostgreSQL's image refuses an empty one itself.
+    assert secrets["POSTGRES_PASSWORD"] == "${POSTGRES_PASSWORD?}"
     assert all(value.startswith("${") for value in secrets.values())
     assert "development" not in PRODUCTION
 
