@@ -1,18 +1,20 @@
 """As a service of a real JupyterHub, by the configuration in deploy/: people sign in at the Hub.
 
-Once by the file for a JupyterHub's configuration, once by the plugin for The Littlest JupyterHub.
+Once by the file for a JupyterHub's configuration, once by the plugin for The Littlest JupyterHub,
+and once by the values for Zero to JupyterHub, where the Hub doesn't start the server.
 """
 
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
 import pytest
+import yaml
 from websockets.asyncio.client import connect
 
 from tests.support.jupyterhub import (
@@ -25,6 +27,7 @@ from tests.support.jupyterhub import (
 )
 from tests.support.paths import ROOT
 from tests.support.postgres import Address, environment_of, fetch, temporary_database
+from tests.support.replicas import Replica
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("JupyterHub's proxy")
@@ -69,13 +72,53 @@ def littlest(directory: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["service.py", "the plugin"])
+# What the chart's own configuration does with its values. The token is in a secret of the chart's.
+CHART = """
+import yaml
+
+with open({values!r}) as file:
+    hub = yaml.safe_load(file)["hub"]
+c = get_config()
+c.JupyterHub.services = [
+    {{"name": name, **service, "api_token": {token!r}}} for name, service in hub["services"].items()
+]
+c.JupyterHub.load_roles = [{{"name": name, **role}} for name, role in hub["loadRoles"].items()]
+c.JupyterHub.update(hub["config"]["JupyterHub"])
+"""
+TOKEN = "a secret that Hub and server share"
+
+
+@contextmanager
+def apart(directory: Path, environment: dict[str, str]) -> Iterator[JupyterHub]:
+    """A Hub as the chart configures it, and a server with the settings of the manifests."""
+    place = ROOT / "deploy" / "jupyterhub"
+    path = directory / "chart.py"
+    path.write_text(CHART.format(values=str(place / "z2jh-values.yaml"), token=TOKEN))
+    hub = JupyterHub(directory, deployed=path)
+    settings, _ = yaml.safe_load_all((place / "kubernetes.yaml").read_text())
+    here = {
+        "JUPYTERHUB_API_URL": hub.api_url,
+        "JUPYTERHUB_API_TOKEN": TOKEN,
+        "PUBLIC_URL": f"{hub.url}{SERVICE}",
+        "TRUSTED_PROXIES": "127.0.0.1",
+    }
+    with Replica(environment | settings["data"] | here, port=hub.service_port), hub:
+        yield hub
+
+
+@pytest.fixture(scope="module", params=["service.py", "the plugin", "the chart"])
 def hub(
     request: pytest.FixtureRequest, database: Address, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[JupyterHub]:
     directory = tmp_path_factory.mktemp("hub")
-    deployed = SERVICE_FILE if request.param == "service.py" else littlest(directory)
-    with JupyterHub(directory, environment_of(database, directory / "data"), deployed) as hub:
+    environment = environment_of(database, directory / "data")
+    started: AbstractContextManager[JupyterHub]
+    if request.param == "the chart":
+        started = apart(directory, environment)
+    else:
+        deployed = SERVICE_FILE if request.param == "service.py" else littlest(directory)
+        started = JupyterHub(directory, environment, deployed)
+    with started as hub:
         yield hub
 
 

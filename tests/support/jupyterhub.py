@@ -28,8 +28,7 @@ CONFIGURATION = """
 load_subconfig({deployed!r})
 service = c.JupyterHub.services[0]
 service["url"] = {url!r}
-service["command"] = {command!r}
-service["environment"] |= {environment!r}
+{managed}
 c.JupyterHub.bind_url = {bind!r}
 c.JupyterHub.hub_bind_url = {hub!r}
 c.JupyterHub.db_url = "sqlite://"
@@ -44,15 +43,28 @@ c.ConfigurableHTTPProxy.api_url = {proxy_api!r}
 c.ConfigurableHTTPProxy.pid_file = {directory!r} + "/proxy.pid"
 """
 
+# What it starts itself.
+MANAGED = 'service["command"] = {command!r}; service["environment"] |= {environment!r}'
+
 
 class JupyterHub:
-    """One on a port of its own, whose service has these settings. `deployed` configures it."""
+    """One on a port of its own, configured by `deployed`.
+
+    It starts its service with the settings `environment`, or, without, expects it at
+    `service_port`.
+    """
 
     def __init__(
-        self, directory: Path, environment: dict[str, str], deployed: Path = SERVICE_FILE
+        self,
+        directory: Path,
+        environment: dict[str, str] | None = None,
+        deployed: Path = SERVICE_FILE,
     ) -> None:
         self.port = free_port()
+        self.service_port = free_port()
         self.url = f"http://{LOCALHOST}:{self.port}"
+        self._hub = f"http://{LOCALHOST}:{free_port()}"
+        self.api_url = f"{self._hub}/hub/api"
         self._environment = environment
         self._deployed = deployed
         self._directory = directory
@@ -97,14 +109,12 @@ class JupyterHub:
             return False
 
     def _configuration(self) -> str:
-        of_service = free_port()
         return CONFIGURATION.format(
             deployed=str(self._deployed),
-            url=f"http://{LOCALHOST}:{of_service}",
-            command=[sys.executable, str(ROOT / "run.py")],
-            environment={**self._environment, "PORT": str(of_service)},
+            url=f"http://{LOCALHOST}:{self.service_port}",
+            managed=self._managed(),
             bind=self.url,
-            hub=f"http://{LOCALHOST}:{free_port()}",
+            hub=self._hub,
             proxy_api=f"http://{LOCALHOST}:{free_port()}",
             directory=str(self._directory),
             password=PASSWORD,
@@ -112,3 +122,10 @@ class JupyterHub:
             administrators_password=ADMINISTRATORS_PASSWORD,
             proxy=find_hub_proxy(),
         )
+
+    def _managed(self) -> str:
+        if self._environment is None:
+            return ""
+        environment = {**self._environment, "PORT": str(self.service_port)}
+        command = [sys.executable, str(ROOT / "run.py")]
+        return MANAGED.format(command=command, environment=environment)

@@ -16,6 +16,7 @@ PATH = re.compile(r"`((?:monitor|sql|tests|bench|scripts|deploy|docs)/[^`\s<*]*)
 SETTING = re.compile(r"`([A-Z]+(?:_[A-Z0-9]+)+)`")
 SETTINGS = {name.upper() for name in Settings.__struct_fields__}
 OTHER_VARIABLES = {
+    "COMPOSE_FILE",
     "ELASTICSEARCH_URL",
     "OUTAGE_SECONDS",
     "READS_DATA",

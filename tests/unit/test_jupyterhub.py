@@ -8,12 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import kubernetes_validate
 import pluggy
 import pytest
 import yaml
 from traitlets.config import Config
 
-from monitor.settings import Settings
+from monitor.settings import Settings, from_environment
 from tests.support.paths import ROOT
 
 DEPLOYED = ROOT / "deploy" / "jupyterhub"
@@ -111,6 +112,62 @@ def test_the_hub_finds_the_installed_plugin(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout == "[[]]\n"
+
+
+def of_the_hub() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that make the manifests' server a service, and who may reach it then."""
+    settings, policy = yaml.safe_load_all((DEPLOYED / "kubernetes.yaml").read_text())
+    return settings, policy
+
+
+def manifests(name: str) -> dict[str, dict[str, Any]]:
+    """The objects of a file of deploy/kubernetes/, by their kinds and names."""
+    objects = yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / name).read_text())
+    return {f"{each['kind']} {each['metadata']['name']}": each for each in objects}
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.34"])
+def test_kubernetes_knows_each_field(version: str) -> None:
+    for each in of_the_hub():
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_values_and_manifests_name_the_same_service() -> None:
+    ((name, service),) = values()["hub"]["services"].items()
+    settings, _ = of_the_hub()
+    base = manifests("settings.yaml")["ConfigMap cell-monitor-settings"]["data"]
+    secrets = {"JWT_SECRET": "s" * 32, "JUPYTERHUB_API_TOKEN": "t"}
+    server = from_environment({"HOST": "0.0.0.0", **base, **settings["data"], **secrets})
+    assert server.signs_in
+    assert server.jupyterhub_service_name == name
+    assert server.jupyterhub_service_prefix == f"/services/{name}/"
+    assert server.path_below == f"/services/{name}"
+    assert service["url"] == f"http://{name}.cell-monitor"  # of the namespace
+    (port,) = manifests("server.yaml")[f"Service {name}"]["spec"]["ports"]
+    assert port["port"] == 80
+    assert "command" not in service
+    (scopes,) = (role["scopes"] for role in values()["hub"]["loadRoles"].values())
+    assert f"access:services!service={name}" in scopes
+
+
+def test_the_servers_pods_take_the_settings_and_the_token_of_the_hub() -> None:
+    pods = manifests("server.yaml")["StatefulSet cell-monitor"]["spec"]["template"]["spec"]
+    sources = pods["containers"][0]["envFrom"]
+    settings, _ = of_the_hub()
+    reference = {"name": settings["metadata"]["name"], "optional": True}
+    assert sources[-2:] == [{"configMapRef": reference}, {"secretRef": reference}]
+    text = (ROOT / "docs" / "jupyterhub.md").read_text()
+    assert f"create secret generic {reference['name']} --from-literal=JUPYTERHUB_API_TOKEN=" in text
+
+
+def test_the_server_lets_the_hubs_proxy_in() -> None:
+    _, policy = of_the_hub()
+    pods = manifests("server.yaml")["StatefulSet cell-monitor"]["spec"]["template"]["metadata"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == pods["labels"]
+    ((who,),) = (each["from"] for each in policy["spec"]["ingress"])
+    assert who["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == "jhub"
+    labels = {each["key"]: each["values"] for each in who["podSelector"]["matchExpressions"]}
+    assert labels == {"app": ["jupyterhub"], "component": ["proxy", "hub"]}
 
 
 def test_the_hub_lets_the_servers_pods_in() -> None:
