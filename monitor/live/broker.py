@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from monitor.health import ComponentHealth, RedisHealth
 from monitor.live.history import MessageBatch
 from monitor.live.hub import Hub
-from monitor.live.redis_address import RedisAddress, advice
+from monitor.live.redis_address import RedisAddress, explain
 from monitor.live.replica_messages import ReplicaMessage
 from monitor.live.replicas import HEARTBEAT_INTERVAL, Replicas
 from monitor.tasks import Job, describe, is_cancelled, remaining
@@ -149,7 +149,7 @@ class RedisBroker:
             tasks.create_task(_essential(self._send_heartbeats()))
 
     def _lose(self, error: Exception) -> None:
-        failure = f"{describe(error)}: {advice(error)}"
+        failure = explain(error)
         if self.failure is None:
             logger.warning("Redis can't be used and is tried again: %s", failure)
         self.failure = failure

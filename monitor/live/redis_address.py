@@ -5,9 +5,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import parse_url
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from monitor.tasks import describe
 
 _SCHEMES_OF_MASTERS = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 _SENTINEL_PORT = 26379
@@ -62,8 +64,21 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or _SENTINEL_PORT
 
 
-def advice(error: Exception) -> str:
-    """What an operator has to look at when Redis can't be used."""
+def explain(error: Exception) -> str:
+    """Why Redis can't be used, and what an operator has to look at."""
+    if isinstance(error, MasterNotFoundError):  # the driver adds the whole state of its clients
+        name, _, errors = str(error).partition(" : ")
+        return f"{name}: {_advice_on_sentinels(errors)}"
+    return f"{describe(error)}: {_advice(error)}"
+
+
+def _advice_on_sentinels(errors: str) -> str:
+    if "AuthenticationError" in errors:
+        return "check sentinel_password in REDIS_URL"
+    return "look whether a Sentinel in REDIS_URL runs, and knows a master of this name that is up"
+
+
+def _advice(error: Exception) -> str:
     text = str(error)
     if isinstance(error, AuthenticationError) or text.startswith(_REFUSALS):
         return "check user and password in REDIS_URL"

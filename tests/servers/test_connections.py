@@ -23,8 +23,10 @@ from tests.support.secured import (
     TlsRedis,
     tls_postgres,
 )
+from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
+OTHER_PASSWORD, OTHER_QUOTED = "sentinels' own/1", "sentinels%27%20own%2F1"
 SQL = f"""
 CREATE ROLE monitor LOGIN PASSWORD '{PASSWORD}';
 CREATE DATABASE school OWNER monitor;
@@ -268,6 +270,46 @@ async def test_replicas_follow_a_master_that_sentinels_elect(
             await meets(one, other)
             master.kill()
             await eventually(lambda: meets(one, other), within=60)
+
+
+@pytest.mark.needs("Debian's redis")
+async def test_sentinels_have_a_password_of_their_own_and_the_first_may_be_away(
+    postgres: Address, tmp_path: Path
+) -> None:
+    for name in ("master", "sentinel"):
+        (tmp_path / name).mkdir()
+    with (
+        PlainRedis(tmp_path / "master") as master,
+        SentinelServer(tmp_path / "sentinel", master.port, password=OTHER_PASSWORD) as sentinel,
+    ):
+        hosts = f"localhost:{free_port()},localhost:{sentinel.port}"
+        url = f"redis+sentinel://:{QUOTED}@{hosts}/0?master=school"
+        await meet(f"{url}&sentinel_password={OTHER_QUOTED}", postgres, tmp_path)
+        for wrong in (url, f"{url}&sentinel_password=wrong"):
+            said = "No master found for 'school': check sentinel_password in REDIS_URL\""
+            await says(said, environment_of(postgres, tmp_path / "c") | {"REDIS_URL": wrong})
+        unknown = f"{url}&sentinel_password={OTHER_QUOTED}".replace("=school", "=none")
+        said = "No master found for 'none': look whether a Sentinel"
+        await says(said, environment_of(postgres, tmp_path / "c") | {"REDIS_URL": unknown})
+
+
+async def says(words: str, environment: dict[str, str]) -> None:
+    with Replica(environment) as replica:
+        await eventually(replica.output, lambda text: words in text)
+
+
+@pytest.mark.needs("Debian's redis")
+async def test_a_master_that_sentinels_name_is_reached_by_tls(
+    certificates: Certificates, postgres: Address, tmp_path: Path
+) -> None:
+    for name in ("master", "sentinel"):
+        (tmp_path / name).mkdir()
+    with (
+        TlsRedis(tmp_path / "master", certificates) as master,
+        SentinelServer(tmp_path / "sentinel", master.port, certificates=certificates) as sentinel,
+    ):
+        url = f"rediss+sentinel://monitor:{QUOTED}@localhost:{sentinel.port}/0?master=school"
+        await meet(f"{url}&ssl_ca_certs={certificates.authority}", postgres, tmp_path)
 
 
 async def meets(one: Replica, other: Replica) -> bool:

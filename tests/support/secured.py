@@ -102,22 +102,52 @@ class GuardedInflux(InfluxServer):
 
 
 class SentinelServer(_Reachable):
-    """A Sentinel that watches a master called `school`, and decides alone."""
+    """A Sentinel that watches a master called `school`, and decides alone.
 
-    def __init__(self, directory: Path, master: int) -> None:
+    `password` is its own. It speaks TLS to a master with `certificates`, and passes on the name
+    that these are for.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        master: int,
+        *,
+        password: str = "",
+        certificates: Certificates | None = None,
+    ) -> None:
         super().__init__(directory)
         self._master = master
+        self._password = password
+        self._certificates = certificates
 
     def command(self, port: int) -> list[str]:
         configuration = self._directory / "sentinel.conf"
+        host = "localhost" if self._certificates else LOCALHOST
         configuration.write_text(
-            f"bind {LOCALHOST}\nport {port}\ndir {self._directory}\n"
-            f"sentinel monitor school {LOCALHOST} {self._master} 1\n"
+            f"bind {LOCALHOST}\nport {port}\ndir {self._directory}\n{self._tls()}"
+            f"sentinel monitor school {host} {self._master} 1\n"
             f'sentinel auth-pass school "{PASSWORD}"\n'
             "sentinel down-after-milliseconds school 1000\n"
             "sentinel failover-timeout school 5000\n"
         )
+        if self._password:
+            with configuration.open("a") as file:
+                file.write(f'requirepass "{self._password}"\n')
+        if self._certificates:
+            with configuration.open("a") as file:
+                file.write("sentinel auth-user school monitor\n")
         return [*find_strict_redis(), str(configuration), "--sentinel"]
+
+    def _tls(self) -> str:
+        if self._certificates is None:
+            return ""
+        files = self._certificates
+        return (
+            f"tls-replication yes\ntls-ca-cert-file {files.authority}\n"
+            f"tls-cert-file {files.certificate}\ntls-key-file {files.key}\n"
+            "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n"
+        )
 
 
 class TlsPostgres(_Reachable):
