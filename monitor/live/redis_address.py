@@ -8,6 +8,7 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from monitor.tasks import describe
 
@@ -82,6 +83,6 @@ def _advice(error: Exception) -> str:
     text = str(error)
     if isinstance(error, AuthenticationError) or text.startswith(_REFUSALS):
         return "check user and password in REDIS_URL"
-    if isinstance(error, (OSError, RedisConnectionError)):
+    if isinstance(error, (OSError, RedisConnectionError, RedisTimeoutError)):
         return "start it, or check host and port in REDIS_URL, or REDIS_HOST and REDIS_PORT"
     return "see its own log"

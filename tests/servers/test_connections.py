@@ -1,7 +1,8 @@
 """Servers as hosts give them: by URL, with passwords and TLS, by Sentinels, behind a pooler."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,7 @@ from tests.support.secured import (
     tls_postgres,
 )
 from tests.support.servers import free_port
+from tests.support.unreachable import dropping, refusing, silent
 from tests.support.waiting import eventually
 
 OTHER_PASSWORD, OTHER_QUOTED = "sentinels' own/1", "sentinels%27%20own%2F1"
@@ -133,14 +135,28 @@ def test_a_first_start_that_can_not_connect_says_what_to_change(
     assert advice in refusal({"DATABASE_URL": url, "DATA_DIR": str(tmp_path)})
 
 
-async def test_a_first_start_where_nothing_listens_waits_and_says_what_to_check(
-    environment: dict[str, str],
+each_nowhere = pytest.mark.parametrize("nowhere", [refusing, dropping, silent])
+
+
+@each_nowhere
+async def test_a_first_start_where_nothing_answers_waits_and_says_what_to_check(
+    environment: dict[str, str], nowhere: Callable[[], AbstractContextManager[int]]
 ) -> None:
     """PostgreSQL may be started a little later: that is no reason to end."""
-    nowhere = {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": "1"}
-    with Replica(environment | nowhere) as replica:
-        assert (await post(replica, event())).json()["spooled"] == 1
-        assert "start it, or check host and port in DATABASE_URL" in replica.output()
+    with nowhere() as port:
+        there = {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": str(port)}
+        with Replica(environment | there) as replica:
+            assert (await post(replica, event())).json()["spooled"] == 1
+            assert "start it, or check host and port in DATABASE_URL" in replica.output()
+
+
+@each_nowhere
+async def test_a_redis_that_does_not_answer_is_to_be_started_or_named_otherwise(
+    environment: dict[str, str], nowhere: Callable[[], AbstractContextManager[int]]
+) -> None:
+    with nowhere() as port:
+        there = {"REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+        await says("start it, or check host and port in REDIS_URL", environment | there)
 
 
 @pytest.mark.needs("Debian's redis")
