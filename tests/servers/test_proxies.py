@@ -52,7 +52,24 @@ async def test_all_is_there_below_a_path(postgres: Address, tmp_path: Path, name
         await walk(url)
 
 
-async def walk(url: str) -> None:
+@pytest.mark.needs("nginx", "apache", "caddy")
+@pytest.mark.parametrize("name", [name for name in PROXIES if "own Host" not in name])
+async def test_all_is_there_below_a_path_at_whatever_address(
+    postgres: Address, tmp_path: Path, name: str
+) -> None:
+    """Of the address only the path is set: a proxy that keeps the Host tells the rest."""
+    kind, changes = PROXIES[name]
+    port = free_port()
+    settings = {"ROOT_PATH": "/monitor", "TRUSTED_PROXIES": "127.0.0.1", "JWT_SECRET": SECRET}
+    with (
+        Replica(environment_of(postgres, tmp_path) | settings) as replica,
+        kind(tmp_path, port, replica.port, changes),
+    ):
+        for number, host in enumerate(("127.0.0.1", "localhost")):
+            await walk(f"http://{host}:{port}/monitor", f"class {number}")
+
+
+async def walk(url: str, code: str = "A") -> None:
     """What a teacher's browser and a student's extension ask for."""
     origin = {"Origin": url.rpartition("/")[0]}
     async with httpx.AsyncClient(headers=origin, follow_redirects=True, timeout=15) as browser:
@@ -66,7 +83,7 @@ async def walk(url: str) -> None:
         assert urljoin(described, document["servers"][0]["url"]) in (url, f"{url}/")
         teacher = bearer(token("sensei", "instructor"))
         created = await browser.post(
-            f"{url}/api/v1/classes", json={"name": "A", "class_code": "A"}, headers=teacher
+            f"{url}/api/v1/classes", json={"name": "A", "class_code": code}, headers=teacher
         )
         assert created.status_code == 201, created.text
         invite = f"{url}/api/v1/classes/{created.json()['id']}/invite"

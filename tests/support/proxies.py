@@ -69,7 +69,8 @@ class CaddyProxy(AnyProxy):
 
     def command(self, port: int) -> list[str]:
         text = self._deployed("caddy", "Caddyfile")
-        text = text.replace("school.example {", f"http://{LOCALHOST}:{port} {{")
+        hosts = ", ".join(f"http://{host}:{port}" for host in (LOCALHOST, "localhost"))
+        text = text.replace("school.example {", f"{hosts} {{")
         configuration = self._directory / "Caddyfile"
         configuration.write_text(
             f"{{\n\tadmin off\n\tstorage file_system {self._directory}/storage\n}}\n{text}"
