@@ -22,6 +22,7 @@ from tests.support.lms import (
     create_class_of,
     error_location,
 )
+from tests.support.mail import receiving_mail
 from tests.support.postgres import (
     Address,
     address_of,
@@ -129,6 +130,35 @@ async def test_a_call_for_help_that_waits_is_sent_once_with_a_link(
     await call_for_help(notifier, user, minutes=0)  # the same call goes on
     await looked(database)
     assert await noticed(database, class_id) == len(receiver.messages) == 1
+
+
+async def test_a_mail_leaves_with_a_japanese_subject_and_a_link(
+    notifier: Replica, api: httpx.AsyncClient
+) -> None:
+    async with receiving_mail() as server:
+        class_id, (user,), _ = await create_class_of(api, "hanako")
+        await add_receiver(api, class_id, server.url, "help")
+        await set_rules(api, class_id, language="ja", help_minutes=3)
+        await call_for_help(notifier, user, minutes=6)
+        (mail,) = await eventually(lambda: server.mails, within=_SENT)
+        assert mail["Subject"] == "数学：呼び出し中の学生がいます"
+        assert "monitor@school.example" in mail["From"]
+        assert mail["To"] == "teacher@school.example"
+        assert server.recipients == ["TO:<teacher@school.example>"]
+        body = mail.get_body(("plain",))
+        assert body
+        assert "1人が待っています" in body.get_content()
+        assert body.get_content().rstrip().endswith(f"\n{LINK}/#/class/{class_id}/help")
+
+
+async def test_a_mail_server_that_refuses_the_password_is_seen(api: httpx.AsyncClient) -> None:
+    async with receiving_mail() as server:
+        class_id = (await create_class(api))["id"]
+        wrong = server.url.replace("S3cret", "wrong")
+        receiver_id = await add_receiver(api, class_id, wrong, "help")
+        answer = await api.post(f"/notification-receivers/{receiver_id}/test")
+        assert answer.json()["problem"] == "unreachable"
+        assert server.mails == []
 
 
 async def test_an_error_of_many_students_is_sent_without_what_they_wrote(
