@@ -1,10 +1,15 @@
-"""Views of a lesson: 200 students at a notebook of 60 cells without ids, as JupyterLab sends it."""
+"""Views of a lesson: 200 students at a notebook of 60 cells without ids, as JupyterLab sends it.
+
+The lesson goes on meanwhile: each second EVENTS_PER_SECOND students run a cell again.
+"""
 
 import http.client
 import json
 import random
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
@@ -17,6 +22,7 @@ from bench.workload import EVENTS, STUDENTS, student
 CELLS = 60
 ADDS, OPENS_AGAIN = 3, 7  # of ten students the one who adds a cell, and the one who opens it again
 GOAL_MS = 50
+EVENTS_PER_SECOND = 20
 WHAT = f"a class of {STUDENTS} at a notebook of {CELLS} cells without ids"
 _NOTEBOOK = "lesson.ipynb"
 
@@ -35,7 +41,8 @@ REQUESTS = {
 async def measure() -> list[Figure]:
     with monitor() as server:
         fill_lesson(server.port, STUDENTS)
-        return [_figure(server, what, url) for what, url in REQUESTS.items()]
+        with lesson_goes_on(server.port, STUDENTS):
+            return [_figure(server, what, url) for what, url in REQUESTS.items()]
 
 
 def fill_lesson(port: int, students: int) -> None:
@@ -62,28 +69,66 @@ def fill_lesson(port: int, students: int) -> None:
 
 def _events(number: int) -> Iterator[dict[str, Any]]:
     begin = datetime.now(UTC) - timedelta(minutes=CELLS + 1)
-    added = number % 10 == ADDS
     for opening in range(1 + (number % 10 == OPENS_AGAIN)):
-        for cell in range(-added, CELLS):
-            is_own = cell < 0 or cell % 3 == 1
-            name = str(uuid.UUID(int=random.getrandbits(128), version=4))
+        for cell in range(-(number % 10 == ADDS), CELLS):
             for attempt in range(2):
                 failed = (number + cell) % 3 == 0 and (attempt == 0 or number % 7 == 0)
                 at = begin + timedelta(minutes=cell + 1, seconds=10 * opening + 20 * attempt)
-                yield {
-                    "eventId": str(uuid.UUID(int=random.getrandbits(128), version=4)),
-                    "eventType": "cell_executed",
-                    "eventTime": at.isoformat(),
-                    "userId": student(number),
-                    "notebookPath": _NOTEBOOK,
-                    "cellId": name,
-                    "cellIndex": cell + added,
-                    "cellType": "code",
-                    "code": f"x = {number}, {cell}" if is_own else f"x = {cell}",
-                    "hasError": failed,
-                    "errorMessage": f"KeyError: {cell}" if failed else None,
-                    "executionDurationMs": 5 + cell,
-                }
+                yield _event(number, opening, cell, at, failed=failed)
+
+
+def _event(number: int, opening: int, cell: int, at: datetime, *, failed: bool) -> dict[str, Any]:
+    """The id of a cell is the same each time in one opening."""
+    is_own = cell < 0 or cell % 3 == 1
+    name = uuid.UUID(int=random.Random(f"{number} {opening} {cell}").getrandbits(128), version=4)
+    return {
+        "eventId": str(uuid.UUID(int=random.getrandbits(128), version=4)),
+        "eventType": "cell_executed",
+        "eventTime": at.isoformat(),
+        "userId": student(number),
+        "notebookPath": _NOTEBOOK,
+        "cellId": str(name),
+        "cellIndex": cell + (number % 10 == ADDS),
+        "cellType": "code",
+        "code": f"x = {number}, {cell}" if is_own else f"x = {cell}",
+        "hasError": failed,
+        "errorMessage": f"KeyError: {cell}" if failed else None,
+        "executionDurationMs": 5 + cell,
+    }
+
+
+@contextmanager
+def lesson_goes_on(port: int, students: int) -> Iterator[None]:
+    """Meanwhile students run cells, one event in a request, EVENTS_PER_SECOND."""
+    is_over, errors = threading.Event(), list[Exception]()
+
+    def run() -> None:
+        client = http.client.HTTPConnection("127.0.0.1", port)
+        try:
+            while not is_over.wait(1 / EVENTS_PER_SECOND):
+                _post(client, f"{EVENTS}?class=lesson", [_another_run(random.randrange(students))])
+        except (BenchError, OSError, http.client.HTTPException) as error:
+            errors.append(error)
+        finally:
+            client.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _another_run(number: int) -> dict[str, Any]:
+    """A student runs one of the cells of their notebook once more, now."""
+    opening = int(number % 10 == OPENS_AGAIN)
+    cell = random.randrange(CELLS)
+    at = datetime.now(UTC)
+    return _event(number, opening, cell, at, failed=random.random() < 1 / 3)
 
 
 def call_for_help(port: int, students: int) -> None:
