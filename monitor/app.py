@@ -107,9 +107,9 @@ def create_app(
     grades.declare(api, is_open=is_open)
     for routes in (students, notebooks, assignments):
         routes.declare(api)
-    for analytics in (insight, notebook_copies):
-        analytics.declare(api, is_open=is_open)
-    attempts.declare(api, components.workers, is_open=is_open)
+    insight.declare(api, components.kept, is_open=is_open)
+    notebook_copies.declare(api, is_open=is_open)
+    attempts.declare(api, components.workers, components.kept, is_open=is_open)
     me.declare(api)
     submissions.declare(api, components.hub.publish, components.workers)
     notices.declare(api, components.hub.publish)

@@ -26,6 +26,7 @@ from monitor.database.tracing import api_database, api_reads
 from monitor.errors import Unavailable
 from monitor.health import Health, summarise
 from monitor.http.request_counts import RequestCounts
+from monitor.insight.kept import Kept
 from monitor.jobs.clustering import Clustering
 from monitor.jobs.counting import Counting
 from monitor.jobs.housekeeping import Housekeeping
@@ -69,6 +70,7 @@ _PIPELINE_CONNECTIONS = _CONSUMERS + 6  # the rest are for jobs, outboxes and th
 _CACHED_IDS = 200_000  # of students, sessions and cells
 _PENDING_POINTS = 200_000  # in memory, waiting for InfluxDB; beyond that the outbox has them
 _SOCKET_BYTES = 1024 * 1024  # that a WebSocket may lag behind
+GARBAGE = 50_000, 20, 20  # objects made, and collections, until garbage is collected
 _HISTORY_BYTES = 16 * 1024 * 1024  # of messages kept for clients that reconnect
 
 
@@ -123,6 +125,7 @@ class Components:
         self.notifying = notifying(settings, self.database)
         self.workers = Workers()
         self.shares.add(self.workers.turns)
+        self.kept = Kept(settings.store_timeout)
         self.reads = api_reads(self.database, self._standby(), self.counting.catch_up)
 
     @asynccontextmanager
@@ -281,4 +284,4 @@ class Components:
 def _collect_garbage_less_often() -> None:
     """Batches are many objects without cycles, and those made at the start stay."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(*GARBAGE)

@@ -19,6 +19,10 @@ class Unavailable(MonitorError):
         return "The server can't do this now: try again" if self.__cause__ else str(self)
 
 
+class Busy(Unavailable):
+    """The server has too much to do, whether or not PostgreSQL answers."""
+
+
 class QueueFull(Unavailable):
     """More events wait to be stored than the settings allow."""
 

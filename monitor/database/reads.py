@@ -11,7 +11,7 @@ import asyncpg
 
 from monitor.database.migrations import SchemaError, check_encoding
 from monitor.database.pool import Connection, Database
-from monitor.errors import Unavailable
+from monitor.errors import Busy, Unavailable
 from monitor.health import StandbyHealth
 from monitor.tasks import Job, describe, remaining
 
@@ -96,6 +96,8 @@ class Reads:
             try:
                 async with self._standby.snapshot() as connection:
                     return await work(connection)
+            except Busy:
+                raise
             except Unavailable as error:
                 self._lose(str(error))
             except asyncpg.PostgresError as error:  # such as a table that it doesn't have yet

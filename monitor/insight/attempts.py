@@ -14,14 +14,10 @@ from monitor.errors import NotFound
 from monitor.insight.attempt_keys import AttemptKey, Span, attempt_keys, spans_of
 from monitor.insight.code_lines import KERNEL, Code, CodeLine
 from monitor.insight.compared_lines import compared
+from monitor.insight.kept import Kept
 from monitor.insight.place_cells import Place, place_cells
-from monitor.insight.query import (
-    ClassIds,
-    PageCursor,
-    PageQuery,
-    class_notebook,
-    class_students,
-)
+from monitor.insight.query import ClassIds, PageCursor, PageQuery, class_notebook
+from monitor.insight.versions import class_people
 from monitor.workers.pool import Workers
 
 _MAX_KINDS = 20
@@ -134,16 +130,26 @@ class _Page(NamedTuple):
 
 
 async def cell_attempts(
-    connection: Connection, class_ids: ClassIds, notebook_id: int, query: AttemptsQuery
+    connection: Connection,
+    class_ids: ClassIds,
+    notebook_id: int,
+    query: AttemptsQuery,
+    kept: Kept | None = None,
 ) -> ReadAttempts:
     """What today's students of the class did in it there; not what is excluded or was rendered.
 
-    `attempt_keys` says how far back it looks. Raises NotFound, InvalidBody.
+    `attempt_keys` says how far back it looks. Without `kept` all rows are read. Raises NotFound,
+    InvalidBody.
     """
     bound, since = query.upper_bound(), query.lower_bound()
-    students = await class_students(connection, class_ids)
+    people = await class_people(connection, class_ids)
+    students = people.students
     notebook = await class_notebook(connection, class_ids, notebook_id)
-    cell = await place_cells(connection, class_ids, notebook, list(students), query.place)
+    async with (kept or Kept()).notebook(connection, class_ids, notebook, people) as (all_, _):
+        cell = await place_cells(connection, all_, query.place)
+    if cell is None:
+        where = f"{notebook.path} in the class {class_ids[0]}"
+        raise NotFound(f"There is no cell {query.place} in {where}")
     spans = await spans_of(connection, class_ids, cell)
     kinds = await connection.fetch(_SELECT_KINDS, cell.students, cell.aliases, cell.ids, _MAX_KINDS)
     wanted = _wanted(spans, students, query, class_ids[0])

@@ -6,7 +6,7 @@ each takes a few look-ups by keys.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from monitor.database.pool import Connection
@@ -144,53 +144,11 @@ def named(*, student: str, alias: str, cell: str, index: str, classes: str) -> s
     )"""  # noqa: S608 - constants
 
 
-def most_run(rows: str) -> str:
-    """SELECT: for each place of these rows of `placed` somebody's cell with the code of most there.
-
-    It has kind, key, named_student, named_alias, named_cell, named_index; the cell is the one where
-    the code was run last. `rows` is the name of a CTE. Only cells of that time are put into arrays:
-    to do so with all, or to sort them, would take as long as the rest of a view.
-    """
-    return f"""
-        WITH codes AS MATERIALIZED (
-            SELECT kind, key, code_hash, count(*) AS votes, max(code_at) AS latest_at
-            FROM {rows} WHERE code_hash IS NOT NULL GROUP BY kind, key, code_hash
-        ), won AS MATERIALIZED (
-            SELECT * FROM (
-                SELECT kind, key, code_hash, latest_at, {_BALLOT} = greatest AS has_won
-                FROM codes FULL JOIN (
-                    SELECT kind, key, max({_BALLOT}) AS greatest FROM codes GROUP BY kind, key
-                ) AS ballots USING (kind, key) OFFSET 0
-            ) AS codes WHERE has_won
-        )
-        SELECT kind, key, best[1] AS named_student, best[2] AS named_alias, best[3] AS named_cell,
-            best[4]::integer AS named_index
-        FROM (
-            SELECT kind, key, max(ARRAY[student_id, alias_id, id, index]) AS best FROM (
-                SELECT kind, key, student_id, alias_id, id, index, code_at, latest_at
-                FROM {rows} FULL JOIN won USING (kind, key, code_hash) OFFSET 0
-            ) AS cells WHERE code_at = latest_at GROUP BY kind, key
-        ) AS best
-    """  # noqa: S608 - constants
-
-
-# Most votes and, of as many, the greatest hash, in one number.
-_BALLOT = f"(votes << 32 | (code_hash::bigint + {2**31}))"
-
-
-BEST_COLUMNS = ("named_student", "named_alias", "named_cell", "named_index")
-
-
-async def best_names(
-    connection: Connection, class_ids: ClassIds, rows: Iterable[Mapping[str, Any]]
+async def fetch_names(
+    connection: Connection, class_ids: ClassIds, runs: Sequence[tuple[int, int, int, int | None]]
 ) -> list[CellName]:
-    """The name of each of these places, rows with the BEST_COLUMNS of `most_run`.
-
-    It is null where nobody ran code. It is a query of its own: the planner would take the few
-    places for many, and sort all cells.
-    """
-    keys = [tuple(row[name] for name in BEST_COLUMNS) for row in rows]
-    columns = list(zip(*keys, strict=True)) or [()] * len(BEST_COLUMNS)
+    """What these cells are called, each a student, an alias, a cell, and its index there."""
+    columns = list(zip(*runs, strict=True)) or [()] * 4
     names = await connection.fetch(_SELECT_NAMES, *columns, class_ids)
     return [taken_name(dict(row)) for row in names]
 

@@ -1,28 +1,35 @@
 """A notebook in a class, cell by cell: how far the students got, and their errors."""
 
+from collections import defaultdict
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from monitor.database.pool import Connection
 from monitor.errors import NotFound
-from monitor.insight.cell_names import BEST_COLUMNS, CellName, best_names, most_run
-from monitor.insight.notebook_rows import MAX_CELLS, MOST_REACHED, PLACE_TEXT, PLACED, by_student
-from monitor.insight.packed_counts import percentile, unpack
-from monitor.insight.query import (
-    ClassIds,
-    Query,
-    class_notebook,
-    class_students,
-    shown_classes,
+from monitor.insight.class_places import (
+    Place,
+    all_made,
+    best_run,
+    most_reached,
+    order,
+    position,
+    reached,
 )
+from monitor.insight.kept import Kept
+from monitor.insight.notebook_rows import MAX_CELLS
+from monitor.insight.packed_counts import percentile, unpack
+from monitor.insight.query import ClassIds, Query, class_notebook, shown_classes
+from monitor.insight.versions import class_people
+
+MAX_ERRORS = 20  # of a cell
 
 
 class CellsQuery(Query, frozen=True, kw_only=True):
     """`errors`: how many of a cell's most frequent errors to show."""
 
-    errors: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+    errors: Annotated[int, msgspec.Meta(ge=0, le=MAX_ERRORS)] = 3
 
 
 class CellError(msgspec.Struct):
@@ -83,123 +90,116 @@ class NotebookProgress(msgspec.Struct):
 
 
 async def notebook_progress(
-    connection: Connection, class_ids: ClassIds, notebook_id: int, query: CellsQuery
+    connection: Connection,
+    class_ids: ClassIds,
+    notebook_id: int,
+    query: CellsQuery,
+    kept: Kept | None = None,
 ) -> NotebookProgress:
     """The cells that somebody on the roster has reached, staff included, who aren't counted.
 
-    Raises NotFound.
+    Without `kept` all rows are read. Raises NotFound.
     """
-    students = await class_students(connection, class_ids)
+    people = await class_people(connection, class_ids)
     notebook = await class_notebook(connection, class_ids, notebook_id)
-    rows = await connection.fetch(
-        _SELECT_CELLS, list(students), notebook.alias_ids, class_ids[0], query.errors, MAX_CELLS
-    )
-    more = rows[0]["total"] - len(rows) if rows else 0
-    names = await best_names(connection, class_ids, rows)
-    cells = [_progress(dict(row), name, students) for row, name in zip(rows, names, strict=True)]
+    async with (kept or Kept()).notebook(connection, class_ids, notebook, people) as (all_, pace):
+        shown = await most_reached(all_.places.values(), MAX_CELLS, pace)
+        shown.sort(key=order)
+        runs = await all_made(best_run, shown, pace)
+        names = await all_.names(connection, runs)
+        ids = await all_.ids(connection, shown)
+        counts = await all_made(_counts, shown, pace)
+        cells = []
+        for place, counted, run in zip(shown, counts, runs, strict=True):
+            errors = [
+                CellError(error, count, sorted(map(people.students.__getitem__, students)))
+                for error, count, students in counted.errors[: query.errors]
+            ]
+            cell_id = ids.get(place)
+            cells.append(
+                CellProgress(
+                    place=place.text(cell_id),
+                    cell_id=cell_id,
+                    title=names[run].title,
+                    heading=names[run].heading,
+                    frequent_errors=errors,
+                    **counted.columns,
+                )
+            )
+        more = len(all_.places) - len(shown)
     return NotebookProgress(
-        class_ids[0], notebook.id, notebook.path, len(students), cells, more_cells=more
+        class_ids[0], notebook.id, notebook.path, len(people.students), cells, more_cells=more
     )
 
 
 async def assignment_progress(
-    connection: Connection, assignment_id: int, query: CellsQuery, *, is_open: bool
+    connection: Connection,
+    assignment_id: int,
+    query: CellsQuery,
+    kept: Kept | None = None,
+    *,
+    is_open: bool,
 ) -> NotebookProgress:
     """Raises NotFound."""
     row = await connection.fetchrow(_SELECT_ASSIGNMENT, assignment_id)
     if row is None:
         raise NotFound(f"There is no assignment {assignment_id}")
     class_ids = shown_classes(row["class_id"], is_open=is_open)
-    return await notebook_progress(connection, class_ids, row["notebook_id"], query)
+    return await notebook_progress(connection, class_ids, row["notebook_id"], query, kept)
 
 
-class _Error(msgspec.Struct):
-    """An error of a cell as the query has it: `students` are ids."""
+class _Counts(NamedTuple):
+    """A place's columns of CellProgress, and its errors: text, count and students, by rank."""
 
-    error: str
-    count: int
-    students: list[int]
+    columns: dict[str, Any]
+    errors: list[tuple[str, int, list[int]]]
 
 
-def _progress(row: dict[str, Any], name: CellName, students: dict[int, str]) -> CellProgress:
-    for column in ("total", *BEST_COLUMNS):
-        del row[column]
-    buckets = unpack(row.pop("durations"))
-    attempts = row.pop("attempts")
-    errors = msgspec.json.decode(row.pop("frequent_errors") or "[]", type=list[_Error])
-    return CellProgress(
-        **row,
-        title=name.title,
-        heading=name.heading,
-        attempts_median=float(median(attempts)) if attempts else None,
-        duration_median_ms=percentile(buckets, 0.5),
-        duration_p90_ms=percentile(buckets, 0.9),
-        frequent_errors=[
-            CellError(each.error, each.count, sorted(map(students.__getitem__, each.students)))
-            for each in errors
-        ],
-    )
+def _counts(place: Place) -> _Counts:
+    rows = place.of(reached)
+    students = [each for each in rows if each.is_student]
+    attempts = [n for each in students if (n := each.attempts) is not None]
+    durations = unpack(str(sum(each.durations for each in students)))
+    columns: dict[str, Any] = {
+        "type": _type([each.type for each in rows if each.type is not None]),
+        "position": place.of(position),
+        "reached": len(students),
+        "ran": sum(each.executions > 0 for each in students),
+        "failed": sum(each.errors > 0 for each in students),
+        "succeeded": sum(each.first_success_at is not None for each in students),
+        "executions": sum(each.executions for each in students),
+        "errors": sum(each.errors for each in students),
+        "attempts_mean": _mean(attempts),
+        "attempts_median": float(median(attempts)) if attempts else None,
+        "duration_median_ms": percentile(durations, 0.5),
+        "duration_p90_ms": percentile(durations, 0.9),
+    }
+    return _Counts(columns, _errors(place))
+
+
+def _type(types: list[str]) -> str | None:
+    """That of most people; without a majority of code the greatest other one."""
+    if types and 2 * types.count("code") >= len(types):
+        return "code"
+    return max((each for each in types if each != "code"), default=None)
+
+
+def _mean(attempts: list[int]) -> float | None:
+    """To two decimals, half a hundredth upwards."""
+    count = len(attempts)
+    return (200 * sum(attempts) + count) // (2 * count) / 100 if count else None
+
+
+def _errors(place: Place) -> list[tuple[str, int, list[int]]]:
+    """By how many students met them, and how often."""
+    met: dict[str, dict[int, int]] = defaultdict(dict)
+    for cell in place.cells:
+        if cell.is_student:
+            for error, count in cell.kinds:
+                of_error = met[error]
+                of_error[cell.student_id] = of_error.get(cell.student_id, 0) + count
+    ranked = sorted(met.items(), key=lambda each: (-len(each[1]), -sum(each[1].values()), each[0]))
+    return [(error, sum(by.values()), list(by)) for error, by in ranked[:MAX_ERRORS]]
 
 
 _SELECT_ASSIGNMENT = "SELECT class_id, notebook_id FROM class_assignments WHERE id = $1"
-
-# Errors are read by student, then joined to the places of their cells, and grouped twice: counting
-# the distinct would sort texts.
-_SELECT_CELLS = f"""
-    WITH placed AS MATERIALIZED ({PLACED}), met AS (
-        SELECT kind, key, error, student_id, sum(count) AS count FROM (
-            SELECT kind, key, error, student_id, count
-            FROM (
-                SELECT kind, key, student_id, alias_id, id FROM placed
-                WHERE is_student AND errors > 0 AND $4::integer > 0
-            ) AS p FULL JOIN (
-                SELECT e.* FROM unnest($1::bigint[]) AS student (id) CROSS JOIN LATERAL (
-                    SELECT student_id, alias_id, cell_id AS id, error, count FROM cell_errors
-                    WHERE student_id = student.id AND alias_id = ANY ($2) AND $4 > 0 OFFSET 0
-                ) AS e
-            ) AS e USING (student_id, alias_id, id) OFFSET 0
-        ) AS errors
-        WHERE kind IS NOT NULL AND error IS NOT NULL GROUP BY kind, key, error, student_id
-    ), errors AS (
-        SELECT kind, key, error, sum(count)::bigint AS count, array_agg(student_id) AS students,
-            row_number() OVER (
-                PARTITION BY kind, key ORDER BY count(*) DESC, sum(count) DESC, error
-            ) AS rank
-        FROM met GROUP BY kind, key, error
-    ), frequent AS (
-        SELECT kind, key, json_agg(
-            json_build_object('error', error, 'count', count, 'students', students) ORDER BY rank
-        )::text AS frequent_errors
-        FROM errors WHERE rank <= $4 GROUP BY kind, key
-    ), counted AS (
-        SELECT kind, key, min(named) AS named,
-            CASE WHEN count(type) > 0
-                    AND 2 * count(*) FILTER (WHERE type = 'code') >= count(type)
-                THEN 'code' ELSE max(NULLIF(type, 'code')) END AS type,
-            min(at) AS position,
-            count(*) FILTER (WHERE is_student) AS reached,
-            count(*) FILTER (WHERE is_student AND executions > 0) AS ran,
-            count(*) FILTER (WHERE is_student AND errors > 0) AS failed,
-            count(first_success_at) FILTER (WHERE is_student) AS succeeded,
-            COALESCE(sum(executions) FILTER (WHERE is_student), 0)::bigint AS executions,
-            COALESCE(sum(errors) FILTER (WHERE is_student), 0)::bigint AS errors,
-            round(avg(errors_before_success + 1)
-                  FILTER (WHERE is_student AND first_success_at IS NOT NULL), 2)::float
-                AS attempts_mean,
-            array_agg(errors_before_success + 1)
-                FILTER (WHERE is_student AND first_success_at IS NOT NULL) AS attempts,
-            COALESCE(sum(durations) FILTER (WHERE is_student), 0)::text AS durations,
-            count(*) OVER () AS total
-        FROM ({by_student("placed")}) AS by_student GROUP BY kind, key
-        ORDER BY {MOST_REACHED} LIMIT $5
-    ), best AS ({most_run("placed")})
-    SELECT {PLACE_TEXT} AS place, name AS cell_id, type, position, reached, ran, failed, succeeded,
-        executions, errors, attempts_mean, attempts, durations, total, frequent_errors,
-        named_student, named_alias, named_cell, named_index
-    FROM (
-        SELECT * FROM counted FULL JOIN frequent USING (kind, key)
-        FULL JOIN best USING (kind, key) OFFSET 0
-    ) AS c
-    LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n ON true
-    WHERE reached IS NOT NULL ORDER BY position, kind, key
-"""  # noqa: S608 - constants

@@ -4,8 +4,11 @@ import msgspec
 
 from monitor.database.paging import Limit, Listing, Skip
 from monitor.database.pool import Connection
-from monitor.insight.notebook_rows import MAX_CELLS, MOST_REACHED, PLACE_TEXT, PLACED, by_student
-from monitor.insight.query import ClassIds, Query, class_notebook, class_students
+from monitor.insight.class_places import most_reached, order, reached
+from monitor.insight.kept import Kept
+from monitor.insight.notebook_rows import MAX_CELLS
+from monitor.insight.query import ClassIds, Query, class_notebook
+from monitor.insight.versions import class_people
 
 
 class StudentCellsQuery(Query, frozen=True, kw_only=True):
@@ -31,35 +34,40 @@ class StudentCell(msgspec.Struct):
 
 
 async def student_cells(
-    connection: Connection, class_ids: ClassIds, notebook_id: int, query: StudentCellsQuery
+    connection: Connection,
+    class_ids: ClassIds,
+    notebook_id: int,
+    query: StudentCellsQuery,
+    kept: Kept | None = None,
 ) -> Listing[StudentCell]:
     """Only cells that were reached, by student and the notebook's order; the total is of students.
 
-    Of more than 1,000 cells, those that most students reached. Raises NotFound.
+    Of more than 1,000 cells, those that most students reached. Without `kept` all rows are read.
+    Raises NotFound.
     """
-    students = await class_students(connection, class_ids)
+    people = await class_people(connection, class_ids)
     notebook = await class_notebook(connection, class_ids, notebook_id)
-    ids = list(students)
-    page = ids[query.skip : query.skip + query.limit]
-    rows = await connection.fetch(_SELECT, ids, notebook.alias_ids, class_ids[0], MAX_CELLS, page)
-    return Listing([StudentCell(**row) for row in rows], len(students))
-
-
-_SELECT = f"""
-    WITH placed AS MATERIALIZED ({PLACED}), by_student AS MATERIALIZED ({by_student("placed")}),
-    counted AS (
-        SELECT kind, key, name, position, rank FROM (
-            SELECT kind, key, min(named) AS named, min(at) AS position,
-                row_number() OVER (ORDER BY {MOST_REACHED}) AS rank
-            FROM by_student GROUP BY kind, key
-        ) AS c
-        LEFT JOIN LATERAL (SELECT cell_id AS name FROM cells WHERE id = c.named OFFSET 0) AS n
-            ON true
-    )
-    SELECT student_id, {PLACE_TEXT} AS place, name AS cell_id, executions, errors,
-        first_success_at IS NOT NULL AS succeeded,
-        CASE WHEN first_success_at IS NOT NULL THEN errors_before_success + 1 END AS attempts
-    FROM (SELECT * FROM by_student FULL JOIN counted USING (kind, key) OFFSET 0) AS c
-    WHERE is_student AND rank <= $4 AND student_id = ANY ($5::bigint[])
-    ORDER BY student_id, position, kind, key
-"""  # noqa: S608 - constants
+    page = list(people.students)[query.skip : query.skip + query.limit]
+    cells: dict[int, list[StudentCell]] = {student: [] for student in sorted(page)}
+    async with (kept or Kept()).notebook(connection, class_ids, notebook, people) as (all_, pace):
+        shown = await most_reached(all_.places.values(), MAX_CELLS, pace)
+        ids = await all_.ids(connection, shown)
+        for place in sorted(shown, key=order):
+            cell_id = ids.get(place)
+            text = place.text(cell_id)
+            for each in place.of(reached):
+                if each.student_id in cells:
+                    cells[each.student_id].append(
+                        StudentCell(
+                            each.student_id,
+                            text,
+                            cell_id,
+                            each.executions,
+                            each.errors,
+                            each.first_success_at is not None,
+                            each.attempts,
+                        )
+                    )
+            if pace.is_due:
+                await pace.rest()
+    return Listing([cell for each in cells.values() for cell in each], len(people.students))

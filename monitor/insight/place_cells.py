@@ -5,10 +5,9 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from monitor.database.pool import Connection
-from monitor.errors import NotFound
-from monitor.insight.cell_names import CellName, best_names, most_run
-from monitor.insight.notebook_rows import ADDED, INDEX, NAMED, PLACED
-from monitor.insight.query import ClassIds, Notebook
+from monitor.insight.cell_names import CellName
+from monitor.insight.class_notebook import ClassNotebook
+from monitor.insight.class_places import KINDS, best_run, position
 
 Place = Annotated[
     str,
@@ -17,7 +16,6 @@ Place = Annotated[
     ),
 ]
 
-_KINDS = {"id": NAMED, "index": INDEX, "added": ADDED}
 _MAX_INDEX = 2**31 - 1
 
 
@@ -37,47 +35,27 @@ class PlaceCells(NamedTuple):
 
 
 async def place_cells(
-    connection: Connection,
-    class_ids: ClassIds,
-    notebook: Notebook,
-    students: list[int],
-    place: str,
-) -> PlaceCells:
-    """Those that are there now: a place is found when it is read. Raises NotFound."""
+    connection: Connection, notebook: ClassNotebook, place: str
+) -> PlaceCells | None:
+    """Those that are there now: a place is found when it is read. None where there are none."""
     kind, _, name = place.partition(":")
     is_index = name.isascii() and name.isdecimal() and int(name) <= _MAX_INDEX
-    rows = []
-    if kind == "id" or (kind in _KINDS and is_index):
-        rows = await connection.fetch(
-            _SELECT,
-            students,
-            notebook.alias_ids,
-            class_ids[0],
-            _KINDS[kind],
-            None if kind == "id" else int(name),
-            name,
-        )
-    if not rows:
-        raise NotFound(f"There is no cell {place} in {notebook.path} in the class {class_ids[0]}")
-    (name_there,) = await best_names(connection, class_ids, rows[:1])
-    theirs = [row for row in rows if row["is_student"]]
+    if kind == "id":
+        key = await connection.fetchval("SELECT hashtextextended($1::text, 0)", name)
+    elif kind in KINDS and is_index:
+        key = int(name)
+    else:
+        return None
+    there = notebook.places.get((KINDS[kind], key))
+    if there is None:
+        return None
+    run = there.of(best_run)
+    theirs = [cell for cell in there.cells if cell.is_student]
     return PlaceCells(
-        [row["student_id"] for row in theirs],
-        [row["alias_id"] for row in theirs],
-        [row["id"] for row in theirs],
+        [cell.student_id for cell in theirs],
+        [cell.alias_id for cell in theirs],
+        [cell.id for cell in theirs],
         name if kind == "id" else None,
-        min((row["at"] for row in rows if row["at"] is not None), default=None),
-        name_there,
+        there.of(position),
+        (await notebook.names(connection, [run]))[run],
     )
-
-
-_SELECT = f"""
-    WITH there AS (
-        SELECT * FROM ({PLACED}) AS placed
-        WHERE kind = $4::integer
-            AND key = CASE WHEN $5::bigint IS NULL THEN hashtextextended($6::text, 0) ELSE $5 END
-    )
-    SELECT student_id, is_student, alias_id, id, at,
-        named_student, named_alias, named_cell, named_index
-    FROM there LEFT JOIN ({most_run("there")}) AS best ON true
-"""  # noqa: S608 - constants

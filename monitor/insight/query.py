@@ -126,8 +126,16 @@ async def class_notebook(connection: Connection, class_ids: ClassIds, notebook_i
     row = await connection.fetchrow(_SELECT_NOTEBOOK, class_ids, notebook_id)
     if row is None:
         raise NotFound(f"There is no notebook {notebook_id} in the class {class_ids[0]}")
-    alias_ids = await connection.fetchval(_SELECT_ALIASES, class_ids, row["id"])
-    return Notebook(row["id"], row["path"], alias_ids)
+    alias_ids = await alias_ids_of(connection, class_ids, [row["id"]])
+    return Notebook(row["id"], row["path"], alias_ids[row["id"]])
+
+
+async def alias_ids_of(
+    connection: Connection, class_ids: ClassIds, notebook_ids: list[int]
+) -> dict[int, list[int]]:
+    """The aliases of all paths that count for each of these notebooks in the class."""
+    rows = await connection.fetch(_SELECT_ALIASES, class_ids, notebook_ids)
+    return {row["id"]: row["alias_ids"] for row in rows}
 
 
 # A class without students is one row of NULLs, an unknown class no row.
@@ -151,8 +159,11 @@ _SELECT_NOTEBOOK = """
 """
 
 _SELECT_ALIASES = """
-    SELECT COALESCE(array_agg(a.id), '{}')
-    FROM unnest(notebooks_counting_for($1::bigint[], $2)) AS n (id) CROSS JOIN LATERAL (
-        SELECT id FROM notebook_aliases WHERE notebook_id = n.id OFFSET 0
-    ) AS a
+    SELECT wanted.id, ARRAY(
+        SELECT a.id FROM unnest(notebooks_counting_for($1::bigint[], wanted.id)) AS n (id)
+        CROSS JOIN LATERAL (
+            SELECT id FROM notebook_aliases WHERE notebook_id = n.id OFFSET 0
+        ) AS a
+    ) AS alias_ids
+    FROM unnest($2::bigint[]) AS wanted (id)
 """

@@ -20,6 +20,7 @@ from monitor.insight.attempts import (
     ReadAttempts,
     cell_attempts,
 )
+from monitor.insight.kept import Kept
 from monitor.insight.query import ClassIds, Query, shown_classes
 from monitor.insight.run_changes import RunChanges, run_changes
 from monitor.insight.timeline import TimelineQuery
@@ -28,17 +29,19 @@ from monitor.workers.pool import Workers
 _MEDIA = {CSV: str}
 
 
-def declare(api: Api, workers: Workers, *, is_open: bool) -> None:
-    """`workers` compare codes.
+def declare(api: Api, workers: Workers, kept: Kept, *, is_open: bool) -> None:
+    """`workers` compare codes; `kept` is what is kept of classes that are looked at.
 
     `is_open`: the server needs no credentials; its classes also show what was done in none.
     """
-    _declare_attempts(api, partial(shown_classes, is_open=is_open), workers)
+    _declare_attempts(api, partial(shown_classes, is_open=is_open), workers, kept)
     _declare_changes(api, workers, is_open=is_open)
-    _declare_analysis(api, is_open=is_open)
+    _declare_analysis(api, kept, is_open=is_open)
 
 
-def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], workers: Workers) -> None:
+def _declare_attempts(
+    api: Api, shown: Callable[[int], ClassIds], workers: Workers, kept: Kept
+) -> None:
     @api.operation(
         "GET",
         "/classes/{class_id}/notebooks/{notebook_id}/attempts",
@@ -53,7 +56,11 @@ def _declare_attempts(api: Api, shown: Callable[[int], ClassIds], workers: Worke
 
         async def fetch(page: AttemptsQuery) -> ReadAttempts:
             read = partial(
-                cell_attempts, class_ids=shown(class_id), notebook_id=notebook_id, query=page
+                cell_attempts,
+                class_ids=shown(class_id),
+                notebook_id=notebook_id,
+                query=page,
+                kept=kept,
             )
             return await snapshots.read(read, counted=True)
 
@@ -86,13 +93,13 @@ def _declare_changes(api: Api, workers: Workers, *, is_open: bool) -> None:
         return await runs.compared(workers, call.payer)
 
 
-def _declare_analysis(api: Api, *, is_open: bool) -> None:
+def _declare_analysis(api: Api, kept: Kept, *, is_open: bool) -> None:
     @api.operation("GET", "/assignments/{assignment_id}/analysis", raises=(NotFound,), media=_MEDIA)
     async def get_assignment_analysis(
         snapshots: Snapshots, assignment_id: Id, query: Query
     ) -> AssignmentAnalysis | Response:
         """An assignment cell by cell: who tried it, who solved it, after how long, who is stuck."""
-        read = partial(assignment_analysis, assignment_id=assignment_id, is_open=is_open)
+        read = partial(assignment_analysis, assignment_id=assignment_id, kept=kept, is_open=is_open)
         analysis = await snapshots.read(read, counted=True)
         if query.format == "csv":
             return csv_response(

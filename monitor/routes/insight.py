@@ -25,6 +25,7 @@ from monitor.insight.cells import (
 from monitor.insight.class_replay import class_state_at
 from monitor.insight.class_state import ClassStateQuery, StudentState, class_state
 from monitor.insight.heatmap import StudentCell, StudentCellsQuery, student_cells
+from monitor.insight.kept import Kept
 from monitor.insight.overview import ClassOverview, OverviewQuery, overview
 from monitor.insight.pictures import Picture, PicturesQuery, pictures
 from monitor.insight.progress import AssignmentProgress, assignment_students
@@ -48,17 +49,19 @@ _MEDIA = {CSV: str}
 _STUDENT = "/students/{student_id}"
 
 
-def declare(api: Api, *, is_open: bool) -> None:
-    """`is_open`: the server needs no credentials; its classes also show what was done in none."""
+def declare(api: Api, kept: Kept, *, is_open: bool) -> None:
+    """`kept` is what is kept of classes that are looked at.
+
+    `is_open`: the server needs no credentials; its classes also show what was done in none."""
     shown = partial(shown_classes, is_open=is_open)
-    _declare_classes(api, shown)
+    _declare_classes(api, shown, kept)
     _declare_overview(api, is_open=is_open)
-    _declare_cells(api, shown, is_open=is_open)
+    _declare_cells(api, shown, kept, is_open=is_open)
     _declare_timelines(api, is_open=is_open)
     _declare_students(api)
 
 
-def _declare_classes(api: Api, shown: Callable[[int], ClassIds]) -> None:
+def _declare_classes(api: Api, shown: Callable[[int], ClassIds], kept: Kept) -> None:
     @api.operation("GET", "/classes/{class_id}/now", raises=(NotFound,), media=_MEDIA)
     async def get_class_now(
         snapshots: Snapshots, class_id: Id, query: ClassStateQuery
@@ -89,7 +92,7 @@ def _declare_classes(api: Api, shown: Callable[[int], ClassIds]) -> None:
         snapshots: Snapshots, class_id: Id, query: RadarQuery
     ) -> Radar | Response:
         """The errors of the last minutes, grouped by cell and kind; the most widespread first."""
-        read = partial(error_radar, class_ids=shown(class_id), query=query)
+        read = partial(error_radar, class_ids=shown(class_id), query=query, kept=kept)
         radar = await snapshots.read(read, counted=True)  # for the places of cells
         return _as_requested(query, radar, f"class-{class_id}-errors", ErrorGroup, radar.groups)
 
@@ -101,7 +104,9 @@ def _declare_overview(api: Api, *, is_open: bool) -> None:
         return await snapshots.read_by_class(partial(overview, query=query, is_open=is_open))
 
 
-def _declare_cells(api: Api, shown: Callable[[int], ClassIds], *, is_open: bool) -> None:
+def _declare_cells(
+    api: Api, shown: Callable[[int], ClassIds], kept: Kept, *, is_open: bool
+) -> None:
     @api.operation(
         "GET",
         "/classes/{class_id}/notebooks/{notebook_id}/students",
@@ -118,7 +123,11 @@ def _declare_cells(api: Api, shown: Callable[[int], ClassIds], *, is_open: bool)
 
         async def fetch_page(page: StudentCellsQuery) -> Listing[StudentCell]:
             read = partial(
-                student_cells, class_ids=shown(class_id), notebook_id=notebook_id, query=page
+                student_cells,
+                class_ids=shown(class_id),
+                notebook_id=notebook_id,
+                query=page,
+                kept=kept,
             )
             return await snapshots.read(read, counted=True)
 
@@ -136,7 +145,11 @@ def _declare_cells(api: Api, shown: Callable[[int], ClassIds], *, is_open: bool)
     ) -> NotebookProgress | Response:
         """A notebook in a class, cell by cell: how far the students got, and their errors."""
         read = partial(
-            notebook_progress, class_ids=shown(class_id), notebook_id=notebook_id, query=query
+            notebook_progress,
+            class_ids=shown(class_id),
+            notebook_id=notebook_id,
+            query=query,
+            kept=kept,
         )
         return _notebook(query, await snapshots.read(read, counted=True))
 
@@ -146,7 +159,11 @@ def _declare_cells(api: Api, shown: Callable[[int], ClassIds], *, is_open: bool)
     ) -> NotebookProgress | Response:
         """An assignment's notebook in its class, cell by cell."""
         read = partial(
-            assignment_progress, assignment_id=assignment_id, query=query, is_open=is_open
+            assignment_progress,
+            assignment_id=assignment_id,
+            query=query,
+            kept=kept,
+            is_open=is_open,
         )
         return _notebook(query, await snapshots.read(read, counted=True))
 
@@ -155,7 +172,7 @@ def _declare_cells(api: Api, shown: Callable[[int], ClassIds], *, is_open: bool)
         snapshots: Snapshots, assignment_id: Id
     ) -> AssignmentProgress:
         """How far each student has got in an assignment, and who has handed it in."""
-        read = partial(assignment_students, assignment_id=assignment_id, is_open=is_open)
+        read = partial(assignment_students, assignment_id=assignment_id, kept=kept, is_open=is_open)
         return await snapshots.read(read, counted=True)
 
 

@@ -1,13 +1,16 @@
 """Cells are placed by their ids or, where these are random, by their index and code."""
 
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 
+from monitor.database.pool import Connection
 from monitor.insight.cells import CellProgress, CellsQuery, NotebookProgress, notebook_progress
+from monitor.insight.class_notebook import ClassNotebook
 from monitor.insight.heatmap import StudentCell, StudentCellsQuery, student_cells
 from monitor.insight.notebook_rows import (
     ADDED,
@@ -15,9 +18,11 @@ from monitor.insight.notebook_rows import (
     MAX_CELLS,
     MAX_CELLS_OF_STUDENT,
     NAMED,
-    placed,
 )
+from monitor.insight.query import class_notebook
+from monitor.insight.versions import class_people
 from monitor.lms import refusals
+from monitor.pace import Pace
 from tests.support.class_views import KEYS, School, ago, make_event, open_school
 from tests.support.postgres import Address
 
@@ -394,21 +399,16 @@ async def test_places_of_several_notebooks_are_kept_apart(school: School) -> Non
         await run(school, student, LESSON[2:], ids="c", notebook="other.ipynb")
     await run(school, "s4", LESSON, ids="c")
     await run(school, "s4", ["look", "c = b"], notebook="other.ipynb")
-    await school.reads.ensure_counted()
-    aliases = await school.pool.fetch("SELECT id, notebook_id FROM notebook_aliases ORDER BY path")
-    query = placed(
-        people="SELECT id, true AS is_student FROM students",
-        aliases="$1::bigint[]",
-        notebook="($2::bigint[])[array_position($1::bigint[], p.alias_id)]",
-    )
-    rows = await school.pool.fetch(
-        f"""SELECT notebook, kind, at, count(*) FROM ({query}) AS placed
-            GROUP BY notebook, kind, at ORDER BY notebook, at, kind""",
-        [row["id"] for row in aliases],
-        [row["notebook_id"] for row in aliases],
-    )
-    other, lesson = (row["notebook_id"] for row in aliases)
-    assert [tuple(row) for row in rows] == sorted(
-        [(lesson, INDEX, n, 4) for n in range(4)]
-        + [(other, ADDED, 0, 1), (other, NAMED, 0, 4), (other, NAMED, 1, 3)]
-    )
+    notebooks = [await school.notebook(path) for path in ("other.ipynb", "units/lesson.ipynb")]
+    other, lesson = [await school.read(placed_cells, notebook) for notebook in notebooks]
+    assert lesson == {(INDEX, n): 4 for n in range(4)}
+    assert other == {(ADDED, 0): 1, (NAMED, 0): 4, (NAMED, 1): 3}
+
+
+async def placed_cells(connection: Connection, notebook_id: int) -> Counter[tuple[int, int | None]]:
+    """How many cells of the notebook have each kind and index."""
+    people = await class_people(connection, [1])
+    cells = ClassNotebook(1, (await class_notebook(connection, [1], notebook_id)).alias_ids)
+    await cells.update(connection, people, Pace(5.0))
+    placed = (cell for place in cells.places.values() for cell in place.cells)
+    return Counter((cell.kind, cell.at) for cell in placed)

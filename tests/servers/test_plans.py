@@ -1,8 +1,9 @@
 """Views of a class take milliseconds, whatever the statistics of the tables say."""
 
+import gc
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from monitor.components import GARBAGE
 from monitor.database.paging import Page
 from monitor.database.pool import Connection, Database
 from monitor.insight.activity import ActivityQuery, class_activity
@@ -23,6 +25,7 @@ from monitor.insight.heatmap import StudentCellsQuery, student_cells
 from monitor.insight.help_queue import HelpQuery, help_queue
 from monitor.insight.me import me, my_assignments
 from monitor.insight.overview import OverviewQuery, overview
+from monitor.insight.progress import assignment_students
 from monitor.insight.radar import RadarQuery, error_radar
 from monitor.insight.run_changes import run_changes
 from monitor.insight.timeline import TimelineQuery, executions
@@ -56,6 +59,7 @@ VIEWS: dict[str, Callable[[Connection], Awaitable[Any]]] = {
     "timeline": lambda connection: executions(connection, [1], 1, TimelineQuery(), is_open=True),
     "attempts": attempts,
     "attempts with an error": partial(attempts, error="KeyError: …"),
+    "progress": lambda connection: assignment_students(connection, 1, is_open=True),
     "analysis": lambda connection: assignment_analysis(connection, 1, is_open=True),
     "changes": lambda connection: run_changes(connection, [1], 1, TimelineQuery(), is_open=True),
     "me": lambda connection: me(connection, "s1"),
@@ -88,6 +92,17 @@ LONG_HISTORY = """
 """
 # A prepared statement keeps its plan, so that of a nearly empty table may be used for a full one.
 USED_BEFORE = 7  # calls, after five of which PostgreSQL takes a plan that it keeps
+
+
+@pytest.fixture(autouse=True)
+def garbage_is_collected_as_in_the_server() -> Iterator[None]:
+    """Not every 700 objects, through all that the tests have loaded."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 class Recorder:

@@ -16,7 +16,7 @@ from monitor.database.embedded.programs import binaries
 from monitor.database.embedded.server import EmbeddedPostgres
 from monitor.database.pool import Connection, Database
 from monitor.database.reads import Reads
-from monitor.errors import Forbidden, Unavailable
+from monitor.errors import Busy, Forbidden, Unavailable
 from tests.support.replicas import Replica
 
 
@@ -100,6 +100,19 @@ async def until(holds: Callable[[], bool]) -> None:
 async def in_recovery(connection: Connection) -> bool:
     answer: bool = await connection.fetchval("SELECT pg_is_in_recovery()")
     return answer
+
+
+async def test_a_server_that_is_busy_does_not_blame_the_standby(reading: Reading) -> None:
+    calls = []
+
+    async def give_up(connection: Connection) -> None:
+        calls.append(connection)
+        raise Busy("Others are waiting")
+
+    with pytest.raises(Busy):
+        await reading.reads.read(give_up)
+    assert len(calls) == 1
+    assert reading.reads.error is None
 
 
 async def test_reads_go_to_the_standby(reading: Reading) -> None:
