@@ -78,14 +78,15 @@ NAME_COLUMNS = ("named_code", "named_type", "named_text")
 def _code(progress: str, clock: str) -> str:
     """The code of this row of cell_progress, a scalar expression; `clock` has student's offsets.
 
-    Most events have one of the extreme offsets, or almost none: those times are looked at first.
-    For a clock that was months behind all that was done since then would be looked through.
+    Most events have one of the extreme offsets, or none: those times are looked at first, then what
+    is near them, which may be thousands of runs. For a clock that was months behind all that was
+    done since then would be looked through.
     """
     at = f"{progress}.code_at - known.clock_offset"
     near = f"""
-        SELECT near.code FROM (VALUES (interval '0'), ({clock}.greatest), ({clock}.least))
-            AS known (clock_offset)
-        CROSS JOIN LATERAL ({_run(progress, f"{at} - {_NEAR}", f"{at} + {_NEAR}")}) AS near LIMIT 1
+        SELECT near.code FROM (VALUES {_times(clock, "interval '0'")}, {_times(clock, _NEAR)})
+            AS known (clock_offset, apart)
+        CROSS JOIN LATERAL ({_run(progress, f"{at} - apart", f"{at} + apart")}) AS near LIMIT 1
     """  # noqa: S608 - constants
     anywhere = _run(
         progress,
@@ -93,6 +94,12 @@ def _code(progress: str, clock: str) -> str:
         f"{progress}.code_at - {clock}.least + interval '1 minute'",
     )
     return f"COALESCE(({near}), ({anywhere}))"
+
+
+def _times(clock: str, apart: str) -> str:
+    return ", ".join(
+        f"({offset}, {apart})" for offset in ("interval '0'", f"{clock}.greatest", f"{clock}.least")
+    )
 
 
 def _run(progress: str, least: str, greatest: str) -> str:
