@@ -16,6 +16,7 @@ from monitor.http.large_answers import unread_answers
 from monitor.http.operations import Api
 from monitor.http.public_url import Address
 from monitor.http.request_log import RequestLog
+from monitor.right_of_way import RightOfWay
 from monitor.routes import (
     assignments,
     attempts,
@@ -75,6 +76,7 @@ def create_app(
         settings.public_url,
     )
     unread = unread_answers()
+    right_of_way = RightOfWay()
     components.shares.add(bodies.held, bodies.gunzips, unread)
     components.shares.add(event_bodies.held, event_bodies.gunzips, event_bodies.large)
     components.shares.add(event_bodies.decodings)
@@ -85,6 +87,7 @@ def create_app(
         admit=gate.admit,
         refund=gate.refund,
         durations=components.requests.posts,
+        right_of_way=right_of_way,
     )
     address = Address(settings.public_url, settings.path_below)
     api = Api(
@@ -93,6 +96,7 @@ def create_app(
         components.workers,
         components.database,
         components.reads,
+        right_of_way=right_of_way,
         address=address,
     )
     components.shares.add(api.turns, bodies.waiting)

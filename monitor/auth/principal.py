@@ -41,6 +41,11 @@ class Principal(msgspec.Struct, frozen=True, cache_hash=True):
         return None if self in (NOBODY, OPEN) else f"person {self.name}"
 
     @property
+    def is_staff(self) -> bool:
+        """Whether it is a teacher, an assistant or an administrator."""
+        return self.role in ("instructor", "admin")
+
+    @property
     def is_student(self) -> bool:
         """Whether it is a student who is signed in, or a student's own token."""
         return self.role == "student" or (self.role == "key" and self.student is not None)

@@ -28,6 +28,7 @@ from monitor.http.public_url import Address, PublicUrl, public_url
 from monitor.http.responses import json_response
 from monitor.http.snapshots import Snapshots
 from monitor.http.transactions import AfterCommit, Transactions
+from monitor.right_of_way import RightOfWay
 from monitor.shares import Turns
 from monitor.workers.pool import Workers
 
@@ -104,7 +105,8 @@ class Api:
 
     `workers` decode the large ones that have fields to be kept as they were sent.
 
-    Calls are in turns by caller (`turns`), so that one who makes many delays their own.
+    Calls are in turns by caller (`turns`), so that one who makes many delays their own; those of
+    staff have the `right_of_way`.
 
     `address` is the server's as its users have it.
     """
@@ -117,6 +119,7 @@ class Api:
         database: Database,
         reads: Reads,
         *,
+        right_of_way: RightOfWay,
         address: Address = Address(),  # noqa: B008 - immutable
     ) -> None:
         self.prefix = prefix
@@ -126,6 +129,7 @@ class Api:
         self._database = database
         self._reads = reads
         self._address = address
+        self._right_of_way = right_of_way
         self.turns = Turns(
             "calls", at_once=_AT_ONCE, each=_WAITING_OF_CALLER, each_at_once=_OF_CALLER
         )
@@ -259,7 +263,8 @@ class Api:
         """Waits for the caller's turn; the body's `size` (bytes) is bounded meanwhile, too."""
         with self._bodies.hold(call, size):
             async with self.turns.turn(call.payer):
-                yield
+                with self._right_of_way.taken() if call.principal.is_staff else nullcontext():
+                    yield
 
     def routes(self, guard: Guard) -> list[Route]:
         """One route per path, so that a 405 lists all methods of the path."""

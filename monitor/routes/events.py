@@ -31,6 +31,7 @@ from monitor.http.body import JSON, BrokenGzip
 from monitor.http.event_bodies import EventBodies
 from monitor.http.operations import Operation
 from monitor.pipeline.queue import EventQueue, Receipt
+from monitor.right_of_way import BULK, RightOfWay
 
 _DESCRIPTION = """Stores events, each once.
 
@@ -43,7 +44,8 @@ class Intake(NamedTuple):
     """The context that the ingest routes share.
 
     `bodies` reads the bodies, of at most `max_events` items; `admit` raises if a call's payload of
-    that size (bytes) is refused. `durations` are from a complete body until the answer.
+    that size (bytes) is refused. `durations` are from a complete body until the answer. Bulk
+    waits by `right_of_way`.
     """
 
     queue: EventQueue
@@ -52,6 +54,7 @@ class Intake(NamedTuple):
     admit: Callable[[Scope, Payload, int], None]
     refund: Callable[[Scope, int], None]
     durations: Durations
+    right_of_way: RightOfWay
 
 
 class RejectedItem(msgspec.Struct):
@@ -121,10 +124,14 @@ async def decode_body(
 ) -> Payload:
     """The items of a body received now by a call; a large one is decoded in a thread, in turn.
 
+    One of many events waits while a teacher's call is answered.
+
     Raises InvalidBody if it isn't a JSON array, TooLarge for too many items, and OverLimit or
     Unavailable where too much waits to be decoded.
     """
     received_at = datetime.now(UTC)
+    if len(body) > BULK:
+        await intake.right_of_way.give()
     call: Call = scope["call"]
     source = source_of(call, scope, received_at)
     decoding = (body, received_at, intake.max_events, dialects, source, intake.bodies.max_bytes)

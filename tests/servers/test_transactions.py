@@ -19,6 +19,7 @@ from monitor.errors import Conflict
 from monitor.http.body import BodyReader
 from monitor.http.operations import Api
 from monitor.http.transactions import AfterCommit, Transactions
+from monitor.right_of_way import RightOfWay
 from monitor.workers.pool import Workers
 from tests.support.applications import application
 from tests.support.lms import create, create_assignment, create_class, unique
@@ -201,7 +202,12 @@ async def served(api: Api) -> AsyncIterator[httpx.AsyncClient]:
 
 def create_api(database: Database) -> Api:
     return Api(
-        "", BodyReader(1000, 1000), Workers(), database, Reads(database, None, count_nothing)
+        "",
+        BodyReader(1000, 1000),
+        Workers(),
+        database,
+        Reads(database, None, count_nothing),
+        right_of_way=RightOfWay(),
     )
 
 

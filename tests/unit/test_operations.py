@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.auth.call import Call
 from monitor.auth.permissions import YES, Permission
-from monitor.auth.principal import OPEN, person
+from monitor.auth.principal import OPEN, Role, person
 from monitor.database.paging import Id, Listing, Page
 from monitor.database.pool import Database
 from monitor.database.reads import Reads
@@ -20,6 +20,7 @@ from monitor.errors import Conflict, NotFound
 from monitor.http.body import BodyReader
 from monitor.http.openapi import declare
 from monitor.http.operations import Api
+from monitor.right_of_way import RightOfWay
 from monitor.workers.pool import Workers
 from tests.support.applications import application
 from tests.support.waiting import eventually
@@ -47,10 +48,15 @@ class Open:
         await self._app(scope, receive, send)
 
 
-def create_api() -> Api:
+def create_api(right_of_way: RightOfWay | None = None) -> Api:
     unused = Database({}, 1, 1.0)  # no operation here asks for a connection
     api = Api(
-        "/api", BodyReader(10_000, 20_000), Workers(), unused, Reads(unused, None, unused.open)
+        "/api",
+        BodyReader(10_000, 20_000),
+        Workers(),
+        unused,
+        Reads(unused, None, unused.open),
+        right_of_way=right_of_way or RightOfWay(),
     )
 
     @api.operation("GET", "/things")
@@ -276,3 +282,26 @@ async def test_the_document_describes_operations_by_their_types(client: httpx.As
         "InvalidRequest",
         "Detail",
     }
+
+
+@pytest.mark.parametrize(("role", "waits"), [("instructor", True), ("student", False)])
+async def test_bulk_waits_for_calls_of_staff(role: Role, waits: bool) -> None:
+    right_of_way = RightOfWay()
+    api = create_api(right_of_way)
+
+    @api.operation("GET", "/answer")
+    async def answer() -> bool:
+        """Whether bulk waits meanwhile."""
+        bulk = asyncio.create_task(right_of_way.give())
+        await asyncio.sleep(0)
+        return not bulk.done()
+
+    class Signed(Open):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            scope["call"] = Call(Permission(), person(role, "ann"), YES)
+            await self._app(scope, receive, send)
+
+    routes = api.routes(lambda *_: [Middleware(Signed)])
+    transport = httpx.ASGITransport(application(routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server/api") as http:
+        assert (await http.get("/answer")).json() is waits
