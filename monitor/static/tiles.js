@@ -1,5 +1,6 @@
 // The class, live: one tile for each student.
 
+import { address, setFilters } from "./address.js";
 import { IDLE_SECONDS } from "./config.js";
 import { arrange, button, el, failure } from "./dom.js";
 import { makeSelect } from "./forms.js";
@@ -184,7 +185,9 @@ class TilesView {
   }
 }
 
-/** What to show and in which order. */
+const BY_TEAM = "team";
+
+/** What to show and in which order, which the address keeps. */
 class Bar {
   #search = el("input", { type: "search" });
   #state = makeSelect([["", t("everybody")], ...stateNames()]);
@@ -193,8 +196,16 @@ class Bar {
 
   /** @param {() => void} changed */
   constructor(changed) {
+    const { filters } = address();
+    this.#search.value = filters.get("search") ?? "";
+    choose(this.#state, filters.get("state"));
+    choose(this.#order, filters.get("sort"));
+    this.#byTeam.checked = filters.get("by") === BY_TEAM;
     for (const control of [this.#search, this.#state, this.#order, this.#byTeam])
-      control.oninput = changed;
+      control.oninput = () => {
+        this.#keep();
+        changed();
+      };
     this.element = el(
       "div",
       { className: "bar" },
@@ -203,6 +214,16 @@ class Bar {
       el("label", {}, `${t("sort")} `, this.#order),
       el("label", {}, this.#byTeam, ` ${t("by_team")}`),
     );
+  }
+
+  #keep() {
+    const { value: sort } = this.#order;
+    setFilters({
+      search: this.#search.value.trim(),
+      state: this.#state.value,
+      sort: sort === ORDER_NAMES[0][0] ? "" : sort,
+      by: this.#byTeam.checked ? BY_TEAM : "",
+    });
   }
 
   get filter() {
@@ -216,6 +237,16 @@ class Bar {
   get byTeam() {
     return this.#byTeam.checked;
   }
+}
+
+/**
+ * Chooses an option, unless there is none of this value.
+ *
+ * @param {HTMLSelectElement} select
+ * @param {string | null} value
+ */
+function choose(select, value) {
+  if ([...select.options].some((option) => option.value === value)) select.value = value ?? "";
 }
 
 /** @returns {[string, string][]} */

@@ -3,7 +3,7 @@
 import re
 
 import httpx
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.page import tile, view_url, wait_live
 from tests.support.browser import open_tab
@@ -133,3 +133,40 @@ async def test_tiles_are_filtered_sorted_and_grouped(
         await expect(names).to_have_text([one])
         await page.get_by_label("Search").fill("nobody at all")
         await expect(page.locator("#view")).to_contain_text("No students match.")
+
+
+async def test_the_address_keeps_what_the_list_shows(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two, three), _ = await create_class_of(api, "one", "two", "three")
+    for user, team in ((one, "班B"), (two, "班A"), (three, "班A")):
+        await post_as(school, user, "cell_executed", teamName=team, hasError=user != one)
+    async with open_tab(browser, view_url(school, class_id)) as page:
+        await page.get_by_label("Search").fill("班a")
+        await page.get_by_label("Show").select_option("Error")
+        await page.get_by_label("Sort by").select_option("Name")
+        await page.get_by_label("By team").check()
+        await shows_the_same(page, sorted([two, three]))
+        await page.reload()
+        await shows_the_same(page, sorted([two, three]))
+        shared = page.url
+        async with open_tab(browser, shared) as other:
+            await shows_the_same(other, sorted([two, three]))
+        await page.get_by_label("Search").fill("")
+        await page.get_by_label("Show").select_option("Everyone")
+        await page.get_by_label("Sort by").select_option("need")
+        await page.get_by_label("By team").uncheck()
+        assert "?" not in page.url
+        async with open_tab(browser, f"{page.url}?state=none&sort=none&by=none") as other:
+            await expect(other.locator(".tile")).to_have_count(3)
+            await expect(other.get_by_label("Show")).to_have_value("")
+            await expect(other.get_by_label("Sort by")).to_have_value("need")
+
+
+async def shows_the_same(page: Page, names: list[str]) -> None:
+    await expect(page.locator(".tile strong")).to_have_text(names)
+    await expect(page.locator("section:has(.tiles) h2")).to_have_text(["班A"])
+    await expect(page.get_by_label("Search")).to_have_value("班a")
+    await expect(page.get_by_label("Show")).to_have_value("error")
+    await expect(page.get_by_label("Sort by")).to_have_value("name")
+    await expect(page.get_by_label("By team")).to_be_checked()
