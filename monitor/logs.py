@@ -17,6 +17,7 @@ from ecs_logging import StdlibFormatter
 
 from monitor.errors import OverLimit, TooLarge, Unauthenticated, Unavailable, Unsupported
 
+ECS_VERSION = "8.0.0"  # has all fields in use; ecs-logging says 1.6.0, which has no request ids
 REQUESTS = "monitor.requests"  # the logger of the lines about requests
 
 request_id: ContextVar[bytes] = ContextVar("request_id")  # of the request that is served
@@ -54,7 +55,7 @@ class EcsFormatter(StdlibFormatter):
         return super().format(record)
 
     def format_to_ecs(self, record: logging.LogRecord) -> dict[str, Any]:
-        fields = super().format_to_ecs(record)
+        fields = super().format_to_ecs(record) | {"ecs.version": ECS_VERSION}
         for part, name in ((fields, "message"), (fields.get("error", {}), "message")):
             if text := part.get(name):
                 part[name] = _QUOTED.sub("…", text)

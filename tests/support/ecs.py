@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+VERSION = "8.0.0"  # of ECS, by which these are
 # The fields that the server may write, each with its type in ECS. An `[]` after it is an array.
 FIELDS = {
     "@timestamp": "date",
@@ -60,6 +61,7 @@ def check(line: Mapping[str, Any]) -> None:
     """Raises AssertionError if a flat line is not as ECS wants it."""
     for name in REQUIRED:
         assert name in line, f"{name} is missing in {line}"
+    assert line["ecs.version"] == VERSION
     for name, value in line.items():
         assert name in FIELDS, f"{name} is no field of ECS that docs/logs.md lists"
         kind = FIELDS[name]
