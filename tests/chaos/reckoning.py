@@ -87,7 +87,7 @@ async def recovered(site: Site) -> None:
 
 
 async def _is_whole(site: Site) -> bool:
-    return await is_counted(site) and all(
+    is_stored = all(
         state["postgres"]["state"] == "ok"
         and _adds_up(state["ledger"]["process"])
         and not state["spool"]["events"]
@@ -95,6 +95,7 @@ async def _is_whole(site: Site) -> bool:
         and state["influxdb"]["state"] == "ok"
         for state in await site.states()
     )
+    return is_stored and await is_counted(site)  # in this order: what is stored is counted later
 
 
 def _adds_up(account: dict[str, int]) -> bool:

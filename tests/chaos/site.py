@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,11 @@ class Site:
         self.network: Network
         self.replicas: list[Replica] = []
         self.lesson: Lesson  # the present one
+        self._numbers = count(1)
 
     def new_directory(self, name: str) -> Path:
         """One below the site's, of a name that was not used before."""
-        directory = self.directory / f"{name}-{len(list(self.directory.glob(f'{name}-*')))}"
-        return _create(directory)
+        return _create(self.directory / f"{name}-{next(self._numbers)}")
 
     def replace_postgres(self, postgres: EmbeddedPostgres) -> None:
         """From now on the servers' connections lead to this PostgreSQL, which is running."""
@@ -80,7 +81,7 @@ class Site:
         )
 
     async def execute(self, *statements: str) -> None:
-        connection = await self.connect()
+        connection = await self.connect(server_settings={"statement_timeout": "0"})
         try:
             for statement in statements:
                 await connection.execute(statement)

@@ -70,8 +70,8 @@ async def test_late_events_of_a_detached_month_are_stored_and_shown_in_health(
     async with pool.acquire() as connection:
         assert f"{name}_late" in (await partition_warning(connection, 5.0) or "")
 
-    await pool.execute(f"ALTER TABLE cell_executions DETACH PARTITION {name}_late")
-    await pool.execute(
+    await pool.execute(  # one transaction
+        f"ALTER TABLE cell_executions DETACH PARTITION {name}_late;"
         f"INSERT INTO {name} SELECT * FROM {name}_late ON CONFLICT DO NOTHING;"
         f"DROP TABLE {name}_late;"
         f"ALTER TABLE cell_executions ATTACH PARTITION {name} FOR VALUES"

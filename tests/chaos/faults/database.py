@@ -154,6 +154,8 @@ async def month_detached(site: Site, outage: float) -> None:
                 )
                 await connection.execute(f"DROP TABLE {name}_late")
             await connection.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} {bounds}")
+    for student in await connection.fetch("SELECT id FROM students WHERE has_events ORDER BY id"):
+        await connection.execute("SELECT recount_students(ARRAY[$1::bigint])", student["id"])
     await connection.close()
 
 

@@ -9,7 +9,7 @@ import asyncpg
 from monitor.database.embedded.programs import binaries
 from monitor.database.embedded.server import EmbeddedPostgres
 from tests.chaos.site import Site
-from tests.support.postgres import address_of, run_client
+from tests.support.postgres import Address, address_of, psql, run_client
 
 RESTORES = 5  # tries: the servers' own work may be in the way
 
@@ -17,25 +17,24 @@ RESTORES = 5  # tries: the servers' own work may be in the way
 async def dump_restored(site: Site, outage: float) -> None:
     """A dump is restored into the same server, in place or into a database made anew."""
     address = address_of(site.postgres)
-    dump = str(site.directory / "dump")
-    await run_client("pg_dump", address, "--format", "custom", "--file", dump)
+    dump = await run_client("pg_dump", address)
     await site.lesson.send_unrecorded()
     if random.random() < 0.5:
-        await _restore_in_place(site, dump)
+        await _restore_in_place(address, dump)
         return
     connection = await asyncpg.connect(**{**address, "database": "template1"})
     await connection.execute(f"DROP DATABASE {address['database']} WITH (FORCE)")
     await connection.execute(f"CREATE DATABASE {address['database']} TEMPLATE template0")
     await connection.close()
-    await run_client("pg_restore", address, "--exit-on-error", dump)
+    await psql(address, stdin=dump)
 
 
-async def _restore_in_place(site: Site, dump: str) -> None:
-    """The servers keep their connections."""
-    options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error", dump)
+async def _restore_in_place(address: Address, dump: bytes) -> None:
+    """The servers keep their connections, and see all of it at once."""
+    replacement = b"BEGIN; DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n" + dump + b"COMMIT;"
     for left in reversed(range(RESTORES)):
         try:
-            await run_client("pg_restore", address_of(site.postgres), *options)
+            await psql(address, stdin=replacement)
         except AssertionError:
             if not left:
                 raise
