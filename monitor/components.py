@@ -253,6 +253,7 @@ class Components:
         """Raises Unavailable while PostgreSQL can't be used."""
         await pool.expire_connections()  # after a loss of the network they would fail one by one
         await self.database.renew()
+        self.counting.cut_off()
         try:
             await schema.ensure()
         except SchemaError as error:  # a running server keeps spooling, rather than stopping

@@ -71,6 +71,7 @@ class Counting:
         self._job = Job("Counting", self._run, interval=_INTERVAL, max_backoff=_MAX_BACKOFF)
         self._counted_at = time.monotonic()
         self._waiting: list[asyncio.Future[None]] = []
+        self._connection: asyncpg.Connection | None = None  # while it counts
         self._batches = _Step(_COUNT_BATCHES, _BATCHES)
         self._recounts = _Step(_RECOUNT, _RECOUNTS)
 
@@ -96,6 +97,14 @@ class Counting:
         self._job.wake()
         await waiter
 
+    def cut_off(self) -> None:
+        """Ends what is running, which is tried again: after a loss of the network nobody answers.
+
+        By itself it would wait for `_TIMEOUT`.
+        """
+        if self._connection:
+            self._connection.terminate()
+
     async def _run(self) -> None:
         is_due = not self._is_busy() or time.monotonic() >= self._counted_at + _BUSY_INTERVAL
         if not (self._waiting or is_due):
@@ -114,9 +123,13 @@ class Counting:
     async def _count(self) -> None:
         with schema_errors_as_unavailable():
             async with self._database.connection() as connection:
-                while await self._batches.run(connection):
-                    pass
-                await self._recounts.run(connection)
+                self._connection = connection
+                try:
+                    while await self._batches.run(connection):
+                        pass
+                    await self._recounts.run(connection)
+                finally:
+                    self._connection = None
 
 
 def _answer(waiting: list[asyncio.Future[None]], error: Exception | None = None) -> None:

@@ -22,6 +22,7 @@ from tests.support.counters import ACTIVITY, CELLS, rows_of
 from tests.support.factories import deadline_soon, make_event, now
 from tests.support.postgres import Address
 from tests.support.sinks import retry_of, sink_on
+from tests.support.waiting import eventually
 
 ERRORS = """
     SELECT s.user_id, c.cell_id, e.error, e.count, e.last_at
@@ -37,6 +38,7 @@ SLOWLY = """
         RETURN count_at_once(most);
     END $$
 """
+WAITS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'advisory')"
 PLACES = """
     SELECT s.user_id, last_success_at, error_times, alias_at, n.path, cell_at, c.cell_id,
         p.executions, p.errors
@@ -218,6 +220,21 @@ async def test_batches_are_counted_even_if_nobody_asks(
     pool: asyncpg.Pool, progress: Counting
 ) -> None:
     await sink_on(pool).write([make_event()], deadline_soon())
+    await counted(pool, 1)
+
+
+async def test_a_count_that_nobody_answers_is_cut_off(
+    pool: asyncpg.Pool, progress: Counting
+) -> None:
+    """As after a loss of the network, when it would wait for two minutes."""
+    await sink_on(pool).write([make_event()], deadline_soon())
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtext('cell-monitor progress'))")
+        waiting = asyncio.create_task(progress.catch_up())
+        await eventually(lambda: other.fetchval(WAITS))
+        progress.cut_off()
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(waiting, 5)
     await counted(pool, 1)
 
 
