@@ -21,6 +21,9 @@ MAX_CELLS = 100_000  # in all notebooks together: about 1.1 KB each
 _TIMEOUT = 3.0  # seconds
 
 
+_Key = tuple[Hashable, ...]  # what it is, the classes, and which one
+
+
 class _Sized(Protocol):
     @property
     def size(self) -> int: ...
@@ -55,13 +58,13 @@ class OpenRuns(NamedTuple):
 class Kept:
     """Notebooks in classes, and classes' recent runs; those that were used last, up to MAX_CELLS.
 
-    One that is larger is made anew each time. `timeout` (s) bounds the waiting and the work of one
+    The last one is kept however large it is. `timeout` (s) bounds the waiting and the work of one
     use, beside the statements of the database.
     """
 
     def __init__(self, timeout: float = _TIMEOUT) -> None:
         self._timeout = timeout
-        self._entries: OrderedDict[Hashable, _Entry[ClassNotebook] | _Entry[RecentRuns]]
+        self._entries: OrderedDict[_Key, _Entry[ClassNotebook] | _Entry[RecentRuns]]
         self._entries = OrderedDict()
         self.size = 0  # of all that is kept
 
@@ -75,6 +78,8 @@ class Kept:
         """
         alias_ids = tuple(sorted(notebook.alias_ids))
         key = ("notebook", tuple(class_ids), notebook.id, alias_ids)
+        for other in [each for each in self._entries if each[:3] == key[:3] and each != key]:
+            self._forget(other)  # before another path was recognised as a copy
         async with self._use(key, lambda: ClassNotebook(class_ids[0], alias_ids)) as (kept, pace):
             await kept.update(connection, people, pace)
             yield OpenNotebook(kept, pace)
@@ -90,7 +95,7 @@ class Kept:
             yield OpenRuns(kept, pace)
 
     @asynccontextmanager
-    async def _use(self, key: Hashable, make: Callable[[], T]) -> AsyncIterator[tuple[T, Pace]]:
+    async def _use(self, key: _Key, make: Callable[[], T]) -> AsyncIterator[tuple[T, Pace]]:
         pace = Pace(self._timeout)
         entry: _Entry[T] = self._entries.setdefault(key, _Entry(make()))  # type: ignore[assignment, arg-type]
         self._entries.move_to_end(key)
@@ -101,18 +106,16 @@ class Kept:
             entry.turn.release()
             self._settle(key, entry)
 
-    def _settle(self, key: Hashable, entry: _Entry[T]) -> None:
-        """Forgets what is too large, and of the rest what was used longest ago."""
+    def _settle(self, key: _Key, entry: _Entry[T]) -> None:
+        """Forgets what was used longest ago, but not all: a large one goes on where time ended."""
         if self._entries.get(key) is not entry:
             return
         self.size += entry.kept.size - entry.size
         entry.size = entry.kept.size
-        if entry.size > MAX_CELLS:
-            self._forget(key)
-        while self.size > MAX_CELLS:
+        while self.size > MAX_CELLS and len(self._entries) > 1:
             self._forget(next(iter(self._entries)))
 
-    def _forget(self, key: Hashable) -> None:
+    def _forget(self, key: _Key) -> None:
         self.size -= self._entries.pop(key).size
 
 

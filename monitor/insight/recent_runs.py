@@ -1,6 +1,7 @@
 """A class's runs of the last hour, by student: the failed ones, and the last success in each cell.
 
 That is all that the error radar needs: who failed where, and whether they have got past it since.
+Of a student who runs more than 2,000 in that time only the newest count.
 """
 
 import sys
@@ -20,6 +21,7 @@ from monitor.pace import Pace
 MAX_MINUTES = 60
 _KEPT = f"interval '{MAX_MINUTES + 1} minutes'"
 _READ_AT_ONCE = 5  # students
+MAX_RUNS = 2_000  # of a student, the newest: who runs more costs the class no more
 
 # The time put right and, for runs that were put right to the same receipt, the claimed one.
 Moment = tuple[datetime, datetime]
@@ -127,10 +129,15 @@ _SELECT = f"""
             SELECT put_right(received_at, executed_at, clock_offset) AS at, executed_at, event_id,
                 alias_id, cell_id, status = 'error' AS failed,
                 CASE WHEN status = 'error' THEN COALESCE(error_excerpt(error), '') END AS excerpt
-            FROM cell_executions
-            WHERE student_id = s.id AND class_id = ANY ($1)
-                AND status IN ('error', 'success') AND excluded IS NULL
-                AND executed_at > now() - {_KEPT} - clock.greatest
+            FROM (
+                SELECT received_at, executed_at, clock_offset, event_id, alias_id, cell_id, status,
+                    error
+                FROM cell_executions
+                WHERE student_id = s.id AND class_id = ANY ($1)
+                    AND status IN ('error', 'success') AND excluded IS NULL
+                    AND executed_at > now() - {_KEPT} - clock.greatest
+                ORDER BY executed_at DESC LIMIT {MAX_RUNS}
+            ) AS newest
             OFFSET 0
         ) AS e
         WHERE e.at > now() - {_KEPT}

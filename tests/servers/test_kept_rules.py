@@ -34,7 +34,7 @@ WRITERS = {
 FUNCTIONS = """
     SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 """
-LONGEST = 0.05  # seconds of processor time in one piece; garbage is collected more often here
+LONGEST = 0.2  # seconds of processor time in one piece; garbage is collected more often here
 STEP = "SELECT withdraw_rows($1, 1, 1, false)"
 WITHDRAWAL = """
     INSERT INTO withdrawals (credentials, since, until, requested_by)
@@ -96,14 +96,20 @@ async def test_what_was_used_longest_ago_is_forgotten(
     assert kept.size == 2 * once
 
 
-async def test_a_notebook_that_is_too_large_answers_and_is_not_kept(
+async def test_a_large_notebook_goes_on_where_time_ended(
     lesson: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_module, "MAX_CELLS", 100)
-    kept = Kept()
-    for _ in range(2):
-        assert await cells(lesson, kept, [1]) == 200
-        assert kept.size == 0
+    kept = Kept(timeout=0.0)
+    busy = 0
+    while busy < 1_000:
+        try:
+            assert await cells(lesson, kept, [1]) == 200
+            break
+        except Busy:
+            busy += 1
+    assert 0 < busy < 1_000
+    assert kept.size > 100
 
 
 async def test_only_who_has_changed_is_read_again(

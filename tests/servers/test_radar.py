@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from monitor.insight.recent_runs import MAX_RUNS
 from tests.support.events import event, post
 from tests.support.lms import create_class_of, unique
 from tests.support.replicas import Replica
@@ -130,3 +131,28 @@ async def test_cells_whose_ids_are_random_are_one_place(
     assert await lesson.groups() == [("KeyError: …", users, users[1:])]
     (group,) = (await lesson.radar())["groups"]
     assert (group["place"], group["cell_id"], group["cell_position"]) == ("index:3", None, 3)
+
+
+async def test_who_fails_thousands_of_times_takes_part_with_the_newest(
+    school: Replica, api: httpx.AsyncClient
+) -> None:
+    class_id, (busy, other), _ = await create_class_of(api, "busy", "other")
+    lesson = Lesson(school, api, class_id)
+    await lesson.run(other, "KeyError: 'a'", age=30)
+    start = datetime.now(UTC) - timedelta(seconds=20)
+    for part in range(3):
+        await post(
+            school,
+            *(
+                event(
+                    userId=busy,
+                    eventTime=(start + timedelta(milliseconds=1_000 * part + number)).isoformat(),
+                    hasError=True,
+                    errorMessage=f"ValueError: {number}",
+                )
+                for number in range(900)
+            ),
+        )
+    groups = {each["error"]: each for each in (await lesson.radar())["groups"]}
+    assert groups["KeyError: …"]["still"] == [other]
+    assert groups["ValueError: …"]["count"] == MAX_RUNS
