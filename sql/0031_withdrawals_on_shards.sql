@@ -1,5 +1,5 @@
 -- Withdrawals and their replays in statements that Citus runs: each reads tables or writes one, and what is
--- read goes on as arrays. Citus mishandles INSERT … SELECT from a table, and takes no function in
+-- read goes on as arrays. Citus inserts nothing right that it selects from a table, and takes no function in
 -- RETURNING whose value may change.
 
 \set ON_ERROR_STOP on

@@ -9,7 +9,8 @@ import msgspec
 from monitor.auth.permissions import ROUTES
 from monitor.http.answers import Answer
 from monitor.http.body import JSON
-from monitor.http.operations import Api, Operation
+from monitor.http.declarations import Operation
+from monitor.http.operations import Api
 
 _REFERENCE = "#/components/schemas/{name}"
 

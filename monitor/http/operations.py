@@ -3,10 +3,8 @@
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,11 +17,12 @@ from monitor.database.paging import Listing
 from monitor.database.pool import Connection, Database
 from monitor.database.reads import Reads
 from monitor.errors import MonitorError
-from monitor.http.answers import TOTAL, Answer, answer, errors_of
+from monitor.http.answers import TOTAL, answer, errors_of
 from monitor.http.arguments import Arguments
 from monitor.http.body import JSON, BodyReader
 from monitor.http.cors import Calls
-from monitor.http.ingest import IngestRoute, Take
+from monitor.http.declarations import Declaration, Endpoint, Operation
+from monitor.http.ingest import IngestRoute
 from monitor.http.public_url import Address, PublicUrl, public_url
 from monitor.http.responses import json_response
 from monitor.http.snapshots import Snapshots
@@ -32,7 +31,6 @@ from monitor.right_of_way import RightOfWay
 from monitor.shares import Turns
 from monitor.workers.pool import Workers
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 OperationHandler = TypeVar("OperationHandler", bound=Callable[..., Awaitable[Any]])
 
 # Calls at the same time: of all, and of one caller, whose others wait. A page makes a few at once.
@@ -48,56 +46,6 @@ _CONTEXT = (  # not from the request
     Principal,
     PublicUrl,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """A route, and the types of what it takes and gives. `path` includes the prefix.
-
-    It has an `endpoint` or, if it takes events, `take`.
-    """
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    tag: str
-    answers: Mapping[int, Answer]
-    parameters: Mapping[str, Any] = field(default_factory=dict)  # in the path
-    query: type[msgspec.Struct] | None = None
-    body: Any = None
-    body_media: str = JSON
-    endpoint: Endpoint | None = None
-    take: Take | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Declaration:
-    """An operation as `Api.declare` takes it. `path` has no prefix; `handler` returns `returns`.
-
-    `context` are the handler's parameters that don't come from the request, by name: Connection,
-    Transactions, Snapshots, AfterCommit, Call, Principal or PublicUrl. `raises` are its errors
-    beside those that every operation has. `media` are types of answers beside JSON, by media type,
-    and `also` those with another status, by status; the handler returns both as a Response.
-    An operation that waits for others, such as a worker, is not `in_turns`.
-    """
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    handler: Callable[..., Awaitable[Any]]
-    returns: Any
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    query: type[msgspec.Struct] | None = None
-    body: Any = None
-    context: Mapping[str, Any] = field(default_factory=dict)
-    status: int = 200
-    raises: tuple[type[MonitorError], ...] = ()
-    body_media: str = JSON
-    media: Mapping[str, Any] = field(default_factory=dict)
-    also: Mapping[int, Any] = field(default_factory=dict)
-    in_turns: bool = True
 
 
 class Api:

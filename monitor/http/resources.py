@@ -13,7 +13,8 @@ from monitor.database.paging import Id, Listing, Page
 from monitor.database.pool import Connection
 from monitor.database.resource import Resource, values
 from monitor.errors import Conflict, MonitorError, NotFound
-from monitor.http.operations import Api, Declaration
+from monitor.http.declarations import Declaration
+from monitor.http.operations import Api
 from monitor.http.transactions import AfterCommit
 
 Find = Callable[[Connection, Any, Principal], Awaitable[Listing[Any]]]

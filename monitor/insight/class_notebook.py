@@ -1,4 +1,4 @@
-"""A notebook in a class, its cells in place, brought up to date by what has changed."""
+"""A class's cells in a notebook, each with its place; reads only what has changed."""
 
 from collections.abc import Iterable, Sequence
 

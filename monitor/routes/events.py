@@ -28,8 +28,8 @@ from monitor.events.dialects import EventData
 from monitor.events.event import Payload
 from monitor.http.answers import Answer, errors
 from monitor.http.body import JSON, BrokenGzip
+from monitor.http.declarations import Operation
 from monitor.http.event_bodies import EventBodies
-from monitor.http.operations import Operation
 from monitor.pipeline.queue import EventQueue, Receipt
 from monitor.right_of_way import BULK, RightOfWay
 

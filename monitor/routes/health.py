@@ -13,7 +13,7 @@ from monitor.errors import OverLimit, Unauthenticated
 from monitor.health import Health, Whole
 from monitor.http.answers import Answer, errors
 from monitor.http.body import JSON
-from monitor.http.operations import Endpoint, Operation
+from monitor.http.declarations import Endpoint, Operation
 from monitor.http.responses import json_response
 
 

@@ -11,8 +11,8 @@ from monitor.events.decoding import CELL_MONITOR, EVENT_DIALECTS, Dialect
 from monitor.events.dialects import EventData
 from monitor.events.json_text import in_utf8
 from monitor.events.legacy import CellMonitorData
+from monitor.http.declarations import Operation
 from monitor.http.ingest import Take
-from monitor.http.operations import Operation
 from monitor.routes.events import ANSWERS, Intake, decode_body, store
 
 

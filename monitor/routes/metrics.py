@@ -8,7 +8,7 @@ from starlette.responses import Response
 from monitor.auth.scraping import PATH
 from monitor.errors import Forbidden, OverLimit, Unauthenticated
 from monitor.http.answers import Answer, errors
-from monitor.http.operations import Operation
+from monitor.http.declarations import Operation
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.negotiation import OPENMETRICS, TEXT
 

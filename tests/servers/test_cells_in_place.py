@@ -23,7 +23,7 @@ from monitor.insight.query import class_notebook
 from monitor.insight.versions import class_people
 from monitor.lms import refusals
 from monitor.pace import Pace
-from tests.support.class_views import KEYS, School, ago, make_event, open_school
+from tests.support.class_views import KEYS, School, ago, enrol, make_event, open_school
 from tests.support.postgres import Address
 
 STUDENTS = [f"s{number}" for number in range(1, 7)]
@@ -33,12 +33,7 @@ _ids = itertools.count(1)
 @pytest.fixture
 async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]:
     async with open_school(pool, postgres) as school:
-        await pool.execute(
-            """WITH students AS (
-                   INSERT INTO students (user_id) SELECT unnest($1::text[]) RETURNING id
-               ) INSERT INTO student_classes (student_id, class_id) SELECT id, 1 FROM students""",
-            STUDENTS,
-        )
+        await enrol(pool, STUDENTS)
         yield school
 
 

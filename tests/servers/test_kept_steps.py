@@ -21,7 +21,7 @@ from monitor.insight.query import class_notebook
 from monitor.insight.radar import RadarQuery, error_radar
 from monitor.insight.versions import class_people
 from monitor.pace import Pace
-from tests.support.class_views import KEYS, School, make_event, open_school
+from tests.support.class_views import KEYS, School, enrol, make_event, open_school
 from tests.support.factories import now
 from tests.support.placed import PLACED
 from tests.support.postgres import Address
@@ -40,12 +40,7 @@ WITHDRAWAL_STEP = "INSERT INTO withdrawal_steps (withdrawal_id, student_id) VALU
 @pytest.fixture
 async def school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[School]:
     async with open_school(pool, postgres) as school:
-        await pool.execute(
-            """WITH students AS (
-                   INSERT INTO students (user_id) SELECT unnest($1::text[]) RETURNING id
-               ) INSERT INTO student_classes (student_id, class_id) SELECT id, 1 FROM students""",
-            STUDENTS,
-        )
+        await enrol(pool, STUDENTS)
         yield school
 
 

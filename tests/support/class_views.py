@@ -93,6 +93,16 @@ async def open_school(pool: asyncpg.Pool, postgres: Address) -> AsyncIterator[Sc
     await database.close(5.0)
 
 
+async def enrol(pool: asyncpg.Pool, students: list[str]) -> None:
+    """Adds students of these names to class A."""
+    await pool.execute(
+        """WITH students AS (
+               INSERT INTO students (user_id) SELECT unnest($1::text[]) RETURNING id
+           ) INSERT INTO student_classes (student_id, class_id) SELECT id, 1 FROM students""",
+        students,
+    )
+
+
 def ago(**span: float) -> datetime:
     return now() - timedelta(**span)
 

@@ -26,7 +26,7 @@ class MailServer:
 
     @property
     def url(self) -> str:
-        """Its URL as a receiver of notifications, in the documented form but for TLS."""
+        """Its URL as a receiver of notifications: `mailto://`, without TLS."""
         user, password = LOGIN
         options = "from=monitor@school.example&to=teacher@school.example"
         return f"mailto://{user}:{password}@school.example:{self.port}?smtp=127.0.0.1&{options}"

@@ -1,7 +1,9 @@
 import asyncio
 import gc
 import re
-from collections.abc import Awaitable, Callable
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
@@ -148,7 +150,9 @@ async def test_a_connection_without_a_request_is_closed(app: App, sent: list[byt
         writer.transport.abort()
 
 
-async def test_a_request_that_could_not_be_read_yet_is_answered() -> None:
+@asynccontextmanager
+async def answered() -> AsyncIterator[tuple[HttpProtocol, StreamReader, StreamWriter]]:
+    """A connection that has had its answer, and that only `expire` closes."""
     config = uvicorn.Config(at_once, access_log=False, log_config=None, timeout_keep_alive=0)
     config.load()
     state = ServerState()
@@ -162,36 +166,27 @@ async def test_a_request_that_could_not_be_read_yet_is_answered() -> None:
         await asyncio.wait_for(reader.readuntil(BODY), 5)
         (connection,) = state.connections
         assert isinstance(connection, HttpProtocol)
+        yield connection, reader, writer
+        writer.transport.abort()
+
+
+async def test_a_request_that_could_not_be_read_yet_is_answered() -> None:
+    async with answered() as (connection, reader, writer):
         writer.write(POST)
         connection.expire(1)  # before the loop looks what has arrived
         await asyncio.wait_for(reader.readuntil(BODY), 5)
         connection.expire(1)
         assert await asyncio.wait_for(reader.read(), 5) == b""
-        writer.close()
-        await writer.wait_closed()
 
 
 async def test_unread_bytes_keep_no_connection_for_ever() -> None:
     """As a stream of empty lines, which begin no request."""
-    config = uvicorn.Config(at_once, access_log=False, log_config=None, timeout_keep_alive=0)
-    config.load()
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-
-    async with await loop.create_server(
-        lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0
-    ) as server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer.write(POST)
-        await asyncio.wait_for(reader.readuntil(BODY), 5)
-        (connection,) = state.connections
-        assert isinstance(connection, HttpProtocol)
-        connection.idle_since = loop.time() - 10
+    async with answered() as (connection, reader, writer):
+        connection.idle_since = asyncio.get_running_loop().time() - 10
         writer.write(b"\r\n")
         connection.expire(1)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
             await asyncio.wait_for(reader.readexactly(1), 5)
-        writer.transport.abort()
 
 
 async def test_requests_leave_nothing_for_the_collector() -> None:
