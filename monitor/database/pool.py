@@ -80,7 +80,9 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
     async with pool.acquire(timeout=max(0.05, deadline - loop.time())) as connection:
         cut = loop.call_at(deadline, connection.terminate)
         try:
-            yield connection
+            # asyncpg never wakes a COPY that waits for room in the socket of a lost connection.
+            async with asyncio.timeout_at(deadline + _WAKING):
+                yield connection
         except asyncpg.InternalClientError:
             connection.terminate()  # not back into the pool
             raise
@@ -90,6 +92,9 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
             raise
         finally:
             cut.cancel()
+
+
+_WAKING = 0.1  # seconds from the end of a connection until what waits for it has to know
 
 
 def _is_closed(connection: asyncpg.Connection) -> bool:

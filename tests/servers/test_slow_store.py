@@ -115,6 +115,17 @@ async def test_a_table_that_is_locked_counts_as_away(
         await eventually(lambda: not server.spool.events)
 
 
+async def test_a_copy_that_fills_the_socket_ends_at_its_deadline(pool: asyncpg.Pool) -> None:
+    """asyncpg never wakes a COPY that waits for room in the socket of a connection that ended."""
+    sink, large = sink_on(pool), make_event(output="x" * 5_000_000)
+    async with pool.acquire() as admin, admin.transaction():
+        await admin.execute("LOCK TABLE cell_executions IN EXCLUSIVE MODE")
+        write = asyncio.create_task(sink.write([large], deadline_soon(0.5)))
+        await asyncio.wait([write], timeout=5)
+        assert isinstance(write.exception(), Unavailable)
+    assert len((await sink.write([large], deadline_soon())).events) == 1
+
+
 async def test_what_is_misconfigured_is_said_and_recovers(
     pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
 ) -> None:
