@@ -1,6 +1,8 @@
 """CORS: which web pages may read the answers."""
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.http.headers import NOT_CACHED, RawHeaders
@@ -50,6 +52,13 @@ class Cors(CORSMiddleware):
             await send(message)
 
         return await self.app(scope, receive, send_added)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Starlette's, which lets pages of all origins into the private network."""
+        response = super().preflight_response(request_headers)
+        if not self.is_allowed_origin(request_headers["origin"]):
+            del response.headers["access-control-allow-private-network"]
+        return response
 
     def added(self, headers: RawHeaders) -> RawHeaders:
         """What an answer to a request with these headers gets."""

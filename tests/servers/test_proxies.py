@@ -18,6 +18,7 @@ from tests.support.servers import free_port
 from tests.support.tokens import SECRET, bearer, subprotocols, token
 from tests.support.waiting import eventually
 
+PRIVATE_NETWORK = "access-control-allow-private-network"
 CADDY = "reverse_proxy /monitor/* 127.0.0.1:8000"
 PROXIES = {
     "nginx": (NginxProxy, {}),
@@ -117,7 +118,9 @@ async def test_a_refused_origin_is_one_line_that_says_which_setting(
                 "Access-Control-Request-Private-Network": "true",
             }
             asked = await page.options("/api/v1/events", headers=preflight)
-            assert asked.headers["access-control-allow-private-network"] == "true"
+            assert asked.headers[PRIVATE_NETWORK] == "true"
+            refused = await page.options("/api/v1/classes", headers=preflight)
+            assert (refused.status_code, PRIVATE_NETWORK in refused.headers) == (400, False)
         await eventually(lambda: "set PUBLIC_URL" in replica.output())
         assert replica.output().count("https://school.example") == 1
 
