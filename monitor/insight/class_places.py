@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from heapq import heappush, heappushpop
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from monitor.insight.notebook_rows import ADDED, INDEX, NAMED, Cell
 from monitor.pace import Pace
 
 T = TypeVar("T")
+Rank = tuple[int, bool, int, int, int]
 
 
 class Reached(msgspec.Struct, gc=False):
@@ -148,9 +150,10 @@ def order(place: Place) -> tuple[bool, int, int, int]:
     return at is None, at or 0, place.kind, place.key
 
 
-def students_there(place: Place) -> int:
-    """How many students have reached the place."""
-    return sum(each.is_student for each in place.of(reached))
+def rank(place: Place) -> Rank:
+    """Greater where more students have reached the place and, of as many, further above."""
+    is_nowhere, at, kind, key = order(place)
+    return sum(each.is_student for each in place.of(reached)), not is_nowhere, -at, -kind, -key
 
 
 async def all_made(make: Callable[[Place], T], places: Iterable[Place], pace: Pace) -> list[T]:
@@ -164,11 +167,17 @@ async def all_made(make: Callable[[Place], T], places: Iterable[Place], pace: Pa
 
 
 async def most_reached(places: Iterable[Place], most: int, pace: Pace) -> list[Place]:
-    """At most so many of these: those that most students have reached."""
-    all_ = list(places)
-    counts = await all_made(students_there, all_, pace)
-    ranked = sorted(zip(counts, all_, strict=True), key=lambda each: (-each[0], order(each[1])))
-    return [place for _, place in ranked[:most]]
+    """At most so many of these: those that most students have reached, these first."""
+    best: list[tuple[Rank, Place]] = []  # a heap
+    for place in places:
+        ranked = place.of(rank), place  # no two ranks are equal
+        if len(best) < most:
+            heappush(best, ranked)
+        else:
+            heappushpop(best, ranked)
+        if pace.is_due:
+            await pace.rest()
+    return [place for _, place in sorted(best, reverse=True)]
 
 
 class BestRun(NamedTuple):

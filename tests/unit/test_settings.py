@@ -123,6 +123,10 @@ def test_each_setting_has_a_test_that_gives_it_to_a_server(name: str) -> None:
 
 
 def test_each_row_of_the_tables_has_a_test() -> None:
-    rows = {name for page in TABLES for name in re.findall("^[|] `([A-Z][A-Z0-9_]+)`", page.read_text(), re.M)}
+    rows = {
+        name
+        for page in TABLES
+        for name in re.findall("^[|] `([A-Z][A-Z0-9_]+)`", page.read_text(), re.M)
+    }
     assert table_of_tests().keys() == rows
     assert rows - set(NAMES) == {"OTEL_EXPORTER_OTLP_ENDPOINT"}  # OpenTelemetry reads it itself
