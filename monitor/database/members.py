@@ -28,8 +28,6 @@ def members(*, is_open: str) -> str:
     `call_class` is where the latest call for help stands, `call_classes` are those whose events it
     is made of. It is open with `is_calling` and a recent `help_at`, until it is settled.
 
-    `failing_since` is the first of the errors in a row that are counted.
-
     `started_at` is when the latest run of a cell began, `last_run_at` when the latest ended.
     """
     return f"""
@@ -41,7 +39,6 @@ def members(*, is_open: str) -> str:
             COALESCE(b.executions, 0) AS executions_in_no_class,
             COALESCE(b.errors, 0) AS errors_in_no_class,
             cardinality(failing.error_times) AS errors_in_a_row,
-            failing.error_times[1] AS failing_since,
             GREATEST(a.last_received_at, b.last_received_at) AS last_received_at,
             CASE WHEN a.alias_at IS NULL OR b.alias_at > a.alias_at
                 THEN b.alias_id ELSE a.alias_id END AS alias_id,

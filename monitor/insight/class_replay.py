@@ -11,6 +11,7 @@ from monitor.events.event import in_utc
 from monitor.insight.cell_names import named, taken_name
 from monitor.insight.class_state import HELP_TIMEOUT, ClassStateQuery, StudentState
 from monitor.insight.copies import counted_places
+from monitor.insight.failing import LOOK_BACK, failing
 from monitor.insight.packed_counts import unpack
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, class_students
@@ -122,6 +123,13 @@ _ERRORS = _rows(
     "status = 'error'",
     since="COALESCE(success.at - s.greatest, s.since)",
 )
+_LESSON = _rows(
+    "cell_executions",
+    "executed_at",
+    "alias_id, cell_id, status",
+    f"put_right(received_at, executed_at, clock_offset) > $2 - {LOOK_BACK}",
+    since=f"$2 - {LOOK_BACK} - s.greatest",
+)
 # A call that was old when it arrived showed nothing.
 _CALLS = _rows(
     "events",
@@ -159,7 +167,7 @@ _SELECT_STATES = f"""
         rest_of_minute.executions AS executions_in_minute,
         rest_of_minute.errors AS errors_in_minute,
         later.executions AS later_executions, later.errors AS later_errors,
-        failures.in_a_row AS errors_in_a_row, failures.since AS failing_since,
+        failures.in_a_row AS errors_in_a_row, failing.failing_since, failing.failing_cell_id,
         GREATEST(success.at, failures.until) AS last_run_at,
         run.running_since, run.running_cell_id,
         heard.at AS last_heard_at
@@ -209,12 +217,13 @@ _SELECT_STATES = f"""
         WHERE {_STILL_RUNNING} OFFSET 0
     ) AS run ON true
     CROSS JOIN LATERAL (
-        SELECT count(*)::integer AS in_a_row, min(at) AS since, max(at) AS until
+        SELECT count(*)::integer AS in_a_row, max(at) AS until
         FROM (
             SELECT at FROM ({_ERRORS}) AS e
             WHERE success.at IS NULL OR e.at > success.at LIMIT $6
         ) AS e
     ) AS failures
+    LEFT JOIN {failing(rows=_LESSON, condition="failures.in_a_row > 0")} AS failing ON true
     CROSS JOIN LATERAL (
         SELECT COALESCE(sum(executions), 0)::text AS executions,
             COALESCE(sum(errors), 0)::text AS errors

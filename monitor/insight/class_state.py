@@ -12,6 +12,7 @@ from monitor.database.paging import Limit, Listing, Skip
 from monitor.database.pool import Connection
 from monitor.insight.cell_names import named, taken_name
 from monitor.insight.copies import Row, counted_places
+from monitor.insight.failing import FAILING
 from monitor.insight.places import place
 from monitor.insight.query import ClassIds, Query, class_students
 from monitor.insight.running import RUNNING, idle_interval
@@ -49,7 +50,8 @@ class StudentState(msgspec.Struct):
     `executions` and `errors` are totals. Errors in a row are counted up to 100. `verified` says
     that the student's own credential posts into the class. `executions_in_no_class` and
     `errors_in_no_class` say how much of the totals was done in no class (open servers), but are 0
-    for an earlier time. `failing_since` is the first of the errors in a row; null where the last
+    for an earlier time. `failing_since` is the first failure in the cell `failing_cell_id`, where
+    the last run failed, since the last success there, of the last three hours; null where the last
     run succeeded. `last_run_at` is when a run ended last. `called_at` is the latest `help` event
     that no `help_stop` followed, whether or not the call was settled; null for an earlier time.
     `number` (on the class's list), `kana` (how the name is read) and the seat are the roster's of
@@ -77,6 +79,7 @@ class StudentState(msgspec.Struct):
     executions_in_no_class: int = 0
     errors_in_no_class: int = 0
     failing_since: datetime | None = None
+    failing_cell_id: str | None = None
     last_run_at: datetime | None = None
     called_at: datetime | None = None
     number: int | None = None
@@ -123,10 +126,12 @@ _SELECT_STATES = f"""
         named.*, m.executions, m.errors, m.errors_in_a_row, m.last_received_at AS last_heard_at,
         m.verified, run.running_since, run.running_cell_id,
         m.executions_in_no_class, m.errors_in_no_class,
-        m.failing_since, m.last_run_at, CASE WHEN m.is_calling THEN m.help_at END AS called_at,
+        failing.failing_since, failing.failing_cell_id,
+        m.last_run_at, CASE WHEN m.is_calling THEN m.help_at END AS called_at,
         m.number, m.kana, m.seat_row, m.seat_column
     FROM ({class_page(skip="$4", limit="$5")}) AS m
     LEFT JOIN {RUNNING} AS run ON true
+    LEFT JOIN {FAILING} AS failing ON true
     LEFT JOIN {
     place(alias="m.alias_id", cell="m.cell_id", index="m.cell_index", class_id="m.class_id")
 } AS place ON true

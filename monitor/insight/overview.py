@@ -8,6 +8,7 @@ from monitor.database.members import members
 from monitor.database.paging import Listing, Page
 from monitor.database.pool import Connection
 from monitor.insight.class_state import HELP_TIMEOUT, STATE, IdleAfter
+from monitor.insight.failing import FAILING
 from monitor.insight.running import RUNNING
 
 
@@ -21,8 +22,9 @@ class ClassOverview(msgspec.Struct):
     """A class now.
 
     `students` is their number, `active` how many of them are not idle, `stuck` how many have failed
-    for as often or as long as the class's `stuck_errors` and `stuck_minutes` say, `calls` how many
-    ask for help. `last_heard_at` is the receipt of the latest event of any of them.
+    for as often, or for as long at one cell, as the class's `stuck_errors` and `stuck_minutes` say,
+    `calls` how many ask for help. `last_heard_at` is the receipt of the latest event of any of
+    them.
     """
 
     class_id: int
@@ -74,11 +76,12 @@ _SELECT_COUNTS = f"""
         count(*) FILTER (WHERE state = 'help') AS calls,
         max(last_received_at) AS last_heard_at
     FROM (
-        SELECT m.class_id, m.last_received_at, m.errors_in_a_row, m.failing_since,
+        SELECT m.class_id, m.last_received_at, m.errors_in_a_row, failing.failing_since,
             c.stuck_errors, c.stuck_minutes, {STATE} AS state
         FROM ({members(is_open="$4::boolean")}) AS m
         CROSS JOIN LATERAL (SELECT * FROM classes WHERE id = m.class_id OFFSET 0) AS c
         LEFT JOIN {RUNNING} AS run ON true
+        LEFT JOIN {FAILING} AS failing ON true
         WHERE m.role = 'student' AND m.class_id = ANY ($1::bigint[])
     ) AS students
     GROUP BY class_id

@@ -32,8 +32,8 @@ class ClassCreate(msgspec.Struct):
     roster: enrolled (`open`; beyond `max_new_names` a day as with `approve`), waiting until a
     teacher lets them in (`approve`), or refused (`roster`).
 
-    A student is stuck after `stuck_errors` errors in a row, or `stuck_minutes` after the first of
-    them without a success.
+    A student is stuck after `stuck_errors` errors in a row, or after failing at one cell for
+    `stuck_minutes` without a success there.
 
     `learner_word` is what Japanese texts call the learners: 学生 (`student`) or 生徒 (`pupil`).
     """

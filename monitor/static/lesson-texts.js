@@ -21,8 +21,8 @@ export const LESSON_TEXTS = {
   seat_finished: ["Handed in", "提出済み"],
   seat_absent: ["Not connected", "未接続"],
   seat_rule: [
-    "Stuck: {0} errors in a row, or {1} min of errors without a success. Reading: nothing run for {2} min. Idle: no activity for {3} min. Not connected: none for {4} h.",
-    "つまずき：エラーが {0} 回以上続く、または {1} 分以上成功していない。閲覧中：{2} 分以上実行していない。操作なし：{3} 分以上操作がない。未接続：{4} 時間以上通信がない。",
+    "Stuck: {0} errors in a row, or {1} min at one cell without a success. Reading: nothing run for {2} min. Idle: no activity for {3} min. Not connected: none for {4} h.",
+    "つまずき：エラーが {0} 回以上続く、または同じセルで {1} 分以上成功していない。閲覧中：{2} 分以上実行していない。操作なし：{3} 分以上操作がない。未接続：{4} 時間以上通信がない。",
   ],
   for_min: ["{0} min", "{0} 分"],
   rank: ["call {0}", "呼び出し {0} 番目"],
@@ -87,5 +87,5 @@ export const LESSON_TEXTS = {
   keys_list: ["This list", "この一覧"],
   skip: ["Skip to the content", "本文へ移動"],
   stuck_errors: ["Stuck after errors in a row", "「つまずき」とする連続エラー数"],
-  stuck_minutes: ["or after minutes of errors", "または、成功しないままの時間（分）"],
+  stuck_minutes: ["or after minutes at one cell without a success", "または、同じセルで成功しないままの時間（分）"],
 };

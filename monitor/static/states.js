@@ -9,11 +9,12 @@ import { followRun, toRun } from "./running.js";
 /** @type {State[]} */
 export const STATES = ["help", "stuck", "error", "active", "idle"]; // most urgent first
 
+const LESSON = 3 * 3_600_000; // ms without a run, after which earlier failures say nothing
 const LAG = 10_000; // ms between what the server heard last and the time of that event, at most
 
 /**
- * The server's state, and whether the student is stuck: after so many errors in a row, or so long after
- * the first of them.
+ * The server's state, and whether the student is stuck: after so many errors in a row, or at
+ * one cell for so long without a success there.
  *
  * @param {Exclude<State, "stuck">} state
  * @param {Student} student
@@ -39,17 +40,19 @@ export function isIdle(student) {
 
 /**
  * @param {StudentNow} student
+ * @param {Map<string, number>} [failures] what was known of the student's cells before
  * @returns {Student}
  */
-export function toStudent(student) {
+export function toStudent(student, failures = new Map()) {
   const heard = time(student.last_heard_at);
   const { executions_in_no_class: executions, errors_in_no_class: errors } = student;
   const ofClass = counts(student.executions - executions, student.errors - errors);
   const ofNone = counts(executions, errors);
   const failing = time(student.failing_since);
+  if (failing) failures.set(student.failing_cell_id ?? "", failing);
   const ran = time(student.last_run_at);
   const run = toRun(student);
-  return { ...student, heard, latest: heard - LAG, failing, ran, ofClass, ofNone, run };
+  return { ...student, heard, latest: heard - LAG, failing, failures, ran, ofClass, ofNone, run };
 }
 
 /** @param {string | null} text */
@@ -89,23 +92,33 @@ export function update(student, data, at) {
   if (!isLate) {
     student.latest = at;
     move(student, data);
-    if (hasRun) count(student, data.status === "error", at);
+    if (hasRun) count(student, data, at);
   }
   const isDoubtful = followRun(student, data, at, isLate);
   const hasNewName = rename(student, data, isOfClass);
   return (isLate && hasRun) || isDoubtful || (hasNewName && !isOfClass);
 }
 
+// What is run elsewhere changes nothing of a cell, such as the imports above before each attempt.
 /**
  * @param {Student} student
- * @param {boolean} hasFailed their latest run
+ * @param {ExecutionUpdate} data of their latest run
  * @param {number} at ms
  */
-function count(student, hasFailed, at) {
+function count(student, { status, cellId }, at) {
+  const { failures } = student;
+  const cell = cellId ?? "";
+  if (at - student.ran > LESSON) failures.clear();
   student.ran = at;
-  if (!hasFailed) student.failing = 0;
-  else if (!student.errors_in_a_row) student.failing = at;
-  student.errors_in_a_row = hasFailed ? student.errors_in_a_row + 1 : 0;
+  if (status === "error") {
+    student.failing = failures.get(cell) ?? at;
+    failures.set(cell, student.failing);
+    student.errors_in_a_row += 1;
+  } else {
+    failures.delete(cell);
+    student.failing = 0;
+    student.errors_in_a_row = 0;
+  }
 }
 
 // A Markdown cell is `rendered`, a start `running`: neither is a run.

@@ -167,7 +167,12 @@ export class ClassStore extends Emitter {
       ]);
       this.#cellNames.learn(now);
       this.#nameCells(now);
-      this.students = new Map(now.map((student) => [student.user_id, toStudent(student)]));
+      this.students = new Map(
+        now.map((student) => {
+          const before = this.students.get(student.user_id);
+          return [student.user_id, toStudent(student, before?.failures)];
+        }),
+      );
       const pause = this.#strangers.settle(this.students);
       if (pause !== null) this.#timers.start("stranger", pause, () => this.reload());
       this.#calls.know(now);

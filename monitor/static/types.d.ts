@@ -108,7 +108,8 @@ export interface StudentNow {
   executions: number;
   errors: number;
   errors_in_a_row: number;
-  failing_since: string | null;
+  failing_since: string | null; // the first failure at the cell that failed last, since a success there
+  failing_cell_id: string | null;
   last_run_at: string | null;
   called_at: string | null; // the latest heartbeat of the help button, if it is on
   last_heard_at: string | null;
@@ -123,7 +124,8 @@ export interface StudentNow {
 export interface Student extends StudentNow {
   heard: number; // ms of the server's clock, 0: never
   latest: number; // ms of the server's clock: when the latest known event happened
-  failing: number; // ms of the server's clock: the first of the errors in a row, 0: none
+  failing: number; // ms of the server's clock: since when the cell that failed last has failed, 0: it was no failure
+  failures: Map<string, number>; // the same of each cell without a success since, by cell_id; "": of none
   ran: number; // ms of the server's clock: when a run ended last, 0: never
   ofClass: Counts;
   ofNone: Counts; // on an open server: what was done in no class

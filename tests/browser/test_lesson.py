@@ -17,6 +17,11 @@ from tests.support.roster import connected
 
 # All that these students did was so much earlier.
 EARLIER = """
+    WITH runs AS (
+        UPDATE cell_executions
+        SET executed_at = executed_at - $2::interval, received_at = received_at - $2::interval
+        WHERE student_id = ANY ($1::bigint[])
+    )
     UPDATE student_states SET last_received_at = last_received_at - $2::interval,
         last_success_at = last_success_at - $2::interval,
         error_times = ARRAY(SELECT at - $2::interval FROM unnest(error_times) AS at)
@@ -321,6 +326,41 @@ async def test_a_seat_says_whether_its_student_can_go_on(
             await connection.execute(EARLIER, ids, timedelta(hours=3))
             await page.reload()
             await expect_states(page, {runs: "absent", hands: "absent"})
+
+
+async def test_stuck_are_minutes_at_one_cell(school: Replica, browser: Browser) -> None:
+    states = """async () => {
+      const {toStudent, update, withStuck} = await import('/page/states.js');
+      const start = Date.now();
+      const rule = {stuck_errors: 9, stuck_minutes: 5};
+      const fetched = {
+        last_heard_at: new Date(start).toISOString(), last_run_at: null, failing_since: null,
+        running_since: null, errors_in_a_row: 0, executions: 0, errors: 0,
+        executions_in_no_class: 0, errors_in_no_class: 0,
+      };
+      let executions = 0;
+      const run = (student, minute, cellId, status) => {
+        executions += 1;
+        const at = start + 60_000 * minute;
+        const data = {classId: 1, executions, errors: 0, status, cellId};
+        update(student, data, at);
+        return withStuck(student.errors_in_a_row ? 'error' : 'active', student, rule, at);
+      };
+      const moves = toStudent(fetched);
+      const stays = toStudent(fetched);
+      const found = [
+        run(moves, 0, 'c1', 'error'), run(moves, 6, 'c2', 'error'),
+        run(stays, 0, 'c1', 'error'), run(stays, 3, 'imports', 'success'),
+        run(stays, 6, 'c1', 'error'),
+      ];
+      const since = new Date(start).toISOString();
+      const failing = {failing_since: since, failing_cell_id: 'c1', last_run_at: since};
+      const again = toStudent({...fetched, ...failing, errors_in_a_row: 1});
+      return [...found, run(again, 7, 'c1', 'error'), run(again, 300, 'c1', 'error')];
+    }"""
+    async with open_tab(browser, school.url) as page:
+        found = await page.evaluate(states)
+    assert found == ["error", "error", "error", "active", "stuck", "stuck", "error"]
 
 
 async def test_a_seat_and_the_queue_say_the_same_wait(
