@@ -1,10 +1,11 @@
-// A call for help: who calls, how long, where, the error of now, who helps. It stays the same element
+// A call for help: its place in the queue, who calls, from which seat, how long, where, the error of now, who helps. It stays the same element
 // while all this changes, so that what is open stays open.
 
 import { serverNow } from "./clock.js";
 import { button, el, joinFacts, pre, setText, shape } from "./dom.js";
 import { ago, cellName, duration, t } from "./i18n.js";
-import { isMine } from "./queue.js";
+import { circled, isMine } from "./queue.js";
+import { seatOf } from "./seat-plan.js";
 import { firstLine, terminal } from "./terminal.js";
 
 /** @import { Action } from "./call-actions.js" */
@@ -15,7 +16,10 @@ const MINUTE = 60_000; // ms
 
 export class CallCard {
   #store;
+  #rank = el("strong", { className: "rank", role: "img" });
   #title = el("a");
+  #reading = el("span", { className: "reading" });
+  #seat = el("span", { className: "seat-name" });
   #waiting = el("span", { className: "waiting" });
   #calls = el("span", { className: "hint" });
   #taken = el("span", { className: "taken" });
@@ -47,8 +51,9 @@ export class CallCard {
       el(
         "div",
         { className: "line" },
+        this.#rank,
         shape("help"),
-        el("h2", {}, this.#title),
+        el("h2", {}, this.#title, this.#reading, " ", this.#seat),
         this.#waiting,
         this.#calls,
         this.#taken,
@@ -66,12 +71,13 @@ export class CallCard {
 
   /**
    * @param {HelpRequest} request
+   * @param {number} rank in the queue, 0: it is taken
    * @param {boolean} isOfOthers whether it is for another teacher first
    */
-  update(request, isOfOthers) {
+  update(request, rank, isOfOthers) {
     const href = this.#store.hrefOf(request.student_id);
     if (this.#title.getAttribute("href") !== href) this.#title.href = href;
-    setText(this.#title, request.name ?? request.user_id);
+    this.#showWho(request, rank);
     setText(this.#waiting, t("waiting", duration(serverNow() - Date.parse(request.asked_at))));
     setText(this.#calls, request.calls > 1 ? t("calls_today", request.calls) : "");
     setText(this.#taken, takenText(request) || (isOfOthers ? t("others_part") : ""));
@@ -87,6 +93,20 @@ export class CallCard {
     this.element.classList.toggle("is-mine", isMine(request));
     this.element.classList.toggle("is-of-others", isOfOthers && !isTaken);
     this.#showError(request);
+  }
+
+  /**
+   * @param {HelpRequest} request
+   * @param {number} rank
+   */
+  #showWho({ user_id: userId, name }, rank) {
+    const student = this.#store.students.get(userId);
+    setText(this.#rank, rank ? circled(rank) : "");
+    this.#rank.hidden = !rank;
+    this.#rank.ariaLabel = t("rank", rank);
+    setText(this.#title, name ?? userId);
+    setText(this.#reading, student?.kana ? t("reading_of", student.kana) : "");
+    setText(this.#seat, student ? seatOf(student) : "");
   }
 
   /** @param {HelpRequest} request */

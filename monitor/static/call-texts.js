@@ -11,6 +11,7 @@ export const CALL_TEXTS = {
     "Whether anybody is asking for help can't be seen now.",
     "現在、呼び出しを確認できません。",
   ],
+  reading_of: [" ({0})", "（{0}）"],
   waiting: ["waiting {0}", "待ち時間 {0}"],
   calls_today: ["call {0} today", "今日 {0} 回目"],
   take: ["Take it", "行きます"],

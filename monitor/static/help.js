@@ -53,24 +53,27 @@ export class CallList {
   #show() {
     const { help } = this.#store;
     for (const userId of this.#cards.keys()) if (!help.has(userId)) this.#cards.delete(userId);
-    const { all } = queueOf(this.#store);
+    const { all, open } = queueOf(this.#store);
     arrange(
       this.#list,
-      all.map((request) => this.#card(request).element),
+      all.map((request) => this.#card(request, open.indexOf(request) + 1).element),
     );
     this.#empty.hidden = all.length > 0;
     setText(this.#empty, t(this.#store.isCurrent ? "queue_empty" : "queue_unknown"));
   }
 
-  /** @param {HelpRequest} request */
-  #card(request) {
+  /**
+   * @param {HelpRequest} request
+   * @param {number} rank in the queue, 0: it is taken
+   */
+  #card(request, rank) {
     const { user_id: userId } = request;
     let card = this.#cards.get(userId);
     if (!card) {
       card = new CallCard(this.#store, (action) => this.#actions.act(userId, action));
       this.#cards.set(userId, card);
     }
-    card.update(request, this.#store.duties.isOfOthers(request));
+    card.update(request, rank, this.#store.duties.isOfOthers(request));
     return card;
   }
 

@@ -27,6 +27,8 @@ export const LESSON_TEXTS = {
   for_min: ["{0} min", "{0} 分"],
   rank: ["call {0}", "呼び出し {0} 番目"],
   done_of: ["{0}/{1}", "{0}/{1}"],
+  seat_at: ["seat {0}", "座席 {0}"],
+  cells_done: ["{0} of {1} cells", "課題 {0}/{1}"],
   times: ["×{0}", "×{0}"],
   assignment: ["Assignment", "課題"],
   no_assignment: ["No assignment", "課題なし"],

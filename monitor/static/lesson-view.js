@@ -59,7 +59,7 @@ export class LessonView {
     this.#lesson = new Lesson(store, signal);
     this.#grid = new SeatGrid(store, this.#lesson);
     this.#strip = new LessonStrip(store, this.#lesson, () => this.#filter());
-    this.#rail = new Rail(store, signal, (id) => this.#go(id), () => this.back());
+    this.#rail = new Rail(store, this.#lesson, signal, (id) => this.#go(id), () => this.back());
     this.#projector = new Projector(store, this.#lesson, signal);
     const invite = button(t("invite_first"), () => openInvite(store.id));
     this.#nobody = el("p", { className: "line", hidden: true }, t("first_student"), invite);

@@ -37,6 +37,25 @@ export function queueOf(store) {
 }
 
 /**
+ * The place of each call in the queue, from 1, of those that nobody has taken.
+ *
+ * @param {ClassStore} store
+ */
+export function ranksOf(store) {
+  const { open } = queueOf(store);
+  return new Map(open.map(({ user_id: userId }, index) => [userId, index + 1]));
+}
+
+/**
+ * The sign of a place in the queue: ① to ⑳, which have one of their own.
+ *
+ * @param {number} rank from 1
+ */
+export function circled(rank) {
+  return rank <= 20 ? String.fromCharCode(0x245f + rank) : String(rank);
+}
+
+/**
  * Whether the teacher at this page has taken the call.
  *
  * @param {HelpRequest} request

@@ -11,10 +11,12 @@ import { studentView } from "./student.js";
 import { teacherName } from "./teacher-name.js";
 import { TopErrors } from "./top-errors.js";
 
+/** @import { Lesson } from "./lesson.js" */
 /** @import { ClassStore } from "./store.js" */
 
 export class Rail {
   #store;
+  #lesson;
   #actions;
   #duty;
   #list;
@@ -37,12 +39,14 @@ export class Rail {
 
   /**
    * @param {ClassStore} store
+   * @param {Lesson} lesson
    * @param {AbortSignal} signal
    * @param {(studentId: number) => void} open goes to a student's address
    * @param {() => void} close goes back
    */
-  constructor(store, signal, open, close) {
+  constructor(store, lesson, signal, open, close) {
     this.#store = store;
+    this.#lesson = lesson;
     this.#open = open;
     // One for both panes: what was done in one can be undone in the other.
     this.#actions = new CallActions(store, (userId) => (this.#call ?? this.#list).answered(userId));
@@ -100,7 +104,7 @@ export class Rail {
     const { signal } = this.#leaving;
     this.#call = new StudentCall(this.#store, id, this.#actions, signal);
     this.#view.append(this.#call.element);
-    this.#heading = studentView(this.#view, this.#store, signal, String(id));
+    this.#heading = studentView(this.#view, this.#store, this.#lesson, signal, id);
   }
 
   /** Gives the focus to the student's name, so that a screen reader says it. */

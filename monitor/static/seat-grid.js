@@ -3,7 +3,7 @@
 import { stepOf } from "./arrow-keys.js";
 import { arrange, el } from "./dom.js";
 import { t } from "./i18n.js";
-import { queueOf } from "./queue.js";
+import { ranksOf } from "./queue.js";
 import { lineOf, linesOf, planOf, trackOf, tracksOf } from "./seat-plan.js";
 import { seatState } from "./seat-states.js";
 import { Seat } from "./seat.js";
@@ -127,7 +127,7 @@ export class SeatGrid {
 
   /** @param {Iterable<string>} userIds */
   update(userIds) {
-    const ranks = this.#ranks();
+    const ranks = ranksOf(this.#store);
     let isRenamed = false;
     for (const userId of userIds) {
       const student = this.#store.students.get(userId);
@@ -158,12 +158,6 @@ export class SeatGrid {
       else seat.age();
     }
     if (changed.length) this.update(changed);
-  }
-
-  // The places of the calls in the queue, of those that nobody has taken.
-  #ranks() {
-    const { open } = queueOf(this.#store);
-    return new Map(open.map(({ user_id: userId }, index) => [userId, index + 1]));
   }
 
   /** @param {Seat} seat */

@@ -167,6 +167,15 @@ export function seatName({ row, column }) {
   return `${rowName(row)}${column}`;
 }
 
+/**
+ * The name of the student's seat, or nothing.
+ *
+ * @param {Pick<Student, "seat_row" | "seat_column">} student
+ */
+export function seatOf({ seat_row: row, seat_column: column }) {
+  return row && column ? seatName({ row, column }) : "";
+}
+
 /** @param {number} row from 1 */
 export function rowName(row) {
   const first = Math.floor((row - 1) / 26);

@@ -1,6 +1,7 @@
 // What a seat says of its student: whether they can go on.
 
 import { serverNow } from "./clock.js";
+import { t } from "./i18n.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { SeatState, Student, StudentProgress } from "./types.d.ts" */
@@ -35,6 +36,14 @@ export function seatState(store, student, progress) {
   if (progress?.handed_in) return "finished";
   const isQuiet = serverNow() - student.ran > READING_MINUTES * 60_000;
   return isQuiet && !student.run ? "reading" : "active";
+}
+
+/**
+ * @param {SeatState} state
+ * @param {boolean} isTaken whether a teacher is with them
+ */
+export function stateWord(state, isTaken) {
+  return t(state === "help" && isTaken ? "seat_taken" : `seat_${state}`);
 }
 
 /** @param {Student} student */

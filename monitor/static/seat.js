@@ -4,7 +4,9 @@ import { withFilters } from "./address.js";
 import { serverNow } from "./clock.js";
 import { el, joinFacts, setText, shape } from "./dom.js";
 import { duration, t } from "./i18n.js";
+import { circled } from "./queue.js";
 import { seatName } from "./seat-plan.js";
+import { stateWord } from "./seat-states.js";
 
 /** @import { Place } from "./seat-plan.js" */
 /** @import { ClassStore } from "./store.js" */
@@ -101,7 +103,9 @@ export class Seat {
     setText(this.#done, done);
     const size = cells ? `${Math.round((100 * succeeded) / cells)}%` : "0px";
     if (this.#bar.style.inlineSize !== size) this.#bar.style.inlineSize = size;
-    this.#label(joinFacts([name, this.#isRoom && this.#place, this.#word(isTaken), done]));
+    const word = stateWord(state, isTaken);
+    const place = state === "help" && !isTaken && t("rank", rank);
+    this.#label(joinFacts([name, this.#isRoom && this.#place, word, place, done]));
     this.age();
     return isRenamed;
   }
@@ -110,12 +114,6 @@ export class Seat {
   /** @param {string} text */
   #label(text) {
     if (this.link.ariaLabel !== text) this.link.ariaLabel = text;
-  }
-
-  /** @param {boolean} isTaken */
-  #word(isTaken) {
-    if (this.state !== "help") return t(`seat_${this.state}`);
-    return isTaken ? t("seat_taken") : joinFacts([t("seat_help"), t("rank", this.#rank)]);
   }
 
   /** Shows that time has passed. */
@@ -151,8 +149,3 @@ function minutes(ms) {
   return t("for_min", Math.max(0, Math.floor(ms / MINUTE)));
 }
 
-// ① to ⑳, which have a sign of their own.
-/** @param {number} rank from 1 */
-function circled(rank) {
-  return rank <= 20 ? String.fromCharCode(0x245f + rank) : String(rank);
-}

@@ -2,6 +2,7 @@
 
 import { CallCard } from "./call-card.js";
 import { byId, el } from "./dom.js";
+import { ranksOf } from "./queue.js";
 
 /** @import { CallActions } from "./call-actions.js" */
 /** @import { ClassStore } from "./store.js" */
@@ -39,7 +40,9 @@ export class StudentCall {
   #show() {
     const request = this.#store.help.get(this.#userId);
     this.element.hidden = !request;
-    if (request) this.#cardOf(request.user_id).update(request, false);
+    if (!request) return;
+    const { user_id: userId } = request;
+    this.#cardOf(userId).update(request, ranksOf(this.#store).get(userId) ?? 0, false);
   }
 
   /** @param {string} userId */

@@ -1,11 +1,15 @@
-// A student: executions, notebooks, submissions.
+// A student: how it goes, executions, notebooks, submissions.
 
 import { serverNow } from "./clock.js";
 import { alertLine, el, joinFacts, setText, shape } from "./dom.js";
 import { History, fill } from "./history.js";
 import { ago, formatTime, t } from "./i18n.js";
 import { runText } from "./running.js";
+import { seatOf } from "./seat-plan.js";
+import { seatState, stateWord } from "./seat-states.js";
+import { isIdle } from "./states.js";
 
+/** @import { Lesson } from "./lesson.js" */
 /** @import { ClassStore } from "./store.js" */
 /** @import { Page, StudentSubmission } from "./types.d.ts" */
 
@@ -16,14 +20,16 @@ const RELOAD_PAUSE = 1_000; // ms
  *
  * @param {HTMLElement} root
  * @param {ClassStore} store
+ * @param {Lesson} lesson
  * @param {AbortSignal} signal
- * @param {string} id
+ * @param {number} id
  */
-export function studentView(root, store, signal, id) {
-  const view = new StudentView(root, store, Number(id));
+export function studentView(root, store, lesson, signal, id) {
+  const view = new StudentView(root, store, lesson, id);
   store.on(["changed"], (userIds) => view.changed(userIds), signal);
   store.on(["loaded"], () => view.loaded(), signal);
   store.on(["tick"], () => view.show(), signal);
+  lesson.on(["progress"], () => view.show(), signal);
   store.on(["submission"], ({ userId }) => view.submitted(userId), signal);
   signal.addEventListener("abort", () => view.stop());
   view.show();
@@ -33,9 +39,12 @@ export function studentView(root, store, signal, id) {
 
 class StudentView {
   #store;
+  #lesson;
   #id;
   title = el("h2", { tabIndex: -1 });
-  #state = el("p", { className: "line" });
+  #shape = shape();
+  #facts = el("span");
+  #state = el("p", { className: "line state" }, this.#shape, this.#facts);
   #trouble = alertLine();
   #history;
   #submissions = el("ul", { className: "plain" });
@@ -44,10 +53,12 @@ class StudentView {
   /**
    * @param {HTMLElement} root
    * @param {ClassStore} store
+   * @param {Lesson} lesson
    * @param {number} id
    */
-  constructor(root, store, id) {
+  constructor(root, store, lesson, id) {
     this.#store = store;
+    this.#lesson = lesson;
     this.#id = id;
     this.#history = new History(id, this.#trouble);
     const { runs, more, accesses } = this.#history;
@@ -74,11 +85,18 @@ class StudentView {
   show() {
     const student = this.#store.byId(this.#id);
     if (!student) return;
-    const state = this.#store.state(student);
-    setText(this.title, student.name ?? student.user_id);
+    const progress = this.#lesson.progressOf(this.#id);
+    const state = seatState(this.#store, student, progress);
+    const request = this.#store.help.get(student.user_id);
+    const cells = this.#lesson.progress?.cells ?? 0;
+    const seat = seatOf(student);
+    const reading = student.kana ? t("reading_of", student.kana) : "";
+    setText(this.title, `${student.name ?? student.user_id}${reading}`);
     const facts = joinFacts([
-      t(`state_${state}`),
-      runText(student, state === "idle"),
+      stateWord(state, Boolean(request?.taken_by)),
+      runText(student, isIdle(student)),
+      seat && t("seat_at", seat),
+      cells > 0 && t("cells_done", progress?.succeeded ?? 0, cells),
       student.user_id,
       student.team,
       t(student.verified ? "verified" : "claimed"),
@@ -86,7 +104,8 @@ class StudentView {
       student.errors_in_a_row > 0 && t("in_a_row", student.errors_in_a_row),
       student.heard ? ago(serverNow() - student.heard) : t("never"),
     ]);
-    this.#state.replaceChildren(shape(state), facts);
+    this.#shape.dataset.state = state;
+    setText(this.#facts, facts);
   }
 
   /** @param {Set<string>} userIds */

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from tests.browser.page import seat, serious_violations, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event, post, post_as
-from tests.support.lms import create, create_assignment, create_class_of, unique
+from tests.support.lms import act_on_help, create, create_assignment, create_class_of, unique
 from tests.support.replicas import Replica
 from tests.support.roster import connected
 
@@ -417,6 +417,59 @@ async def test_a_student_is_shown_beside_the_class(
         await expect(page.locator(".rail-calls")).to_be_visible()
         assert page.url.endswith("/lesson?state=error")
         await expect(seat(page, first).locator("a")).to_be_focused()
+
+
+async def test_a_call_and_the_rail_say_who_and_where(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    for user, name, kana in zip(users, ("鈴木", "田中"), ("すずき", "たなか"), strict=True):
+        row = {"user_id": user, "name": name, "kana": kana}
+        (await api.post(f"/classes/{class_id}/students", json=[row])).raise_for_status()
+    code = (await api.get(f"/classes/{class_id}")).json()["class_code"]
+    path = unique("a") + ".ipynb"
+    notebook = await create(api, "/notebooks", class_id=class_id, path=path)
+    await create_assignment(api, class_id=class_id, notebook_id=notebook["id"])
+    where = {"classCode": code, "notebookPath": path}
+    for cell in ("c1", "c2"):
+        await post_as(school, users[0], "cell_executed", cellId=cell, **where)
+    await post_as(school, users[1], "cell_executed", cellId="c1", **where)
+    for user in users:
+        await post_as(school, user, "help", **where)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        cards = page.locator(".rail-calls .call")
+        await expect(cards.nth(1)).to_contain_text("②")
+        await expect(cards.nth(1).locator("h2")).to_have_text("田中 (たなか) A2")
+        await cards.nth(1).get_by_role("link", name="田中").click()
+        beside = page.locator(".rail-student")
+        await expect(beside.locator(".call .rank")).to_have_text("②")
+        await expect(beside.locator(".view > h2")).to_have_text("田中 (たなか)")
+        await expect(beside.locator(".state")).to_contain_text("Calling · seat A2 · 1 of 2 cells")
+        await act_on_help(api, class_id, ids[0], "take", "Sato")
+        await expect(beside.locator(".call .rank")).to_have_text("①")
+        await act_on_help(api, class_id, ids[1], "take", "Sato")
+        await expect(beside.locator(".call .rank")).to_be_hidden()
+        await expect(beside.locator(".state")).to_contain_text("Being helped")
+
+
+async def test_the_rail_says_what_the_seat_says(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "never", "reads", "fails", "runs")
+    await post_as(school, users[1], "notebook_opened")
+    await post_as(school, users[2], "cell_executed", hasError=True)
+    await post_as(school, users[3], "cell_executed")
+    words = ("Not connected", "Reading", "Error", "Working")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await wait_live(page)
+        for user, word in zip(users, words, strict=True):
+            await seat(page, user).locator("a").click()
+            state = page.locator(".rail-student .state")
+            await expect(state).to_contain_text(f"{word} · ")
+            named = await seat(page, user).get_attribute("data-state") or ""
+            await expect(state.locator(".shape")).to_have_attribute("data-state", named)
 
 
 async def test_a_lesson_goes_by_keyboard_alone(
