@@ -1,8 +1,9 @@
 // Attempts as cards side by side, newest first; a card stays where nothing in it has changed.
 
 import { changesIn, codeView } from "./code.js";
-import { arrange, el, joinFacts, shape } from "./dom.js";
+import { arrange, el, joinFacts } from "./dom.js";
 import { formatTime, runTime, t } from "./i18n.js";
+import { shape } from "./shapes.js";
 import { terminal } from "./terminal.js";
 
 /** @import { ClassStore } from "./store.js" */

@@ -2,10 +2,11 @@
 // while all this changes, so that what is open stays open.
 
 import { serverNow } from "./clock.js";
-import { button, el, joinFacts, pre, setText, shape } from "./dom.js";
+import { button, el, joinFacts, pre, setText } from "./dom.js";
 import { ago, cellName, duration, t } from "./i18n.js";
 import { circled, isMine } from "./queue.js";
 import { seatOf } from "./seat-plan.js";
+import { shape } from "./shapes.js";
 import { firstLine, terminal } from "./terminal.js";
 
 /** @import { Action } from "./call-actions.js" */

@@ -42,15 +42,6 @@ export function button(textContent, onclick) {
 }
 
 /**
- * A coloured shape beside a text that says the same.
- *
- * @param {string} [state]
- */
-export function shape(state) {
-  return el("span", { className: "shape", ariaHidden: "true", "data-state": state });
-}
-
-/**
  * Where an error is said in place of what failed.
  */
 export function alertLine() {

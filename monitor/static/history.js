@@ -2,9 +2,10 @@
 
 import { call } from "./api.js";
 import { codeView } from "./code.js";
-import { button, el, failure, joinFacts, pre, shape } from "./dom.js";
+import { button, el, failure, joinFacts, pre } from "./dom.js";
 import { cellName, formatTime, runTime, t } from "./i18n.js";
 import { pictures } from "./pictures.js";
+import { shape } from "./shapes.js";
 import { terminal } from "./terminal.js";
 
 /** @import { Access, Execution, Page, RunChanges } from "./types.d.ts" */

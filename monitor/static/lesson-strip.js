@@ -1,10 +1,11 @@
 // What is above the seats: counts, which are also the filters, and how far the class is.
 
 import { address, setFilters } from "./address.js";
-import { announce, button, el, setText, shape } from "./dom.js";
+import { announce, button, el, setText } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
 import { SEAT_STATES, isPresent } from "./seat-states.js";
+import { shape } from "./shapes.js";
 
 /** @import { Lesson } from "./lesson.js" */
 /** @import { Seat } from "./seat.js" */

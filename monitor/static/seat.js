@@ -2,11 +2,12 @@
 
 import { withFilters } from "./address.js";
 import { serverNow } from "./clock.js";
-import { el, joinFacts, setText, shape } from "./dom.js";
+import { el, joinFacts, setText } from "./dom.js";
 import { duration, t } from "./i18n.js";
 import { circled } from "./queue.js";
 import { seatName } from "./seat-plan.js";
 import { stateWord } from "./seat-states.js";
+import { shape, showShape } from "./shapes.js";
 
 /** @import { Place } from "./seat-plan.js" */
 /** @import { ClassStore } from "./store.js" */
@@ -92,7 +93,7 @@ export class Seat {
     const isTaken = Boolean(request?.taken_by);
     this.element.dataset.state = state;
     this.element.classList.toggle("is-taken", isTaken);
-    this.#shape.dataset.state = state;
+    showShape(this.#shape, state);
     const isRenamed = this.#name.textContent !== name;
     setText(this.#name, name);
     const number = student.number === null ? "" : String(student.number);

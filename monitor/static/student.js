@@ -1,12 +1,13 @@
 // A student: how it goes, executions, notebooks, submissions.
 
 import { serverNow } from "./clock.js";
-import { alertLine, el, joinFacts, setText, shape } from "./dom.js";
+import { alertLine, el, joinFacts, setText } from "./dom.js";
 import { History, fill } from "./history.js";
 import { ago, formatTime, t } from "./i18n.js";
 import { runText } from "./running.js";
 import { seatOf } from "./seat-plan.js";
 import { seatState, stateWord } from "./seat-states.js";
+import { shape, showShape } from "./shapes.js";
 import { isIdle } from "./states.js";
 
 /** @import { Lesson } from "./lesson.js" */
@@ -104,7 +105,7 @@ class StudentView {
       student.errors_in_a_row > 0 && t("in_a_row", student.errors_in_a_row),
       student.heard ? ago(serverNow() - student.heard) : t("never"),
     ]);
-    this.#shape.dataset.state = state;
+    showShape(this.#shape, state);
     setText(this.#facts, facts);
   }
 

@@ -1,9 +1,10 @@
 // A student's tile: the state by colour and shape, where they are, how it goes.
 
 import { serverNow } from "./clock.js";
-import { arrange, el, joinFacts, setText, shape } from "./dom.js";
+import { arrange, el, joinFacts, setText } from "./dom.js";
 import { ago, cellName, formatTime, t } from "./i18n.js";
 import { runText } from "./running.js";
+import { shape, showShape } from "./shapes.js";
 import { STATES } from "./states.js";
 
 /** @import { ClassStore } from "./store.js" */
@@ -23,7 +24,7 @@ export class Tile {
   #helper = ""; // the teacher who has taken it
   #shape = shape();
   #title = el("strong");
-  #verified = el("span", { className: "verified", role: "img", ariaLabel: t("verified") });
+  #verified = verifiedMark();
   #who = el("span", { className: "who" }, this.#title, this.#verified);
   #team = el("span", { className: "team" });
   #what = el("span", { className: "what" });
@@ -73,9 +74,9 @@ export class Tile {
     this.taken = Boolean(request?.taken_by);
     this.element.dataset.state = state;
     this.element.classList.toggle("is-taken", this.taken);
-    this.#shape.dataset.state = state;
+    showShape(this.#shape, state);
     setText(this.#title, this.name);
-    this.#verified.hidden = !student.verified;
+    this.#verified.toggleAttribute("hidden", !student.verified);
     this.#who.title = t(student.verified ? "verified_rule" : "claimed_rule");
     setText(this.#team, student.team ?? "");
     this.#helper = request?.taken_by ?? "";
@@ -111,6 +112,15 @@ export class Tile {
     const { team, notebook_path: path } = this.student;
     return [this.name, this.userId, team, path].join("\n").toLowerCase().includes(text);
   }
+}
+
+function verifiedMark() {
+  const mark = shape("finished");
+  mark.setAttribute("class", "verified");
+  mark.removeAttribute("aria-hidden");
+  mark.role = "img";
+  mark.ariaLabel = t("verified");
+  return mark;
 }
 
 /** @param {Student} student */

@@ -27,6 +27,7 @@ EARLIER = """
         error_times = ARRAY(SELECT at - $2::interval FROM unnest(error_times) AS at)
     WHERE student_id = ANY ($1::bigint[])
 """
+STATES = ("help", "stuck", "error", "active", "reading", "finished", "idle", "absent")
 BOXES = """() => [...document.querySelectorAll('.seats .seat a')].map(seat => {
   const {left, top, right, bottom} = seat.getBoundingClientRect();
   return [left, top, right, bottom];
@@ -843,13 +844,20 @@ async def test_shapes_are_there_in_forced_colours(
     ) as page:
         await wait_live(page)
         await expect(seat(page, user)).to_have_attribute("data-state", "help")
-        colours = """() => {
-          const seat = document.querySelector('.seat a');
-          return [getComputedStyle(seat.querySelector('.shape')).backgroundColor,
-            getComputedStyle(seat.parentElement).backgroundColor];
-        }"""
-        shape, behind = await page.evaluate(colours)
-        assert shape != behind
+        colours = """() => [...document.querySelectorAll('.lesson svg.shape')].map(shape => {
+          const behind = shape.closest('.seat, button, .card, body');
+          return [getComputedStyle(shape.querySelector('path')).fill,
+            getComputedStyle(behind).backgroundColor, getComputedStyle(shape.parentElement).color];
+        })"""
+        shapes = await page.evaluate(colours)
+        assert len(shapes) > len(STATES)  # of the counts, and of the seat
+        for shape, behind, text in shapes:
+            assert shape == text
+            assert shape != behind
+        forms = await page.locator(".filter svg.shape path").evaluate_all(
+            "paths => paths.map(path => path.getAttribute('d'))"
+        )
+        assert len(set(forms)) == len(STATES)
 
 
 async def test_the_header_can_be_skipped(
