@@ -39,6 +39,7 @@ export const LESSON_TEXTS = {
   show_all: ["Show everyone", "全員を表示"],
   frequent_errors: ["Frequent errors", "多いエラー"],
   show_on_seats: ["Show on seats", "座席で見る"],
+  largest_error: ["{0}: {1} in {2}", "{0} 人：{1}（{2}）"],
   all_errors: ["All errors", "すべてのエラー"],
   next_call: ["Next call", "次の呼び出し"],
   back_to_seats: ["Back to the seats", "座席に戻る"],

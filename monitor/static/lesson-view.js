@@ -18,6 +18,7 @@ import { SeatGrid } from "./seat-grid.js";
 import { NO_ROOM } from "./seat-plan.js";
 import { ABSENT_HOURS, READING_MINUTES } from "./seat-states.js";
 import { Timers } from "./timers.js";
+import { LargestError } from "./top-errors.js";
 
 /** @import { ClassStore } from "./store.js" */
 
@@ -65,10 +66,12 @@ export class LessonView {
     this.#nobody = el("p", { className: "line", hidden: true }, t("first_student"), invite);
     const notes = el("div", { className: "notes" });
     const paper = el("p", { className: "print-title", textContent: store.current.name });
+    const largest = new LargestError(store, signal);
+    const below = el("div", { className: "lesson-below" }, largest.element, this.#tools());
     this.element = el(
       "div",
       { className: "lesson" },
-      el("div", { className: "lesson-head" }, this.#strip.element, this.#tools()),
+      el("div", { className: "lesson-head" }, this.#strip.element, below),
       el("div", { className: "pane-seats" }, paper, this.#trouble, this.#nobody, this.#grid.element),
       this.#rail.element,
       this.#panes(),

@@ -17,9 +17,14 @@ export function keyOf(group) {
 }
 
 /** @param {ErrorGroup} group */
+export function cellOf(group) {
+  return cellName(group.cell_position, group.cell_title, group.cell_heading);
+}
+
+/** @param {ErrorGroup} group */
 function placeOf(group) {
   const file = group.notebook_path?.split("/").pop() ?? "";
-  const cell = cellName(group.cell_position, group.cell_title, group.cell_heading);
+  const cell = cellOf(group);
   return file ? t("place", file, cell) : cell;
 }
 

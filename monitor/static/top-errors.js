@@ -2,12 +2,42 @@
 
 import { arrange, el, setText } from "./dom.js";
 import { t } from "./i18n.js";
-import { headline, keyOf } from "./radar-card.js";
+import { cellOf, headline, keyOf } from "./radar-card.js";
+import { shape } from "./shapes.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { ErrorGroup, Radar } from "./types.d.ts" */
 
 const SHOWN = 3;
+const LEAST = 2; // students who are still at it
+
+/** The largest of them in one line, above the seats. It keeps its space: nothing moves when there is one. */
+export class LargestError {
+  #store;
+  #text = el("span", { className: "text" });
+  #link = el("a", { textContent: t("show_on_seats") });
+  element = el("p", { className: "largest-error is-none" }, shape("error"), this.#text, this.#link);
+
+  /**
+   * @param {ClassStore} store
+   * @param {AbortSignal} signal
+   */
+  constructor(store, signal) {
+    this.#store = store;
+    store.on(["radar", "loaded"], () => this.#show(), signal);
+    this.#show();
+  }
+
+  #show() {
+    const { radar } = this.#store;
+    const group = radar?.groups.find(({ still }) => still.length >= LEAST);
+    this.element.classList.toggle("is-none", !group);
+    if (!radar || !group) return;
+    setText(this.#text, t("largest_error", group.still.length, group.error, cellOf(group)));
+    this.#text.title = headline(radar, group);
+    lead(this.#link, this.#store, group);
+  }
+}
 
 export class TopErrors {
   #store;
@@ -35,7 +65,7 @@ export class TopErrors {
 
   show() {
     const { radar } = this.#store;
-    const groups = radar?.groups.filter((group) => group.still.length > 1).slice(0, SHOWN) ?? [];
+    const groups = radar?.groups.filter((group) => group.still.length >= LEAST).slice(0, SHOWN) ?? [];
     this.element.hidden = !groups.length;
     if (!radar) return;
     const shown = new Map(groups.map((group) => [keyOf(group), this.#item(radar, group)]));
@@ -53,12 +83,23 @@ export class TopErrors {
   #item(radar, group) {
     const item = this.#items.get(keyOf(group)) ?? new Item();
     setText(item.text, headline(radar, group));
-    const ids = group.still.map((userId) => this.#store.students.get(userId)?.student_id);
-    const known = ids.filter((id) => id !== undefined).join(",");
-    const href = `#/class/${this.#store.id}/lesson?errors=${known}`;
-    if (item.link.getAttribute("href") !== href) item.link.href = href;
+    lead(item.link, this.#store, group);
     return item;
   }
+}
+
+/**
+ * To the seats of those who are still at it.
+ *
+ * @param {HTMLAnchorElement} link
+ * @param {ClassStore} store
+ * @param {ErrorGroup} group
+ */
+function lead(link, store, { still }) {
+  const ids = still.map((userId) => store.students.get(userId)?.student_id);
+  const known = ids.filter((id) => id !== undefined).join(",");
+  const href = `#/class/${store.id}/lesson?errors=${known}`;
+  if (link.getAttribute("href") !== href) link.href = href;
 }
 
 class Item {

@@ -364,6 +364,27 @@ async def test_stuck_are_minutes_at_one_cell(school: Replica, browser: Browser) 
     assert found == ["error", "error", "error", "active", "stuck", "stuck", "error"]
 
 
+async def test_the_largest_error_is_above_the_seats(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two", "three")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await page.set_viewport_size({"width": 1280, "height": 720})
+        await wait_live(page)
+        largest = page.locator(".lesson-head .largest-error")
+        await expect(largest).to_be_hidden()
+        before = await page.evaluate(PLACES)
+        for user in users[:2]:
+            await post_as(
+                school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'"
+            )
+        await expect(largest).to_contain_text("2: KeyError", timeout=15_000)
+        await expect(largest).to_be_in_viewport()
+        await largest.get_by_role("link", name="Show on seats").click()
+        await expect(page.locator(".seat.is-dimmed")).to_have_count(1)
+        assert await page.evaluate(PLACES) == before
+
+
 async def test_a_seat_and_the_queue_say_the_same_wait(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
