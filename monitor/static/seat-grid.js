@@ -16,6 +16,7 @@ const TURNED_KEY = "from_desk"; // in the browser's storage
 const DIMMED = "is-dimmed";
 const WORDS = { width: 6, height: 4.1 }; // rem that a seat needs for a word about each state
 const LOW = 3.2; // rem of a seat that has space for two lines only
+const NARROW = 5; // rem of one whose lines have no space for the progress beside the state
 
 export class SeatGrid {
   #store;
@@ -53,6 +54,7 @@ export class SeatGrid {
     const [width, height] = [seat.clientWidth / rem, seat.clientHeight / rem];
     this.#grid.classList.toggle("has-words", width >= WORDS.width && height >= WORDS.height);
     this.#grid.classList.toggle("is-low", height <= LOW);
+    this.#grid.classList.toggle("is-narrow", width < NARROW);
     this.#cutNames();
   }
 

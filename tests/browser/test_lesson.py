@@ -385,6 +385,67 @@ async def test_the_largest_error_is_above_the_seats(
         assert await page.evaluate(PLACES) == before
 
 
+# Of each seat: its progress, if it is seen below or beside the state, or the length of the bar.
+PROGRESS = """() => [...document.querySelectorAll('.seats .seat[data-state]')].map(seat => {
+  const [what, done, bar] = ['.what', '.done', '.bar-done'].map(name => seat.querySelector(name));
+  const text = document.createRange();
+  text.selectNodeContents(what);
+  const cut = getComputedStyle(what).overflowX === 'clip' ? what : text;
+  const isBelow = done.getBoundingClientRect().top >= what.getBoundingClientRect().bottom - 2;
+  const isBeside = cut.getBoundingClientRect().right <= done.getBoundingClientRect().left;
+  const isSeen = done.checkVisibility() && (!what.checkVisibility() || isBelow || isBeside);
+  return [seat.dataset.state, isSeen ? done.textContent : bar.clientWidth / seat.clientWidth];
+})"""
+
+
+@pytest.mark.parametrize(
+    ("students", "columns", "size"), [(48, 8, (1280, 720)), (200, 20, (1920, 1080))]
+)
+async def test_each_seat_says_how_far_its_student_is(
+    school: Replica,
+    api: httpx.AsyncClient,
+    browser: Browser,
+    students: int,
+    columns: int,
+    size: tuple[int, int],
+) -> None:
+    class_id, users, ids = await create_class_of(api, *(f"s{n}" for n in range(students)))
+    await sit(api, class_id, ids, columns)
+    code = (await api.get(f"/classes/{class_id}")).json()["class_code"]
+    path = unique("a") + ".ipynb"
+    notebook = await create(api, "/notebooks", class_id=class_id, path=path)
+    assignment = await create_assignment(api, class_id=class_id, notebook_id=notebook["id"])
+    where = {"classCode": code, "notebookPath": path}
+    await post(school, *(event(userId=user, cellId="c1", **where) for user in users))
+    runs, takes, waits, stuck, fails, hands = users[:6]
+    for user, errors in ((stuck, 3), (fails, 1)):
+        for _ in range(errors):
+            await post_as(school, user, "cell_executed", cellId="c2", hasError=True, **where)
+    await create(api, "/submissions", assignment_id=assignment["id"], student_id=ids[5])
+    counted = (await api.get(f"/assignments/{assignment['id']}/progress")).json()
+    assert len(counted["students"]) == students
+    async with connected(school) as connection:
+        await connection.execute(EARLIER, ids[6:7], timedelta(minutes=10))
+        await connection.execute(EARLIER, ids[7:8], timedelta(hours=4))
+    for user in (takes, waits):
+        await post_as(school, user, "help", **where)
+    await act_on_help(api, class_id, ids[1], "take", "Sato")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        width, height = size
+        await page.set_viewport_size({"width": width, "height": height})
+        await wait_live(page)
+        await expect(seat(page, runs).locator(".done")).to_have_text("1/1")
+        await expect(seat(page, hands)).to_have_attribute("data-state", "finished")
+        await expect(seat(page, waits)).to_contain_text("①")
+        states = ["active", "help", "help", "stuck", "error", "finished", "finished", "absent"]
+        states += ["active"] * (students - 8)
+        assert await page.evaluate(PROGRESS) == [[state, "1/1"] for state in states]
+        await page.set_viewport_size({"width": width, "height": height - students})
+        await expect(page.locator(".seats.is-low")).to_have_count(1)
+        for state, progress in await page.evaluate(PROGRESS):
+            assert progress == "1/1" or (columns == 20 and progress > 0.9), state
+
+
 async def test_a_seat_and_the_queue_say_the_same_wait(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
