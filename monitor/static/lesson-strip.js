@@ -143,7 +143,7 @@ export class LessonStrip {
     if (assignment) this.#assignment.value = String(assignment.id);
     const cells = progress?.cells ?? 0;
     const total = this.#store.students.size;
-    const done = progress?.students.filter((each) => cells && each.succeeded >= cells) ?? [];
+    const done = progress?.students.filter((each) => this.#lesson.isThrough(each)) ?? [];
     const handedIn = progress?.students.filter((each) => each.handed_in).length ?? 0;
     const sum = progress?.students.reduce((all, each) => all + each.succeeded, 0) ?? 0;
     this.#meter.hidden = !cells;

@@ -59,6 +59,16 @@ export class Lesson extends Emitter {
     return this.#of.get(studentId);
   }
 
+  /**
+   * Whether the student had a success in every cell that the class has got to, of the assignment that is shown.
+   *
+   * @param {StudentProgress | undefined} progress
+   */
+  isThrough(progress) {
+    const cells = this.progress?.cells ?? 0;
+    return cells > 0 && (progress?.succeeded ?? 0) >= cells;
+  }
+
   /** The assignment whose progress is shown: the one that was chosen, or that most are at. */
   get assignment() {
     const chosen = this.assignments.find(({ id }) => id === this.#chosen);

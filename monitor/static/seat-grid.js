@@ -136,11 +136,13 @@ export class SeatGrid {
       const seat = student && this.#seats.get(student.student_id);
       if (!seat) continue;
       const progress = this.#lesson.progressOf(student.student_id);
+      const request = this.#store.help.get(userId);
       const isOther = seat.show(student, {
-        state: seatState(this.#store, student, progress),
+        state: seatState(this.#store, this.#lesson, student),
         progress,
         cells: this.#lesson.progress?.cells ?? 0,
-        request: this.#store.help.get(userId),
+        request,
+        isOfOthers: Boolean(request && this.#store.duties.isOfOthers(request)),
         rank: ranks.get(userId) ?? 0,
       });
       isRenamed ||= isOther;
@@ -155,8 +157,7 @@ export class SeatGrid {
     for (const seat of this.#seats.values()) {
       const { student } = seat;
       if (!student) continue;
-      const progress = this.#lesson.progressOf(student.student_id);
-      if (seatState(this.#store, student, progress) !== seat.state) changed.push(student.user_id);
+      if (seatState(this.#store, this.#lesson, student) !== seat.state) changed.push(student.user_id);
       else seat.age();
     }
     if (changed.length) this.update(changed);

@@ -3,6 +3,7 @@
 import { serverNow } from "./clock.js";
 import { t } from "./i18n.js";
 
+/** @import { Lesson } from "./lesson.js" */
 /** @import { ClassStore } from "./store.js" */
 /** @import { SeatState, Student, StudentProgress } from "./types.d.ts" */
 
@@ -23,27 +24,29 @@ export const ABSENT_HOURS = 3; // without an event: of an earlier lesson
 
 /**
  * @param {ClassStore} store
+ * @param {Lesson} lesson
  * @param {Student} student
- * @param {StudentProgress | undefined} progress in the assignment that is shown
  * @returns {SeatState}
  */
-export function seatState(store, student, progress) {
+export function seatState(store, lesson, student) {
   const state = store.state(student);
   if (state === "help") return "help";
   if (!isPresent(student)) return "absent";
-  if (state === "idle") return progress?.handed_in ? "finished" : "idle";
-  if (state !== "active") return state;
-  if (progress?.handed_in) return "finished";
-  const isQuiet = serverNow() - student.ran > READING_MINUTES * 60_000;
-  return isQuiet && !student.run ? "reading" : "active";
+  const progress = lesson.progressOf(student.student_id);
+  const isQuiet = serverNow() - student.ran > READING_MINUTES * 60_000 && !student.run;
+  const isDone = progress?.handed_in || (isQuiet && lesson.isThrough(progress));
+  if (isDone && (state === "idle" || state === "active")) return "finished";
+  return state === "active" && isQuiet ? "reading" : state;
 }
 
 /**
  * @param {SeatState} state
  * @param {boolean} isTaken whether a teacher is with them
+ * @param {StudentProgress | undefined} progress
  */
-export function stateWord(state, isTaken) {
-  return t(state === "help" && isTaken ? "seat_taken" : `seat_${state}`);
+export function stateWord(state, isTaken, progress) {
+  if (state === "help" && isTaken) return t("seat_taken");
+  return t(state === "finished" && progress?.handed_in ? "seat_handed_in" : `seat_${state}`);
 }
 
 /** @param {Student} student */

@@ -21,6 +21,7 @@ const MINUTE = 60_000; // ms
  * @property {StudentProgress | undefined} progress
  * @property {number} cells of the assignment
  * @property {HelpRequest | undefined} request
+ * @property {boolean} isOfOthers whether the call is for another teacher first
  * @property {number} rank of the call in the queue, from 1; 0: none, or it is taken
  */
 
@@ -37,6 +38,7 @@ export class Seat {
   /** @type {HelpRequest | undefined} */
   #request;
   #rank = 0;
+  #word = ""; // about the state
   #place = ""; // the seat's name
   #href;
   #isRoom = false;
@@ -84,15 +86,17 @@ export class Seat {
    * @param {Student} student
    * @param {Shown} shown
    */
-  show(student, { state, progress, cells, request, rank }) {
+  show(student, { state, progress, cells, request, isOfOthers, rank }) {
     this.student = student;
     this.state = state;
     this.#request = request;
     this.#rank = rank;
+    this.#word = stateWord(state, Boolean(request?.taken_by), progress);
     const name = student.name ?? student.user_id;
     const isTaken = Boolean(request?.taken_by);
     this.element.dataset.state = state;
     this.element.classList.toggle("is-taken", isTaken);
+    this.element.classList.toggle("is-of-others", isOfOthers && !isTaken);
     showShape(this.#shape, state);
     const isRenamed = this.#name.textContent !== name;
     setText(this.#name, name);
@@ -104,9 +108,10 @@ export class Seat {
     setText(this.#done, done);
     const size = cells ? `${Math.round((100 * succeeded) / cells)}%` : "0px";
     if (this.#bar.style.inlineSize !== size) this.#bar.style.inlineSize = size;
-    const word = stateWord(state, isTaken);
-    const place = state === "help" && !isTaken && t("rank", rank);
-    this.#label(joinFacts([name, this.#isRoom && this.#place, word, place, done]));
+    const place = this.#isRoom && this.#place;
+    const call = rank > 0 && t("rank", rank);
+    const whose = isOfOthers && !isTaken && t("others_part");
+    this.#label(joinFacts([name, place, this.#word, call, whose, done]));
     this.age();
     return isRenamed;
   }
@@ -132,7 +137,7 @@ export class Seat {
     }
     if (this.state === "stuck") return stuckText(student, now);
     if (this.state === "idle") return minutes(now - student.heard);
-    return t(`seat_${this.state}`);
+    return this.#word;
   }
 }
 

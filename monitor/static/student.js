@@ -87,14 +87,14 @@ class StudentView {
     const student = this.#store.byId(this.#id);
     if (!student) return;
     const progress = this.#lesson.progressOf(this.#id);
-    const state = seatState(this.#store, student, progress);
+    const state = seatState(this.#store, this.#lesson, student);
     const request = this.#store.help.get(student.user_id);
     const cells = this.#lesson.progress?.cells ?? 0;
     const seat = seatOf(student);
     const reading = student.kana ? t("reading_of", student.kana) : "";
     setText(this.title, `${student.name ?? student.user_id}${reading}`);
     const facts = joinFacts([
-      stateWord(state, Boolean(request?.taken_by)),
+      stateWord(state, Boolean(request?.taken_by), progress),
       runText(student, isIdle(student)),
       seat && t("seat_at", seat),
       cells > 0 && t("cells_done", progress?.succeeded ?? 0, cells),

@@ -318,12 +318,15 @@ async def test_a_seat_says_whether_its_student_can_go_on(
         async with connected(school) as connection:
             await connection.execute(EARLIER, ids, timedelta(seconds=90))
             await page.reload()
-            await expect_states(page, {slow: "stuck", fails: "stuck", runs: "active"})
+            await expect_states(page, {slow: "stuck", fails: "stuck", runs: "active"})  # 1/1
             await expect(seat(page, slow)).to_contain_text("×1 · 1 min")
             await connection.execute(EARLIER, ids, timedelta(minutes=5))
             await page.reload()
-            await expect_states(page, {runs: "idle", hands: "finished"})
-            await expect(seat(page, runs)).to_contain_text("6 min")
+            await expect_states(page, {runs: "finished", hands: "finished", reads: "idle"})
+            await expect(seat(page, reads)).to_contain_text("6 min")
+            for user, word in ((runs, "Finished"), (hands, "Handed in")):
+                label = await seat(page, user).locator("a").get_attribute("aria-label") or ""
+                assert word in label
             await connection.execute(EARLIER, ids, timedelta(hours=3))
             await page.reload()
             await expect_states(page, {runs: "absent", hands: "absent"})
@@ -364,25 +367,35 @@ async def test_stuck_are_minutes_at_one_cell(school: Replica, browser: Browser) 
     assert found == ["error", "error", "error", "active", "stuck", "stuck", "error"]
 
 
-async def test_the_largest_error_is_above_the_seats(
+async def test_calls_of_others_are_dimmed_on_the_seats(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
-    class_id, users, _ = await create_class_of(api, "one", "two", "three")
+    class_id, users, _ = await create_class_of(api, "theirs", "mine")
+    rows = [{"user_id": user, "team": team} for user, team in zip(users, "AB", strict=True)]
+    await api.post(f"/classes/{class_id}/students", json=rows)
+    for name, team in (("Suzuki", "A"), ("Sato", "B")):
+        duty = {"name": name, "teams": [team]}
+        (await api.put(f"/classes/{class_id}/duties", json=duty)).raise_for_status()
+    for user in users:
+        await post_as(school, user, "help")
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
-        await page.set_viewport_size({"width": 1280, "height": 720})
+        await page.evaluate("localStorage.setItem('name', 'Sato')")
+        await page.reload()
         await wait_live(page)
-        largest = page.locator(".lesson-head .largest-error")
-        await expect(largest).to_be_hidden()
-        before = await page.evaluate(PLACES)
-        for user in users[:2]:
-            await post_as(
-                school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'"
-            )
-        await expect(largest).to_contain_text("2: KeyError", timeout=15_000)
-        await expect(largest).to_be_in_viewport()
-        await largest.get_by_role("link", name="Show on seats").click()
-        await expect(page.locator(".seat.is-dimmed")).to_have_count(1)
-        assert await page.evaluate(PLACES) == before
+        theirs, mine = (seat(page, user) for user in users)
+        await expect(theirs).to_have_class("seat is-of-others")
+        await expect(mine).to_have_class("seat")
+        label = await theirs.locator("a").get_attribute("aria-label") or ""
+        assert "call 2 · in another teacher's part" in label
+        fill = "element => getComputedStyle(element).backgroundColor"
+        assert await theirs.evaluate(fill) != await mine.evaluate(fill)
+        await page.clock.install()
+        await page.reload()
+        await wait_live(page)
+        await expect(theirs).to_have_class("seat is-of-others")
+        duty = {"name": "Suzuki", "teams": ["B"]}
+        (await api.put(f"/classes/{class_id}/duties", json=duty)).raise_for_status()
+        await expect(theirs).to_have_class("seat")
 
 
 # Of each seat: its progress, if it is seen below or beside the state, or the length of the bar.
@@ -444,6 +457,27 @@ async def test_each_seat_says_how_far_its_student_is(
         await expect(page.locator(".seats.is-low")).to_have_count(1)
         for state, progress in await page.evaluate(PROGRESS):
             assert progress == "1/1" or (columns == 20 and progress > 0.9), state
+
+
+async def test_the_largest_error_is_above_the_seats(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, users, _ = await create_class_of(api, "one", "two", "three")
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        await page.set_viewport_size({"width": 1280, "height": 720})
+        await wait_live(page)
+        largest = page.locator(".lesson-head .largest-error")
+        await expect(largest).to_be_hidden()
+        before = await page.evaluate(PLACES)
+        for user in users[:2]:
+            await post_as(
+                school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'"
+            )
+        await expect(largest).to_contain_text("2: KeyError", timeout=15_000)
+        await expect(largest).to_be_in_viewport()
+        await largest.get_by_role("link", name="Show on seats").click()
+        await expect(page.locator(".seat.is-dimmed")).to_have_count(1)
+        assert await page.evaluate(PLACES) == before
 
 
 async def test_a_seat_and_the_queue_say_the_same_wait(
