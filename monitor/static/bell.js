@@ -1,8 +1,9 @@
 // The bell in the header, and its menu: how new calls are noticed. Off at first, kept in the browser.
 
 import { AwakeWay, NotificationWay, SoundWay, VibrationWay } from "./alert-ways.js";
-import { button, el, setText } from "./dom.js";
+import { el, setText } from "./dom.js";
 import { t } from "./i18n.js";
+import { shape } from "./shapes.js";
 
 /** @import { Ring, Way } from "./alert-ways.js" */
 
@@ -17,7 +18,8 @@ export class Bell {
   /** @type {Map<string, Row>} */
   #rows = new Map(); // by the way's name
   #blocked = el("p", { className: "trouble", textContent: t("sound_blocked"), hidden: true });
-  #button = button("");
+  #label = el("span");
+  #button = el("button", { type: "button", className: "bell" }, shape("bell"), this.#label);
   element;
 
   constructor() {
@@ -33,7 +35,6 @@ export class Bell {
       el("fieldset", {}, legend, rows),
       this.#blocked,
     );
-    this.#button.className = "bell";
     this.#button.popoverTargetElement = menu;
     this.element = el("div", { hidden: true }, this.#button, menu);
     this.element.onkeydown = (event) => {
@@ -102,7 +103,7 @@ export class Bell {
     const isBlocked = this.#isOn(this.#sound) && this.#sound.isBlocked;
     const state = isBlocked ? "silent" : isOn ? "on" : "off";
     this.#button.dataset.state = state;
-    setText(this.#button, t(`alerts_${state}`));
+    setText(this.#label, t(`alerts_${state}`));
     this.#blocked.hidden = !isBlocked;
     for (const way of this.#ways) this.#rows.get(way.name)?.check(this.#isOn(way));
   }

@@ -6,6 +6,7 @@ import { openInvite } from "./invite.js";
 import { signedIn } from "./sign-in.js";
 import { showPlace } from "./page-title.js";
 import { queueOf } from "./queue.js";
+import { shape, showShape } from "./shapes.js";
 
 /** @import { ClassStore } from "./store.js" */
 /** @import { Class, ConnectionState } from "./types.d.ts" */
@@ -24,7 +25,14 @@ export class Header {
   #badge = el("span", { className: "badge", hidden: true });
   #root;
   #menu;
-  #connection = el("span", { className: "connection", role: "status", hidden: true });
+  #sign = shape("error");
+  #connected = el("span");
+  #connection = el(
+    "span",
+    { className: "connection", role: "status", hidden: true },
+    this.#sign,
+    this.#connected,
+  );
   /** @type {ClassStore | null} */
   #store = null;
 
@@ -120,7 +128,8 @@ export class Header {
   showConnection(connection) {
     this.#connection.hidden = false;
     this.#connection.dataset.state = connection;
-    setText(this.#connection, t(connection));
+    showShape(this.#sign, connection === "live" ? "active" : "error");
+    setText(this.#connected, t(connection));
   }
 
   /** @param {boolean} isOpen */

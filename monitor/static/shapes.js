@@ -1,11 +1,13 @@
-// A shape for each state of a student: a picture in the colour of the text, so that it keeps its form where the
-// browser chooses the colours.
+// Shapes, one for each state of a student, and a bell: pictures in the colour of the text, so that they keep their
+// form where the browser chooses the colours.
 
 /** @import { SeatState } from "./types.d.ts" */
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @type {Record<SeatState, string>} */
+/** @typedef {SeatState | "bell"} Form */
+
+/** @type {Record<Form, string>} */
 const PATHS = {
   help: "M50 0 61 35H98L68 57 79 91 50 70 21 91 32 57 2 35H39Z", // a star
   stuck: "M30 0H70L100 30V70L70 100H30L0 70V30Z", // an octagon
@@ -15,29 +17,30 @@ const PATHS = {
   finished: "M13 47 38 72 88 14 99 26 39 95 2 58Z", // a tick
   idle: "M0 38H100V62H0Z", // a bar
   absent: "M0 12 12 0 50 38 88 0 100 12 62 50 100 88 88 100 50 62 12 100 0 88 38 50Z", // a cross
+  bell: "M50 0 78 20 82 62 100 80H62L58 100H42L38 80H0L18 62 22 20Z",
 };
 
 /**
  * A shape beside a text that says the same.
  *
- * @param {SeatState} [state]
+ * @param {Form} [form]
  */
-export function shape(state = "idle") {
+export function shape(form = "idle") {
   const picture = document.createElementNS(SVG, "svg");
   picture.setAttribute("class", "shape");
   picture.setAttribute("viewBox", "0 0 100 100");
   picture.setAttribute("aria-hidden", "true");
   picture.append(document.createElementNS(SVG, "path"));
-  showShape(picture, state);
+  showShape(picture, form);
   return picture;
 }
 
 /**
  * @param {SVGElement} picture that `shape` made
- * @param {SeatState} state
+ * @param {Form} form
  */
-export function showShape(picture, state) {
-  if (picture.dataset.state === state) return;
-  picture.dataset.state = state;
-  picture.firstElementChild?.setAttribute("d", PATHS[state]);
+export function showShape(picture, form) {
+  if (picture.dataset.state === form) return;
+  picture.dataset.state = form;
+  picture.firstElementChild?.setAttribute("d", PATHS[form]);
 }

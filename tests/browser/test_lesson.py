@@ -960,13 +960,13 @@ async def test_shapes_are_there_in_forced_colours(
     ) as page:
         await wait_live(page)
         await expect(seat(page, user)).to_have_attribute("data-state", "help")
-        colours = """() => [...document.querySelectorAll('.lesson svg.shape')].map(shape => {
+        colours = """() => [...document.querySelectorAll('#top svg.shape, .lesson svg.shape')].map(shape => {
           const behind = shape.closest('.seat, button, .card, body');
           return [getComputedStyle(shape.querySelector('path')).fill,
             getComputedStyle(behind).backgroundColor, getComputedStyle(shape.parentElement).color];
         })"""
         shapes = await page.evaluate(colours)
-        assert len(shapes) > len(STATES)  # of the counts, and of the seat
+        assert len(shapes) >= len(STATES) + 3  # of the counts, of the seat, and in the header
         for shape, behind, text in shapes:
             assert shape == text
             assert shape != behind
