@@ -468,6 +468,7 @@ async def test_the_largest_error_is_above_the_seats(
         await wait_live(page)
         largest = page.locator(".lesson-head .largest-error")
         await expect(largest).to_be_hidden()
+        await expect(page.locator(".seats .seat a")).to_have_count(3)
         before = await page.evaluate(PLACES)
         for user in users[:2]:
             await post_as(
