@@ -457,6 +457,10 @@ async def test_each_seat_says_how_far_its_student_is(
         await expect(page.locator(".seats.is-low")).to_have_count(1)
         for state, progress in await page.evaluate(PROGRESS):
             assert progress == "1/1" or (columns == 20 and progress > 0.9), state
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await page.get_by_role("button", name="Seats", exact=True).click()
+        await expect(page.locator(".seats.is-low")).to_have_count(0)
+        assert {progress for _, progress in await page.evaluate(PROGRESS)} == {"1/1"}
 
 
 async def test_the_largest_error_is_above_the_seats(
