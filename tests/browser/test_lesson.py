@@ -965,7 +965,9 @@ async def test_shapes_are_there_in_forced_colours(
     ) as page:
         await wait_live(page)
         await expect(seat(page, user)).to_have_attribute("data-state", "help")
-        colours = """() => [...document.querySelectorAll('#top svg.shape, .lesson svg.shape')].map(shape => {
+        colours = """() => [
+          ...document.querySelectorAll('#top svg.shape, .lesson svg.shape'),
+        ].map(shape => {
           const behind = shape.closest('.seat, button, .card, body');
           return [getComputedStyle(shape.querySelector('path')).fill,
             getComputedStyle(behind).backgroundColor, getComputedStyle(shape.parentElement).color];
