@@ -1,5 +1,6 @@
 """The teacher's page as the tests see it."""
 
+from datetime import timedelta
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
@@ -9,6 +10,15 @@ from tests.support.replicas import Replica
 
 VIEWS = ("lesson", "students", "help", "errors", "notebooks", "activity", "manage")
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>'\"&amp;"
+# Has the server's answers dated later, once more for each time that it is added to a page.
+LATER = """{{
+    const {{ get }} = Headers.prototype;
+    Headers.prototype.get = function (name) {{
+        const value = get.call(this, name);
+        if (name !== "Date") return value;
+        return new Date(Date.parse(value) + {ms}).toUTCString();
+    }};
+}}"""
 
 
 def view_url(replica: Replica, class_id: int, view: str = "students", query: str = "") -> str:
@@ -35,6 +45,12 @@ def requests_of(page: Page, path: str) -> list[str]:
 async def wait_live(page: Page) -> None:
     """Until the page receives messages."""
     await expect(page.locator(".connection")).to_have_attribute("data-state", "live")
+
+
+async def pass_time(page: Page, time: timedelta) -> None:
+    """Loads the page again, so much later by the server's clock, by which the page goes."""
+    await page.add_init_script(LATER.format(ms=time // timedelta(milliseconds=1)))
+    await page.reload()
 
 
 async def serious_violations(page: Page) -> list[dict[str, Any]]:

@@ -7,12 +7,11 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import serious_violations, tile, view_url, wait_live
+from tests.browser.page import pass_time, serious_violations, tile, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create_class_of
 from tests.support.replicas import Replica
-from tests.support.roster import connected
 
 
 def ago(**time: float) -> str:
@@ -62,20 +61,13 @@ async def test_who_waits_for_a_cell_is_idle_after_an_hour(
     working: str,
     silent: str,
 ) -> None:
-    class_id, (one, two), _ = await create_class_of(api, "one", "two")
-    for user, minutes in ((one, 20), (two, 62)):
-        await post_as(school, user, "cell_execution_start", eventTime=ago(minutes=minutes))
-        async with connected(school) as connection:
-            await connection.execute(
-                """UPDATE student_states SET last_received_at = now() - $2 * interval '1 minute'
-                WHERE student_id = (SELECT id FROM students WHERE user_id = $1)""",
-                user,
-                minutes,
-            )
-    async with open_tab(browser, view_url(school, class_id, query=f"?lang={language}")) as page:
-        await wait_live(page)
-        await expect(tile(page, one)).to_have_attribute("data-state", "active")
-        await expect(tile(page, one).locator(".what")).to_have_text(working)
-        await expect(tile(page, two)).to_have_attribute("data-state", "idle")
-        await expect(tile(page, two).locator(".what")).to_have_text(silent)
-        assert await serious_violations(page) == []
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    url = view_url(school, class_id, query=f"?lang={language}")
+    async with open_tab(browser, url) as page:
+        await post_as(school, user, "cell_execution_start")
+        for minutes, state, text in ((20, "active", working), (42, "idle", silent)):
+            await pass_time(page, timedelta(minutes=minutes))
+            await wait_live(page)
+            await expect(tile(page, user)).to_have_attribute("data-state", state)
+            await expect(tile(page, user).locator(".what")).to_have_text(text)
+            assert await serious_violations(page) == []
