@@ -55,13 +55,60 @@ function pathWith(path, filters) {
 }
 
 /**
- * Goes to an address from which `goBack` leads here again.
+ * Goes to an address from which `goBack` leads here again, as far down as this is scrolled now.
  *
  * @param {string} hash
  */
 export function goOn(hash) {
-  history.pushState({ isStep: true }, "", hash);
+  history.replaceState({ ...history.state, scroll: scrollY }, "");
+  history.pushState({ from: address().view }, "", hash);
   dispatchEvent(new HashChangeEvent("hashchange"));
+}
+
+/**
+ * Keeps which part of a view is shown, for when one comes back to this address.
+ *
+ * @param {string} pane
+ */
+export function keepPane(pane) {
+  history.replaceState({ ...history.state, pane }, "");
+}
+
+/** The part of the view that was shown when this address was left; null where it is new. */
+export function keptPane() {
+  /** @type {string | null} */
+  const pane = history.state?.pane ?? null;
+  return pane;
+}
+
+/** The view from which one came here by `goOn`, if so. */
+export function cameFrom() {
+  /** @type {string | undefined} */
+  const from = history.state?.from;
+  return from;
+}
+
+/** Whether this address was left by `goOn` before, and one has come back. */
+export function wasLeft() {
+  return history.state?.scroll !== undefined;
+}
+
+/** How far down this address was scrolled when it was left by `goOn` (px); 0 where it is new. */
+export function scrolledTo() {
+  return Number(history.state?.scroll ?? 0);
+}
+
+/**
+ * The link to another address of this page that a click follows; null where it opens elsewhere.
+ *
+ * @param {MouseEvent} event
+ */
+export function followedLink(event) {
+  const { target } = event;
+  const link = target instanceof Element && target.closest("a");
+  const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+  if (!(link instanceof HTMLAnchorElement) || !isPlain || event.defaultPrevented) return null;
+  return link.getAttribute("href")?.startsWith("#/") ? link : null;
 }
 
 /**
@@ -75,21 +122,24 @@ export function goInstead(hash) {
 }
 
 /**
- * Goes to an address: back to where `goOn` was called, or, where one came otherwise, such as by a link in
- * a mail, in place of this one.
+ * Goes back to where `goOn` was called, or, where one came otherwise, such as by a link in a mail, to an
+ * address in place of this one.
  *
  * @param {string} hash
+ * @param {boolean} [takesFilters] whether its filters replace those of the address that one comes back to,
+ *   where that is of the same view
  */
-export function goBack(hash) {
+export function goBack(hash, takesFilters = false) {
   if (isGoingBack) return;
-  if (!history.state?.isStep) {
+  if (!cameFrom()) {
     goInstead(hash);
     return;
   }
   isGoingBack = true;
   const arrive = () => {
     isGoingBack = false;
-    history.replaceState(history.state, "", hash);
+    const isSame = address().view === address(hash).view;
+    if (takesFilters && isSame) history.replaceState(history.state, "", hash);
   };
   addEventListener("popstate", arrive, { once: true }); // it comes before the change of the hash
   history.back();

@@ -20,8 +20,24 @@ const LETTERS_KEY = "letter-keys"; // in the browser's storage: "off", or nothin
  * @param {LessonKeys} actions
  */
 export function lessonKeys(signal, { next, take, back, project }) {
-  /** @type {Record<string, () => void>} */
-  const keys = { n: next, t: take, p: project, Escape: back, "?": openList };
+  listen(signal, { n: next, t: take, p: project, Escape: back, "?": openList });
+}
+
+/**
+ * Has Esc lead back from a view that is left for the lesson.
+ *
+ * @param {AbortSignal} signal
+ * @param {() => void} back
+ */
+export function backKey(signal, back) {
+  listen(signal, { Escape: back });
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @param {Record<string, () => void>} keys what each does
+ */
+function listen(signal, keys) {
   /** @param {KeyboardEvent} event */
   const press = (event) => {
     const { key, target } = event;

@@ -45,6 +45,8 @@ export const LESSON_TEXTS = {
   next_call: ["Next call", "次の呼び出し"],
   back_to_seats: ["Back to the seats", "座席に戻る"],
   back_to_calls: ["Back to the calls", "呼び出しに戻る"],
+  back_to_list: ["Back to the list", "一覧に戻る"],
+  back_to_errors: ["Back to the errors", "エラーに戻る"],
   list_view: ["List", "一覧"],
   edit_seats: ["Arrange seats", "座席を決める"],
   edit_seats_hint: [

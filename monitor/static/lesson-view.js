@@ -1,6 +1,6 @@
 // The lesson on one screen: the seats, and beside them the calls or a student.
 
-import { address, goBack, goInstead, goOn, withFilters } from "./address.js";
+import { address, cameFrom, followedLink, goBack, goInstead, goOn, keepPane, keptPane, withFilters } from "./address.js";
 import { IDLE_SECONDS } from "./config.js";
 import { button, byId, el, failure, setText } from "./dom.js";
 import { t } from "./i18n.js";
@@ -26,6 +26,7 @@ import { LargestError } from "./top-errors.js";
 
 /** @type {Tab[]} */
 const TABS = ["calls", "seats", "progress"];
+const OF_LESSON = new Set(["lesson", "student"]); // views that this one shows
 const NARROW = matchMedia("(max-width: 48rem)");
 const COUNT_DELAY = 500; // ms in which changes are gathered: a count that changes moves what is beside it
 
@@ -82,7 +83,8 @@ export class LessonView {
     notes.append(el("p", { className: "hint", textContent: this.#rule() }));
     this.element.addEventListener("click", (event) => this.#follow(event));
     this.#listen();
-    this.#tab = studentId || address().filters.toString() ? "seats" : "calls";
+    const first = studentId || address().filters.toString() ? "seats" : "calls";
+    this.#tab = TABS.find((name) => name === keptPane()) ?? first;
     this.#showPane(this.#tab);
     this.#show(studentId);
     this.#load();
@@ -118,7 +120,8 @@ export class LessonView {
   #choose(name) {
     this.#tab = name;
     this.#showPane(name);
-    if (name !== "seats") this.back();
+    if (name !== "seats") this.#leaveStudent();
+    keepPane(name);
     scrollTo(0, 0);
     const seat = this.element.querySelector(".seat [aria-current]");
     seat?.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -218,13 +221,21 @@ export class LessonView {
   /** @param {number} id of a student, 0: nobody */
   #show(id) {
     if (this.#tab === "progress") this.#tab = "calls"; // it leads to no student
-    const isBackToCalls = NARROW.matches && this.#tab === "calls";
-    this.#rail.show(id, isBackToCalls ? "back_to_calls" : "back_to_seats");
+    this.#rail.show(id, this.#backText);
     if (id) this.#showPane("student");
     else if (this.element.dataset.pane === "student") this.#showPane(this.#tab);
     this.element.classList.toggle("has-student", id > 0);
     this.#grid.choose(id);
     this.#filter();
+  }
+
+  // Where `back` leads from a student.
+  get #backText() {
+    const from = cameFrom();
+    if (from === "students") return "back_to_list";
+    if (from === "errors") return "back_to_errors";
+    if (from && !OF_LESSON.has(from)) return "keys_back";
+    return NARROW.matches && this.#tab === "calls" ? "back_to_calls" : "back_to_seats";
   }
 
   // Who goes from seat to seat goes on from there.
@@ -251,10 +262,8 @@ export class LessonView {
 
   /** @param {MouseEvent} event */
   #follow(event) {
-    const { target } = event;
-    const link = target instanceof Element && target.closest("a");
-    const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
-    if (!(link instanceof HTMLAnchorElement) || !isPlain) return;
+    const link = followedLink(event);
+    if (!link) return;
     const { kind, id, view, last, filters } = address(link.hash);
     if (kind !== "class" || Number(id) !== this.#store.id) return;
     if (view === "lesson" && filters.toString()) this.#choose("seats");
@@ -263,14 +272,25 @@ export class LessonView {
     this.#go(Number(last));
   }
 
-  /** Goes back from the student to the seats. */
+  /** Goes back from the student to where one came from, otherwise to the seats. */
   back() {
-    if (this.#rail.studentId) goBack(withFilters(`#/class/${this.#store.id}/lesson`));
+    if (this.#rail.studentId) goBack(this.#seats, true);
+  }
+
+  // To the seats, wherever one came from.
+  #leaveStudent() {
+    const from = cameFrom();
+    if (!from || OF_LESSON.has(from)) this.back();
+    else goInstead(this.#seats);
+  }
+
+  get #seats() {
+    return withFilters(`#/class/${this.#store.id}/lesson`);
   }
 
   /** Whether the view shows this address, without being made anew. */
   static shows() {
     const { kind, view } = address();
-    return kind === "class" && (view === "lesson" || view === "student");
+    return kind === "class" && OF_LESSON.has(view);
   }
 }

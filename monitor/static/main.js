@@ -1,7 +1,7 @@
 // Which class and which view the address names.
 
 import { activityView } from "./activity.js";
-import { address } from "./address.js";
+import { address, followedLink, goBack, goOn, scrolledTo, wasLeft } from "./address.js";
 import { CallAlerts } from "./alerts.js";
 import { analysisView } from "./analysis.js";
 import { ApiError, all, call } from "./api.js";
@@ -11,6 +11,7 @@ import { byId, el, failure, toast } from "./dom.js";
 import { Header } from "./header.js";
 import { helpView } from "./help.js";
 import { callLearnersAs, t } from "./i18n.js";
+import { backKey } from "./keys-of-lesson.js";
 import { manageView } from "./manage.js";
 import { meView } from "./me.js";
 import { notebookView } from "./notebook.js";
@@ -47,6 +48,8 @@ const VIEWS = {
   attempts: attemptsView,
   analysis: analysisView,
 };
+
+const BESIDE_LESSON = new Set(["students", "help", "errors"]); // which Esc leaves
 
 const main = byId("view");
 projectorScreen.start();
@@ -174,16 +177,37 @@ function show(name, id, signal) {
   main.replaceChildren(root);
   if (!classes.length) welcomeView(root);
   else if (store && LessonView.shows()) lesson = new LessonView(root, store, signal, Number(id));
-  else if (store && Object.hasOwn(VIEWS, name)) VIEWS[name](root, store, signal, id);
+  else if (store && Object.hasOwn(VIEWS, name)) {
+    VIEWS[name](root, store, signal, id);
+    const hash = `#/class/${store.id}/lesson`;
+    if (BESIDE_LESSON.has(name)) backKey(signal, () => goBack(hash));
+  }
   else root.append(el("p", { textContent: t("not_found") }));
 }
 
-addEventListener("hashchange", () => {
+// Who comes back goes on from the link that led away.
+/** @param {string} url that was left */
+function focusLinkTo(url) {
+  const pathOf = (/** @type {string} */ hash) => hash.split("?")[0];
+  const left = pathOf(new URL(url).hash);
+  const link = [...main.querySelectorAll("a")].find(({ hash }) => pathOf(hash) === left);
+  link?.focus({ preventScroll: true });
+}
+
+addEventListener("hashchange", ({ oldURL }) => {
   const stays = lesson;
   route();
   if (stays && stays === lesson) return; // a student is shown beside the seats
-  scrollTo(0, 0);
+  scrollTo(0, scrolledTo());
   main.focus({ preventScroll: true });
+  if (wasLeft() && oldURL) focusLinkTo(oldURL);
+});
+// A click keeps how far one has scrolled, so that one can come back.
+document.addEventListener("click", (event) => {
+  const link = followedLink(event);
+  if (!link || link.hash === location.hash) return;
+  event.preventDefault();
+  goOn(link.hash);
 });
 document.addEventListener("visibilitychange", () => store?.lookForErrors());
 addEventListener(PROJECTED_CHANGED, () => alarm?.look());

@@ -11,6 +11,7 @@ import { studentView } from "./student.js";
 import { teacherName } from "./teacher-name.js";
 import { TopErrors } from "./top-errors.js";
 
+/** @import { TextName } from "./i18n.js" */
 /** @import { Lesson } from "./lesson.js" */
 /** @import { ClassStore } from "./store.js" */
 
@@ -78,7 +79,7 @@ export class Rail {
 
   /**
    * @param {number} id of a student, 0: the calls
-   * @param {"back_to_seats" | "back_to_calls"} back where one goes from the student
+   * @param {TextName} back where one goes from the student
    */
   show(id, back) {
     setText(this.#back, t(back));

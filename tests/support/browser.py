@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
@@ -34,9 +35,9 @@ async def launch_chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def open_tab(browser: Browser, url: str, **context: str) -> AsyncIterator[Page]:
+async def open_tab(browser: Browser, url: str, **context: Any) -> AsyncIterator[Page]:
     """The page, as a new visitor has it. Fails if a script fails or the policy stops something."""
-    visitor = await browser.new_context(**{"locale": "en-US"} | context)  # type: ignore[arg-type]
+    visitor = await browser.new_context(**{"locale": "en-US"} | context)
     page = await visitor.new_page()
     page.set_default_timeout(TIMEOUT)
     troubles: list[str] = []
