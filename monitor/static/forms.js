@@ -18,17 +18,18 @@ import { el, failure, toast } from "./dom.js";
  *
  * @param {object} options
  * @param {string} [options.heading]
+ * @param {"h2" | "h3"} [options.level] of the heading
  * @param {Field[]} options.fields
  * @param {string} options.button
  * @param {(values: Values) => Promise<void>} options.submit
  */
-export function makeForm({ heading, fields, button, submit }) {
+export function makeForm({ heading, level = "h3", fields, button, submit }) {
   const inputs = fields.map(inputOf);
   const rows = fields.map(({ label }, place) => el("label", {}, label, inputs[place]));
   const form = el(
     "form",
     { className: "card" },
-    heading ? el("h3", { textContent: heading }) : null,
+    heading ? el(level, { textContent: heading }) : null,
     rows,
     el("button", { type: "submit", textContent: button }),
   );

@@ -41,7 +41,7 @@ export class Copies {
       hint(t(isHandedOut ? "copies_rule" : "copies_of_assignments")),
       ...(answer.paths.length ? [hint(t("copy_paths", answer.paths.join(", ")))] : []),
       list(copies.map((each) => this.#copy(each))),
-      ...(others.length ? [el("h3", { textContent: t("others") })] : []),
+      ...(others.length ? [el("h2", { textContent: t("others") })] : []),
       list(others.map((each) => this.#other(each, answer.notebook_id))),
     );
   }

@@ -32,7 +32,7 @@ class ProjectorScreen {
       this.#element.focus();
     };
     this.#element = el(
-      "section",
+      "main",
       { className: "projector", tabIndex: -1, ariaLabel: t("projector_on") },
       el("div", { className: "line" }, this.#title, off),
       el("div", { className: "projector-notice" }, this.#message, this.#clear),

@@ -138,7 +138,7 @@ function nameOf({ name, user_id: userId }) {
 
 /** @param {string} textContent */
 function heading(textContent) {
-  return el("h3", { textContent });
+  return el("h2", { textContent });
 }
 
 /** @param {string} textContent */

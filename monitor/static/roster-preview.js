@@ -76,7 +76,7 @@ function tableOf(lines) {
   const heading = (name) => el("th", { scope: "col", textContent: t(name) });
   return el(
     "div",
-    { className: "scroll", tabIndex: 0, role: "region", ariaLabel: t("enrol_preview") },
+    { className: "scroll", tabIndex: 0, role: "region", ariaLabel: t("outcome") },
     el(
       "table",
       { className: "people preview" },

@@ -115,6 +115,7 @@ function gradingForm(assignment, submission, done) {
   const feedback = { rows: 4, value: submission.feedback ?? "" };
   return makeForm({
     heading: t("grading"),
+    level: "h2", // below whatever headings the notebook has
     fields: [
       { name: "grade", label, properties: grade },
       { name: "feedback", label: t("feedback"), tag: "textarea", properties: feedback },

@@ -24,8 +24,9 @@ const THIS_COMPUTER = new Set(["localhost", "127.0.0.1", "[::1]"]);
 export function openSheet(className, strips) {
   const isLocal = THIS_COMPUTER.has(new URL(strips[0].token.url).hostname);
   const sheet = el(
-    "section",
+    "main",
     { className: "sheet", tabIndex: -1, ariaLabel: t("tokens") },
+    el("h1", { className: "visually-hidden", textContent: t("tokens") }),
     el(
       "div",
       { className: "bar" },
@@ -71,7 +72,7 @@ function makeStrip(className, { token, name }) {
     el(
       "div",
       {},
-      el("h3", {}, name, el("small", { textContent: joinFacts([id, className]) })),
+      el("h2", {}, name, el("small", { textContent: joinFacts([id, className]) })),
       el("code", { textContent: token.url }),
       el("p", { lang: "ja", textContent: STRIP_TEXTS.ja }),
       el("p", { lang: "en", textContent: STRIP_TEXTS.en }),

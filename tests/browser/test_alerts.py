@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.page import serious_violations, tile, view_url, wait_live
+from tests.browser.page import tile, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event, post, post_as
 from tests.support.lms import act_on_help, create, create_class_of
@@ -98,7 +98,7 @@ async def test_new_calls_sound_in_every_view_once_that_is_chosen(
         assert await notes(page) == 0
         await turn_on(page)
         await expect_notes(page, CALL)  # a test of it
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.keyboard.press("Escape")
         await expect(page.locator(".alerts")).to_be_hidden()
         await expect(bell(page)).to_have_text("Alerts: on")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.browser.page import HOSTILE, serious_violations, view_url, wait_live
+from tests.browser.page import HOSTILE, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create, create_class_of, unique
@@ -145,7 +145,7 @@ async def test_attempts_and_analysis_are_accessible(
             await page.goto(view_url(school, class_id, view))
             await wait_live(page)
             await expect(page.locator(shown).first).to_be_visible()
-            assert await serious_violations(page) == [], view
+            assert await violations(page) == [], view
 
 
 async def test_a_students_page_shows_what_changed_between_two_runs(

@@ -3,7 +3,7 @@
 import httpx
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import serious_violations, tile, view_url, wait_live
+from tests.browser.page import tile, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create, create_class_of, unique
@@ -48,7 +48,7 @@ async def test_every_view_names_a_cell_by_its_code_and_the_heading(
         await expect(cells.last).to_have_attribute("title", f"{called} · cell 4")
         mark = f"{user}, {called}: 1 error"
         await expect(table.get_by_role("link", name=mark)).to_have_text("✗1")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await table.get_by_role("link", name=mark).click()
         await expect(page.locator("h2")).to_have_text(f"Attempts at {called}")
         await expect(page.locator(".place").first).to_contain_text(f"{path} · cell 4 · ")

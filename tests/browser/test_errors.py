@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.page import serious_violations, view_url, wait_live
+from tests.browser.page import view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event, post, post_as
 from tests.support.lms import create_class_of
@@ -105,7 +105,7 @@ async def test_everybody_in_the_class_is_told_from_an_error(
         words = page.get_by_label("Notice to everyone in the class")
         await expect(words).to_be_focused()
         await expect(words).to_have_value("lesson.ipynb, “1 + 1”: ")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.keyboard.type("look at the key once more")
         await page.get_by_role("button", name="Send").click()
         await expect(page.get_by_role("dialog")).to_have_count(0)
@@ -193,4 +193,4 @@ async def test_toasts_cover_nothing_and_are_said(
         assert last["y"] + last["height"] <= strip["y"]
         assert strip["y"] + strip["height"] == size["height"]
         assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-        assert await serious_violations(page) == []
+        assert await violations(page) == []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests.browser.page import requests_of, serious_violations, view_url, wait_live
+from tests.browser.page import requests_of, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import act_on_help, create_assignment, create_class_of
@@ -258,7 +258,7 @@ async def test_two_teachers_share_the_teams(
         await expect(cards.nth(0)).to_contain_text(users[1])
         await expect(cards.nth(1)).to_contain_text("in another teacher's part")
         await expect(one.locator(".queue .card").nth(0)).to_contain_text(users[0])
-        assert await serious_violations(one) == []
+        assert await violations(one) == []
         await act_on_help(api, class_id, students[0], "take", "Suzuki")
         await expect(cards.nth(0)).to_contain_text("You are with them")
 
@@ -347,7 +347,7 @@ async def test_request_and_assignment_are_handled_by_keyboard(
         await page.get_by_role("button", name="Delete the assignment").focus()
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("button", name="Cancel")).to_be_focused()
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("Enter")
         await expect(page.locator(".assignments .card")).to_have_count(0)

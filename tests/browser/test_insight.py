@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import serious_violations, view_url, wait_live
+from tests.browser.page import view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create_class_of
@@ -98,7 +98,7 @@ async def test_activity_shows_how_many_students_wait(
         headings = ["Runs", "Errors", "Students waiting"]
         await expect(table.locator("thead th")).to_have_text(headings)
         await expect(table.locator("tbody td").last).to_have_text("2")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
 
 
 async def test_heat_map_and_activity_fetch_only_after_events(

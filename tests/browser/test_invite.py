@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
-from tests.browser.page import seat, serious_violations, view_url, wait_live
+from tests.browser.page import seat, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create, create_class, create_class_of, unique
@@ -42,7 +42,7 @@ async def test_a_first_start_leads_to_the_first_tile_by_the_page_alone(
         dialog = teacher.get_by_role("dialog")
         await expect(dialog).to_contain_text("Invite students to “Python I”")
         await expect(dialog.get_by_role("img")).to_have_js_property("complete", True)
-        assert await serious_violations(teacher) == []
+        assert await violations(teacher) == []
         link = await invite_link(teacher)
         async with open_tab(browser, link) as student:
             await expect(student.get_by_role("heading", level=1)).to_have_text("Python I")
@@ -127,7 +127,7 @@ async def test_the_join_page_fits_a_phone(
         await expect(page.get_by_role("heading", name=heading)).to_be_visible()
         await page.locator("summary").click()
         assert not await scrolls_sideways(page)
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.locator("button[data-copies]").click()
         await expect(page.get_by_role("button", name=copied)).to_be_visible()
         await page.get_by_role("link", name=other).click()
@@ -175,14 +175,14 @@ async def test_each_student_gets_their_own_address(
         await page.get_by_role("button", name="Get my address").click()
         await expect(page.get_by_role("alert")).to_contain_text("not on the class's list")
         await page.get_by_label("Your ID").fill(user)
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.get_by_role("button", name="Get my address").click()
         address = page.get_by_label("Address for the extension")
         await expect(address).to_have_value(re.compile(r"/api/v1/events\?key=cms_"))
         mail = page.get_by_role("link", name="mail it to yourself")
         await expect(mail).to_have_attribute("href", re.compile("^mailto:.*cms_"))
         assert not await scrolls_sideways(page)
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
     async with open_tab(browser, url, locale="ja-JP") as page:
         await page.get_by_label("学籍番号").fill(user)
         await page.get_by_role("button", name="アドレスを受け取る").click()
@@ -193,7 +193,7 @@ async def test_an_ended_link_says_whom_to_ask(school: Replica, browser: Browser)
     async with open_tab(browser, f"{school.url}/join/{unique()}", locale="ja-JP") as page:
         await page.set_viewport_size(PHONE)
         await expect(page.get_by_role("heading")).to_have_text("このリンクは使えません")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
 
 
 async def test_the_printed_links_open_the_class(classroom: Replica, browser: Browser) -> None:

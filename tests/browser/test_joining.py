@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.page import serious_violations, view_url
+from tests.browser.page import view_url, violations
 from tests.support.browser import open_tab
 from tests.support.lms import create, create_class, unique
 from tests.support.replicas import Replica
@@ -117,7 +117,7 @@ async def test_a_class_has_its_policy(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_serious(
+async def test_axe_finds_nothing(
     school: Replica, api: httpx.AsyncClient, browser: Browser, scheme: str
 ) -> None:
     class_id, key = await class_with_key(api, join_policy="approve")
@@ -130,7 +130,7 @@ async def test_axe_finds_nothing_serious(
         )
     async with open_tab(browser, view_url(school, class_id), color_scheme=scheme) as page:
         await unfold(page)
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
 
 
 async def unfold(page: Page) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import HOSTILE, serious_violations, tile, view_url
+from tests.browser.page import HOSTILE, tile, view_url, violations
 from tests.support.browser import open_tab
 from tests.support.events import event, post
 from tests.support.lms import create, create_class, unique
@@ -55,7 +55,7 @@ async def test_a_key_s_events_are_shown_withdrawn_and_restored(
         await expect(withdrawals).to_contain_text("restored")
         await form.get_by_role("button", name="Show", exact=True).click()
         await expect(events).not_to_contain_text("no: withdrawn")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.goto(view_url(school, class_id))
         await expect(tile(page, user)).to_contain_text("2 runs")
 
@@ -82,4 +82,4 @@ async def test_the_keys_fit_a_phone(
         await page.get_by_role("button", name=name).click()
         await expect(page.locator(".key-events tbody")).to_contain_text(user)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360
-        assert await serious_violations(page) == []
+        assert await violations(page) == []

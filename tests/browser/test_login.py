@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.page import seat, serious_violations, view_url, wait_live
+from tests.browser.page import seat, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create_class_of
@@ -75,7 +75,7 @@ async def test_a_teacher_signs_in_sees_tiles_and_comes_back_after_the_login_has_
         await page.add_init_script(WATCH)
         await page.goto(view_url(replica, class_id, "help"))
         await expect(page.get_by_role("dialog", name="Sign in")).to_be_visible()
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await sign_in(page)
         await expect(page).to_have_url(view_url(replica, class_id, "help"))
         await page.goto(view_url(replica, class_id, "lesson"))
@@ -89,7 +89,7 @@ async def test_a_teacher_signs_in_sees_tiles_and_comes_back_after_the_login_has_
         status = page.locator(".connection")
         await expect(status).to_have_attribute("data-state", "ended", timeout=CHECKED)
         assert "lost" not in await page.evaluate("window.states")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await sign_in(page)
         await expect(seat(page, "hanako")).to_be_visible()
         await expect(page).to_have_url(view_url(replica, class_id, "lesson"))
@@ -185,7 +185,7 @@ async def test_the_join_page_says_who_is_signed_in(
         await field.fill(taro)
         await page.get_by_role("button", name=texts["get"]).click()
         await expect(page.get_by_role("alert")).to_contain_text(texts["other"])
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await field.fill("")
         await page.get_by_role("button", name=texts["get"]).click()
         address = page.get_by_label(texts["address"])

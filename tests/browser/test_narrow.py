@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from tests.browser.page import serious_violations, view_url, wait_live
+from tests.browser.page import view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create, create_assignment, create_class, create_class_of, unique
@@ -138,12 +138,11 @@ async def troubles_of(page: Page, place: str) -> list[str]:
     await page.wait_for_load_state("networkidle")
     await page.evaluate(OPEN_ALL)
     await page.wait_for_load_state("networkidle")
-    violated = [
-        f"{each['id']} {node['html'][:120]}"
-        for each in await serious_violations(page)
-        for node in each["nodes"]
+    found = [
+        *await page.evaluate(STICKS_OUT),
+        *await violations(page),
+        *await page.evaluate(NAMELESS),
     ]
-    found = [*await page.evaluate(STICKS_OUT), *violated, *await page.evaluate(NAMELESS)]
     return [f"{place}: {trouble}" for trouble in found]
 
 

@@ -3,7 +3,7 @@
 import httpx
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import HOSTILE, serious_violations, view_url
+from tests.browser.page import HOSTILE, view_url, violations
 from tests.support.browser import open_tab
 from tests.support.lms import create_class
 from tests.support.replicas import Replica
@@ -36,7 +36,7 @@ async def test_a_receiver_is_added_tested_and_deleted(
         await expect(page.locator("#announcer")).to_contain_text("Saved")
         saved = (await api.get(f"/classes/{class_id}/notification-rules")).json()
         assert (saved["language"], saved["quiet_from"], saved["help_minutes"]) == ("ja", "22:00", 5)
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await table.get_by_role("button", name="Delete").click()
         await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         await expect(table).to_have_count(0)

@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import serious_violations, wait_live
+from tests.browser.page import violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create, create_class_of, unique
@@ -39,7 +39,7 @@ async def test_a_teacher_sees_their_classes(guarded_school: Replica, browser: Br
         await expect(page.get_by_role("link", name="昔の")).to_be_hidden()
         await page.get_by_text("Ended classes (1)").click()
         await expect(page.get_by_role("link", name="昔の")).to_be_visible()
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.get_by_role("link", name="幾何").click()
         await wait_live(page)
         await expect(page.locator(".seats .seat a")).to_have_count(2)

@@ -2,7 +2,7 @@
 
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from tests.browser.page import HOSTILE, serious_violations, wait_live
+from tests.browser.page import HOSTILE, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create, create_assignment, create_class, create_class_of, unique
@@ -61,7 +61,7 @@ async def test_a_student_sees_what_is_stored_of_them(
             await expect(work).to_contain_text(HOSTILE)
             await expect(page.locator(".toast")).to_contain_text("Your work was graded.")
             await expect(page.locator("body")).not_to_contain_text(other)
-            assert await serious_violations(page) == []
+            assert await violations(page) == []
             width = await page.evaluate("document.documentElement.scrollWidth")
             assert width <= PHONE["width"]
             await page.get_by_role("button", name="Sign out").click()

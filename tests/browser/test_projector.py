@@ -4,7 +4,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.page import seat, serious_violations, view_url, wait_live
+from tests.browser.page import seat, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create, create_class_of
@@ -62,7 +62,7 @@ async def test_the_seats_are_led_to_from_another_view(
         await page.go_back()
         await expect(projector(page).locator(".seat")).to_have_count(0)
         await expect(projector(page)).to_contain_text("数学")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.get_by_role("link", name="Show the seats").click()
         await expect(projector(page).locator(".seat")).to_have_text(["1"])
         assert user not in await page.locator("body").inner_text()
@@ -154,7 +154,7 @@ async def test_a_notice_stays_over_a_reload_until_it_is_cleared(
         for _ in range(2):
             await expect(projector(page).get_by_role("status")).to_have_text("休憩 10 分")
             await page.reload()
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.get_by_role("button", name="Clear the notice").click()
         for _ in range(2):
             await expect(projector(page).get_by_role("status")).to_have_text("")
@@ -189,7 +189,7 @@ async def test_letter_keys_are_named_and_switched_off(
         close = page.get_by_role("button", name="Close")
         await keys.click()
         await expect(page.get_by_role("dialog")).to_contain_text("Next call")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await letters.uncheck()
         await close.click()
         await page.reload()

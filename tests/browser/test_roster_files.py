@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.page import HOSTILE, serious_violations, view_url, wait_live
+from tests.browser.page import HOSTILE, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.lms import create, create_assignment, create_class, create_class_of, unique
 from tests.support.replicas import Replica
@@ -52,7 +52,7 @@ async def test_a_file_is_checked_and_then_enrolled(
         await expect(shown).to_contain_text("Line 6 · a total: left out")
         await expect(shown).to_contain_text("On the roster, not in the list (1)")
         await expect(shown).to_contain_text("Nothing has been saved yet.")
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         assert len(await roster(api, class_id)) == 3
         await page.get_by_role("button", name="Enrol 2 people").press("Enter")
         await expect(page.locator(".toast").last).to_contain_text("2 enrolled.")
@@ -110,7 +110,7 @@ async def test_numbers_readings_and_seats_are_shown_sorted_and_edited(
             await expect(sort).to_be_focused()
             await expect(page.locator("[aria-sort=ascending]")).to_have_text(heading)
             await expect(rows).to_contain_text(order)
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await page.get_by_role("button", name="Edit 鈴木").click()
         dialog = page.get_by_role("dialog")
         save = dialog.get_by_role("button", name="Save")
@@ -187,7 +187,7 @@ async def test_mistakes_are_shown_by_line(
         await expect(form.get_by_role("alert")).to_contain_text(lead)
         await expect(form.get_by_role("alert")).to_be_in_viewport(ratio=1)
         await expect(form.locator("li").filter(has_text=line)).to_be_visible()
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         await text.fill(f"user_id,name\n{user},花子")
         await expect(form.locator("li")).to_have_count(0)
         await page.get_by_role("button", name=check).click()
@@ -233,4 +233,4 @@ async def test_grades_are_saved_as_files(
             assert user in content
             assert "7.5" in content
         await page.get_by_text("All grades as a file").click()
-        assert await serious_violations(page) == []
+        assert await violations(page) == []

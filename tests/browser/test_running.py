@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.page import pass_time, serious_violations, tile, view_url, wait_live
+from tests.browser.page import pass_time, tile, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import create_class_of
@@ -70,4 +70,4 @@ async def test_who_waits_for_a_cell_is_idle_after_an_hour(
             await wait_live(page)
             await expect(tile(page, user)).to_have_attribute("data-state", state)
             await expect(tile(page, user).locator(".what")).to_have_text(text)
-            assert await serious_violations(page) == []
+            assert await violations(page) == []

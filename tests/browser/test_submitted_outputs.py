@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.page import serious_violations, view_url
+from tests.browser.page import view_url, violations
 from tests.support.browser import open_tab
 from tests.support.lms import create, create_assignment, create_class_of
 from tests.support.replicas import Replica
@@ -156,7 +156,7 @@ async def test_formulas_of_a_submission_are_set(
         assert fraction["height"] > fraction["width"]  # one above the other
         await expect(page.locator(".markdown")).to_contain_text("It costs $5 and $6.")
         await expect(page.locator(".markdown code")).to_have_text(["$x$", r"$\right)$"])
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
 
 
 async def test_tables_of_a_submission_have_only_their_text(

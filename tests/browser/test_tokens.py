@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from monitor.auth import student_tokens
 from monitor.database.pool import Database
-from tests.browser.page import HOSTILE, serious_violations, tile, view_url, wait_live
+from tests.browser.page import HOSTILE, tile, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create_class_of
@@ -74,7 +74,7 @@ async def test_the_sheet_prints_a_strip_for_each_student(
     async with open_tab(browser, url, color_scheme=scheme) as page:
         await page.get_by_role("button", name="Make and print").click()
         await expect(page.locator(".strip")).to_have_count(len(names))
-        assert await serious_violations(page) == []
+        assert await violations(page) == []
         pdf = await page.pdf(path=tmp_path / "sheet.pdf", prefer_css_page_size=True)
         assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 2
         await page.emulate_media(media="print")
