@@ -37,8 +37,8 @@ async def take(replica: Replica) -> None:
         await shoot(page, url, "lesson", "lesson")
         await page.locator(".queue .card h2 a").first.click()
         view = page.url.rpartition("#/class/1/")[2]
-        await page.locator(".rail-student").get_by_role("button", name="Take it").click()
         await page.get_by_label("Your name").last.fill("Sato")
+        await page.locator(".rail-student").get_by_role("button", name="Take it").click()
         await shoot(page, url, "student", view)
         await shoot(page, url, "errors", "errors")
         await shoot(page, url, "notebook", "notebooks")

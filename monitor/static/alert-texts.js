@@ -2,8 +2,8 @@
 
 /** @satisfies {Record<string, [string, string]>} */
 export const ALERT_TEXTS = {
-  asked: ["{0} is asking for help", "{0} さんが呼んでいます"],
-  asked_by_many: ["{0} students are asking for help", "{0} 人が呼んでいます"],
+  asked: ["{0} is calling", "{0} さんが呼んでいます"],
+  asked_by_many: ["{0} students are calling", "{0} 人が呼んでいます"],
   alerts: ["Alerts", "呼び出しの通知"],
   alerts_on: ["Alerts: on", "通知：オン"],
   alerts_off: ["Alerts: off", "通知：オフ"],
@@ -13,8 +13,8 @@ export const ALERT_TEXTS = {
   alert_sound: ["Play a sound", "音で知らせる"],
   alert_vibration: ["Vibrate", "振動で知らせる"],
   alert_notification: [
-    "Notify me while I look at another window",
-    "ほかのウィンドウを見ている間は、画面の通知で知らせる",
+    "Notify me while I'm in another window",
+    "ほかの画面を見ているときは、ブラウザーの通知で知らせる",
   ],
   alert_awake: ["Keep the screen on", "画面をスリープさせない"],
   sound_blocked: [

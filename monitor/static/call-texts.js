@@ -3,12 +3,12 @@
 /** @satisfies {Record<string, [string, string]>} */
 export const CALL_TEXTS = {
   queue_rule: [
-    "Yours first, then the longest wait, then those in other teachers' parts; students whom somebody else is helping come last. A call leaves the list when the student cancels it, when it is settled, or after {0} s without a signal.",
-    "自分が対応中の呼び出しが先頭で、待ち時間の長い順、ほかの担当者の範囲と続き、ほかの人が対応中のものは最後です。学生が取り消す、対応済みになる、または通信が {0} 秒途切れると一覧から消えます。",
+    "Calls that you have taken come first, then those that have waited longest, then those in other teachers' parts, and last those that somebody else has taken. A call leaves the list when the student cancels it, when it is settled, or after {0} s without a signal.",
+    "自分が対応中の呼び出しを先頭に、待ち時間の長い順に並びます。ほかの担当者の範囲の呼び出しはその下、ほかの担当者が対応中の呼び出しは最後です。学生が取り消したとき、対応済みにしたとき、通信が {0} 秒途切れたときは、一覧から消えます。",
   ],
-  queue_empty: ["Nobody is asking for help.", "呼び出しはありません。"],
+  queue_empty: ["Nobody is calling.", "呼び出しはありません。"],
   queue_unknown: [
-    "Whether anybody is asking for help can't be seen now.",
+    "Calls can't be checked right now.",
     "現在、呼び出しを確認できません。",
   ],
   reading_of: [" ({0})", "（{0}）"],

@@ -4,7 +4,7 @@
 export const HOME_TEXTS = {
   all_classes: ["All classes", "クラス一覧"],
   not_idle: ["Active", "操作あり"],
-  open_calls: ["Asking for help", "呼び出し中"],
+  open_calls: ["Calling", "呼び出し中"],
   last_heard: ["Last active", "最終操作"],
   overview_rule: [
     "Stuck: errors in a row, or for long, as the class is set. Active: heard from in the last {0} minutes.",

@@ -30,12 +30,12 @@ export const INVITE_TEXTS = {
     "Make a new link by which each student gets their own address? The old link ends now, and the address for all in 24 hours. You confirm under “Manage” who is who.",
     "学生ごとに専用のアドレスを渡すリンクに作り直しますか？古いリンクはすぐに、共通のアドレスは 24 時間後に使えなくなります。本人の確認は「管理」で行います。",
   ],
-  end_invite: ["End the link", "リンクを無効にする"],
+  end_invite: ["Turn off the link", "リンクを無効にする"],
   end_invite_sure: [
-    "End the link? Nobody can open it any more. Students who have connected stay connected.",
-    "リンクを無効にしますか？以後は誰も開けなくなります。接続済みの学生はそのまま使えます。",
+    "Turn off the link? Nobody will be able to open it. Students who are connected stay connected.",
+    "リンクを無効にしますか？このリンクは誰も開けなくなります。接続済みの学生には影響しません。",
   ],
-  invite_ended: ["The link has ended.", "リンクを無効にしました。"],
+  invite_ended: ["The link is turned off.", "リンクを無効にしました。"],
   first_class: ["Create your first class", "最初のクラスを作る"],
   first_class_hint: [
     "Then you get a link and a QR code for your students.",

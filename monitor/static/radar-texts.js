@@ -4,16 +4,16 @@
 export const RADAR_TEXTS = {
   messages: ["Messages", "お知らせ"],
   radar_rule: [
-    "Errors from the last {0} minutes that somebody still has, by cell and kind. Students who have since run the cell without an error are past it. You are alerted once when {1} students have the same one.",
-    "過去 {0} 分間のエラーのうち、まだ解決していない学生がいるものを、セルと種類ごとにまとめています。その後そのセルを正常に実行した学生は解決済みです。未解決の学生が {1} 人以上になると一度だけ通知します。",
+    "Unsolved errors of the last {0} minutes, grouped by cell and kind. Students have solved an error once they run the cell without one. You get one alert when {1} students have the same error.",
+    "過去 {0} 分間に起きた未解決のエラーを、セルとエラーの種類ごとにまとめています。学生がそのセルをエラーなしで実行すると、解決済みになります。未解決の学生が {1} 人以上になると、一度だけ通知します。",
   ],
   radar_empty: [
-    "Nobody still has an error from the last {0} minutes.",
+    "No unsolved errors in the last {0} minutes.",
     "過去 {0} 分間のエラーで、未解決のものはありません。",
   ],
   radar_group: ["{0} of {1} students: {2} in {3}", "{3} で {1} 人中 {0} 人が {2}"],
   radar_met: [
-    "{1} had it, {0} still has it, {2} got past it|{1} had it, {0} still have it, {2} got past it",
+    "{1} had this error: {0} unsolved, {2} solved",
     "エラーが出た学生 {1} 人（未解決 {0} 人、解決済み {2} 人）",
   ],
   radar_who: ["{0} of {1}", "{1} 人中 {0} 人"],

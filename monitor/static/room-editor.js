@@ -18,8 +18,10 @@ export class RoomEditor {
   #board;
   #trouble = alertLine();
   #warning = alertLine();
+  #theirs = button(t("seats_theirs"), () => this.#takeTheirs());
   #isSaving = false;
-  #isOutdated = false; // somebody else has saved meanwhile
+  /** @type {Room | null} */
+  #latest = null; // what somebody else has saved meanwhile
   #closing = new AbortController();
   /** @type {Element | null} */
   #opener = null;
@@ -40,6 +42,7 @@ export class RoomEditor {
       this.#tools(),
       el("p", { className: "hint", textContent: t("edit_seats_hint") }),
       this.#warning,
+      this.#theirs,
       this.#trouble,
       el("p", { className: "desk", textContent: t("desk") }),
       ...this.#board.elements,
@@ -53,11 +56,13 @@ export class RoomEditor {
     this.#dialog.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !event.isComposing) this.#escape(event);
     });
-    const outdate = () => {
-      this.#isOutdated = true;
+    /** @param {Room} room */
+    const outdate = (room) => {
+      this.#latest = room;
       this.#warn();
     };
     this.#store.on(["room"], outdate, this.#closing.signal);
+    this.#warn();
   }
 
   open() {
@@ -127,7 +132,16 @@ export class RoomEditor {
 
   // While this page saves, a change may be its own.
   #warn() {
-    if (this.#isOutdated && !this.#isSaving) setText(this.#warning, t("seats_changed"));
+    const isOutdated = this.#latest !== null && !this.#isSaving;
+    this.#theirs.hidden = !isOutdated;
+    setText(this.#warning, isOutdated ? t("seats_changed") : "");
+  }
+
+  // Begins anew with what somebody else has saved.
+  #takeTheirs() {
+    const room = this.#latest;
+    this.#dialog.close();
+    if (room) new RoomEditor(this.#store, room).open();
   }
 
   async #save() {

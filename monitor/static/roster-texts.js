@@ -18,8 +18,8 @@ export const ROSTER_TEXTS = {
   enrol_counts: ["New: {0} · changed: {1} · unchanged: {2}", "新規 {0} 人・変更 {1} 人・変更なし {2} 人"],
   enrol_read_as: ["Read as: {0}", "読み取り方：{0}"],
   room_gets: [
-    "To hold these seats, the room gets {0} row of {1}.|To hold these seats, the room gets {0} rows of {1}.",
-    "一覧の座席に合わせて、座席表は {0} 列 × {1} 席になります。",
+    "The room becomes {0} row of {1} seats, so that these seats fit.|The room becomes {0} rows of {1} seats, so that these seats fit.",
+    "この名簿の座席が収まるように、座席表を {0} 列 × {1} 席に変更します。",
   ],
   enrol_fix: [
     "The list can't be enrolled as it is. Correct these lines and check again:",
@@ -77,12 +77,12 @@ export const ROSTER_TEXTS = {
     "このクラスだけの情報です。氏名、メール、チームを空欄にすると、学生側から届いた情報が表示されます。座席は、前から数えた列の英字と、左からの番号で入力します（例：A3）。",
   ],
   number_is_none: [
-    "A number is one of 1 to 9999. Leave it empty if there is none.",
-    "番号は 1～9999 の数字で入力してください。ない場合は空欄にします。",
+    "Enter a number from 1 to 9999, or leave it empty.",
+    "番号は 1～9999 の整数で入力するか、空欄にしてください。",
   ],
   seat_is_none: [
-    "“{0}” is no seat. Write the letter of the row and the number in it, as A3: a room has up to 50 rows of 50.",
-    "「{0}」は座席として読み取れません。列の英字と番号で入力してください（例：A3。50 列 × 50 席まで）。",
+    "“{0}” is not a seat. Enter the row's letter and the seat's number, such as A3 (at most 50 rows of 50 seats).",
+    "「{0}」という座席はありません。A3 のように、列の英字と席の番号で入力してください（50 列 × 50 席まで）。",
   ],
   seat_held: [
     "{0} has the seat {1}. Give them another one first.",

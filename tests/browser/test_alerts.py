@@ -105,7 +105,7 @@ async def test_new_calls_sound_in_every_view_once_that_is_chosen(
         await post_as(school, two, "help")
         await expect(page).to_have_title(f"(2) {NAME}")
         await expect_notes(page, 2 * CALL)
-        await expect(page.locator("#announcer")).to_contain_text(f"{two} is asking for help")
+        await expect(page.locator("#announcer")).to_contain_text(f"{two} is calling")
         await post_as(school, one, "help")
         await post_as(school, two, "help")
         await page.goto(view_url(school, class_id, "manage"))

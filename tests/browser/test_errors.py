@@ -50,14 +50,14 @@ async def test_who_got_past_an_error_is_told_apart_until_nobody_is_at_it(
         await wait_live(page)
         card = page.locator(".radar .card")
         await expect(card.locator("h2")).to_contain_text("2 of 4 students: KeyError")
-        await expect(card).to_contain_text("4 had it, 2 still have it, 2 got past it")
+        await expect(card).to_contain_text("4 had this error: 2 unsolved, 2 solved")
         assert len(await card.locator(".names").first.locator("li").all()) == 2
         await expect(page.locator(".toast")).to_have_count(0)  # 4 met it, but it takes 3 now
         await post_as(school, users[2], "cell_executed", cellIndex=6)
-        await expect(card).to_contain_text("4 had it, 1 still has it, 3 got past it")
+        await expect(card).to_contain_text("4 had this error: 1 unsolved, 3 solved")
         await post_as(school, users[3], "cell_executed", cellIndex=6)
         await expect(card).to_have_count(0)
-        await expect(page.locator(".view .hint").first).to_contain_text("Nobody still has")
+        await expect(page.locator(".view .hint").first).to_contain_text("No unsolved errors")
 
 
 async def test_the_code_is_open_and_names_are_folded_and_focus_survives_new_errors(

@@ -73,10 +73,10 @@ async def test_an_invitation_is_copied_renewed_and_ended(
         await expect(dialog.get_by_label("Link for students")).not_to_have_value(first)
         second = await invite_link(page)
         assert (await api.get(f"/classes/{class_id}/invite")).json()["url"] == second
-        await dialog.get_by_role("button", name="End the link").click()
-        question = page.get_by_role("dialog", name="End the link?")
-        await question.get_by_role("button", name="End the link").click()
-        await expect(page.locator(".toast")).to_contain_text("The link has ended.")
+        await dialog.get_by_role("button", name="Turn off the link").click()
+        question = page.get_by_role("dialog", name="Turn off the link?")
+        await question.get_by_role("button", name="Turn off the link").click()
+        await expect(page.locator(".toast")).to_contain_text("The link is turned off.")
         await expect(page.get_by_role("dialog")).to_have_count(0)
         assert (await api.get(f"/classes/{class_id}/invite")).status_code == 404
 

@@ -810,11 +810,34 @@ async def test_a_change_by_somebody_else_is_said_after_a_failure_too(
         await expect(dialog).to_contain_text("Failed:")
         await sit(api, class_id, ids[::-1], 2)
         await expect(dialog).to_contain_text("Someone else has changed the seats.")
+        await expect(dialog).to_contain_text("If you save, yours replace theirs.")
         await page.unroute("**/room")
         await dialog.get_by_role("button", name="Save").click()
         await expect(dialog).to_have_count(0)
     seats = (await api.get(f"/classes/{class_id}/room")).json()["seats"]
     assert [each["student_id"] for each in seats] == ids
+
+
+async def test_the_seats_of_somebody_else_can_be_taken_over(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (one, two), ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        theirs = dialog.get_by_role("button", name="Discard mine and show theirs")
+        await expect(theirs).to_be_hidden()
+        await dialog.get_by_role("button", name="Empty all seats").click()
+        await sit(api, class_id, ids[::-1], 3)
+        await theirs.click()
+        await expect(theirs).to_be_hidden()
+        await expect(dialog).not_to_contain_text("Someone else")
+        for place, name in (("A1", two), ("A2", one)):
+            await expect(dialog.get_by_role("button", name=f"{place} {name}")).to_be_visible()
+        await expect(dialog.get_by_label("Seats in a row")).to_have_value("3")
+        await page.keyboard.press("Escape")  # nothing of one's own is lost
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Arrange seats")).to_be_focused()
 
 
 async def test_a_projector_shows_no_names(

@@ -42,7 +42,7 @@ async def test_loads_nothing_from_elsewhere(prefix: str) -> None:
     ("context", "query", "words"),
     [
         ({"locale": "ja-JP"}, "", ["授業", "呼び出し", "エラー", "操作なし"]),
-        ({"locale": "en-US"}, "", ["Lesson", "Needs help", "Errors", "Idle"]),
+        ({"locale": "en-US"}, "", ["Lesson", "Calling", "Errors", "Idle"]),
         ({"locale": "en-US"}, "?lang=ja", ["授業", "呼び出し", "エラー", "操作なし"]),
     ],
 )

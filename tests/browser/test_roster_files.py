@@ -98,7 +98,7 @@ async def test_numbers_readings_and_seats_are_shown_sorted_and_edited(
         await page.get_by_label("Or paste a list").fill(text)
         await page.get_by_role("button", name="Check the list").click()
         await expect(preview(page)).to_contain_text("座席 = Seat")
-        await expect(preview(page)).to_contain_text("the room gets 1 row of 10.")
+        await expect(preview(page)).to_contain_text("The room becomes 1 row of 10 seats")
         await expect(preview(page)).to_contain_text("no. 2 · やまだ はなこ · seat A10")
         await page.get_by_role("button", name="Enrol 3 people").click()
         rows = page.locator("table.people tbody tr")
@@ -116,8 +116,8 @@ async def test_numbers_readings_and_seats_are_shown_sorted_and_edited(
         save = dialog.get_by_role("button", name="Save")
         trouble = dialog.get_by_role("alert")
         for label, wrong, reason in (
-            ("No.", "七", "A number is one of 1 to 9999"),
-            ("Seat", "窓側", "“窓側” is no seat"),
+            ("No.", "七", "Enter a number from 1 to 9999"),
+            ("Seat", "窓側", "“窓側” is not a seat"),
             ("Seat", "ａ２", "佐藤 太郎 has the seat A2"),
             ("Seat", "A51", "“A51” is no seat"),
             ("Seat", "51-1", "“51-1” is no seat"),

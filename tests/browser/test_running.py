@@ -29,7 +29,7 @@ async def test_a_tile_follows_a_run(
         await expect(what).to_have_text("Running for 3 min")
         await expect(what).to_have_attribute("title", re.compile("^Running since "))
         await post_as(school, user, "help")
-        await expect(what).to_have_text("Needs help")
+        await expect(what).to_have_text("Calling")
         await expect(tile(page, user)).to_contain_text("Running for 3 min · 0 runs")
         await post_as(school, user, "help_stop")
         await expect(what).to_have_text("Running for 3 min")

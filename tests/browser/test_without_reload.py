@@ -80,7 +80,7 @@ async def test_who_is_enrolled_appears_with_their_first_event(
             waits.append(
                 await seconds_until_shown(page, user, partial(post_as, school, user, "help"))
             )
-        await expect(page.locator("#announcer")).to_contain_text(f"{user} is asking for help")
+        await expect(page.locator("#announcer")).to_contain_text(f"{user} is calling")
         await expect(page.locator(".toast")).to_have_count(0)
     assert min(waits) < NEWCOMER, waits
 

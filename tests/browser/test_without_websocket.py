@@ -38,13 +38,13 @@ async def test_without_websockets_the_class_is_fetched_again_and_again(
         await page.goto(view_url(school, class_id, "help"))
         status = page.locator(".connection")
         await expect(status).to_have_text("Updated every 5 seconds", timeout=SLOW)
-        await expect(page.get_by_text("Nobody is asking for help.")).to_be_visible()
+        await expect(page.get_by_text("Nobody is calling.")).to_be_visible()
         await post_as(school, user, "help")
         await expect(page.locator(".queue h2")).to_have_text(user, timeout=SLOW)
         await page.context.set_offline(True)
         await expect(status).to_have_text("Connection lost, reconnecting…", timeout=SLOW)
         await expect(page.locator(".queue h2")).to_have_count(0, timeout=2 * SLOW)  # it has ended
-        await expect(page.get_by_text("can't be seen now")).to_be_visible()
+        await expect(page.get_by_text("Calls can't be checked right now")).to_be_visible()
         await page.context.set_offline(False)
         await expect(status).to_have_text("Updated every 5 seconds", timeout=SLOW)
 
