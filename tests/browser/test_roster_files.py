@@ -119,8 +119,8 @@ async def test_numbers_readings_and_seats_are_shown_sorted_and_edited(
             ("No.", "七", "Enter a number from 1 to 9999"),
             ("Seat", "窓側", "“窓側” is not a seat"),
             ("Seat", "ａ２", "佐藤 太郎 has the seat A2"),
-            ("Seat", "A51", "“A51” is no seat"),
-            ("Seat", "51-1", "“51-1” is no seat"),
+            ("Seat", "A51", "“A51” is not a seat"),
+            ("Seat", "51-1", "“51-1” is not a seat"),
         ):
             await dialog.get_by_label(label).fill(wrong)
             await save.click()
