@@ -15,7 +15,7 @@ from monitor.events.event import Rejected, Source
 from monitor.health import InfluxHealth
 from monitor.tasks import Job, remaining
 from monitor.timeseries.influx_client import WRITE_ERRORS, Client, InfluxError, Target
-from monitor.timeseries.line_protocol import PointKey
+from monitor.timeseries.line_protocol import PointKey, key_of
 from monitor.timeseries.outbox import PointsOutbox
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 _MAX_LINES = 5000  # in one request
 _RETRY_INTERVAL = 2.0  # seconds, at most, between attempts while InfluxDB is unavailable
 _SWEEP_INTERVAL = 20.0  # seconds between looks for what other replicas have left
+_LIST_TIMEOUT = 10.0  # seconds for the points of a request that are refused
 _ABANDONED_AGE = 60.0  # seconds after which another replica may claim a row of the outbox
 
 
@@ -31,6 +32,13 @@ class PointBatch(NamedTuple):
 
     lines: list[str]
     outbox_id: int
+
+
+class _Refused(NamedTuple):
+    """A point that InfluxDB refuses, as a line, and its reason."""
+
+    line: str
+    reason: str
 
 
 class InfluxSink:
@@ -106,14 +114,49 @@ class InfluxSink:
 
         Raises InfluxError or aiohttp.ClientError if InfluxDB is unavailable.
         """
+        if refused := await self._write(lines):
+            await self._list(refused)
+
+    async def _write(self, lines: Sequence[str]) -> list[_Refused]:
+        """Returns those that InfluxDB refuses."""
         try:
             await self.send("\n".join(lines).encode())
         except InfluxError as error:
             if not error.is_points_fault:
                 raise
-            await self._find_refused(lines, error)
-        else:
-            self.written += len(lines)
+            return await self._find_refused(lines, error)
+        self.written += len(lines)
+        return []
+
+    async def _find_refused(self, lines: Sequence[str], error: InfluxError) -> list[_Refused]:
+        """Those that are too old, or by bisection: the answer names one point at most.
+
+        Writing a point again is safe.
+        """
+        if len(lines) == 1:
+            return [_Refused(lines[0], str(error))]
+        if 0 < error.too_old <= len(lines):
+            by_time = sorted(lines, key=lambda line: key_of(line)[1])
+            old = [_Refused(line, str(error)) for line in by_time[: error.too_old]]
+            others = by_time[error.too_old :]
+            return old + (await self._write(others) if others else [])
+        middle = len(lines) // 2
+        return await self._write(lines[:middle]) + await self._write(lines[middle:])
+
+    async def _list(self, refused: list[_Refused]) -> None:
+        """Keeps them as dead letters of their classes."""
+        classes = await self._outbox.classes_of([each.line for each in refused])
+        letters = [
+            Rejected(0, "", each.reason, each.line, source=Source(class_id=class_id))
+            for each, class_id in zip(refused, classes, strict=True)
+        ]
+        deadline = asyncio.get_running_loop().time() + _LIST_TIMEOUT
+        await self._dead_letters.add("influxdb", letters, deadline)
+        self.refused += len(refused)
+        logger.error(
+            "%d points were refused: see what GET /rejected-events lists of `influxdb`",
+            len(refused),
+        )
 
     async def delete(self, points: Sequence[PointKey]) -> None:
         """Deletes points; one that is not there is no error.
@@ -121,18 +164,6 @@ class InfluxSink:
         Raises InfluxError, aioinflux.InfluxDBError or aiohttp.ClientError.
         """
         await self._client.delete(points)
-
-    async def _find_refused(self, lines: Sequence[str], error: InfluxError) -> None:
-        """By bisection: the answer names one point at most; writing a point again is safe."""
-        if len(lines) > 1:
-            await self.write(lines[: len(lines) // 2])
-            await self.write(lines[len(lines) // 2 :])
-            return
-        self.refused += 1
-        logger.error("A point was refused: see what GET /rejected-events lists of `influxdb`")
-        source = Source(class_id=await self._outbox.class_of(lines[0]))
-        letter = Rejected(0, "", str(error), lines[0], source=source)
-        await self._dead_letters.add("influxdb", [letter], asyncio.get_running_loop().time() + 10)
 
     def _fall_behind(self) -> None:
         self.behind = True

@@ -1,5 +1,6 @@
 """The client of InfluxDB 1.x and 2.x: where it is, its requests and its errors."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -43,13 +44,21 @@ class Target(NamedTuple):
         return {}
 
 
+_TOO_OLD = re.compile(r"points beyond retention policy dropped=(\d+)")
+
+
 class InfluxError(Exception):
-    """InfluxDB's answer to a write that it did not take."""
+    """InfluxDB's answer to a write that it did not take.
+
+    `too_old` are so many points that are older than what it keeps: it has taken the others.
+    """
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"InfluxDB answered {status}: {body.strip()[:1000]}")
         self.is_points_fault = status in (400, 413, 422)
         self.lacks_database = status == 404
+        dropped = _TOO_OLD.search(body)
+        self.too_old = int(dropped[1]) if dropped else 0
 
 
 class Client(aioinflux.InfluxDBClient):  # type: ignore[misc]

@@ -17,7 +17,6 @@ from monitor.timeseries.line_protocol import key_of, point_time
 _MAX_BATCHES = 100  # claimed at once
 _MAX_AT_ONCE = 10  # batches whose points are in memory at once; of up to some thousand each
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _LEASE = 30.0  # seconds after which another replica takes over what one that died has claimed
 
 Write = Callable[[Sequence[str]], Awaitable[None]]
@@ -39,13 +38,16 @@ class PointsOutbox:
         """Deletes batches whose points are written."""
         await POINTS.delete(self._pool, ids)
 
-    async def class_of(self, line: str) -> int | None:
-        """The class of a point's event; None if it is in none, or not found any more."""
-        student, time = key_of(line)
-        first = _EPOCH + timedelta(milliseconds=time // 1_000_000)
-        rows = await self._pool.fetch(_SELECT_CLASSES, student, first, first + _MILLISECOND)
-        found = (row["class_id"] for row in rows if point_time(first, row["event_id"]) == time)
-        return next(found, None) or None
+    async def classes_of(self, lines: Sequence[str]) -> list[int | None]:
+        """The class of each point's event; None if it is in none, or not found any more."""
+        keys = [key_of(line) for line in lines]
+        firsts = [_EPOCH + timedelta(milliseconds=time // 1_000_000) for _, time in keys]
+        rows = await self._pool.fetch(_SELECT_CLASSES, [student for student, _ in keys], firsts)
+        classes = {
+            (row["user_id"], point_time(row["first"], row["event_id"])): row["class_id"]
+            for row in rows
+        }
+        return [classes.get(key) or None for key in keys]
 
     async def catch_up(self, write: Write, min_age: float) -> bool:
         """Writes the points of the oldest batches; false if there is none of `min_age` seconds.
@@ -99,8 +101,11 @@ class PointsOutbox:
 
 _SELECT_CLASSES = " UNION ALL ".join(
     f"""
-    SELECT e.event_id, e.class_id FROM students AS s JOIN {table.name} AS e ON e.student_id = s.id
-    WHERE s.user_id = $1 AND e.{table.key[1]} >= $2 AND e.{table.key[1]} < $3
+    SELECT s.user_id, p.first, e.event_id, e.class_id
+    FROM unnest($1::text[], $2::timestamptz[]) AS p (user_id, first)
+    JOIN students AS s USING (user_id)
+    JOIN {table.name} AS e ON e.student_id = s.id
+        AND e.{table.key[1]} >= p.first AND e.{table.key[1]} < p.first + interval '1 millisecond'
     """  # noqa: S608 - constants
     for table in (CELL_EXECUTIONS, NOTEBOOK_ACCESSES, EVENTS_TABLE)
 )

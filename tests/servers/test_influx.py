@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from aiohttp import web
 
@@ -19,7 +20,7 @@ from monitor.pipeline.id_cache import IdCache
 from monitor.pipeline.postgres import PostgresSink
 from monitor.timeseries.backfill import lines_between
 from monitor.timeseries.influx import InfluxSink, PointBatch
-from monitor.timeseries.influx_client import Target
+from monitor.timeseries.influx_client import Client, Target
 from monitor.timeseries.line_protocol import line
 from monitor.timeseries.outbox import PointsOutbox
 from tests.support.factories import deadline_soon, make_event, now
@@ -179,6 +180,37 @@ async def test_refused_points_become_dead_letters(pool: asyncpg.Pool) -> None:
     assert (letter["source"], letter["raw"]) == ("influxdb", guilty)
     assert letter["class_id"] == class_id
     assert "because" in letter["reason"]
+    assert await outbox_size(pool) == 0
+
+
+async def test_points_older_than_what_influxdb_keeps_are_found_at_once(
+    pool: asyncpg.Pool, influx_server: InfluxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real InfluxDB says how many it dropped, and takes the others."""
+    requests, write_as_ever = 0, Client.write
+
+    async def write(client: Client, lines: bytes) -> None:
+        nonlocal requests
+        requests += 1
+        await write_as_ever(client, lines)
+
+    monkeypatch.setattr(Client, "write", write)
+    bucket = f"kept_{uuid.uuid4().hex}"
+    async with httpx.AsyncClient() as client:
+        query = {"q": f'CREATE DATABASE "{bucket}" WITH DURATION 30d'}
+        (await client.post(f"{influx_server.url}/query", params=query)).raise_for_status()
+        events = [make_event(time=now() - timedelta(days=n % 3 * 20)) for n in range(300)]
+        async with sink_of(Target(influx_server.url, bucket, "", ""), pool) as sink:
+            sink.put(await commit(pool, *events))
+        query = {"db": bucket, "q": "SELECT count(executionCount) FROM student_progress"}
+        answer = (await client.get(f"{influx_server.url}/query", params=query)).json()
+    assert answer["results"][0]["series"][0]["values"][0][1] == 200
+    assert (sink.written, sink.refused) == (200, 100)
+    letters = await pool.fetch("SELECT raw, reason FROM rejected_events")
+    old = sorted(line(event) for event in events[2::3])
+    assert sorted(letter["raw"] for letter in letters) == old
+    assert all("retention" in letter["reason"] for letter in letters)
+    assert requests < 10
     assert await outbox_size(pool) == 0
 
 
