@@ -13,7 +13,7 @@ CLAIMS = {"iss": "cell-monitor", "aud": "cell-monitor"}
 
 
 def token(name: str, role: str | None = "student", **claims: Any) -> str:
-    said: dict[str, Any] = {**CLAIMS, "sub": name, "exp": int(time.time()) + 600}
+    said: dict[str, Any] = {**CLAIMS, "sub": name, "exp": int(time.time()) + 86_400}
     if role:
         said["role"] = role
     return jwt.encode({**said, **claims}, SECRET, "HS256")
@@ -30,7 +30,7 @@ def subprotocols(credential: str) -> list[Any]:
 
 def unsigned(name: str, role: str) -> str:
     """A token with `alg: none`."""
-    said = {**CLAIMS, "sub": name, "exp": int(time.time()) + 600, "role": role}
+    said = {**CLAIMS, "sub": name, "exp": int(time.time()) + 86_400, "role": role}
     parts = [json.dumps(part).encode() for part in ({"alg": "none", "typ": "JWT"}, said)]
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts) + "."
 
