@@ -137,7 +137,9 @@ export function goBack(hash, takesFilters = false) {
   }
   isGoingBack = true;
   const arrive = () => {
-    isGoingBack = false;
+    setTimeout(() => {
+      isGoingBack = false; // once the view is there: until then a key would still be of the one that is left
+    });
     const isSame = address().view === address(hash).view;
     if (takesFilters && isSame) history.replaceState(history.state, "", hash);
   };
