@@ -94,7 +94,7 @@ async def cut_at(pool: asyncpg.Pool, deadline: float) -> AsyncIterator[asyncpg.C
             cut.cancel()
 
 
-_WAKING = 0.1  # seconds from the end of a connection until what waits for it has to know
+_WAKING = 0.1  # seconds after the deadline; by then a pending statement has raised an error
 
 
 def _is_closed(connection: asyncpg.Connection) -> bool:

@@ -60,7 +60,7 @@ export class Lesson extends Emitter {
   }
 
   /**
-   * Whether the student had a success in every cell that the class has got to, of the assignment that is shown.
+   * Whether the student has succeeded in every cell that counts for the assignment shown.
    *
    * @param {StudentProgress | undefined} progress
    */
