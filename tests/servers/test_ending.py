@@ -4,13 +4,16 @@ import asyncio
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from monitor.database.embedded import privileges
+from monitor.database.embedded.server import EmbeddedPostgres
 from tests.support.replicas import RUN, Replica
 from tests.support.waiting import eventually
 
@@ -116,6 +119,29 @@ async def test_a_start_can_be_ended_at_any_moment(
         assert await asyncio.to_thread(process.wait, 30) == -signal.SIGTERM, replica.output()
     assert_nothing_left(replica)
     assert "Traceback" not in replica.output()
+
+
+@pytest.mark.parametrize("last", ["initdb", "postgres"])
+def test_a_signal_while_a_program_is_started_ends_that_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = privileges.start
+
+    def start_and_interrupt(
+        program: Sequence[str], *arguments: Any, **named: Any
+    ) -> "subprocess.Popen[bytes]":
+        started.append(start(program, *arguments, **named))
+        if Path(program[0]).name == last:
+            signal.raise_signal(signal.SIGINT)
+        return started[-1]
+
+    monkeypatch.setattr(privileges, "start", start_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        EmbeddedPostgres(tmp_path).start()
+    assert [process.poll() for process in started if process.returncode is None] == []
+    assert len(started) == ["initdb", "postgres"].index(last) + 1
+    assert list(tmp_path.glob("initdb-*")) == []
 
 
 def exists(directory: Path, pattern: str) -> bool:

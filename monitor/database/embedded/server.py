@@ -180,16 +180,17 @@ class EmbeddedPostgres:
             os.fsync(self._lock)
 
     def _run_initdb(self, fresh: Path) -> None:
-        initdb = self._run(
-            *(str(self._programs / "initdb"), "-D", str(fresh), "-U", self.user, "--auth=trust"),
-            *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-        )
-        try:
+        with contextlib.ExitStack() as ending:
+            with held_back():
+                initdb = self._run(
+                    *(str(self._programs / "initdb"), "-D", str(fresh), "-U", self.user),
+                    *("--auth=trust", "--encoding=UTF8"),
+                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                )
+                ending.callback(initdb.wait)
+                ending.callback(initdb.kill)
             if initdb.wait() != 0:
                 raise self._error("PostgreSQL's data directory could not be created")
-        finally:
-            initdb.kill()
-            initdb.wait()
 
     def _give(self, path: Path) -> None:
         if self._account:
@@ -212,25 +213,27 @@ class EmbeddedPostgres:
             self._take_over_pid_file()
         for left in Path(self.host).glob(".s.PGSQL.*"):
             left.unlink()
-        self._child = self._run(
-            *(str(self._programs / "postgres"), "-D", str(self.data), "-p", str(self.port)),
-            *("-k", self.host, "-c", "unix_socket_permissions=0700", "-c", "listen_addresses="),
-            *(f"--{name}={value}" for name, value in memory.settings().items()),
-            # The log is for the operator: no routine messages and no students' data.
-            *("-c", "log_checkpoints=off", "-c", "log_min_error_statement=panic"),
-        )
-        if self._needs_watchdog:
-            # It waits until the pipe closes, which happens when this process ends.
-            script = 'read -r _; kill -INT "$1"'
-            pid = str(self._child.pid)
-            self._watchdog = self._run("/bin/sh", "-c", script, "watchdog", pid, piped=True)
+        with held_back():
+            self._child = self._run(
+                *(str(self._programs / "postgres"), "-D", str(self.data), "-p", str(self.port)),
+                *("-k", self.host, "-c", "unix_socket_permissions=0700", "-c", "listen_addresses="),
+                *(f"--{name}={value}" for name, value in memory.settings().items()),
+                # The log is for the operator: no routine messages and no students' data.
+                *("-c", "log_checkpoints=off", "-c", "log_min_error_statement=panic"),
+            )
+            if self._needs_watchdog:
+                # It waits until the pipe closes, which happens when this process ends.
+                script = 'read -r _; kill -INT "$1"'
+                pid = str(self._child.pid)
+                self._watchdog = self._run("/bin/sh", "-c", script, "watchdog", pid, piped=True)
         self._await_ready(self._child)
 
     def _run(self, *program: str, piped: bool = False) -> subprocess.Popen[bytes]:
+        """Start it; the caller holds signals back until the process is where it will be ended."""
         if not piped and self.log.exists():
             self.log.replace(self.log.with_suffix(".log.old"))
         self.log.touch(mode=0o600)
-        with self.log.open("ab") as log, held_back():
+        with self.log.open("ab") as log:
             watched = self._needs_watchdog
             return privileges.start(
                 program, self._account, log, die_with_us=not watched, piped=piped
