@@ -59,6 +59,7 @@ class ActivityView {
   #intervals = [];
   #playing = false;
   #shown = 0; // the interval that is shown
+  #latest = 0; // number of the latest request: answers to earlier ones are ignored
 
   /**
    * @param {HTMLElement} root
@@ -102,13 +103,14 @@ class ActivityView {
 
   load() {
     return this.#attempt(async () => {
-      const at = this.#atEnd ? null : this.#intervals[this.#place]?.start;
+      const number = ++this.#latest;
       const query = new URLSearchParams({ interval: this.#interval.value });
       if (this.#end.value) query.set("until", new Date(this.#end.value).toISOString());
       /** @type {Promise<Interval[]>} */
       const answer = call(`classes/${this.#store.id}/activity?${query}`);
       const [Chart, intervals] = await Promise.all([loadCharts(), answer]);
-      if (this.#signal.aborted) return;
+      if (this.#signal.aborted || number !== this.#latest) return;
+      const at = this.#atEnd ? null : this.#intervals[this.#place]?.start;
       this.#intervals = fromFirstActive(intervals);
       this.#chart ??= new ActivityChart(Chart, this.#canvas);
       this.#chart.relabel(this.#intervals);

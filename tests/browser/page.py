@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.support.replicas import Replica
 
@@ -50,6 +50,17 @@ async def pass_time(page: Page, time: timedelta) -> None:
     """Loads the page again, so much later by the server's clock, by which the page goes."""
     await page.add_init_script(LATER.format(ms=time // timedelta(milliseconds=1)))
     await page.reload()
+
+
+async def hold(page: Page, pattern: str) -> list[Route]:
+    """The page's requests for such an address from now on, which wait for an answer."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    await page.route(pattern, keep)
+    return held
 
 
 async def violations(page: Page) -> list[str]:

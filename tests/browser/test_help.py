@@ -4,9 +4,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser.page import requests_of, view_url, violations, wait_live
+from tests.browser.page import hold, requests_of, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import act_on_help, create_assignment, create_class_of
@@ -125,7 +125,7 @@ async def test_a_call_is_shown_before_the_queue_is_asked(
     await post_as(school, user, "cell_executed", hasError=True, errorMessage="KeyError: 'x'")
     async with open_tab(browser, view_url(school, class_id, "help")) as page:
         await wait_live(page)
-        held = await _hold_queue(page)
+        held = await hold(page, "**/help?*")
         await post_as(school, user, "help")
         card = page.locator(".queue .card")
         await expect(card).to_contain_text(user)
@@ -145,7 +145,7 @@ async def test_what_happens_while_the_queue_is_asked_stays(
     class_id, (user, other), (_, second) = await create_class_of(api, "hanako", "jiro")
     async with open_tab(browser, view_url(school, class_id, "help")) as page:
         await wait_live(page)
-        held = await _hold_queue(page)
+        held = await hold(page, "**/help?*")
         await post_as(school, user, "help")
         await post_as(school, other, "help")
         card = page.locator(".queue .card")
@@ -351,14 +351,3 @@ async def test_request_and_assignment_are_handled_by_keyboard(
         await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("Enter")
         await expect(page.locator(".assignments .card")).to_have_count(0)
-
-
-async def _hold_queue(page: Page) -> list[Route]:
-    """The page's requests for the queue from now on, which wait for an answer."""
-    held: list[Route] = []
-
-    async def hold(route: Route) -> None:
-        held.append(route)
-
-    await page.route("**/help?*", hold)
-    return held

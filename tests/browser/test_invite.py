@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, Route, ViewportSize, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from tests.browser.page import seat, view_url, violations, wait_live
+from tests.browser.page import hold, seat, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event
 from tests.support.lms import create, create_class, create_class_of, unique
@@ -86,12 +86,7 @@ async def test_inviting_is_offered_once_the_class_is_known(
 ) -> None:
     class_id = (await create_class(api))["id"]
     async with open_tab(browser, "about:blank") as page:
-        held: list[Route] = []
-
-        def hold(route: Route) -> None:
-            held.append(route)
-
-        await page.route("**/api/v1/classes?*", hold)
+        held = await hold(page, "**/api/v1/classes?*")
         await page.goto(view_url(school, class_id))
         await expect(page.get_by_role("link", name="Cell Monitor")).to_be_visible()
         (route,) = await eventually(lambda: held, bool)
