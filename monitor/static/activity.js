@@ -58,6 +58,7 @@ class ActivityView {
   /** @type {Interval[]} */
   #intervals = [];
   #playing = false;
+  #replays = 0; // how often one was begun
   #shown = 0; // the interval that is shown
   #latest = 0; // number of the latest request: answers to earlier ones are ignored
 
@@ -110,13 +111,13 @@ class ActivityView {
       const answer = call(`classes/${this.#store.id}/activity?${query}`);
       const [Chart, intervals] = await Promise.all([loadCharts(), answer]);
       if (this.#signal.aborted || number !== this.#latest) return;
-      const at = this.#atEnd ? null : this.#intervals[this.#place]?.start;
+      const at = this.#atEnd ? null : this.#intervals[this.#place]?.start ?? null;
       this.#intervals = fromFirstActive(intervals);
       this.#chart ??= new ActivityChart(Chart, this.#canvas);
       this.#chart.relabel(this.#intervals);
-      const place = this.#intervals.findIndex((each) => each.start === at);
-      this.#slider.max = String(this.#intervals.length - 1);
-      this.#place = place < 0 ? this.#intervals.length - 1 : place;
+      const last = this.#intervals.length - 1;
+      this.#slider.max = String(last);
+      this.#place = at === null ? last : placeAt(this.#intervals, at);
       this.#table.replaceChildren(activityTable(this.#intervals));
       await this.#show();
     });
@@ -140,12 +141,15 @@ class ActivityView {
   }
 
   async #togglePlay() {
+    if (!this.#intervals.length) return;
     this.#playing = !this.#playing;
-    if (!this.#playing || !this.#intervals.length) return;
+    if (!this.#playing) return;
+    const number = ++this.#replays;
     setText(this.#play, t("pause"));
     if (this.#atEnd) this.#place = this.#intervals.findIndex(isActive);
     while (this.#playing) {
       await Promise.all([this.#show(), new Promise((done) => setTimeout(done, REPLAY_STEP))]);
+      if (number !== this.#replays) return;
       if (this.#atEnd) this.#playing = false;
       else if (this.#playing) this.#place += 1;
     }
@@ -202,6 +206,17 @@ function nearestActive(intervals, from, to) {
     0,
     intervals.findLastIndex((each, place) => place <= to && isActive(each)),
   );
+}
+
+/**
+ * The interval that a moment is in; the first where it is before them all.
+ *
+ * @param {Interval[]} intervals
+ * @param {string} at
+ */
+function placeAt(intervals, at) {
+  const place = intervals.findLastIndex((each) => Date.parse(each.start) <= Date.parse(at));
+  return Math.max(0, place);
 }
 
 // Without the quiet time before the lesson.

@@ -113,8 +113,9 @@ class AttemptsView {
   }
 
   async #loadMore() {
+    const asked = this.#query.toString();
     const page = await this.#ask(this.#next);
-    if (!page) return;
+    if (!page || asked !== this.#query.toString()) return;
     this.#list.append(page.items);
     this.#setNext(page.next);
   }

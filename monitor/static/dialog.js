@@ -27,6 +27,7 @@ export function askBefore({ question, confirm, task, conflict }) {
     el("div", { className: "line" }, yes, no),
   );
   yes.onclick = async () => {
+    yes.disabled = true; // a second click would do it twice
     try {
       await task();
       dialog.close();

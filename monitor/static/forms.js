@@ -33,12 +33,17 @@ export function makeForm({ heading, level = "h3", fields, button, submit }) {
     rows,
     el("button", { type: "submit", textContent: button }),
   );
+  let isSending = false;
   form.onsubmit = async (event) => {
     event.preventDefault();
+    if (isSending) return; // a double click is one; a button that is disabled would lose the focus
+    isSending = true;
     try {
       await submit(Object.fromEntries(inputs.map((input) => [input.name, valueOf(input)])));
     } catch (error) {
       toast(failure(error));
+    } finally {
+      isSending = false;
     }
   };
   return form;

@@ -83,6 +83,7 @@ export class CallList {
    * @param {string} userId
    */
   answered(userId) {
+    if (!this.element.isConnected) return; // the view has been left meanwhile
     this.#show();
     const card = this.#cards.get(userId);
     if (card) card.focusNext();

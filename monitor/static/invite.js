@@ -10,16 +10,22 @@ import { t } from "./i18n.js";
 
 const THIS_COMPUTER = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
+let isOpening = false; // once it is open, nothing else can be clicked
+
 /**
  * Shows the class's invitation; makes one if there is none.
  *
  * @param {number} classId
  */
 export async function openInvite(classId) {
+  if (isOpening) return;
+  isOpening = true;
   try {
     new InviteDialog(await post(`classes/${classId}/invite`)).open();
   } catch (error) {
     toast(failure(error));
+  } finally {
+    isOpening = false;
   }
 }
 
@@ -37,6 +43,7 @@ class InviteDialog {
   #qr = el("img", { className: "qr", alt: t("invite_qr") });
   #link = el("input", { readOnly: true, ariaLabel: t("invite_link") });
   #ownTokens = el("input", { type: "checkbox" });
+  #copy = button(t("copy"), () => this.#copyLink());
   #hint = alertLine();
   #dialog;
 
@@ -54,7 +61,7 @@ class InviteDialog {
       { className: "card invite", ariaLabel: heading },
       el("h2", { textContent: heading }),
       this.#qr,
-      el("div", { className: "line" }, this.#link, this.#copyButton()),
+      el("div", { className: "line" }, this.#link, this.#copy),
       this.#hint,
       el("p", { className: "hint", textContent: t("invite_how") }),
       el("label", {}, this.#ownTokens, ` ${t("own_tokens")}`),
@@ -74,17 +81,15 @@ class InviteDialog {
   #show(invite) {
     this.#qr.src = invite.qr_image;
     this.#link.value = invite.url;
+    this.#copy.textContent = t("copy");
     this.#invite = invite;
     this.#ownTokens.checked = invite.own_tokens;
     const local = THIS_COMPUTER.has(new URL(invite.url).hostname);
     this.#hint.textContent = local ? t("invite_here_only", invite.class_name) : "";
   }
 
-  #copyButton() {
-    const copy = button(t("copy"), async () => {
-      if (await copyFrom(this.#link)) copy.textContent = t("copied");
-    });
-    return copy;
+  async #copyLink() {
+    if (await copyFrom(this.#link)) this.#copy.textContent = t("copied");
   }
 
   /** @param {boolean} [ownTokens] unless as before */

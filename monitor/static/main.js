@@ -68,8 +68,11 @@ let lesson = null;
 /** @type {RadarAlarm | null} */
 let alarm = null;
 
-async function loadClasses() {
-  [classes, isStudent] = await Promise.all([all("classes"), asksAsStudent()]);
+/** @param {AbortSignal} signal */
+async function loadClasses(signal) {
+  const answers = await Promise.all([all("classes"), asksAsStudent()]);
+  if (signal.aborted) return;
+  [classes, isStudent] = answers;
   header.showClasses(isStudent ? [] : classes);
 }
 
@@ -118,7 +121,7 @@ async function route() {
   lesson = null;
   const { signal } = leaving;
   try {
-    if (!classes.length || kind !== "class") await loadClasses();
+    if (!classes.length || kind !== "class") await loadClasses(signal);
   } catch (error) {
     if (!signal.aborted) showFailure(error, signal);
     return;

@@ -24,6 +24,7 @@ const HEADINGS = /** @type {TextName[]} */ ([
 
 export class Notifications {
   element = el("section");
+  #list = el("div");
   #classId;
   /** @type {NotificationReceiver[]} */
   #receivers = [];
@@ -38,18 +39,23 @@ export class Notifications {
   async load() {
     /** @type {[NotificationReceiver[], NotificationRules]} */
     const [receivers, rules] = await Promise.all([
-      all(`notification-receivers?class_id=${this.#classId}`),
+      this.#fetchReceivers(),
       call(this.#rulesPath),
     ]);
     this.#receivers = receivers;
     this.#rules = receivers.length ? rules : { ...rules, ...ownRules(rules) };
+    this.#showList();
     this.element.replaceChildren(
       el("h2", { textContent: t("notifications") }),
       el("p", { className: "hint", textContent: t("notifications_rule") }),
-      receivers.length ? this.#table() : "",
+      this.#list,
       this.#receiverForm(),
       receivers.length ? this.#rulesForm(this.#rules) : "",
     );
+  }
+
+  #showList() {
+    this.#list.replaceChildren(this.#receivers.length ? this.#table() : "");
   }
 
   get #rulesPath() {
@@ -68,6 +74,11 @@ export class Notifications {
         el("tbody", {}, this.#receivers.map((each) => this.#row(each))),
       ),
     );
+  }
+
+  /** @returns {Promise<NotificationReceiver[]>} */
+  #fetchReceivers() {
+    return all(`notification-receivers?class_id=${this.#classId}`);
   }
 
   /** @param {NotificationReceiver} receiver */
@@ -109,7 +120,8 @@ export class Notifications {
           ? t("receiver_not_tested", name, problemText(problem))
           : t("receiver_tested", name),
       );
-      await this.load();
+      this.#receivers = await this.#fetchReceivers(); // the forms stay: somebody may be typing
+      this.#showList();
     } catch (error) {
       toast(failure(error));
     }

@@ -147,6 +147,8 @@ export class RoomEditor {
   async #save() {
     if (this.#isSaving) return;
     this.#isSaving = true;
+    const { activeElement: focused } = document;
+    this.#dialog.inert = true; // what is moved from now on would not be sent
     try {
       await send("PUT", `classes/${this.#store.id}/room`, this.#draft.room);
       toast(t("seats_saved"));
@@ -154,6 +156,8 @@ export class RoomEditor {
     } catch (error) {
       setText(this.#trouble, failure(error));
       this.#isSaving = false;
+      this.#dialog.inert = false;
+      if (focused instanceof HTMLElement) focused.focus();
       this.#warn();
     }
   }

@@ -209,6 +209,9 @@ export class RosterUpload {
     try {
       await sendCsv(this.#query(false), this.#list);
       toast(t("enrolled", number));
+      this.#text.value = this.#file.value = "";
+      this.#clear();
+      this.#file.focus();
       await this.#enrolled();
     } catch (error) {
       enrol.disabled = false;

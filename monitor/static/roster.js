@@ -2,7 +2,7 @@
 
 import { all, call, send } from "./api.js";
 import { askBefore } from "./dialog.js";
-import { button, el, failure, toast } from "./dom.js";
+import { button, el, failure, setText, toast } from "./dom.js";
 import { makeSelect } from "./forms.js";
 import { t } from "./i18n.js";
 import { editPerson } from "./roster-edit.js";
@@ -18,41 +18,51 @@ const ROLES = ["student", "assistant", "teacher"];
 const CONTROLS = "a, select, button";
 
 export class Roster {
-  element = el("section");
+  #title = el("h2", { textContent: t("people") });
+  #list = el("div");
+  element = el("section", {}, this.#title, this.#list);
   #store;
   /** @type {RosterOrder} */
   #order = "number";
   /** @type {RosterEntry[]} */
   #people = [];
+  #latest = 0; // number of the latest request: answers to earlier ones are ignored
 
   /** @param {ClassStore} store */
   constructor(store) {
     this.#store = store;
+    this.element.append(new RosterUpload(store.id, () => this.#changed()).element);
   }
 
+  /** Shows the roster, where it is scrolled to, and with the focus on the same control. */
   async load() {
+    const number = ++this.#latest;
     /** @type {RosterEntry[]} */
     const people = await all(`classes/${this.#store.id}/students`);
+    if (number !== this.#latest) return;
     this.#people = people;
-    this.element.replaceChildren(
-      el("h2", { textContent: t("roster", people.length) }),
-      people.length ? this.#table(people) : hint(t("nobody_enrolled")),
-      new RosterUpload(this.#store.id, () => this.#changed()).element,
-    );
+    const goBack = this.#keepPlace();
+    setText(this.#title, t("roster", people.length));
+    this.#list.replaceChildren(people.length ? this.#table(people) : hint(t("nobody_enrolled")));
+    goBack();
   }
 
-  // Shows the roster anew, where it was scrolled to, and with the focus on the same control.
   async #changed() {
+    this.#store.reload();
+    await this.load();
+  }
+
+  #keepPlace() {
     const focused = document.activeElement;
     const row = focused?.closest("tr");
     const control = [...(row?.querySelectorAll(CONTROLS) ?? [])].findIndex((it) => it === focused);
-    const top = this.element.querySelector(".scroll")?.scrollTop ?? 0;
-    this.#store.reload();
-    await this.load();
-    this.element.querySelector(".scroll")?.scrollTo({ top });
-    if (!row?.id) return;
-    const shown = document.getElementById(row.id)?.querySelectorAll(CONTROLS)[control];
-    if (shown instanceof HTMLElement) shown.focus();
+    const top = this.#list.querySelector(".scroll")?.scrollTop ?? 0;
+    return () => {
+      this.#list.querySelector(".scroll")?.scrollTo({ top });
+      if (!row?.id) return;
+      const shown = document.getElementById(row.id)?.querySelectorAll(CONTROLS)[control];
+      if (shown instanceof HTMLElement) shown.focus();
+    };
   }
 
   /** @param {RosterEntry[]} people */

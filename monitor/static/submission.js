@@ -19,7 +19,7 @@ export function submissionView(root, store, signal, id) {
   const load = async () => {
     try {
       const answers = await fetchSubmission(id);
-      if (!signal.aborted) show(root, store, answers, load);
+      if (!signal.aborted) show(root, store, answers);
     } catch (error) {
       toast(failure(error));
     }
@@ -46,19 +46,26 @@ async function fetchSubmission(id) {
   /** @type {[Assignment, Submission[], (string | null)[]]} */
   const [assignment, submissions, markdown] = await Promise.all([
     call(`assignments/${assignmentId}`),
-    all(`submissions?assignment_id=${assignmentId}`),
+    submissionsTo(assignmentId),
     call(`submissions/${id}/markdown`),
   ]);
   return { submission, assignment, submissions, markdown };
 }
 
 /**
+ * @param {number} assignmentId
+ * @returns {Promise<Submission[]>}
+ */
+function submissionsTo(assignmentId) {
+  return all(`submissions?assignment_id=${assignmentId}`);
+}
+
+/**
  * @param {HTMLElement} root
  * @param {ClassStore} store
  * @param {Answers} answers
- * @param {() => Promise<void>} reload
  */
-function show(root, store, { submission, assignment, submissions, markdown }, reload) {
+function show(root, store, { submission, assignment, submissions, markdown }) {
   const facts = joinFacts([
     assignment.title,
     t("attempt", submission.attempt),
@@ -66,6 +73,11 @@ function show(root, store, { submission, assignment, submissions, markdown }, re
     submission.late && t("late"),
   ]);
   const back = { href: `#/class/${store.id}/manage`, textContent: `← ${t("manage")}` };
+  const next = el("div", {}, nextUngraded(store, submissions, submission.id));
+  const saved = async () => {
+    const now = await submissionsTo(assignment.id);
+    next.replaceChildren(nextUngraded(store, now, submission.id));
+  };
   root.replaceChildren(
     el("p", {}, el("a", back)),
     el("h2", { textContent: store.nameOf(submission.user_id) }),
@@ -82,8 +94,8 @@ function show(root, store, { submission, assignment, submissions, markdown }, re
       el(
         "section",
         {},
-        gradingForm(assignment, submission, reload),
-        nextUngraded(store, submissions, submission.id),
+        gradingForm(assignment, submission, saved),
+        next,
       ),
     ),
   );
@@ -107,9 +119,9 @@ function irregularityList(irregularities) {
 /**
  * @param {Assignment} assignment
  * @param {Submission} submission
- * @param {() => Promise<void>} done
+ * @param {() => Promise<void>} saved what is typed meanwhile stays
  */
-function gradingForm(assignment, submission, done) {
+function gradingForm(assignment, submission, saved) {
   const label = assignment.points === null ? t("grade") : t("grade_of", assignment.points);
   const grade = { type: "number", step: "any", value: submission.grade ?? "" };
   const feedback = { rows: 4, value: submission.feedback ?? "" };
@@ -127,7 +139,7 @@ function gradingForm(assignment, submission, done) {
         feedback: values.feedback || null,
       });
       toast(t("saved"));
-      await done();
+      await saved();
     },
   });
 }

@@ -8,11 +8,12 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.page import seat, view_url, violations, wait_live
+from tests.browser.page import hold, seat, view_url, violations, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event, post, post_as
 from tests.support.lms import act_on_help, create, create_assignment, create_class_of, unique
 from tests.support.replicas import Replica
+from tests.support.waiting import eventually
 
 STATES = ("help", "stuck", "error", "active", "reading", "finished", "idle", "absent")
 BOXES = """() => [...document.querySelectorAll('.seats .seat a')].map(seat => {
@@ -119,6 +120,8 @@ async def test_a_newcomer_moves_nobody(
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
         await wait_live(page)
         await expect(page.locator(".seats .seat a")).to_have_count(len(users))
+        if has_room:
+            await expect(page.locator(".seats .desk")).to_be_visible()  # it was fetched
         before = await page.evaluate(PLACES)
         newcomers = [known, *(unique(f"n{n}") for n in range(7 if has_room else 18))]
         for newcomer in newcomers:
@@ -606,6 +609,7 @@ async def test_the_room_is_turned_round(
     async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
         await wait_live(page)
         await expect(page.locator(".seats .seat a")).to_have_count(6)
+        await expect(page.locator(".seats .desk")).to_be_visible()  # the room was fetched
         before = await page.evaluate(PLACES)
         await page.get_by_role("button", name="Seen from the desk").click()
         after = await page.evaluate(PLACES)
@@ -615,6 +619,7 @@ async def test_the_room_is_turned_round(
         assert after[users[0]][0] - after[users[1]][0] == pytest.approx(gap, abs=1)
         await page.reload()
         await expect(page.locator(".seats .seat a")).to_have_count(6)
+        await expect(page.locator(".seats .desk")).to_be_visible()
         assert await page.evaluate(PLACES) == after
 
 
@@ -816,6 +821,23 @@ async def test_a_change_by_somebody_else_is_said_after_a_failure_too(
         await expect(dialog).to_have_count(0)
     seats = (await api.get(f"/classes/{class_id}/room")).json()["seats"]
     assert [each["student_id"] for each in seats] == ids
+
+
+async def test_seats_do_not_move_while_they_are_saved(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, ids = await create_class_of(api, "one", "two")
+    await sit(api, class_id, ids, 2)
+    async with open_tab(browser, view_url(school, class_id, "lesson")) as page:
+        dialog = await open_editor(page)
+        held = await hold(page, "**/room")
+        save = dialog.get_by_role("button", name="Save")
+        await save.click()
+        (saving,) = await eventually(lambda: held, bool)
+        await expect(dialog).to_have_js_property("inert", True)
+        await saving.abort()
+        await expect(dialog).to_contain_text("Failed:")
+        await expect(save).to_be_focused()
 
 
 async def test_the_seats_of_somebody_else_can_be_taken_over(
