@@ -178,14 +178,14 @@ async def test_a_call_of_another_part_is_heard_once_it_is_overdue(
     await api.post(f"/classes/{class_id}/students", json=[{"user_id": user, "team": "A"}])
     await api.put(f"/classes/{class_id}/duties", json={"name": "Suzuki", "teams": ["A"]})
     now = datetime.now(UTC)
-    for age in (timedelta(minutes=4, seconds=45), timedelta(minutes=2), timedelta(0)):
+    for age in (timedelta(minutes=4, seconds=35), timedelta(minutes=2), timedelta(0)):
         await post_as(school, user, "help", eventTime=(now - age).isoformat())
     async with open_spied(browser, view_url(school, class_id), "Sato") as page:
         await turn_on(page)
         await expect_notes(page, CALL)
         await expect(page).to_have_title(NAME)
         await post_as(school, user, "help")
-        await page.wait_for_function("() => notes > 2", timeout=20_000)
+        await page.wait_for_function("() => notes > 2", timeout=35_000)
         await expect(page).to_have_title(f"(1) {NAME}")
         await expect_notes(page, 2 * CALL)
 

@@ -176,6 +176,7 @@ async def test_toasts_cover_nothing_and_are_said(
         await page.set_viewport_size(size)
         await expect(page.locator(".tile")).to_have_count(30)
         await expect(page.locator(".toast")).to_contain_text("30 of 30")
+        await page.wait_for_load_state("networkidle")  # who is in no class is said above
         before = await page.locator(".tile").nth(9).bounding_box()
         await toasts(page, "one", "two", "three " * 60)
         assert await page.locator(".tile").nth(9).bounding_box() == before

@@ -62,6 +62,7 @@ async def test_a_whole_lesson_by_keys(
         await tab_to(page, page.get_by_role("button", name="Mark settled"))
         await press(page, "Enter")
         await expect(page.locator(".undo")).to_contain_text(f"Settled: {first}")
+        await post_as(school, second, "help")  # the call goes on
         await press(page, "n")
         await expect(page.locator(".rail .runs")).to_contain_text(f"of_{second}")
 
@@ -76,6 +77,7 @@ async def test_a_whole_lesson_by_keys(
         await expect(page.get_by_role("dialog")).to_have_count(0)
 
         # Filters.
+        await post_as(school, second, "help")
         await tab_to(page, page.get_by_role("button", name="Calling 1"), "Shift+Tab")
         await press(page, "Enter")
         await expect(page.locator(".seat.is-dimmed")).to_have_count(7)

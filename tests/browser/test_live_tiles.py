@@ -4,21 +4,14 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser.page import tile, view_url, wait_live
+from tests.browser.page import requests_of, tile, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import event, post_as
 from tests.support.lms import create_class, create_class_of
 from tests.support.replicas import Replica
 from tests.support.tokens import client, token
-
-
-def fetches_of(page: Page) -> list[str]:
-    """The fetches of a class's state, from now on."""
-    urls: list[str] = []
-    page.on("request", lambda request: urls.append(request.url) if "/now" in request.url else None)
-    return urls
 
 
 async def test_a_new_name_and_team_are_shown_at_once(
@@ -28,7 +21,7 @@ async def test_a_new_name_and_team_are_shown_at_once(
     async with open_tab(browser, view_url(school, class_id)) as page:
         await wait_live(page)
         await expect(page.locator(".tile strong")).to_have_text(user)
-        fetches = fetches_of(page)
+        fetches = requests_of(page, "/now?")
         await post_as(school, user, "help", userName="山田 花子", teamName="班A")
         await expect(page.locator(".tile strong")).to_have_text("山田 花子")
         await expect(page.locator(".tile .team")).to_have_text("班A")
@@ -77,7 +70,7 @@ async def test_totals_add_what_was_done_in_no_class(
         await wait_live(page)
         hanako = tile(page, user)
         await expect(hanako).to_contain_text("2 runs")
-        fetches = fetches_of(page)
+        fetches = requests_of(page, "/now?")
         for runs in (3, 4, 5):
             await post_as(school, user, "cell_executed")
             await expect(hanako).to_contain_text(f"{runs} runs")

@@ -57,7 +57,9 @@ async def test_a_runs_pictures_are_shown_and_run_nothing(
         for card in await cards.all():
             await card.locator(".pictures").scroll_into_view_if_needed()
         await expect(shown).to_have_count(2)
-        widths = await shown.evaluate_all("each => each.map((img) => img.naturalWidth)")
+        widths = await shown.evaluate_all(
+            "each => Promise.all(each.map(async (img) => (await img.decode(), img.naturalWidth)))"
+        )
         assert widths == [1, 9]
         assert await page.title() != "1"
         await expect(page.locator(".pictures")).to_contain_text(

@@ -43,7 +43,7 @@ async def test_a_tile_follows_a_run(
         await expect(what).to_have_text("Working")
         await post_as(school, user, "cell_execution_start", cellId="c")
         await expect(what).to_have_text("Working")  # a short run is not worth a word
-        await expect(what).to_have_text(re.compile(r"Running for \d s"))
+        await expect(what).to_have_text(re.compile(r"Running for \d+ s"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 import httpx
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.page import tile, view_url, wait_live
+from tests.browser.page import requests_of, tile, view_url, wait_live
 from tests.support.browser import open_tab
 from tests.support.events import post_as
 from tests.support.lms import act_on_help, create_class_of
@@ -21,8 +21,7 @@ async def test_tile_follows_events(
         hanako = tile(page, user)
         await expect(hanako).to_have_attribute("data-state", "idle")
         await wait_live(page)
-        requests: list[str] = []
-        page.on("request", lambda request: requests.append(request.url))
+        fetches = requests_of(page, "/now?")
         await post_as(school, user, "cell_executed", cellIndex=4)
         await expect(hanako).to_have_attribute("data-state", "active")
         await expect(hanako).to_contain_text("lesson.ipynb · cell 5")
@@ -40,7 +39,7 @@ async def test_tile_follows_events(
         await expect(hanako).to_have_attribute("data-state", "stuck")
         await post_as(school, user, "cell_executed")
         await expect(hanako).to_have_attribute("data-state", "active")
-        assert [url for url in requests if url.endswith("/now")] == []
+        assert fetches == []
 
 
 async def test_a_tile_takes_a_new_name_and_team_at_once(
@@ -49,12 +48,11 @@ async def test_a_tile_takes_a_new_name_and_team_at_once(
     class_id, (user,), _ = await create_class_of(api, "hanako")
     async with open_tab(browser, view_url(school, class_id)) as page:
         await wait_live(page)
-        requests: list[str] = []
-        page.on("request", lambda request: requests.append(request.url))
+        fetches = requests_of(page, "/now?")
         for name, team in (("山田 花子", "チームA"), ("佐藤 花子", "チームB")):
             await post_as(school, user, "cell_executed", userName=name, teamName=team)
             await expect(tile(page, name)).to_contain_text(team)
-        assert [url for url in requests if url.endswith("/now")] == []
+        assert fetches == []
 
 
 async def test_broken_connection_recovers_without_a_gap(
@@ -67,8 +65,7 @@ async def test_broken_connection_recovers_without_a_gap(
             await wait_live(page)
             await post_as(school, one, "cell_executed")
             await expect(tile(page, one)).to_contain_text("1 run")
-            requests: list[str] = []
-            page.on("request", lambda request: requests.append(request.url))
+            fetches = requests_of(page, "/now?")
             await network.cut()
             await expect(page.locator(".connection")).not_to_have_attribute("data-state", "live")
             for _ in range(3):
@@ -77,7 +74,7 @@ async def test_broken_connection_recovers_without_a_gap(
             await wait_live(page)
             await expect(tile(page, two)).to_have_attribute("data-state", "stuck")
             await expect(tile(page, two)).to_contain_text("3 errors in a row")
-            assert [url for url in requests if url.endswith("/now")] == []
+            assert fetches == []
 
 
 async def test_class_is_fetched_again_after_a_restart(replica: Replica, browser: Browser) -> None:

@@ -18,6 +18,7 @@ from tests.support.servers import RedisServer
 from tests.support.tokens import client, token
 
 NEWCOMER = 1.0  # seconds from a first event to the tile
+TRIES = 6
 
 
 async def test_the_first_notebook_fills_the_view(
@@ -74,7 +75,7 @@ async def test_who_is_enrolled_appears_with_their_first_event(
     async with open_tab(browser, view_url(school, class_id)) as page:
         await wait_live(page)
         await expect(tile(page, first)).to_be_visible()
-        for _ in range(3):
+        for _ in range(TRIES):
             user = unique("new")
             await enrolled_by_api(api, class_id, user)
             waits.append(
@@ -98,7 +99,7 @@ async def test_who_joins_by_the_key_appears_at_once(
         async def join(user: str) -> None:
             await post(school, event(userId=user), params={"key": key})
 
-        for _ in range(3):
+        for _ in range(TRIES):
             user = unique("new")
             waits.append(await seconds_until_shown(page, user, partial(join, user)))
     assert min(waits) < NEWCOMER, waits
@@ -134,7 +135,7 @@ async def test_who_is_enrolled_elsewhere_appears_at_another_replica(
             async with open_tab(browser, view_url(shown_by, class_id)) as page:
                 await wait_live(page)
                 await expect(page.locator(".tile")).to_have_count(1)
-                for _ in range(3):
+                for _ in range(TRIES):
                     user = unique("new")
                     await enrolled_by_api(api, class_id, user)
                     waits.append(

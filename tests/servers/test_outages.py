@@ -125,11 +125,15 @@ async def test_after_a_loss_of_the_network_no_dead_connection_is_tried(
 
 async def test_a_full_queue_is_503_at_once(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
     environment = environment_of(address_of(own_postgres), tmp_path / "data")
-    with Replica(environment | {"QUEUE_MAX_EVENTS": "1000"}) as replica:
+    with Replica(environment | {"QUEUE_MAX_EVENTS": "1000", "STORE_TIMEOUT": "8"}) as replica:
         own_postgres.stop()
         events = [event() for _ in range(990)]
         waiting = asyncio.create_task(post(replica, *events))
-        await asyncio.sleep(0.5)
+
+        async def queued() -> int:
+            return int((await health(replica))[1]["queue"]["events"])
+
+        await eventually(queued, lambda number: number == 990)
         began = time.monotonic()
         refused = await post(replica, *(event() for _ in range(20)))
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")

@@ -72,7 +72,9 @@ async def test_jobs_without_a_schema_say_once_what_to_do(postgres: Address, tmp_
     async with role_of(postgres) as writer, httpx.AsyncClient(timeout=15) as client:
         environment = environment_of(writer, tmp_path / "data") | {"JWT_SECRET": SECRET}
         with Replica(environment) as replica:
-            await asyncio.sleep(2)  # jobs fail several times
+            said = [f"{job} waits: " for job in jobs]
+            await eventually(lambda: all(each in replica.output() for each in said))
+            await asyncio.sleep(1)  # they fail again
             output = replica.output()
             for job in jobs:
                 (line,) = [line for line in output.splitlines() if f"{job} waits: " in line]

@@ -223,7 +223,7 @@ async def test_a_revoked_token_is_refused_by_every_replica_within_seconds(
         await eventually(
             lambda: status_of_post(other.url, issued["token"]), lambda status: status == 401
         )
-        assert time.monotonic() - revoked_at < 3.0
+        assert time.monotonic() - revoked_at < 8.0
 
 
 async def make_class(pool: asyncpg.Pool, *students: str) -> tuple[int, list[int]]:

