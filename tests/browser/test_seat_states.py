@@ -45,7 +45,7 @@ async def test_stuck_is_three_in_a_row_or_long_without_a_success(
         await expect_states(page, now)
         await page.reload()
         await expect_states(page, now)
-        await pass_time(page, timedelta(minutes=2))  # nobody has done anything since
+        await pass_time(page, timedelta(seconds=80))  # nobody has done anything since
         await expect_states(page, {short: "stuck"})
         await post_as(school, slow, "cell_executed")
         await expect_states(page, {slow: "active"})

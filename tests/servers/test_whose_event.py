@@ -11,6 +11,7 @@ from tests.support.lms import create_assignment, unique
 from tests.support.replicas import Replica
 from tests.support.teachers import Teacher, a_teacher, post
 from tests.support.tokens import client
+from tests.support.waiting import eventually
 
 HOUR = timedelta(hours=1)
 ZERO = timedelta(0)
@@ -143,7 +144,7 @@ async def test_what_another_class_claims_changes_nothing(teacher: Teacher, other
     laptop = Laptop(teacher, userName="花子")
     await laptop.send()
     await laptop.send("help")
-    before = await laptop.state()
+    before = await eventually(laptop.state, lambda state: state["cell_title"])
     tomorrow = (datetime.now(UTC) + 23 * HOUR).isoformat()
     claims = {"userName": "偽名", "teamName": "偽", "sessionId": laptop.always["sessionId"]}
     await post(other.replica, other.key, laptop.name, eventType="help_stop", eventTime=tomorrow)

@@ -124,6 +124,10 @@ class Listener:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
 
+    async def read(self, count: int, within: float = 60.0) -> list[dict[str, Any]]:
+        async with asyncio.timeout(within):  # for all: a task for each takes longer than reading it
+            return [json.loads(await self.socket.recv()) for _ in range(count)]
+
     async def next(self, within: float = 5.0) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), within))
         return message
