@@ -33,17 +33,19 @@ export function makeForm({ heading, level = "h3", fields, button, submit }) {
     rows,
     el("button", { type: "submit", textContent: button }),
   );
-  let isSending = false;
+  let sent = ""; // and not answered yet
   form.onsubmit = async (event) => {
     event.preventDefault();
-    if (isSending) return; // a double click is one; a button that is disabled would lose the focus
-    isSending = true;
+    const values = Object.fromEntries(inputs.map((input) => [input.name, valueOf(input)]));
+    const text = JSON.stringify(values);
+    if (text === sent) return; // a double click; a button that is disabled would lose the focus
+    sent = text;
     try {
-      await submit(Object.fromEntries(inputs.map((input) => [input.name, valueOf(input)])));
+      await submit(values);
     } catch (error) {
       toast(failure(error));
     } finally {
-      isSending = false;
+      if (sent === text) sent = "";
     }
   };
   return form;

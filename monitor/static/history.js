@@ -49,17 +49,20 @@ export class History {
 
   async load() {
     await this.#append("");
-    /** @type {Page<Access>} */
-    const { items } = await this.ask(ACCESSES);
+    /** @type {Page<Access> | null} */
+    const page = await this.ask(ACCESSES);
+    if (!page) return;
     fill(
       this.accesses,
-      items.map((item) => accessItem(item, this.#labelOf)),
+      page.items.map((item) => accessItem(item, this.#labelOf)),
     );
   }
 
   /** Adds what is new. */
   async refresh() {
-    const fresh = this.#newRuns(await this.ask(TIMELINE));
+    /** @type {Page<Execution> | null} */
+    const page = await this.ask(TIMELINE);
+    const fresh = page ? this.#newRuns(page) : [];
     this.runs.prepend(...fresh);
     if (fresh.length) await this.#showChanges("");
   }
@@ -70,8 +73,9 @@ export class History {
 
   /** @param {string} cursor */
   async #append(cursor) {
-    /** @type {Page<Execution>} */
+    /** @type {Page<Execution> | null} */
     const page = await this.ask(TIMELINE + cursor);
+    if (!page) return; // what was offered still is
     this.#next = page.next;
     this.more.hidden = !this.#next;
     this.runs.append(...this.#newRuns(page));
@@ -104,18 +108,18 @@ export class History {
   }
 
   /**
-   * A page of what is asked for; an empty one where that fails, with the error on the page.
+   * A page of what is asked for; null where that fails, with the error on the page.
    *
    * @template T
    * @param {string} path below the student's
-   * @returns {Promise<Page<T>>}
+   * @returns {Promise<Page<T> | null>}
    */
   async ask(path) {
     try {
       return await call(`students/${this.#studentId}/${path}`);
     } catch (error) {
       this.#trouble.textContent = failure(error);
-      return { items: [], next: null };
+      return null;
     }
   }
 }

@@ -60,7 +60,7 @@ export class StudentCall {
    * @param {string} userId
    */
   answered(userId) {
-    if (!this.element.isConnected || userId !== this.#userId) return; // of another student, who was shown before
+    if (!this.element.isConnected || userId !== this.#userId) return; // the student has been left meanwhile
     this.#show();
     if (this.element.hidden) byId("view").focus({ preventScroll: true });
     else this.#card?.focusNext();

@@ -135,11 +135,12 @@ class StudentView {
   }
 
   async #loadSubmissions() {
-    /** @type {Page<StudentSubmission>} */
-    const { items } = await this.#history.ask("submissions?limit=50");
+    /** @type {Page<StudentSubmission> | null} */
+    const page = await this.#history.ask("submissions?limit=50");
+    if (!page) return; // those that are shown stay
     fill(
       this.#submissions,
-      items.map((item) => submissionItem(this.#store, item)),
+      page.items.map((item) => submissionItem(this.#store, item)),
     );
   }
 }

@@ -5,7 +5,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.page import hold, view_url, wait_live
 from tests.support.browser import open_tab
-from tests.support.events import post_as
+from tests.support.events import event, post, post_as
 from tests.support.lms import create, create_assignment, create_class_of, unique
 from tests.support.replicas import Replica
 from tests.support.waiting import eventually
@@ -34,7 +34,7 @@ async def test_feedback_that_is_typed_while_the_grade_is_saved_stays(
         await expect(page.get_by_label("Feedback")).to_be_focused()
 
 
-async def test_a_pastedthat_is_pasted_while_a_role_is_saved_stays(
+async def test_a_list_that_is_pasted_while_a_role_is_saved_stays(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
     class_id, (user,), _ = await create_class_of(api, "hanako")
@@ -102,6 +102,27 @@ async def test_older_attempts_are_not_shown_below_another_filter(
         await expect(cards).to_have_count(1)
 
 
+async def test_more_can_be_asked_for_again_after_it_failed(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), (student,) = await create_class_of(api, "hanako")
+    await post(school, *(event(userId=user, code=f"{number}") for number in range(60)))
+    async with open_tab(browser, view_url(school, class_id, f"student/{student}")) as page:
+        runs = page.locator(".runs .card")
+        more = page.get_by_role("button", name="Show more")
+        await more.wait_for()
+        shown = await runs.count()
+        held = await hold(page, "**/timeline?*cursor=*")
+        await more.click()
+        (failing,) = await eventually(lambda: held, bool)
+        await failing.abort()
+        await expect(page.get_by_role("alert").first).to_contain_text("Failed")
+        await page.unroute("**/timeline?*cursor=*")
+        await more.click()
+        await expect(runs).to_have_count(60)
+        assert 0 < shown < 60
+
+
 async def test_a_double_click_assigns_once(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
@@ -117,7 +138,30 @@ async def test_a_double_click_assigns_once(
         await expect(page.locator(".assignments .card")).to_have_count(1)
 
 
-async def test_a_late_pastedof_classes_does_not_change_the_picker(
+async def test_what_is_changed_while_it_is_saved_is_saved_next(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, _, (student,) = await create_class_of(api, "hanako")
+    assignment = (await create_assignment(api, class_id=class_id))["id"]
+    named = {"assignment_id": assignment, "student_id": student}
+    submission = await create(api, "/submissions", **named)
+    path = f"submission/{submission['id']}"
+    async with open_tab(browser, view_url(school, class_id, path)) as page:
+        grade = page.get_by_label("Grade")
+        await grade.fill("8")
+        held = await hold(page, f"**/submissions/{submission['id']}")
+        await grade.press("Enter")
+        await eventually(lambda: held, bool)
+        await grade.fill("9")
+        await grade.press("Enter")
+        await eventually(lambda: held, lambda held: len(held) == 2)
+        for each in held:
+            async with page.expect_response(f"**/submissions/{submission['id']}"):
+                await each.continue_()
+    assert (await api.get(f"/submissions/{submission['id']}")).json()["grade"] == 9
+
+
+async def test_a_late_list_of_classes_does_not_change_the_picker(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:
     class_id, _, _ = await create_class_of(api, "hanako")
