@@ -106,6 +106,12 @@ export class RosterUpload {
     }
   }
 
+  #empty() {
+    this.#text.value = this.#file.value = "";
+    this.#clear();
+    this.#file.focus();
+  }
+
   #clear() {
     this.#checks += 1;
     this.#list = null;
@@ -204,14 +210,13 @@ export class RosterUpload {
    * @param {number} number of people
    */
   async #enrol(enrol, number) {
-    if (this.#list === null) return;
+    const list = this.#list;
+    if (list === null) return;
     enrol.disabled = true;
     try {
-      await sendCsv(this.#query(false), this.#list);
+      await sendCsv(this.#query(false), list);
       toast(t("enrolled", number));
-      this.#text.value = this.#file.value = "";
-      this.#clear();
-      this.#file.focus();
+      if (this.#list === list) this.#empty(); // otherwise the next list is there already
       await this.#enrolled();
     } catch (error) {
       enrol.disabled = false;

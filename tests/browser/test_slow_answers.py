@@ -53,6 +53,27 @@ async def test_a_list_that_is_pasted_while_a_role_is_saved_stays(
         await expect(pasted).to_be_focused()
 
 
+async def test_the_next_list_stays_while_one_is_enrolled(
+    school: Replica, api: httpx.AsyncClient, browser: Browser
+) -> None:
+    class_id, (user,), _ = await create_class_of(api, "hanako")
+    async with open_tab(browser, view_url(school, class_id, "manage")) as page:
+        pasted = page.get_by_label("Or paste a list")
+        await pasted.fill(f"{user}-2,次郎")
+        await page.get_by_role("button", name="Check the list").click()
+        enrol = page.get_by_role("button", name="Enrol 1 person")
+        await expect(enrol).to_be_visible()
+        held = await hold(page, "**/roster?*")
+        await enrol.click()
+        (enrolling,) = await eventually(lambda: held, bool)
+        await pasted.fill(f"{user}-3,三郎")
+        await enrolling.continue_()
+        await expect(page.locator(".toast").last).to_contain_text("1 enrolled.")
+        await expect(page.get_by_role("heading", name="Roster (2)")).to_be_visible()
+        await expect(pasted).to_have_value(f"{user}-3,三郎")
+        await expect(pasted).to_be_focused()
+
+
 async def test_a_receiver_that_is_typed_while_another_is_tested_stays(
     school: Replica, api: httpx.AsyncClient, browser: Browser
 ) -> None:

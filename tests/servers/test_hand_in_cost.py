@@ -22,7 +22,7 @@ from tests.support.tokens import SECRET, client, token
 
 STUDENTS = ("mallory", "hanako")
 MAX_MEMORY = 400 * 1024 * 1024  # bytes in memory, of the server and its workers
-MAX_WAIT = 0.5  # seconds, or twice what it takes alone; behind the others it took several
+MAX_WAIT = 0.5  # seconds, or twice what it takes alone
 RENDER = Job(cells_as_json.__module__, cells_as_json.__name__, seconds=0.05)
 
 guarded = replica_fixture("module", JWT_SECRET=SECRET)

@@ -109,7 +109,7 @@ async def test_new_names_do_not_read_the_roster(
 async def test_a_batch_of_new_names_takes_time_in_proportion(
     pool: asyncpg.Pool, by_keys: asyncpg.Pool
 ) -> None:
-    """Each with a session, a notebook and a cell of its own; four times as many took 16 times."""
+    """Each with a session, a notebook and a cell of its own; a square would take 16 times."""
     source = await make_class(pool, max_new_names=100_000)
     sink = sink_on(by_keys)
     for number in range(8):
